@@ -1,0 +1,139 @@
+"""The models' part of the configuration tree: one section a kind of model, told apart by ``kind``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from lavad_core.config.setting import NOTHING, Section, setting
+
+_ENCODER_STAGES = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")
+_CHAT_STAGES = ("summarise", "score")
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
+
+
+class Blip2Config(Section):
+    """A BLIP-2 captioner through transformers."""
+
+    kind: Literal["blip2"] = setting("blip2", affects=("caption",), description="A BLIP-2 checkpoint, in process.")
+    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=_NAME)
+    model: str = setting(
+        ..., affects=NOTHING, description="Hub id, local folder, or random:blip2-opt / random:blip2-t5 (tests)."
+    )
+    revision: str | None = setting(
+        None, affects=NOTHING, description="Commit of the hub repository; resolved once and recorded if not given."
+    )
+    dtype: Dtype = setting(
+        "auto",
+        affects=("caption",),
+        description="auto: float32 on a CPU, bfloat16 for T5 and float16 for OPT on a GPU.",
+    )
+    device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
+    batch_size: int = setting(32, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    max_new_tokens: int = setting(
+        19, affects=("caption",), description="19 is what transformers 4.31 made of its max_length of 20.", ge=1, le=512
+    )
+
+
+class OpenAICaptionerConfig(Section):
+    """A vision-language model behind an OpenAI-compatible server."""
+
+    kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
+    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=_NAME)
+    model: str = setting(..., affects=("caption",), description="The name under which the server serves it.")
+    revision: str | None = setting(None, affects=("caption",), description="Which weights the server runs; for the record.")
+    base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
+    api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_… in the environment.")
+    prompt: str = setting(
+        "Describe what happens in this picture in one short sentence.", affects=("caption",), description="User message."
+    )
+    max_new_tokens: int = setting(40, affects=("caption",), description="Most tokens of a caption.", ge=1, le=512)
+    image_side: int = setting(448, affects=("caption",), description="Short side sent, pixels.", ge=32, le=4096)
+    jpeg_quality: int = setting(95, affects=("caption",), description="Of the pictures sent.", ge=1, le=100)
+    concurrency: int = setting(16, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
+    timeout_s: float = setting(120.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
+    retries: int = setting(5, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
+    max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
+
+
+CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig, Field(discriminator="kind")]
+
+
+class ImageBindConfig(Section):
+    """ImageBind's vision and text towers. The published weights are CC BY-NC-SA 4.0: non-commercial."""
+
+    kind: Literal["imagebind"] = setting("imagebind", affects=_ENCODER_STAGES, description="Our towers, its checkpoint.")
+    model: str = setting(
+        "imagebind_huge.pth",
+        affects=NOTHING,
+        description="Path of imagebind_huge.pth or of safetensors with the same names, or random:imagebind (tests).",
+    )
+    tokenizer: str | None = setting(
+        None,
+        affects=NOTHING,
+        description="Folder with CLIP's vocab.json and merges.txt; None looks beside the checkpoint.",
+    )
+    dtype: Dtype = setting("auto", affects=_ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
+    device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
+    batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    long_text: Literal["keep-end", "lose-end"] = setting(
+        "keep-end",
+        affects=("embed_captions", "embed_summaries"),
+        description="Texts over 77 tokens: cut to 76 and an end token, or cut without one as the reference does.",
+    )
+
+
+class ClipConfig(Section):
+    """A CLIP-family model through transformers: OpenCLIP ViT-H/14 (MIT), SigLIP 2 (Apache-2.0), …"""
+
+    kind: Literal["clip"] = setting("clip", affects=_ENCODER_STAGES, description="CLIP or SigLIP, in process.")
+    model: str = setting(
+        "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+        affects=NOTHING,
+        description="Hub id, local folder, or random:clip / random:siglip (tests).",
+    )
+    revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
+    dtype: Dtype = setting("auto", affects=_ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
+    device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
+    batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+
+
+EncoderConfig = Annotated[ImageBindConfig | ClipConfig, Field(discriminator="kind")]
+
+
+class VllmChatConfig(Section):
+    """A chat model behind an OpenAI-compatible server that supports vLLM's structured choice."""
+
+    kind: Literal["openai"] = setting("openai", affects=_CHAT_STAGES, description="A served chat model.")
+    model: str = setting(
+        "meta-llama/Llama-2-13b-chat-hf", affects=_CHAT_STAGES, description="The name under which the server serves it."
+    )
+    revision: str | None = setting(None, affects=_CHAT_STAGES, description="Which weights the server runs; for the record.")
+    base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
+    api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
+    context_tokens: int = setting(4096, affects=NOTHING, description="The model's context.", ge=256)
+    concurrency: int = setting(128, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
+    timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
+    retries: int = setting(6, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
+    max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
+    seed: int = setting(0, affects=_CHAT_STAGES, description="Of the sampling.")
+
+
+class LocalChatConfig(Section):
+    """A chat model through transformers, in process: for machines without a server."""
+
+    kind: Literal["transformers"] = setting("transformers", affects=_CHAT_STAGES, description="In process.")
+    model: str = setting(..., affects=NOTHING, description="Hub id, local folder, or random:llama (tests).")
+    revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
+    dtype: Dtype = setting("auto", affects=_CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
+    device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
+    batch_size: int = setting(16, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    seed: int = setting(0, affects=_CHAT_STAGES, description="Of the sampling.")
+
+
+ChatConfig = Annotated[VllmChatConfig | LocalChatConfig, Field(discriminator="kind")]
+
+BLIP2_DEFAULT = Blip2Config(name="blip2-flan-t5-xxl", model="Salesforce/blip2-flan-t5-xxl")

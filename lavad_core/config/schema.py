@@ -1,0 +1,318 @@
+"""The configuration tree. Every leaf declares the stages whose results it affects; keys of results follow from that.
+
+``semantics`` sets the fields of :data:`SEMANTICS` together; each can also be set on its own, and then wins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, SecretStr, model_validator
+
+from lavad_core.config.models import (
+    BLIP2_DEFAULT,
+    CaptionerConfig,
+    ChatConfig,
+    EncoderConfig,
+    ImageBindConfig,
+    VllmChatConfig,
+)
+from lavad_core.config.setting import NOTHING, Section, setting
+from lavad_core.method import prompts
+
+__all__ = ["LavadConfig", "SEMANTICS", "Semantics", "StageName", "STAGE_NAMES", "SecretStr"]
+
+StageName = Literal[
+    "probe",
+    "caption",
+    "embed_captions",
+    "embed_frames",
+    "clean",
+    "summarise",
+    "score",
+    "embed_summaries",
+    "embed_windows",
+    "refine",
+    "detect",
+    "evaluate",
+]
+STAGE_NAMES: tuple[str, ...] = get_args(StageName)
+
+Semantics = Literal["paper", "reference"]
+
+SEMANTICS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "window.sampling": "grid",
+        "window.vector": "spread",
+        "window.frame_rate": "native",
+        "refine.pool": "all",
+        "encoder.long_text": "keep-end",
+        "score.answer": "choice",
+    },
+    "reference": {
+        "window.sampling": "any-frame",
+        "window.vector": "ends",
+        "window.frame_rate": "constant",
+        "refine.pool": "unique",
+        "encoder.long_text": "lose-end",
+        "score.answer": "free-text",
+    },
+}
+"""What ``semantics`` sets: the formulas of the paper with defects repaired, or what the authors' program does."""
+
+_WINDOW_STAGES = ("embed_frames", "embed_windows", "clean", "summarise")
+
+
+class VideoConfig(Section):
+    """Decoding and its limits. Formats and limits decide which videos are rejected, so they are part of ``probe``."""
+
+    frame_interval: int = setting(
+        16,
+        affects=("caption", "embed_frames", "embed_windows", "clean", "summarise", "score", "refine", "detect"),
+        description="The grid: every how-manieth frame is captioned and scored.",
+        ge=1,
+        le=100_000,
+    )
+    formats: tuple[str, ...] = setting(
+        ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "h264", "hevc", "m4v"),
+        affects=("probe",),
+        description="Demuxers that may open a file, by FFmpeg's names. Playlist and script formats must stay out.",
+    )
+    max_pixels: int = setting(
+        8192 * 8192, affects=("probe",), description="Most pixels of a frame; larger videos are rejected.", ge=1
+    )
+    max_frames: int = setting(
+        20_000_000, affects=("probe",), description="Most frames of a video; longer ones are rejected.", ge=1
+    )
+    max_memory_bytes: int = setting(
+        4 * 2**30, affects=NOTHING, description="Address space of the decoding process, bytes.", ge=256 * 2**20
+    )
+    stall_timeout_s: float = setting(
+        60.0, affects=NOTHING, description="Longest silence of the decoding process, seconds.", gt=0
+    )
+    total_timeout_s: float = setting(
+        6 * 3600.0, affects=NOTHING, description="Longest pass of the decoding process over one video, seconds.", gt=0
+    )
+    threads: int = setting(
+        0, affects=NOTHING, description="Decoder threads; 0 lets the codec choose.", ge=0, le=64
+    )
+    folder_frame_rate: float = setting(
+        30.0,
+        affects=("probe",),
+        description="Frames per second of a folder of pre-extracted frames, which has no time base of its own.",
+        gt=0,
+        le=1000,
+    )
+
+
+class WindowConfig(Section):
+    """The window V_i around a grid frame, its N samples, and what E_V sees of it (paper Sec. 3.3)."""
+
+    duration_s: float = setting(10.0, affects=_WINDOW_STAGES, description="T, seconds.", gt=0, le=3600)
+    samples: int = setting(10, affects=_WINDOW_STAGES, description="N, frames sampled from a window.", ge=1, le=1000)
+    sampling: Literal["grid", "any-frame"] = setting(
+        "grid",
+        affects=_WINDOW_STAGES,
+        description="Which frames may be sampled: grid frames only (paper) or any frame of the window (reference).",
+    )
+    frame_rate: Literal["native", "constant"] = setting(
+        "native",
+        affects=_WINDOW_STAGES,
+        description="What a second is: the video's own time stamps (paper) or constant_frame_rate (reference).",
+    )
+    constant_frame_rate: float = setting(
+        30.0, affects=_WINDOW_STAGES, description="Frames per second when frame_rate is constant.", gt=0, le=1000
+    )
+    vector: Literal["spread", "ends"] = setting(
+        "spread",
+        affects=("embed_windows",),
+        description="Clips that stand for a window: spread over it (paper) or its first and last sample (reference).",
+    )
+    clips: int = setting(
+        5, affects=("embed_windows",), description="Two-frame clips of a window when vector is spread.", ge=1, le=100
+    )
+
+
+class CleanConfig(Section):
+    """Image-text caption cleaning (Eq. 2)."""
+
+    enabled: bool = setting(
+        True,
+        affects=("clean",),
+        description="False keeps the first captioner's own caption of the grid frame (Table 3).",
+    )
+
+
+class SummariseConfig(Section):
+    """Temporal summaries (Eq. 3)."""
+
+    enabled: bool = setting(
+        True, affects=("summarise",), description="False takes the cleaned caption itself as the summary (Table 3)."
+    )
+    prompt: str = setting(prompts.SUMMARY, affects=("summarise",), description="P_S, the system message.")
+    separator: str = setting("\n ", affects=("summarise",), description="Between the captions of the user message.")
+    temperature: float = setting(0.6, affects=("summarise",), description="0 is greedy.", ge=0, le=2)
+    top_p: float = setting(0.9, affects=("summarise",), description="Nucleus.", gt=0, le=1)
+    total_tokens: int = setting(
+        512,
+        affects=("summarise",),
+        description="Most tokens of prompt and answer together; captions farthest from the centre are left out first.",
+        ge=64,
+    )
+    min_answer_tokens: int = setting(
+        64, affects=("summarise",), description="Tokens kept free for the answer when captions are left out.", ge=1
+    )
+    keep: Literal["last-line", "all"] = setting(
+        "last-line",
+        affects=("summarise",),
+        description="Part of the reply that is kept; the reference keeps its last line.",
+    )
+
+
+class ScoreConfig(Section):
+    """LLM-based anomaly scoring (Eq. 4)."""
+
+    context_prompt: str = setting(
+        prompts.CONTEXT["impersonation"], affects=("score",), description="P_C, first part of the system message."
+    )
+    format_prompt: str = setting(prompts.FORMAT, affects=("score",), description="P_F, second part.")
+    answer: Literal["choice", "free-text"] = setting(
+        "choice",
+        affects=("score",),
+        description="The server allows only the 11 values (paper), or a number is searched in free text (reference).",
+    )
+    expected: bool = setting(
+        False,
+        affects=("score",),
+        description="With choice: the expected value under the model's probabilities of the 11 values, not the value said.",
+    )
+    temperature: float = setting(0.6, affects=("score",), description="0 is greedy.", ge=0, le=2)
+    top_p: float = setting(0.9, affects=("score",), description="Nucleus.", gt=0, le=1)
+    total_tokens: int = setting(
+        512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
+    )
+    max_answer_tokens: int = setting(
+        64, affects=("score",), description="Most tokens of a score answer; a choice needs at least 8.", ge=8
+    )
+    max_unparsed_fraction: float = setting(
+        0.05, affects=("score",), description="Above it a video's scores are ok_with_gaps.", ge=0, le=1
+    )
+
+
+class RefineConfig(Section):
+    """Video-text score refinement (Eq. 5)."""
+
+    enabled: bool = setting(True, affects=("refine",), description="False keeps the language model's scores (Table 3).")
+    neighbours: int = setting(10, affects=("refine",), description="K.", ge=1, le=10_000)
+    pool: Literal["all", "unique"] = setting(
+        "all",
+        affects=("refine",),
+        description="Candidates: the summaries of all grid frames (paper) or of the first with each text (reference).",
+    )
+
+
+class DetectConfig(Section):
+    """Thresholding of the refined scores into segments (paper Sec. 3.3, last paragraph)."""
+
+    threshold: float = setting(0.5, affects=("detect",), description="A segment has a score of at least this.", ge=0, le=1)
+    low_threshold: float | None = setting(
+        None, affects=("detect",), description="Hysteresis: a segment goes on while scores stay at or above it.", ge=0, le=1
+    )
+
+
+class EvaluateConfig(Section):
+    """Metrics against labels. The rest of the protocol is fixed (docs/design/method.md)."""
+
+    labels: Path | None = setting(
+        None,
+        affects=("evaluate",),
+        description="Temporal annotation: `name class start end start end`, 0-based, inclusive, -1 for none. None: no metrics.",
+    )
+
+
+class ImportConfig(Section):
+    """Results made elsewhere, one `<video>.json` with `{frame: value}` a video, used in place of a stage's own work."""
+
+    captions: dict[str, Path] = setting(
+        {}, affects=("caption",), description="Captioner name to folder; replaces `captioners`."
+    )
+    summaries: Path | None = setting(None, affects=("summarise",), description="Folder of summaries.")
+    scores: Path | None = setting(None, affects=("score",), description="Folder of scores in [0, 1].")
+
+
+class RunConfig(Section):
+    """How work is done; no result depends on it."""
+
+    workers: int = setting(
+        2, affects=NOTHING, description="Videos in work at once: one decodes while another is at the model.", ge=1, le=64
+    )
+    retries: int = setting(3, affects=NOTHING, description="Times a task is tried again when a service failed.", ge=0, le=20)
+    retry_backoff_s: float = setting(10.0, affects=NOTHING, description="First delay; doubles each time.", ge=0, le=3600)
+    targets: tuple[StageName, ...] = setting(
+        ("clean", "detect"), affects=NOTHING, description="Stages wanted; what they need is run too."
+    )
+    queue_frames: int = setting(
+        64, affects=NOTHING, description="Decoded frames that wait for a model, per video, at most.", ge=1, le=4096
+    )
+
+
+class LavadConfig(Section):
+    """Everything a run can be told."""
+
+    semantics: Semantics = setting(
+        "paper",
+        affects=NOTHING,
+        description="Sets together: " + ", ".join(SEMANTICS["paper"]) + ". The fields themselves are what results depend on.",
+    )
+    store: Path = setting(Path("lavad-store"), affects=NOTHING, description="Folder of results.")
+    video: VideoConfig = VideoConfig()
+    captioners: Annotated[tuple[CaptionerConfig, ...], Field(min_length=1)] = (BLIP2_DEFAULT,)
+    encoder: EncoderConfig = ImageBindConfig()
+    chat: ChatConfig = VllmChatConfig()
+    window: WindowConfig = WindowConfig()
+    clean: CleanConfig = CleanConfig()
+    summarise: SummariseConfig = SummariseConfig()
+    score: ScoreConfig = ScoreConfig()
+    refine: RefineConfig = RefineConfig()
+    detect: DetectConfig = DetectConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    imports: ImportConfig = ImportConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_semantics(cls, data: Any) -> Any:
+        """Fill in the fields of the chosen semantics that were not given."""
+        if not isinstance(data, dict):
+            return data
+        chosen = SEMANTICS.get(str(data.get("semantics", "paper")))
+        if chosen is None:
+            return data  # the field's own validation says what is allowed
+        filled = dict(data)
+        for section, kind in (("encoder", "imagebind"), ("chat", "openai")):
+            if isinstance(filled.get(section), dict):
+                filled[section] = {"kind": kind, **filled[section]}
+        for path, value in chosen.items():
+            section, name = path.split(".")
+            given = filled.get(section, {})
+            if isinstance(given, Section):
+                given = given.model_dump(exclude_unset=True)
+            if not isinstance(given, dict) or name in given:
+                continue
+            if section == "encoder":
+                if given.get("kind", "imagebind") != "imagebind":
+                    continue  # long_text is a property of ImageBind's tokenizer
+                given = {"kind": "imagebind", **given}
+            filled[section] = {**given, name: value}
+        return filled
+
+    @model_validator(mode="after")
+    def _check_names(self) -> LavadConfig:
+        names = [captioner.name for captioner in self.captioners]
+        if len(set(names)) != len(names):
+            raise ValueError(f"captioners have the same name: {sorted(n for n in names if names.count(n) > 1)}")
+        low = self.detect.low_threshold
+        if low is not None and low > self.detect.threshold:
+            raise ValueError(f"detect.low_threshold {low} is above detect.threshold {self.detect.threshold}")
+        return self

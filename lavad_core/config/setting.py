@@ -1,0 +1,58 @@
+"""How a configuration field says which stages it affects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+NOTHING: tuple[str, ...] = ()
+"""For fields that change how fast or where work is done, never its result."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values cannot be changed after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def setting(default: Any, *, affects: Iterable[str], description: str, **constraints: Any) -> Any:
+    """A configuration field.
+
+    Args:
+        default: the value when nobody gives one; ``...`` if it must be given.
+        affects: names of the stages that read it; :data:`NOTHING` if no result depends on it.
+        description: one line with the unit; shown by ``lavad config schema``.
+        constraints: of ``pydantic.Field`` (``ge``, ``le``, …).
+    """
+    return Field(default, description=description, json_schema_extra={"affects": sorted(affects)}, **constraints)
+
+
+def affects_of(name: str, info: FieldInfo) -> tuple[str, ...]:
+    """The stages a field declares.
+
+    Raises:
+        TypeError: it declares none: every leaf of the tree must be made with :func:`setting`.
+    """
+    extra = info.json_schema_extra
+    if not isinstance(extra, dict) or "affects" not in extra:
+        raise TypeError(f"configuration field {name!r} does not declare the stages it affects; make it with setting()")
+    affects = extra["affects"]
+    assert isinstance(affects, list)
+    return tuple(str(stage) for stage in affects)
+
+
+def leaves(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """(dotted path, stages it affects, value) of every leaf; items of a list of sections are numbered."""
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        path = f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{path}.")
+        elif isinstance(value, tuple) and value and all(isinstance(item, BaseModel) for item in value):
+            for number, item in enumerate(value):
+                yield from leaves(item, f"{path}.{number}.")
+        else:
+            yield path, affects_of(path, info), value

@@ -1,0 +1,29 @@
+"""Digests of values: canonical JSON, SHA-256.
+
+Prefect's and Python's own hashes differ between processes for sets and objects; a key that outlives a
+process needs one spelling of each value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+FINGERPRINT_DIGITS = 32
+"""Hexadecimal digits kept of a SHA-256: 128 bits, far beyond any number of results a store will hold."""
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of ``value``: sorted keys, no white space, no NaN.
+
+    Raises:
+        TypeError: a part is not made of dict, list, tuple, str, int, float, bool or None.
+        ValueError: a float is NaN or infinite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """The first :data:`FINGERPRINT_DIGITS` hexadecimal digits of the SHA-256 of :func:`canonical_json`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:FINGERPRINT_DIGITS]

@@ -1,0 +1,153 @@
+"""The three roles that models play. A new model is a new file with a class that satisfies one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.video.types import Geometry
+
+Image = NDArray[np.uint8]
+"""uint8, [height, width, 3], RGB."""
+
+Vectors = NDArray[np.float32]
+"""float32, [n, dimension]."""
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """Φ_C: images to sentences (paper Sec. 3.3)."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The size at which it wants its images."""
+        ...
+
+    def caption(self, images: Sequence[Image]) -> list[str]:
+        """One caption for each image, in order; an empty string where the model says nothing.
+
+        Raises:
+            DeviceOutOfMemory: one image alone does not fit.
+            ServiceError: a remote captioner did not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the device memory. The object is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """E_I, E_T and E_V: images, texts and clips to one space (paper Sec. 3.3)."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def image_geometry(self) -> Geometry: ...
+
+    @property
+    def encodes_clips(self) -> bool:
+        """True if a two-frame clip has a vector of its own (ImageBind); False if a clip is the mean of its frames'
+        image vectors (CLIP family), and :meth:`embed_clips` is never called."""
+        ...
+
+    @property
+    def clip_geometry(self) -> Geometry: ...
+
+    @property
+    def views_per_clip(self) -> int:
+        """Forward passes that :meth:`embed_clips` takes for one clip (3 crops for ImageBind); what the work counter
+        ``views_encoded`` adds."""
+        ...
+
+    def embed_images(self, images: Sequence[Image]) -> Vectors:
+        """Unit vectors of images of :attr:`image_geometry`."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of texts of any length (cut as the configuration says)."""
+        ...
+
+    def embed_clips(self, clips: Sequence[tuple[Image, Image]]) -> Vectors:
+        """For each two-frame clip the mean of the unit vectors of its views, *not* re-normalised, so that the mean
+        over several clips is the mean over all their views."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One question to a chat model. Equal requests have equal answers: they are asked once and cached.
+
+    Attributes:
+        messages: (role, text) pairs; roles ``system``, ``user``, ``assistant``.
+        max_tokens: most new tokens.
+        temperature: 0 is greedy.
+        top_p: nucleus.
+        seed: of the sampling.
+        choices: the answer must be one of these strings, to the byte, before stripping; None: free text.
+        distribution: with ``choices``: also return the log-probability of each distinct stripped choice.
+    """
+
+    messages: tuple[tuple[str, str], ...]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+    choices: tuple[str, ...] | None = None
+    distribution: bool = False
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """What a chat model said.
+
+    Attributes:
+        text: stripped of surrounding white space when ``choices`` were given, else as generated.
+        finish_reason: ``stop`` or ``length``; anything else never reaches a caller.
+        prompt_tokens, completion_tokens: as the model counts them.
+        log_probabilities: stripped choice to natural log-probability, summing to 1 over the choices; None unless asked.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    log_probabilities: dict[str, float] | None = None
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Φ_LLM: messages to text (paper Sec. 3.3)."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Most tokens of prompt and answer together."""
+        ...
+
+    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+        """Tokens of the rendered prompt, or an upper bound of them."""
+        ...
+
+    def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+        """Answers as they come, each with the position of its request; every request is answered exactly once.
+
+        The caller may stop iterating; requests in flight are then abandoned.
+
+        Raises:
+            ServiceError: after the configured retries; answers already yielded stay valid.
+            RequestRejected: the server refuses a request (bad parameters, prompt too long).
+            ModelError: the server has no such model.
+        """
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,151 @@
+"""What the rest of the library knows about a video. No I/O and no codec library here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["file", "frames"]
+
+REJECTIONS = {
+    "missing": "the path does not exist or is not a regular file or folder",
+    "unreadable": "the file system refused to read it",
+    "empty": "zero bytes, or a folder without frames",
+    "format": "the content is not one of the allowed container formats",
+    "no-video": "a media file without a video stream",
+    "no-frames": "a video stream of which no frame could be decoded",
+    "too-large": "more pixels or frames than the configured limits",
+    "decoder-crashed": "the decoding process died",
+    "decoder-timeout": "the decoding process made no progress in time",
+    "decoder-memory": "the decoding process ran into its memory limit",
+    "changed": "the file's content changed while it was being processed",
+}
+"""Why a video is rejected: the word used in tables, and what it means."""
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video as the user named it.
+
+    Attributes:
+        name: unique within a run; the file's name without its ending, or the folder's name; may hold any character.
+        path: where it is.
+        kind: ``file`` for a media file, ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …).
+    """
+
+    name: str
+    path: Path
+    kind: Kind = "file"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The size at which a model wants its frames, applied where frames are decoded.
+
+    Attributes:
+        resize: ``native`` keeps the decoded size. ``square`` resizes to side x side whatever the aspect ratio (BLIP-2,
+            SigLIP). ``short_side`` resizes the short side to ``side`` and the long one to ``int(side * long / short)``
+            (CLIP, ImageBind). Both are Pillow's antialiased bicubic on uint8 RGB, so a model whose own
+            preprocessing starts with the same resize sees the same pixels.
+        side: pixels; 0 with ``native``.
+    """
+
+    resize: Literal["native", "square", "short_side"] = "native"
+    side: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.resize == "native") != (self.side == 0) or self.side < 0:
+            raise ValueError(f"geometry {self.resize!r} with side {self.side}: native has side 0, the others a side > 0")
+
+
+NATIVE = Geometry()
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """Frames wanted at one geometry in a pass over a video.
+
+    Attributes:
+        geometry: the size.
+        frames: 0-based indices in presentation order, strictly increasing; ``None`` with ``every`` set.
+        every: take 0, every, 2*every, … to the end of the video.
+    """
+
+    geometry: Geometry
+    frames: tuple[int, ...] | None = None
+    every: int | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame at one requested geometry.
+
+    Attributes:
+        index: 0-based, presentation order.
+        request: the position of the request in the list that was asked for.
+        image: uint8, [height, width, 3], RGB, rotated upright, read-only.
+        substituted: the frame itself could not be decoded and this is the nearest earlier one (the nearest later
+            one at the start of a video).
+    """
+
+    index: int
+    request: int
+    image: NDArray[np.uint8] = field(repr=False)
+    substituted: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decoding one video may take; each is a field of the configuration (``video.*``)."""
+
+    max_pixels: int
+    max_frames: int
+    max_memory_bytes: int
+    stall_timeout_s: float
+    total_timeout_s: float
+    formats: tuple[str, ...]
+    threads: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What decoding a whole video once found.
+
+    Attributes:
+        status: ``ok``; or ``ok_with_gaps``: frames are missing or damaged, ``counts`` says how many.
+        reason: a sentence for ``ok_with_gaps``; empty for ``ok``.
+        frames: M, frames in presentation order. Frames that the container announces within the decoded span but that
+            did not decode are part of it (as gaps), so that indices agree with an undamaged copy's.
+        pts: int64 [M], presentation time stamps in ``time_base`` units, strictly increasing.
+        time_base: seconds per unit of ``pts``.
+        gaps: indices without a decoded frame, increasing.
+        width, height: pixels of the upright picture.
+        rotation: degrees that were applied to make it upright: 0, 90, 180 or 270.
+        codec, container: names as the demuxer gives them; ``jpeg``/``frames`` etc. for a folder.
+        frames_from_header: what the container says, None where it says nothing; never trusted.
+        counts: frames_decoded, frames_missing, decode_errors, corrupt_frames, …
+    """
+
+    status: Literal["ok", "ok_with_gaps"]
+    reason: str
+    frames: int
+    pts: NDArray[np.int64] = field(repr=False)
+    time_base: Fraction
+    gaps: tuple[int, ...]
+    width: int
+    height: int
+    rotation: int
+    codec: str
+    container: str
+    frames_from_header: int | None
+    counts: dict[str, int]
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """float64 [M]: seconds from the first frame's presentation time."""
+        return (self.pts - self.pts[0]).astype(np.float64) * float(self.time_base)
