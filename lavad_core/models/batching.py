@@ -1,0 +1,119 @@
+"""Batches that halve when the device runs out of memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from lavad_core.errors import DeviceOutOfMemory, InternalError
+from lavad_core.models.devices import free
+
+_LOG = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MEMORY_ALLOCATION = 2
+"""cudaErrorMemoryAllocation, ``AcceleratorError.error_code`` of an allocation outside of torch's own allocator."""
+
+_ALLOCATOR_MESSAGES = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+"""torch has no class for these two (Unix, Windows): a bare RuntimeError, so its text is all there is to decide by."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if ``error`` says that the device or the machine has no memory for this much work at once."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if isinstance(error, torch.AcceleratorError):
+        return getattr(error, "error_code", None) == _MEMORY_ALLOCATION
+    return type(error) is RuntimeError and any(message in str(error) for message in _ALLOCATOR_MESSAGES)
+
+
+class Batcher:
+    """Runs items in batches and remembers the size that fits.
+
+    Attributes:
+        batch_size: items in a batch from now on; halves when a batch does not fit and never grows again, since the
+            next video would only run out of memory at the same size.
+    """
+
+    def __init__(self, batch_size: int, device: torch.device, *, what: str = "items") -> None:
+        """
+        Args:
+            batch_size: items in a batch at first, at least 1.
+            device: whose cache is emptied before a smaller batch is tried.
+            what: the items' name in messages: ``images``, ``texts``, …
+        """
+        if batch_size < 1:
+            raise InternalError(f"batch size {batch_size} is not at least 1")
+        self.batch_size = batch_size
+        self._device = device
+        self._what = what
+
+    def run(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
+        """``work`` over all items, in order.
+
+        Args:
+            items: any number.
+            work: results of a batch, one for each item, in order (a list, or an array or tensor, whose rows they are). It
+                may be called again for items whose batch was too large, so it must not keep anything of a failed call.
+
+        Returns:
+            One result for each item.
+
+        Raises:
+            DeviceOutOfMemory: one item alone does not fit.
+        """
+        results: list[Result] = []
+        while len(results) < len(items):
+            batch = items[len(results) : len(results) + self.batch_size]
+            done = self._attempt(batch, work)
+            if done is None:
+                # Only here, outside the `except` block, are the failed call's tensors no longer held by its traceback.
+                free(self._device)
+                self.batch_size = max(1, min(self.batch_size, len(batch)) // 2)
+                _LOG.warning(
+                    "out of memory on %s with %d %s at once; going on with %d",
+                    self._device,
+                    len(batch),
+                    self._what,
+                    self.batch_size,
+                )
+                continue
+            if len(done) != len(batch):
+                raise InternalError(f"{len(batch)} {self._what} gave {len(done)} results")
+            results.extend(done)
+        return results
+
+    def _attempt(
+        self, batch: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]
+    ) -> Sequence[Result] | None:
+        """The batch's results, or None if it has to be smaller."""
+        try:
+            return work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) > 1:
+                return None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+        free(self._device)
+        raise DeviceOutOfMemory(
+            f"{self._device} has no memory for one of the {self._what} alone ({reason}); "
+            "free memory there, choose another `device`, a smaller `dtype` (float16, bfloat16) or a smaller model"
+        )
+
+
+def run_batched(
+    items: Sequence[Item],
+    batch_size: int,
+    work: Callable[[Sequence[Item]], Sequence[Result]],
+    *,
+    device: torch.device | None = None,
+    what: str = "items",
+) -> list[Result]:
+    """:meth:`Batcher.run` once, without remembering the size."""
+    return Batcher(batch_size, device or torch.device("cpu"), what=what).run(items, work)

@@ -1,0 +1,60 @@
+"""Where a model runs and in what precision: what the configuration's ``device`` and ``dtype`` mean."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from lavad_core.errors import ModelError
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def resolve_device(text: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names.
+
+    ``auto`` is the first GPU if there is one, else the CPU. A GPU always comes with its number.
+
+    Raises:
+        ModelError: another word, or a GPU that is not there.
+    """
+    if text == "auto":
+        text = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = text.partition(":")
+    if text == "cpu":
+        return torch.device("cpu")
+    if kind != "cuda" or (number == "" and text != "cuda") or (number and not (number.isascii() and number.isdigit())):
+        raise ModelError(f"device {text!r} is not known; give auto, cpu, cuda or cuda:N")
+    if not torch.cuda.is_available():
+        raise ModelError(f"device {text!r}: torch {torch.__version__} sees no GPU here; give auto or cpu")
+    index, there = int(number or 0), torch.cuda.device_count()
+    if index >= there:
+        raise ModelError(f"device {text!r}: there are {there} GPUs, numbered from 0; give cuda:0 to cuda:{there - 1}")
+    return torch.device("cuda", index)
+
+
+def resolve_dtype(name: str, device: torch.device, gpu_default: torch.dtype) -> torch.dtype:
+    """The precision that ``auto``, ``float32``, ``float16`` or ``bfloat16`` names.
+
+    Args:
+        name: of the configuration; ``auto`` is float32 on a CPU and ``gpu_default`` elsewhere.
+        device: where the model will run.
+        gpu_default: what suits the model on a GPU.
+
+    Raises:
+        ModelError: another word.
+    """
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else gpu_default
+    if name not in _DTYPES:
+        raise ModelError(f"dtype {name!r} is not known; give auto, {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def free(device: torch.device) -> None:
+    """Collect garbage and hand the GPU memory that torch keeps cached back to the driver."""
+    gc.collect()
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()
