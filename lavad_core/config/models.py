@@ -79,6 +79,16 @@ class ImageBindConfig(Section):
     dtype: Dtype = setting("auto", affects=_ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    vision_heads: int | None = setting(
+        None,
+        affects=_ENCODER_STAGES,
+        description="Attention heads of the vision tower; None: as the file says, or 16 at the published width.",
+        ge=1,
+        le=1024,
+    )
+    text_heads: int | None = setting(
+        None, affects=_ENCODER_STAGES, description="The same for the text tower.", ge=1, le=1024
+    )
     long_text: Literal["keep-end", "lose-end"] = setting(
         "keep-end",
         affects=("embed_captions", "embed_summaries"),

@@ -58,8 +58,8 @@ class Batcher:
 
         Args:
             items: any number.
-            work: results of a batch, one for each item, in order (a list, or an array or tensor, whose rows they are). It
-                may be called again for items whose batch was too large, so it must not keep anything of a failed call.
+            work: results of a batch, one for each item, in order (a list, or an array or tensor, whose rows they are).
+                It may be called again for items whose batch was too large, so it must keep nothing of a failed call.
 
         Returns:
             One result for each item.
