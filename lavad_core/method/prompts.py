@@ -9,8 +9,8 @@ SUMMARY = (
 """P_S."""
 
 FORMAT = (
-    "Please provide the response in the form of a Python list and respond with only one number in the provided list below "
-    "[0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] without any textual explanation. "
+    "Please provide the response in the form of a Python list and respond with only one number "
+    "in the provided list below [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] without any textual explanation. "
     "It should begin with '[' and end with ']'."
 )
 """P_F."""
@@ -37,5 +37,5 @@ CONTEXT = {
 SCORE_VALUES = tuple(tenths / 10 for tenths in range(11))
 """The 11 values a score can take."""
 
-SCORE_CHOICES = tuple(f"[{value:.1f}]" if 0 < value else "[0]" for value in SCORE_VALUES)
+SCORE_CHOICES = tuple(f"[{value:.1f}]" if value > 0 else "[0]" for value in SCORE_VALUES)
 """How P_F spells them: ``[0]``, ``[0.1]``, …, ``[1.0]``."""

@@ -1,0 +1,123 @@
+"""From scores of grid frames to scores of all frames, and to anomalous segments (paper Sec. 3.3, last paragraph)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A span of frames found anomalous.
+
+    Attributes:
+        start_frame: first frame.
+        end_frame: last frame, inclusive.
+        start_s: presentation time of the first frame, seconds.
+        end_s: when the last frame stops being shown, seconds: the time of the frame after it; at the end of the video
+            the last frame's own time plus the median time between frames.
+        peak_score: the highest score.
+        peak_frame: the first grid frame that has it.
+    """
+
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    peak_score: float
+    peak_frame: int
+
+
+def segments(
+    scores: NDArray[np.float64],
+    frames: NDArray[np.int64],
+    frames_total: int,
+    interval: int,
+    times_s: NDArray[np.float64],
+    *,
+    threshold: float,
+    low_threshold: float | None = None,
+) -> list[Segment]:
+    """Threshold scores, with hysteresis if ``low_threshold`` is given.
+
+    A segment is a longest run of grid frames with scores of at least ``low_threshold`` (``threshold`` if None), one of
+    them at least ``threshold``. Each grid frame stands for the frames up to the next one.
+
+    Args:
+        scores: float64, [n], of the grid frames.
+        frames: int64, [n], the grid 0, interval, ….
+        frames_total: M.
+        interval: of the grid.
+        times_s: float64, [M], presentation times, seconds.
+        threshold: a score of at least this is anomalous.
+        low_threshold: at most ``threshold``.
+
+    Returns:
+        Segments in order of time; no two touch.
+
+    Raises:
+        ValueError: shapes do not fit, a score is not finite, or ``low_threshold`` is above ``threshold``.
+    """
+    if not np.array_equal(frames, np.arange(0, frames_total, interval)) or scores.shape != frames.shape:
+        raise ValueError(f"{scores.shape} scores of {frames.shape} frames are not the grid of {frames_total} frames")
+    if times_s.shape != (frames_total,):
+        raise ValueError(f"{frames_total} frames need as many times, got {times_s.shape}")
+    low = threshold if low_threshold is None else low_threshold
+    if not low <= threshold or not np.isfinite(scores).all():
+        raise ValueError(f"thresholds {low} ≤ {threshold} and finite scores are needed")
+    # +1 where a run begins, -1 one past its end
+    edges = np.diff((scores >= low).astype(np.int8), prepend=0, append=0)
+    result = []
+    for begin, stop in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
+        peak = begin + int(scores[begin:stop].argmax())
+        if scores[peak] < threshold:
+            continue
+        end_exclusive = min(stop * interval, frames_total)
+        result.append(
+            Segment(
+                start_frame=begin * interval,
+                end_frame=end_exclusive - 1,
+                start_s=float(times_s[begin * interval]),
+                end_s=_end_s(times_s, end_exclusive),
+                peak_score=float(scores[peak]),
+                peak_frame=peak * interval,
+            )
+        )
+    return result
+
+
+def to_frames(
+    grid_scores: NDArray[np.float64], frames_total: int, interval: int, *, video: str = ""
+) -> NDArray[np.float64]:
+    """A score for every frame: each grid score repeated ``interval`` times, cut to M.
+
+    Args:
+        grid_scores: float64, [⌈M / interval⌉].
+        frames_total: M.
+        interval: of the grid.
+        video: its name, for the error.
+
+    Returns:
+        float64, [M].
+
+    Raises:
+        InputError: there are more or fewer scores than the grid has frames. Padding would be a made-up score, and a
+            count that differs says that scores and frames are not of the same video.
+    """
+    needed = -(-frames_total // interval)
+    if grid_scores.shape != (needed,):
+        raise InputError(
+            f"video {video!r}: {len(grid_scores)} scores for {frames_total} frames, but every {interval}th frame makes "
+            f"{needed}; score the video again, or check the frame count of its list"
+        )
+    return np.repeat(grid_scores, interval)[:frames_total]
+
+
+def _end_s(times_s: NDArray[np.float64], end_exclusive: int) -> float:
+    if end_exclusive < len(times_s):
+        return float(times_s[end_exclusive])
+    return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))

@@ -1,0 +1,84 @@
+"""Frame labels, and the metrics of all frames together (micro): the numbers that papers quote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FrameMetrics(TypedDict):
+    """Metrics over frames; None where undefined, and then ``reason`` says why.
+
+    Keys:
+        frames, positive: how many frames, and how many of them are labelled anomalous.
+        roc_auc: area under the ROC curve.
+        average_precision: Σ (R_n − R_{n−1})·P_n, scikit-learn's ``average_precision_score``.
+        pr_auc_trapezoid: area under the precision-recall curve by trapezoids, as LAVAD's program prints it; higher
+            than average precision on scores with few distinct values.
+        reason: empty if all are defined.
+    """
+
+    frames: int
+    positive: int
+    roc_auc: float | None
+    average_precision: float | None
+    pr_auc_trapezoid: float | None
+    reason: str
+
+
+def labels_from_intervals(intervals: Iterable[tuple[int, int]], frames: int) -> tuple[NDArray[np.bool_], int]:
+    """Mark the frames of annotated intervals.
+
+    Args:
+        intervals: (first, last) frame, 0-based, both inclusive; they may overlap.
+        frames: M.
+
+    Returns:
+        bool, [M], and how many intervals reached outside 0 … M − 1 and were clipped (7 of UCF-Crime's do).
+
+    Raises:
+        ValueError: an interval ends before it starts.
+    """
+    labels = np.zeros(frames, dtype=bool)
+    clipped = 0
+    for first, last in intervals:
+        if last < first:
+            raise ValueError(f"interval {first} … {last} ends before it starts")
+        clipped += first < 0 or last >= frames
+        labels[max(first, 0) : max(last + 1, 0)] = True
+    return labels, clipped
+
+
+def frame_metrics(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> FrameMetrics:
+    """ROC AUC, average precision and trapezoidal PR-AUC of frames.
+
+    Args:
+        labels: bool, [n].
+        scores: [n], higher is more anomalous.
+
+    Raises:
+        ValueError: shapes differ, or a score is not finite.
+    """
+    # Here, not above: scikit-learn and scipy take a second to import, and the command line imports this module.
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
+
+    if labels.shape != scores.shape or labels.ndim != 1 or not np.isfinite(scores).all():
+        raise ValueError(f"labels {labels.shape} and finite scores of the same shape are needed, got {scores.shape}")
+    marked = labels.astype(bool)
+    positive = int(marked.sum())
+    result = FrameMetrics(
+        frames=len(marked), positive=positive, roc_auc=None, average_precision=None, pr_auc_trapezoid=None, reason=""
+    )
+    if not len(marked):
+        result["reason"] = "there are no frames"
+    elif positive in (0, len(marked)):
+        result["reason"] = f"all {len(marked)} frames are labelled {'anomalous' if positive else 'normal'}"
+    else:
+        precision, recall, _ = precision_recall_curve(marked, scores)
+        result["roc_auc"] = float(roc_auc_score(marked, scores))
+        result["average_precision"] = float(average_precision_score(marked, scores))
+        result["pr_auc_trapezoid"] = float(auc(recall, precision))
+    return result
