@@ -1,0 +1,58 @@
+# Two commands are enough: `make demo` and `make test`. Everything lives in .venv and build/.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Installed first and by itself, so that no other package chooses a build of torch. Give the build for your machine,
+# for instance TORCH="torch --index-url <the wheel index of your CUDA version>".
+TORCH ?= torch==2.13.0
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+BIN = .venv/bin
+
+.PHONY: help demo setup test test-slow test-all vllm-env lint types check benchmarks clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
+
+demo: .venv/installed  ## set up, then score sample clips with small random models (no GPU, no download)
+	$(BIN)/python demo/sample_clips.py build/demo/videos
+	$(BIN)/lavad run build/demo/videos --preset tiny --store build/demo/store
+
+setup: .venv/installed-dev  ## environment with everything for development
+
+test: .venv/installed-dev vllm-env  ## set up, then run the tests (the slow ones: make test-slow)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/installed-dev vllm-env  ## the tests that take longer than about 10 s each
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow  ## all tests
+
+vllm-env: .venv/installed-dev  ## the vLLM server's own environment; where it cannot be had its tests are skipped, visibly
+	@bash tests/vllm/build_env.sh || echo "vLLM environment: not available here; tests marked vllm will be skipped" >&2
+
+lint: .venv/installed-dev  ## ruff and yamllint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/yamllint --strict prefect.yaml docker lavad_core/config/presets .pre-commit-config.yaml
+
+types: .venv/installed-dev  ## mypy --strict on lavad_core
+	$(BIN)/mypy
+
+check: lint types  ## lint and types
+
+benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md again
+	$(BIN)/python benchmarks/cleaning_and_refinement.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(PIP) --upgrade pip
+	$(PIP) $(TORCH)
+	$(PIP) --editable .
+	touch $@
+
+.venv/installed-dev: pyproject.toml .venv/installed
+	$(PIP) --editable ".[dev]"
+	touch $@
+
+clean:  ## remove environments and everything built
+	rm -rf .venv .venv-vllm build dist

@@ -1,0 +1,96 @@
+"""Running one stage for one video: find its result, or make it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from lavad_core.errors import DamagedResult, VideoRejected
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.pipeline.workbench import Workbench
+from lavad_core.runs.recorder import StageRecord
+from lavad_core.stages import STAGES
+from lavad_core.stages.context import StageContext
+from lavad_core.store.types import Commit
+
+log = logging.getLogger(__name__)
+
+REJECTED_BY_CONTENT = frozenset({"format", "no-video", "no-frames", "too-large", "decoder-crashed", "no-scores"})
+"""Rejections that the same bytes will meet again: committed, so that a re-run does not decode them anew. The others
+(missing, timeout, memory, …) come from around the video and are tried again by the next run."""
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """A stage's result for a video, and whether it was already there."""
+
+    commit: Commit
+    cached: bool
+
+
+def run_stage(
+    bench: Workbench, video: PreparedVideo, node_id: str, record: StageRecord, *, refresh: bool = False
+) -> StageOutcome:
+    """The committed result of a stage for a video; computed if it is not in the store.
+
+    Args:
+        bench: where the work is done.
+        video: the video.
+        node_id: id of a node of ``bench.graph``.
+        record: takes the work done and how it went.
+        refresh: compute even if there is a result, and replace it.
+
+    Raises:
+        VideoRejected: the video cannot be scored; also when an earlier run has committed that.
+        LavadError: as the stage raises; nothing is committed then.
+    """
+    key = bench.graph.keys(video)[node_id]
+    found = None if refresh else bench.store.find(key)
+    if found is not None:
+        record.cached = True
+        return StageOutcome(_accepted(found, record), cached=True)
+    context = StageContext(bench, video, node_id, record, refresh)
+    try:
+        commit = _compute(context)
+    except VideoRejected as rejection:
+        record.status, record.reason, record.message = "rejected", rejection.reason, str(rejection)
+        if rejection.reason in REJECTED_BY_CONTENT:
+            with context.writer(STAGES[key.stage].SCHEMA) as writer:
+                writer.commit("rejected", reason=rejection.reason, message=str(rejection))
+        raise
+    return StageOutcome(_accepted(commit, record), cached=False)
+
+
+def _accepted(commit: Commit, record: StageRecord) -> Commit:
+    record.status, record.reason, record.message = commit.status, commit.reason, commit.message
+    if commit.status == "rejected":
+        raise VideoRejected(commit.reason, commit.message)
+    return commit
+
+
+def _compute(context: StageContext) -> Commit:
+    """Run the stage; an input found damaged is thrown away and made again, once each."""
+    mended: set[str] = set()
+    while True:
+        try:
+            return STAGES[context.key.stage].run(context)
+        except DamagedResult as damage:
+            broken = [name for name in context.node.inputs if name not in mended and not _is_sound(context, name)]
+            if not broken:
+                raise
+            log.warning("%s; computing %s again", damage, ", ".join(broken))
+            for name in broken:
+                mended.add(name)
+                run_stage(context.bench, context.video, name, context.record, refresh=True)
+
+
+def _is_sound(context: StageContext, node_id: str) -> bool:
+    commit = context.bench.store.find(context.keys[node_id])
+    if commit is None:
+        return False
+    try:
+        for _ in context.bench.store.batches(commit):
+            pass
+    except DamagedResult:
+        return False
+    return True

@@ -1,0 +1,257 @@
+"""The graph of stages of a configuration, and the key of every result before anything runs. Pure.
+
+A fingerprint is the digest of the stage's name and version, the slice of the configuration that the stage reads, the
+identity of its model, the digest of an imported file if there is one, and the fingerprints of its inputs. So changing one
+field gives new keys to exactly the stages that it can affect and to those that follow from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.setting import leaves
+from lavad_core.digest import digest
+from lavad_core.errors import InternalError
+from lavad_core.store.types import Key
+
+STAGE_VERSIONS: dict[str, int] = {
+    "probe": 1,
+    "caption": 1,
+    "embed_captions": 1,
+    "embed_frames": 1,
+    "embed_windows": 1,
+    "clean": 1,
+    "summarise": 1,
+    "score": 1,
+    "embed_summaries": 1,
+    "refine": 1,
+    "detect": 1,
+}
+"""Raise a stage's number when its code gives other results for the same inputs: it and all that follows run again."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage of the graph; ``caption`` has one node for each captioner.
+
+    Attributes:
+        stage: its name.
+        variant: the captioner's name, else empty.
+        inputs: ids of the nodes whose results it reads.
+        role: the model it uses: ``captioner:<name>``, ``encoder``, ``chat``, or empty.
+        imported: its values come from a file that the user gives.
+        settings: the slice of the configuration that it reads, by dotted path.
+    """
+
+    stage: str
+    variant: str = ""
+    inputs: tuple[str, ...] = ()
+    role: str = ""
+    imported: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def id(self) -> str:
+        """``stage``, or ``stage:variant``."""
+        return f"{self.stage}:{self.variant}" if self.variant else self.stage
+
+
+@dataclass(frozen=True)
+class PreparedVideo:
+    """A video whose content is known; JSON-able, so that it can cross a process.
+
+    Attributes:
+        name: the user's name for it.
+        path: where it is.
+        kind: ``file`` or ``frames``.
+        video_id: digest of its content.
+        imports: node id to SHA-256 of the file whose values replace that node's work.
+    """
+
+    name: str
+    path: str
+    kind: Literal["file", "frames"]
+    video_id: str
+    imports: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The stages that a configuration needs, in an order that loads each model once.
+
+    Attributes:
+        nodes: inputs before those that read them; captioners one after the other, then the encoder, then the chat model.
+        identities: role to identity of its model.
+    """
+
+    nodes: tuple[Node, ...]
+    identities: Mapping[str, str]
+
+    def node(self, node_id: str) -> Node:
+        """The node of that id; InternalError if there is none."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise InternalError(f"no node {node_id!r} among {[node.id for node in self.nodes]}")
+
+    def has(self, node_id: str) -> bool:
+        """Whether this run needs the node."""
+        return any(node.id == node_id for node in self.nodes)
+
+    def provenance(self, node: Node, video: PreparedVideo, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+        """What the fingerprint of ``node`` is the digest of."""
+        made_of: dict[str, Any] = {
+            "stage": node.stage,
+            "version": STAGE_VERSIONS[node.stage],
+            "settings": dict(node.settings),
+            "inputs": {name: fingerprints[name] for name in node.inputs},
+        }
+        if node.variant:
+            made_of["variant"] = node.variant
+        if node.role:
+            made_of["model"] = self.identities[node.role]
+        if node.imported:
+            made_of["imported"] = video.imports[node.id]
+        return made_of
+
+    def provenances(self, video: PreparedVideo) -> dict[str, dict[str, Any]]:
+        """Of every node."""
+        fingerprints: dict[str, str] = {}
+        found: dict[str, dict[str, Any]] = {}
+        for node in self.nodes:
+            found[node.id] = self.provenance(node, video, fingerprints)
+            fingerprints[node.id] = digest(found[node.id])
+        return found
+
+    def keys(self, video: PreparedVideo) -> dict[str, Key]:
+        """The key of every node's result for a video."""
+        return {
+            node_id: Key(self.node(node_id).stage, video.video_id, digest(made_of))
+            for node_id, made_of in self.provenances(video).items()
+        }
+
+    def last_user(self, role: str) -> str:
+        """Id of the last node that uses a model: when it is done for all videos the model can go."""
+        return [node.id for node in self.nodes if node.role == role][-1]
+
+
+def _only_any_frame(config: LavadConfig, stage: str) -> bool:
+    # On the grid, which frames are embedded and cleaned does not depend on the window.
+    return stage in ("embed_windows", "summarise") or config.window.sampling == "any-frame"
+
+
+_CONDITIONS: dict[str, Callable[[LavadConfig, str], bool]] = {
+    "window.duration_s": _only_any_frame,
+    "window.samples": _only_any_frame,
+    "window.frame_rate": _only_any_frame,
+    "window.constant_frame_rate": lambda config, stage: (
+        config.window.frame_rate == "constant" and _only_any_frame(config, stage)
+    ),
+    "window.clips": lambda config, stage: config.window.vector == "spread",
+    "score.expected": lambda config, stage: config.score.answer == "choice",
+    "score.max_answer_tokens": lambda config, stage: config.score.answer == "choice",
+    "refine.neighbours": lambda config, stage: config.refine.enabled,
+    "refine.pool": lambda config, stage: config.refine.enabled,
+}
+"""Fields that a stage reads only under some value of others; a changed field that is not read re-runs nothing."""
+
+
+def _settings(config: LavadConfig, stage: str, prefix: str = "", skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The slice of the configuration that ``stage`` reads, as JSON values."""
+    found: dict[str, Any] = {}
+    for path, stages, value in leaves(config):
+        if stage not in stages or path.startswith(("imports.", *skip)):
+            continue
+        if path.startswith("captioners."):
+            if not prefix or not path.startswith(prefix):
+                continue
+            path = "captioner." + path.removeprefix(prefix)
+        condition = _CONDITIONS.get(path)
+        if condition is None or condition(config, stage):
+            found[path] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _caption_nodes(config: LavadConfig) -> list[Node]:
+    interval = {"video.frame_interval": config.video.frame_interval}
+    if config.imports.captions:
+        return [
+            Node("caption", name, ("probe",), imported=True, settings=interval) for name in config.imports.captions
+        ]
+    return [
+        Node(
+            "caption",
+            captioner.name,
+            ("probe",),
+            role=f"captioner:{captioner.name}",
+            settings=_settings(config, "caption", f"captioners.{number}."),
+        )
+        for number, captioner in enumerate(config.captioners)
+    ]
+
+
+def _language_nodes(config: LavadConfig) -> list[Node]:
+    interval = {"video.frame_interval": config.video.frame_interval}
+    if config.imports.summaries is not None:
+        summarise = Node("summarise", inputs=("probe",), imported=True, settings=interval)
+    elif not config.summarise.enabled:
+        off = {**interval, "summarise.enabled": False}
+        summarise = Node("summarise", inputs=("probe", "clean"), settings=off)
+    else:
+        summarise = Node(
+            "summarise", inputs=("probe", "clean"), role="chat", settings=_settings(config, "summarise")
+        )
+    if config.imports.scores is not None:
+        score = Node("score", inputs=("probe",), imported=True, settings=interval)
+    else:
+        score = Node("score", inputs=("summarise",), role="chat", settings=_settings(config, "score"))
+    return [summarise, score]
+
+
+def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
+    """The nodes that ``config.run.targets`` need.
+
+    Args:
+        config: the configuration.
+        identities: role to model identity, for every role that occurs (``models.identity``).
+    """
+    captions = _caption_nodes(config)
+    clips = config.encoder.kind == "imagebind"  # the other encoders make a clip's vector from its frames' vectors
+    if config.clean.enabled:
+        clean_inputs = (*(node.id for node in captions), "embed_captions", "probe", "embed_frames")
+    else:
+        clean_inputs = ("probe", captions[0].id)
+    refine_inputs: tuple[str, ...] = ("probe", "score")
+    if config.refine.enabled:
+        refine_inputs = (*refine_inputs, "summarise", "embed_summaries", "embed_windows")
+
+    def encoder(stage: str, *inputs: str) -> Node:
+        return Node(stage, inputs=inputs, role="encoder", settings=_settings(config, stage))
+
+    nodes = [
+        Node("probe", settings=_settings(config, "probe")),
+        *captions,
+        encoder("embed_captions", *(node.id for node in captions)),
+        encoder("embed_frames", "probe"),
+        encoder("embed_windows", "probe") if clips else encoder("embed_windows", "probe", "embed_frames"),
+        Node("clean", inputs=clean_inputs, settings=_settings(config, "clean")),
+        *_language_nodes(config),
+        encoder("embed_summaries", "summarise"),
+        Node("refine", inputs=refine_inputs, settings=_settings(config, "refine")),
+        Node("detect", inputs=("probe", "summarise", "refine"), settings=_settings(config, "detect")),
+    ]
+    wanted: set[str] = set()
+    for node in reversed(nodes):
+        if node.stage in config.run.targets or node.id in wanted:
+            wanted |= {node.id, *node.inputs}
+    kept = tuple(node for node in nodes if node.id in wanted)
+    return Graph(kept, {role: identities[role] for role in sorted({node.role for node in kept if node.role})})
+
+
+def needed_roles(config: LavadConfig) -> tuple[str, ...]:
+    """Roles of the models that a configuration needs, without knowing which models they are."""
+    anything = {f"captioner:{captioner.name}": "?" for captioner in config.captioners} | {"encoder": "?", "chat": "?"}
+    return tuple(build_graph(config, anything).identities)

@@ -1,0 +1,96 @@
+"""What a run would do, and why: the store compared with the keys of the graph. Nothing is computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.pipeline.workbench import Workbench
+from lavad_core.store.types import Commit, Key
+
+
+@dataclass(frozen=True)
+class PlannedWork:
+    """One stage of one video.
+
+    Attributes:
+        video: its name.
+        node_id: the stage, with the captioner where there is one.
+        key: of the result.
+        state: ``cached``: it is there; ``rejected``: an earlier run found that the video cannot be scored; ``run``.
+        why: for ``run``, what makes it necessary.
+    """
+
+    video: str
+    node_id: str
+    key: Key
+    state: Literal["cached", "run", "rejected"]
+    why: str
+
+
+def plan(bench: Workbench, videos: Sequence[PreparedVideo]) -> list[PlannedWork]:
+    """The work for each video and stage, in the order in which it would run."""
+    work: list[PlannedWork] = []
+    planned: dict[Key, PlannedWork] = {}
+    made_of = {video.video_id: bench.graph.provenances(video) for video in videos}
+    keys = {video.video_id: bench.graph.keys(video) for video in videos}
+    for node in bench.graph.nodes:
+        for video in videos:
+            key = keys[video.video_id][node.id]
+            if key in planned:
+                work.append(PlannedWork(video.name, node.id, key, "cached", f"same content as {planned[key].video}"))
+                continue
+            found = bench.store.find(key)
+            if found is not None:
+                state: Literal["cached", "run", "rejected"] = "rejected" if found.status == "rejected" else "cached"
+                item = PlannedWork(video.name, node.id, key, state, found.message if state == "rejected" else "")
+            else:
+                inputs = [planned[keys[video.video_id][name]] for name in node.inputs]
+                again = [item.node_id for item in inputs if item.state == "run"]
+                why = _why(bench, key, made_of[video.video_id][node.id], again)
+                item = PlannedWork(video.name, node.id, key, "run", why)
+            planned[key] = item
+            work.append(item)
+    return work
+
+
+def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[str]) -> str:
+    """What differs from the most similar result that is there."""
+    others = [
+        commit
+        for commit in _results(bench, key)
+        if commit.provenance.get("variant") == wanted.get("variant") and commit.status != "rejected"
+    ]
+    if not others:
+        return "not computed yet"
+    differences = min((_differences(commit.provenance, wanted) for commit in others), key=len)
+    own = [text for text in differences if not text.startswith("input ")]
+    if own:
+        return "; ".join(own[:5])
+    return f"follows from {', '.join(again)}" if again else "; ".join(differences[:5]) or "not computed yet"
+
+
+def _results(bench: Workbench, key: Key) -> list[Commit]:
+    return [commit for commit in bench.store.results(key.stage, key.video_id) if commit.key != key]
+
+
+def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    found = []
+    for part in ("version", "model", "imported"):
+        if there.get(part) != wanted.get(part):
+            found.append(f"{part}: {_short(there.get(part))} → {_short(wanted.get(part))}")
+    old, new = there.get("settings", {}), wanted.get("settings", {})
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            found.append(f"{name}: {_short(old.get(name))} → {_short(new.get(name))}")
+    before, after = there.get("inputs", {}), wanted.get("inputs", {})
+    found += [f"input {name} changed" for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    return found
+
+
+def _short(value: Any, most: int = 40) -> str:
+    text = "–" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else text[: most - 1] + "…"

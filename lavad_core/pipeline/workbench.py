@@ -1,0 +1,92 @@
+"""What a process needs to work on stages: the store, the models, the language model's answers, the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.models.pool import ModelPool
+from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph
+from lavad_core.pipeline.prepare import model_identities, prepare_video
+from lavad_core.store.answers import AnswerCache
+from lavad_core.store.files import FileStore
+from lavad_core.video.identity import IdentityCache
+from lavad_core.video.types import Limits, VideoSource
+
+
+class Workbench:
+    """One configuration at work in one process; shared by its threads.
+
+    Args:
+        config: the configuration.
+        identities: role to model identity, where another process has resolved them already; else resolved here.
+    """
+
+    def __init__(self, config: LavadConfig, identities: Mapping[str, str] | None = None) -> None:
+        self.config = config
+        self._given_identities = identities
+
+    @cached_property
+    def store(self) -> FileStore:
+        """The results; opening it removes what dead processes left."""
+        store = FileStore(self.config.store)
+        store.sweep()
+        return store
+
+    @cached_property
+    def answers(self) -> AnswerCache:
+        """The language model's answers, by request."""
+        return AnswerCache(self.store.root / "cache" / "answers.sqlite")
+
+    @cached_property
+    def digests(self) -> IdentityCache:
+        """SHA-256 of files by path, size and time of change."""
+        return IdentityCache(self.store.root / "cache" / "digests.sqlite")
+
+    @cached_property
+    def models(self) -> ModelPool:
+        """The models; each is loaded when first asked for."""
+        return ModelPool(self.config)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The stages that this configuration needs."""
+        identities = self._given_identities
+        if identities is None:
+            identities = model_identities(self.config, self.digests)
+        return build_graph(self.config, identities)
+
+    @property
+    def limits(self) -> Limits:
+        """What decoding one video may take."""
+        video = self.config.video
+        return Limits(
+            max_pixels=video.max_pixels,
+            max_frames=video.max_frames,
+            max_memory_bytes=video.max_memory_bytes,
+            stall_timeout_s=video.stall_timeout_s,
+            total_timeout_s=video.total_timeout_s,
+            formats=video.formats,
+            threads=video.threads,
+        )
+
+    def prepare(self, source: VideoSource) -> PreparedVideo:
+        """Digest a video; see :func:`lavad_core.pipeline.prepare.prepare_video`."""
+        return prepare_video(source, self.config, self.digests)
+
+    def source(self, video: PreparedVideo) -> VideoSource:
+        """The video to decode."""
+        return VideoSource(video.name, Path(video.path), video.kind)
+
+    def release_after(self, node_id: str) -> None:
+        """Free the model whose last user was this node: its stage is over for all videos."""
+        role = self.graph.node(node_id).role
+        if role and self.graph.last_user(role) == node_id:
+            self.models.release(role)
+
+    def close(self) -> None:
+        """Free the models. The store holds nothing open."""
+        if "models" in self.__dict__:
+            self.models.close()

@@ -1,0 +1,92 @@
+"""Stage 4, clean (Eq. 2): the caption that fits a frame best, from the whole video's captions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lavad_core.method.cleaning import best_captions
+from lavad_core.method.sampling import nearest_grid
+from lavad_core.stages.context import StageContext
+from lavad_core.stages.timeline import frames_to_clean, load_probe
+from lavad_core.stages.vectors import from_column
+from lavad_core.store.types import Commit, ResultWriter
+
+SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("caption", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32()),
+        pa.field("captioner", pa.string(), nullable=False),
+        pa.field("source_frame", pa.int64(), nullable=False),
+    ]
+)
+CANDIDATES_PER_PASS = 32_768
+"""Candidates in memory at once: 128 MiB of vectors at 1024 dimensions. More take another pass over the frames."""
+
+
+def run(context: StageContext) -> Commit:
+    """Commit a row a cleaned frame: the text, how similar it is, and whose caption of which frame it was."""
+    with context.writer(SCHEMA) as writer:
+        if context.config.clean.enabled:
+            changed = _clean(context, writer)
+            return writer.commit(counts={"changed": changed})
+        _keep(context, writer)
+        return writer.commit()
+
+
+def _clean(context: StageContext, writer: ResultWriter) -> int:
+    """Write the best candidates; how many frames got a caption that was made for another frame."""
+    store, pool, frames = context.bench.store, context.input("embed_captions"), context.input("embed_frames")
+    indices: list[NDArray[Any]] = []
+    best: list[NDArray[Any]] = []
+    similarity: list[NDArray[Any]] = []
+    first_candidate = 0
+    for candidates in store.batches(pool, ["vector"], rows=CANDIDATES_PER_PASS):
+        vectors = from_column(candidates["vector"])
+        for number, batch in enumerate(store.batches(frames, ["frame", "vector"])):
+            found, values = best_captions(from_column(batch["vector"]), vectors)
+            found = found + first_candidate
+            if first_candidate == 0:
+                indices.append(batch["frame"].to_numpy())
+                best.append(found)
+                similarity.append(values)
+            else:  # strictly greater: of equals the first candidate wins, as within a pass
+                better = values > similarity[number]
+                best[number] = np.where(better, found, best[number])
+                similarity[number] = np.where(better, values, similarity[number])
+        first_candidate += len(candidates)
+    texts = context.table("embed_captions", ["text", "captioner", "frame"])
+    changed = 0
+    for frame, chosen, values in zip(indices, best, similarity, strict=True):
+        rows = texts.take(pa.array(chosen))
+        changed += int((rows["frame"].to_numpy() != frame).sum())
+        columns = {
+            "frame": frame,
+            "caption": rows["text"],
+            "similarity": values,
+            "captioner": rows["captioner"],
+            "source_frame": rows["frame"],
+        }
+        writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+    return changed
+
+
+def _keep(context: StageContext, writer: ResultWriter) -> None:
+    """Without cleaning (Table 3): the first captioner's caption of the nearest grid frame."""
+    captions = context.table(context.node.inputs[1], ["frame", "caption", "captioner"])
+    probe = load_probe(context)
+    frames = frames_to_clean(context, probe)
+    sources = nearest_grid(frames, probe.frames, context.config.video.frame_interval)
+    rows = captions.take(pa.array(np.searchsorted(captions["frame"].to_numpy(), sources)))
+    columns = {
+        "frame": frames,
+        "caption": rows["caption"],
+        "similarity": pa.nulls(len(frames), pa.float32()),
+        "captioner": rows["captioner"],
+        "source_frame": rows["frame"],
+    }
+    writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))

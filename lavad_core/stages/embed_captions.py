@@ -1,0 +1,52 @@
+"""Stage 2, embed captions: E_T on the unique captions of the video (all captioners together)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lavad_core.errors import VideoRejected
+from lavad_core.method.cleaning import unique_captions
+from lavad_core.runs import work
+from lavad_core.stages.context import StageContext
+from lavad_core.stages.vectors import VECTOR, to_column
+from lavad_core.store.types import Commit
+
+SCHEMA = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("captioner", pa.string(), nullable=False),
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("vector", VECTOR, nullable=False),
+    ]
+)
+TEXTS_PER_CALL = 4096
+"""Rows that are in memory at once: 16 MiB of vectors at ImageBind's 1024 dimensions."""
+
+
+def run(context: StageContext) -> Commit:
+    """Commit the candidate pool of Eq. 2: a row a distinct caption, with the captioner and frame it came from first."""
+    captions = []
+    for node_id in context.node.inputs:
+        table = context.table(node_id, ["frame", "caption"])
+        captions.append(
+            (node_id.partition(":")[2], list(zip(table["frame"].to_pylist(), table["caption"].to_pylist(), strict=True)))
+        )
+    pool = unique_captions(captions)
+    if not pool:
+        raise VideoRejected("no-captions", f"every caption of {context.video.name!r} is empty: nothing to score")
+    encoder, device = context.bench.models.encoder()
+    with context.writer(SCHEMA) as writer:
+        for start in range(0, len(pool), TEXTS_PER_CALL):
+            part = pool[start : start + TEXTS_PER_CALL]
+            with device:
+                vectors = encoder.embed_texts([candidate.text for candidate in part])
+            context.count(work.TEXTS_ENCODED, len(part))
+            columns = {
+                "text": [candidate.text for candidate in part],
+                "captioner": [candidate.captioner for candidate in part],
+                "frame": [candidate.frame for candidate in part],
+                "vector": to_column(vectors),
+            }
+            writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+        total = sum(len(rows) for _, rows in captions)
+        return writer.commit(counts={"captions": total, "unique": len(pool)})

@@ -1,0 +1,31 @@
+"""Stage 3, embed frames: E_I on the frames whose captions will be cleaned.
+
+If the windows (stage 8) are wanted too and are not there yet, they are encoded in the same pass: one decode serves both.
+"""
+
+from __future__ import annotations
+
+from lavad_core.stages.context import StageContext
+from lavad_core.stages.encode_video import encode_video
+from lavad_core.stages.vectors import FRAME_VECTORS
+from lavad_core.store.types import Commit
+
+SCHEMA = FRAME_VECTORS
+
+
+def run(context: StageContext) -> Commit:
+    """Commit a unit vector a frame; and the windows' vectors if they can share the pass."""
+    graph, keys, store = context.bench.graph, context.keys, context.bench.store
+    together = (
+        graph.has("embed_windows")
+        and "embed_frames" not in graph.node("embed_windows").inputs
+        and (context.refresh or store.find(keys["embed_windows"]) is None)
+    )
+    with context.writer(SCHEMA) as frames_writer:
+        if not together:
+            encode_video(context, frames_writer=frames_writer)
+            return frames_writer.commit()
+        with context.writer(FRAME_VECTORS, "embed_windows") as windows_writer:
+            encode_video(context, frames_writer=frames_writer, windows_writer=windows_writer)
+            windows_writer.commit()
+        return frames_writer.commit()

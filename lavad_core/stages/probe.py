@@ -1,0 +1,51 @@
+"""Stage 0, probe: what the video holds. One decode of the whole video, without colour conversion."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lavad_core.runs import work
+from lavad_core.stages.context import StageContext
+from lavad_core.store.types import Commit
+from lavad_core.video.decoder import probe
+
+SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("pts", pa.int64(), nullable=False),
+        pa.field("time_s", pa.float64(), nullable=False),
+        pa.field("decoded", pa.bool_(), nullable=False),
+    ]
+)
+
+
+def run(context: StageContext) -> Commit:
+    """Commit the timeline: a row a frame; facts hold the picture's size, the time base and what the header said."""
+    found = probe(context.bench.source(context.video), context.bench.limits, context.config.video.folder_frame_rate)
+    context.count(work.VIDEOS_DECODED, 1)
+    decoded = [True] * found.frames
+    for gap in found.gaps:
+        decoded[gap] = False
+    with context.writer(SCHEMA) as writer:
+        writer.write(
+            pa.table(
+                [pa.array(range(found.frames), pa.int64()), pa.array(found.pts), pa.array(found.times_s), pa.array(decoded)],
+                schema=SCHEMA,
+            )
+        )
+        return writer.commit(
+            found.status,
+            message=found.reason,
+            counts={**found.counts, "gaps": len(found.gaps)},
+            facts={
+                "frames": found.frames,
+                "time_base": [found.time_base.numerator, found.time_base.denominator],
+                "duration_s": float(found.times_s[-1]),
+                "width": found.width,
+                "height": found.height,
+                "rotation": found.rotation,
+                "codec": found.codec,
+                "container": found.container,
+                "frames_from_header": found.frames_from_header,
+            },
+        )

@@ -1,0 +1,69 @@
+"""Stage 9, refine (Eq. 5): scores averaged over the summaries that look most like a frame's window."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lavad_core.method.refinement import refine, unique_pool
+from lavad_core.stages.context import StageContext
+from lavad_core.stages.timeline import load_probe
+from lavad_core.stages.vectors import from_column
+from lavad_core.store.types import Commit
+
+SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("time_s", pa.float64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("raw_score", pa.float64(), nullable=False),
+        pa.field("neighbour_frames", pa.list_(pa.int64()), nullable=False),
+        pa.field("neighbour_similarities", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+
+
+def run(context: StageContext) -> Commit:
+    """Commit a row a grid frame: its time, refined and raw score, and the grid frames whose summaries it was averaged
+    over, with their similarities."""
+    times = load_probe(context).times_s
+    scored = context.table("score", ["frame", "score"])
+    frames, scores = scored["frame"].to_numpy(), scored["score"].to_numpy()
+    with context.writer(SCHEMA) as writer:
+        if not context.config.refine.enabled:
+            nobody: list[list[int]] = [[] for _ in frames]
+            columns = {
+                "frame": frames,
+                "time_s": times[frames],
+                "score": scores,
+                "raw_score": scores,
+                "neighbour_frames": nobody,
+                "neighbour_similarities": nobody,
+            }
+            writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+            return writer.commit()
+        pool = unique_pool(frames, context.table("summarise", ["summary"])["summary"].to_pylist())
+        summaries = from_column(context.table("embed_summaries", ["vector"])["vector"])
+        every = context.config.refine.pool == "all"
+        candidates = frames if every else pool.frames
+        candidate_scores = scores if every else scores[pool.first]
+        row = 0
+        for windows in context.bench.store.batches(context.input("embed_windows"), ["vector"]):
+            refined, neighbours, similarities = refine(
+                from_column(windows["vector"]),
+                summaries,
+                candidate_scores,
+                neighbours=context.config.refine.neighbours,
+                text_of=pool.text_of if every else None,
+            )
+            here = slice(row, row + len(windows))
+            row += len(windows)
+            columns = {
+                "frame": frames[here],
+                "time_s": times[frames[here]],
+                "score": refined,
+                "raw_score": scores[here],
+                "neighbour_frames": list(candidates[neighbours]),
+                "neighbour_similarities": list(similarities),
+            }
+            writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+        return writer.commit(counts={"candidates": len(candidates), "unique_summaries": len(pool.texts)})

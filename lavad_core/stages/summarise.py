@@ -1,0 +1,105 @@
+"""Stage 5, summarise (Eq. 3): what happened in the window around each grid frame, by the language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.method.summarising import kept_part, shorten, summary_messages
+from lavad_core.models.protocols import ChatModel, ChatRequest
+from lavad_core.stages.asking import ask_all
+from lavad_core.stages.context import StageContext
+from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.timeline import grid_of, load_probe, samples_of
+from lavad_core.store.types import Commit, ResultWriter
+
+SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("summary", pa.string(), nullable=False),
+        pa.field("sampled_frames", pa.list_(pa.int64()), nullable=False),
+        pa.field("captions_left_out", pa.int32(), nullable=False),
+    ]
+)
+
+
+def run(context: StageContext) -> Commit:
+    """Commit a row a grid frame: the summary, the frames that its window sampled, and how many captions of it had to be
+    left out to fit the model's context."""
+    probe = load_probe(context)
+    centres = grid_of(context, probe).tolist()
+    with context.writer(SCHEMA) as writer:
+        if context.node.imported:
+            summaries = imported_texts(context, centres)
+            return _write(writer, centres, summaries, [[] for _ in centres], [0] * len(centres))
+        cleaned = context.table("clean", ["frame", "caption"])
+        frames, captions = cleaned["frame"].to_numpy(), cleaned["caption"].to_pylist()
+        if not context.config.summarise.enabled:
+            # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
+            own = [captions[row] for row in _nearest(frames, np.asarray(centres))]
+            return _write(writer, centres, own, [[] for _ in centres], [0] * len(centres))
+        windows = samples_of(context, probe)
+        model, device = context.bench.models.chat()
+        requests, left_out = [], []
+        for centre, window in zip(centres, windows, strict=True):
+            texts = [captions[row] for row in np.searchsorted(frames, window)]
+            request, kept = build_request(context.config, model, texts, int(np.abs(window - centre).argmin()))
+            requests.append(request)
+            left_out.append(len(texts) - kept)
+        answers = ask_all(context, model, device, requests)
+        summaries = [kept_part(answer.text, context.config.summarise.keep) for answer in answers]
+        return _write(writer, centres, summaries, [window.tolist() for window in windows], left_out)
+
+
+def build_request(
+    config: LavadConfig, model: ChatModel, captions: Sequence[str], centre: int
+) -> tuple[ChatRequest, int]:
+    """The summary request for a window, and how many of its captions it holds.
+
+    Args:
+        config: the configuration.
+        model: counts the tokens.
+        captions: of the window's samples, in time order.
+        centre: position of the sample nearest to the window's centre.
+    """
+    settings = config.summarise
+    total = min(settings.total_tokens, model.context_tokens)
+
+    def tokens(texts: Sequence[str]) -> int:
+        return model.count_tokens(summary_messages(texts, settings.prompt, settings.separator))
+
+    kept = shorten(captions, centre, lambda texts: tokens(texts) + settings.min_answer_tokens <= total)
+    messages = summary_messages(kept, settings.prompt, settings.separator)
+    request = ChatRequest(
+        messages=tuple(messages),
+        max_tokens=max(1, total - tokens(kept)),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=config.chat.seed,
+    )
+    return request, len(kept)
+
+
+def _nearest(frames: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Rows of the sorted ``frames`` nearest to each of ``wanted``; of two equally near the earlier."""
+    right = np.searchsorted(frames, wanted).clip(max=len(frames) - 1)
+    left = (right - 1).clip(min=0)
+    return np.where(wanted - frames[left] <= frames[right] - wanted, left, right)
+
+
+def _write(
+    writer: ResultWriter, centres: list[int], summaries: list[str], windows: list[list[int]], left_out: list[int]
+) -> Commit:
+    columns = {"frame": centres, "summary": summaries, "sampled_frames": windows, "captions_left_out": left_out}
+    writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+    empty = sum(not summary.strip() for summary in summaries)
+    shortened = sum(count > 0 for count in left_out)
+    return writer.commit(
+        "ok_with_gaps" if empty else "ok",
+        message=f"{empty} of {len(centres)} summaries are empty" if empty else "",
+        counts={"summaries": len(centres), "unique": len(set(summaries)), "empty": empty, "shortened": shortened},
+    )

@@ -1,0 +1,62 @@
+"""The timeline of a probed video, and the samples of its windows, as later stages need them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.method.sampling import grid, window_samples
+from lavad_core.stages.context import StageContext
+from lavad_core.video.types import Probe
+
+
+def load_probe(context: StageContext) -> Probe:
+    """The probe's result, from its commit."""
+    commit = context.input("probe")
+    table = context.bench.store.read(commit, ["pts", "decoded"])
+    facts = commit.facts
+    return Probe(
+        status="ok" if commit.status == "ok" else "ok_with_gaps",
+        reason=commit.message,
+        frames=facts["frames"],
+        pts=table["pts"].to_numpy(),
+        time_base=Fraction(*facts["time_base"]),
+        gaps=tuple(np.flatnonzero(~table["decoded"].to_numpy()).tolist()),
+        width=facts["width"],
+        height=facts["height"],
+        rotation=facts["rotation"],
+        codec=facts["codec"],
+        container=facts["container"],
+        frames_from_header=facts["frames_from_header"],
+        counts=dict(commit.counts),
+    )
+
+
+def grid_of(context: StageContext, probe: Probe) -> NDArray[np.int64]:
+    """Indices of the frames that are captioned and scored."""
+    return grid(probe.frames, context.config.video.frame_interval)
+
+
+def samples_of(context: StageContext, probe: Probe) -> list[NDArray[np.int64]]:
+    """For each grid frame the frames sampled from its window."""
+    window = context.config.window
+    return window_samples(
+        grid_of(context, probe),
+        probe.frames,
+        context.config.video.frame_interval,
+        probe.times_s,
+        duration_s=window.duration_s,
+        samples=window.samples,
+        sampling=window.sampling,
+        frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
+    )
+
+
+def frames_to_clean(context: StageContext, probe: Probe) -> NDArray[np.int64]:
+    """Frames whose captions are cleaned, and which are embedded for that: the grid (paper), or every frame that some
+    window samples (reference)."""
+    if context.config.window.sampling == "grid":
+        return grid_of(context, probe)
+    return np.unique(np.concatenate(samples_of(context, probe)))

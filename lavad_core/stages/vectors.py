@@ -1,0 +1,96 @@
+"""Vectors as a column, and means of vectors over windows in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lavad_core.errors import InternalError, ModelError
+from lavad_core.models.protocols import Vectors
+
+VECTOR = pa.list_(pa.float32())
+"""Type of a column of vectors; all vectors of a result have the same length."""
+
+FRAME_VECTORS = pa.schema([pa.field("frame", pa.int64(), nullable=False), pa.field("vector", VECTOR, nullable=False)])
+"""A vector a frame: rows of ``embed_frames`` and ``embed_windows``."""
+
+
+def to_column(vectors: Vectors) -> pa.Array:
+    """float32 [n, d] as a column of n lists."""
+    count, dimension = vectors.shape
+    offsets = np.arange(count + 1, dtype=np.int32) * dimension
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(vectors, np.float32).ravel()))
+
+
+def from_column(column: pa.Array | pa.ChunkedArray) -> Vectors:
+    """The float32 [n, d] array of a column made by :func:`to_column`.
+
+    Raises:
+        InternalError: the lists differ in length.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    count = len(column)
+    flat: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+    if count == 0:
+        return np.zeros((0, 0), np.float32)
+    if flat.size % count:
+        raise InternalError(f"{flat.size} numbers in a column of {count} vectors")
+    return flat.reshape(count, -1)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows scaled to length 1.
+
+    Raises:
+        ModelError: a row is zero or not finite: its encoder gave no direction.
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0)
+    if bad.any():
+        raise ModelError(f"{int(bad.sum())} of {len(vectors)} vectors have no direction (zero, NaN or infinite)")
+    return np.asarray(vectors / lengths, np.float32)
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+class WindowMeans(Generic[K]):
+    """Means over windows whose parts arrive one by one; a part is forgotten when its last window is done.
+
+    Args:
+        windows: for each window, in order, the parts that it is the mean of; a part given twice counts twice.
+    """
+
+    def __init__(self, windows: Sequence[Sequence[K]]) -> None:
+        self._waiting = deque(enumerate(windows))
+        self._users = Counter(part for window in windows for part in set(window))
+        self._vectors: dict[K, NDArray[np.float32]] = {}
+
+    def add(self, part: K, vector: NDArray[np.float32]) -> None:
+        """A part's vector, [d]. Parts that no window waits for are ignored."""
+        if self._users[part]:
+            self._vectors[part] = vector
+
+    def ready(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(position, mean vector [d], not normalised) of the windows that are complete and next in order."""
+        while self._waiting:
+            position, window = self._waiting[0]
+            if any(part not in self._vectors for part in window):
+                return
+            self._waiting.popleft()
+            yield position, np.mean([self._vectors[part] for part in window], axis=0, dtype=np.float64).astype(np.float32)
+            for part in set(window):
+                self._users[part] -= 1
+                if not self._users[part]:
+                    del self._vectors[part]
+
+    def finish(self) -> None:
+        """Raise InternalError if a window never became complete."""
+        if self._waiting:
+            raise InternalError(f"{len(self._waiting)} windows did not get all their frames, first {self._waiting[0]}")
