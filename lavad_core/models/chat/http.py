@@ -1,0 +1,346 @@
+"""JSON over HTTP with limits: the only file that imports the HTTP client.
+
+Requests run on one event loop in a thread of its own, one for the process; callers stay synchronous. What is retried
+is decided by :class:`~lavad_core.errors.ServiceError` and nothing else (``docs/design/trust-in-text.md``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import ipaddress
+import itertools
+import json
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import httpx
+import tenacity
+from pydantic import SecretStr
+
+from lavad_core.errors import (
+    ConfigError,
+    ModelError,
+    RequestRejected,
+    ServiceError,
+    ServiceTimeout,
+    ServiceUnavailable,
+)
+
+MAX_ANSWER_BYTES = 64 * 2**20
+"""A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is
+about 10 MB; nothing that is asked for here is larger."""
+
+MAX_QUOTED = 300
+"""Characters of a server's own words that an error message repeats."""
+
+FIRST_BACKOFF_S = 0.5
+"""Delay before the first retry; doubles each time up to ``max_backoff_s``."""
+
+_RETRIED = frozenset({408, 409, 425, 429})
+_NO_MODEL = frozenset({"NotFoundError", "not_found_error", "model_not_found"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One POST.
+
+    Attributes:
+        path: below ``base_url``, such as ``chat/completions``.
+        body: what is sent as JSON.
+        check: given the parsed answer, the number of this attempt (from 1) and the last one's; raises
+            :class:`ServiceError` for an answer that asking again may repair, another error for one that it will not.
+        at_root: ``path`` is below the server's root (``base_url`` without its last ``/v1``): ``tokenize``.
+    """
+
+    path: str
+    body: dict[str, Any]
+    check: Callable[[dict[str, Any], int, int], None] | None = None
+    at_root: bool = False
+
+
+class Post(Protocol):
+    """What a job of :meth:`JsonPool.run` asks with: one call, with its retries."""
+
+    async def __call__(self, call: Call) -> dict[str, Any]: ...
+
+
+class _Busy(ServiceUnavailable):
+    retry_after_s = 0.0
+    """Delay that the server asked for, seconds."""
+
+
+class JsonPool:
+    """A connection pool to one server with bounded concurrency, a total timeout and retries for each request."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr | None,
+        *,
+        concurrency: int,
+        timeout_s: float,
+        retries: int,
+        max_backoff_s: float,
+        key_setting: str = "api_key",
+    ) -> None:
+        """
+        Args:
+            base_url: http or https, up to and including ``/v1``; may hold ``user:password@``.
+            api_key: sent as a bearer token; never shown.
+            concurrency: most requests in flight.
+            timeout_s: total time of one attempt, from connecting to the answer's last byte.
+            retries: times a request is tried again.
+            max_backoff_s: longest delay between tries, also when the server asks for a longer one.
+            key_setting: the setting that holds the key, for messages.
+
+        Raises:
+            ConfigError: ``base_url`` is not an HTTP address.
+        """
+        self._server, self.shown_url, user = _address(base_url)
+        self._root = self._server.removesuffix("/v1")
+        self._secrets = [secret for secret in (api_key.get_secret_value() if api_key else "", user[1]) if secret]
+        self._concurrency, self._timeout_s, self._attempts = concurrency, timeout_s, retries + 1
+        self._max_backoff_s, self._key_setting = max_backoff_s, key_setting
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {},
+            auth=user if any(user) and not api_key else None,
+            timeout=None,  # asyncio.timeout around the whole attempt: httpx knows none for a slow trickle
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            trust_env=not _is_loopback(self._server),  # a proxy of the environment cannot reach this machine's loopback
+        )
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def map(self, calls: Iterable[Call]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Answers as they come, each with the position of its call; see :meth:`run`."""
+
+        def job(call: Call) -> Callable[[Post], Awaitable[dict[str, Any]]]:
+            return lambda post: post(call)
+
+        return self.run(job(call) for call in calls)
+
+    def run(self, jobs: Iterable[Callable[[Post], Awaitable[T]]]) -> Iterator[tuple[int, T]]:
+        """Results of jobs as they come, each with the position of its job.
+
+        ``jobs`` is read as results are taken, at most two rounds of ``concurrency`` ahead, so that any number of jobs
+        needs bounded memory. When the caller stops iterating, jobs in flight are cancelled. When a job fails, results
+        that are there are yielded, the others are cancelled, and its error is raised.
+
+        Raises:
+            ServiceUnavailable, ServiceTimeout: after the retries.
+            RequestRejected: a 4xx, or what a ``check`` raises.
+            ModelError: the server does not serve the model.
+        """
+        finished: queue.SimpleQueue[tuple[int, concurrent.futures.Future[T]]] = queue.SimpleQueue()
+        flying: set[concurrent.futures.Future[T]] = set()
+        source = enumerate(jobs)
+
+        def start(number: int, job: Callable[[Post], Awaitable[T]]) -> None:
+            future = _submit(self._in_slot(job))
+            flying.add(future)
+            future.add_done_callback(lambda done: finished.put((number, done)))
+
+        try:
+            for number, job in itertools.islice(source, 2 * self._concurrency):
+                start(number, job)
+            failure: BaseException | None = None
+            while flying and not (failure and finished.empty()):
+                number, future = finished.get()
+                flying.discard(future)
+                error = future.exception()
+                if error is not None:
+                    failure = failure or error
+                    continue
+                yield number, future.result()
+                if failure is None:
+                    for number, job in itertools.islice(source, 1):
+                        start(number, job)
+            if failure is not None:
+                raise failure
+        finally:
+            for future in flying:
+                future.cancel()
+
+    def get(self, path: str, *, at_root: bool = False) -> dict[str, Any]:
+        """One GET, with retries; errors as :meth:`run`."""
+        return _submit(self._retried("GET", Call(path, {}, at_root=at_root))).result()
+
+    def post(self, path: str, body: dict[str, Any], *, at_root: bool = False) -> dict[str, Any]:
+        """One POST, with retries; errors as :meth:`run`."""
+        return _submit(self._retried("POST", Call(path, body, at_root=at_root))).result()
+
+    def close(self) -> None:
+        """Cancel what is in flight and close the connections. The pool is not used afterwards."""
+        _submit(self._shut()).result(timeout=10)
+
+    async def _shut(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    async def _in_slot(self, job: Callable[[Post], Awaitable[T]]) -> T:
+        """A job holds its slot while it backs off: a server that says it is busy is asked less."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            async with self._slots:
+                return await job(lambda call: self._retried("POST", call))
+        finally:
+            self._tasks.discard(task)
+
+    async def _retried(self, method: str, call: Call) -> dict[str, Any]:
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=self._delay_s,
+            retry=tenacity.retry_if_exception_type(ServiceError),
+            reraise=True,
+        )
+        # ASCII: a lone surrogate in a text becomes an escape that the server can refuse, not an error while encoding.
+        content = json.dumps(call.body, allow_nan=False).encode() if method == "POST" else None
+        async for attempt in retrying:
+            with attempt:
+                answer = await self._once(method, call, content)
+                if call.check is not None:
+                    call.check(answer, attempt.retry_state.attempt_number, self._attempts)
+        return answer
+
+    def _delay_s(self, state: tenacity.RetryCallState) -> float:
+        """Exponential with jitter, or what the server asked for, at most ``max_backoff_s``."""
+        error = state.outcome.exception() if state.outcome else None
+        backoff = min(FIRST_BACKOFF_S * 2.0 ** (state.attempt_number - 1), self._max_backoff_s)
+        asked_s = error.retry_after_s if isinstance(error, _Busy) else 0.0
+        return min(max(backoff * random.uniform(0.5, 1.0), asked_s), self._max_backoff_s)
+
+    async def _once(self, method: str, call: Call, sent: bytes | None) -> dict[str, Any]:
+        url = f"{self._root if call.at_root else self._server}/{call.path}"
+        where = f"{method} {self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
+        headers = {"Content-Type": "application/json"} if sent is not None else {}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async with self._client.stream(method, url, content=sent, headers=headers) as response:
+                    content = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        content += chunk
+                        if len(content) > MAX_ANSWER_BYTES:
+                            raise ServiceUnavailable(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise ServiceTimeout(f"{where}: no complete answer within {self._timeout_s:g} s (timeout_s)") from error
+        except httpx.RequestError as error:
+            raise ServiceUnavailable(f"{where}: {self._quote(str(error) or type(error).__name__)}") from error
+        parsed = _parse(bytes(content))
+        if response.status_code != 200:
+            raise self._refusal(where, response, parsed, bytes(content))
+        if parsed is None:
+            raise ServiceUnavailable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
+        return parsed
+
+    def _refusal(
+        self, where: str, response: httpx.Response, parsed: dict[str, Any] | None, content: bytes
+    ) -> RequestRejected | ModelError | ServiceUnavailable:
+        status = response.status_code
+        detail = (parsed or {}).get("error", parsed)
+        if not isinstance(detail, dict):
+            detail = {"message": detail if isinstance(detail, str) else _text(content)}
+        words = self._quote(str(detail.get("message") or detail.get("detail") or detail))
+        message = f"{where}: {status} {words}"
+        if status in _RETRIED or status >= 500:
+            busy = _Busy(message)
+            busy.retry_after_s = _retry_after_s(response.headers.get("Retry-After", ""))
+            return busy
+        if status in (401, 403):
+            return RequestRejected(status, f"{message}; the key is read from {self._key_setting}")
+        if status == 404 and (detail.get("param") == "model" or _NO_MODEL & {detail.get("type"), detail.get("code")}):
+            return ModelError(message)
+        if status == 404:
+            message += "; is base_url given up to and including /v1?"
+        if 300 <= status < 400:
+            message += "; redirects are not followed, give base_url as the server wants it"
+        return RequestRejected(status, message)
+
+    def _quote(self, words: str) -> str:
+        """A server's words: short, without control characters, without our secrets."""
+        for secret in self._secrets:
+            words = words.replace(secret, "***")
+        words = words if len(words) <= MAX_QUOTED else words[:MAX_QUOTED] + "…"
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in words)
+
+
+def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:
+    """(address without user-info, the same for messages, (user, password))."""
+    try:
+        parts = urlsplit(base_url.rstrip("/"))
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not base_url.isprintable():
+        # The text is not repeated: it may hold a password, and where is not known.
+        raise ConfigError("base_url is not an address such as http://127.0.0.1:8000/v1 (http or https, host, path)")
+    place = f"[{host}]" if ":" in host else host
+    address = urlunsplit((parts.scheme, f"{place}:{port}" if port else place, parts.path, "", ""))
+    return address, address, (unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested thousands of levels deep
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(content: bytes) -> str:
+    return content[: 4 * MAX_QUOTED].decode(errors="replace") or "(empty)"
+
+
+def _retry_after_s(header: str) -> float:
+    """Seconds that ``Retry-After`` asks for, as a number or a date; 0 if it says nothing usable."""
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+class _Loop:
+    """The process's event loop. A forked child starts its own: the parent's thread does not exist there."""
+
+    lock = threading.Lock()
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+def _submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    with _Loop.lock:
+        if _Loop.loop is None:
+            _Loop.loop = asyncio.new_event_loop()
+            threading.Thread(target=_Loop.loop.run_forever, name="lavad-http", daemon=True).start()
+    return asyncio.run_coroutine_threadsafe(coroutine, _Loop.loop)
+
+
+def _forget_loop() -> None:
+    _Loop.lock, _Loop.loop = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget_loop)
