@@ -1,0 +1,109 @@
+"""Scores of grid frames to frames and segments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lavad_core.errors import InputError
+from lavad_core.method.detection import Segment, segments, to_frames
+
+
+def found(scores: list[float], frames: int, **thresholds: Any) -> list[Segment]:
+    """Segments of a video of 2 frames a second with a grid of 4."""
+    return segments(
+        np.array(scores), np.arange(0, frames, 4), frames, 4, np.arange(frames) / 2, **({"threshold": 0.5} | thresholds)
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "scores", "frames", "low", "expected"),
+    [
+        ("none", [0.1, 0.4, 0.2], 12, None, []),
+        ("all", [0.5, 0.9, 0.9], 12, None, [(0, 11, 0.0, 6.0, 0.9, 4)]),
+        ("at-the-threshold", [0.1, 0.5, 0.1], 12, None, [(4, 7, 2.0, 4.0, 0.5, 4)]),
+        ("cut-tail", [0.1, 0.1, 0.8], 10, None, [(8, 9, 4.0, 5.0, 0.8, 8)]),
+        ("two", [0.6, 0.1, 0.7], 12, None, [(0, 3, 0.0, 2.0, 0.6, 0), (8, 11, 4.0, 6.0, 0.7, 8)]),
+        ("hysteresis-joins", [0.6, 0.3, 0.7], 12, 0.3, [(0, 11, 0.0, 6.0, 0.7, 8)]),
+        ("hysteresis-needs-a-peak", [0.4, 0.1, 0.7], 12, 0.3, [(8, 11, 4.0, 6.0, 0.7, 8)]),
+        ("hysteresis-widens", [0.4, 0.7, 0.2], 12, 0.3, [(0, 7, 0.0, 4.0, 0.7, 4)]),
+        ("first-peak", [0.8, 0.8, 0.1], 12, None, [(0, 7, 0.0, 4.0, 0.8, 0)]),
+        ("one-frame", [0.8], 1, None, [(0, 0, 0.0, 0.0, 0.8, 0)]),
+    ],
+)
+def test_segments(
+    word: str, scores: list[float], frames: int, low: float | None, expected: list[tuple[float, ...]]
+) -> None:
+    assert [tuple(vars(segment).values()) for segment in found(scores, frames, low_threshold=low)] == expected
+
+
+def test_times_are_the_video_s_own() -> None:
+    times = np.array([0.0, 0.1, 5.0, 5.1, 9.0, 9.5])
+    (segment,) = segments(np.array([0.0, 0.9, 0.0]), np.array([0, 2, 4]), 6, 2, times, threshold=0.5)
+    assert (segment.start_s, segment.end_s) == (5.0, 9.0)
+
+
+@settings(deadline=None)
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), min_size=1, max_size=40),
+    cut=st.integers(0, 3),
+    threshold=st.sampled_from([0.0, 0.3, 0.5, 0.8, 1.0]),
+    lower=st.sampled_from([0.0, 0.1, 0.3]),
+)
+def test_segments_are_the_frames_above(scores: list[float], cut: int, threshold: float, lower: float) -> None:
+    frames = len(scores) * 4 - cut
+    of_frames = to_frames(np.array(scores), frames, 4)
+    plain = found(scores, frames, threshold=threshold)
+    marked = np.zeros(frames, dtype=bool)
+    for segment in plain:
+        assert not marked[max(segment.start_frame - 1, 0) : segment.end_frame + 1].any()  # no overlap, no touching
+        marked[segment.start_frame : segment.end_frame + 1] = True
+        assert segment.peak_score == of_frames[segment.start_frame : segment.end_frame + 1].max()
+        assert segment.start_frame <= segment.peak_frame <= segment.end_frame
+    assert np.array_equal(marked, of_frames >= threshold)
+    wide = found(scores, frames, threshold=threshold, low_threshold=max(threshold - lower, 0.0))
+    assert len(wide) <= len(plain)
+    for segment in plain:
+        assert any(w.start_frame <= segment.start_frame and segment.end_frame <= w.end_frame for w in wide)
+
+
+@pytest.mark.parametrize(
+    ("word", "change"),
+    [
+        ("low-above-high", {"low_threshold": 0.9}),
+        ("nan-threshold", {"threshold": float("nan")}),
+        ("nan-score", {"scores": np.array([0.1, np.nan])}),
+        ("too-few-scores", {"scores": np.array([0.1])}),
+        ("other-grid", {"frames": np.array([0, 3])}),
+        ("too-few-times", {"times_s": np.arange(7.0)}),
+    ],
+)
+def test_segments_refuses(word: str, change: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {
+        "scores": np.array([0.1, 0.9]),
+        "frames": np.array([0, 4]),
+        "frames_total": 8,
+        "interval": 4,
+        "times_s": np.arange(8.0),
+        "threshold": 0.5,
+    }
+    segments(**arguments)
+    with pytest.raises(ValueError, match=r"needed|not the grid|need as many"):
+        segments(**(arguments | change))
+
+
+@settings(deadline=None)
+@given(frames=st.integers(1, 200), interval=st.integers(1, 40))
+def test_to_frames(frames: int, interval: int) -> None:
+    on_grid = np.arange(-(-frames // interval)) / 10
+    assert to_frames(on_grid, frames, interval).tolist() == [on_grid[at // interval] for at in range(frames)]
+
+
+@pytest.mark.parametrize("scores", [2, 4])
+def test_scores_that_do_not_cover_a_video_name_it(scores: int) -> None:
+    with pytest.raises(InputError, match=r"'a\\x1bb'.*makes 3"):
+        to_frames(np.zeros(scores), 40, 16, video="a\x1bb")
