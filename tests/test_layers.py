@@ -22,7 +22,12 @@ ONE_FILE = {
 def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
     """(module, whether it is imported when the file is) for each import statement."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    inner = {id(child) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for child in ast.walk(node)}
+    inner = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for child in ast.walk(node)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -63,7 +68,19 @@ def test_the_library_never_imports_the_orchestrator() -> None:
 
 
 def test_the_method_does_no_input_or_output_and_knows_no_model() -> None:
-    allowed = {"__future__", "collections", "dataclasses", "functools", "itertools", "math", "re", "typing", "numpy", "sklearn", "lavad_core"}
+    allowed = {
+        "__future__",
+        "collections",
+        "dataclasses",
+        "functools",
+        "itertools",
+        "math",
+        "re",
+        "typing",
+        "numpy",
+        "sklearn",
+        "lavad_core",
+    }
     wrong = [
         f"{path.relative_to(ROOT)} imports {module}"
         for path in files("lavad_core/method")

@@ -21,7 +21,7 @@ from lavad_core.config.models import (
 from lavad_core.config.setting import NOTHING, Section, setting
 from lavad_core.method import prompts
 
-__all__ = ["LavadConfig", "SEMANTICS", "Semantics", "StageName", "STAGE_NAMES", "SecretStr"]
+__all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "SecretStr", "Semantics", "StageName"]
 
 StageName = Literal[
     "probe",
@@ -75,7 +75,19 @@ class VideoConfig(Section):
         le=100_000,
     )
     formats: tuple[str, ...] = setting(
-        ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "h264", "hevc", "m4v"),
+        (
+            "mov,mp4,m4a,3gp,3g2,mj2",
+            "matroska,webm",
+            "avi",
+            "mpegts",
+            "mpeg",
+            "mpegvideo",
+            "flv",
+            "asf",
+            "h264",
+            "hevc",
+            "m4v",
+        ),
         affects=("probe",),
         description="Demuxers that may open a file, by FFmpeg's names. Playlist and script formats must stay out.",
     )
@@ -94,9 +106,7 @@ class VideoConfig(Section):
     total_timeout_s: float = setting(
         6 * 3600.0, affects=NOTHING, description="Longest pass of the decoding process over one video, seconds.", gt=0
     )
-    threads: int = setting(
-        0, affects=NOTHING, description="Decoder threads; 0 lets the codec choose.", ge=0, le=64
-    )
+    threads: int = setting(0, affects=NOTHING, description="Decoder threads; 0 lets the codec choose.", ge=0, le=64)
     folder_frame_rate: float = setting(
         30.0,
         affects=("probe",),
@@ -215,9 +225,15 @@ class RefineConfig(Section):
 class DetectConfig(Section):
     """Thresholding of the refined scores into segments (paper Sec. 3.3, last paragraph)."""
 
-    threshold: float = setting(0.5, affects=("detect",), description="A segment has a score of at least this.", ge=0, le=1)
+    threshold: float = setting(
+        0.5, affects=("detect",), description="A segment has a score of at least this.", ge=0, le=1
+    )
     low_threshold: float | None = setting(
-        None, affects=("detect",), description="Hysteresis: a segment goes on while scores stay at or above it.", ge=0, le=1
+        None,
+        affects=("detect",),
+        description="Hysteresis: a segment goes on while scores stay at or above it.",
+        ge=0,
+        le=1,
     )
 
 
@@ -245,10 +261,18 @@ class RunConfig(Section):
     """How work is done; no result depends on it."""
 
     workers: int = setting(
-        2, affects=NOTHING, description="Videos in work at once: one decodes while another is at the model.", ge=1, le=64
+        2,
+        affects=NOTHING,
+        description="Videos in work at once: one decodes while another is at the model.",
+        ge=1,
+        le=64,
     )
-    retries: int = setting(3, affects=NOTHING, description="Times a task is tried again when a service failed.", ge=0, le=20)
-    retry_backoff_s: float = setting(10.0, affects=NOTHING, description="First delay; doubles each time.", ge=0, le=3600)
+    retries: int = setting(
+        3, affects=NOTHING, description="Times a task is tried again when a service failed.", ge=0, le=20
+    )
+    retry_backoff_s: float = setting(
+        10.0, affects=NOTHING, description="First delay; doubles each time.", ge=0, le=3600
+    )
     targets: tuple[StageName, ...] = setting(
         ("clean", "detect"), affects=NOTHING, description="Stages wanted; what they need is run too."
     )
@@ -263,7 +287,9 @@ class LavadConfig(Section):
     semantics: Semantics = setting(
         "paper",
         affects=NOTHING,
-        description="Sets together: " + ", ".join(SEMANTICS["paper"]) + ". The fields themselves are what results depend on.",
+        description="Sets together: "
+        + ", ".join(SEMANTICS["paper"])
+        + ". The fields themselves are what results depend on.",
     )
     store: Path = setting(Path("lavad-store"), affects=NOTHING, description="Folder of results.")
     video: VideoConfig = VideoConfig()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.fields import FieldInfo
 
 NOTHING: tuple[str, ...] = ()
@@ -15,7 +15,8 @@ NOTHING: tuple[str, ...] = ()
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values cannot be changed after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # An infinite time-out is no limit, and JSON has neither infinity nor NaN.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def setting(default: Any, *, affects: Iterable[str], description: str, **constraints: Any) -> Any:
@@ -27,7 +28,8 @@ def setting(default: Any, *, affects: Iterable[str], description: str, **constra
         description: one line with the unit; shown by ``lavad config schema``.
         constraints: of ``pydantic.Field`` (``ge``, ``le``, …).
     """
-    return Field(default, description=description, json_schema_extra={"affects": sorted(affects)}, **constraints)
+    stages: list[JsonValue] = [*sorted(affects)]
+    return Field(default, description=description, json_schema_extra={"affects": stages}, **constraints)
 
 
 def affects_of(name: str, info: FieldInfo) -> tuple[str, ...]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lavad_core.errors import DamagedResult, VideoRejected
+from lavad_core.errors import DamagedResult, DeviceOutOfMemory, InputError, LavadError, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.runs.recorder import StageRecord
+from lavad_core.runs.recorder import RunRecorder, StageRecord
 from lavad_core.stages import STAGES
 from lavad_core.stages.context import StageContext
 from lavad_core.store.types import Commit
 
 log = logging.getLogger(__name__)
 
-REJECTED_BY_CONTENT = frozenset({"format", "no-video", "no-frames", "too-large", "decoder-crashed", "no-scores"})
+REJECTED_BY_CONTENT = frozenset(
+    {"format", "no-video", "no-frames", "too-large", "decoder-crashed", "no-captions", "no-scores"}
+)
 """Rejections that the same bytes will meet again: committed, so that a re-run does not decode them anew. The others
 (missing, timeout, memory, …) come from around the video and are tried again by the next run."""
 
@@ -94,3 +97,24 @@ def _is_sound(context: StageContext, node_id: str) -> bool:
     except DamagedResult:
         return False
     return True
+
+
+def run_graph(bench: Workbench, videos: Sequence[PreparedVideo], recorder: RunRecorder) -> dict[str, LavadError]:
+    """Every stage of every video, one after the other, without an orchestrator: stage by stage, so that each model is
+    loaded once and goes when its last stage is over.
+
+    Returns:
+        By video name, what ended a video early; the other videos are complete.
+    """
+    failed: dict[str, LavadError] = {}
+    for node in bench.graph.nodes:
+        for video in videos:
+            if video.name in failed:
+                continue
+            try:
+                with recorder.stage(video.name, video.video_id, node.id) as record:
+                    run_stage(bench, video, node.id, record)
+            except (InputError, DeviceOutOfMemory) as error:
+                failed[video.name] = error
+        bench.release_after(node.id)
+    return failed

@@ -178,9 +178,7 @@ def _settings(config: LavadConfig, stage: str, prefix: str = "", skip: tuple[str
 def _caption_nodes(config: LavadConfig) -> list[Node]:
     interval = {"video.frame_interval": config.video.frame_interval}
     if config.imports.captions:
-        return [
-            Node("caption", name, ("probe",), imported=True, settings=interval) for name in config.imports.captions
-        ]
+        return [Node("caption", name, ("probe",), imported=True, settings=interval) for name in config.imports.captions]
     return [
         Node(
             "caption",
@@ -201,9 +199,7 @@ def _language_nodes(config: LavadConfig) -> list[Node]:
         off = {**interval, "summarise.enabled": False}
         summarise = Node("summarise", inputs=("probe", "clean"), settings=off)
     else:
-        summarise = Node(
-            "summarise", inputs=("probe", "clean"), role="chat", settings=_settings(config, "summarise")
-        )
+        summarise = Node("summarise", inputs=("probe", "clean"), role="chat", settings=_settings(config, "summarise"))
     if config.imports.scores is not None:
         score = Node("score", inputs=("probe",), imported=True, settings=interval)
     else:

@@ -45,5 +45,3 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
     sections = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
     sections |= {"encoder": config.encoder, "chat": config.chat}  # type: ignore[dict-item]
     return {role: model_identity(sections[role], cache) for role in needed_roles(config)}
-
-

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from lavad_core.models.chat.cached import CachedChat
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
-from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 
 

@@ -29,7 +29,10 @@ def run(context: StageContext) -> Commit:
     for node_id in context.node.inputs:
         table = context.table(node_id, ["frame", "caption"])
         captions.append(
-            (node_id.partition(":")[2], list(zip(table["frame"].to_pylist(), table["caption"].to_pylist(), strict=True)))
+            (
+                node_id.partition(":")[2],
+                list(zip(table["frame"].to_pylist(), table["caption"].to_pylist(), strict=True)),
+            )
         )
     pool = unique_captions(captions)
     if not pool:

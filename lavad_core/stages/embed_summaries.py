@@ -32,6 +32,10 @@ def run(context: StageContext) -> Commit:
             with device:
                 vectors = encoder.embed_texts(part)
             context.count(work.TEXTS_ENCODED, len(part))
-            columns = {"summary": part, "frame": pool.frames[start : start + TEXTS_PER_CALL], "vector": to_column(vectors)}
+            columns = {
+                "summary": part,
+                "frame": pool.frames[start : start + TEXTS_PER_CALL],
+                "vector": to_column(vectors),
+            }
             writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(counts={"summaries": len(table), "unique": len(texts)})

@@ -12,7 +12,7 @@ from lavad_core.method.sampling import window_clips
 from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.passes import calls_of, decode
+from lavad_core.stages.passes import decode
 from lavad_core.stages.timeline import frames_to_clean, grid_of, load_probe, samples_of
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, to_column, unit
 from lavad_core.store.types import ResultWriter

@@ -29,7 +29,12 @@ def run(context: StageContext) -> Commit:
     with context.writer(SCHEMA) as writer:
         writer.write(
             pa.table(
-                [pa.array(range(found.frames), pa.int64()), pa.array(found.pts), pa.array(found.times_s), pa.array(decoded)],
+                [
+                    pa.array(range(found.frames), pa.int64()),
+                    pa.array(found.pts),
+                    pa.array(found.times_s),
+                    pa.array(decoded),
+                ],
                 schema=SCHEMA,
             )
         )

@@ -84,7 +84,10 @@ class WindowMeans(Generic[K]):
             if any(part not in self._vectors for part in window):
                 return
             self._waiting.popleft()
-            yield position, np.mean([self._vectors[part] for part in window], axis=0, dtype=np.float64).astype(np.float32)
+            yield (
+                position,
+                np.mean([self._vectors[part] for part in window], axis=0, dtype=np.float64).astype(np.float32),
+            )
             for part in set(window):
                 self._users[part] -= 1
                 if not self._users[part]:

@@ -1,0 +1,123 @@
+"""The graph of stages: keys known before anything runs, and what a changed field re-runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph, needed_roles
+
+TWO = [{"kind": "blip2", "name": "a", "model": "x"}, {"kind": "blip2", "name": "b", "model": "y"}]
+IDENTITIES = {"captioner:a": "A", "captioner:b": "B", "encoder": "E", "chat": "L"}
+VIDEO = PreparedVideo(
+    "v", "/v.mp4", "file", "0" * 32, {"summarise": "1" * 64, "score": "2" * 64, "caption:a": "3" * 64}
+)
+
+LANGUAGE = {"summarise", "score", "embed_summaries", "refine", "detect"}
+
+
+def graph(identities: dict[str, str] = IDENTITIES, **settings: Any) -> Graph:
+    return build_graph(LavadConfig(**{"captioners": TWO, **settings}), identities)
+
+
+def changed(before: Graph, after: Graph) -> set[str]:
+    old, new = before.keys(VIDEO), after.keys(VIDEO)
+    return {node_id for node_id in new if old.get(node_id) != new[node_id]}
+
+
+def test_inputs_come_before_those_that_read_them_and_models_one_after_the_other() -> None:
+    seen: list[str] = []
+    for node in graph().nodes:
+        assert set(node.inputs) <= set(seen)
+        seen.append(node.id)
+    captioners = [node.role for node in graph().nodes if node.role.startswith("captioner")]
+    assert captioners == ["captioner:a", "captioner:b"]
+    assert graph().last_user("encoder") == "embed_summaries"
+    assert graph().last_user("chat") == "score"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"run": {"workers": 7}}, set()),
+        ({"store": "elsewhere"}, set()),
+        ({"detect": {"threshold": 0.3}}, {"detect"}),
+        ({"refine": {"neighbours": 3}}, {"refine", "detect"}),
+        ({"score": {"temperature": 0}}, {"score", "refine", "detect"}),
+        ({"window": {"samples": 5}}, LANGUAGE | {"embed_windows"}),
+        ({"window": {"clips": 2}}, {"embed_windows", "refine", "detect"}),
+        ({"window": {"sampling": "any-frame"}}, LANGUAGE | {"embed_frames", "embed_windows", "clean"}),
+        ({"window": {"constant_frame_rate": 25}}, set()),  # not read while frame_rate is native
+        ({"chat": {"seed": 1}}, LANGUAGE),
+        ({"score": {"expected": True}}, {"score", "refine", "detect"}),
+    ],
+    ids=str,
+)
+def test_a_changed_field_re_runs_what_it_affects_and_no_more(settings: dict[str, Any], expected: set[str]) -> None:
+    assert changed(graph(), graph(**settings)) == expected
+
+
+def test_another_captioner_leaves_the_first_ones_captions() -> None:
+    after = changed(graph(), graph(captioners=[TWO[0], {**TWO[1], "max_new_tokens": 5}]))
+    assert after == LANGUAGE | {"caption:b", "embed_captions", "clean"}
+
+
+def test_other_weights_re_run_what_they_affect() -> None:
+    after = changed(graph(), graph({**IDENTITIES, "encoder": "other"}))
+    assert after == LANGUAGE | {"embed_captions", "embed_frames", "embed_windows", "clean"}
+
+
+def test_imports_replace_work_and_need_no_model() -> None:
+    settings = {"imports": {"captions": {"a": "f"}, "summaries": "s", "scores": "t"}}
+    imported = graph({"encoder": "E"}, **settings)
+    assert set(imported.identities) == {"encoder"}
+    assert imported.has("clean")  # wanted by name
+    assert not graph({"encoder": "E"}, **settings, run={"targets": ["detect"]}).has("clean")
+    other = PreparedVideo("v", "/v.mp4", "file", "0" * 32, {**VIDEO.imports, "score": "9" * 64})
+    assert {k for k, key in imported.keys(other).items() if key != imported.keys(VIDEO)[k]} == {
+        "score",
+        "refine",
+        "detect",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "roles"),
+    [
+        ({}, {"captioner:a", "captioner:b", "encoder", "chat"}),
+        ({"run": {"targets": ["probe"]}}, set()),
+        ({"run": {"targets": ["caption"]}}, {"captioner:a", "captioner:b"}),
+        ({"clean": {"enabled": False}, "refine": {"enabled": False}}, {"captioner:a", "chat"}),
+        ({"summarise": {"enabled": False}}, {"captioner:a", "captioner:b", "encoder", "chat"}),
+    ],
+    ids=str,
+)
+def test_only_the_models_that_are_needed(settings: dict[str, Any], roles: set[str]) -> None:
+    assert set(needed_roles(LavadConfig(**{"captioners": TWO, **settings}))) == roles
+
+
+def test_keys_are_the_same_in_another_process() -> None:
+    program = (
+        "from lavad_core.config.schema import LavadConfig as C\n"
+        "from lavad_core.pipeline.graph import PreparedVideo as V, build_graph as g\n"
+        "ids = {'captioner:blip2-flan-t5-xxl': 'A', 'encoder': 'E', 'chat': 'L'}\n"
+        "print(g(C(), ids).keys(V('v', '/v.mp4', 'file', '0'))['detect'].fingerprint)\n"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+    assert len(seen.pop().strip()) == 32
