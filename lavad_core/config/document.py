@@ -1,0 +1,133 @@
+"""The configuration as people read it: the table of all fields, and a resolved configuration as YAML with origins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+
+from lavad_core.config.schema import SEMANTICS, LavadConfig
+from lavad_core.config.secrets import MASK, is_masked_address, mask_address
+from lavad_core.config.setting import affects_of
+from lavad_core.config.tree import Row, rows
+
+_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+
+
+def json_schema() -> str:
+    """The JSON Schema of a configuration file; each field's ``affects`` names the stages that read it."""
+    return json.dumps(LavadConfig.model_json_schema(), indent=2, ensure_ascii=False)
+
+
+def markdown_table() -> str:
+    """A Markdown table of every field: key, values, default, stages it affects, meaning."""
+    lines = ["| key | values | default | affects | meaning |", "|---|---|---|---|---|"]
+    for row in rows():
+        info = row.shape.info
+        assert info is not None
+        affects = ", ".join(affects_of(row.path, info)) or "–"
+        key = f"`{row.path}`" + (f" ({', '.join(row.kinds)})" if row.kinds and row.name != "kind" else "")
+        cells = (key, _values(row), _default(row), affects, info.description or "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", "\\n") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _values(row: Row) -> str:
+    assert row.shape.info is not None
+    if row.shape.kind == "mapping":
+        return "name: " + ", ".join(_type_name(kind) for kind in row.shape.types)
+    words = ", ".join(name for kind in row.shape.types if (name := _type_name(kind)) != "null")
+    bounds = [
+        f"{sign} {limit:g}" if isinstance(limit, float) else f"{sign} {limit}"
+        for part in row.shape.info.metadata
+        for word, sign in _BOUNDS
+        if (limit := getattr(part, word, None)) is not None
+    ]
+    optional = " or null" if type(None) in row.shape.types else ""
+    return ", ".join([words, *bounds]) + optional
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return f"list of {_type_name(get_args(kind)[0])}"
+    if args := get_args(kind):
+        return ", ".join(f"`{value}`" for value in args)
+    names = {str: "text", Path: "path", SecretStr: "secret text", bool: "true, false", int: "integer", float: "number"}
+    return names.get(kind, "null" if kind is type(None) else str(kind))
+
+
+def _default(row: Row) -> str:
+    assert row.shape.info is not None
+    default = row.shape.info.default
+    if default is PydanticUndefined:
+        return "must be given"
+    if row.path in SEMANTICS["paper"]:
+        return " / ".join(f"`{SEMANTICS[name][row.path]}` ({name})" for name in SEMANTICS)
+    if isinstance(default, Path):
+        return f"`{default}`"
+    text = json.dumps(list(default) if isinstance(default, tuple) else default, ensure_ascii=False)
+    return f"`{text}`"
+
+
+def resolved_yaml(config: LavadConfig, origins: Mapping[str, str] | None = None) -> str:
+    """The whole configuration as a YAML file that gives it again; secrets are masked comments.
+
+    Args:
+        config: to print.
+        origins: dotted path to origin; put behind each value as a comment.
+    """
+    return "\n".join(_lines(_plain(config.model_dump(mode="python")), "", 0, origins or {})) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(below) for below in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _lines(value: dict[str, Any], prefix: str, indent: int, origins: Mapping[str, str]) -> Iterator[str]:
+    pad = "  " * indent
+    for key, below in value.items():
+        path = f"{prefix}{key}"
+        comment = f"  # {_one_line(origins[path])}" if path in origins else ""
+        if key == "base_url":
+            below = mask_address(below)
+        if isinstance(below, SecretStr):
+            yield f"{pad}# {key}: {MASK}{comment}"
+        elif is_masked_address(key, below):
+            yield f"{pad}# {key}: {below}{comment}"
+        elif isinstance(below, dict) and below and path not in origins:
+            yield f"{pad}{_scalar(key)}:"
+            yield from _lines(below, f"{path}.", indent + 1, origins)
+        elif isinstance(below, list) and below and isinstance(below[0], dict):
+            yield f"{pad}{key}:"
+            for number, entry in enumerate(below):
+                first, *rest = _lines(entry, f"{path}.{number}.", indent + 2, origins)
+                yield f"{pad}  - {first.lstrip()}"
+                yield from rest
+        else:
+            yield f"{pad}{_scalar(key)}: {_scalar(below)}{comment}"
+
+
+def _scalar(value: Any) -> str:
+    """On one line, whatever is in it."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=2**31, default_style=_style(value))
+        .removesuffix("\n...\n")
+        .strip()
+    )
+
+
+def _style(value: Any) -> str | None:
+    return '"' if isinstance(value, str) and (not value.isprintable() or value != value.strip()) else None
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else ascii(text)

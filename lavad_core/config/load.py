@@ -1,0 +1,138 @@
+"""One configuration from its sources: defaults, a preset, files, the environment, the command line; the later wins.
+
+Merging: sections merge key by key; a list replaces the list; ``captioners.0.device`` changes one item. A section
+given with another ``kind`` starts anew, since the keys of one kind mean nothing to another. Secrets of the environment
+are put in wherever the section ends up with such a field, so that they need not be repeated in files.
+
+Paths in a file are relative to the file's folder, others to the current folder; in the loaded configuration all are
+absolute, so that a worker started elsewhere reads the same files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lavad_core.config import sources
+from lavad_core.config.merge import Merger, add_secrets, resolved_paths, take_secrets, unmask_addresses
+from lavad_core.config.refuse import explain, refuse_other_kinds, refuse_unknown
+from lavad_core.config.schema import SEMANTICS, LavadConfig
+from lavad_core.config.setting import leaves
+from lavad_core.config.sources import PathKey, Source
+from lavad_core.config.suggest import nearest
+from lavad_core.config.tree import ROOT
+from lavad_core.errors import ConfigError
+
+_PRESET, _FILE, _ENVIRONMENT, _SETTINGS, _OVERRIDE = range(1, 6)
+"""Ranks of the sources."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration and where its values come from.
+
+    Attributes:
+        config: validated.
+        origins: dotted path of every leaf to the source of its value, for people.
+    """
+
+    config: LavadConfig
+    origins: Mapping[str, str]
+
+
+def presets() -> dict[str, str]:
+    """Name of every preset to its text."""
+    folder = resources.files("lavad_core.config") / "presets"
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    }
+
+
+def load_config(
+    *,
+    preset: str | None = None,
+    files: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> LavadConfig:
+    """The configuration; see :func:`load`."""
+    return load(preset=preset, files=files, overrides=overrides, settings=settings, environ=environ).config
+
+
+def load(
+    *,
+    preset: str | None = None,
+    files: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """The configuration with the origin of every value.
+
+    Args:
+        preset: name of one that comes with the package.
+        files: YAML files; the later wins.
+        overrides: ``a.b=value`` texts of a command line; win over everything.
+        settings: nested values that a program gives (a flow's parameters); win over the environment.
+        environ: variables, ``os.environ`` if not given; those that begin with ``LAVAD_`` are read.
+
+    Raises:
+        ConfigError: a key is unknown or a value not allowed; names the key, its origin and the way out.
+    """
+    given: list[Source] = []
+    if preset is not None:
+        given.append(_preset(preset))
+    given += [sources.from_file(path, _FILE) for path in files]
+    environ = os.environ if environ is None else environ
+    environment = sources.from_environment(environ, _ENVIRONMENT)
+    secrets = take_secrets(environment)
+    given.append(environment)
+    if settings is not None:
+        given.append(sources.from_mapping("the given settings", settings, _SETTINGS))
+    given.append(sources.from_overrides(overrides, _OVERRIDE))
+    for source in [*given, secrets]:
+        refuse_unknown(source)
+        source.tree = resolved_paths(source.tree, ROOT, source.folder or Path.cwd())
+    merged, origins = Merger().run(given)
+    add_secrets(merged, origins, secrets)
+    unmask_addresses(merged, environ)
+    refuse_other_kinds(merged, origins)
+    try:
+        config = LavadConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(explain(error, origins)) from None
+    if not config.store.is_absolute():  # only the default is not
+        config = config.model_copy(update={"store": Path.cwd() / config.store})
+    return Loaded(config, _leaf_origins(config, origins))
+
+
+def _preset(name: str) -> Source:
+    known = presets()
+    if name not in known:
+        near = nearest(name, known)
+        raise ConfigError(
+            f"there is no preset {name!r}; presets are {', '.join(known)}"
+            + (f"; did you mean {near!r}?" if near else "")
+        )
+    with resources.as_file(resources.files("lavad_core.config") / "presets" / f"{name}.yaml") as path:
+        return replace(sources.from_file(path, _PRESET, f"preset {name}"), folder=None)
+
+
+def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for dotted, _stages, _value in leaves(config):
+        path = tuple(dotted.split("."))  # a mapping's names may have been given singly: then the first of them
+        origin = next((origin for known, origin in origins.items() if known[: len(path)] == path), "default")
+        if origin == "default" and dotted in SEMANTICS[config.semantics]:
+            origin = f"semantics: {config.semantics}"
+        found[dotted] = origin
+    return found

@@ -1,0 +1,141 @@
+"""What is wrong with a configuration, in words: unknown keys, keys of another kind of model, wrong values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from lavad_core.config.sources import PathKey, Source
+from lavad_core.config.suggest import nearest
+from lavad_core.config.tree import ROOT, Shape, child, item, known_paths
+from lavad_core.errors import ConfigError
+
+MAX_REPORTED = 5
+"""Faults that one error names."""
+
+
+def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
+    """Where the value at ``path``, or the part of the tree that holds it, was given; ``default`` if nowhere."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in origins:
+            return origins[path[:length]]
+    return "default"
+
+
+def refuse_unknown(source: Source) -> None:
+    """Raises ConfigError if ``source`` gives a key that no kind of section has."""
+    faults = list(_unknown(source, source.tree, ROOT, ()))
+    if faults:
+        raise ConfigError(_listed(faults))
+
+
+def _unknown(source: Source, value: Any, shape: Shape, path: PathKey) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, below in value.items():
+            here = (*path, name)
+            found = child(shape, name, any_kind=True)
+            if found is None:
+                yield _unknown_key(here, source.origin(here))
+            else:
+                yield from _unknown(source, below, found, here)
+    elif isinstance(value, list) and shape.kind == "sections":
+        for number, below in enumerate(value):
+            yield from _unknown(source, below, item(shape), (*path, str(number)))
+
+
+def _unknown_key(path: PathKey, origin: str) -> str:
+    dotted = ".".join(path)
+    numbers = [part for part in path if part.isdigit()]
+    near = nearest(".".join("N" if part.isdigit() else part for part in path), known_paths())
+    if near is not None:
+        for number in numbers:
+            near = near.replace(".N.", f".{number}.", 1)
+    return f"unknown key {dotted!r} ({origin})" + (f"; did you mean {near.replace('.N.', '.0.')!r}?" if near else "")
+
+
+def refuse_other_kinds(merged: Mapping[str, Any], origins: Mapping[PathKey, str]) -> None:
+    """A key that exists, but not for the kind of model that was chosen."""
+    faults = []
+    for path, section, shape in _sections(merged, ROOT, ()):
+        chosen = shape.variant(section.get("kind"))
+        if chosen is None:
+            continue  # validation says which kinds there are
+        for name in section:
+            if child(shape, name, section.get("kind")) is None:
+                kinds = [kind for kind, variant in shape.variants.items() if name in variant.model_fields]
+                where = ".".join((*path, name))
+                faults.append(
+                    f"{where!r} ({origin_of(origins, (*path, name))}) is a key of kind {' or '.join(kinds)}, but "
+                    f"{'.'.join(path)} is of kind {section.get('kind', shape.default_variant)!r} "
+                    f"({origin_of(origins, (*path, 'kind'))}); its keys are {', '.join(chosen.model_fields)}"
+                )
+    if faults:
+        raise ConfigError(_listed(faults))
+
+
+def _sections(value: Any, shape: Shape, path: PathKey) -> Iterator[tuple[PathKey, Mapping[str, Any], Shape]]:
+    if shape.kind == "sections" and isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from _sections(below, item(shape), (*path, str(number)))
+    elif shape.kind == "section" and isinstance(value, dict):
+        yield path, value, shape
+        for name, below in value.items():
+            found = child(shape, name, any_kind=True)
+            if found is not None:
+                yield from _sections(below, found, (*path, name))
+
+
+def explain(error: ValidationError, origins: Mapping[PathKey, str]) -> str:
+    """Pydantic's faults as one line with path, value (never a secret), origin and what is allowed."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=True):
+        path, shape = _place(fault["loc"])
+        where = ".".join(path) or "configuration"
+        message = str(fault["msg"]).removeprefix("Value error, ")
+        if fault["type"] == "missing":
+            faults.append(f"{where} must be given: {_description(shape)}")
+            continue
+        value, context = fault.get("input"), fault.get("ctx", {})
+        if fault["type"] == "union_tag_invalid":
+            path, value = (*path, "kind"), context["tag"]
+            where, message = f"{where}.kind", f"allowed are {context['expected_tags']}"
+        shown = "" if not path or isinstance(value, dict | list | tuple) else f" = {value!r:.80}"
+        if shape is not None and shape.is_secret:
+            shown = " = '**********'"
+        if fault["type"] == "tuple_type" and isinstance(value, str):
+            message += f", such as [{value}]"
+        near = _near_choice(value, context)
+        faults.append(
+            f"{where}{shown} ({origin_of(origins, path)}): {message[:1].lower() + message[1:]}"
+            + (f"; did you mean {near!r}?" if near else "")
+        )
+    return _listed(faults)
+
+
+def _place(loc: Sequence[int | str]) -> tuple[PathKey, Shape | None]:
+    """Path and shape of a fault, without the words for kinds that pydantic puts in between."""
+    path: list[str] = []
+    shape: Shape | None = ROOT
+    for part in loc:
+        found = child(shape, str(part), any_kind=True) if shape is not None else None
+        if found is None and shape is not None and shape.kind == "section" and part in shape.variants:
+            continue
+        path.append(str(part))
+        shape = found
+    return tuple(path), shape
+
+
+def _description(shape: Shape | None) -> str:
+    return (shape.info.description if shape is not None and shape.info is not None else None) or "it has no default"
+
+
+def _near_choice(value: Any, context: Mapping[str, Any]) -> str | None:
+    choices = str(context.get("expected") or context.get("expected_tags") or "")
+    return nearest(value, choices.split("'")[1::2]) if isinstance(value, str) and "'" in choices else None
+
+
+def _listed(faults: Sequence[str]) -> str:
+    more = len(faults) - MAX_REPORTED
+    return "; ".join(faults[:MAX_REPORTED]) + (f"; and {more} more" if more > 0 else "")

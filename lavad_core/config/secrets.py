@@ -1,0 +1,92 @@
+"""Secrets of a configuration on their way past everything that is recorded.
+
+A configuration travels to other processes as a flow's parameters, which the orchestrator stores and shows, and it is
+written into run manifests. Secrets do not go that way: each process has them from its environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.setting import leaves
+
+MASK = "**********"
+
+_ADDRESS = "base_url"
+"""The field of addresses that may hold ``user:password@``."""
+
+
+def public_settings(config: LavadConfig) -> dict[str, Any]:
+    """The configuration as nested JSON values without its secrets: for flow parameters and manifests.
+
+    :func:`lavad_core.config.load.load` takes it as ``settings`` in a process whose environment has the secrets.
+    """
+    plain: dict[str, Any] = _public(config.model_dump(mode="python"))
+    return plain
+
+
+def _public(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _public(below, key)
+            for key, below in value.items()
+            # whether there is a secret or not, the other process's own environment decides
+            if not (isinstance(below, SecretStr) or key == "api_key")
+        }
+    if isinstance(value, tuple):
+        return [_public(below) for below in value]
+    if name == _ADDRESS:
+        return mask_address(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _userinfo(address: str) -> str:
+    try:
+        return urlsplit(address).netloc.rpartition("@")[0]
+    except ValueError:  # no address at all; who uses it says so
+        return ""
+
+
+def mask_address(address: str) -> str:
+    """The address with :data:`MASK` in place of user and password."""
+    if not _userinfo(address):
+        return address
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=f"{MASK}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def is_masked_address(name: str, value: object) -> bool:
+    """Whether a value comes from :func:`mask_address` and lacks its user and password."""
+    return name == _ADDRESS and isinstance(value, str) and _userinfo(value) == MASK
+
+
+def secret_leaves(config: LavadConfig) -> Iterator[tuple[str, str]]:
+    """(dotted path, value) of every secret that is set."""
+    for path, _stages, value in leaves(config):
+        if isinstance(value, SecretStr):
+            yield path, value.get_secret_value()
+        elif path.endswith(f".{_ADDRESS}") and _userinfo(str(value)):
+            yield path, str(value)
+
+
+def export_secrets(config: LavadConfig, environ: MutableMapping[str, str]) -> None:
+    """Put the secrets into an environment, from which :func:`lavad_core.config.load.load` takes them again."""
+    for path, value in secret_leaves(config):
+        environ[variable(path)] = value
+
+
+def variable(path: str) -> str:
+    """The environment variable of a dotted path."""
+    return "LAVAD_" + path.upper().replace(".", "__")
+
+
+def find_address(environ: Mapping[str, str], path: str) -> str | None:
+    """The address with user and password that the environment has for a masked one."""
+    value = environ.get(variable(path), "")
+    return value if _userinfo(value) else None

@@ -1,0 +1,172 @@
+"""The shape of the configuration tree: what may stand at a dotted path. Pure, from the pydantic models alone."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.setting import Section
+
+_MODEL_FIELDS = frozenset({"model", "tokenizer"})
+"""Texts that may name a local folder: resolved like a path when they begin with one of :data:`LOCAL_PREFIXES`."""
+
+LOCAL_PREFIXES = ("./", "../", "~/")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What may stand at one place of the tree.
+
+    Attributes:
+        kind: ``section``; ``sections``, a list of them; ``mapping``, names that the user chooses to values; ``leaf``.
+        variants: for sections: value of ``kind`` to class; the empty word where there is only one class.
+        default_variant: the one that is meant when ``kind`` is not given.
+        info: the pydantic field; None for the root and for items of lists and mappings.
+        types: for leaves and mappings: the classes a value may have, NoneType among them.
+    """
+
+    kind: Literal["section", "sections", "mapping", "leaf"]
+    variants: Mapping[str, type[Section]] = field(default_factory=dict)
+    default_variant: str = ""
+    info: FieldInfo | None = None
+    types: tuple[Any, ...] = ()
+
+    @property
+    def is_secret(self) -> bool:
+        """Never shown, and taken from the environment wherever the section ends up."""
+        return SecretStr in self.types
+
+    @property
+    def is_text(self) -> bool:
+        """A value given as text is meant as it stands."""
+        return any(kind in self.types for kind in (str, Path, SecretStr))
+
+    @property
+    def is_path(self) -> bool:
+        """Relative values are resolved."""
+        return Path in self.types
+
+    def variant(self, kind: object) -> type[Section] | None:
+        """The class for a value of ``kind`` (None: not given); None if there is no such kind."""
+        if "" in self.variants:
+            return self.variants[""]
+        return self.variants.get(self.default_variant if kind is None else str(kind))
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union, without ``Annotated``."""
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(found for part in get_args(annotation) for found in _alternatives(part))
+    return (annotation,)
+
+
+def _variants(annotation: Any) -> dict[str, type[Section]]:
+    found = [part for part in _alternatives(annotation) if isinstance(part, type) and issubclass(part, Section)]
+    if len(found) == 1 and "kind" not in found[0].model_fields:
+        return {"": found[0]}
+    return {str(section.model_fields["kind"].default): section for section in found}
+
+
+def _shape(info: FieldInfo) -> Shape:
+    annotation, default = info.annotation, info.default
+    if get_origin(annotation) is tuple and (variants := _variants(get_args(annotation)[0])):
+        return Shape("sections", variants, str(getattr(default[0], "kind", "")), info)
+    if variants := _variants(annotation):
+        return Shape("section", variants, str(getattr(default, "kind", "")), info)
+    if get_origin(annotation) is dict:
+        return Shape("mapping", info=info, types=_alternatives(get_args(annotation)[1]))
+    return Shape("leaf", info=info, types=_alternatives(annotation))
+
+
+ROOT = Shape("section", {"": LavadConfig})
+"""The whole tree."""
+
+
+@functools.cache
+def fields(section: type[Section]) -> dict[str, Shape]:
+    """Name to shape of every field of a section."""
+    return {name: _shape(info) for name, info in section.model_fields.items()}
+
+
+def item(shape: Shape) -> Shape:
+    """What stands at one position of a list of sections, or at one name of a mapping."""
+    if shape.kind == "sections":
+        return Shape("section", shape.variants, shape.default_variant)
+    return Shape("leaf", types=shape.types)
+
+
+def child(shape: Shape, name: str, kind: object = None, *, any_kind: bool = False) -> Shape | None:
+    """What stands below ``shape`` under ``name``; None if nothing may.
+
+    Args:
+        shape: the parent.
+        name: key, or number of an item.
+        kind: the parent's ``kind``, where it has several variants and one is given.
+        any_kind: look in all variants.
+    """
+    if shape.kind == "section":
+        chosen = shape.variant(kind)
+        sections = list(shape.variants.values()) if any_kind else [chosen] if chosen else []
+        return next((fields(section)[name] for section in sections if name in fields(section)), None)
+    if shape.kind == "sections":
+        return item(shape) if name.isascii() and name.isdigit() else None
+    return item(shape) if shape.kind == "mapping" else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One leaf of the tree, for tables.
+
+    Attributes:
+        path: dotted; ``N`` stands for the number of a list's item.
+        kinds: ``kind`` values of the section that have it; empty where there is only one.
+        shape: what it takes.
+        section: the class that has it.
+        name: its last part.
+    """
+
+    path: str
+    kinds: tuple[str, ...]
+    shape: Shape
+    section: type[Section]
+    name: str
+
+
+def rows(shape: Shape = ROOT, prefix: str = "") -> Iterator[Row]:
+    """Every leaf and mapping of the tree, in the order of the models."""
+    for kind, section in shape.variants.items():
+        for name, below in fields(section).items():
+            path = f"{prefix}{name}"
+            if below.kind == "section":
+                yield from rows(below, f"{path}.")
+            elif below.kind == "sections":
+                yield from rows(item(below), f"{path}.N.")
+            else:
+                yield Row(path, (kind,) if kind else (), below, section, name)
+
+
+@functools.cache
+def known_paths() -> tuple[str, ...]:
+    """Dotted paths of all leaves and sections, with ``N`` for numbers; for suggestions."""
+    found: dict[str, None] = {}
+    for row in rows():
+        parts = row.path.split(".")
+        for length in range(1, len(parts) + 1):
+            if parts[length - 1] != "N":
+                found[".".join(parts[:length])] = None
+    return tuple(found)
+
+
+def is_model_field(name: str) -> bool:
+    """Whether a text under this name may be a local path of a model."""
+    return name in _MODEL_FIELDS

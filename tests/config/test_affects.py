@@ -1,0 +1,215 @@
+"""Every field declares the stages it affects, and that is what changing it does: no more, no less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import Field, SecretStr
+
+from lavad_core.config.load import load_config
+from lavad_core.config.schema import STAGE_NAMES, LavadConfig
+from lavad_core.config.secrets import public_settings
+from lavad_core.config.setting import Section, affects_of, setting
+from lavad_core.config.tree import Row, Shape, rows
+from lavad_core.pipeline.graph import _CONDITIONS, STAGE_VERSIONS, Graph, PreparedVideo, build_graph
+
+VIDEO = PreparedVideo("v", "/v.mp4", "file", "0" * 32)
+
+BASES: dict[str, dict[str, Any]] = {
+    "paper, local models": {
+        "captioners": [
+            {"kind": "blip2", "name": "a", "model": "a"},
+            {"kind": "openai", "name": "b", "model": "b"},
+        ],
+        "encoder": {"kind": "imagebind"},
+        "chat": {"kind": "transformers", "model": "m"},
+        "detect": {"threshold": 0.5, "low_threshold": 0.25},
+    },
+    "reference, served models": {
+        "semantics": "reference",
+        "captioners": [{"kind": "openai", "name": "b", "model": "b"}, {"kind": "blip2", "name": "a", "model": "a"}],
+        "chat": {"kind": "openai"},
+    },
+    "another encoder, free text, nothing refined": {
+        "encoder": {"kind": "clip"},
+        "window": {"vector": "ends"},
+        "score": {"answer": "free-text"},
+        "refine": {"enabled": False},
+    },
+}
+"""Configurations that read different fields; together they hold every kind of section."""
+
+STRUCTURAL = {
+    "run.targets",
+    "imports.captions",
+    "imports.summaries",
+    "imports.scores",
+    "clean.enabled",
+    "refine.enabled",
+}
+"""Fields that change which stages there are or what they read from; tested on their own below."""
+
+
+def test_every_field_declares_existing_stages() -> None:
+    found = list(rows())
+    assert len(found) > 80  # the walk sees the tree, unions and lists included
+    assert {row.path.split(".")[0] for row in found} == set(LavadConfig.model_fields)
+    for row in found:
+        assert row.shape.info is not None
+        assert set(affects_of(row.path, row.shape.info)) <= set(STAGE_NAMES), row.path
+
+
+def test_a_field_without_a_declaration_is_found() -> None:
+    class Forgetful(Section):
+        told: int = setting(1, affects=("probe",), description="Told.")
+        forgotten: int = Field(2)
+
+    shape = Shape("section", {"": Forgetful})
+    told, forgotten = rows(shape)
+    assert told.shape.info is not None
+    assert forgotten.shape.info is not None
+    assert affects_of("told", told.shape.info) == ("probe",)
+    with pytest.raises(TypeError, match=r"forgotten.*does not declare"):
+        affects_of("forgotten", forgotten.shape.info)
+
+
+def test_stage_names_are_those_of_the_graph() -> None:
+    assert set(STAGE_VERSIONS) | {"evaluate"} == set(STAGE_NAMES)
+
+
+def test_conditions_are_of_fields_that_exist() -> None:
+    paths = {row.path.replace("captioners.N.", "captioner.") for row in rows()}
+    assert set(_CONDITIONS) <= paths
+
+
+def graph_of(settings: dict[str, Any]) -> tuple[LavadConfig, Graph]:
+    config = load_config(settings=settings, environ={})
+    names = [f"captioner:{captioner.name}" for captioner in config.captioners]
+    return config, build_graph(config, {role: f"model of {role}" for role in (*names, "encoder", "chat")})
+
+
+def another_value(row: Row, value: Any) -> Any:
+    """A valid value that differs from ``value``."""
+    literals = [choice for kind in row.shape.types if get_origin(kind) is Literal for choice in get_args(kind)]
+    if literals:
+        return next(choice for choice in literals if choice != value)
+    if row.path == "detect.threshold":
+        return value + 0.125  # above the low threshold
+    types = row.shape.types
+    if bool in types:
+        return not value
+    if int in types:
+        return 17 if value is None else value + 1
+    if float in types:
+        return 0.125 if value is None else value - 0.125 if value >= 0.25 else value + 0.125
+    if Path in types:
+        return "/some/other/place"
+    if SecretStr in types:
+        return "secret"
+    if str in types:
+        return "other" if row.path.startswith("captioners.") or value is None else f"{value}-other"
+    assert all(get_origin(kind) is tuple for kind in types), row.path
+    return [*value, "other"]
+
+
+def changed(settings: dict[str, Any], path: str, row: Row) -> dict[str, Any]:
+    copy: dict[str, Any] = public_settings(load_config(settings=settings, environ={}))
+    here: Any = copy
+    *parents, last = path.split(".")
+    for name in parents:
+        here = here[int(name)] if name.isdigit() else here[name]
+    here[last] = another_value(row, here.get(last))
+    return copy
+
+
+def downstream(graph: Graph, changed_nodes: set[str]) -> set[str]:
+    reached = set(changed_nodes)
+    for node in graph.nodes:  # inputs come before those that read them
+        if reached & set(node.inputs):
+            reached.add(node.id)
+    return reached
+
+
+def cases() -> list[Any]:
+    found = []
+    for base, settings in BASES.items():
+        config = load_config(settings=settings, environ={})
+        kinds = {"encoder": config.encoder.kind, "chat": config.chat.kind}
+        for row in rows():
+            if row.path in STRUCTURAL or row.name == "kind":
+                continue
+            section = row.path.split(".")[0]
+            if section == "captioners":
+                paths = [
+                    row.path.replace(".N.", f".{number}.")
+                    for number, captioner in enumerate(config.captioners)
+                    if captioner.kind in row.kinds
+                ]
+            else:
+                paths = [row.path] if not row.kinds or kinds[section] in row.kinds else []
+            found += [pytest.param(settings, path, row, id=f"{base}: {path}") for path in paths]
+    return found
+
+
+@pytest.mark.parametrize(("settings", "path", "row"), cases())
+def test_changing_a_field_changes_the_keys_it_declares(settings: dict[str, Any], path: str, row: Row) -> None:
+    before_config, before = graph_of(settings)
+    after_settings = changed(settings, path, row)
+    after_config, after = graph_of(after_settings)
+    assert before_config != after_config
+    assert row.shape.info is not None
+    declared = set(affects_of(path, row.shape.info))
+
+    captioner = int(path.split(".")[1]) if path.startswith("captioners.") else None
+    if path.endswith(".name"):  # the node itself has another name; the others stay as they are
+        own = f"caption:{before_config.captioners[captioner or 0].name}"
+        assert after_config.captioners[captioner or 0].name == "other"
+        stay = {node.id for node in before.nodes} - downstream(before, {own})
+        assert {n: before.keys(VIDEO)[n] for n in stay} == {n: after.keys(VIDEO)[n] for n in stay}
+        assert own not in after.keys(VIDEO)
+        return
+
+    def touched(node_id: str) -> bool:
+        node = before.node(node_id)
+        if node.stage not in declared:
+            return False
+        if captioner is not None and node.variant != before_config.captioners[captioner].name:
+            return False
+        condition = _CONDITIONS.get("captioner." + path.split(".")[2] if captioner is not None else path)
+        return condition is None or any(condition(each, node.stage) for each in (before_config, after_config))
+
+    wanted = downstream(before, {node.id for node in before.nodes if touched(node.id)})
+    old, new = before.keys(VIDEO), after.keys(VIDEO)
+    assert {node_id for node_id in old if old[node_id] != new[node_id]} == wanted
+
+
+def test_the_bases_hold_every_kind_of_section() -> None:
+    covered = {(row.path, row.kinds) for case in cases() for row in [case.values[2]]}
+    expected = {(r.path, r.kinds) for r in rows() if r.path not in STRUCTURAL and r.name != "kind"}
+    assert covered == expected
+
+
+@pytest.mark.parametrize(
+    ("case", "change", "stages"),
+    [
+        (
+            "another encoder",
+            {"encoder": {"kind": "clip"}},
+            {"embed_captions", "embed_frames", "embed_windows", "clean"},
+        ),
+        ("another chat model", {"chat": {"kind": "openai", "model": "x"}}, {"summarise", "score", "refine", "detect"}),
+        ("no refinement", {"refine": {"enabled": False}}, {"refine", "detect"}),
+        ("no cleaning", {"clean": {"enabled": False}}, {"clean", "summarise", "score", "refine", "detect"}),
+    ],
+)
+def test_structural_fields(case: str, change: dict[str, Any], stages: set[str]) -> None:
+    settings = BASES["paper, local models"]
+    _, before = graph_of(settings)
+    _, after = graph_of({**settings, **change})
+    old, new = before.keys(VIDEO), after.keys(VIDEO)
+    differing = {old[node].stage for node in old if old[node] != new.get(node, old[node])}
+    assert stages <= differing, case
+    assert "probe" not in differing
+    assert "caption" not in differing

@@ -1,0 +1,68 @@
+"""What the presets of the package say, against the method."""
+
+from __future__ import annotations
+
+import pytest
+
+from lavad_core.config.load import load_config, presets
+from lavad_core.config.schema import SEMANTICS
+from lavad_core.config.tree import ROOT, child
+from lavad_core.method import prompts
+
+SALESFORCE = ["blip2-flan-t5-xl", "blip2-flan-t5-xl-coco", "blip2-flan-t5-xxl", "blip2-opt-6.7b", "blip2-opt-6.7b-coco"]
+
+
+def test_names() -> None:
+    assert list(presets()) == ["generic", "tiny", "ucf-crime", "xd-violence"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "captioners", "encoder", "context", "frame_rate"),
+    [
+        ("ucf-crime", SALESFORCE, "imagebind", "impersonation", 30),
+        ("xd-violence", ["blip2-flan-t5-xxl"], "imagebind", "prior", 24),
+        ("generic", ["blip2-flan-t5-xl"], "clip", "prior", 30),
+    ],
+)
+def test_constants_of_the_method(
+    preset: str, captioners: list[str], encoder: str, context: str, frame_rate: float
+) -> None:
+    config = load_config(preset=preset, environ={})
+    assert [captioner.name for captioner in config.captioners] == captioners
+    assert [captioner.model for captioner in config.captioners] == [f"Salesforce/{name}" for name in captioners]
+    assert config.encoder.kind == encoder
+    assert config.score.context_prompt == prompts.CONTEXT[context]
+    assert config.summarise.prompt == prompts.SUMMARY
+    assert config.score.format_prompt == prompts.FORMAT
+    assert config.window.constant_frame_rate == frame_rate
+    assert (config.window.duration_s, config.window.samples, config.refine.neighbours) == (10, 10, 10)
+    assert config.video.frame_interval == 16
+    assert (config.chat.kind, config.chat.model) == ("openai", "meta-llama/Llama-2-13b-chat-hf")
+    assert (config.summarise.temperature, config.summarise.top_p, config.summarise.total_tokens) == (0.6, 0.9, 512)
+
+
+@pytest.mark.parametrize("preset", list(presets()))
+@pytest.mark.parametrize("semantics", list(SEMANTICS))
+def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
+    config = load_config(preset=preset, overrides=[f"semantics={semantics}"], environ={})
+    for path, value in SEMANTICS[semantics].items():
+        section, name = path.split(".")
+        holder = getattr(config, section)
+        if child(ROOT, section) is not None and hasattr(holder, name):
+            assert getattr(holder, name) == value, path
+
+
+def test_no_preset_chooses_semantics_or_a_store() -> None:
+    for name in presets():
+        config = load_config(preset=name, environ={})
+        assert config.semantics == "paper"
+        assert config.store == load_config(environ={}).store
+
+
+def test_tiny_needs_no_download_and_says_so() -> None:
+    config = load_config(preset="tiny", environ={})
+    models = [*(captioner.model for captioner in config.captioners), config.encoder.model, config.chat.model]
+    assert all(model.startswith("random:") for model in models)
+    assert len({captioner.model.split("?")[0] for captioner in config.captioners}) == 2
+    assert config.chat.kind == "transformers"
+    assert "SCORES MEAN NOTHING" in presets()["tiny"]
