@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from lavad_core.method import refinement
 from lavad_core.method.refinement import refine, unique_pool, weighted_mean
-from lavad_core.method.vectors import unit_rows
 
 
 def unit(seed: int, rows: int, dimension: int = 6) -> NDArray[np.float32]:
-    return unit_rows(np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32))
+    vectors = np.random.default_rng(seed).normal(size=(rows, dimension))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def by_definition(
