@@ -240,7 +240,8 @@ class JsonPool:
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ServiceTimeout(f"{where}: no complete answer within {self._timeout_s:g} s (timeout_s)") from error
         except httpx.RequestError as error:
-            raise ServiceUnavailable(f"{where}: {self._quote(str(error) or type(error).__name__)}") from error
+            words = self._quote(str(error) or type(error).__name__)
+            raise ServiceUnavailable(f"{where}: {words}; is the server up, and base_url right?") from error
         parsed = _parse(bytes(content))
         if response.status_code != 200:
             raise self._refusal(where, response, parsed, bytes(content))

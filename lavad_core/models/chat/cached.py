@@ -1,0 +1,125 @@
+"""Ask a chat model only what was not asked before.
+
+Every new answer is durable before it is handed on: a stage that is killed asks again only what was in flight.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from lavad_core.digest import digest
+from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+
+KEY_VERSION = 1
+"""Part of every key; raise it when what a stored answer means changes."""
+
+
+class AnswerCacheProtocol(Protocol):
+    """Where answers are kept, by digest."""
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Those that are there."""
+        ...
+
+    def put(self, key: str, value: Mapping[str, Any]) -> None:
+        """Durable when it returns."""
+        ...
+
+
+def request_key(identity: str, request: ChatRequest) -> str:
+    """The cache's key of a request: a digest of the model's identity and of every field of the request."""
+    return digest({"version": KEY_VERSION, "model": identity, "request": dataclasses.asdict(request)})
+
+
+class Asking(Iterator[tuple[int, ChatAnswer]]):
+    """Answers as they come, with counts that are final when the iteration ends.
+
+    Attributes:
+        asked: distinct requests that the model answered.
+        from_cache: distinct requests that the cache answered.
+        repeated: requests equal to an earlier one of the same call.
+    """
+
+    def __init__(
+        self, model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCacheProtocol, identity: str
+    ) -> None:
+        self.asked = self.from_cache = self.repeated = 0
+        self._answers = self._run(model, list(requests), cache, identity)
+
+    def __next__(self) -> tuple[int, ChatAnswer]:
+        return next(self._answers)
+
+    def close(self) -> None:
+        """Abandon what is in flight."""
+        self._answers.close()
+
+    def _run(
+        self, model: ChatModel, requests: list[ChatRequest], cache: AnswerCacheProtocol, identity: str
+    ) -> Generator[tuple[int, ChatAnswer], None, None]:
+        places: dict[ChatRequest, list[int]] = {}
+        for number, request in enumerate(requests):
+            places.setdefault(request, []).append(number)
+        self.repeated = len(requests) - len(places)
+        keys = {request: request_key(identity, request) for request in places}
+        stored = cache.get_many(list(keys.values()))
+        missing: list[ChatRequest] = []
+        for request, numbers in places.items():
+            answer = _restore(stored.get(keys[request]), request)
+            if answer is None:
+                missing.append(request)
+                continue
+            self.from_cache += 1
+            for number in numbers:
+                yield number, answer
+        if not missing:
+            return
+        for position, answer in model.answer(missing):
+            request = missing[position]
+            cache.put(keys[request], dataclasses.asdict(answer))
+            self.asked += 1
+            for number in places[request]:
+                yield number, answer
+
+
+def ask(model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCacheProtocol, identity: str) -> Asking:
+    """Answers to requests, from the cache where it has them.
+
+    Args:
+        model: asked once for each distinct request that the cache does not have.
+        requests: any number; held in memory.
+        cache: of answers.
+        identity: of the model: its name and revision, and what else its answers depend on.
+
+    Returns:
+        An iterator of (position of the request, answer), each request exactly once, in no order; its attributes count.
+
+    Raises:
+        as ``model.answer`` and the cache do, while iterating. What was yielded is stored.
+    """
+    return Asking(model, requests, cache, identity)
+
+
+def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnswer | None:
+    """The answer that a cache entry holds, or None if it cannot be the answer to this request: then it is asked anew."""
+    if stored is None or set(stored) != {field.name for field in dataclasses.fields(ChatAnswer)}:
+        return None
+    answer = ChatAnswer(**stored)
+    counts = (answer.prompt_tokens, answer.completion_tokens)
+    if not isinstance(answer.text, str) or not all(type(count) is int for count in counts):
+        return None
+    if answer.finish_reason not in ("stop", "length"):
+        return None
+    if request.choices is None:
+        return answer
+    values = {choice.strip() for choice in request.choices}
+    if answer.text not in values:
+        return None
+    if not request.distribution:
+        return answer
+    logs = answer.log_probabilities
+    if not isinstance(logs, dict) or set(logs) != values or not all(type(log) is float for log in logs.values()):
+        return None
+    return answer if abs(math.fsum(map(math.exp, logs.values())) - 1.0) < 1e-6 else None

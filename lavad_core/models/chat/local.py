@@ -1,0 +1,317 @@
+"""A chat model in process, through transformers: for machines without a server.
+
+It answers as the served one does for the same weights: the same template, the same mask of tokens for choices and the
+same definition of their probabilities (:mod:`.choices`). Sampled answers differ, since the random numbers do.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from lavad_core.config.models import LocalChatConfig
+from lavad_core.errors import DeviceOutOfMemory, ModelError, RequestRejected
+from lavad_core.models.batching import Batcher, is_out_of_memory
+from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
+from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.models.quiet import quiet_transformers
+
+_HF: Any = transformers
+
+GREEDY_BELOW = 1e-5
+"""Temperatures under it are greedy, as in vLLM: dividing by them overflows."""
+
+CONTEXT_FOR_DECODING = 6
+"""Prompt tokens decoded with an answer and taken off again: a decoder drops the space in front of a text's first token,
+and the answer's first token is not the text's first."""
+
+_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
+"""What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One generation. ``said`` and ``text`` are what was generated before (a branch), and are not in the result."""
+
+    prompt: list[int]
+    request: ChatRequest
+    said: tuple[int, ...] = ()
+    text: str = ""
+    follow_up: bool = False
+
+
+@dataclass(frozen=True)
+class _Generated:
+    tokens: list[int]
+    finish_reason: str
+    positions: list[Position]
+    completion_tokens: int
+
+
+class LocalChat:
+    """A :class:`~lavad_core.models.protocols.ChatModel` in this process. Not thread-safe.
+
+    An answer does not depend on the other requests of its batch but through rounding in the last digits of the logits: each
+    request draws its random numbers from a generator of its own, seeded with ``ChatRequest.seed``.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device, batch_size: int) -> None:
+        """Use :meth:`load`."""
+        self._model, self._tokenizer, self._device = model, tokenizer, device
+        self._batcher = Batcher(batch_size, device, what="requests")
+        self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
+        ends = model.generation_config.eos_token_id
+        self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self._mask = functools.lru_cache(64)(self._make_mask)
+
+    @classmethod
+    def load(cls, config: LocalChatConfig, path_or_id: str) -> LocalChat:
+        """Load the weights to the configured device.
+
+        Args:
+            config: ``revision`` is used for a hub id only.
+            path_or_id: local folder or hub id.
+
+        Raises:
+            ModelError: it is not there, is damaged, or has no chat template.
+            DeviceOutOfMemory: the weights do not fit.
+        """
+        device = resolve_device(config.device)
+        dtype = resolve_dtype(config.dtype, device, torch.float16)
+        where = {"revision": config.revision} if config.revision else {}
+        name = repr(path_or_id)
+        try:
+            with quiet_transformers():
+                tokenizer = _HF.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False, **where)
+                model, report = _HF.AutoModelForCausalLM.from_pretrained(
+                    path_or_id, dtype=dtype, trust_remote_code=False, output_loading_info=True, **where
+                )
+        except _LOAD_ERRORS as error:
+            if is_out_of_memory(error):
+                raise DeviceOutOfMemory(f"{name} does not fit this machine's memory") from error
+            raise ModelError(
+                f"chat model {name} cannot be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}; give a "
+                "folder with its files, or a hub id that was downloaded before (`hf download ID`) or can be now"
+            ) from error
+        if report["missing_keys"]:
+            raise ModelError(f"chat model {name} lacks weights: {sorted(report['missing_keys'])[:5]}")
+        if not tokenizer.chat_template:
+            raise ModelError(f"chat model {name} has no chat template; give a chat model, not a base model")
+        try:
+            model = model.eval().to(device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            free(device)
+            raise DeviceOutOfMemory(
+                f"{name} in {dtype} does not fit {device}; give another `device`, a smaller model, or a server"
+            ) from error
+        return cls(model, tokenizer, device, config.batch_size)
+
+    @property
+    def context_tokens(self) -> int:
+        """The model's longest sequence."""
+        return self._context_tokens
+
+    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+        """Tokens of the rendered prompt."""
+        return len(self._render(messages))
+
+    def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+        """See :meth:`~lavad_core.models.protocols.ChatModel.answer`. All prompts are checked before the first is asked.
+
+        Raises:
+            RequestRejected: a prompt that the template refuses, or that does not fit the context with its answer.
+            ModelError: the model's logits are not finite.
+            DeviceOutOfMemory: one request alone does not fit.
+        """
+        items = [_Item(self._render(request.messages), request) for request in requests]
+        for item in items:
+            if len(item.prompt) + item.request.max_tokens > self._context_tokens:
+                raise RequestRejected(
+                    400,
+                    f"a prompt of {len(item.prompt)} tokens and an answer of up to {item.request.max_tokens} exceed the "
+                    f"model's context of {self._context_tokens}",
+                )
+        # Alike lengths together: less padding.
+        order = sorted(range(len(items)), key=lambda number: len(items[number].prompt))
+        while order:
+            batch, order = order[: self._batcher.batch_size], order[self._batcher.batch_size :]
+            asked = [items[number] for number in batch]
+            said = self._batcher.run(asked, self._generate)
+            distributions = self._distributions(asked, said)
+            for number, item, generated, log_probabilities in zip(batch, asked, said, distributions, strict=True):
+                text = self._text(item.prompt, generated.tokens)
+                choices = item.request.choices
+                if choices is not None and (generated.finish_reason != "stop" or text not in choices):
+                    raise RequestRejected(
+                        400,
+                        f"max_tokens {item.request.max_tokens} ended the answer at {text[:40]!r}, before a whole choice",
+                    )
+                yield (
+                    number,
+                    ChatAnswer(
+                        text if choices is None else text.strip(),
+                        generated.finish_reason,
+                        len(item.prompt),
+                        generated.completion_tokens,
+                        log_probabilities,
+                    ),
+                )
+
+    def close(self) -> None:
+        """Free the device memory. The object is not used afterwards."""
+        self._model = None
+        free(self._device)
+
+    def _render(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+        """Token ids of the prompt. The template writes the first token (BOS) itself: the tokenizer must not add another."""
+        dialog = [{"role": role, "content": text} for role, text in messages]
+        try:
+            text = self._tokenizer.apply_chat_template(dialog, tokenize=False, add_generation_prompt=True)
+        except (jinja2.TemplateError, IndexError) as error:
+            raise RequestRejected(400, f"the model's chat template refuses the messages: {error}") from error
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _text(self, prompt: list[int], tokens: list[int]) -> str:
+        context = prompt[-CONTEXT_FOR_DECODING:]
+        before = self._tokenizer.decode(context, skip_special_tokens=True)
+        text: str = self._tokenizer.decode(context + tokens, skip_special_tokens=True)
+        return text.removeprefix(before)
+
+    @functools.cached_property
+    def _pieces(self) -> dict[int, str]:
+        """Text of every ordinary token. Decoders drop the space in front of a text's first token, so each is decoded once
+        and twice in a row: what the second adds is its true text."""
+        special = set(self._tokenizer.all_special_ids)
+        numbers = [number for number in range(len(self._tokenizer)) if number not in special]
+        once = self._tokenizer.batch_decode([[number] for number in numbers])
+        twice = self._tokenizer.batch_decode([[number, number] for number in numbers])
+        return {number: two.removeprefix(one) for number, one, two in zip(numbers, once, twice, strict=True)}
+
+    def _make_mask(self, choices: tuple[str, ...]) -> Mask:
+        return Mask(choices, self._pieces.items())
+
+    def _distributions(self, items: list[_Item], said: list[_Generated]) -> list[dict[str, float] | None]:
+        """Of the items that ask for one; the others' are None."""
+        trees: dict[int, ChoiceTree] = {}
+        for number, (item, generated) in enumerate(zip(items, said, strict=True)):
+            if item.request.distribution and item.request.choices is not None:
+                tree = ChoiceTree(item.request.choices)
+                trees[number] = tree
+                first = tree.next()
+                assert first is not None
+                tree.follow(first, generated.positions, self._pieces)
+        while True:
+            followed = [(number, tree, branch) for number, tree in trees.items() if (branch := tree.next()) is not None]
+            if not followed:
+                break
+            branches = [
+                _Item(items[number].prompt, items[number].request, branch.tokens, branch.text, follow_up=True)
+                for number, _, branch in followed
+            ]
+            for (_, tree, branch), generated in zip(followed, self._batcher.run(branches, self._generate), strict=True):
+                tree.follow(branch, generated.positions, self._pieces)
+        return [trees[number].result() if number in trees else None for number in range(len(items))]
+
+    @torch.inference_mode()
+    def _generate(self, items: Sequence[_Item]) -> list[_Generated]:
+        writers = [_Writer(item, self._mask(item.request.choices) if item.request.choices else None) for item in items]
+        sequences = [[*item.prompt, *item.said] for item in items]
+        longest = max(map(len, sequences))
+        filler = next(iter(self._ends), 0)
+        ids = torch.tensor([[filler] * (longest - len(s)) + s for s in sequences], device=self._device)
+        attention = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences], device=self._device)
+        positions = (attention.cumsum(1) - 1).clamp(min=0)
+        cache = None
+        while True:
+            output = self._model(
+                input_ids=ids,
+                attention_mask=attention,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,  # of all positions they would be gigabytes
+            )
+            cache = output.past_key_values
+            logits = output.logits[:, -1, : len(self._tokenizer)].double().cpu()
+            if not torch.isfinite(logits).all():
+                raise ModelError(
+                    f"the chat model's logits in {self._model.dtype} are not finite; set chat.dtype=float32"
+                )
+            following = [
+                filler if writer.done else writer.write(row, self._ends)
+                for writer, row in zip(writers, logits, strict=True)
+            ]
+            if all(writer.done for writer in writers):
+                return [writer.result() for writer in writers]
+            ids = torch.tensor(following, device=self._device)[:, None]
+            attention = torch.cat([attention, attention.new_ones(len(items), 1)], dim=1)
+            positions = positions[:, -1:] + 1
+
+
+class _Writer:
+    """Chooses the tokens of one answer."""
+
+    def __init__(self, item: _Item, mask: Mask | None) -> None:
+        self._request, self._mask, self._text = item.request, mask, item.text
+        self._greedy = item.follow_up or item.request.temperature < GREEDY_BELOW
+        # A follow-up has nothing to say: its answer's end is where the choices end.
+        self._most = max(map(len, item.request.choices or ("",))) if item.follow_up else item.request.max_tokens
+        self._random = torch.Generator().manual_seed(item.request.seed)
+        self._tokens: list[int] = []
+        self._positions: list[Position] = []
+        self._ended = ""
+        self._end_tokens = 0
+
+    @property
+    def done(self) -> bool:
+        return self._ended != ""
+
+    def write(self, logits: torch.Tensor, ends: set[int]) -> int:
+        """The next token, given float64 logits [vocabulary]."""
+        pieces: dict[int, str] = {}
+        if self._mask is not None:
+            pieces = self._mask.allowed(self._text)
+            if self._mask.complete(self._text):
+                pieces |= dict.fromkeys(ends, "")
+            if not pieces:
+                raise ModelError(f"the chat model has no token that continues {self._text!r} to one of the choices")
+            allowed = sorted(pieces)
+            values = torch.log_softmax(logits[allowed], dim=0)
+            token = allowed[self._pick(values)]
+            if self._request.distribution:
+                self._positions.append(Position(token, dict(zip(allowed, values.tolist(), strict=True))))
+        else:
+            token = self._pick(logits)
+        if token in ends:
+            self._ended, self._end_tokens = "stop", 1
+            return token
+        self._tokens.append(token)
+        self._text += pieces.get(token, "")
+        if len(self._tokens) == self._most:
+            self._ended = "length"
+        return token
+
+    def _pick(self, logits: torch.Tensor) -> int:
+        """Greedy, or by the inverse of the cumulative distribution of the nucleus, most probable first: rounding changes a
+        draw only if it falls within it of a border."""
+        if self._greedy:
+            return int(logits.argmax())
+        probabilities = torch.softmax(logits / self._request.temperature, dim=0)
+        sorted_ones, numbers = torch.sort(probabilities, descending=True, stable=True)
+        below = sorted_ones.cumsum(0) - sorted_ones
+        nucleus = sorted_ones[below < self._request.top_p]  # the smallest set that reaches top_p
+        draw = torch.rand((), generator=self._random, dtype=torch.float64) * nucleus.sum()
+        return int(numbers[min(int((nucleus.cumsum(0) <= draw).sum()), len(nucleus) - 1)])
+
+    def result(self) -> _Generated:
+        return _Generated(self._tokens, self._ended, self._positions, len(self._tokens) + self._end_tokens)
