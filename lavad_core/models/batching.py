@@ -27,7 +27,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """True if ``error`` says that the device or the machine has no memory for this much work at once."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    if isinstance(error, torch.AcceleratorError):
+    accelerator_error = getattr(torch, "AcceleratorError", None)  # torch < 2.8 has none
+    if accelerator_error is not None and isinstance(error, accelerator_error):
         return getattr(error, "error_code", None) == _MEMORY_ALLOCATION
     return type(error) is RuntimeError and any(message in str(error) for message in _ALLOCATOR_MESSAGES)
 
@@ -58,7 +59,7 @@ class Batcher:
 
         Args:
             items: any number.
-            work: results of a batch, one for each item, in order (a list, or an array or tensor, whose rows they are).
+            work: results of a batch, one for each item, in order or an array of them.
                 It may be called again for items whose batch was too large, so it must keep nothing of a failed call.
 
         Returns:

@@ -1,0 +1,162 @@
+"""Small random encoders of the real classes, for tests and for a first run without any download.
+
+Their vectors mean nothing, but different images and texts get clearly different ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPTokenizer,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipImageProcessorPil,
+    SiglipModel,
+)
+
+from lavad_core.models.encoders.imagebind.text import END, START
+from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
+from lavad_core.models.quiet import quiet_transformers
+from lavad_core.models.random_text import prompt_words, words_of
+from lavad_core.models.random_weights import draw, randomise
+
+_WIDTH = 64
+_DEPTH = 3
+_HEADS = 4
+_OUTPUT = 48
+_PATCH = 14
+_SIDE = 56
+_GAIN = 2.5
+"""Of the matrices: above 1, layers mix more than their shortcuts keep, and inputs are told apart better (mean cosine of
+different sentences 0.5; 0.9 with 1.5)."""
+
+_PAD, _UNKNOWN = "<pad>", "<unk>"
+
+
+def make_imagebind(folder: Path, seed: int = 0) -> None:
+    """Write ``imagebind.safetensors`` and a CLIP tokenizer's two files to ``folder``.
+
+    Args:
+        folder: must exist.
+        seed: of the weights.
+    """
+    vocabulary, merges = clip_bpe()
+    _write_bpe(folder, vocabulary, merges)
+    vision = VisionShape(_WIDTH, _DEPTH, _HEADS, 4 * _WIDTH, _OUTPUT, frames=2, patch=_PATCH, grid=_SIDE // _PATCH)
+    text = TextShape(_WIDTH, _DEPTH, _HEADS, 4 * _WIDTH, _OUTPUT, vocabulary=len(vocabulary), context=77)
+    with torch.random.fork_rng(devices=[]):  # building a module draws numbers that are then replaced
+        towers = ImageBindTowers(vision, text)
+    generator = randomise(towers, seed, gain=_GAIN)
+    state = {name: tensor.detach().clone() for name, tensor in towers.state_dict().items()}
+    state["modality_preprocessors.text.pos_embed"] = draw(generator, 1, text.context, _WIDTH, scale=0.3)
+    state["modality_postprocessors.text.1.log_logit_scale"] = torch.tensor(math.log(1 / 0.07))
+    metadata = {"vision_heads": str(_HEADS), "text_heads": str(_HEADS)}
+    save_file(state, folder / "imagebind.safetensors", metadata=metadata)
+
+
+def make_clip(folder: Path, seed: int = 0) -> None:
+    """Write a random CLIP as transformers keeps it; arguments as :func:`make_imagebind`."""
+    vocabulary, merges = clip_bpe()
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)  # type: ignore[arg-type]
+    sizes = {
+        "hidden_size": _WIDTH,
+        "intermediate_size": 4 * _WIDTH,
+        "num_hidden_layers": _DEPTH,
+        "num_attention_heads": _HEADS,
+    }
+    ends = {"bos_token_id": vocabulary[START], "eos_token_id": vocabulary[END], "pad_token_id": vocabulary[END]}
+    config = CLIPConfig(
+        text_config={**sizes, **ends, "vocab_size": len(vocabulary), "max_position_embeddings": 77},
+        vision_config={**sizes, "image_size": _SIDE, "patch_size": _PATCH},
+        projection_dim=_OUTPUT,
+    )
+    with torch.random.fork_rng(devices=[]):
+        model = CLIPModel(config)
+    randomise(model, seed, gain=_GAIN)
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": _SIDE}, crop_size={"height": _SIDE, "width": _SIDE}, do_center_crop=True
+    )
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+
+def make_siglip(folder: Path, seed: int = 0) -> None:
+    """Write a random SigLIP as transformers keeps it; arguments as :func:`make_imagebind`."""
+    tokenizer = _word_tokenizer()
+    sizes = {
+        "hidden_size": _WIDTH,
+        "intermediate_size": 4 * _WIDTH,
+        "num_hidden_layers": _DEPTH,
+        "num_attention_heads": _HEADS,
+    }
+    config = SiglipConfig(
+        text_config={
+            **sizes,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 64,
+            "projection_size": _WIDTH,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 1,
+        },
+        vision_config={**sizes, "image_size": _SIDE, "patch_size": _PATCH},
+    )
+    with torch.random.fork_rng(devices=[]):
+        model = SiglipModel(config)
+    randomise(model, seed, gain=_GAIN)
+    processor = SiglipImageProcessorPil(size={"height": _SIDE, "width": _SIDE})
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+
+def clip_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """A small byte-pair vocabulary in CLIP's layout: bytes, bytes that end a word, merges, start, end.
+
+    Words are built from their end: the end mark occurs once a word, so that merges never compete, and every word of the
+    random models' sentences and of the method's prompts becomes one token.
+    """
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges: dict[str, tuple[str, str]] = {}
+    for word in words_of(text.lower() for text in prompt_words()):
+        right = word[-1] + "</w>"
+        for letter in reversed(word[:-1]):
+            merges.setdefault(letter + right, (letter, right))
+            right = letter + right
+    tokens = [*letters, *(letter + "</w>" for letter in letters), *merges, START, END]
+    return {token: number for number, token in enumerate(tokens)}, list(merges.values())
+
+
+def _write_bpe(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _word_tokenizer() -> PreTrainedTokenizerFast:
+    """Words and, for those it does not know, letters; an end token after the text."""
+    specials = [_PAD, "</s>", _UNKNOWN]
+    words = words_of(text.lower() for text in prompt_words())
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    pieces = [(token, 0.0) for token in specials]
+    pieces += [("▁" + word, -8.0) for word in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
+    core = Tokenizer(models.Unigram(pieces, unk_id=2))
+    core.normalizer = normalizers.Lowercase()
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.add_special_tokens([AddedToken(token, special=True) for token in specials])
+    core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=core, eos_token="</s>", pad_token=_PAD, unk_token=_UNKNOWN, model_max_length=64
+    )

@@ -1,0 +1,71 @@
+"""What the encoders have in common for texts: clean-up, order of work, padding."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+
+import ftfy
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.models.batching import Batcher
+from lavad_core.models.encoders.vectors import gather
+from lavad_core.models.protocols import Vectors
+
+Row = NDArray[np.int64]
+"""Token ids of one text."""
+
+MOST_CHARACTERS = 100_000
+"""Longer texts are cut before anything else is done to them: captions are sentences, and only some 77 tokens count."""
+
+
+def clean_up(text: str) -> str:
+    """A text as CLIP and ImageBind were trained on: encoding repaired, entities resolved, spaces collapsed, lower case."""
+    text = ftfy.fix_text(text[:MOST_CHARACTERS])
+    return " ".join(html.unescape(html.unescape(text)).split()).lower()
+
+
+def padded(rows: Sequence[Row], padding: int) -> tuple[Row, Row]:
+    """(ids [n, longest], position of the last id of each [n]).
+
+    Args:
+        rows: at least one id each.
+        padding: id of the places after the last.
+    """
+    last = np.asarray([len(row) - 1 for row in rows], dtype=np.int64)
+    ids = np.full((len(rows), int(last.max()) + 1), padding, dtype=np.int64)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+    return ids, last
+
+
+def embed_rows(
+    texts: Sequence[str],
+    tokenise: Callable[[Sequence[str]], Sequence[Row]],
+    batches: Batcher,
+    encode: Callable[[Sequence[Row]], list[NDArray[np.float32]]],
+    dimension: int,
+) -> Vectors:
+    """Vectors of texts; equal texts are encoded once, and texts of similar length together.
+
+    Args:
+        texts: any number.
+        tokenise: ids of each text.
+        batches: how many at once.
+        encode: vectors of a batch of rows.
+        dimension: length of a vector.
+
+    Returns:
+        float32 [len(texts), dimension].
+    """
+    if not texts:
+        return gather([], dimension, "text")
+    distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    rows = tokenise(list(distinct))
+    # A batch is as wide as its longest text. Sorting is stable, so equal inputs meet in equal batches.
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    vectors = gather(batches.run([rows[number] for number in order], encode), dimension, "text")
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return vectors[places[[distinct[text] for text in texts]]]
