@@ -1,0 +1,69 @@
+"""Named files of a store, without what they mean. Layout and commits are built on this alone.
+
+Only the local implementation (``local.py``) ships. The interface asks nothing that an S3-compatible service cannot
+do: whole objects, a conditional put, no rename, no lock that has to hold for results to be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class BlobInfo:
+    """What is known of a blob without reading it.
+
+    Attributes:
+        name: relative to the store, with ``/``.
+        bytes: its size.
+        version: changes when the content is replaced (inode and time of change; an ETag).
+        modified_s: seconds since the epoch.
+    """
+
+    name: str
+    bytes: int
+    version: str
+    modified_s: float
+
+
+class Blobs(Protocol):
+    """Blobs by name. Names are made by the store from checked parts, never from user text.
+
+    Every method raises StoreUnavailable for what the storage refuses.
+    """
+
+    def put(self, name: str, source: Path) -> None:
+        """Make the content of a local file the blob ``name``, in place of any other; durable on return.
+
+        ``source`` is finished and on disk; it may be gone afterwards.
+        """
+        ...
+
+    def put_if_absent(self, name: str, source: Path) -> bool:
+        """As :meth:`put`, but only if there is no such blob: exactly one of many callers gets True."""
+        ...
+
+    def open(self, name: str) -> BufferedIOBase | None:
+        """The content, seekable; None if there is no such blob."""
+        ...
+
+    def stat(self, name: str) -> BlobInfo | None:
+        """Size and version; None if there is no such blob."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        """All blobs below a folder (``""``: the store), by name; temporary files are not blobs."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a blob; one that is not there is no error."""
+        ...
+
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Hold off other writers of ``name``. Not for being right, only for tidying up at once: may do nothing."""
+        ...
