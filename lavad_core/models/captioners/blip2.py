@@ -1,0 +1,194 @@
+"""Φ_C: BLIP-2 without a prompt (paper Sec. 3.3 and 4), saying what it said under transformers 4.31.
+
+What changed between 4.31 and 5.x, and what is done about it here, is in ``docs/design/captioners.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image as PillowImage
+from safetensors import SafetensorError
+
+from lavad_core.config.models import Blip2Config
+from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
+from lavad_core.models.batching import Batcher, is_out_of_memory
+from lavad_core.models.captioners.cleanup import clean_up
+from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.protocols import Image
+from lavad_core.models.quiet import quiet_transformers
+from lavad_core.video.types import Geometry
+
+_HF: Any = transformers
+"""Its annotations are wrong for several keywords that are used here."""
+
+_IMAGE_TOKENS = {"opt": 50265, "t5": 32100}
+"""``image_token_index`` of checkpoints saved before it existed: the id after the tokenizer's last. Any id that the
+matrix of embeddings has a row for would do, since the rows are overwritten by the query vectors."""
+
+_GPU_DTYPES = {"opt": torch.float16, "t5": torch.bfloat16}
+"""Each language model's own: OPT was trained in float16, Flan-T5 in bfloat16 (its feed-forward overflows float16)."""
+
+_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
+"""What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model."""
+
+
+class Blip2Captioner:
+    """Any BLIP-2 checkpoint of transformers' format with an OPT or Flan-T5 language model. Not thread-safe."""
+
+    def __init__(
+        self, config: Blip2Config, model: Any, image_processor: Any, tokenizer: Any, device: torch.device
+    ) -> None:
+        """Use :meth:`load`."""
+        self._model: Any = model
+        self._image_processor, self._tokenizer, self._device = image_processor, tokenizer, device
+        self._max_new_tokens = config.max_new_tokens
+        self._dtype: torch.dtype = model.vision_model.dtype
+        self._side = _side(model.config, image_processor, repr(config.model))
+        # generate() gives back the prompt too: the query positions and bos (OPT), or the decoder's start token (T5).
+        self._prompt_tokens = model.config.num_query_tokens + 1 if model.config.use_decoder_only_language_model else 1
+        self._batcher = Batcher(config.batch_size, device, what="images")
+
+    @classmethod
+    def load(cls, config: Blip2Config, path_or_id: str) -> Blip2Captioner:
+        """Load the weights to the configured device.
+
+        Args:
+            config: ``revision`` is used for a hub id only.
+            path_or_id: local folder or hub id.
+
+        Raises:
+            ModelError: it is not there, is damaged, lacks weights, or is not a BLIP-2 with OPT or T5.
+            DeviceOutOfMemory: the weights do not fit.
+        """
+        device = resolve_device(config.device)
+        where = {"revision": config.revision} if config.revision else {}
+        name = repr(path_or_id)
+        try:
+            with quiet_transformers():
+                settings, _ = _HF.Blip2Config.get_config_dict(path_or_id, **where)
+                if settings.get("model_type") != "blip-2":
+                    raise ModelError(f"{name} is a {settings.get('model_type')!r} model, not a BLIP-2 one")
+                model_config = _HF.Blip2Config.from_dict(settings)
+                language = model_config.text_config.model_type
+                if language not in _IMAGE_TOKENS:
+                    raise ModelError(f"{name}: language model {language!r}; known are {', '.join(_IMAGE_TOKENS)}")
+                _set_image_token(model_config, language)
+                dtype = resolve_dtype(config.dtype, device, _GPU_DTYPES[language])
+                processor = _HF.Blip2Processor.from_pretrained(path_or_id, backend="pil", **where)
+                model, report = _HF.Blip2ForConditionalGeneration.from_pretrained(
+                    path_or_id, config=model_config, dtype=dtype, output_loading_info=True, **where
+                )
+        except _LOAD_ERRORS as error:
+            if is_out_of_memory(error):
+                raise DeviceOutOfMemory(f"{name} does not fit this machine's memory") from error
+            raise ModelError(
+                f"BLIP-2 model {name} cannot be loaded: {_first_line(error)}; give a folder with its files, or a hub "
+                "id that was downloaded before (`hf download ID`) or can be now"
+            ) from error
+        _check(model, report, language, dtype, name)
+        if dtype == torch.float16:
+            # 4.31 ran all of it in half precision; 5.x keeps these two in float32.
+            model.qformer.half()
+            model.query_tokens.data = model.query_tokens.data.half()
+        try:
+            model = model.eval().to(device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            free(device)
+            raise DeviceOutOfMemory(
+                f"{name} in {dtype} does not fit {device}; give another `device` or a smaller model"
+            ) from error
+        return cls(config, model, processor.image_processor, processor.tokenizer, device)
+
+    @property
+    def geometry(self) -> Geometry:
+        """A square of 224 pixels, 364 for the two checkpoints tuned on COCO; such images are not resized again."""
+        return Geometry("square", self._side)
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch from now on; it halves when the device runs out of memory."""
+        return self._batcher.batch_size
+
+    def caption(self, images: Sequence[Image]) -> list[str]:
+        """One caption for each image, greedy, cleaned up and stripped; empty where the model says nothing.
+
+        Args:
+            images: uint8 RGB of any size; those that are not of :attr:`geometry` are resized as transformers does
+                (Pillow's bicubic, the aspect ratio is not kept).
+
+        Raises:
+            DeviceOutOfMemory: one image alone does not fit.
+        """
+        return self._batcher.run(images, self._caption_batch)
+
+    def close(self) -> None:
+        """Free the device memory. A later call of :meth:`caption` is an InternalError."""
+        self._model = None
+        free(self._device)
+
+    def _caption_batch(self, images: Sequence[Image]) -> list[str]:
+        if self._model is None:
+            raise InternalError("this captioner was released; ask the pool for it again")
+        pictures = [PillowImage.fromarray(image) for image in images]
+        pixels = self._image_processor(pictures, return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            tokens = self._model.generate(
+                pixel_values=pixels.to(self._device, self._dtype),
+                max_new_tokens=self._max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+            )
+        texts = self._tokenizer.batch_decode(
+            tokens[:, self._prompt_tokens :], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return [clean_up(text) for text in texts]
+
+
+def _set_image_token(config: Any, language: str) -> None:
+    """Give an old checkpoint's configuration the id that marks the query positions."""
+    if config.image_token_index is None:
+        config.image_token_index = min(_IMAGE_TOKENS[language], config.text_config.vocab_size - 1)
+
+
+def _side(config: Any, image_processor: Any, name: str) -> int:
+    size, side = image_processor.size, config.vision_config.image_size
+    if (size.get("height"), size.get("width")) != (side, side):
+        raise ModelError(
+            f"{name}: its processor makes {size.get('height')}x{size.get('width')} pixels, its vision tower takes "
+            f"{side}x{side}; preprocessor_config.json and config.json are not of the same checkpoint"
+        )
+    return int(side)
+
+
+def _check(model: Any, report: dict[str, Any], language: str, dtype: torch.dtype, name: str) -> None:
+    """Refuse what transformers only warns about and what would give wrong captions."""
+    bad = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise ModelError(f"{name} lacks weights or has them in another shape: {', '.join(bad[:5])}{more}")
+    if language != "t5":
+        return
+    core = model.language_model
+    gated = core.config.feed_forward_proj.startswith("gated")  # T5 1.1 and Flan-T5, whose output matrix is their own
+    if gated and core.lm_head.weight.data_ptr() == core.shared.weight.data_ptr():
+        raise ModelError(
+            f"{name}: Flan-T5's output matrix (lm_head.weight) was tied to its embeddings; the checkpoint lacks it or "
+            "holds a copy of shared.weight, and captions would be garbage. Download the checkpoint again"
+        )
+    if dtype == torch.float16:
+        kept = {name for name, weight in core.named_parameters() if ".wo." in name and weight.dtype != torch.float32}
+        if kept:
+            raise ModelError(
+                f"{name}: {len(kept)} feed-forward outputs of T5 are in float16 and overflow; use bfloat16"
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    line = (str(error).strip().splitlines() or [""])[0]
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) or type(error).__name__

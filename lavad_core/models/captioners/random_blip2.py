@@ -1,0 +1,157 @@
+"""Small random BLIP-2 models of the real classes, for tests and for the default that needs no download.
+
+They say words that have nothing to do with the picture, but different pictures get different words, and the same
+picture always gets the same ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from lavad_core.models.quiet import quiet_transformers
+from lavad_core.models.random_text import merges_of, spoken_words
+from lavad_core.models.random_weights import draw, randomise, speaking_head
+
+_HF: Any = transformers
+_WIDTH = 48
+_QUERIES = 4
+_PATCH = 14
+"""Of the released models' vision tower, too."""
+
+_SHARPNESS = 6.0
+"""Standard deviation of the logits: large, so that rounding never decides between two words."""
+
+
+def make_blip2_opt(folder: Path, seed: int = 0, image: int = 56) -> None:
+    """Write a random BLIP-2 with an OPT language model to ``folder``.
+
+    Args:
+        folder: must exist.
+        seed: of the weights.
+        image: side of the square image, pixels; a multiple of 14.
+    """
+    tokenizer = _opt_tokenizer()
+    ids = tokenizer.get_vocab()
+    text = _HF.OPTConfig(
+        vocab_size=len(ids) + 8,  # room for <image>, and as released the matrix is larger than the vocabulary
+        hidden_size=_WIDTH,
+        word_embed_proj_dim=_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        ffn_dim=2 * _WIDTH,
+        max_position_embeddings=128,
+        bos_token_id=ids["</s>"],
+        pad_token_id=ids["<pad>"],
+        eos_token_id=ids["Ċ"],
+        tie_word_embeddings=False,
+    )
+    words = [ids["Ġ" + word] for word in spoken_words()] + [ids["."], ids[","]]
+    _make(folder, tokenizer, text.to_dict(), seed, image, words, stop=ids["."], end=ids["Ċ"])
+
+
+def make_blip2_t5(folder: Path, seed: int = 0, image: int = 56) -> None:
+    """Write a random BLIP-2 with a Flan-T5 language model to ``folder``; arguments as :func:`make_blip2_opt`."""
+    tokenizer = _t5_tokenizer()
+    ids = tokenizer.get_vocab()
+    text = _HF.T5Config(
+        vocab_size=len(ids) + 8,
+        d_model=_WIDTH,
+        d_kv=24,
+        d_ff=2 * _WIDTH,
+        num_layers=2,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+        dense_act_fn="gelu",
+        bos_token_id=ids["</s>"],
+        eos_token_id=ids["</s>"],
+        pad_token_id=ids["<pad>"],
+        decoder_start_token_id=ids["<pad>"],
+    )
+    words = [ids["▁" + word] for word in spoken_words()] + [ids["."], ids[","]]
+    _make(folder, tokenizer, text.to_dict(), seed, image, words, stop=ids["."], end=ids["</s>"])
+
+
+def _make(
+    folder: Path,
+    tokenizer: Any,
+    text: dict[str, Any],
+    seed: int,
+    image: int,
+    words: list[int],
+    *,
+    stop: int,
+    end: int,
+) -> None:
+    size = {"height": image, "width": image}
+    processor = _HF.Blip2Processor(
+        image_processor=_HF.BlipImageProcessorPil(size=size), tokenizer=tokenizer, num_query_tokens=_QUERIES
+    )
+    config = _HF.Blip2Config(
+        vision_config={
+            "hidden_size": _WIDTH,
+            "intermediate_size": 2 * _WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": image,
+            "patch_size": _PATCH,
+        },
+        qformer_config={
+            "hidden_size": _WIDTH,
+            "intermediate_size": 2 * _WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "cross_attention_frequency": 2,
+        },
+        text_config=text,
+        num_query_tokens=_QUERIES,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    model = _HF.Blip2ForConditionalGeneration(config)
+    language = model.language_model
+    if config.text_config.model_type == "t5":
+        # Flan-T5's output matrix is its own; the class ties it to the input's unless it is given one.
+        language.lm_head.weight = torch.nn.Parameter(torch.empty_like(language.lm_head.weight))
+    generator = randomise(model, seed, gain=1.5)
+    with torch.no_grad():
+        model.query_tokens.copy_(draw(generator, *model.query_tokens.shape))
+        embeddings = language.get_input_embeddings().weight
+        head = speaking_head(generator, embeddings, words, stop=stop, end=end, sharpness=_SHARPNESS)
+        language.get_output_embeddings().weight.copy_(head)
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+
+def _opt_tokenizer() -> Any:
+    """Byte-level BPE with OPT's special tokens and its ``</s>`` in front."""
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokens, merges = merges_of(spoken_words(), "Ġ")
+    vocabulary = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet()), *tokens]
+    core = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(vocabulary)}, merges=merges))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([AddedToken(token, special=True) for token in specials])
+    core.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
+    return _HF.PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="</s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+    )
+
+
+def _t5_tokenizer() -> Any:
+    """Unigram with T5's special tokens and its ``</s>`` at the end."""
+    specials = ["<pad>", "</s>", "<unk>"]
+    letters = [chr(code) for code in range(33, 127)]
+    words = ["▁" + word for word in spoken_words()]
+    pieces = [(token, 0.0) for token in specials]
+    pieces += [(piece, -8.0) for piece in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
+    core = Tokenizer(models.Unigram(pieces, unk_id=2))
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.decoder = decoders.Metaspace()
+    core.add_special_tokens([AddedToken(token, special=True) for token in specials])
+    core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return _HF.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", pad_token="<pad>", unk_token="<unk>")

@@ -1,0 +1,144 @@
+"""A small random Llama with Llama-2's kind of tokenizer and its chat template, for tests and the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
+
+from lavad_core.models.quiet import quiet_transformers
+from lavad_core.models.random_text import BYTES, SENTENCES, merges_of, prompt_words, spoken_words
+from lavad_core.models.random_weights import draw, randomise
+
+_HF: Any = transformers
+_WIDTH = 64
+
+CHAT_TEMPLATE = (
+    "{% if messages and messages[0].role == 'system' %}"
+    "{% set system = '<<SYS>>\\n' + messages[0].content.strip() + '\\n<</SYS>>\\n\\n' %}{% set turns = messages[1:] %}"
+    "{% else %}{% set system = '' %}{% set turns = messages %}{% endif %}"
+    "{% for turn in turns %}"
+    "{% if turn.role != ('user' if loop.index0 is even else 'assistant') %}"
+    "{{ raise_exception('roles must be user, assistant, user, … after at most one system message') }}{% endif %}"
+    "{% if turn.role == 'user' %}"
+    "{{ bos_token + '[INST] ' + (system if loop.first else '') + turn.content.strip() + ' [/INST]' }}"
+    "{% else %}{{ ' ' + turn.content.strip() + ' ' + eos_token }}{% endif %}"
+    "{% endfor %}"
+)
+"""Llama 2's dialog format (Touvron et al. 2023): the system message goes into the first user turn."""
+
+_SPREAD = 2.0
+"""Standard deviation of the logits of the words it says: at temperature 0.6 a dozen words have a chance."""
+
+_NEVER = -25.0
+"""Logit of tokens that it does not say unless nothing else is allowed."""
+
+_FOLLOWS = 35.0
+"""What is added to the logit of a token that comes after the one before it."""
+
+_DIGITS = tuple("0123456789")
+_LAST_WORDS = tuple(f"▁{sentence.rstrip('.').split()[-1]}" for sentence in SENTENCES[::2])
+_FOLLOWERS = (
+    (_LAST_WORDS, ("</s>",)),
+    (("[", "▁[", "."), _DIGITS),
+    (("0", "1"), (".",)),
+    (_DIGITS, ("]",)),
+)
+"""(tokens, what comes after them): a text ends after a last word, and what a score such as ``[0.3]`` is made of is said in
+that order once it was begun, so that the eleven scores are about equally likely."""
+
+_CONSTANT = 3.0
+_HELD_SIZE = 2.0
+"""Size of a held coordinate in the embeddings, and about what the last normalisation leaves of it."""
+
+_HELD = 1 + len(_FOLLOWERS)
+"""Coordinates of the hidden state that no layer writes to: a constant, and one for each group of followed tokens."""
+
+
+def make_llama(folder: Path, seed: int = 0) -> None:
+    """Write a random ``LlamaForCausalLM`` to ``folder``: width 64, two layers, context 4096.
+
+    It says a few words of :mod:`~lavad_core.models.random_text` and ends. Made to choose among the eleven scores,
+    it likes none in particular.
+
+    Args:
+        folder: must exist.
+        seed: of the weights.
+    """
+    tokenizer = _tokenizer()
+    ids = tokenizer.get_vocab()
+    config = _HF.LlamaConfig(
+        vocab_size=len(ids),
+        hidden_size=_WIDTH,
+        intermediate_size=2 * _WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,  # 32 wide: vLLM on a CPU has no attention for narrower heads
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        rms_norm_eps=1e-5,
+        bos_token_id=ids["<s>"],
+        eos_token_id=ids["</s>"],
+        pad_token_id=None,
+        tie_word_embeddings=False,
+    )
+    model = _HF.LlamaForCausalLM(config)
+    generator = randomise(model, seed)
+    with torch.no_grad():
+        _shape_output(model, generator, ids)
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _shape_output(model: Any, generator: np.random.Generator, ids: dict[str, int]) -> None:
+    """Give the output matrix its meaning."""
+    for layer in model.model.layers:
+        layer.self_attn.q_proj.weight *= 3  # attends to few tokens, so that another prompt gets another answer
+        layer.self_attn.o_proj.weight *= 2
+        layer.self_attn.o_proj.weight[:_HELD] = 0
+        layer.mlp.down_proj.weight[:_HELD] = 0
+    embeddings = model.model.embed_tokens.weight
+    embeddings[:, :_HELD] = 0
+    embeddings[:, 0] = _CONSTANT
+    head = draw(generator, *embeddings.shape, scale=_SPREAD / _WIDTH**0.5)
+    said = [ids["▁" + word] for word in spoken_words()]
+    head[said] -= torch.nn.functional.normalize(embeddings[said], dim=-1)  # not the same word twice running
+    head[:, :_HELD] = 0
+    head[:, 0] = _NEVER / _HELD_SIZE
+    head[said, 0] = 0
+    for held, (before, after) in enumerate(_FOLLOWERS, start=1):
+        embeddings[[ids[token] for token in before], held] = _CONSTANT
+        head[[ids[token] for token in after], held] = _FOLLOWS / _HELD_SIZE
+    model.lm_head.weight.copy_(head)
+
+
+def _tokenizer() -> Any:
+    """Byte-fallback BPE as Llama 2 has it: ``▁`` for spaces and in front, single digits, ``▁[`` beside ``[``."""
+    specials = ["<unk>", "<s>", "</s>"]
+    letters = [chr(code) for code in range(33, 127)]
+    tokens, merges = merges_of([*prompt_words(), "[", "I", "[/"], "▁")
+    vocabulary = list(dict.fromkeys([*specials, *BYTES, "▁", *letters, *tokens]))
+    core = Tokenizer(
+        models.BPE(
+            vocab={token: number for number, token in enumerate(vocabulary)},
+            merges=merges,
+            unk_token="<unk>",
+            byte_fallback=True,
+            fuse_unk=True,
+        )
+    )
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer = _HF.PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", model_max_length=4096
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
