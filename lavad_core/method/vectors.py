@@ -30,8 +30,9 @@ def similarities(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDA
     """⟨left, right⟩ of every pair of rows.
 
     Summed in float64 and rounded once to float32: two equal vectors then have the same similarity wherever they stand
-    in a block and whatever the number of threads (but for about one sum in 10^8 on a rounding edge). A float32 product differs in the last bit there, and this bit would
-    decide a tie. Ties are not rare: CLIP's tokenizer reads "A dog" and "a dog" as one text.
+    in a block and whatever the number of threads (but for about one sum in 10^8 on a rounding edge). A float32 product
+    differs in the last bit there, and this bit would decide a tie. Ties are not rare: CLIP's tokenizer reads "A dog"
+    and "a dog" as one text.
 
     Args:
         left: unit vectors, [n, dimension].
