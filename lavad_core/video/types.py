@@ -60,7 +60,9 @@ class Geometry:
 
     def __post_init__(self) -> None:
         if (self.resize == "native") != (self.side == 0) or self.side < 0:
-            raise ValueError(f"geometry {self.resize!r} with side {self.side}: native has side 0, the others a side > 0")
+            raise ValueError(
+                f"geometry {self.resize!r} with side {self.side}: native has side 0, the others a side > 0"
+            )
 
 
 NATIVE = Geometry()

@@ -1,0 +1,184 @@
+"""Probe a video and stream its frames, each in a process of its own (:mod:`lavad_core.video.child`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.errors import InternalError, VideoRejected
+from lavad_core.video import plan
+from lavad_core.video.prefetch import Prefetch
+from lavad_core.video.process import Child
+from lavad_core.video.types import Frame, FrameRequest, Geometry, Limits, Probe, VideoSource
+
+TICK_S = 0.5
+"""The child's sign of life; a quarter of the stall limit where that is shorter."""
+
+GAP_COUNTS = {
+    "frames_missing": "frames are missing",
+    "decode_errors": "packets were refused by the decoder",
+    "demux_errors": "reads failed in the container",
+    "corrupt_frames": "frames are damaged",
+    "corrupt_packets": "packets are damaged",
+    "cut_bytes": "bytes that the container announces are beyond the end of the file",
+}
+"""The counts that make a video ``ok_with_gaps``, and what each says."""
+
+
+def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Probe:
+    """Decode a whole video once, without its pixels, and find its true frames and time stamps.
+
+    Args:
+        source: a media file or a folder of frames.
+        limits: what decoding may take.
+        folder_frame_rate: frames per second of a folder of frames.
+
+    Raises:
+        VideoRejected: any reason of :data:`lavad_core.video.types.REJECTIONS` but ``changed``.
+    """
+    with _named(source), Child(_request("probe", source, limits), b"", **_bounds(limits)) as child:
+        header, raw = child.receive()
+    if header.get("t") != "probe":
+        raise InternalError(f"the decoding process answered a probe with {header.get('t')!r}")
+    return _probe(header, raw, folder_frame_rate)
+
+
+@contextmanager
+def open_frames(
+    source: VideoSource, requests: Sequence[FrameRequest], probe: Probe, limits: Limits, queue_frames: int = 64
+) -> Iterator[Iterator[Frame]]:
+    """One pass over a video that delivers the requested frames.
+
+    Frames come in increasing index; one that several requests want is decoded once and comes for each of them, in the order
+    of the requests. Decoding stops after the last wanted frame, and when the block ends. A thread reads ahead, so that decoding
+    goes on while the caller works on a frame.
+
+    Args:
+        source: as it was probed.
+        requests: which frames, at which sizes.
+        probe: of this very file.
+        limits: what decoding may take.
+        queue_frames: frames that may wait, at most.
+
+    Raises:
+        VideoRejected: while frames are read; ``changed`` if frames that the probe saw are not there any more.
+        InternalError: a request beyond the video's frames.
+    """
+    plan.check(requests, probe.frames)
+    header = _request("frames", source, limits) | {
+        "requests": [{"resize": r.geometry.resize, "side": r.geometry.side, "every": r.every} for r in requests],
+        "frames": probe.frames,
+        "strict": probe.status == "ok",
+        "by_order": probe.counts.get("timestamps_repaired", 0) > 0,
+    }
+    arrays = [probe.pts, np.asarray(probe.gaps), *(np.asarray(r.frames or ()) for r in requests)]
+    header["arrays"] = [len(values) for values in arrays]
+    raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
+    with Child(header, raw, **_bounds(limits)) as child:
+        frames = Prefetch(_receive_frames(source, child, requests, probe), queue_frames)
+        try:
+            yield iter(frames)
+        finally:
+            child.kill()
+            frames.stop()
+
+
+def _receive_frames(
+    source: VideoSource, child: Child, requests: Sequence[FrameRequest], probe: Probe
+) -> Iterator[Frame]:
+    """Exactly the wanted frames: a child that leaves one out, repeats one or stops early is an error."""
+    with _named(source):
+        for index, numbers in plan.needed(requests, probe.frames):
+            for number in numbers:
+                header, raw = child.receive()
+                if header.get("t") != "frame" or (header.get("i"), header.get("r")) != (index, number):
+                    raise InternalError(f"the decoding process sent {header!a} where frame {index} was due")
+                yield Frame(index, number, _image(header, raw, requests[number].geometry), bool(header.get("s")))
+        header, _ = child.receive()
+        if header.get("t") != "end":
+            raise InternalError(f"the decoding process sent {header!a} after the last frame")
+
+
+def _image(header: dict[str, Any], raw: bytearray, geometry: Geometry) -> NDArray[np.uint8]:
+    height, width = int(header.get("h", 0)), int(header.get("w", 0))
+    fits = {
+        "native": True,
+        "square": height == width == geometry.side,
+        "short_side": min(height, width) == geometry.side,
+    }[geometry.resize]
+    if height < 1 or width < 1 or len(raw) != height * width * 3 or not fits:
+        raise InternalError(f"the decoding process sent {len(raw)} bytes as a picture of {width}x{height}")
+    image = np.frombuffer(raw, dtype=np.uint8).reshape(height, width, 3)
+    image.flags.writeable = False
+    return image
+
+
+def _request(do: str, source: VideoSource, limits: Limits) -> dict[str, Any]:
+    return {
+        "do": do,
+        "kind": source.kind,
+        "path": os.fsencode(os.path.abspath(source.path)).hex(),
+        "formats": list(limits.formats),
+        "max_pixels": limits.max_pixels,
+        "max_frames": limits.max_frames,
+        "max_memory_bytes": limits.max_memory_bytes,
+        "threads": limits.threads,
+        "tick_s": min(TICK_S, limits.stall_timeout_s / 4),
+    }
+
+
+def _bounds(limits: Limits) -> dict[str, Any]:
+    return {
+        "stall_timeout_s": limits.stall_timeout_s,
+        "total_timeout_s": limits.total_timeout_s,
+        # A message is one picture or 16 bytes for each frame; the child cannot hold more than its memory.
+        "max_raw_bytes": max(limits.max_memory_bytes, 16 * limits.max_frames),
+    }
+
+
+@contextmanager
+def _named(source: VideoSource) -> Iterator[None]:
+    """Put the video's name, escaped, in front of what is wrong with it."""
+    try:
+        yield
+    except VideoRejected as error:
+        raise VideoRejected(error.reason, f"{source.name!r}: {error}") from error.__cause__
+
+
+def _probe(header: dict[str, Any], raw: bytearray, folder_frame_rate: float) -> Probe:
+    frames = int(header["frames"])
+    values = np.frombuffer(raw, dtype="<i8").astype(np.int64)
+    pts, gaps = values[:frames], values[frames:]
+    if frames < 1 or len(pts) != frames or (np.diff(pts) <= 0).any():
+        raise InternalError(f"the decoding process sent {len(pts)} time stamps for {frames} frames, or not in order")
+    pts.flags.writeable = False
+    counts = {str(name): int(value) for name, value in header["counts"].items()}
+    findings = [f"{counts[name]} {words}" for name, words in GAP_COUNTS.items() if counts.get(name)]
+    base = header["time_base"]
+    return Probe(
+        status="ok_with_gaps" if findings else "ok",
+        reason="; ".join(findings),
+        frames=frames,
+        pts=pts,
+        time_base=Fraction(*base) if base else _folder_time_base(folder_frame_rate),
+        gaps=tuple(gaps.tolist()),
+        width=int(header["width"]),
+        height=int(header["height"]),
+        rotation=int(header["rotation"]),
+        codec=str(header["codec"]),
+        container=str(header["container"]),
+        frames_from_header=header["frames_from_header"],
+        counts=counts,
+    )
+
+
+def _folder_time_base(frames_per_s: float) -> Fraction:
+    # 29.97002997 → 1001/30000: the rates in use are fractions with small parts.
+    rate = Fraction(frames_per_s).limit_denominator(1_000_000)
+    return 1 / rate if rate else Fraction(1_000_000)

@@ -1,0 +1,204 @@
+"""From what the user names to videos: files, folders, globs, list files, and folders of frames."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lavad_core.errors import InputError
+from lavad_core.video.folder import has_numbered_frames
+from lavad_core.video.types import Kind, VideoSource
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .qt .avi .mkv .webm .mpg .mpeg .m2v .ts .m2ts .mts .vob .flv .f4v .wmv .asf .3gp .3g2 "
+    ".264 .h264 .avc .265 .h265 .hevc .divx .ogv".split()
+)
+"""Endings, in any case, of the files that a folder is searched for. A file that is named itself may have any."""
+
+MAX_LIST_BYTES = 64 << 20
+"""A list file is a list: a video that was passed for one is not read to its end."""
+
+MAX_NAMED = 5
+"""How many of the offending names a message shows."""
+
+
+def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
+    """Find the videos that ``inputs`` name.
+
+    * a file: itself, whatever its ending (``.txt`` apart);
+    * a folder: itself if it directly holds numbered frames (``000000.jpg``); every file below it with a video's ending and
+      every folder below it with numbered frames, sorted by path; links to folders are not followed;
+    * a glob (``*``, ``?``, ``[]``, ``**``), where no file of that very name exists: as above for each match, files by ending;
+    * a list, ``@list`` or ``list.txt``: one path a line, relative to the list's folder; blank lines and lines that begin with
+      ``#`` are left out, unless a file of that name exists. A listed path that does not exist stays in and is rejected as
+      ``missing`` when it is opened, so that one lost file does not stop the others.
+
+    What is inside a file is found out when it is opened. A video that is named twice comes once.
+
+    Returns:
+        videos in the order of the inputs; names are unique valid UTF-8: the stem, or on a collision as many of the path's
+        parts, joined by ``/``, as it takes.
+
+    Raises:
+        InputError: an input names nothing.
+    """
+    found: dict[str, tuple[Path, Path, Kind]] = {}
+    for item in inputs:
+        before = _expand(Path(item) if isinstance(item, Path) else item)
+        count = 0
+        for path, root, kind in before:
+            count += 1
+            found.setdefault(os.path.abspath(path), (path, root, kind))
+        if not count:
+            raise InputError(
+                f"no video found for {os.fspath(item)!r}: it is neither a file nor a folder with videos "
+                f"({' '.join(sorted(VIDEO_SUFFIXES)[:MAX_NAMED])} …) or numbered frames (000000.jpg), nor a glob that matches"
+            )
+    return _named(list(found.values()))
+
+
+def _expand(item: str | Path) -> Iterator[tuple[Path, Path, Kind]]:
+    """Path, the root that names are relative to, and kind."""
+    text = os.fspath(item)
+    path = Path(text)
+    if text and _exists(path):
+        if path.is_file() and path.suffix.lower() == ".txt":
+            yield from _expand_list(path)
+        else:
+            yield from _expand_existing(path)
+    elif text.startswith("@") and isinstance(item, str):
+        listed = Path(text[1:])
+        if not listed.is_file():
+            raise InputError(f"the list of videos {text[1:]!r} is not a file")
+        yield from _expand_list(listed)
+    elif isinstance(item, str) and glob.has_magic(text):
+        fixed = _fixed_part(text)
+        for match in sorted(glob.iglob(text, recursive=True)):
+            yield from _expand_match(Path(match), fixed)
+
+
+def _expand_existing(path: Path) -> Iterator[tuple[Path, Path, Kind]]:
+    if path.is_dir():
+        yield from _expand_folder(path, path)
+    elif path.is_file():
+        yield path, path.parent, "file"
+    else:
+        raise InputError(f"{os.fspath(path)!r} is neither a regular file nor a folder")
+
+
+def _expand_match(path: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]]:
+    if path.is_dir():
+        yield from _expand_folder(path, root)
+    elif path.suffix.lower() in VIDEO_SUFFIXES and _is_regular(path):
+        yield path, root, "file"
+
+
+def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from error
+
+    results: list[tuple[Path, Path, Kind]] = []
+    for parent, _, files in os.walk(folder, onerror=refuse):
+        base = Path(parent)
+        if has_numbered_frames(base):
+            # A folder named itself is called by its own name.
+            results.append((base, base.parent if base == root else root, "frames"))
+        for name in files:
+            path = base / name
+            if path.suffix.lower() in VIDEO_SUFFIXES and _is_regular(path):
+                results.append((path, root, "file"))
+    yield from sorted(results, key=lambda result: result[0].parts)
+
+
+def _expand_list(path: Path) -> Iterator[tuple[Path, Path, Kind]]:
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise InputError(f"the list of videos {os.fspath(path)!r} is longer than {MAX_LIST_BYTES} bytes")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"the list of videos {os.fspath(path)!r} cannot be read: {error.strerror}") from error
+    for raw_line in raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        line = os.fsdecode(raw_line.removesuffix(b"\r"))
+        if "\0" in line:
+            raise InputError(f"the list of videos {os.fspath(path)!r} has a line with a NUL byte; is it a text file?")
+        if not line.strip():
+            continue
+        exact = path.parent / line
+        if line.startswith("#") and not _exists(exact):
+            continue
+        listed = exact if _exists(exact) else path.parent / line.strip()
+        if listed.is_dir():
+            yield from _expand_folder(listed, listed)
+        else:
+            yield listed, path.parent, "file"
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder of a glob before its first part with magic."""
+    parts = []
+    for part in Path(pattern).parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _named(found: list[tuple[Path, Path, Kind]]) -> list[VideoSource]:
+    """Give each video the shortest of its candidate names that no other has."""
+    candidates = [_candidates(path, root, kind) for path, root, kind in found]
+    level = [0] * len(found)
+    while True:
+        names = [options[min(at, len(options) - 1)] for options, at in zip(candidates, level, strict=True)]
+        count = Counter(names)
+        clashing = [i for i, name in enumerate(names) if count[name] > 1]
+        movable = [i for i in clashing if level[i] < len(candidates[i]) - 1]
+        if not movable:
+            break
+        for i in movable:
+            level[i] += 1
+    # Escaping can make two names equal; what is left gets a number.
+    taken = {name for name, times in count.items() if times == 1}
+    for i in clashing:
+        number, name = 2, names[i]
+        while names[i] in taken:
+            names[i] = f"{name}~{number}"
+            number += 1
+        taken.add(names[i])
+    return [VideoSource(name, path, kind) for name, (path, _, kind) in zip(names, found, strict=True)]
+
+
+def _candidates(path: Path, root: Path, kind: Kind) -> list[str]:
+    absolute = Path(os.path.abspath(path))
+    last = absolute.name if kind == "frames" else absolute.stem
+    try:
+        below = absolute.relative_to(os.path.abspath(root)).parts[:-1]
+    except ValueError:
+        below = ()
+    above = absolute.parts[1:-1]
+    options = [last, "/".join((*below, last)), "/".join((*below, absolute.name))]
+    options += ["/".join((*above[-n:], absolute.name)) for n in range(len(below) + 1, len(above) + 1)]
+    return [_valid_text(option) for option in dict.fromkeys(options)]
+
+
+def _valid_text(name: str) -> str:
+    """Bytes of a file name that are not UTF-8 become backslash escapes; other characters stay as they are."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,234 @@
+"""What a video *is*: the digest of its content, remembered per path, size and time of change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lavad_core.digest import FINGERPRINT_DIGITS, canonical_json
+from lavad_core.errors import VideoRejected
+from lavad_core.video.folder import list_frames
+from lavad_core.video.types import VideoSource
+
+LOCK_TIMEOUT_S = 10.0
+"""How long the cache waits for another process; a file is hashed again rather than waiting longer."""
+
+SETTLED_S = 2.0
+"""A file that changed so recently may change again within the same tick of its time stamp (FAT's is two seconds): its digest
+is not remembered."""
+
+
+@dataclass(frozen=True)
+class VideoIdentity:
+    """Which content a video has.
+
+    Attributes:
+        video_id: 32 hexadecimal digits of ``sha256``; names the video in the store.
+        sha256: of the file's bytes; of a folder's sorted (name, digest) pairs.
+        size_bytes: of the file, or of all frames.
+    """
+
+    video_id: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """What must be unchanged for a digest to hold: a change of content changes at least one of them."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class IdentityCache:
+    """Digests of files, kept in a SQLite file that several processes and threads may use at once.
+
+    It only saves time: what cannot be read, does not check or is out of date is computed again, and a file that is not a
+    healthy database is replaced. Each row carries a checksum, so that a flipped bit is not taken for a digest.
+
+    Args:
+        path: of the database; its folder is made.
+    """
+
+    # The rollback journal, not WAL: WAL needs shared memory, which network file systems lack, and rows are few.
+    _TABLE = (
+        "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
+        "sha256 TEXT, checksum TEXT)"
+    )
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def lookup(self, states: Mapping[str, _State]) -> dict[str, str]:
+        """Digests of those files whose state is the remembered one."""
+        found: dict[str, str] = {}
+        with suppress(OSError, sqlite3.Error), closing(self._connect()) as database:
+            for path, state in states.items():
+                row = database.execute(
+                    "SELECT size, mtime_ns, ctime_ns, sha256, checksum FROM digests WHERE path = ?",
+                    (os.fsencode(path),),
+                ).fetchone()
+                if row is None or row[:3] != (state.size_bytes, state.mtime_ns, state.ctime_ns):
+                    continue
+                if isinstance(row[3], str) and row[4] == _checksum(path, state, row[3]):
+                    found[path] = row[3]
+        return found
+
+    def store(self, rows: Iterable[tuple[str, _State, str]]) -> None:
+        """Remember digests."""
+        values = [
+            (os.fsencode(p), s.size_bytes, s.mtime_ns, s.ctime_ns, sha256, _checksum(p, s, sha256))
+            for p, s, sha256 in rows
+        ]
+        if values:
+            with suppress(OSError, sqlite3.Error), closing(self._connect()) as database, database:
+                database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self._open()
+        except sqlite3.OperationalError:
+            raise  # locked, or no permission: not a broken file
+        except sqlite3.DatabaseError:
+            self._discard()
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT_S)
+        try:
+            columns = [row[1] for row in database.execute("PRAGMA table_info(digests)")]
+            if columns and columns != ["path", "size", "mtime_ns", "ctime_ns", "sha256", "checksum"]:
+                raise sqlite3.DatabaseError("another layout")
+            # Small enough to be read through at each opening: a row or two per video.
+            if columns and database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("damaged")
+            with database:
+                database.execute(self._TABLE)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _discard(self) -> None:
+        for ending in ("", "-journal", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.path}{ending}")
+
+
+def identify(source: VideoSource, cache: IdentityCache | None) -> VideoIdentity:
+    """The identity of a video's content.
+
+    Args:
+        source: a file, or a folder of frames.
+        cache: digests of earlier calls; None hashes everything again.
+
+    Raises:
+        VideoRejected: ``missing``, ``unreadable``, ``empty``, or ``changed`` if it changes while it is read.
+    """
+    path = Path(os.path.abspath(source.path))
+    try:
+        if source.kind == "file":
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise VideoRejected("missing", f"{source.name!r}: not a regular file")
+            files = [path]
+        else:
+            files = [path / name for name in list_frames(path)]
+        digests = _digests(files, cache)
+    except (FileNotFoundError, NotADirectoryError):
+        raise VideoRejected("missing", f"{source.name!r}: it does not exist") from None
+    except _Changed:
+        raise VideoRejected(
+            "changed", f"{source.name!r}: it changes while it is read; is it still being written?"
+        ) from None
+    except OSError as error:
+        raise VideoRejected("unreadable", f"{source.name!r}: it cannot be read: {error.strerror}") from None
+    size_bytes = sum(size for _, size in digests)
+    if not size_bytes:
+        raise VideoRejected("empty", f"{source.name!r}: " + ("zero bytes" if files else "a folder without frames"))
+    sha256 = digests[0][0] if source.kind == "file" else _combined(path, files, [d for d, _ in digests])
+    return VideoIdentity(sha256[:FINGERPRINT_DIGITS], sha256, size_bytes)
+
+
+def file_digest(path: str | Path, cache: IdentityCache | None) -> str:
+    """SHA-256, 64 hexadecimal digits, of a file's content.
+
+    Raises:
+        OSError: it cannot be read, or changes while it is read.
+    """
+    return _digests([Path(os.path.abspath(path))], cache)[0][0]
+
+
+def folder_digest(path: str | Path, cache: IdentityCache | None, pattern: str = "*") -> str:
+    """SHA-256, 64 hexadecimal digits, over the sorted (relative name, digest) pairs of a folder's files.
+
+    Args:
+        path: the folder.
+        cache: digests of earlier calls.
+        pattern: which files, as :meth:`pathlib.Path.rglob` takes it; files in sub-folders count.
+
+    Raises:
+        OSError: a file cannot be read or changes while it is read.
+        FileNotFoundError: the folder is missing or holds no such file.
+    """
+    folder = Path(os.path.abspath(path))
+    files = sorted(file for file in folder.rglob(pattern) if file.is_file())
+    if not files:
+        raise FileNotFoundError(2, f"no file {pattern!r} in the folder", os.fspath(folder))
+    return _combined(folder, files, [digest for digest, _ in _digests(files, cache)])
+
+
+class _Changed(OSError):
+    """The file is being written."""
+
+
+def _digests(files: list[Path], cache: IdentityCache | None) -> list[tuple[str, int]]:
+    """Digest and size of each file."""
+    states = {os.fspath(file): _state(os.stat(file)) for file in files}
+    known = cache.lookup(states) if cache is not None else {}
+    fresh = []
+    for path, state in states.items():
+        if path not in known:
+            # Taken before the file is read: a change from now on makes it too young to be remembered.
+            now_ns = time.time_ns()
+            known[path] = _hash(path, state)
+            if now_ns - max(state.mtime_ns, state.ctime_ns) > SETTLED_S * 1e9:
+                fresh.append((path, state, known[path]))
+    if cache is not None:
+        cache.store(fresh)
+    return [(known[os.fspath(file)], states[os.fspath(file)].size_bytes) for file in files]
+
+
+def _hash(path: str, state: _State) -> str:
+    # Not blocking, for a file that was replaced by a named pipe since it was looked at.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if _state(os.fstat(file.fileno())) != state:
+            raise _Changed(f"{path!r} changed while it was read")
+    return digest
+
+
+def _state(status: os.stat_result) -> _State:
+    return _State(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _combined(folder: Path, files: list[Path], digests: list[str]) -> str:
+    pairs = sorted(
+        (os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace"), digest)
+        for file, digest in zip(files, digests, strict=True)
+    )
+    return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
+
+
+def _checksum(path: str, state: _State, sha256: str) -> str:
+    fields = [os.fsencode(path).hex(), state.size_bytes, state.mtime_ns, state.ctime_ns, sha256]
+    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()[:FINGERPRINT_DIGITS]

@@ -1,0 +1,223 @@
+"""The parent's end of the decoding child: start it, read its messages under time limits, and end it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import lavad_core
+from lavad_core.errors import InternalError, VideoRejected
+from lavad_core.video import wire
+
+PIPE_BYTES = 1 << 20
+"""Size asked for the pipe that frames come through; fewer switches between the processes. Linux alone can set it."""
+
+STDERR_BYTES = 1 << 16
+"""What is read of a dead child's last words."""
+
+EXIT_S = 10.0
+"""How long a child may take to be gone after its pipe closed or SIGKILL was sent."""
+
+KEPT_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "PYTHONHOME",
+)
+"""Nothing else is passed on: a decoder has no use for tokens and settings."""
+
+
+def command(answer_fd: int) -> list[str]:
+    """The child's command line; a function so that tests can put another program in its place."""
+    # -P: no current folder in sys.path. Not -I: it would also hide a --user installation.
+    return [sys.executable, "-P", "-m", "lavad_core.video.child", str(answer_fd)]
+
+
+def environment() -> dict[str, str]:
+    """The child's environment."""
+    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+    # The package's own folder first: the child runs this very code, whether it was installed, linked or put on the path.
+    paths = [str(Path(lavad_core.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    # numpy's BLAS reserves address space for each core at start-up; the child does no linear algebra.
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(p for p in paths if p),
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+class Child:
+    """One request to one process. Use as a context manager: the process is gone when the block ends.
+
+    Args:
+        request: the JSON request.
+        raw: its raw part.
+        stall_timeout_s: longest wait for the next message.
+        total_timeout_s: longest wait for all messages together. Time in which nobody reads does not count: it is the
+            consumer's, not the decoder's.
+        max_raw_bytes: longest raw part of a message.
+
+    Raises (from :meth:`receive`):
+        VideoRejected: ``decoder-crashed``, ``decoder-timeout``, or whatever the child found.
+        InternalError: the child did not even start, or does not keep the protocol.
+    """
+
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        raw: bytes,
+        *,
+        stall_timeout_s: float,
+        total_timeout_s: float,
+        max_raw_bytes: int,
+    ) -> None:
+        self._stall_timeout_s, self._total_left_s = stall_timeout_s, total_timeout_s
+        self._total_timeout_s = total_timeout_s
+        self._max_raw_bytes = max_raw_bytes
+        self._greeted = False
+        answers, answer_fd = os.pipe()
+        errors, error_fd = os.pipe()
+        # A full pipe of complaints must not stop the child; what does not fit is lost.
+        os.set_blocking(error_fd, False)
+        with suppress(ImportError, AttributeError, OSError):
+            import fcntl
+
+            fcntl.fcntl(answer_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            self._process = subprocess.Popen(
+                command(answer_fd),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=error_fd,
+                pass_fds=(answer_fd,),
+                env=environment(),
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
+            )
+        except OSError as error:
+            os.close(answers)
+            os.close(errors)
+            raise InternalError(f"the decoding process cannot be started: {error}") from error
+        finally:
+            os.close(answer_fd)
+            os.close(error_fd)
+        self._answers, self._errors = answers, errors
+        self._outbox = wire.pack(request, len(raw)) + raw
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(EXIT_S)
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+        os.close(self._answers)
+        os.close(self._errors)
+
+    def kill(self) -> None:
+        """End the process at once; safe from any thread and more than once."""
+        self._process.kill()
+
+    def receive(self) -> tuple[dict[str, Any], bytearray]:
+        """The next message but signs of life."""
+        while True:
+            started = time.monotonic()
+            deadline = started + min(self._stall_timeout_s, self._total_left_s)
+            try:
+                self._send_request(deadline)
+                header, raw = wire.receive(lambda count: self._read(count, deadline), self._max_raw_bytes)
+            except EOFError:
+                raise self._post_mortem() from None
+            except wire.WireError as error:
+                raise InternalError(f"the decoding process sent {error}") from None
+            self._total_left_s -= time.monotonic() - started
+            kind = header.get("t")
+            if kind == "rejected":
+                raise VideoRejected(str(header.get("reason")), str(header.get("message")))
+            if kind == "hello":
+                self._greeted = True
+            elif kind != "tick":
+                return header, raw
+
+    def _send_request(self, deadline: float) -> None:
+        stdin = self._process.stdin
+        if not self._outbox or stdin is None:
+            return
+        os.set_blocking(stdin.fileno(), False)
+        view = memoryview(self._outbox)
+        while view:
+            self._wait(stdin.fileno(), select.POLLOUT, deadline)
+            try:
+                view = view[os.write(stdin.fileno(), view[:PIPE_BYTES]) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise EOFError from None
+        # The pipe stays open: its end tells the child that this process is gone.
+        self._outbox = b""
+
+    def _read(self, count: int, deadline: float) -> bytearray:
+        data = bytearray(count)
+        view, done = memoryview(data), 0
+        while done < count:
+            self._wait(self._answers, select.POLLIN, deadline)
+            got = os.readv(self._answers, [view[done:]])
+            if not got:
+                raise EOFError
+            done += got
+        return data
+
+    def _wait(self, fd: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(fd, event)
+        if poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            return
+        self.kill()
+        if self._total_left_s < self._stall_timeout_s:
+            raise VideoRejected(
+                "decoder-timeout", f"decoding took longer than video.total_timeout_s = {self._total_timeout_s:g} s"
+            )
+        raise VideoRejected(
+            "decoder-timeout",
+            f"the decoder made no progress for video.stall_timeout_s = {self._stall_timeout_s:g} s",
+        )
+
+    def _post_mortem(self) -> Exception:
+        try:
+            code = self._process.wait(EXIT_S)
+        except subprocess.TimeoutExpired:
+            return VideoRejected("decoder-crashed", "the decoding process closed its pipe and stayed")
+        if code < 0:
+            with suppress(ValueError):
+                return VideoRejected("decoder-crashed", f"the decoding process died of {signal.Signals(-code).name}")
+            return VideoRejected("decoder-crashed", f"the decoding process died of signal {-code}")
+        words = self._last_words()
+        if not self._greeted:
+            return InternalError(f"the decoding process did not start (exit code {code}): {words}")
+        return VideoRejected("decoder-crashed", f"the decoding process ended with code {code}: {words}")
+
+    def _last_words(self) -> str:
+        os.set_blocking(self._errors, False)
+        with suppress(BlockingIOError):
+            lines = os.read(self._errors, STDERR_BYTES).decode("utf-8", "backslashreplace").strip().splitlines()
+            return ascii(lines[-1][:300]) if lines else "without a word"
+        return "without a word"
