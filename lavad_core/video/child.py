@@ -15,6 +15,8 @@ import sys
 import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -244,7 +246,7 @@ def _probe_folder(path: str, request: dict[str, Any], send: Send) -> None:
 
 def _frame_files(path: str) -> tuple[dict[int, str], int]:
     try:
-        names, first = number_frames(list_frames(path))
+        names, first = number_frames(list_frames(Path(path)))
     except (FileNotFoundError, NotADirectoryError):
         raise VideoRejected("missing", "the folder does not exist") from None
     except OSError as error:
@@ -288,7 +290,7 @@ def _file_frames(
             count += 1
             if index > last:
                 last = index
-                yield index, _once(lambda frame=decoded.frame: container.upright_rgb(frame))
+                yield index, _once(partial(container.upright_rgb, decoded.frame))
             elif request["strict"]:
                 raise VideoRejected("changed", "a frame that the first pass over the video did not see")
 
@@ -312,7 +314,7 @@ def _folder_frames(
     for index, name in names.items():
         tick()
         if index not in lost:
-            yield index, _once(lambda name=name: picture(name))
+            yield index, _once(partial(picture, name))
 
 
 def _once(make: Picture) -> Picture:

@@ -13,10 +13,11 @@ from lavad_core.errors import InputError
 from lavad_core.video.folder import has_numbered_frames
 from lavad_core.video.types import Kind, VideoSource
 
-VIDEO_SUFFIXES = frozenset(
+_SUFFIXES = (
     ".mp4 .m4v .mov .qt .avi .mkv .webm .mpg .mpeg .m2v .ts .m2ts .mts .vob .flv .f4v .wmv .asf .3gp .3g2 "
-    ".264 .h264 .avc .265 .h265 .hevc .divx .ogv".split()
+    ".264 .h264 .avc .265 .h265 .hevc .divx .ogv"
 )
+VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 """Endings, in any case, of the files that a folder is searched for. A file that is named itself may have any."""
 
 MAX_LIST_BYTES = 64 << 20

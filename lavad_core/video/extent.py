@@ -6,7 +6,6 @@ do not announce their size.
 
 from __future__ import annotations
 
-import struct
 from typing import BinaryIO
 
 TOLERANCE_BYTES = 64
@@ -42,7 +41,7 @@ def _avi_end(file: BinaryIO, size_bytes: int) -> int:
         head = file.read(8)
         if len(head) < 8 or head[:4] != b"RIFF":
             return end
-        (length,) = struct.unpack("<I", head[4:])
+        length = int.from_bytes(head[4:], "little")
         if length in (0, 0xFFFFFFFF):
             return 0
         end += 8 + length + length % 2

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,7 +36,6 @@ KEPT_ENVIRONMENT = (
     "LC_CTYPE",
     "TMPDIR",
     "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
     "PYTHONHOME",
 )
 """Nothing else is passed on: a decoder has no use for tokens and settings."""
@@ -57,7 +57,6 @@ def environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(p for p in paths if p),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
@@ -144,7 +143,7 @@ class Child:
             deadline = started + min(self._stall_timeout_s, self._total_left_s)
             try:
                 self._send_request(deadline)
-                header, raw = wire.receive(lambda count: self._read(count, deadline), self._max_raw_bytes)
+                header, raw = wire.receive(partial(self._read, deadline), self._max_raw_bytes)
             except EOFError:
                 raise self._post_mortem() from None
             except wire.WireError as error:
@@ -175,7 +174,7 @@ class Child:
         # The pipe stays open: its end tells the child that this process is gone.
         self._outbox = b""
 
-    def _read(self, count: int, deadline: float) -> bytearray:
+    def _read(self, deadline: float, count: int) -> bytearray:
         data = bytearray(count)
         view, done = memoryview(data), 0
         while done < count:

@@ -150,4 +150,5 @@ class Probe:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """float64 [M]: seconds from the first frame's presentation time."""
-        return (self.pts - self.pts[0]).astype(np.float64) * float(self.time_base)
+        seconds: NDArray[np.float64] = (self.pts - self.pts[0]).astype(np.float64) * float(self.time_base)
+        return seconds
