@@ -23,6 +23,7 @@ from lavad_core.config import sources
 from lavad_core.config.merge import Merger, add_secrets, resolved_paths, take_secrets, unmask_addresses
 from lavad_core.config.refuse import explain, refuse_other_kinds, refuse_unknown
 from lavad_core.config.schema import SEMANTICS, LavadConfig
+from lavad_core.config.secrets import without_masks
 from lavad_core.config.setting import leaves
 from lavad_core.config.sources import PathKey, Source
 from lavad_core.config.suggest import nearest
@@ -115,7 +116,23 @@ def load(
     return Loaded(config, _leaf_origins(config, origins))
 
 
-def _preset(name: str) -> Source:
+def load_recorded(settings: Mapping[str, Any]) -> LavadConfig:
+    """The configuration of a recorded run, to look its results up, not to run it again: nothing comes from the
+    environment of today, and addresses stay without user and password.
+
+    Raises:
+        ConfigError: another version of the program recorded it, and this one does not know a setting of it.
+    """
+    plain: dict[str, Any] = without_masks(dict(settings))
+    return load_config(settings=plain, environ={})
+
+
+def preset_text(name: str) -> str:
+    """The file of a preset.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     known = presets()
     if name not in known:
         near = nearest(name, known)
@@ -123,6 +140,11 @@ def _preset(name: str) -> Source:
             f"there is no preset {name!r}; presets are {', '.join(known)}"
             + (f"; did you mean {near!r}?" if near else "")
         )
+    return known[name]
+
+
+def _preset(name: str) -> Source:
+    preset_text(name)
     with resources.as_file(resources.files("lavad_core.config") / "presets" / f"{name}.yaml") as path:
         return replace(sources.from_file(path, _PRESET, f"preset {name}"), folder=None)
 

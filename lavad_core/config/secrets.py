@@ -66,6 +66,17 @@ def is_masked_address(name: str, value: object) -> bool:
     return name == _ADDRESS and isinstance(value, str) and _userinfo(value) == MASK
 
 
+def without_masks(value: Any) -> Any:
+    """A recorded tree without what stands in for secrets."""
+    if isinstance(value, Mapping):
+        return {key: _unmasked(key, below) for key, below in value.items() if key != "api_key"}
+    return [without_masks(below) for below in value] if isinstance(value, list | tuple) else value
+
+
+def _unmasked(name: str, value: Any) -> Any:
+    return value.replace(f"{MASK}@", "", 1) if is_masked_address(name, value) else without_masks(value)
+
+
 def secret_leaves(config: LavadConfig) -> Iterator[tuple[str, str]]:
     """(dotted path, value) of every secret that is set."""
     for path, _stages, value in leaves(config):

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lavad_core.config import document
-from lavad_core.config.load import load, load_config
+from lavad_core.config.load import load, load_config, load_recorded
 from lavad_core.config.secrets import export_secrets, public_settings
 from lavad_core.errors import ConfigError
+from lavad_core.runs.masking import masked
 
 
 def written(folder: Path, text: str, name: str = "a.yaml") -> Path:
@@ -283,6 +284,14 @@ class TestSecrets:
         export_secrets(found, environ)
         assert config(settings=public, environ=environ) == found
         assert "LAVAD_CHAT__BASE_URL" in refused(settings=public)
+
+    def test_a_recorded_configuration_is_readable_without_them(self) -> None:
+        address = "http://user:hush@host:8000/v1"
+        found = config(settings={"chat": {"api_key": "hush", "base_url": address}, "window": {"samples": 3}})
+        recorded = masked(public_settings(found))
+        assert "hush" not in str(recorded)
+        again = load_recorded(recorded)
+        assert (again.window.samples, again.chat.base_url) == (3, "http://host:8000/v1")  # type: ignore[union-attr]
 
     def test_yaml_with_masks_is_readable_again(self, tmp_path: Path) -> None:
         found = config(overrides=["chat.api_key=hush"])

@@ -1,0 +1,1 @@
+"""The ``lavad`` command: one file for each command or group."""

@@ -1,0 +1,137 @@
+"""Exit codes, and which error gives which."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from typing import ParamSpec
+
+import typer
+
+from deployments.cli.text import inert, say
+from lavad_core.errors import (
+    ConfigError,
+    InputError,
+    InternalError,
+    LavadError,
+    ModelError,
+    RequestRejected,
+    StoreError,
+)
+
+P = ParamSpec("P")
+
+
+class Exit(IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    NOTHING_DONE = 3
+    STORE = 4
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+MEANING = {
+    Exit.OK: "everything asked for is done",
+    Exit.SOME_FAILED: "some videos failed or were rejected (`lavad status` says which), or a check found something",
+    Exit.USAGE: "the command line, the configuration or an input list is wrong",
+    Exit.NOTHING_DONE: "nothing could be done: a model, a device or a service is missing or down",
+    Exit.STORE: "the store cannot be read or written, or holds damaged results",
+    Exit.INTERRUPTED: "stopped by SIGINT (Ctrl-C)",
+    Exit.BROKEN_PIPE: "the reader of the output went away",
+    Exit.TERMINATED: "stopped by SIGTERM",
+}
+
+
+def markdown_table() -> str:
+    """The exit codes for docs/configuration.md."""
+    return "\n".join(
+        ["| code | meaning |", "|---|---|", *(f"| {code.value} | {text} |" for code, text in MEANING.items())]
+    )
+
+
+EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANING.items()) + "."
+
+
+class Debug:
+    """Whether tracebacks are wanted; set by ``lavad --debug``."""
+
+    on = False
+
+
+class Interrupted(BaseException):
+    """A signal asks the process to stop.
+
+    Attributes:
+        signal: its number.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+def code_of(error: BaseException) -> Exit:
+    """The exit code for an error."""
+    if isinstance(error, StoreError):
+        return Exit.STORE
+    if isinstance(error, ModelError | RequestRejected):
+        return Exit.NOTHING_DONE
+    if isinstance(error, ConfigError | InputError):
+        return Exit.USAGE
+    return Exit.NOTHING_DONE
+
+
+def guarded(function: Callable[P, None]) -> Callable[P, None]:
+    """The process edge: errors become one paragraph on stderr and an exit code."""
+
+    @functools.wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _forget_stdout()
+            raise typer.Exit(Exit.BROKEN_PIPE) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except Interrupted as stop:
+            raise typer.Exit(128 + stop.signal) from None
+        except LavadError as error:
+            _report(error, bug=isinstance(error, InternalError))
+            raise typer.Exit(code_of(error)) from None
+        except typer.Exit:
+            raise
+        except Exception as error:  # the edge: whatever it is, it is said in words
+            if type(error).__module__.startswith(("typer", "click")):
+                raise  # wrong use of the command line; typer says it
+            _report(error, bug=True)
+            raise typer.Exit(Exit.NOTHING_DONE) from None
+
+    return command
+
+
+def _report(error: BaseException, *, bug: bool) -> None:
+    if Debug.on:
+        say(inert("".join(traceback.format_exception(error)), keep_lines=True))
+    what = f"{type(error).__name__}: {error}" if bug else str(error)
+    say(f"lavad: {inert(what)}")
+    if bug and not Debug.on:
+        say("lavad: this is a fault of the program; `lavad --debug …` shows where it happened")
+
+
+def _forget_stdout() -> None:
+    """Send what is still buffered nowhere, so that Python does not complain about it at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,65 @@
+"""The ``lavad`` command. Heavy imports (torch, Prefect) wait for the commands that need them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import lavad_core
+from deployments.cli import config, store
+from deployments.cli.exits import EPILOG, Debug
+from deployments.cli.text import inert, prepare_streams, show
+
+app = typer.Typer(
+    name="lavad",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=EPILOG,
+    help="LAVAD: anomaly scores for the frames of videos, without training. Data goes to stdout, the rest to stderr.",
+)
+app.add_typer(store.app, name="store")
+app.add_typer(config.app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        show(lavad_core.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and debug messages on stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    Debug.on = debug or bool(os.environ.get("LAVAD_DEBUG"))
+    log = logging.getLogger("lavad_core")
+    log.setLevel(logging.DEBUG if Debug.on else logging.INFO)
+    if not log.handlers:
+        log.addHandler(_Stderr())
+
+
+class _Stderr(logging.Handler):
+    """Log records as lines on whatever stderr is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING or Debug.on:
+            print(f"{record.levelname.lower()}: {inert(record.getMessage())}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Entry point of the ``lavad`` command."""
+    prepare_streams()
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Options that several commands share, and the configuration that they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lavad_core.config.load import Loaded
+
+Preset = Annotated[
+    str | None,
+    typer.Option(help="A preset of the package (`lavad config presets`).", show_default=False, metavar="NAME"),
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--config", help="YAML file of settings; may be repeated, the later wins.", metavar="FILE"),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, such as window.samples=5; wins over everything.", metavar="KEY=VALUE"),
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", show_default=False),
+]
+RunId = Annotated[str | None, typer.Argument(help="Id of a run; the latest if not given.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+def loaded(
+    preset: str | None = None,
+    files: list[Path] | None = None,
+    overrides: list[str] | None = None,
+    store: Path | None = None,
+    labels: Path | None = None,
+) -> Loaded:
+    """The configuration that the options give, with origins."""
+    from lavad_core.config.load import load
+
+    given = [*(overrides or [])]
+    if store is not None:
+        given.append(f"store={store}")
+    if labels is not None:
+        given.append(f"evaluate.labels={labels}")
+    return load(preset=preset, files=files or [], overrides=given)
+
+
+def store_root(store: Path | None) -> Path:
+    """The store's folder for commands that only read it.
+
+    Raises:
+        StoreUnavailable: it is not there.
+    """
+    from lavad_core.errors import StoreUnavailable
+
+    root = loaded(store=store).config.store
+    if not root.is_dir():
+        raise StoreUnavailable(f"there is no store at {str(root)!r}; name it with --store DIR or LAVAD_STORE")
+    return root

@@ -1,0 +1,94 @@
+"""SIGINT and SIGTERM: the run stops within a bounded time, whatever its threads are doing.
+
+The first signal interrupts the main thread, which leaves its contexts (the run's record, the private server). Threads at
+work cannot be interrupted, and the orchestrator waits for them, so a clock runs beside: when it is over the process goes
+with its children. The store loses nothing by it (docs/design/store.md). A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from deployments.cli.exits import Interrupted
+from deployments.cli.text import say
+
+GRACE_S = 20.0
+"""From the first signal to the end by force; the promise is 30 s, and children get a few of them."""
+
+CHILDREN_S = 3.0
+"""What children get between SIGTERM and SIGKILL at the end by force."""
+
+_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class Stop:
+    """What has been asked for.
+
+    Attributes:
+        signal: number of the first signal; 0 if none.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+
+@contextmanager
+def interruptible(grace_s: float = GRACE_S) -> Iterator[Stop]:
+    """Within it SIGINT and SIGTERM raise :class:`Interrupted` in the main thread, and the clock starts."""
+    stop = Stop()
+    reader, writer = socket.socketpair()
+    reader.setblocking(True)
+    writer.setblocking(False)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in _NAMES}
+    # Python's handlers run in the main thread only, when it gets there, and other libraries replace them for a while; the
+    # bytes on this descriptor come at once and always.
+    descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader, stop, grace_s), name="signals", daemon=True).start()
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if not stop.signal:
+            with suppress(OSError):  # ends the watcher; after a signal it stays, until the process is gone
+                writer.close()
+
+
+def _watch(reader: socket.socket, stop: Stop, grace_s: float) -> None:
+    while received := reader.recv(1):
+        number = received[0]
+        if number not in _NAMES:
+            continue
+        if stop.signal:
+            end_by_force(stop.signal)
+        stop.signal = number
+        say(f"lavad: {_NAMES[signal.Signals(number)]}: stopping; what is finished is kept (again: stop at once)")
+        clock = threading.Timer(grace_s, end_by_force, args=(number,))
+        clock.daemon = True
+        clock.start()
+
+
+def end_by_force(number: int) -> None:
+    """End this process and its children now."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.Error):
+            child.terminate()
+    _, alive = psutil.wait_procs(children, timeout=CHILDREN_S)
+    for child in alive:
+        with suppress(psutil.Error):
+            child.kill()
+    os._exit(128 + number)

@@ -1,0 +1,114 @@
+"""Text for terminals and files: nothing that a user's names contain is ever interpreted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def inert(text: object, *, keep_lines: bool = False) -> str:
+    """``text`` with control characters, line breaks, direction marks and lone surrogates as escapes."""
+    return "".join(
+        char if char.isprintable() or (keep_lines and char == "\n") else char.encode("unicode_escape").decode("ascii")
+        for char in str(text)
+    )
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """A line of data, on stdout."""
+    print(text)
+
+
+def prepare_streams() -> None:
+    """Characters that a terminal's encoding lacks are escaped, not fatal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def is_terminal(stream: object = None) -> bool:
+    """Whether ``stream`` (stdout) is a terminal that understands more than lines."""
+    stream = sys.stdout if stream is None else stream
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty is not None and isatty())
+
+
+def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
+    """A table on stdout: drawn on a terminal, aligned columns of full width elsewhere.
+
+    Args:
+        headers: a word a column.
+        rows: cells; None is empty, floats have three decimals.
+        right: columns to align to the right.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    numbers = frozenset(right)
+    if is_terminal():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for number, header in enumerate(headers):
+            table.add_column(Text(header), justify="right" if number in numbers else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+        return
+    widths = [max(len(line[number]) for line in [list(headers), *cells]) for number in range(len(headers))]
+    for line in [list(headers), *cells]:
+        padded = [
+            cell.rjust(width) if number in numbers else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        show("  ".join(padded).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else inert(value)
+
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet computes a cell that begins with one of these."""
+
+
+def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A CSV table on stdout; texts are inert, and a ``'`` goes before one that a spreadsheet would compute."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(headers)
+    for row in rows:
+        writer.writerow(["" if value is None else _csv_cell(value) for value in row])
+
+
+def _csv_cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return inert("'" + value if value.startswith(FORMULA_STARTS) else value)
+
+
+def short(text: str, most: int) -> str:
+    """At most ``most`` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
+
+
+def megabytes(value: float) -> str:
+    """Bytes for people."""
+    return f"{value / 2**20:.0f} MiB" if value < 2**30 else f"{value / 2**30:.2f} GiB"
