@@ -75,9 +75,8 @@ class Post(Protocol):
     async def __call__(self, call: Call) -> dict[str, Any]: ...
 
 
-class _Busy(ServiceUnavailable):
-    retry_after_s = 0.0
-    """Delay that the server asked for, seconds."""
+_RETRY_AFTER = "retry_after_s"
+"""Attribute of a :class:`ServiceUnavailable`: the delay that the server asked for."""
 
 
 class JsonPool:
@@ -222,7 +221,7 @@ class JsonPool:
         """Exponential with jitter, or what the server asked for, at most ``max_backoff_s``."""
         error = state.outcome.exception() if state.outcome else None
         backoff = min(FIRST_BACKOFF_S * 2.0 ** (state.attempt_number - 1), self._max_backoff_s)
-        asked_s = error.retry_after_s if isinstance(error, _Busy) else 0.0
+        asked_s: float = getattr(error, _RETRY_AFTER, 0.0)
         return min(max(backoff * random.uniform(0.5, 1.0), asked_s), self._max_backoff_s)
 
     async def _once(self, method: str, call: Call, sent: bytes | None) -> dict[str, Any]:
@@ -259,8 +258,8 @@ class JsonPool:
         words = self._quote(str(detail.get("message") or detail.get("detail") or detail))
         message = f"{where}: {status} {words}"
         if status in _RETRIED or status >= 500:
-            busy = _Busy(message)
-            busy.retry_after_s = _retry_after_s(response.headers.get("Retry-After", ""))
+            busy = ServiceUnavailable(message)
+            setattr(busy, _RETRY_AFTER, _retry_after_s(response.headers.get("Retry-After", "")))
             return busy
         if status in (401, 403):
             return RequestRejected(status, f"{message}; the key is read from {self._key_setting}")
