@@ -1,0 +1,69 @@
+"""What a run happened on: for its manifest, never for a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from lavad_core import __version__
+
+PACKAGES = ("av", "httpx", "numpy", "pandas", "pillow", "prefect", "pyarrow", "pydantic", "torch", "transformers")
+"""Those whose versions can change a result or its speed."""
+
+GIT_TIMEOUT_S = 5.0
+"""Asking for a revision takes milliseconds; on a dead network mount it must not hold up a run."""
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Version by name, of this program, Python and packages; those not installed are left out. Imports nothing."""
+    found = {"lavad": __version__, "python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def host() -> dict[str, str | int]:
+    """The machine."""
+    return {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def git_revision(folder: Path | None = None) -> str | None:
+    """The commit of the checkout that this program runs from, with ``+changes``; None if it runs from no checkout."""
+    folder = folder if folder is not None else Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    revision = _git(folder, "rev-parse", "HEAD")
+    if revision is None:
+        return None
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return f"{revision}+changes" if changes else revision
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=GIT_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,256 @@
+"""Recording a run while it goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lavad_core.errors import InternalError, VideoRejected
+from lavad_core.runs import environment
+from lavad_core.runs.manifest import (
+    RunManifest,
+    StageRecord,
+    StageTotals,
+    VideoOutcome,
+    encode,
+    now_text,
+    run_path,
+    totals_of,
+)
+from lavad_core.runs.masking import masked, masked_text
+from lavad_core.runs.sampler import Sampler
+from lavad_core.store.faults import store_errors
+from lavad_core.store.local import make_folders, sync_folder
+
+__all__ = ["Listener", "RunRecorder", "StageRecord"]
+
+Listener = Callable[[StageRecord], None]
+"""Called with a record when it starts (``seconds`` is None) and when it has finished; from the thread that works."""
+
+
+class RunRecorder:
+    """Records a run; safe with threads.
+
+    ``runs/<run id>.jsonl`` has a line for the run, then one for every stage that ended and every video whose outcome is
+    known, each on disk before the work goes on: a killed run can be read. ``runs/<run id>.json`` is written by
+    :meth:`finish`. Neither holds a secret that has the form of one (:mod:`lavad_core.runs.masking`).
+
+    Args:
+        store_root: the store's folder.
+        run_id: of :func:`lavad_core.runs.manifest.new_run_id`.
+        config: the configuration, as JSON-like values.
+        versions, host, git_revision: what it runs on; found out if not given.
+        listeners: for progress bars.
+
+    Raises:
+        StoreUnavailable: the records cannot be written; from every method that writes.
+    """
+
+    def __init__(
+        self,
+        store_root: Path,
+        run_id: str,
+        *,
+        config: Mapping[str, Any],
+        versions: Mapping[str, str] | None = None,
+        host: Mapping[str, Any] | None = None,
+        git_revision: str | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.run_id = run_id
+        self._path = run_path(Path(store_root).absolute(), run_id, ".jsonl")
+        self._listeners = list(listeners)
+        self._guard = threading.Lock()
+        self._sampler = Sampler()
+        self._finished: list[StageRecord] = []
+        self._active: list[StageRecord] = []
+        self._outcomes: dict[tuple[str, str], VideoOutcome] = {}
+        self._start = time.monotonic()
+        self._header: dict[str, Any] = {
+            "run_id": run_id,
+            "config": masked(config),
+            "versions": dict(versions if versions is not None else environment.versions()),
+            "host": dict(host if host is not None else environment.host()),
+            "git_revision": git_revision if git_revision is not None else environment.git_revision(),
+            "started": now_text(),
+        }
+        with store_errors("write", self._path):
+            make_folders(self._path.parent)
+            self._file: int | None = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666
+            )
+            with suppress(OSError):  # no locks: the run looks interrupted while it goes on, and nothing else
+                fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            sync_folder(self._path.parent)
+        self._append("run", self._header)
+
+    @contextmanager
+    def stage(self, video: str, video_id: str, node: str) -> Iterator[StageRecord]:
+        """Record what the body does.
+
+        An exception is recorded as ``failed`` with its class and message (a VideoRejected as ``rejected`` with its
+        reason) and goes on.
+        """
+        record = StageRecord(video, video_id, node, now_text())
+        measure = self._sampler.begin()
+        with self._guard:
+            self._active.append(record)
+        start = time.monotonic()
+        try:
+            self._tell(record)
+            yield record
+        except BaseException as error:
+            _note(record, error)
+            raise
+        finally:
+            seconds = time.monotonic() - start
+            record.cpu_seconds = round(self._sampler.end(measure), 3)
+            record.peak_rss_bytes = measure.peak_rss_bytes
+            record.message = masked_text(record.message)
+            record.seconds = round(seconds, 4)
+            with self._guard:
+                self._active = [other for other in self._active if other is not record]
+                self._finished.append(record)
+            self._append(
+                "stage",
+                {
+                    **asdict(record),
+                    "work": {name: int(amount) for name, amount in record.work.items()},
+                    "ended": now_text(),
+                },
+            )
+            self._tell(record)
+
+    def outcome(self, outcome: VideoOutcome) -> None:
+        """Record how the run ended for a video as soon as it is known, for the case that the run is killed."""
+        clean = self._completed(outcome)
+        with self._guard:
+            self._outcomes[clean.name, clean.video_id] = clean
+        self._append("video", {**asdict(clean), "ended": now_text()})
+
+    def totals(self) -> dict[str, int]:
+        """Work counters of all stages, those at work included."""
+        with self._guard:
+            records = [*self._finished, *self._active]
+        work: dict[str, int] = {}
+        for record in records:
+            for name, amount in dict(record.work).items():
+                work[name] = work.get(name, 0) + amount
+        return work
+
+    def stage_totals(self) -> dict[str, StageTotals]:
+        """Totals by node, of what has finished."""
+        with self._guard:
+            return totals_of(self._finished)[0]
+
+    @property
+    def records(self) -> list[StageRecord]:
+        """What has finished, in order."""
+        with self._guard:
+            return list(self._finished)
+
+    @property
+    def active(self) -> list[StageRecord]:
+        """What is at work; its counters grow."""
+        with self._guard:
+            return list(self._active)
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        """Highest resident memory of the process and its children while a stage was at work."""
+        return self._sampler.peak_rss_bytes
+
+    def finish(self, status: str, videos: Sequence[VideoOutcome] | None = None) -> RunManifest:
+        """Write the manifest, replace-by-rename, and stop recording.
+
+        Args:
+            status: a word for the whole run.
+            videos: how it ended for each; None takes those given to :meth:`outcome`.
+        """
+        with self._guard:
+            outcomes = list(self._outcomes.values()) if videos is None else list(videos)
+            stages, work = totals_of(self._finished)
+        manifest = RunManifest(
+            **self._header,
+            status=status,
+            ended=now_text(),
+            seconds=round(time.monotonic() - self._start, 3),
+            peak_rss_bytes=self.peak_rss_bytes,
+            stages=stages,
+            work=work,
+            videos=tuple(self._completed(outcome) for outcome in outcomes),
+        )
+        target = self._path.with_suffix(".json")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        with store_errors("write", target):
+            try:
+                with open(temporary, "wb") as file:
+                    file.write(encode(manifest))
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_folder(target.parent)
+        self.close()
+        return manifest
+
+    def close(self) -> None:
+        """Stop recording; without :meth:`finish` before it, the run reads as interrupted."""
+        self._sampler.close()
+        with self._guard:
+            descriptor, self._file = self._file, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _completed(self, outcome: VideoOutcome) -> VideoOutcome:
+        seconds = outcome.seconds
+        if seconds is None:
+            with self._guard:
+                own = [r for r in self._finished if (r.video, r.video_id) == (outcome.name, outcome.video_id)]
+            seconds = round(sum(record.seconds or 0.0 for record in own), 4)
+        return replace(outcome, message=masked_text(outcome.message), seconds=seconds)
+
+    def _tell(self, record: StageRecord) -> None:
+        for listener in self._listeners:
+            listener(record)
+
+    def _append(self, kind: str, values: Mapping[str, Any]) -> None:
+        try:
+            data = (json.dumps({"kind": kind, **values}) + "\n").encode("ascii")
+        except (TypeError, ValueError) as error:
+            raise InternalError(f"a record of run {self.run_id} holds what JSON cannot say: {error}") from error
+        with self._guard, store_errors("write", self._path):
+            if self._file is None:
+                raise InternalError(f"run {self.run_id} is no longer recorded: it was finished or closed")
+            size = os.fstat(self._file).st_size
+            if size and os.pread(self._file, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a full disk, or a kill before a resumption, had cut the line before
+            while data:  # a write that is cut short says why when it is tried again
+                data = data[os.write(self._file, data) :]
+            os.fsync(self._file)
+
+
+def _note(record: StageRecord, error: BaseException) -> None:
+    record.message = str(error)
+    if isinstance(error, VideoRejected):
+        record.status, record.reason = "rejected", error.reason
+    else:
+        record.status, record.reason = "failed", type(error).__name__

@@ -1,0 +1,39 @@
+"""Names of the work counters of a stage's record."""
+
+from __future__ import annotations
+
+VIDEOS_DECODED = "videos_decoded"
+"""Passes over a video."""
+FRAMES_DELIVERED = "frames_delivered"
+"""Frames given to a stage, one for each geometry asked for."""
+FRAMES_SUBSTITUTED = "frames_substituted"
+"""Of those, frames that did not decode and were given as a neighbour."""
+CAPTIONS_MADE = "captions_made"
+IMAGES_ENCODED = "images_encoded"
+VIEWS_ENCODED = "views_encoded"
+"""Views of clips, each a forward pass of the vision tower."""
+TEXTS_ENCODED = "texts_encoded"
+LLM_REQUESTS = "llm_requests"
+"""Distinct requests that the model answered."""
+LLM_CACHED = "llm_cached"
+"""Distinct requests that the answer cache answered."""
+LLM_REPEATED = "llm_repeated"
+"""Requests equal to another one of the same video."""
+PROMPT_TOKENS = "prompt_tokens"
+COMPLETION_TOKENS = "completion_tokens"
+
+COUNTERS = (
+    VIDEOS_DECODED,
+    FRAMES_DELIVERED,
+    FRAMES_SUBSTITUTED,
+    CAPTIONS_MADE,
+    IMAGES_ENCODED,
+    VIEWS_ENCODED,
+    TEXTS_ENCODED,
+    LLM_REQUESTS,
+    LLM_CACHED,
+    LLM_REPEATED,
+    PROMPT_TOKENS,
+    COMPLETION_TOKENS,
+)
+"""In the order in which tables show them."""
