@@ -47,7 +47,10 @@ def embed_rows(
     encode: Callable[[Sequence[Row]], list[NDArray[np.float32]]],
     dimension: int,
 ) -> Vectors:
-    """Vectors of texts; equal texts are encoded once, and texts of similar length together.
+    """Vectors of texts; texts of similar length are encoded together, and those with the same ids once.
+
+    Once, because rows of one batch differ in their last bits even where their inputs are equal, and texts that mean the
+    same to the model must not be ranked by that.
 
     Args:
         texts: any number.
@@ -61,11 +64,10 @@ def embed_rows(
     """
     if not texts:
         return gather([], dimension, "text")
-    distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    rows = tokenise(list(distinct))
+    rows = tokenise(texts)
+    distinct = {row.tobytes(): row for row in rows}
     # A batch is as wide as its longest text. Sorting is stable, so equal inputs meet in equal batches.
-    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
-    vectors = gather(batches.run([rows[number] for number in order], encode), dimension, "text")
-    places = np.empty(len(order), dtype=np.int64)
-    places[order] = np.arange(len(order))
-    return vectors[places[[distinct[text] for text in texts]]]
+    order = sorted(distinct.values(), key=len)
+    vectors = gather(batches.run(order, encode), dimension, "text")
+    places = {row.tobytes(): number for number, row in enumerate(order)}
+    return vectors[[places[row.tobytes()] for row in rows]]

@@ -58,7 +58,7 @@ def load_towers(
         path: the file, or a folder that holds one of :data:`FILE_NAMES`.
         device, dtype: where and how the weights are kept.
         vision_heads, text_heads: attention heads; None takes them from the file's metadata (safetensors:
-            ``vision_heads``, ``text_heads``) or from :data:`KNOWN_HEADS`.
+            ``vision_heads`` and ``text_heads``, or ``heads`` for both) or from :data:`KNOWN_HEADS`.
 
     Raises:
         ModelError: no such file, not a checkpoint, a tensor missing, unknown or of another shape, weights that are not
@@ -185,13 +185,14 @@ def _heads(source: _Source, modality: str, width: int, stated: int | None) -> in
     """Attention heads: as stated, else as the file's metadata says, else as published for this width."""
     field = f"{modality}_heads"
     heads = stated
-    if heads is None and field in source.metadata:
-        text = source.metadata[field]
-        if not (text.isascii() and text.isdigit() and int(text) > 0):
-            raise ModelError(
-                f"checkpoint {str(source.path)!r}: metadata {field} is {text!r:.100}, not a number above 0"
-            )
-        heads = int(text)
+    for key in (field, "heads"):
+        if heads is None and key in source.metadata:
+            text = source.metadata[key]
+            if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) > 0):
+                raise ModelError(
+                    f"checkpoint {str(source.path)!r}: metadata {key} is {text!r:.100}, not a number of heads"
+                )
+            heads = int(text)
     if heads is None:
         heads = KNOWN_HEADS.get(width)
     if heads is None:
