@@ -1,0 +1,223 @@
+"""Which weights a configured model is: what goes into the keys of results, and whether the model is here at all.
+
+Nothing here imports torch: plans and ``lavad doctor`` must be quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lavad_core.config.models import (
+    Blip2Config,
+    ClipConfig,
+    ImageBindConfig,
+    LocalChatConfig,
+    OpenAICaptionerConfig,
+    VllmChatConfig,
+)
+from lavad_core.digest import digest
+from lavad_core.errors import ModelError
+from lavad_core.models.licences import licence_of
+from lavad_core.models.random_models import random_identity
+from lavad_core.video.identity import IdentityCache, file_digest
+
+ModelConfig = Blip2Config | OpenAICaptionerConfig | ImageBindConfig | ClipConfig | VllmChatConfig | LocalChatConfig
+Hosted = TypeVar("Hosted", Blip2Config, ClipConfig, LocalChatConfig)
+
+RANDOM = "random:"
+
+IMAGEBIND_FILES = ("imagebind.safetensors", "imagebind_huge.pth")
+"""Looked for in this order in a folder given as ImageBind's model; the same as the loader's."""
+
+_TOKENIZER_FILES = ("vocab.json", "merges.txt")
+_ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".json", ".model", ".jinja")
+_NAMES = ("merges.txt", "vocab.txt")
+"""Files of a model's folder that decide what it computes: weights, configuration, tokenizer. Cards and licences do not."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_LOOK_UP_TIMEOUT_S = 10.0
+"""Of the one small request that asks the hub for the commit of a branch."""
+
+
+@dataclass(frozen=True)
+class ModelFinding:
+    """Whether a model is here.
+
+    Attributes:
+        found: False if a run would have to download it, or cannot; None if only its server knows.
+        where: folder, file, address, or what to do about it.
+        licence: a hint; the model's own card decides.
+    """
+
+    found: bool | None
+    where: str
+    licence: str
+
+
+def model_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
+    """What a model's results are recorded under. Equal weights have equal identities wherever they lie.
+
+    Args:
+        config: a model's section.
+        cache: digests of files; 30 GB of weights take a minute to read.
+
+    Returns:
+        ``local:<digest>`` of the weights, configuration and tokenizer files; ``hub:<id>@<commit>``;
+        ``served:<name>@<revision>`` as configured, ``unstated`` without one; ``random:<name>#<recipe>``.
+
+    Raises:
+        ModelError: the model is neither here nor can its commit be found out.
+    """
+    if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
+        return f"served:{config.model}@{config.revision or 'unstated'}"
+    if config.model.startswith(RANDOM):
+        return random_identity(config.model.removeprefix(RANDOM))
+    if isinstance(config, ImageBindConfig):
+        return _local(_imagebind_files(config), cache)
+    folder = Path(config.model).expanduser()
+    if folder.exists():
+        return _local(_model_files(folder), cache)
+    return f"hub:{config.model}@{hub_commit(config.model, config.revision)}"
+
+
+def pinned(config: Hosted) -> Hosted:
+    """The same model, with the hub's commit in place of a branch, so that what is loaded is what its identity says.
+
+    Raises:
+        ModelError: as :func:`model_identity`.
+    """
+    if config.model.startswith(RANDOM):
+        return config
+    folder = Path(config.model).expanduser()
+    if folder.exists():
+        return config.model_copy(update={"model": str(folder), "revision": None})
+    return config.model_copy(update={"revision": hub_commit(config.model, config.revision)})
+
+
+def find_model(config: ModelConfig) -> ModelFinding:
+    """Whether a model is here, without the network and without reading its weights."""
+    licence = str(licence_of(config.kind, config.model))
+    if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
+        return ModelFinding(None, config.base_url, licence)
+    if config.model.startswith(RANDOM):
+        try:
+            return ModelFinding(
+                True, f"made on the spot ({random_identity(config.model.removeprefix(RANDOM))})", licence
+            )
+        except ModelError as error:
+            return ModelFinding(False, str(error), licence)
+    try:
+        if isinstance(config, ImageBindConfig):
+            return ModelFinding(True, str(_imagebind_files(config)[0]), licence)
+        folder = Path(config.model).expanduser()
+        if folder.exists():
+            _model_files(folder)
+            return ModelFinding(True, str(folder), licence)
+        _check_hub_id(config.model)
+    except ModelError as error:
+        return ModelFinding(False, str(error), licence)
+    snapshot = _cached_snapshot(config.model, config.revision or "main")
+    if snapshot is not None:
+        return ModelFinding(True, str(snapshot), licence)
+    return ModelFinding(False, f"not downloaded; `{_download(config.model, config.revision)}`", licence)
+
+
+def hub_commit(model: str, revision: str | None) -> str:
+    """The commit of a hub repository: ``revision`` if it is one, else what a download of it here points to, else what the
+    hub says. One answer for the life of the process.
+
+    Raises:
+        ModelError: neither cache nor hub knows.
+    """
+    _check_hub_id(model)
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return revision
+    return _resolve(model, revision or "main")
+
+
+@functools.lru_cache(maxsize=256)
+def _resolve(model: str, revision: str) -> str:
+    snapshot = _cached_snapshot(model, revision)
+    if snapshot is not None:
+        return snapshot.name
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        # The smallest file that every repository has. It is kept in the cache together with the commit of the branch.
+        path = hf_hub_download(model, "config.json", revision=revision, etag_timeout=_LOOK_UP_TIMEOUT_S)
+    except (OSError, ValueError, EntryNotFoundError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"model {model!r} is no local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
+            f"{reason}. Download it (`{_download(model, revision)}`), give its commit as `revision`, or give a local folder"
+        ) from error
+    return Path(path).parent.name
+
+
+def _cached_snapshot(model: str, revision: str) -> Path | None:
+    """The folder of a downloaded revision, if the hub's cache has its configuration and some weights."""
+    from huggingface_hub import constants
+
+    repository = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
+    commit = revision
+    if not _COMMIT.fullmatch(revision):
+        try:
+            commit = (repository / "refs" / revision).read_text().strip()
+        except OSError:
+            return None
+    snapshot = repository / "snapshots" / commit
+    weights = any(path.suffix in (".safetensors", ".bin") for path in snapshot.glob("*"))
+    return snapshot if _COMMIT.fullmatch(commit) and weights and (snapshot / "config.json").exists() else None
+
+
+def _check_hub_id(model: str) -> None:
+    if not _HUB_ID.fullmatch(model) or ".." in model:
+        raise ModelError(f"model {model!r}: there is no such file or folder, and it is not the id of a hub repository")
+
+
+def _download(model: str, revision: str | None) -> str:
+    return f"hf download {model}" + (f" --revision {revision}" if revision not in (None, "main") else "")
+
+
+def _imagebind_files(config: ImageBindConfig) -> list[Path]:
+    """The checkpoint and the tokenizer's files."""
+    given = Path(config.model).expanduser()
+    candidates = [given / name for name in IMAGEBIND_FILES] if given.is_dir() else [given]
+    checkpoint = next((path for path in candidates if path.is_file()), None)
+    if checkpoint is None:
+        raise ModelError(
+            f"ImageBind's checkpoint {config.model!r} is not there; give the path of imagebind_huge.pth as `encoder.model` "
+            "(its weights are CC BY-NC-SA 4.0, non-commercial), or choose another encoder (`encoder.kind: clip`)"
+        )
+    folder = Path(config.tokenizer).expanduser() if config.tokenizer is not None else checkpoint.parent
+    missing = [name for name in _TOKENIZER_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"ImageBind needs CLIP's {' and '.join(missing)} in {str(folder)!r}; give their folder as `encoder.tokenizer`"
+        )
+    return [checkpoint, *(folder / name for name in _TOKENIZER_FILES)]
+
+
+def _model_files(folder: Path) -> list[Path]:
+    """Files of a model's folder that count."""
+    if not folder.is_dir() or not (folder / "config.json").is_file():
+        raise ModelError(f"{str(folder)!r} is not a model's folder: it has no config.json")
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".") and (path.suffix in _ENDINGS or path.name in _NAMES)
+    ]
+
+
+def _local(files: Iterable[Path], cache: IdentityCache | None) -> str:
+    try:
+        return f"local:{digest(sorted((path.name, file_digest(path, cache)) for path in files))}"
+    except OSError as error:
+        raise ModelError(f"a file of the model cannot be read, or is still being written: {error}") from error

@@ -1,0 +1,153 @@
+"""Models of a process: each loaded once when first asked for, released when its stage is over."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar, cast
+
+from lavad_core.config.models import Blip2Config, ClipConfig, LocalChatConfig
+from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import ConfigError, InternalError
+from lavad_core.models.identity import pinned
+from lavad_core.models.protocols import Captioner, ChatModel, Encoder
+from lavad_core.models.random_models import random_folder
+
+Lock = AbstractContextManager[Any]
+
+_CAPTIONER = "captioner:"
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Model = TypeVar("Model", bound=_Closable)
+
+
+class ModelPool:
+    """The models of one configuration, shared by the threads of one process.
+
+    Roles are ``captioner:<name>``, ``encoder`` and ``chat``. A model comes with the lock to hold during each call of it, and
+    never while decoding: for models in this process it is :attr:`device_lock`, for served ones a lock that does not lock.
+
+    Attributes:
+        device_lock: held by whoever computes on this process's device. Reentrant.
+        loads: role to how often it was loaded.
+    """
+
+    def __init__(self, config: LavadConfig) -> None:
+        self._config = config
+        self._guard = threading.Lock()
+        self._models: dict[str, Future[_Closable]] = {}
+        self._captioner_loading = threading.Lock()
+        self._closed = False
+        self.device_lock = threading.RLock()
+        self.loads: Counter[str] = Counter()
+
+    def captioner(self, name: str, *, keep: bool = False) -> tuple[Captioner, Lock]:
+        """The captioner of that name. Loading it releases the others, whose stages come before or after: a thread that
+        still holds one of them gets an InternalError from it.
+
+        Args:
+            keep: do not release the others.
+
+        Raises:
+            ConfigError: the configuration has no captioner of that name.
+            ModelError: it cannot be loaded; the next call tries again.
+            DeviceOutOfMemory: it does not fit.
+        """
+        section = next((item for item in self._config.captioners if item.name == name), None)
+        if section is None:
+            known = ", ".join(item.name for item in self._config.captioners)
+            raise ConfigError(f"no captioner {name!r}; there are {known}")
+        found = section
+
+        def load() -> Captioner:
+            from lavad_core.models.captioners import load_captioner
+
+            ready = pinned(found) if isinstance(found, Blip2Config) else found
+            with self._captioner_loading:  # one at a time: two would each miss the other to release
+                if not keep:
+                    self._release_captioners()
+                return load_captioner(ready, random_folder=random_folder)
+
+        lock: Lock = self.device_lock if isinstance(found, Blip2Config) else nullcontext()
+        return self._get(_CAPTIONER + name, load), lock
+
+    def encoder(self) -> tuple[Encoder, Lock]:
+        """The encoder; errors as :meth:`captioner`."""
+
+        def load() -> Encoder:
+            from lavad_core.models.encoders import load_encoder
+
+            section = self._config.encoder
+            ready = pinned(section) if isinstance(section, ClipConfig) else section
+            return load_encoder(ready, random_folder=random_folder)
+
+        return self._get("encoder", load), self.device_lock
+
+    def chat(self) -> tuple[ChatModel, Lock]:
+        """The chat model; errors as :meth:`captioner`, and those of a server that is asked what it serves."""
+
+        def load() -> ChatModel:
+            from lavad_core.models.chat import load_chat
+
+            section = self._config.chat
+            ready = pinned(section) if isinstance(section, LocalChatConfig) else section
+            return load_chat(ready, random_folder=random_folder)
+
+        lock: Lock = self.device_lock if isinstance(self._config.chat, LocalChatConfig) else nullcontext()
+        return self._get("chat", load), lock
+
+    def release(self, role: str) -> None:
+        """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
+        with self._guard:
+            future = self._models.pop(role, None)
+        if future is None:
+            return
+        if future.exception() is None:  # else it never loaded, and whoever asked for it has the error
+            with self.device_lock:
+                future.result().close()
+
+    def close(self) -> None:
+        """Free all models. The pool is not used afterwards."""
+        with self._guard:
+            self._closed = True
+            roles = list(self._models)
+        for role in roles:
+            self.release(role)
+
+    def _release_captioners(self) -> None:
+        """Free the loaded ones. One that another thread is about to load is not waited for: it waits for this thread."""
+        with self._guard:
+            roles = [role for role, future in self._models.items() if role.startswith(_CAPTIONER) and future.done()]
+        for role in roles:
+            self.release(role)
+
+    def _get(self, role: str, load: Callable[[], Model]) -> Model:
+        """The model of a role: loaded by the first thread that asks, while others wait for the same outcome."""
+        with self._guard:
+            if self._closed:
+                raise InternalError("the model pool is closed")
+            future = self._models.get(role)
+            mine = future is None
+            if future is None:
+                future = self._models[role] = Future()
+        if not mine:
+            return cast(Model, future.result())
+        try:
+            model = load()
+        except BaseException as error:  # whatever it is, those who wait must hear of it
+            with self._guard:
+                if self._models.get(role) is future:
+                    del self._models[role]  # not cached: the next one tries again
+            future.set_exception(error)
+            raise
+        with self._guard:
+            self.loads[role] += 1
+        future.set_result(model)
+        return model
