@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.store.types import Commit, Key
+from lavad_core.store.maintenance import results_of
+from lavad_core.store.types import Key
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[
     """What differs from the most similar result that is there."""
     others = [
         commit
-        for commit in _results(bench, key)
-        if commit.provenance.get("variant") == wanted.get("variant") and commit.status != "rejected"
+        for commit in results_of(bench.store, key.stage, key.video_id)
+        if commit.key != key
+        and commit.provenance.get("variant") == wanted.get("variant") and commit.status != "rejected"
     ]
     if not others:
         return "not computed yet"
@@ -71,10 +73,6 @@ def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[
     if own:
         return "; ".join(own[:5])
     return f"follows from {', '.join(again)}" if again else "; ".join(differences[:5]) or "not computed yet"
-
-
-def _results(bench: Workbench, key: Key) -> list[Commit]:
-    return [commit for commit in bench.store.results(key.stage, key.video_id) if commit.key != key]
 
 
 def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import Interrupted
 from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
+from lavad_core.stages.asking import InFlight
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.identity import IdentityCache
@@ -27,6 +30,17 @@ class Workbench:
     def __init__(self, config: LavadConfig, identities: Mapping[str, str] | None = None) -> None:
         self.config = config
         self._given_identities = identities
+        self.in_flight = InFlight()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let the stages in work end at their next frame or answer, without a result. For signals."""
+        self._stopping.set()
+
+    def check_stop(self) -> None:
+        """Raises Interrupted after :meth:`stop`."""
+        if self._stopping.is_set():
+            raise Interrupted("the run is being stopped; this stage is not committed and will be run again")
 
     @cached_property
     def store(self) -> FileStore:

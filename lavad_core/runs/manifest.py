@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import secrets
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -29,6 +28,13 @@ MAX_MANIFEST_BYTES = 256 << 20
 VideoStatus = Literal["ok", "ok_with_gaps", "rejected", "failed", "not-run"]
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")
+
+
+class Counts(dict[str, int]):
+    """Counters that begin at 0. (``dataclasses.asdict`` of Python 3.11 cannot copy a defaultdict.)"""
+
+    def __missing__(self, name: str) -> int:
+        return 0
 
 
 @dataclass
@@ -58,7 +64,7 @@ class StageRecord:
     status: str = "ok"
     reason: str = ""
     message: str = ""
-    work: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    work: Counts = field(default_factory=Counts)
     seconds: float | None = None
     cpu_seconds: float = 0.0
     peak_rss_bytes: int = 0
@@ -215,7 +221,7 @@ def load_records(store_root: Path, run_id: str) -> Iterator[StageRecord]:
     for line in _lines(store_root, run_id):
         if line.get("kind") == "stage":
             known = {f.name: line[f.name] for f in fields(StageRecord) if f.name in line}
-            yield StageRecord(**{**known, "work": defaultdict(int, line.get("work", {}))})
+            yield StageRecord(**{**known, "work": Counts(line.get("work", {}))})
 
 
 def _lines(store_root: Path, run_id: str) -> Iterator[dict[str, Any]]:

@@ -1,17 +1,66 @@
-"""Asking the language model many things at once, each answer cached before it is used."""
+"""Asking the language model many things at once: each answer durable before it is used, nothing asked twice."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from lavad_core.models.chat.cached import ask
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
+
+
+class InFlight:
+    """Requests that some thread of this process is asking now, so that another waits for the answer and does not ask too."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._requests: set[ChatRequest] = set()
+
+    @contextmanager
+    def claim(self, wanted: Sequence[ChatRequest]) -> Iterator[set[ChatRequest]]:
+        """Those of ``wanted`` (at least one) that nobody else is asking; waits while there are none."""
+        with self._changed:
+            while not (mine := set(wanted) - self._requests):
+                self._changed.wait()
+            self._requests |= mine
+        try:
+            yield mine
+        finally:
+            with self._changed:
+                self._requests -= mine
+                self._changed.notify_all()
 
 
 def ask_all(
     context: StageContext, model: ChatModel, device: AbstractContextManager[Any], requests: Sequence[ChatRequest]
 ) -> list[ChatAnswer]:
-    """The answers, in the order of the requests; what was asked before is not asked again."""
-    raise NotImplementedError
+    """The answers, in the order of the requests. What was asked before, in this video or another, is not asked again.
+
+    A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
+    """
+    identity = context.bench.graph.identities["chat"]
+    in_process = context.config.chat.kind == "transformers"
+    answers: dict[ChatRequest, ChatAnswer] = {}
+    missing = list(dict.fromkeys(requests))
+    context.count(work.LLM_REPEATED, len(requests) - len(missing))
+    while missing:
+        with context.bench.in_flight.claim(missing) as mine, device if in_process else nullcontext():
+            asked = [request for request in missing if request in mine]
+            answered_before = len(answers)
+            asking = ask(model, asked, context.bench.answers, identity)
+            try:
+                for position, answer in asking:
+                    answers[asked[position]] = answer
+                    if len(answers) > asking.from_cache + answered_before:  # new, not from the cache
+                        context.count(work.PROMPT_TOKENS, answer.prompt_tokens)
+                        context.count(work.COMPLETION_TOKENS, answer.completion_tokens)
+            finally:
+                asking.close()
+                context.count(work.LLM_REQUESTS, asking.asked)
+                context.count(work.LLM_CACHED, asking.from_cache)
+        missing = [request for request in missing if request not in answers]
+    return [answers[request] for request in requests]

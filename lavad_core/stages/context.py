@@ -55,7 +55,9 @@ class StageContext:
         return self.keys[self.node.id]
 
     def count(self, counter: str, amount: int) -> None:
-        """Add to a work counter (``runs.work``)."""
+        """Add to a work counter (``runs.work``). Raises Interrupted if the run is being stopped: every stage comes here
+        often."""
+        self.bench.check_stop()
         self.record.work[counter] += amount
 
     def input(self, node_id: str) -> Commit:

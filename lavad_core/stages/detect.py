@@ -24,7 +24,8 @@ SCHEMA = pa.schema(
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a segment, start and end inclusive, with the summary at its peak. Facts hold the video's peak."""
+    """Commit a row a segment with the summary at its peak. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
+    being shown. Facts hold the video's peak."""
     probe = load_probe(context)
     refined = context.table("refine", ["frame", "score"])
     frames, scores = refined["frame"].to_numpy(), refined["score"].to_numpy()

@@ -105,6 +105,6 @@ def _frames(
         grid_scores = bench.store.read(refined, ["score"])["score"].to_numpy()
         marked, outside = labels_from_intervals(annotations[video.name].intervals, frames)
         truth.append(marked)
-        scores.append(to_frames(grid_scores, frames, bench.config.video.frame_interval))
+        scores.append(to_frames(grid_scores, frames, bench.config.video.frame_interval, video=video.name))
         clipped += outside
     return np.concatenate(truth), np.concatenate(scores), clipped

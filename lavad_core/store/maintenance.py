@@ -97,6 +97,13 @@ def iter_commits(store: FileStore, stage: str | None = None) -> Iterator[Commit]
             yield commit
 
 
+def results_of(store: FileStore, stage: str, video_id: str) -> list[Commit]:
+    """All usable results of a stage for a video, whatever their settings."""
+    names = (info.name.split("/") for info in store.blobs.list(f"{stage}/{video_id}"))
+    keys = {Key(stage, video_id, parts[2]) for parts in names if len(parts) == 4 and parts[3] == COMMIT_NAME}
+    return [commit for key in sorted(keys) if (commit := store.find(key)) is not None]
+
+
 def list_results(store: FileStore) -> Iterator[StageSummary]:
     """What is there, stage by stage. Reads commits, no parts."""
     results = ((key, infos) for _, key, infos in _folders(store) if key is not None)

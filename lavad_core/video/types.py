@@ -23,6 +23,8 @@ REJECTIONS = {
     "decoder-crashed": "the decoding process died",
     "decoder-timeout": "the decoding process made no progress in time",
     "decoder-memory": "the decoding process ran into its memory limit",
+    "no-captions": "every captioner said nothing about every frame",
+    "no-scores": "no answer of the language model held a score",
     "changed": "the file's content changed while it was being processed",
 }
 """Why a video is rejected: the word used in tables, and what it means."""
