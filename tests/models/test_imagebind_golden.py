@@ -101,3 +101,14 @@ def test_full_size_names_and_shapes(shared: Path) -> None:
     for name, parameter in towers.named_parameters():
         counts[name.split(".")[1]] += parameter.numel()
     assert counts == {"vision": 632_829_440, "text": 354_032_641}
+    with torch.inference_mode():
+        towers.prepare()
+        side = towers.vision_shape.image_side
+        assert side == 224
+        assert towers.encode_vision(torch.empty(2, 3, side, side, device="meta")).shape == (2, 1024)
+        assert towers.encode_vision(torch.empty(2, 3, 2, side, side, device="meta")).shape == (2, 1024)
+        ids, last = (
+            torch.zeros(2, 9, dtype=torch.int64, device="meta"),
+            torch.zeros(2, dtype=torch.int64, device="meta"),
+        )
+        assert towers.encode_text(ids, last).shape == (2, 1024)

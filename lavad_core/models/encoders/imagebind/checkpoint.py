@@ -52,7 +52,8 @@ def load_towers(
 ) -> ImageBindTowers:
     """The vision and text towers of a checkpoint, on ``device`` in ``dtype``, ready to encode.
 
-    Beyond the two towers themselves no memory is taken: the file is mapped and converted tensor by tensor.
+    Beyond the two towers no memory is taken that the system cannot have back: the file is mapped, and converted tensor by
+    tensor.
 
     Args:
         path: the file, or a folder that holds one of :data:`FILE_NAMES`.
