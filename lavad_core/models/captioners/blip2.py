@@ -80,7 +80,12 @@ class Blip2Captioner:
                 dtype = resolve_dtype(config.dtype, device, _GPU_DTYPES[language])
                 processor = _HF.Blip2Processor.from_pretrained(path_or_id, backend="pil", **where)
                 model, report = _HF.Blip2ForConditionalGeneration.from_pretrained(
-                    path_or_id, config=model_config, dtype=dtype, output_loading_info=True, **where
+                    path_or_id,
+                    config=model_config,
+                    dtype=dtype,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,
+                    **where,
                 )
         except _LOAD_ERRORS as error:
             if is_out_of_memory(error):

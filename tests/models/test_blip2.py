@@ -1,0 +1,349 @@
+"""BLIP-2 on small random models of the real classes: what 5.x would get wrong, and what must not change captions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+from safetensors.torch import load_file, save_file
+
+from lavad_core.config.models import Blip2Config
+from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
+from lavad_core.models.captioners import blip2, load_captioner
+from lavad_core.models.captioners.blip2 import Blip2Captioner
+from lavad_core.models.protocols import Captioner, Image
+from lavad_core.models.random_models import random_folder
+from lavad_core.video.types import Geometry
+
+KINDS = ("opt", "t5")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The models are too small for more, and threads that wait for each other are slow where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("random")
+    return {kind: random_folder(f"blip2-{kind}", root) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def captioners(folders: dict[str, Path]) -> dict[str, Blip2Captioner]:
+    return {kind: load(folder) for kind, folder in folders.items()}
+
+
+def load(folder: Path, **settings: Any) -> Blip2Captioner:
+    settings = {"device": "cpu", **settings}
+    return Blip2Captioner.load(Blip2Config(name="tiny", model="unused", **settings), str(folder))
+
+
+def pictures(count: int, height: int = 90, width: int = 120) -> list[Image]:
+    """Different smooth pictures."""
+    y, x = np.mgrid[0:height, 0:width]
+    return [
+        np.stack([(x * (k + 1) + 40 * k) % 256, (y * (k + 2)) % 256, (x + y + 60 * k) % 256], -1).astype(np.uint8)
+        for k in range(count)
+    ]
+
+
+def edited(source: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of a model's folder with another config.json."""
+    shutil.copytree(source, target)
+    config = json.loads((target / "config.json").read_text())
+    change(config)
+    (target / "config.json").write_text(json.dumps(config))
+    return target
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestCaptions:
+    def test_say_words_that_depend_on_the_picture(self, captioners: dict[str, Blip2Captioner], kind: str) -> None:
+        captions = captioners[kind].caption(pictures(8))
+        assert len(set(captions)) >= 6
+        assert all(caption.replace(".", "").replace(",", "").replace(" ", "").isalpha() for caption in captions)
+        assert captions == captioners[kind].caption(pictures(8))
+
+    def test_do_not_depend_on_the_batch(self, folders: dict[str, Path], kind: str) -> None:
+        images = pictures(5)
+        together = load(folders[kind], batch_size=5).caption(images)
+        assert together == load(folders[kind], batch_size=1).caption(images)
+        assert together == load(folders[kind], batch_size=2).caption(images)
+
+    def test_no_images(self, captioners: dict[str, Blip2Captioner], kind: str) -> None:
+        assert captioners[kind].caption([]) == []
+
+    def test_a_picture_of_the_right_size_is_not_touched(self, captioners: dict[str, Blip2Captioner], kind: str) -> None:
+        """What the decoder resizes is what transformers would have resized."""
+        captioner = captioners[kind]
+        side = captioner.geometry.side
+        native = pictures(4)
+        resized = [
+            np.asarray(PillowImage.fromarray(image).resize((side, side), PillowImage.Resampling.BICUBIC))
+            for image in native
+        ]
+        assert captioner.caption(native) == captioner.caption(resized)
+        pixels = [
+            captioner._image_processor([image], return_tensors="pt")["pixel_values"]
+            for image in (native[0], resized[0])
+        ]
+        assert torch.equal(pixels[0], pixels[1])
+        mean, std = (np.array(getattr(captioner._image_processor, name)) for name in ("image_mean", "image_std"))
+        expected = ((resized[0] / 255 - mean) / std).transpose(2, 0, 1)
+        np.testing.assert_allclose(pixels[1][0].numpy(), expected, atol=1e-6)
+
+    def test_19_new_tokens_greedy(
+        self, captioners: dict[str, Blip2Captioner], kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        captioner = captioners[kind]
+        seen: list[tuple[dict[str, Any], torch.Tensor]] = []
+        generate = captioner._model.generate
+
+        def spy(**arguments: Any) -> torch.Tensor:
+            tokens = generate(**arguments)
+            seen.append((arguments, tokens))
+            return tokens
+
+        monkeypatch.setattr(captioner._model, "generate", spy)
+        captions = captioner.caption(pictures(12))
+        ((arguments, tokens),) = seen
+        assert set(arguments) == {"pixel_values", "max_new_tokens", "do_sample", "num_beams"}
+        assert (arguments["max_new_tokens"], arguments["do_sample"], arguments["num_beams"]) == (19, False, 1)
+        prompt = {"opt": 4 + 1, "t5": 1}[kind]
+        assert tokens.shape == (12, prompt + 19)
+        assert max(len(caption.split()) for caption in captions) >= 15
+
+    def test_decoding_step_by_step_gives_the_same(self, captioners: dict[str, Blip2Captioner], kind: str) -> None:
+        """Greedy decoding written out: image features in place of the first tokens, one argmax after the other."""
+        captioner, images = captioners[kind], pictures(3)
+        model, language = captioner._model, captioner._model.language_model
+        with torch.inference_mode():
+            pixels = captioner._image_processor(images, return_tensors="pt")["pixel_values"]
+            seen = model.vision_model(pixels).last_hidden_state
+            queries = model.query_tokens.expand(len(images), -1, -1)
+            features = model.qformer(query_embeds=queries, encoder_hidden_states=seen).last_hidden_state
+            prefix = model.language_projection(features)
+            embed = language.get_input_embeddings()
+            bos = torch.full((len(images), 1), model.config.text_config.bos_token_id)
+            prefix = torch.cat([prefix, embed(bos)], dim=1)
+            said = torch.empty(len(images), 0, dtype=torch.long)
+            start = torch.zeros(len(images), 1, dtype=torch.long)  # T5 starts its decoder with <pad>
+            for _ in range(19):
+                if kind == "opt":
+                    logits = language(inputs_embeds=torch.cat([prefix, embed(said)], dim=1)).logits
+                else:
+                    logits = language(inputs_embeds=prefix, decoder_input_ids=torch.cat([start, said], dim=1)).logits
+                said = torch.cat([said, logits[:, -1].argmax(-1, keepdim=True)], dim=1)
+        end = model.config.text_config.eos_token_id
+        rows = [row[: row.index(end)] if end in row else row for row in said.tolist()]
+        expected = [captioner._tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows]
+        assert captioner.caption(images) == expected
+
+    def test_clean_up_is_applied_to_what_is_decoded(
+        self, captioners: dict[str, Blip2Captioner], kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts = [" a man 's car . ", "", "\n"]
+        monkeypatch.setattr(captioners[kind]._tokenizer, "batch_decode", lambda *_, **__: texts)
+        assert captioners[kind].caption(pictures(3)) == ["a man's car.", "", ""]
+
+    def test_protocol_and_geometry(self, captioners: dict[str, Blip2Captioner], kind: str) -> None:
+        assert isinstance(captioners[kind], Captioner)
+        assert captioners[kind].geometry == Geometry("square", 56)
+
+    def test_image_token_of_an_old_checkpoint(
+        self, captioners: dict[str, Blip2Captioner], folders: dict[str, Path], kind: str, tmp_path: Path
+    ) -> None:
+        old = edited(folders[kind], tmp_path / "old", lambda config: config.pop("image_token_index"))
+        assert load(old).caption(pictures(4)) == captioners[kind].caption(pictures(4))
+
+    def test_a_missing_weight_is_refused(self, folders: dict[str, Path], kind: str, tmp_path: Path) -> None:
+        """transformers would fill it with random numbers and go on."""
+        copy = tmp_path / "model"
+        shutil.copytree(folders[kind], copy)
+        weights = load_file(copy / "model.safetensors")
+        del weights["qformer.layernorm.weight"]
+        save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(ModelError, match=r"lacks weights.*qformer\.layernorm\.weight"):
+            load(copy)
+
+    def test_loading_is_silent(self, folders: dict[str, Path], kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+        load(folders[kind]).caption(pictures(1))
+        assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("language", "index"), [pytest.param("opt", 50265, id="opt"), pytest.param("t5", 32100, id="t5")]
+)
+def test_image_token_at_full_size(language: str, index: int) -> None:
+    class Config:
+        class text_config:
+            vocab_size = 60000
+
+        image_token_index: int | None = None
+
+    blip2._set_image_token(Config, language)
+    assert Config.image_token_index == index
+
+
+class TestDtypes:
+    @pytest.mark.parametrize(
+        ("kind", "dtype", "device", "expected"),
+        [
+            pytest.param("opt", "auto", "cpu", torch.float32, id="opt on a CPU"),
+            pytest.param("t5", "auto", "cpu", torch.float32, id="t5 on a CPU"),
+            pytest.param("opt", "auto", "cuda:0", torch.float16, id="opt on a GPU"),
+            pytest.param("t5", "auto", "cuda:0", torch.bfloat16, id="t5 on a GPU"),
+            pytest.param("t5", "float16", "cuda:0", torch.float16, id="t5 as asked"),
+            pytest.param("opt", "float32", "cuda:0", torch.float32, id="opt as asked"),
+        ],
+    )
+    def test_rules(self, kind: str, dtype: str, device: str, expected: torch.dtype) -> None:
+        assert blip2.resolve_dtype(dtype, torch.device(device), blip2._GPU_DTYPES[kind]) == expected
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_float16_is_all_half_as_in_4_31_but_for_t5s_outputs(self, folders: dict[str, Path], kind: str) -> None:
+        captioner = load(folders[kind], dtype="float16")
+        wide = {name for name, weight in captioner._model.named_parameters() if weight.dtype != torch.float16}
+        outputs = {name for name, _ in captioner._model.named_parameters() if name.endswith(".wo.weight")}
+        assert wide == outputs
+        assert bool(outputs) == (kind == "t5")
+        assert all(captioner.caption(pictures(2)))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_bfloat16(self, folders: dict[str, Path], kind: str) -> None:
+        captioner = load(folders[kind], dtype="bfloat16")
+        assert {weight.dtype for weight in captioner._model.parameters()} == {torch.bfloat16}
+        assert all(captioner.caption(pictures(2)))
+
+
+class TestFlanT5IsNotTied:
+    def test_its_own_output_matrix_is_used(
+        self, folders: dict[str, Path], captioners: dict[str, Blip2Captioner]
+    ) -> None:
+        language = captioners["t5"]._model.language_model
+        stored = load_file(folders["t5"] / "model.safetensors")["language_model.lm_head.weight"]
+        assert torch.equal(language.lm_head.weight, stored)
+        assert not torch.equal(language.lm_head.weight, language.shared.weight)
+
+    def test_a_checkpoint_without_it_is_refused(self, folders: dict[str, Path], tmp_path: Path) -> None:
+        copy = tmp_path / "tied"
+        shutil.copytree(folders["t5"], copy)
+        weights = load_file(copy / "model.safetensors")
+        del weights["language_model.lm_head.weight"]
+        save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(ModelError, match="tied to its embeddings"):
+            load(copy)
+
+
+class TestOutOfMemory:
+    def test_the_batch_halves_and_captions_stay(
+        self, captioners: dict[str, Blip2Captioner], folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        images = pictures(9)
+        captioner = load(folders["opt"], batch_size=8)
+        generate, sizes = captioner._model.generate, []
+
+        def scarce(*, pixel_values: torch.Tensor, **arguments: Any) -> torch.Tensor:
+            sizes.append(len(pixel_values))
+            if len(pixel_values) > 3:
+                raise torch.OutOfMemoryError("made by the test")
+            return generate(pixel_values=pixel_values, **arguments)
+
+        monkeypatch.setattr(captioner._model, "generate", scarce)
+        assert captioner.caption(images) == captioners["opt"].caption(images)
+        assert sizes == [8, 4, 2, 2, 2, 2, 1]
+        assert captioner.batch_size == 2
+
+    def test_one_image_alone(self, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        captioner = load(folders["opt"], batch_size=2)
+
+        def none(**_: Any) -> torch.Tensor:
+            raise torch.OutOfMemoryError("made by the test")
+
+        monkeypatch.setattr(captioner._model, "generate", none)
+        with pytest.raises(DeviceOutOfMemory, match="images alone"):
+            captioner.caption(pictures(2))
+
+    def test_weights_that_do_not_fit(self, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_room(*_: Any, **__: Any) -> None:
+            raise torch.OutOfMemoryError("made by the test")
+
+        monkeypatch.setattr(blip2._HF.Blip2ForConditionalGeneration, "to", no_room)
+        with pytest.raises(DeviceOutOfMemory, match="does not fit cpu"):
+            load(folders["opt"])
+
+
+class TestRefusals:
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match="hf download"):
+            load(tmp_path / "nowhere")
+
+    def test_hub_id_without_a_network(self) -> None:
+        with pytest.raises(ModelError, match="nobody/nothing"):
+            Blip2Captioner.load(Blip2Config(name="x", model="x", device="cpu"), "nobody/nothing")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            pytest.param(lambda c: c.update(model_type="llama"), "not a BLIP-2", id="another model"),
+            pytest.param(
+                lambda c: c["text_config"].update(model_type="gpt2"), "language model 'gpt2'", id="another LM"
+            ),
+            pytest.param(lambda c: c["vision_config"].update(image_size=28), "in another shape", id="size"),
+            pytest.param(lambda c: c["text_config"].update(hidden_size=96), "in another shape", id="width"),
+        ],
+    )
+    def test_wrong_configuration(
+        self, folders: dict[str, Path], tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
+    ) -> None:
+        with pytest.raises(ModelError, match=message):
+            load(edited(folders["opt"], tmp_path / "model", change))
+
+    def test_processor_of_another_size(self, folders: dict[str, Path], tmp_path: Path) -> None:
+        copy = tmp_path / "model"
+        shutil.copytree(folders["opt"], copy)
+        path = copy / "processor_config.json"
+        settings = json.loads(path.read_text())
+        settings["image_processor"]["size"] = {"height": 28, "width": 28}
+        path.write_text(json.dumps(settings))
+        with pytest.raises(ModelError, match="28x28 pixels, its vision tower takes 56x56"):
+            load(copy)
+
+    @pytest.mark.parametrize("keep_bytes", [0, 100, 5000])
+    def test_truncated_weights(self, folders: dict[str, Path], tmp_path: Path, keep_bytes: int) -> None:
+        copy = tmp_path / "model"
+        shutil.copytree(folders["opt"], copy)
+        path = copy / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:keep_bytes])
+        with pytest.raises(ModelError, match="cannot be loaded"):
+            load(copy)
+
+    def test_after_close(self, folders: dict[str, Path]) -> None:
+        captioner = load(folders["opt"])
+        captioner.close()
+        with pytest.raises(InternalError, match="released"):
+            captioner.caption(pictures(1))
+
+
+def test_load_captioner_resolves_random_names(folders: dict[str, Path]) -> None:
+    asked: list[str] = []
+
+    def where(name: str) -> Path:
+        asked.append(name)
+        return folders["opt"]
+
+    config = Blip2Config(name="a", model="random:blip2-opt?seed=3", device="cpu")
+    assert isinstance(load_captioner(config, random_folder=where), Blip2Captioner)
+    assert asked == ["blip2-opt?seed=3"]
