@@ -11,7 +11,11 @@ import typer
 
 import lavad_core
 from deployments.cli import config, store
+from deployments.cli.doctor import doctor
 from deployments.cli.exits import EPILOG, Debug
+from deployments.cli.run import retry, run
+from deployments.cli.show import show_video
+from deployments.cli.status import status
 from deployments.cli.text import inert, prepare_streams, show
 
 app = typer.Typer(
@@ -23,8 +27,13 @@ app = typer.Typer(
     epilog=EPILOG,
     help="LAVAD: anomaly scores for the frames of videos, without training. Data goes to stdout, the rest to stderr.",
 )
+app.command("run")(run)
+app.command("status")(status)
+app.command("retry")(retry)
+app.command("show")(show_video)
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
+app.command("doctor")(doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -118,10 +118,9 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
 
     Metrics of sets of videos are kept: which set was meant is not known, and they are small.
     """
+    from deployments.cli.results import import_digests
     from lavad_core.errors import InputError
-    from lavad_core.imports.values import values_digest
     from lavad_core.pipeline.graph import PreparedVideo
-    from lavad_core.pipeline.prepare import import_folders
     from lavad_core.pipeline.workbench import Workbench
     from lavad_core.store.maintenance import iter_commits
 
@@ -132,7 +131,7 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
     wanted: set[Key] = set()
     for video_id, name in [(known, name) for known in sorted(names) for name in sorted(names[known])]:
         try:
-            imports = {node_id: values_digest(folder, name) for node_id, folder in import_folders(config).items()}
+            imports = import_digests(config, name)
         except InputError:
             continue  # nothing is imported under this name: the configuration does not reach it
         wanted.update(graph.keys(PreparedVideo(name, "", "file", video_id, imports)).values())

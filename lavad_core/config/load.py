@@ -27,7 +27,7 @@ from lavad_core.config.secrets import without_masks
 from lavad_core.config.setting import leaves
 from lavad_core.config.sources import PathKey, Source
 from lavad_core.config.suggest import nearest
-from lavad_core.config.tree import ROOT
+from lavad_core.config.tree import ROOT, is_local_model
 from lavad_core.errors import ConfigError
 
 _PRESET, _FILE, _ENVIRONMENT, _SETTINGS, _OVERRIDE = range(1, 6)
@@ -111,9 +111,20 @@ def load(
         config = LavadConfig.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(explain(error, origins)) from None
-    if not config.store.is_absolute():  # only the default is not
-        config = config.model_copy(update={"store": Path.cwd() / config.store})
+    config = _with_absolute_defaults(config)
     return Loaded(config, _leaf_origins(config, origins))
+
+
+def _with_absolute_defaults(config: LavadConfig) -> LavadConfig:
+    """What was given is absolute already; two defaults are not."""
+    here = Path.cwd()
+    changes: dict[str, Any] = {}
+    if not config.store.is_absolute():
+        changes["store"] = here / config.store
+    model = config.encoder.model
+    if is_local_model("model", model) and not Path(model).is_absolute():
+        changes["encoder"] = config.encoder.model_copy(update={"model": str(here / model)})
+    return config.model_copy(update=changes)
 
 
 def load_recorded(settings: Mapping[str, Any]) -> LavadConfig:

@@ -10,7 +10,7 @@ from typing import Any
 from lavad_core.config import sources
 from lavad_core.config.secrets import find_address, is_masked_address, variable
 from lavad_core.config.sources import PathKey, Source
-from lavad_core.config.tree import LOCAL_PREFIXES, ROOT, Shape, child, is_model_field, item
+from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
 
 
@@ -167,6 +167,6 @@ def resolved_paths(value: Any, shape: Shape, folder: Path, name: str = "") -> An
         return [resolved_paths(below, item(shape) if shape.kind == "sections" else shape, folder) for below in value]
     if not isinstance(value, str) or not value or shape.kind != "leaf":
         return value
-    if shape.is_path or (is_model_field(name) and value.startswith(LOCAL_PREFIXES)):
+    if shape.is_path or is_local_model(name, value):
         return os.path.normpath(folder / Path(value).expanduser())
     return value

@@ -15,10 +15,8 @@ from pydantic.fields import FieldInfo
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.setting import Section
 
-_MODEL_FIELDS = frozenset({"model", "tokenizer"})
-"""Texts that may name a local folder: resolved like a path when they begin with one of :data:`LOCAL_PREFIXES`."""
-
-LOCAL_PREFIXES = ("./", "../", "~/")
+_LOCAL_PREFIXES = ("./", "../", "~/")
+_WEIGHTS = (".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -167,6 +165,11 @@ def known_paths() -> tuple[str, ...]:
     return tuple(found)
 
 
-def is_model_field(name: str) -> bool:
-    """Whether a text under this name may be a local path of a model."""
-    return name in _MODEL_FIELDS
+def is_local_model(name: str, value: str) -> bool:
+    """Whether a text under this name is a path: a tokenizer's folder, a file of weights, or what begins like a path.
+
+    Other models are hub ids or names under which a server serves them.
+    """
+    return name == "tokenizer" or (
+        name == "model" and (value.startswith(_LOCAL_PREFIXES) or (value.endswith(_WEIGHTS) and ":" not in value))
+    )

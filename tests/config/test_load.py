@@ -204,7 +204,7 @@ def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch:
 store: results
 evaluate: {labels: ../labels.txt}
 imports: {captions: {a: captions/a}, summaries: ~/summaries}
-encoder: {model: ./weights/imagebind.safetensors}
+encoder: {model: weights/imagebind.safetensors, tokenizer: clip}
 captioners:
   - {kind: blip2, name: a, model: ./blip2}
   - {kind: blip2, name: b, model: Salesforce/blip2-opt-2.7b}
@@ -215,6 +215,7 @@ captioners:
     assert found.imports.captions == {"a": project / "captions" / "a"}
     assert found.imports.summaries == tmp_path / "summaries"
     assert found.encoder.model == str(project / "weights" / "imagebind.safetensors")
+    assert found.encoder.tokenizer == str(project / "clip")
     assert [captioner.model for captioner in found.captioners] == [str(project / "blip2"), "Salesforce/blip2-opt-2.7b"]
 
 
@@ -223,10 +224,11 @@ def test_other_paths_are_relative_to_the_current_folder(tmp_path: Path, monkeypa
     assert config().store == tmp_path / "lavad-store"
     assert config(preset="generic").store == tmp_path / "lavad-store"
     assert config(environ={"LAVAD_STORE": "a"}).store == tmp_path / "a"
-    found = config(overrides=["store=../b", "encoder.model=./w.pth"])
+    found = config(overrides=["store=../b", "encoder.model=w.pth"])
     assert found.store == tmp_path.parent / "b"
     assert found.encoder.model == str(tmp_path / "w.pth")
-    assert config().encoder.model == "imagebind_huge.pth"  # where a bare name is looked for, the model's loader knows
+    assert config().encoder.model == config(preset="ucf-crime").encoder.model == str(tmp_path / "imagebind_huge.pth")
+    assert config(overrides=["encoder.model=random:imagebind"]).encoder.model == "random:imagebind"
 
 
 def test_semantics_set_their_fields_unless_given() -> None:

@@ -1,0 +1,199 @@
+"""``lavad doctor``: would the configured run work here?"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from deployments.cli import options
+from deployments.cli.exits import Exit, guarded
+from deployments.cli.text import megabytes, say, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+
+SERVER_TIMEOUT_S = 5.0
+"""A server that does not say what it serves within this is called unreachable."""
+
+MIN_FREE_BYTES = 2**30
+"""Less free space in the store's file system than this is worth a warning: vectors take 64 kB a minute of video."""
+
+Verdict = Literal["ok", "note", "fault"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        what: its name.
+        verdict: ``fault``: the configured run would not work.
+        found: a sentence.
+    """
+
+    what: str
+    verdict: Verdict
+    found: str
+
+
+@guarded
+def doctor(
+    preset: options.Preset = None,
+    config: options.Files = None,
+    set_: options.Overrides = None,
+    store: options.StoreFolder = None,
+) -> None:
+    """Check versions, devices, models with their licences, servers and the store. Exit code 1 if the run would not work."""
+    loaded = options.loaded(preset, config, set_, store).config
+    checks = [*_versions(), *_devices(), *_models(loaded), _prefect(), *_store(loaded)]
+    show_table(("check", "verdict", "found"), [(check.what, check.verdict, check.found) for check in checks])
+    faults = sum(check.verdict == "fault" for check in checks)
+    if faults:
+        say(f"lavad: {faults} of {len(checks)} checks failed: a run with this configuration would not work")
+        raise typer.Exit(Exit.SOME_FAILED)
+    say("a run with this configuration can start")
+
+
+def _versions() -> Iterator[Check]:
+    from lavad_core.runs.environment import versions
+
+    found = versions()
+    yield Check("lavad", "ok", f"{found.pop('lavad')}, Python {found.pop('python')}, {platform.platform()}")
+    yield Check("packages", "ok", ", ".join(f"{name} {version}" for name, version in found.items()))
+    yield _ffmpeg()
+
+
+def _ffmpeg() -> Check:
+    try:
+        from lavad_core.video import container
+    except (ImportError, OSError) as error:
+        return Check("video", "fault", f"PyAV cannot be used: {error}")
+    libraries = ", ".join(
+        f"{name} {'.'.join(map(str, version))}" for name, version in container.av.library_versions.items()
+    )
+    return Check("video", "ok", f"PyAV {container.av.__version__}: {libraries}")
+
+
+def _devices() -> Iterator[Check]:
+    from lavad_core.runs.environment import host
+
+    machine = host()
+    yield Check("machine", "ok", f"{machine['cpus']} CPU cores, {megabytes(float(machine['memory_bytes']))} memory")
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Check("torch", "fault", f"cannot be imported: {error}")
+        return
+    if not torch.cuda.is_available():
+        yield Check("GPU", "note", f"torch {torch.__version__} sees none: models in this process run on the CPU")
+        return
+    for number in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(number)
+        yield Check(f"cuda:{number}", "ok", f"{properties.name}, {megabytes(properties.total_memory)}")
+
+
+def _models(config: LavadConfig) -> Iterator[Check]:
+    from lavad_core.models.identity import find_model
+    from lavad_core.pipeline.graph import needed_roles
+
+    sections: dict[str, Any] = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
+    sections |= {"encoder": config.encoder, "chat": config.chat}
+    for role in needed_roles(config):
+        section = sections[role]
+        if section.kind == "openai":
+            yield _served(role, section)
+        else:
+            found = find_model(section)
+            yield Check(role, "ok" if found.found else "fault", f"{section.model}: {found.where}")
+        yield Check(f"{role} licence", "note", find_model(section).licence)
+        if (device := getattr(section, "device", None)) is not None and (fault := _device_fault(device)):
+            yield Check(f"{role} device", "fault", fault)
+
+
+def _device_fault(device: str) -> str | None:
+    from lavad_core.errors import ModelError
+    from lavad_core.models.devices import resolve_device
+
+    try:
+        resolve_device(device)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _served(role: str, section: Any) -> Check:
+    from lavad_core.errors import LavadError
+    from lavad_core.models.chat.http import JsonPool
+
+    try:
+        pool = JsonPool(
+            section.base_url,
+            section.api_key,
+            concurrency=1,
+            timeout_s=min(section.timeout_s, SERVER_TIMEOUT_S),
+            retries=0,
+            max_backoff_s=0,
+        )
+        try:
+            listed = pool.get("models").get("data")
+        finally:
+            pool.close()
+    except LavadError as error:
+        return Check(role, "fault", str(error))
+    entries = listed if isinstance(listed, list) else []
+    serves = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry]
+    if section.model not in serves:
+        return Check(role, "fault", f"{pool.shown_url} serves {', '.join(serves) or 'nothing'}, not {section.model!r}")
+    return Check(role, "ok", f"{section.model} at {pool.shown_url}")
+
+
+def _prefect() -> Check:
+    from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
+
+    from deployments.prefect_server import check_api
+    from lavad_core.config.secrets import mask_address
+    from lavad_core.errors import ServiceError
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        return Check("Prefect", "ok", "no server configured: `lavad run` starts a private one")
+    try:
+        check_api(url, PREFECT_API_KEY.value())
+    except ServiceError as error:
+        return Check("Prefect", "fault", str(error))
+    return Check("Prefect", "ok", f"server at {mask_address(url)}")
+
+
+def _store(config: LavadConfig) -> Iterator[Check]:
+    from lavad_core.store.files import FileStore
+
+    root = config.store
+    place = root
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        yield Check("store", "fault", f"{str(root)!r}: {str(place)!r} cannot be written")
+        return
+    free = shutil.disk_usage(place).free
+    verdict: Verdict = "ok" if free >= MIN_FREE_BYTES else "note"
+    state = "there" if root.exists() else "made by the first run"
+    yield Check("store", verdict, f"{FileStore(root).root}: {state}, {megabytes(free)} free")
+    if config.evaluate.labels is not None:
+        yield _labels(config.evaluate.labels)
+
+
+def _labels(path: Path) -> Check:
+    from lavad_core.errors import InputError
+    from lavad_core.imports.annotations import read_annotations
+
+    try:
+        return Check("labels", "ok", f"{path}: {len(read_annotations(path))} videos")
+    except InputError as error:
+        return Check("labels", "fault", str(error))

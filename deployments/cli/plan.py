@@ -1,0 +1,56 @@
+"""``lavad run --dry-run``: what would run, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployments.cli.text import inert, say, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.video.types import VideoSource
+
+NAMED = 3
+"""Videos named in a row."""
+
+
+def show_plan(config: LavadConfig, sources: Sequence[VideoSource]) -> None:
+    """Stage by stage on stdout: how many videos are cached, rejected or would run, and why."""
+    from lavad_core.errors import VideoRejected
+    from lavad_core.pipeline.plan import PlannedWork, plan
+    from lavad_core.pipeline.workbench import Workbench
+
+    bench = Workbench(config)
+    prepared, rejected = [], []
+    for source in sources:
+        try:
+            prepared.append(bench.prepare(source))
+        except VideoRejected as rejection:
+            rejected.append((source.name, rejection))
+    groups: dict[tuple[str, str, str], list[PlannedWork]] = {}
+    work = plan(bench, prepared)
+    for item in work:
+        groups.setdefault((item.node_id, item.state, item.why), []).append(item)
+    show_table(
+        ("stage", "state", "videos", "why", "which"),
+        [
+            (
+                node_id,
+                state,
+                len(items),
+                why,
+                ", ".join(inert(item.video) for item in items[:NAMED]) + _more(len(items)),
+            )
+            for (node_id, state, why), items in groups.items()
+        ],
+        right=(2,),
+    )
+    for name, rejection in rejected:
+        say(f"rejected: {inert(name)}: {rejection.reason}: {inert(rejection)}")
+    would = sum(item.state == "run" for item in work)
+    say(f"{would} of {len(work)} results would be made for {len(sources)} videos; nothing was run")
+
+
+def _more(count: int) -> str:
+    return f" … {count - NAMED} more" if count > NAMED else ""

@@ -1,0 +1,97 @@
+"""What a run is doing, on stderr: bars on a terminal, a line for each finished piece of work elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from deployments.cli.text import inert, is_terminal, say, seconds, short
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from lavad_core.runs.recorder import Listener, StageRecord
+
+NAME_WIDTH = 40
+"""Characters of a video's name beside a bar."""
+
+
+class Announce(Protocol):
+    """Says a line that does not disturb the bars."""
+
+    def __call__(self, text: str) -> None: ...
+
+
+@contextmanager
+def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
+    """A listener for run recorders, and how to say something beside it.
+
+    Args:
+        videos: of the run; the length of every bar.
+        plain: lines even on a terminal.
+    """
+    if plain or not is_terminal(sys.stderr):
+        yield _Lines(videos), say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[doing]}", markup=False),
+    )
+    with Progress(*columns, console=console, redirect_stdout=False) as bars:
+        yield _Bars(bars, videos), lambda text: console.print(inert(text))
+
+
+class _Lines:
+    def __init__(self, videos: int) -> None:
+        self._videos = videos
+        self._ended: dict[str, int] = {}
+        self._guard = threading.Lock()
+
+    def __call__(self, record: StageRecord) -> None:
+        if record.seconds is None:
+            return
+        with self._guard:
+            number = self._ended[record.node] = self._ended.get(record.node, 0) + 1
+            if record.cached and record.status == "ok" and number < self._videos:
+                return  # of a thousand cached results the last says enough
+        say(f"{record.node} {number}/{self._videos}: {inert(record.video)}: {_how(record)}")
+
+
+def _how(record: StageRecord) -> str:
+    took = seconds(record.seconds or 0.0)
+    if record.status in ("failed", "rejected"):
+        return f"{record.status} after {took}: {inert(record.reason)}: {inert(record.message)}"
+    gaps = f", {inert(record.message)}" if record.status == "ok_with_gaps" else ""
+    return ("cached" if record.cached else took) + gaps
+
+
+class _Bars:
+    def __init__(self, bars: Progress, videos: int) -> None:
+        self._bars, self._videos = bars, videos
+        self._tasks: dict[str, TaskID] = {}
+        self._doing: dict[str, dict[str, None]] = {}
+        self._guard = threading.Lock()
+
+    def __call__(self, record: StageRecord) -> None:
+        with self._guard:
+            if record.node not in self._tasks:
+                self._tasks[record.node] = self._bars.add_task(record.node, total=self._videos, doing="")
+            doing = self._doing.setdefault(record.node, {})
+            if record.seconds is None:
+                doing[record.video] = None
+            else:
+                doing.pop(record.video, None)
+                if record.status in ("failed", "rejected"):
+                    self._bars.console.print(inert(f"{record.node}: {record.video}: {_how(record)}"))
+            names = short(inert(", ".join(doing)), NAME_WIDTH)
+            self._bars.update(self._tasks[record.node], advance=record.seconds is not None, doing=names)

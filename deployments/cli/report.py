@@ -1,0 +1,142 @@
+"""What is said at the end of a run, and which exit code it deserves."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployments.cli.exits import Exit
+from deployments.cli.status import headline
+from deployments.cli.text import inert, say, show, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.runs.manifest import RunManifest, VideoOutcome
+
+SHOWN = 100
+"""Videos in the table at the end; `lavad status` has all."""
+
+SCORED = ("ok", "ok_with_gaps")
+
+_STORE_ERRORS = ("StoreError", "StoreUnavailable", "DamagedResult")
+
+
+def report(manifest: RunManifest, bench: Workbench) -> None:
+    """The videos on stdout; work, place of the scores and warnings on stderr."""
+    config = bench.config
+    _videos(manifest, bench)
+    say(headline(manifest))
+    say("work: " + (work_line(manifest) or "none, everything was in the store"))
+    scored = [video for video in manifest.videos if video.status in SCORED]
+    say(f"scores: {inert(str(config.store))}")
+    if scored:
+        name = scored[0].name
+        command = (
+            f"lavad show {shlex.quote(name) if name.isprintable() else '…'} --store {shlex.quote(str(config.store))}"
+        )
+        say(f"  look: {inert(command)}")
+    if failed := len(manifest.videos) - len(scored):
+        say(
+            f"{failed} of {len(manifest.videos)} videos have no scores; `lavad retry {manifest.run_id}` tries them again"
+        )
+    if random := random_models(config):
+        say(f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}")
+
+
+def _videos(manifest: RunManifest, bench: Workbench) -> None:
+    wanted = sorted(manifest.videos, key=lambda video: video.status in SCORED)  # those with trouble first
+    peaks = _peaks(manifest, bench)
+    rows = [
+        (
+            video.name,
+            video.status,
+            *peaks.get(video.name, (None, None)),
+            video.seconds,
+            ": ".join(part for part in (video.reason, video.message) if part),
+        )
+        for video in wanted[:SHOWN]
+    ]
+    show_table(("video", "status", "segments", "peak", "seconds", "reason"), rows, right=(2, 3, 4))
+    if len(wanted) > SHOWN:
+        show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}")
+
+
+def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:
+    """Name to number of segments and highest score, where segments were made."""
+    from deployments.cli.results import Found, Results
+    from lavad_core.errors import LavadError
+
+    found: dict[str, tuple[int, float]] = {}
+    for video in [video for video in manifest.videos if video.status in SCORED][:SHOWN]:
+        try:
+            detect = Results(bench.store.root, Found(manifest, video), bench.graph).commit("detect")
+        except LavadError as error:
+            say(f"lavad: {inert(error)}")  # the run is over and its results are there: the table goes on without
+            return found
+        if detect is not None and "peak_score" in detect.facts:
+            found[video.name] = (detect.counts["segments"], float(detect.facts["peak_score"]))
+    return found
+
+
+def work_line(manifest: RunManifest) -> str:
+    """The counted work, in words."""
+    from lavad_core.runs.work import COUNTERS
+
+    return ", ".join(f"{manifest.work[name]} {name.replace('_', ' ')}" for name in COUNTERS if manifest.work.get(name))
+
+
+def random_models(config: LavadConfig) -> list[str]:
+    """Names of the configured models that are random."""
+    from lavad_core.pipeline.graph import needed_roles
+
+    models = {f"captioner:{captioner.name}": captioner.model for captioner in config.captioners}
+    models |= {"encoder": config.encoder.model, "chat": config.chat.model}
+    return [models[role] for role in needed_roles(config) if models[role].startswith("random:")]
+
+
+def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
+    """The metrics over ``videos`` on stdout, if the configuration names labels."""
+    from deployments.cli.results import import_digests
+    from lavad_core.pipeline.graph import PreparedVideo
+    from lavad_core.stages.evaluate import evaluate_run
+
+    scored = [
+        PreparedVideo(video.name, "", "file", video.video_id, import_digests(bench.config, video.name))
+        for video in videos
+        if video.status in SCORED
+    ]
+    if not scored:
+        return
+    unscored = [video.name for video in videos if video.status not in SCORED]
+    commit = evaluate_run(bench, scored, unscored)
+    if commit is None:
+        return
+    counts = commit.counts
+    show("")
+    show_table(("metric", "value"), [(name, value) for name, value in _metric_rows(commit.facts)], right=(1,))
+    say(
+        f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
+        f"{counts['positive_frames']} of them positive; labels {inert(bench.config.evaluate.labels)} "
+        f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {inert(commit.message)}" if commit.message else "")
+    )
+
+
+def _metric_rows(facts: object) -> list[tuple[str, object]]:
+    from lavad_core.stages.evaluate import METRICS
+
+    assert isinstance(facts, dict)
+    return [(name, "undefined" if facts[name] is None else f"{facts[name]:.6f}") for name in METRICS]
+
+
+def exit_code(videos: Sequence[VideoOutcome]) -> Exit:
+    """For the outcomes of a run."""
+    scored = [video for video in videos if video.status in SCORED]
+    if videos and len(scored) == len(videos):
+        return Exit.OK
+    if scored or any(video.status == "rejected" for video in videos):
+        return Exit.SOME_FAILED
+    if any(video.reason in _STORE_ERRORS for video in videos):
+        return Exit.STORE
+    return Exit.NOTHING_DONE

@@ -1,0 +1,130 @@
+"""``lavad show``: scores and segments of a video."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from deployments.cli import options
+from deployments.cli.exits import Exit, guarded
+from deployments.cli.text import inert, is_terminal, say, short, show, show_csv, show_table
+
+if TYPE_CHECKING:
+    from deployments.cli.results import Results
+
+SUMMARY_WIDTH = 72
+"""Characters of a summary in a table on a terminal; CSV and JSON have all."""
+
+SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame", "summary"]
+
+
+@guarded
+def show_video(
+    video: Annotated[str, typer.Argument(help="Name of the video, as `lavad status` prints it.")],
+    frames: Annotated[bool, typer.Option("--frames", help="A row a frame, not a grid frame.")] = False,
+    segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
+    format_: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print.")] = "table",
+    run: Annotated[str | None, typer.Option(help="A run; the latest that had the video if not given.")] = None,
+    store: options.StoreFolder = None,
+) -> None:
+    """Print the scores of a video: each grid frame with its summary, each frame, or the anomalous segments."""
+    from deployments.cli.results import Results, described, find_video
+
+    if frames and segments:
+        raise typer.BadParameter("give --frames or --segments, not both")
+    root = options.store_root(store)
+    found = find_video(root, video, run)
+    results = Results(root, found)
+    if found.outcome.status == "rejected" or results.commit("refine") is None:
+        say(f"lavad: {inert(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome)}")
+        raise typer.Exit(Exit.SOME_FAILED)
+    headers, rows, right = _segments(results) if segments else _frames(results) if frames else _grid(results)
+    if format_ == "json":
+        kind = "segments" if segments else "frames" if frames else "grid"
+        values = [dict(zip(headers, row, strict=True)) for row in rows]
+        show(json.dumps({**described(found), **_facts(results), kind: values}, indent=None if frames else 2))
+    elif format_ == "csv":
+        show_csv(["video", *headers], [[video, *row] for row in rows])
+    else:
+        _table(headers, rows, right)
+        say(_footer(results))
+
+
+def _why(outcome: Any) -> str:
+    return inert(": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part))
+
+
+def _facts(results: Results) -> dict[str, Any]:
+    probe, detect = results.commit("probe"), results.commit("detect")
+    facts: dict[str, Any] = {"frame_interval": results.config.video.frame_interval}
+    if probe is not None:
+        facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
+    if detect is not None:
+        facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
+        facts["threshold"] = results.config.detect.threshold
+    return facts
+
+
+Table = tuple[list[str], list[list[Any]], Sequence[int]]
+
+
+def _grid(results: Results) -> Table:
+    refined = results.table("refine", ["frame", "time_s", "score", "raw_score"])
+    assert refined is not None
+    said = results.table("summarise", ["frame", "summary"]) or {"frame": [], "summary": []}
+    summaries = dict(zip(said["frame"], said["summary"], strict=True))
+    rows = [
+        [frame, time_s, score, raw, summaries.get(frame)]
+        for frame, time_s, score, raw in zip(*refined.values(), strict=True)
+    ]
+    return ["frame", "time_s", "score", "raw_score", "summary"], rows, (0, 1, 2, 3)
+
+
+def _frames(results: Results) -> Table:
+    import numpy as np
+
+    from lavad_core.errors import DamagedResult
+    from lavad_core.method.detection import to_frames
+
+    refined = results.table("refine", ["score"])
+    timeline = results.table("probe", ["frame", "time_s"])
+    assert refined is not None
+    if timeline is None:
+        raise DamagedResult(f"the timeline of {results.name!r} is gone from the store; run again")
+    count = len(timeline["frame"])
+    scores = to_frames(np.asarray(refined["score"]), count, results.config.video.frame_interval)
+    rows = [
+        [frame, time_s, score]
+        for frame, time_s, score in zip(timeline["frame"], timeline["time_s"], scores.tolist(), strict=True)
+    ]
+    return ["frame", "time_s", "score"], rows, (0, 1, 2)
+
+
+def _segments(results: Results) -> Table:
+    from lavad_core.errors import InputError
+
+    found = results.table("detect", SEGMENT_COLUMNS)
+    if found is None:
+        raise InputError(f"the run made no segments for {results.name!r}: 'detect' was not among run.targets")
+    rows = [list(row) for row in zip(*found.values(), strict=True)]
+    return SEGMENT_COLUMNS, rows, range(7)
+
+
+def _table(headers: list[str], rows: list[list[Any]], right: Sequence[int]) -> None:
+    if is_terminal() and headers[-1] == "summary":
+        rows = [[*row[:-1], short(inert(row[-1] or ""), SUMMARY_WIDTH)] for row in rows]
+    show_table(headers, rows, right=right)
+
+
+def _footer(results: Results) -> str:
+    facts = _facts(results)
+    parts = [f"{facts['frames']} frames, {facts['duration_s']:.1f} s"] if "frames" in facts else []
+    if "peak_score" in facts:
+        parts.append(f"peak {facts['peak_score']:.3f} at frame {facts['peak_frame']}")
+        detect = results.commit("detect")
+        assert detect is not None
+        parts.append(f"{detect.counts['segments']} segments at threshold {facts['threshold']:g}")
+    return "; ".join(parts)

@@ -1,0 +1,104 @@
+"""``lavad status``: what runs did."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployments.cli import options
+from deployments.cli.exits import guarded
+from deployments.cli.text import inert, megabytes, say, seconds, show, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.runs.manifest import RunManifest
+
+LISTED = 5
+"""Earlier runs that are named below a run."""
+
+
+@guarded
+def status(
+    run: options.RunId = None,
+    all_: Annotated[bool, typer.Option("--all", help="List the runs of the store, a line each.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="A row a stage, not a video.")] = False,
+    json_: options.AsJson = False,
+    store: options.StoreFolder = None,
+) -> None:
+    """Print how a run ended for each of its videos."""
+    from lavad_core.runs.manifest import list_runs, load_run
+
+    root = options.store_root(store)
+    if all_:
+        _list(root, json_)
+        return
+    manifest = load_run(root, run)
+    if json_:
+        show(json.dumps(asdict(manifest), indent=2))
+        return
+    say(headline(manifest))
+    if stages:
+        show_stages(manifest)
+    else:
+        show_videos(manifest)
+    others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
+    if others and run is None:
+        say(f"other runs: {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} (lavad status RUN)")
+
+
+def _list(root: Path, as_json: bool) -> None:
+    from lavad_core.runs.manifest import list_runs, load_run
+
+    runs = [load_run(root, run_id) for run_id in list_runs(root)]
+    lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
+    headers = ("run", "status", "started", "seconds", "videos", "outcomes")
+    if as_json:
+        show(json.dumps([dict(zip(headers, line, strict=True)) for line in lines], indent=2))
+    else:
+        show_table(headers, lines, right=(3, 4))
+
+
+def _counted(manifest: RunManifest) -> str:
+    words = [outcome.status for outcome in manifest.videos]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+
+
+def headline(manifest: RunManifest) -> str:
+    """One line about a run."""
+    return (
+        f"run {manifest.run_id}: {inert(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
+        f"peak memory {megabytes(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
+    )
+
+
+def show_videos(manifest: RunManifest) -> None:
+    """The table of videos."""
+    show_table(
+        ("video", "status", "reason", "seconds", "message"),
+        [(v.name, v.status, v.reason, v.seconds, v.message) for v in manifest.videos],
+        right=(3,),
+    )
+
+
+def show_stages(manifest: RunManifest) -> None:
+    """The table of stages."""
+    show_table(
+        ("stage", "done", "cached", "failed", "seconds", "cpu_s", "peak memory", "work"),
+        [
+            (
+                node,
+                totals.done,
+                totals.cached,
+                totals.failed,
+                totals.seconds,
+                totals.cpu_seconds,
+                megabytes(totals.peak_rss_bytes),
+                ", ".join(f"{name} {amount}" for name, amount in totals.work.items()),
+            )
+            for node, totals in manifest.stages.items()
+        ],
+        right=(1, 2, 3, 4, 5, 6),
+    )

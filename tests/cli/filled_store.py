@@ -1,0 +1,76 @@
+"""A store with a finished run, made without models: the commits and the manifest that a run would leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lavad_core.config.load import load_config
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.secrets import public_settings
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.pipeline.workbench import Workbench
+from lavad_core.runs.manifest import VideoOutcome, new_run_id
+from lavad_core.runs.recorder import RunRecorder
+from lavad_core.stages import detect, probe, refine, summarise
+
+FRAMES, INTERVAL = 40, 16
+GRID = [0, 16, 32]
+SCORES = [0.1, 0.7, 0.25]
+SUMMARIES = ["A man walks.", '=HYPERLINK("x")', "Two men\nfight \x1b[31mnow."]
+EVIL = 'evil\x1b[2J\u202e<b>,"=1\n'
+"""A name that tries terminals, tables and spreadsheets."""
+
+
+def commit(
+    bench: Workbench, video: PreparedVideo, node: str, schema: pa.Schema, columns: dict[str, Any], **facts: Any
+) -> None:
+    key, provenance = bench.graph.keys(video)[node], bench.graph.provenances(video)[node]
+    with bench.store.writer(key, video=video.name, schema=schema, provenance=provenance) as writer:
+        writer.write(pa.Table.from_pydict(columns, schema=schema))
+        writer.commit(counts=facts.pop("counts", {}), facts=facts)
+
+
+def score(bench: Workbench, name: str, video_id: str) -> None:
+    """The results that ``lavad show`` reads."""
+    video = PreparedVideo(name, "/nowhere.mp4", "file", video_id)
+    times = [frame / 25 for frame in range(FRAMES)]
+    numbers = list(range(FRAMES))
+    timeline = {"frame": numbers, "pts": numbers, "time_s": times, "decoded": [True] * FRAMES}
+    commit(bench, video, "probe", probe.SCHEMA, timeline, frames=FRAMES, duration_s=times[-1])
+    said = {"frame": GRID, "summary": SUMMARIES, "sampled_frames": [GRID] * 3, "captions_left_out": [0] * 3}
+    commit(bench, video, "summarise", summarise.SCHEMA, said)
+    refined = {
+        "frame": GRID,
+        "time_s": [times[frame] for frame in GRID],
+        "score": SCORES,
+        "raw_score": [0.0, 1.0, 0.5],
+        "neighbour_frames": [GRID] * 3,
+        "neighbour_similarities": [[0.5, 0.5, 0.5]] * 3,
+    }
+    commit(bench, video, "refine", refine.SCHEMA, refined)
+    segment = dict(
+        zip(detect.SCHEMA.names, ([0], [16], [31], [0.64], [1.28], [0.7], [16], [SUMMARIES[1]]), strict=True)
+    )
+    commit(bench, video, "detect", detect.SCHEMA, segment, counts={"segments": 1}, peak_score=0.7, peak_frame=16)
+
+
+def fill(root: Path, *names: str, more: tuple[str, ...] = ()) -> tuple[str, LavadConfig]:
+    """A store whose one run scored ``names``, rejected ``bad`` and lost the server for ``lost``; its id and configuration."""
+    config = load_config(preset="tiny", overrides=[f"store={root}", "chat.seed=7", *more], environ={})
+    bench = Workbench(config)
+    run_id = new_run_id()
+    outcomes = []
+    with RunRecorder(root, run_id, config=public_settings(config)) as recorder:
+        for number, name in enumerate(names):
+            video_id = f"{number + 1:032x}"
+            with recorder.stage(name, video_id, "refine") as record:
+                record.work["texts_encoded"] += 3
+                score(bench, name, video_id)
+            outcomes.append(VideoOutcome(name, video_id, "ok"))
+        outcomes.append(VideoOutcome("bad", "f" * 32, "rejected", "no-video", "an audio file"))
+        outcomes.append(VideoOutcome("lost", "", "failed", "ServiceUnavailable", "no connection"))
+        recorder.finish("PartiallyFailed", outcomes)
+    return run_id, config

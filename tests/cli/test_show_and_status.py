@@ -1,0 +1,169 @@
+"""``lavad show`` and ``lavad status`` on a store that a run has left."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from command import lavad
+from filled_store import EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("store")
+    fill(root, "first", EVIL)
+    return root
+
+
+def test_show_as_table(store: Path) -> None:
+    result = lavad("show", "first", "--store", str(store))
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["frame", "time_s", "score", "raw_score", "summary"]
+    assert lines[1].split()[:4] == ["0", "0.000", "0.100", "0.000"]
+    assert len(lines) == 4
+    assert "40 frames" in result.stderr
+    assert "peak 0.700 at frame 16; 1 segments at threshold 0.5" in result.stderr
+
+
+def test_show_as_json_holds_the_exact_values(store: Path) -> None:
+    shown = json.loads(lavad("show", "first", "--store", str(store), "--format", "json").stdout)
+    assert [row["frame"] for row in shown["grid"]] == GRID
+    assert [row["score"] for row in shown["grid"]] == SCORES
+    assert [row["summary"] for row in shown["grid"]] == SUMMARIES
+    assert (shown["video"], shown["status"], shown["frames"], shown["peak_score"]) == ("first", "ok", FRAMES, 0.7)
+
+
+def test_show_every_frame(store: Path) -> None:
+    result = lavad("show", "first", "--store", str(store), "--frames", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert len(rows) == FRAMES
+    assert [float(row["score"]) for row in rows] == [SCORES[frame // 16] for frame in range(FRAMES)]
+    assert float(rows[25]["time_s"]) == 1.0
+    as_json = json.loads(lavad("show", "first", "--store", str(store), "--frames", "--format", "json").stdout)
+    assert [row["score"] for row in as_json["frames"]] == [float(row["score"]) for row in rows]
+
+
+def test_show_segments(store: Path) -> None:
+    shown = json.loads(lavad("show", "first", "--store", str(store), "--segments", "--format", "json").stdout)
+    assert [(s["start_frame"], s["end_frame"], s["peak_score"]) for s in shown["segments"]] == [(16, 31, 0.7)]
+    table = lavad("show", "first", "--store", str(store), "--segments").stdout.splitlines()
+    assert table[0].split()[:3] == ["segment", "start_frame", "end_frame"]
+    assert len(table) == 2
+
+
+@pytest.mark.parametrize("format_", ["table", "csv"])
+@pytest.mark.parametrize("video", ["first", EVIL])
+def test_user_texts_are_inert(format_: str, video: str, store: Path) -> None:
+    output = lavad("show", video, "--store", str(store), "--format", format_).output
+    assert not {"\x1b", "\u202e"} & set(output)
+    assert "\\x1b[31m" in output
+    if format_ == "csv":
+        rows = list(csv.DictReader(io.StringIO(output)))
+        assert len(rows) == 3
+        assert rows[1]["summary"] == "'" + SUMMARIES[1]  # a spreadsheet would compute it
+
+
+@pytest.mark.parametrize(
+    ("case", "arguments", "code", "says"),
+    [
+        ("near name", ["show", "frist"], 2, "did you mean 'first'?"),
+        ("rejected", ["show", "bad"], 1, "rejected: no-video: an audio file"),
+        ("failed before it was read", ["show", "lost"], 1, "failed: ServiceUnavailable: no connection"),
+        ("unknown run", ["show", "first", "--run", "20200101T000000000-000000"], 2, "no run 20200101T000000000-000000"),
+        ("no id of a run", ["show", "first", "--run", "../x"], 2, "'../x' is no id of a run"),
+        ("both", ["show", "first", "--frames", "--segments"], 2, "--frames or --segments"),
+        ("no id of a run, status", ["status", "../../etc/passwd"], 2, "is no id of a run"),
+    ],
+)
+def test_refusals(case: str, arguments: list[str], code: int, says: str, store: Path) -> None:
+    result = lavad(*arguments, "--store", str(store))
+    assert result.exit_code == code, case
+    assert says in " ".join(result.stderr.split()), case
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_without_a_store(tmp_path: Path) -> None:
+    for command in (["status"], ["show", "x"], ["store", "ls"], ["store", "verify"], ["store", "gc"]):
+        result = lavad(*command, "--store", str(tmp_path / "none"))
+        assert result.exit_code == 4, command
+        assert "there is no store at" in result.stderr
+        assert not (tmp_path / "none").exists()
+
+
+def test_without_runs(tmp_path: Path) -> None:
+    for command in (["status"], ["show", "x"]):
+        result = lavad(*command, "--store", str(tmp_path))
+        assert result.exit_code == 2
+        assert "has no runs yet" in result.stderr
+
+
+def test_the_latest_run_that_had_the_video_counts(tmp_path: Path) -> None:
+    fill(tmp_path, "old", "both", more=("detect.threshold=0.25",))
+    second, _ = fill(tmp_path, "other", "both")
+    shown = json.loads(lavad("show", "old", "--store", str(tmp_path), "--format", "json").stdout)
+    assert shown["threshold"] == 0.25
+    shown = json.loads(lavad("show", "both", "--store", str(tmp_path), "--format", "json").stdout)
+    assert (shown["threshold"], shown["run"]) == (0.5, second)
+
+
+def test_a_damaged_result_is_not_shown(tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    (part,) = (tmp_path / "refine").rglob("*.parquet")
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    result = lavad("show", "first", "--store", str(tmp_path))
+    assert result.exit_code == 4
+    assert "SHA-256" in result.stderr
+    assert result.stdout == ""
+
+
+def test_status_as_table(store: Path) -> None:
+    result = lavad("status", "--store", str(store))
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[0] == ["video", "status", "reason", "seconds", "message"]
+    assert [row[1] for row in rows[1:]] == ["ok", "ok", "rejected", "failed"]
+    assert rows[3][:3] == ["bad", "rejected", "no-video"]
+    assert "PartiallyFailed" in result.stderr
+    assert "2 ok, 1 rejected" in result.stderr
+    assert not {"\x1b", "\u202e"} & set(result.output)
+
+
+def test_status_as_json(store: Path) -> None:
+    shown = json.loads(lavad("status", "--json", "--store", str(store)).stdout)
+    assert {video["name"]: video["status"] for video in shown["videos"]} == {
+        "first": "ok",
+        EVIL: "ok",
+        "bad": "rejected",
+        "lost": "failed",
+    }
+    assert shown["work"] == {"texts_encoded": 6}
+    assert shown["config"]["chat"]["seed"] == 7
+
+
+def test_status_of_stages(store: Path) -> None:
+    result = lavad("status", "--stages", "--store", str(store))
+    header, row = result.stdout.splitlines()
+    assert header.split()[:4] == ["stage", "done", "cached", "failed"]
+    assert row.split()[:4] == ["refine", "2", "0", "0"]
+    assert row.endswith("texts_encoded 6")
+
+
+def test_status_lists_runs(tmp_path: Path) -> None:
+    first, _ = fill(tmp_path, "a")
+    second, _ = fill(tmp_path, "b")
+    listed = json.loads(lavad("status", "--all", "--json", "--store", str(tmp_path)).stdout)
+    assert [run["run"] for run in listed] == [first, second]
+    assert f"other runs: {first}" in lavad("status", "--store", str(tmp_path)).stderr
+    assert json.loads(lavad("status", first, "--json", "--store", str(tmp_path)).stdout)["videos"][0]["name"] == "a"
+
+
+def test_the_environment_names_the_store(store: Path) -> None:
+    assert lavad("status", env={"LAVAD_STORE": str(store)}).exit_code == 0
