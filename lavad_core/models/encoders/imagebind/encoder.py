@@ -15,10 +15,10 @@ from lavad_core.errors import DeviceOutOfMemory, InternalError
 from lavad_core.models.batching import Batcher, is_out_of_memory
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.imagebind.checkpoint import find_checkpoint, load_towers
-from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frame, crop_offsets
+from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frame, clip_size, crop_offsets
 from lavad_core.models.encoders.imagebind.text import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers
-from lavad_core.models.encoders.pixels import Normaliser
+from lavad_core.models.encoders.pixels import Normaliser, check_image
 from lavad_core.models.encoders.texts import Row, embed_rows, padded
 from lavad_core.models.encoders.vectors import gather, mean_of_groups
 from lavad_core.models.protocols import Image, Vectors
@@ -100,12 +100,13 @@ class ImageBindEncoder:
     def embed_clips(self, clips: Sequence[tuple[Image, Image]]) -> Vectors:
         """Mean of the unit vectors of each clip's three crops, not re-normalised.
 
-        The crops of a square frame are the same picture; it is encoded once.
+        The crops of a square frame are the same picture; it is encoded once. Frames of a clip that differ in size are
+        cropped each on its own.
         """
         views: list[tuple[Image, Image, int]] = []
         counts = []
         for first, last in clips:
-            count = 1 if first.shape[0] == first.shape[1] else CROPS
+            count = max(len(self._offsets(image)) for image in (first, last))
             views += [(first, last, number) for number in range(count)]
             counts.append(count)
         encoded = gather(self._view_batches.run(views, self._encode_views), self._dimension, "clip")
@@ -129,9 +130,12 @@ class ImageBindEncoder:
                     frames[id(image)] = clip_frame(image, self._side, self._normaliser, self._device)
         batch = []
         for first, last, number in views:
-            pair = torch.stack((frames[id(first)], frames[id(last)]), dim=1)
-            top, left = crop_offsets(pair.shape[2], pair.shape[3], self._side)[number]
-            batch.append(pair[:, :, top : top + self._side, left : left + self._side].to(self._dtype))
+            pair = []
+            for image in (first, last):
+                offsets = self._offsets(image)
+                top, left = offsets[min(number, len(offsets) - 1)]
+                pair.append(frames[id(image)][:, top : top + self._side, left : left + self._side])
+            batch.append(torch.stack(pair, dim=1).to(self._dtype))
         return self._vision(torch.stack(batch))
 
     @torch.inference_mode()
@@ -141,6 +145,11 @@ class ImageBindEncoder:
             torch.from_numpy(ids).to(self._device), torch.from_numpy(last).to(self._device)
         )
         return list(vectors.cpu().numpy())
+
+    def _offsets(self, image: Image) -> list[tuple[int, int]]:
+        """Of the crops of a frame; a single one if it is square once it is resized."""
+        check_image(image)
+        return crop_offsets(*clip_size(image.shape[0], image.shape[1], self._side), self._side)
 
     def _vision(self, pixels: Tensor) -> list[NDArray[np.float32]]:
         return list(self._loaded().encode_vision(pixels).cpu().numpy())

@@ -33,6 +33,12 @@ def centre_square(image: Image, side: int) -> Image:
     return image[top : top + side, left : left + side]
 
 
+def clip_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """(height, width) of a clip's frame whose short side became ``side``; the long one is rounded down."""
+    long = math.floor(max(height, width) / min(height, width) * side)
+    return (long, side) if height > width else (side, long)
+
+
 def clip_frame(image: Image, side: int, normaliser: Normaliser, device: torch.device) -> Tensor:
     """A clip's frame, resized and normalised, before its crops.
 
@@ -49,8 +55,7 @@ def clip_frame(image: Image, side: int, normaliser: Normaliser, device: torch.de
     """
     check_image(image)
     height, width = image.shape[:2]
-    long = math.floor(max(height, width) / min(height, width) * side)
-    size = (long, side) if height > width else (side, long)
+    size = clip_size(height, width, side)
     # A copy: frames are read-only, and torch warns about wrapping those.
     pixels = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)
     values = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
