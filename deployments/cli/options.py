@@ -26,7 +26,9 @@ StoreFolder = Annotated[
     Path | None,
     typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", show_default=False),
 ]
-RunId = Annotated[str | None, typer.Argument(help="Id of a run; the latest if not given.", show_default=False)]
+RunId = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="Id of a run; the latest if not given.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

@@ -24,7 +24,10 @@ Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of progress 
 def run(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames."),
+        typer.Argument(
+            metavar="INPUTS",
+            help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames.",
+        ),
     ],
     preset: options.Preset = None,
     config: options.Files = None,

@@ -23,7 +23,7 @@ SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "p
 
 @guarded
 def show_video(
-    video: Annotated[str, typer.Argument(help="Name of the video, as `lavad status` prints it.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name of the video, as `lavad status` prints it.")],
     frames: Annotated[bool, typer.Option("--frames", help="A row a frame, not a grid frame.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
     format_: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print.")] = "table",

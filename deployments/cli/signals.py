@@ -24,6 +24,9 @@ GRACE_S = 20.0
 CHILDREN_S = 3.0
 """What children get between SIGTERM and SIGKILL at the end by force."""
 
+ANNOUNCE_S = 2.0
+"""The watcher's sentence comes before a process that stops faster than its threads are scheduled."""
+
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -32,10 +35,12 @@ class Stop:
 
     Attributes:
         signal: number of the first signal; 0 if none.
+        announced: somebody has been told.
     """
 
     def __init__(self) -> None:
         self.signal = 0
+        self.announced = threading.Event()
 
 
 @contextmanager
@@ -47,6 +52,7 @@ def interruptible(grace_s: float = GRACE_S) -> Iterator[Stop]:
     writer.setblocking(False)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        stop.signal = stop.signal or number
         raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in _NAMES}
@@ -60,23 +66,27 @@ def interruptible(grace_s: float = GRACE_S) -> Iterator[Stop]:
         signal.set_wakeup_fd(descriptor)
         for number, handler in before.items():
             signal.signal(number, handler)
-        if not stop.signal:
+        if stop.signal:
+            stop.announced.wait(ANNOUNCE_S)
+        else:
             with suppress(OSError):  # ends the watcher; after a signal it stays, until the process is gone
                 writer.close()
 
 
 def _watch(reader: socket.socket, stop: Stop, grace_s: float) -> None:
+    first = 0
     while received := reader.recv(1):
         number = received[0]
         if number not in _NAMES:
             continue
-        if stop.signal:
-            end_by_force(stop.signal)
-        stop.signal = number
+        if first:
+            end_by_force(first)
+        first = stop.signal = number
         say(f"lavad: {_NAMES[signal.Signals(number)]}: stopping; what is finished is kept (again: stop at once)")
         clock = threading.Timer(grace_s, end_by_force, args=(number,))
         clock.daemon = True
         clock.start()
+        stop.announced.set()
 
 
 def end_by_force(number: int) -> None:

@@ -1,0 +1,249 @@
+"""The command as a whole: help, streams, exit codes, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import REPOSITORY, environment, lavad, start
+from filled_store import fill
+
+from deployments.cli.exits import Exit, code_of
+from deployments.cli.text import inert
+from lavad_core import errors
+
+COMMANDS = [
+    ["run"], ["status"], ["retry"], ["show"], ["doctor"],
+    ["store", "ls"], ["store", "verify"], ["store", "gc"],
+    ["config", "show"], ["config", "schema"], ["config", "presets"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help(command: list[str]) -> None:
+    result = lavad(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+    assert result.stderr == ""
+
+
+def test_help_names_the_commands_and_the_exit_codes() -> None:
+    text = " ".join(lavad("--help").stdout.split())
+    assert all(f" {command[0]} " in text for command in COMMANDS)
+    assert all(f" {code.value} " in text for code in Exit)
+
+
+def test_start_is_light() -> None:
+    """``lavad --help`` and the configuration do without the heavy libraries: that, not a stop-watch, is checked."""
+    script = (
+        "import sys; from deployments.cli.main import app; import deployments.cli.config, lavad_core.config.load; "
+        "print([name for name in ('torch', 'transformers', 'prefect', 'av', 'pyarrow', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("case", "arguments", "code", "says"),
+    [
+        ("unknown command", ["rnu"], 2, "rnu"),
+        ("unknown option", ["run", "x", "--presett", "tiny"], 2, "--presett"),
+        ("unknown key", ["run", "x", "--set", "window.sampels=3"], 2, "did you mean 'window.samples'?"),
+        ("no input", ["run"], 2, "INPUTS"),
+        ("input that names nothing", ["run", "/nowhere/at/all.mp4"], 2, "'/nowhere/at/all.mp4'"),
+        ("unknown preset", ["config", "show", "--preset", "tinny"], 2, "did you mean 'tiny'?"),
+        ("unknown preset to print", ["config", "presets", "tinny"], 2, "did you mean 'tiny'?"),
+        ("no such file", ["config", "show", "--config", "/nowhere.yaml"], 2, "No such file"),
+        ("labels that are not there", ["run", ".", "--labels", "/nowhere.txt"], 2, "/nowhere.txt"),
+        ("unknown format", ["show", "x", "--format", "xml"], 2, "--format"),
+    ],
+)
+def test_usage_errors(case: str, arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
+    result = lavad(*arguments)
+    assert result.exit_code == code, case
+    assert says in " ".join(result.stderr.split()), case
+    assert result.stdout == "", case
+    assert "Traceback" not in result.output, case
+
+
+def test_unknown_variables_are_refused() -> None:
+    result = lavad("config", "show", env={"LAVAD_STOER": "x"})
+    assert result.exit_code == 2
+    assert "LAVAD_STOER" in result.stderr
+    assert "did you mean 'store'?" in result.stderr
+
+
+def test_config_show_masks_secrets_and_names_origins() -> None:
+    result = lavad(
+        "config", "show", "--preset", "ucf-crime", "--set", "window.samples=4", env={"LAVAD_CHAT__API_KEY": "hush"}
+    )
+    assert result.exit_code == 0
+    assert "hush" not in result.output
+    assert "samples: 4  # --set window.samples" in result.stdout
+    assert "# api_key: **********  # environment variable LAVAD_CHAT__API_KEY" in result.stdout
+    bare = lavad("config", "show", "--preset", "ucf-crime", "--no-origins")
+    assert "# default" not in bare.stdout
+
+
+def test_config_show_gives_the_same_again(tmp_path: Path) -> None:
+    first = lavad("config", "show", "--preset", "tiny", "--no-origins").stdout
+    file = tmp_path / "again.yaml"
+    file.write_text(first)
+    assert lavad("config", "show", "--config", str(file), "--no-origins").stdout == first
+
+
+def test_config_schema_is_json() -> None:
+    assert json.loads(lavad("config", "schema").stdout)["title"] == "LavadConfig"
+
+
+def test_config_presets_prints_a_preset() -> None:
+    assert lavad("config", "presets", "generic").stdout.splitlines()[-1].strip()
+    assert [line.split()[0] for line in lavad("config", "presets").stdout.splitlines()] == [
+        "generic", "tiny", "ucf-crime", "xd-violence",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError(""), 2),
+        (errors.InputError(""), 2),
+        (errors.ModelError(""), 3),
+        (errors.RequestRejected(400, ""), 3),
+        (errors.ServiceUnavailable(""), 3),
+        (errors.ServiceTimeout(""), 3),
+        (errors.DeviceOutOfMemory(""), 3),
+        (errors.InternalError(""), 3),
+        (errors.StoreUnavailable(""), 4),
+        (errors.DamagedResult(""), 4),
+    ],
+)
+def test_exit_code_of_an_error(error: errors.LavadError, code: int) -> None:
+    assert code_of(error) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain ü", "plain ü"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\u202eabc\u2066", "\\u202eabc\\u2066"),
+        ("\udcff", "\\udcff"),
+        ("\x9b2J", "\\x9b2J"),
+        ("[bold]x", "[bold]x"),
+    ],
+)
+def test_inert(text: str, shown: str) -> None:
+    assert inert(text) == shown
+
+
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"video {number} {'x' * 200}" for number in range(30)))
+    process = start("status", "--store", str(tmp_path))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(60) == Exit.BROKEN_PIPE
+    assert "Traceback" not in error
+    assert "BrokenPipe" not in error
+
+
+def in_a_terminal(*arguments: str, **variables: str) -> str:
+    """What the command writes to a pseudo-terminal."""
+    import pty
+
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deployments.cli.main", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=child,
+        stderr=subprocess.DEVNULL,
+        env=environment(TERM="xterm-256color", COLUMNS="100", **variables),
+        cwd=REPOSITORY,
+    )
+    os.close(child)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(parent, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(parent)
+    assert process.wait(60) == 0
+    return written.decode()
+
+
+def test_colours_on_a_terminal_unless_unwanted(tmp_path: Path) -> None:
+    fill(tmp_path, "a", "[red]b[/red] \x1b[31m")
+    coloured = in_a_terminal("status", "--store", str(tmp_path))
+    assert "\x1b[1m" in coloured  # the header is bold
+    assert "[red]b[/red] \\x1b[31m" in coloured
+    plain = in_a_terminal("status", "--store", str(tmp_path), NO_COLOR="1", TERM_PROGRAM="")
+    assert "\x1b[3" not in plain.replace("\\x1b[3", "")
+    assert "[red]b[/red]" in plain
+
+
+STUBBORN = """
+import sys, threading, time
+from deployments.cli.exits import Interrupted
+from deployments.cli.signals import interruptible
+try:
+    with interruptible(grace_s=float(sys.argv[2])) as stop:
+        print("ready", flush=True)
+        if sys.argv[1] == "stubborn":
+            while True:
+                try:
+                    time.sleep(60)
+                except Interrupted:
+                    pass  # a library that swallows it
+        elif sys.argv[1] == "thread":
+            threading.Thread(target=time.sleep, args=(60,)).start()  # waited for at the end of the process
+            time.sleep(60)
+        time.sleep(60)
+except Interrupted as error:
+    sys.exit(128 + error.signal)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("manner", ["polite", "stubborn", "thread"])
+def test_signals_end_the_process_in_time(number: signal.Signals, code: int, manner: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN, manner, "0.5"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=REPOSITORY,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    began = time.monotonic()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert time.monotonic() - began < 20
+    assert "stopping; what is finished is kept" in said
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN, "stubborn", "600"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=REPOSITORY,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert "stopping" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    process.stdout.close()
+    process.stderr.close()
