@@ -85,7 +85,8 @@ def make_llama(folder: Path, seed: int = 0) -> None:
         pad_token_id=None,
         tie_word_embeddings=False,
     )
-    model = _HF.LlamaForCausalLM(config)
+    with torch.random.fork_rng(devices=[]):  # building it draws numbers, which are then replaced
+        model = _HF.LlamaForCausalLM(config)
     generator = randomise(model, seed)
     with torch.no_grad():
         _shape_output(model, generator, ids)

@@ -111,7 +111,8 @@ def _make(
         num_query_tokens=_QUERIES,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    model = _HF.Blip2ForConditionalGeneration(config)
+    with torch.random.fork_rng(devices=[]):  # building it draws numbers, which are then replaced
+        model = _HF.Blip2ForConditionalGeneration(config)
     language = model.language_model
     if config.text_config.model_type == "t5":
         # Flan-T5's output matrix is its own; the class ties it to the input's unless it is given one.
