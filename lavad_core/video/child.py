@@ -272,6 +272,7 @@ def _file_frames(
     from lavad_core.video import container
 
     by_order = np.setdiff1d(np.arange(request["frames"]), gaps) if request["by_order"] else None
+    lost = set(gaps.tolist())
     count, last = 0, -1
     with container.open_video(
         path,
@@ -285,7 +286,8 @@ def _file_frames(
             else:
                 stamp = reader.stamp(decoded.packet)
                 index = int(np.searchsorted(stamps, stamp))
-                if index == len(stamps) or stamps[index] != stamp:
+                # A frame that came out of turn in the first pass was left out there.
+                if index == len(stamps) or stamps[index] != stamp or index in lost:
                     index = -1
             count += 1
             if index > last:

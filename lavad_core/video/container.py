@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.container
+import av.logging
 import av.stream
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,11 @@ MAX_DEMUX_RETRIES = 16
 
 MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""
+
+
+_OPENED: list[VideoReader] = []
+"""Readers are never freed: freeing a decoder waits for its threads while they may wait for the interpreter to log. The process
+serves one request and leaves without clean-up."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,14 @@ def open_video(
         VideoRejected: ``missing``, ``unreadable``, ``empty``, ``format``, ``no-video``, ``too-large``.
     """
     size_bytes, cut_bytes = _inspect(path)
-    options = {"format_whitelist": ",".join(formats), "protocol_whitelist": "file", "max_pixels": str(max_pixels)}
+    # Errors are counted (see VideoReader._complained) and nothing is printed.
+    av.logging.set_level(av.logging.PANIC)
+    options = {
+        "format_whitelist": ",".join(formats),
+        "protocol_whitelist": "file",
+        "max_pixels": str(_allocation_pixels(max_pixels)),
+    }
+    logged = av.logging.get_last_error()[0]
     try:
         media = av.open("file:" + path, mode="r", options=options, metadata_errors="replace")
     except av.FFmpegError as error:
@@ -69,7 +83,7 @@ def open_video(
     with media:
         if not set(media.format.name.split(",")) & set(",".join(formats).split(",")):
             raise VideoRejected("format", f"the container format {media.format.name} is not one of video.formats")
-        reader = VideoReader(media, max_pixels, threads, count_only)
+        reader = VideoReader(media, max_pixels, threads, count_only, logged)
         reader.size_bytes, reader.cut_bytes = size_bytes, cut_bytes
         yield reader
 
@@ -114,7 +128,9 @@ class VideoReader:
     size_bytes: int = 0
     cut_bytes: int = 0
 
-    def __init__(self, media: av.container.InputContainer, max_pixels: int, threads: int, count_only: bool) -> None:
+    def __init__(
+        self, media: av.container.InputContainer, max_pixels: int, threads: int, count_only: bool, logged: int
+    ) -> None:
         stream = _video_stream(media)
         context = stream.codec_context
         if context is None:
@@ -126,7 +142,7 @@ class VideoReader:
             )
         self._media, self._stream, self._context = media, stream, context
         self._max_pixels = max_pixels
-        options = {"max_pixels": str(max_pixels)}
+        options = {"max_pixels": str(_allocation_pixels(max_pixels))}
         if count_only:
             options |= {"skip_loop_filter": "all", "skip_idct": "all"}
         context.options = options
@@ -139,6 +155,14 @@ class VideoReader:
         self._indexed = len(stream.index_entries) if "mov" in self.container.split(",") else 0
         self.decode_errors = self.demux_errors = 0
         self._pts, self._dts, self._packet_flags = array("q"), array("q"), bytearray()
+        self._logged = logged
+        # An index that was cut short by an error announces fewer packets than the header.
+        complained = self._complained()
+        if complained and self._indexed:
+            self._indexed = max(self._indexed, stream.frames)
+        if complained and self.container == "matroska,webm":
+            self.demux_errors += 1
+        _OPENED.append(self)
 
     @property
     def packets(self) -> int:
@@ -214,23 +238,23 @@ class VideoReader:
         if self.container == "avi" and self.frames_from_header:
             last = max((stamp for stamp in self._dts if stamp != timeline.NO_STAMP), default=-1)
             return max(0, self.frames_from_header - max(self.packets, last + 1))
-        if "matroska" in self.container.split(",") and self.packets:
-            if self._tagged_count():
-                return max(0, self._tagged_count() - self.packets)
-            announced_s, step = _seconds(self._stream.metadata.get("DURATION", "")), self.step
-            found_s = float((max(self._pts) + step) * self.time_base)
-            if announced_s and step and announced_s - found_s > 1.5 * step * self.time_base:
-                return max(1, int((announced_s - found_s) / float(step * self.time_base)))
+        if self.container == "matroska,webm" and self.packets:
+            if tagged := _tagged_frames(self._stream):
+                return max(0, tagged - self.packets)
+            last, step_s = max(self._pts), float(self.step * self.time_base)
+            announced_s = _seconds(self._stream.metadata.get("DURATION", ""))
+            if last != timeline.NO_STAMP and step_s and announced_s:
+                short_s = announced_s - float(last * self.time_base) - step_s
+                return max(1, int(short_s / step_s)) if short_s > 0.5 * step_s else 0
         return 0
-
-    def _tagged_count(self) -> int:
-        return _tagged_frames(self._stream) or 0
 
     def _demux(self) -> Iterator[Any]:
         failures = 0
         while failures < MAX_DEMUX_RETRIES:
             try:
                 for packet in self._media.demux(self._stream):
+                    if self._complained() and self.container == "matroska,webm":
+                        self.demux_errors += 1
                     if packet.size:  # an empty packet would put the decoder into its final state
                         failures = 0
                         yield packet
@@ -242,6 +266,12 @@ class VideoReader:
                     raise VideoRejected("unreadable", f"the file cannot be read: {error.strerror}") from None
                 self.demux_errors += 1
                 failures += 1
+
+    def _complained(self) -> bool:
+        """Whether the demuxer logged an error since the last call. Some skip what they cannot read and tell only the log."""
+        count, last = av.logging.get_last_error()
+        new, self._logged = count != self._logged, count
+        return new and last is not None and last[1] == self.container
 
     def _note(self, packet: Any) -> int:
         hidden = packet.is_discard or not _is_shown(self.codec, packet)
@@ -262,6 +292,11 @@ class VideoReader:
             )
         ordinal = frame.pts
         return Decoded(ordinal if ordinal is not None and 0 <= ordinal < len(self._pts) else -1, frame)
+
+
+def _allocation_pixels(max_pixels: int) -> int:
+    """What FFmpeg may allocate for a frame: it counts up to 128 pixels of padding on each side. The exact check is ours."""
+    return min(2 * max_pixels + (1 << 20), (1 << 31) - 1)
 
 
 def frame_flags(frame: Any) -> int:
@@ -305,15 +340,12 @@ def _is_shown(codec: str, packet: Any) -> bool:
 def _tagged_frames(stream: Any) -> int | None:
     """Matroska's statistics tag."""
     for key, value in stream.metadata.items():
-        if key.split("-")[0] == "NUMBER_OF_FRAMES" and value.isascii() and value.isdigit():
+        if key.split("-")[0] == "NUMBER_OF_FRAMES" and value.isascii() and value.isdigit() and len(value) < 12:
             return int(value)
     return None
 
 
 def _seconds(text: str) -> float:
     """Seconds of ``HH:MM:SS.fraction``; 0 for anything else."""
-    parts = text.split(":")
-    with suppress(ValueError):
-        if len(parts) == 3:
-            return int(parts[0]) * 3600 + int(parts[1]) * 60 + float(parts[2])
-    return 0.0
+    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,12})?)", text, re.ASCII)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0

@@ -1,7 +1,7 @@
 """How many bytes a media file announces beyond its end: a file that was cut off says so in its outermost boxes.
 
-Read without the codec library, from the first bytes of each outermost box. Covers MP4/MOV, Matroska/WebM and AVI; others
-do not announce their size.
+Read without the codec library, from the first bytes of each outermost box. Covers MP4/MOV, Matroska/WebM, AVI and the
+packet size of transport streams; others do not announce their size.
 """
 
 from __future__ import annotations
@@ -28,9 +28,20 @@ def missing_bytes(file: BinaryIO, size_bytes: int) -> int:
     elif head[4:8] in _BRANDS:
         end = _mp4_end(file, size_bytes)
     else:
-        return 0
+        return _transport_rest(file, size_bytes)
     short = end - size_bytes
     return short if short > TOLERANCE_BYTES else 0
+
+
+def _transport_rest(file: BinaryIO, size_bytes: int) -> int:
+    """A transport stream is made of packets of 188 bytes (192 with Blu-ray's time stamps)."""
+    file.seek(0)
+    head = file.read(3 * 192)
+    for length, offset in ((188, 0), (192, 4)):
+        syncs = head[offset : offset + 2 * length + 1 : length]
+        if len(syncs) == 3 and set(syncs) == {0x47}:
+            return -size_bytes % length
+    return 0
 
 
 def _avi_end(file: BinaryIO, size_bytes: int) -> int:

@@ -7,7 +7,8 @@ index that they have in an undamaged copy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,12 @@ a new time line (a joined transport stream)."""
 
 MAX_JUMP_S = 86400.0
 """A step forward by more than a day is a damaged time stamp."""
+
+NEAR_FRAMES = 16
+"""A hole is beside damage that is at most so many frames away: reordering spreads the damage of one packet that far."""
+
+MAX_ODD_FRACTION = 0.1
+"""With more frames out of turn than this the stamps are in decode order (AVI) and say nothing about single frames."""
 
 REGULAR_FRACTION = 0.95
 """A video has a constant rate if so many of its steps are equal."""
@@ -86,9 +93,40 @@ def build(seen: Seen, max_frames: int) -> Timeline:
     missing = _missing_packets(seen)
     known = bool((seen.frame_packet >= 0).all())
     stamps = np.where(known, seen.packet_pts[np.maximum(seen.frame_packet, 0)], NO_STAMP)
-    if known and (stamps != NO_STAMP).all() and (np.diff(stamps) > 0).all():
+    if not known or (stamps == NO_STAMP).any():
+        return _by_order(seen, stamps, missing)
+    if (np.diff(stamps) > 0).all():
         return _by_stamp(seen, stamps, missing, max_frames)
+    flagged = (seen.packet_flags & (CORRUPT | FAILED)).any() or (seen.frame_flags & CORRUPT).any()
+    if flagged or len(missing) or seen.damaged:
+        # A decoder that lost its references puts some frames out behind their turn, and a stamp may be damaged itself: these
+        # frames count as not decoded.
+        kept = _longest_increasing(stamps)
+        if len(stamps) - len(kept) <= MAX_ODD_FRACTION * len(stamps):
+            odd = np.setdiff1d(np.arange(len(stamps)), kept)
+            missing = np.union1d(missing, seen.frame_packet[odd])
+            seen = replace(seen, frame_packet=seen.frame_packet[kept], frame_flags=seen.frame_flags[kept])
+            return _by_stamp(seen, stamps[kept], missing, max_frames)
     return _by_order(seen, stamps, missing)
+
+
+def _longest_increasing(stamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of a longest strictly increasing subsequence."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for position, stamp in enumerate(stamps.tolist()):
+        at = bisect_left(tails, stamp)
+        before.append(ends[at - 1] if at else -1)
+        if at == len(tails):
+            tails.append(stamp)
+            ends.append(position)
+        else:
+            tails[at], ends[at] = stamp, position
+    chain = [ends[-1]]
+    while before[chain[-1]] >= 0:
+        chain.append(before[chain[-1]])
+    return np.asarray(chain[::-1], dtype=np.int64)
 
 
 def _missing_packets(seen: Seen) -> NDArray[np.int64]:
@@ -146,7 +184,8 @@ def _holes(seen: Seen, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: 
         times = round(float(high - low) / step)
         if times > 10_000_000 or abs(high - low - times * step) > max(2.0, 0.25 * step):
             continue
-        near = np.searchsorted(evidence, low - 2 * step) < np.searchsorted(evidence, high + 2 * step, side="right")
+        reach = NEAR_FRAMES * step
+        near = np.searchsorted(evidence, low - reach) < np.searchsorted(evidence, high + reach, side="right")
         if near or seen.damaged:
             filled.append(low + np.rint(np.arange(1, times) * (float(high - low) / times)).astype(np.int64))
     return np.concatenate(filled) if filled else none

@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 from video_factory import make_video, picture, read_index, turn
+from video_limits import default_limits
 
-from lavad_core.config.schema import VideoConfig
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.types import NATIVE, FrameRequest, Geometry, Limits, Probe, VideoSource
 
@@ -39,6 +39,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "h264 full range": ("v.mp4", {"pix_fmt": "yuvj420p"}),
     "h264 first stamp 3 s": ("v.mp4", {"pts": range(90, 138)}),
     "h264 mpegts, first stamp 3 s": ("v.ts", {"pts": range(90, 138)}),
+    "h264 mkv, first stamp 3 s": ("v.mkv", {"pts": range(90, 138)}),
+    "h264 flv, first stamp 3 s": ("v.flv", {"pts": range(90, 138)}),
     "h264 24000/1001 per second": ("v.mp4", {"fps": Fraction(24000, 1001)}),
     "hevc mp4": ("v.mp4", {"codec": "libx265"}),
     "hevc raw, no stamps": ("v.hevc", {"codec": "libx265", "container": "hevc"}),
@@ -54,11 +56,19 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "vp8 webm": ("v.webm", {"codec": "libvpx"}),
     "vp8 webm, invisible references": (
         "v.webm",
-        {"codec": "libvpx", "frames": 64, "options": {"deadline": "good", "auto-alt-ref": "1", "lag-in-frames": "16", "arnr-maxframes": "5"}},
+        {
+            "codec": "libvpx",
+            "frames": 64,
+            "options": {"deadline": "good", "auto-alt-ref": "1", "lag-in-frames": "16", "arnr-maxframes": "5"},
+        },
     ),
     "vp9 webm, invisible references": (
         "v.webm",
-        {"codec": "libvpx-vp9", "frames": 64, "options": {"deadline": "good", "auto-alt-ref": "1", "lag-in-frames": "16"}},
+        {
+            "codec": "libvpx-vp9",
+            "frames": 64,
+            "options": {"deadline": "good", "auto-alt-ref": "1", "lag-in-frames": "16"},
+        },
     ),
     "av1 mp4": ("v.mp4", {"codec": "libsvtav1"}),
     "av1 mkv": ("v.mkv", {"codec": "libsvtav1"}),
@@ -73,20 +83,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def limits() -> Limits:
-    """The configuration's own defaults."""
-    video = VideoConfig()
-    return Limits(
-        max_pixels=video.max_pixels,
-        max_frames=video.max_frames,
-        max_memory_bytes=video.max_memory_bytes,
-        stall_timeout_s=video.stall_timeout_s,
-        total_timeout_s=video.total_timeout_s,
-        formats=video.formats,
-        threads=video.threads,
-    )
+    return default_limits()
 
 
-def indices(source: VideoSource, found: Probe, limits: Limits, requests: list[FrameRequest] = EVERY_FRAME) -> list[tuple[int, int]]:
+def indices(
+    source: VideoSource, found: Probe, limits: Limits, requests: list[FrameRequest] = EVERY_FRAME
+) -> list[tuple[int, int]]:
     """(index, index that the picture shows) of all delivered frames."""
     with open_frames(source, requests, found, limits) as frames:
         return [(frame.index, read_index(frame.image)) for frame in frames]
@@ -172,7 +174,9 @@ def test_rotation_makes_pictures_upright(degrees: int, tmp_path: Path, limits: L
 
 
 @pytest.mark.parametrize("matrix,red", [("bt709", (255, 0, 0)), ("smpte170m", (255, 0, 0))])
-def test_colours_follow_the_declared_matrix(matrix: str, red: tuple[int, int, int], tmp_path: Path, limits: Limits) -> None:
+def test_colours_follow_the_declared_matrix(
+    matrix: str, red: tuple[int, int, int], tmp_path: Path, limits: Limits
+) -> None:
     # Red in limited-range YCbCr: (63, 102, 240) by BT.709, (81, 90, 240) by BT.601.
     y, u, v = {"bt709": (63, 102, 240), "smpte170m": (81, 90, 240)}[matrix]
     path = tmp_path / "v.mp4"
