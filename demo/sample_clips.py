@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
-from lavad_core.video.container import write_video
 from numpy.typing import NDArray
 
 SIZE = (240, 320)
@@ -52,6 +52,19 @@ def clip(number: int) -> list[NDArray[np.uint8]]:
     return frames
 
 
+def write(path: Path, frames: list[NDArray[np.uint8]]) -> None:
+    """H.264 in MP4; under its own name only when it is complete."""
+    unfinished = path.with_suffix(".part")
+    with av.open(str(unfinished), "w", format="mp4") as media:
+        stream = media.add_stream("libx264", rate=FRAME_RATE, options={"crf": "23", "preset": "veryfast"})
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            media.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        media.mux(stream.encode())
+    unfinished.rename(path)
+
+
 def main() -> None:
     """Write the clips that are not there yet."""
     if len(sys.argv) != 2:
@@ -61,7 +74,7 @@ def main() -> None:
     for number in range(len(SECONDS)):
         path = folder / f"street_{number + 1}.mp4"
         if not path.exists():
-            write_video(path, clip(number), frame_rate=FRAME_RATE)
+            write(path, clip(number))
     print(f"{len(SECONDS)} clips in {folder}", file=sys.stderr)
 
 
