@@ -1,0 +1,164 @@
+"""Nothing is asked twice, and nothing that was answered is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lavad_core.errors import ServiceUnavailable
+from lavad_core.models.chat.cached import ask, request_key
+from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.store.answers import AnswerCache
+
+
+class DictCache:
+    """Answers as their JSON, as a real cache gives them back."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        return {key: json.loads(self.rows[key]) for key in keys if key in self.rows}
+
+    def put(self, key: str, value: Mapping[str, Any]) -> None:
+        self.rows[key] = json.dumps(value)
+
+
+class Scripted:
+    """Answers in reverse order; fails after ``most`` answers."""
+
+    def __init__(self, most: int = 10**9) -> None:
+        self.most, self.asked, self.closed = most, [], 0
+        self.context_tokens = 4096
+
+    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+        return 1
+
+    def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+        try:
+            for number in reversed(range(len(requests))):
+                if len(self.asked) >= self.most:
+                    raise ServiceUnavailable("gone")
+                self.asked.append(requests[number])
+                yield number, answer_of(requests[number])
+        finally:
+            self.closed += 1
+
+    def close(self) -> None: ...
+
+
+def request_of(text: str, **fields: Any) -> ChatRequest:
+    return dataclasses.replace(ChatRequest((("user", text),), 10, 0.6, 0.9, 0), **fields)
+
+
+def answer_of(request: ChatRequest) -> ChatAnswer:
+    if request.choices is None:
+        return ChatAnswer(f"about {request.messages[0][1]}", "stop", 5, 3)
+    values = sorted({choice.strip() for choice in request.choices})
+    logs = dict.fromkeys(values, -0.6931471805599453) if request.distribution else None
+    return ChatAnswer(values[0], "stop", 5, 3, logs)
+
+
+def test_equal_requests_are_asked_once_and_stored_ones_not_at_all() -> None:
+    model, cache = Scripted(), DictCache()
+    requests = [request_of(text) for text in "abcabca"]
+    asking = ask(model, requests, cache, "m")
+    answers = dict(asking)
+    assert answers == {number: answer_of(request) for number, request in enumerate(requests)}
+    assert (asking.asked, asking.from_cache, asking.repeated) == (3, 0, 4)
+    again = ask(model, [*requests, request_of("d")], cache, "m")
+    assert dict(again) == answers | {7: answer_of(request_of("d"))}
+    assert (again.asked, again.from_cache, again.repeated) == (1, 3, 4)
+    assert len(model.asked) == 4
+
+
+def test_an_answer_is_stored_before_it_is_handed_on() -> None:
+    cache = DictCache()
+    for taken, _ in enumerate(ask(Scripted(), [request_of(text) for text in "abcd"], cache, "m"), 1):
+        assert len(cache.rows) == taken
+
+
+def test_what_came_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:
+    requests = [request_of(str(number)) for number in range(10)]
+    cache = AnswerCache(tmp_path / "answers.sqlite")
+    first = Scripted(most=6)
+    with pytest.raises(ServiceUnavailable):
+        list(ask(first, requests, cache, "m"))
+    cache.close()
+    second = Scripted()
+    asking = ask(second, requests, AnswerCache(tmp_path / "answers.sqlite"), "m")
+    assert dict(asking) == {number: answer_of(request) for number, request in enumerate(requests)}
+    assert (asking.asked, asking.from_cache) == (4, 6)
+    assert not set(first.asked) & set(second.asked)
+
+
+def test_stopping_closes_the_models_iterator() -> None:
+    model = Scripted()
+    asking = ask(model, [request_of(text) for text in "abcd"], DictCache(), "m")
+    next(asking)
+    asking.close()
+    assert (model.closed, len(model.asked), asking.asked) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"messages": (("user", "b"),)}, id="text"),
+        pytest.param({"messages": (("system", "a"),)}, id="role"),
+        pytest.param({"messages": (("user", "a"), ("user", ""))}, id="one-message-more"),
+        pytest.param({"max_tokens": 11}, id="max_tokens"),
+        pytest.param({"temperature": 0.7}, id="temperature"),
+        pytest.param({"top_p": 0.8}, id="top_p"),
+        pytest.param({"seed": 1}, id="seed"),
+        pytest.param({"choices": ("a",)}, id="choices"),
+        pytest.param({"choices": ("b", "a")}, id="order-of-choices"),
+        pytest.param({"distribution": True}, id="distribution"),
+    ],
+)
+def test_every_field_of_a_request_is_in_its_key(change: dict[str, Any]) -> None:
+    base = request_of("a", choices=("a", "b")) if "choices" in change else request_of("a")
+    assert request_key("m", base) == request_key("m", dataclasses.replace(base))
+    assert request_key("m", base) != request_key("m", dataclasses.replace(base, **change))
+
+
+def test_no_field_is_forgotten_and_the_model_counts() -> None:
+    fields = {"messages", "max_tokens", "temperature", "top_p", "seed", "choices", "distribution"}
+    assert {field.name for field in dataclasses.fields(ChatRequest)} == fields
+    assert request_key("m", request_of("a")) != request_key("n", request_of("a"))
+
+
+FREE = request_of("a")
+CHOICE = request_of("a", choices=("x", " x", "y"))
+LIKELY = request_of("a", choices=("x", " x", "y"), distribution=True)
+
+
+@pytest.mark.parametrize(
+    ("request_", "damage"),
+    [
+        pytest.param(FREE, {"text": None}, id="text-missing"),
+        pytest.param(FREE, {"finish_reason": "abort"}, id="not-finished"),
+        pytest.param(FREE, {"prompt_tokens": "5"}, id="count-is-text"),
+        pytest.param(FREE, {"more": 1}, id="unknown-field"),
+        pytest.param(CHOICE, {"text": "z"}, id="not-a-choice"),
+        pytest.param(CHOICE, {"text": " x"}, id="not-stripped"),
+        pytest.param(LIKELY, {"log_probabilities": None}, id="no-distribution"),
+        pytest.param(LIKELY, {"log_probabilities": {"x": 0.0}}, id="of-other-choices"),
+        pytest.param(LIKELY, {"log_probabilities": {"x": 0.0, "y": 0.0}}, id="sums-to-2"),
+        pytest.param(LIKELY, {"log_probabilities": {"x": float("nan"), "y": 0.0}}, id="nan"),
+    ],
+)
+def test_a_stored_value_that_cannot_be_the_answer_is_asked_anew(request_: ChatRequest, damage: dict[str, Any]) -> None:
+    model, cache = Scripted(), DictCache()
+    good = dataclasses.asdict(answer_of(request_))
+    cache.put(request_key("m", request_), good)
+    assert dict(ask(model, [request_], cache, "m")) == {0: answer_of(request_)}
+    assert model.asked == []
+    cache.put(request_key("m", request_), good | damage)
+    asking = ask(model, [request_], cache, "m")
+    assert dict(asking) == {0: answer_of(request_)}
+    assert (asking.asked, asking.from_cache) == (1, 0)

@@ -1,0 +1,241 @@
+"""The chat model in process, on a random Llama with a Llama-2-shaped tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lavad_core.config.models import LocalChatConfig
+from lavad_core.errors import DeviceOutOfMemory, ModelError, RequestRejected
+from lavad_core.method import prompts
+from lavad_core.models.chat import load_chat
+from lavad_core.models.chat.local import LocalChat
+from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+
+BOTH = tuple(spelling for choice in prompts.SCORE_CHOICES for spelling in (choice, " " + choice))
+SCENES = [
+    "a man walks through the parking lot at night.",
+    "smoke rises from the back of a building.",
+    "a dog.",
+    "two people stand near the entrance of a shop. a car drives down the empty street. a child plays in the yard.",
+    "übung – 車 [0.5] </s>",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A model of this size gains nothing from a second thread, and on a busy machine waits for it ten times over."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_llama: Path) -> Iterator[LocalChat]:
+    loaded = load_chat(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
+    assert isinstance(loaded, LocalChat)
+    assert isinstance(loaded, ChatModel)
+    yield loaded
+    loaded.close()
+
+
+def summary_of(scene: str, **fields: Any) -> ChatRequest:
+    messages = (("system", prompts.SUMMARY), ("user", scene))
+    return dataclasses.replace(ChatRequest(messages, 30, 0.0, 1.0, 0), **fields)
+
+
+def score_of(scene: str, **fields: Any) -> ChatRequest:
+    messages = (("system", prompts.CONTEXT["plain"] + " " + prompts.FORMAT), ("user", scene))
+    return dataclasses.replace(ChatRequest(messages, 12, 0.0, 1.0, 0, BOTH), **fields)
+
+
+def answers_of(model: LocalChat, requests: list[ChatRequest]) -> list[ChatAnswer]:
+    found = list(model.answer(requests))
+    assert sorted(number for number, _ in found) == list(range(len(requests)))
+    return [answer for _, answer in sorted(found, key=lambda pair: pair[0])]
+
+
+def test_greedy_is_what_generate_says(model: LocalChat) -> None:
+    requests = [summary_of(scene) for scene in SCENES]
+    for request, answer in zip(requests, answers_of(model, requests), strict=True):
+        prompt = torch.tensor([model._render(request.messages)])
+        generated = model._model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=30,
+            do_sample=False,
+            pad_token_id=model._tokenizer.eos_token_id,
+        )
+        text = model._tokenizer.decode(generated[0, prompt.shape[1] :], skip_special_tokens=True)
+        assert answer.text.strip() == text.strip()
+        assert answer.prompt_tokens == prompt.shape[1] == model.count_tokens(request.messages)
+        assert answer.completion_tokens == generated.shape[1] - prompt.shape[1]
+        assert answer.finish_reason == "stop"
+
+
+def test_the_prompt_has_one_first_token(model: LocalChat) -> None:
+    ids = model._render(summary_of("a dog.").messages)
+    assert ids.count(model._tokenizer.bos_token_id) == 1
+    assert ids[0] == model._tokenizer.bos_token_id
+
+
+@pytest.mark.parametrize("temperature", [pytest.param(0.0, id="greedy"), pytest.param(0.9, id="sampled")])
+def test_an_answer_does_not_depend_on_its_batch(model: LocalChat, temperature: float) -> None:
+    requests = [
+        make(scene, temperature=temperature, top_p=0.9, seed=seed)
+        for make, scene, seed in itertools.product((summary_of, score_of), SCENES, (1, 2))
+    ]
+    alone = [answers_of(model, [request])[0] for request in requests]
+    assert answers_of(model, requests) == alone
+    assert answers_of(model, requests[::-1]) == alone[::-1]
+
+
+def test_the_seed_decides(model: LocalChat) -> None:
+    requests = [summary_of(SCENES[0], temperature=1.0, seed=seed) for seed in range(12)]
+    texts = [answer.text for answer in answers_of(model, requests)]
+    assert texts == [answer.text for answer in answers_of(model, requests)]
+    assert len(set(texts)) > 6
+
+
+def test_a_small_nucleus_is_greedy(model: LocalChat) -> None:
+    greedy = answers_of(model, [summary_of(scene) for scene in SCENES])
+    assert answers_of(model, [summary_of(scene, temperature=1.5, top_p=1e-9) for scene in SCENES]) == greedy
+
+
+def test_answers_are_choices(model: LocalChat) -> None:
+    requests = [score_of(scene, temperature=2.0, seed=seed) for scene, seed in itertools.product(SCENES, range(20))]
+    answers = answers_of(model, requests)
+    assert {answer.text for answer in answers} <= set(prompts.SCORE_CHOICES)
+    assert len({answer.text for answer in answers}) > 4
+    assert all(answer.finish_reason == "stop" and answer.log_probabilities is None for answer in answers)
+
+
+def every_spelling(model: LocalChat, messages: tuple[tuple[str, str], ...]) -> dict[str, float]:
+    """The definition, with the tokenizer's raw tokens and whole forward passes."""
+    pieces = {}
+    for token, number in model._tokenizer.get_vocab().items():
+        byte = bytes([int(token[3:5], 16)]) if token.startswith("<0x") else None
+        pieces[number] = byte.decode("latin-1") if byte else token.replace("▁", " ")
+    prompt = model._render(messages)
+    total: dict[str, float] = defaultdict(float)
+    beginnings: list[tuple[list[int], str, float]] = [([], "", 1.0)]
+    while beginnings:  # all of one length
+        with torch.inference_mode():
+            rows = (
+                model._model(torch.tensor([prompt + tokens for tokens, _, _ in beginnings]), logits_to_keep=1)
+                .logits[:, -1]
+                .double()
+            )
+        longer = []
+        for (tokens, text, mass), logits in zip(beginnings, rows, strict=True):
+            allowed = [number for number, piece in pieces.items() if any(c.startswith(text + piece) for c in BOTH)]
+            for number, p in zip(allowed, torch.softmax(logits[allowed], 0).tolist(), strict=True):
+                if text + pieces[number] in BOTH:
+                    total[(text + pieces[number]).strip()] += mass * p
+                else:
+                    longer.append(([*tokens, number], text + pieces[number], mass * p))
+        beginnings = longer
+    return total
+
+
+def test_distribution_is_the_sum_over_all_spellings(model: LocalChat) -> None:
+    requests = [score_of(scene, distribution=True, temperature=1.0, seed=3) for scene in SCENES[:2]]
+    for request, answer in zip(requests, answers_of(model, requests), strict=True):
+        assert answer.log_probabilities is not None
+        assert list(answer.log_probabilities) == list(prompts.SCORE_CHOICES)
+        assert math.fsum(map(math.exp, answer.log_probabilities.values())) == pytest.approx(1.0, abs=1e-12)
+        for value, probability in every_spelling(model, request.messages).items():
+            assert math.exp(answer.log_probabilities[value]) == pytest.approx(probability, abs=1e-3)
+
+
+def test_sampled_choices_follow_the_distribution(model: LocalChat) -> None:
+    request = score_of(SCENES[0], distribution=True)
+    logs = answers_of(model, [request])[0].log_probabilities
+    assert logs is not None
+    draws = answers_of(model, [score_of(SCENES[0], temperature=1.0, seed=seed) for seed in range(200)])
+    for value, log in logs.items():
+        share = sum(answer.text == value for answer in draws) / len(draws)
+        assert share == pytest.approx(math.exp(log), abs=4 * math.sqrt(0.25 / len(draws)))
+
+
+def test_an_answer_that_is_cut(model: LocalChat) -> None:
+    whole, cut = answers_of(model, [summary_of(SCENES[3]), summary_of(SCENES[3], max_tokens=2)])
+    assert (cut.finish_reason, cut.completion_tokens) == ("length", 2)
+    assert whole.text.startswith(cut.text)
+    assert len(whole.text) > len(cut.text)
+
+
+@pytest.mark.parametrize(
+    ("request_", "word"),
+    [
+        pytest.param(summary_of("a dog. " * 1500), "exceed the model's context of 4096", id="prompt-too-long"),
+        pytest.param(summary_of("a dog.", max_tokens=4096), "exceed the model's context", id="answer-too-long"),
+        pytest.param(summary_of("", messages=(("user", "a"), ("user", "b"))), "chat template refuses", id="roles"),
+        pytest.param(score_of("a dog.", max_tokens=2), "max_tokens 2 ended the answer", id="too-short-for-a-choice"),
+    ],
+)
+def test_requests_that_are_refused(model: LocalChat, request_: ChatRequest, word: str) -> None:
+    with pytest.raises(RequestRejected, match=word):
+        list(model.answer([request_]))
+
+
+def test_memory_that_runs_out_halves_the_batch(
+    model: LocalChat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests = [score_of(scene, distribution=True) for scene in SCENES]
+    expected = answers_of(model, requests)
+    forward, most = model._model.forward, 2
+
+    def small(input_ids: torch.Tensor, **more: Any) -> Any:
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("pretended")
+        return forward(input_ids=input_ids, **more)
+
+    monkeypatch.setattr(model._model, "forward", small)
+    monkeypatch.setattr(model._batcher, "batch_size", 4)
+    halved = answers_of(model, requests)
+    assert [answer.text for answer in halved] == [answer.text for answer in expected]
+    assert "going on with 2" in caplog.text
+    most = 0
+    with pytest.raises(DeviceOutOfMemory, match="one of the requests alone"):
+        list(model.answer(requests))
+
+
+def test_logits_that_are_no_numbers(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = model._model.forward
+
+    def broken(**arguments: Any) -> Any:
+        output = forward(**arguments)
+        output.logits[0, -1, 5] = float("nan")
+        return output
+
+    monkeypatch.setattr(model._model, "forward", broken)
+    with pytest.raises(ModelError, match="not finite"):
+        list(model.answer([summary_of("a dog.")]))
+
+
+def test_folders_that_hold_no_chat_model(tiny_llama: Path, tmp_path: Path) -> None:
+    def load(folder: Path) -> None:
+        load_chat(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
+
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(tmp_path / "absent")
+    base = shutil.copytree(tiny_llama, tmp_path / "base")
+    (base / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="no chat template"):
+        load(base)
+    cut = shutil.copytree(tiny_llama, tmp_path / "cut")
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(cut)
