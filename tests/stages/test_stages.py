@@ -1,0 +1,240 @@
+"""All stages together, with fake models whose results can be foretold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_models import FakePool
+
+from lavad_core.errors import InputError, VideoRejected
+from lavad_core.pipeline.plan import plan
+from lavad_core.runs import work
+from lavad_core.video.types import VideoSource
+
+GRID = list(range(0, 200, 16))
+BRIGHT = [48, 64, 80]
+
+
+def test_every_stage_says_what_it_should(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    bench = make_bench(window={"duration_s": 4.8})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+
+    captions = bench.rows(video, "caption:second")
+    assert [row["frame"] for row in captions] == GRID
+    assert {row["caption"] for row in captions if row["frame"] in BRIGHT} == {"second sees level 20"}
+    pool = bench.rows(video, "embed_captions")
+    assert [(row["text"], row["captioner"], row["frame"]) for row in pool] == [
+        ("first sees level 3", "first", 0),
+        ("second sees level 3", "second", 0),
+        ("first sees level 20", "first", 48),
+        ("second sees level 20", "second", 48),
+    ]
+    for row in bench.rows(video, "clean"):
+        bright = row["frame"] in BRIGHT
+        assert (row["caption"], row["source_frame"]) == (
+            ("first sees level 20", 48) if bright else ("first sees level 3", 0)
+        )
+        assert row["similarity"] == pytest.approx(1.0)
+        assert row["video"] == "street"
+    # A window of 4.8 s at 10 a second holds 3 grid frames: c - 24 … c + 23. The fake keeps the last caption.
+    summaries = {row["frame"]: row for row in bench.rows(video, "summarise")}
+    assert summaries[64]["sampled_frames"] == [48, 64, 80]
+    assert summaries[64]["summary"] == "first sees level 20"
+    assert summaries[96]["summary"] == "first sees level 3"
+    scores = {row["frame"]: row for row in bench.rows(video, "score")}
+    assert (scores[64]["score"], scores[64]["answer"], scores[64]["origin"]) == (1.0, "[1.0]", "said")
+    assert scores[0]["score"] == 0.1
+    refined = {row["frame"]: row for row in bench.rows(video, "refine")}
+    assert refined[0]["score"] == pytest.approx(0.1), "its ten nearest summaries are the ten dark ones"
+    assert 0.3 < refined[64]["score"] < 1.0, "three bright and seven dark ones"
+    assert refined[64]["raw_score"] == 1.0
+    assert len(refined[0]["neighbour_frames"]) == 10
+
+
+def test_paper_semantics_encode_each_grid_frame_once_and_ask_each_thing_once(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    bench = make_bench()
+    assert bench.run(bench.prepare(street)) == {}
+    done = bench.recorder.totals()
+    assert done[work.IMAGES_ENCODED] == bench.pool.encoder_model.images == len(GRID)
+    assert done[work.CAPTIONS_MADE] == 2 * len(GRID)
+    assert done[work.VIEWS_ENCODED] == 3 * bench.pool.encoder_model.clips
+    asked = bench.pool.chat_model.asked
+    assert done[work.LLM_REQUESTS] == len(asked) == len(set(asked))
+    assert done[work.LLM_REQUESTS] + done[work.LLM_REPEATED] == 2 * len(GRID)
+    assert done[work.VIDEOS_DECODED] == 1 + 2 + 1, "probe, two captioners, one pass of the encoder"
+    assert len(bench.pool.encoder_model.texts) == len(set(bench.pool.encoder_model.texts[:4])) + 2
+
+
+def test_reference_semantics_encode_three_views_a_window_and_no_image_twice(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    bench = make_bench(semantics="reference", window={"constant_frame_rate": 10})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+    cleaned = [row["frame"] for row in bench.rows(video, "clean")]
+    assert bench.pool.encoder_model.images == len(cleaned) == len(set(cleaned)) > len(GRID)
+    assert bench.recorder.totals()[work.VIEWS_ENCODED] <= 3 * len(GRID)
+
+
+def test_an_encoder_without_clips_makes_windows_from_frames(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    pool = FakePool(encodes_clips=False)
+    bench = make_bench(pool, encoder={"kind": "clip", "model": "x"})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+    assert pool.encoder_model.clips == 0
+    assert pool.encoder_model.images == len(GRID)
+    assert [row["frame"] for row in bench.rows(video, "embed_windows")] == GRID
+
+
+@pytest.mark.parametrize("semantics", ["paper", "reference"])
+@pytest.mark.parametrize("off", ["clean", "summarise", "refine"])
+def test_each_component_can_be_left_out(
+    make_bench: Callable[..., Any], street: VideoSource, off: str, semantics: str
+) -> None:
+    bench = make_bench(semantics=semantics, **{off: {"enabled": False}})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+    refined = bench.rows(video, "refine")
+    assert [row["frame"] for row in refined] == GRID
+    if off == "clean":
+        assert bench.pool.encoder_model.images == 0
+        assert {row["captioner"] for row in bench.rows(video, "clean")} == {"first"}
+        assert set(bench.pool.captioners) == {"first"}
+    if off == "summarise":
+        assert {row["summary"] for row in bench.rows(video, "summarise")} == {
+            "first sees level 3",
+            "first sees level 20",
+        }
+    if off == "refine":
+        assert all(row["score"] == row["raw_score"] for row in refined)
+
+
+def test_a_second_run_computes_nothing(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    first = make_bench()
+    first.run(first.prepare(street))
+    again = make_bench()
+    video = again.prepare(street)
+    assert {item.state for item in plan(again, [video])} == {"cached"}
+    assert again.run(video) == {}
+    assert again.recorder.totals() == {}
+    assert again.pool.captioners == {}
+
+
+def test_the_plan_says_which_setting_makes_work_necessary(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    first = make_bench()
+    first.run(first.prepare(street))
+    changed = make_bench(window={"samples": 5})
+    work_to_do = {item.node_id: item for item in plan(changed, [changed.prepare(street)]) if item.state == "run"}
+    assert work_to_do["summarise"].why == "window.samples: 10 → 5"
+    assert work_to_do["refine"].why.startswith("follows from")
+    assert "clean" not in work_to_do
+
+
+def test_answers_survive_so_that_a_killed_summary_stage_resumes(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    first = make_bench()
+    video = first.prepare(street)
+    first.run(video)
+    for node_id in ("summarise", "score"):
+        commit = first.store.find(first.graph.keys(video)[node_id])
+        first.store.discard(commit)
+    again = make_bench()
+    assert again.run(video) == {}
+    assert again.pool.chat_model.asked == []
+    assert again.recorder.totals()[work.LLM_CACHED] > 0
+
+
+def test_a_damaged_input_is_made_again(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    first = make_bench()
+    video = first.prepare(street)
+    first.run(video)
+    clean = first.store.find(first.graph.keys(video)["clean"])
+    (part,) = first.store.paths(clean)
+    before = part.read_bytes()
+    part.write_bytes(before[:100] + bytes([before[100] ^ 1]) + before[101:])
+    again = make_bench(summarise={"separator": " / "})  # reads the damaged result
+    assert again.run(video) == {}
+    assert part.read_bytes() == before
+
+
+@pytest.mark.parametrize("answer", ["I cannot", "[1.5]", "[nan]", "", "0.5", "[0.2"], ids=repr)
+def test_an_unusable_answer_is_interpolated_and_counted(
+    make_bench: Callable[..., Any], street: VideoSource, answer: str
+) -> None:
+    pool = FakePool(answers={"first sees level 20.": answer})
+    bench = make_bench(pool, score={"answer": "free-text"}, window={"duration_s": 4.8})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+    commit = bench.store.find(bench.graph.keys(video)["score"])
+    assert commit.status == "ok_with_gaps"
+    assert commit.counts["unparsed"] > 0
+    assert {row["origin"] for row in bench.rows(video, "score")} == {"said", "interpolated"}
+    assert {row["score"] for row in bench.rows(video, "score")} == {0.1}
+
+
+def test_a_video_without_any_score_is_rejected_once(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    answers = {"first sees level 20.": "no", "first sees level 3.": "no"}
+    bench = make_bench(FakePool(answers=answers), score={"answer": "free-text"})
+    video = bench.prepare(street)
+    rejection = bench.run(video)["street"]
+    assert isinstance(rejection, VideoRejected)
+    assert rejection.reason == "no-scores"
+    again = make_bench(FakePool(answers=answers), score={"answer": "free-text"})
+    assert again.run(video)["street"].reason == "no-scores"
+    assert again.recorder.totals() == {}, "the rejection is a result and is not worked out again"
+
+
+def test_the_expected_score_is_the_mean_under_the_models_probabilities(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    bench = make_bench(score={"expected": True})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+    assert [row["score"] for row in bench.rows(video, "score")] == pytest.approx([0.5] * len(GRID))
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["whole", "a frame missing"])
+def test_imported_scores_need_no_language_model(
+    make_bench: Callable[..., Any], street: VideoSource, tmp_path: Path, missing: bool
+) -> None:
+    texts, scores = tmp_path / "texts", tmp_path / "scores"
+    texts.mkdir()
+    scores.mkdir()
+    frames = GRID[:-1] if missing else GRID
+    (texts / "street.json").write_text(json.dumps({str(frame): f"sees {frame}" for frame in GRID}))
+    (scores / "street.json").write_text(json.dumps({str(frame): frame / 200 for frame in frames}))
+    bench = make_bench(imports={"summaries": texts, "scores": scores}, run={"targets": ["detect"]})
+    video = bench.prepare(street)
+    failed = bench.run(video)
+    assert bench.pool.chat_model.asked == []
+    if missing:
+        assert isinstance(failed["street"], InputError)
+        assert "[192]" in str(failed["street"])
+    else:
+        assert failed == {}
+        assert {row["origin"] for row in bench.rows(video, "score")} == {"imported"}
+
+
+def test_models_go_when_their_last_stage_is_over(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    bench = make_bench()
+    bench.run(bench.prepare(street))
+    assert bench.pool.released == ["captioner:first", "captioner:second", "chat", "encoder"]
+
+
+def test_segments_have_the_summary_at_their_peak(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    bench = make_bench(window={"duration_s": 4.8}, refine={"enabled": False}, detect={"threshold": 0.5})
+    video = bench.prepare(street)
+    bench.run(video)
+    (segment,) = bench.rows(video, "detect")
+    assert (segment["start_frame"], segment["peak_score"], segment["summary"]) == (32, 1.0, "first sees level 20")
+    assert segment["start_s"] == pytest.approx(3.2), "the window of frame 32 reaches into the bright part"
