@@ -38,7 +38,7 @@ _CREATE = (
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_FULL: "free space",
-    sqlite3.SQLITE_IOERR: "a healthy file system",
+    sqlite3.SQLITE_IOERR: "free space on a healthy file system",
     sqlite3.SQLITE_READONLY: "permission to write",
     sqlite3.SQLITE_CANTOPEN: "permission to read and write",
     sqlite3.SQLITE_PERM: "permission to read and write",
@@ -194,10 +194,11 @@ class AnswerCache:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
+    with store_errors("read", path):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
     return found.st_dev, found.st_ino
 
 

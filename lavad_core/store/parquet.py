@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedIOBase
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +28,11 @@ class _Digesting:
         self.digest = hashlib.sha256()
         self.bytes = 0
         self.closed = False
+        self.abandoned = False
 
     def write(self, data: bytes | memoryview) -> int:
+        if self.abandoned:
+            return len(data)
         self._file.write(data)
         self.digest.update(data)
         self.bytes += len(data)
@@ -38,7 +42,8 @@ class _Digesting:
         return self.bytes
 
     def flush(self) -> None:
-        self._file.flush()
+        if not self.abandoned:
+            self._file.flush()
 
     def close(self) -> None:
         self.closed = True
@@ -108,8 +113,14 @@ class PartWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The writer flushes what it holds when it is collected; into a file that is being thrown away.
-        self._file.close()
+        if self._file.closed:
+            return
+        # The file is thrown away: its writer and its buffer must still be emptied, into nothing and without complaint.
+        self._sink.abandoned = True
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 def sha256_of(file: BufferedIOBase, name: Path) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
-from lavad_core.errors import InternalError, StoreUnavailable
+from lavad_core.errors import InternalError
 from lavad_core.store.commits import storable
 from lavad_core.store.parquet import PartWriter
 from lavad_core.store.rows import Rechunker
@@ -106,5 +105,4 @@ class RowsWriter:
     ) -> None:
         self._over = True
         if self._part is not None:
-            with suppress(StoreUnavailable):  # the file is thrown away
-                self._part.__exit__(kind, error, trace)
+            self._part.__exit__(kind, error, trace)
