@@ -44,7 +44,7 @@ class Commit:
 
     Attributes:
         key: where it is.
-        video: the user's name of the video.
+        video: the user's name of the video; bytes of it that are no UTF-8 are written as ``\\udc…``.
         status: ``rejected`` results have no files.
         reason: a word for ``rejected`` (see ``video.types.REJECTIONS``), else empty.
         message: a sentence for people.
@@ -104,13 +104,16 @@ class Store(Protocol):
         ...
 
     def read(self, commit: Commit, columns: list[str] | None = None) -> pa.Table:
-        """All rows. Raises DamagedResult if bytes and commit differ (SHA-256 and Parquet page checksums)."""
+        """All rows. Raises DamagedResult if bytes and commit differ (SHA-256 and Parquet page checksums).
+
+        A ``rejected`` result has no files and gives a table without rows and columns.
+        """
         ...
 
     def batches(self, commit: Commit, columns: list[str] | None = None, rows: int = 4096) -> Iterator[pa.RecordBatch]:
-        """The rows in order, a bounded number at a time, after the same checks."""
+        """The rows in order, a bounded number at a time, after the same checks; one empty batch if there are none."""
         ...
 
     def discard(self, commit: Commit) -> None:
-        """Remove a commit found damaged, so that the stage runs again."""
+        """Remove a commit found damaged, so that the stage runs again. A result that has taken its place stays."""
         ...
