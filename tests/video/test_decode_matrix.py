@@ -173,10 +173,8 @@ def test_rotation_makes_pictures_upright(degrees: int, tmp_path: Path, limits: L
             assert frame.image[:12, :40].mean() > 160 > 96 > frame.image[:12, 56:].mean()
 
 
-@pytest.mark.parametrize("matrix,red", [("bt709", (255, 0, 0)), ("smpte170m", (255, 0, 0))])
-def test_colours_follow_the_declared_matrix(
-    matrix: str, red: tuple[int, int, int], tmp_path: Path, limits: Limits
-) -> None:
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+def test_colours_follow_the_declared_matrix(matrix: str, tmp_path: Path, limits: Limits) -> None:
     # Red in limited-range YCbCr: (63, 102, 240) by BT.709, (81, 90, 240) by BT.601.
     y, u, v = {"bt709": (63, 102, 240), "smpte170m": (81, 90, 240)}[matrix]
     path = tmp_path / "v.mp4"
@@ -194,7 +192,7 @@ def test_colours_follow_the_declared_matrix(
     source = VideoSource("v", path)
     with open_frames(source, [FrameRequest(NATIVE, frames=(2,))], probe(source, limits, 30.0), limits) as frames:
         colour = next(frames).image[32, 32].astype(int)
-    assert np.abs(colour - red).max() <= 4, colour
+    assert np.abs(colour - (255, 0, 0)).max() <= 4, colour
 
 
 def test_several_requests_share_one_pass(tmp_path: Path, limits: Limits) -> None:

@@ -1,0 +1,289 @@
+"""The decoding process: what its death, silence, size and lies do to the parent, and that it never outlives its use."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from video_factory import make_video, read_index
+from video_limits import default_limits
+
+from lavad_core.errors import InternalError, VideoRejected
+from lavad_core.video import prefetch, process
+from lavad_core.video.decoder import open_frames, probe
+from lavad_core.video.types import NATIVE, FrameRequest, Limits, Probe, VideoSource
+
+EVERY_FRAME = [FrameRequest(NATIVE, every=1)]
+
+REAL = "import sys; from lavad_core.video import child"
+HELLO = (
+    "import os, sys; from lavad_core.video import wire; "
+    "w = lambda h, n=0: os.write(int(sys.argv[1]), wire.pack(h, n)); w({'t': 'hello'})"
+)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> VideoSource:
+    return VideoSource("v", make_video(tmp_path_factory.mktemp("video") / "v.mp4", frames=200, gop=25))
+
+
+@pytest.fixture(scope="module")
+def found(video: VideoSource) -> Probe:
+    return probe(video, default_limits(), 30.0)
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    threads = threading.active_count()
+    yield
+    left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before and c.status() != "zombie"]
+    assert left == []
+    assert threading.active_count() <= threads
+
+
+@pytest.fixture
+def child_runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts another program in the child's place."""
+
+    def put(program: str) -> None:
+        monkeypatch.setattr(process, "command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
+
+    return put
+
+
+def read_all(video: VideoSource, found: Probe, limits: Limits) -> list[int]:
+    with open_frames(video, EVERY_FRAME, found, limits) as frames:
+        return [frame.index for frame in frames]
+
+
+ENDS = {
+    "segmentation fault": (
+        f"{HELLO}; import signal; os.kill(os.getpid(), signal.SIGSEGV)",
+        "decoder-crashed",
+        "SIGSEGV",
+    ),
+    "abort": (f"{HELLO}; os.abort()", "decoder-crashed", "SIGABRT"),
+    "killed for memory": (
+        f"{HELLO}; import signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "decoder-crashed",
+        "SIGKILL",
+    ),
+    "exit without a word": (f"{HELLO}; os._exit(0)", "decoder-crashed", "code 0"),
+    "exception": (f"{HELLO}; raise RuntimeError('\x1b[31m odd')", "decoder-crashed", r"RuntimeError: \\x1b\[31m odd"),
+    "silence": (f"{HELLO}; import time; time.sleep(60)", "decoder-timeout", "no progress"),
+    "endless signs of life": (
+        f"{HELLO}\nimport time\nwhile True:\n    w({{'t': 'tick'}}); time.sleep(0.02)",
+        "decoder-timeout",
+        "longer than video.total_timeout_s = 2 s",
+    ),
+    "half a message": (f"{HELLO}; os.write(int(sys.argv[1]), b'abc'); os._exit(0)", "decoder-crashed", "code 0"),
+    "out of memory": (
+        f"{REAL}, container\ndef blow(*a, **k): raise MemoryError\ncontainer.open_video = blow\nchild.main()",
+        "decoder-memory",
+        "memory",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+@pytest.mark.parametrize("how", ["probe", "frames"])
+def test_the_video_is_rejected_and_the_parent_lives(
+    case: str, how: str, video: VideoSource, found: Probe, child_runs: Callable[[str], None]
+) -> None:
+    program, reason, words = ENDS[case]
+    limits = default_limits(
+        stall_timeout_s=1.0 if case == "silence" else 10.0, total_timeout_s=2.0 if "life" in case else 60.0
+    )
+    child_runs(program)
+    with pytest.raises(VideoRejected, match=words) as caught:
+        probe(video, limits, 30.0) if how == "probe" else read_all(video, found, limits)
+    assert caught.value.reason == reason
+
+
+LIES = {
+    "not the protocol": "import os, sys; os.write(int(sys.argv[1]), b'x' * 100)",
+    "a huge message": f"{HELLO}; w({{'t': 'frame'}}, 1 << 50); sys.stdin.buffer.read()",
+    "another frame": f"{HELLO}; w({{'t': 'frame', 'i': 1, 'r': 0, 'h': 1, 'w': 1, 's': False}}); sys.stdin.buffer.read()",
+    "a picture of another size": (
+        f"{HELLO}; w({{'t': 'frame', 'i': 0, 'r': 0, 'h': 1, 'w': 1, 's': False}}, 4); os.write(int(sys.argv[1]), b'1234')"
+    ),
+    "an early end": f"{HELLO}; w({{'t': 'end'}}); sys.stdin.buffer.read()",
+    "no such module": "import absent_module",
+}
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_a_child_that_lies_is_our_bug(
+    case: str, video: VideoSource, found: Probe, child_runs: Callable[[str], None]
+) -> None:
+    child_runs(LIES[case])
+    with pytest.raises(InternalError, match="decoding process"):
+        read_all(video, found, default_limits())
+
+
+def test_libraries_that_print_do_not_disturb(
+    video: VideoSource, found: Probe, child_runs: Callable[[str], None]
+) -> None:
+    noise = "import os; os.write(1, b'noise' * 40_000)"
+    complaints = "for _ in range(50):\n    try: os.write(2, b'x' * 4096)\n    except BlockingIOError: break"
+    child_runs(f"{noise}\n{complaints}\n{REAL}\nchild.main()")
+    assert read_all(video, found, default_limits()) == list(range(200))
+
+
+def test_a_real_stop_in_mid_stream(video: VideoSource, found: Probe) -> None:
+    """SIGSTOP: the process is there and says nothing."""
+    limits = default_limits(stall_timeout_s=1.0)
+    with open_frames(video, EVERY_FRAME, found, limits, queue_frames=1) as frames:
+        next(frames)
+        (child,) = psutil.Process().children()
+        child.suspend()
+        with pytest.raises(VideoRejected) as caught:
+            list(frames)
+    assert caught.value.reason == "decoder-timeout"
+
+
+def test_a_slow_consumer_is_not_a_stalled_decoder(video: VideoSource, found: Probe) -> None:
+    limits = default_limits(stall_timeout_s=1.0, total_timeout_s=2.0)
+    with open_frames(video, EVERY_FRAME, found, limits, queue_frames=2) as frames:
+        next(frames)
+        time.sleep(2.5)
+        assert sum(1 for _ in frames) == 199
+
+
+def test_the_memory_limit_holds(tmp_path: Path) -> None:
+    """A picture that does not fit the address space rejects the video; with room it is decoded."""
+    path = make_video(tmp_path / "v.mkv", frames=2, size=(3840, 2160), codec="mjpeg", pix_fmt="yuvj420p")
+    video, roomy = VideoSource("v", path), default_limits()
+    found = probe(video, roomy, 30.0)
+    assert len(read_all(video, found, roomy)) == 2
+    with pytest.raises(VideoRejected) as caught:
+        read_all(video, found, default_limits(max_memory_bytes=48 << 20))
+    assert caught.value.reason in ("decoder-memory", "no-frames")
+
+
+def test_leaving_early_ends_the_child(video: VideoSource, found: Probe) -> None:
+    with open_frames(video, EVERY_FRAME, found, default_limits()) as frames:
+        assert next(frames).index == 0
+        (child,) = psutil.Process().children()
+    assert not child.is_running() or child.status() == "zombie"
+    with pytest.raises(InternalError, match="after their context had ended"):
+        next(frames)
+
+
+def test_an_error_of_the_consumer_ends_the_child(video: VideoSource, found: Probe) -> None:
+    def consume() -> None:
+        with open_frames(video, EVERY_FRAME, found, default_limits(), queue_frames=1) as frames:
+            next(frames)
+            raise KeyError("consumer")
+
+    with pytest.raises(KeyError):
+        consume()
+
+
+def test_the_child_ends_when_its_parent_is_killed(video: VideoSource, tmp_path: Path) -> None:
+    program = f"""
+import sys, time
+sys.path[:0] = {sys.path!r}
+from pathlib import Path
+from video_limits import default_limits
+from lavad_core.video.decoder import *
+video = VideoSource("v", Path({os.fspath(video.path)!r}))
+found = probe(video, default_limits(), 30.0)
+with open_frames(video, [FrameRequest(Geometry(), every=1)], found, default_limits(), queue_frames=1) as frames:
+    next(frames)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        (child,) = psutil.Process(parent.pid).children()
+        parent.send_signal(signal.SIGKILL)
+        parent.wait(10)
+    _, alive = psutil.wait_procs([child], timeout=10)
+    assert not alive
+
+
+def test_what_waits_is_bounded(video: VideoSource, found: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame_bytes = 96 * 64 * 3
+    for queue_frames, queue_bytes, most in ((5, 1 << 30, 5), (64, 3 * frame_bytes, 3), (0, 1 << 30, 1), (9, 1, 1)):
+        monkeypatch.setattr(prefetch, "MAX_QUEUE_BYTES", queue_bytes)
+        waiting: list[int] = []
+        with open_frames(video, EVERY_FRAME, found, default_limits(), queue_frames=queue_frames) as frames:
+            (ahead,) = [p for p in gc.get_objects() if isinstance(p, prefetch.Prefetch) and not p._stopped]
+            next(frames)
+            time.sleep(0.5)
+            waiting.append(len(ahead._waiting))
+            indices = [frame.index for frame in frames]
+        assert waiting == [most]
+        assert indices == list(range(1, 200))
+
+
+def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
+    """A video ten times longer takes no more of this process, however slow the consumer."""
+    me = psutil.Process()
+
+    def growth(frames: int) -> int:
+        video = VideoSource(
+            "v", make_video(tmp_path / f"{frames}.mp4", frames=frames, size=(320, 240), options={"preset": "ultrafast"})
+        )
+        found = probe(video, default_limits(), 30.0)
+        gc.collect()
+        before, most = me.memory_info().rss, 0
+        with open_frames(video, EVERY_FRAME, found, default_limits(), queue_frames=8) as got:
+            for frame in got:
+                if frame.index % 50 == 0:
+                    most = max(most, me.memory_info().rss - before)
+        return most
+
+    growth(100)
+    assert growth(1000) < 30 << 20  # 1000 frames are 230 MB
+
+
+def test_starting_is_fast(video: VideoSource) -> None:
+    """CPU time of a whole probe of a small video, so that a busy machine does not matter."""
+    before = os.times()
+    probe(video, default_limits(), 30.0)
+    after = os.times()
+    used = sum(after[:4]) - sum(before[:4])
+    assert used < 1.5
+
+
+def test_the_child_imports_little() -> None:
+    program = (
+        "import lavad_core.video.child, lavad_core.video.container, sys; "
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=process.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+    assert {"av", "numpy", "lavad_core"} <= set(loaded)
+    assert not {"torch", "transformers", "prefect", "pydantic", "pyarrow", "httpx"} & set(loaded)
+
+
+def test_the_environment_holds_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("LAVAD_CHAT__API_KEY", "secret")
+    assert "secret" not in process.environment().values()
+
+
+def test_frames_are_right_after_all_this(video: VideoSource, found: Probe) -> None:
+    with open_frames(video, [FrameRequest(NATIVE, every=7)], found, default_limits()) as frames:
+        assert all(read_index(f.image) == f.index for f in frames)
+    assert np.all(np.diff(found.pts) > 0)
