@@ -10,6 +10,7 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
+from lavad_core.method import prompts
 from lavad_core.models.quiet import quiet_transformers
 from lavad_core.models.random_text import BYTES, SENTENCES, merges_of, prompt_words, spoken_words
 from lavad_core.models.random_weights import draw, randomise
@@ -43,13 +44,15 @@ _FOLLOWS = 35.0
 _DIGITS = tuple("0123456789")
 _LAST_WORDS = tuple(f"▁{sentence.rstrip('.').split()[-1]}" for sentence in SENTENCES[::2])
 _FOLLOWERS = (
-    (_LAST_WORDS, ("</s>",)),
-    (("[", "▁[", "."), _DIGITS),
-    (("0", "1"), (".",)),
-    (_DIGITS, ("]",)),
+    (_LAST_WORDS, ("</s>",), _FOLLOWS),
+    (("[", "▁["), ("0", "1"), _FOLLOWS),
+    ((".",), _DIGITS, _FOLLOWS),
+    (("0", "1"), (".",), _FOLLOWS),
+    (_DIGITS[1:], ("]",), _FOLLOWS),
+    (("0",), ("]",), _FOLLOWS - 2),  # "[0]" is one score of eleven, and ten start with "[0."
 )
-"""(tokens, what comes after them): a text ends after a last word, and what a score such as ``[0.3]`` is made of is said in
-that order once it was begun, so that the eleven scores are about equally likely."""
+"""(tokens, what comes after them, by how much): a text ends after a last word, and what a score such as ``[0.3]`` is made
+of is said in that order once it was begun, so that none of the eleven is far likelier than the others."""
 
 _CONSTANT = 3.0
 _HELD_SIZE = 2.0
@@ -89,14 +92,15 @@ def make_llama(folder: Path, seed: int = 0) -> None:
         model = _HF.LlamaForCausalLM(config)
     generator = randomise(model, seed)
     with torch.no_grad():
-        _shape_output(model, generator, ids)
+        _shape_output(model, generator, tokenizer)
     with quiet_transformers():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
-def _shape_output(model: Any, generator: np.random.Generator, ids: dict[str, int]) -> None:
+def _shape_output(model: Any, generator: np.random.Generator, tokenizer: Any) -> None:
     """Give the output matrix its meaning."""
+    ids = tokenizer.get_vocab()
     for layer in model.model.layers:
         layer.self_attn.q_proj.weight *= 3  # attends to few tokens, so that another prompt gets another answer
         layer.self_attn.o_proj.weight *= 2
@@ -111,10 +115,38 @@ def _shape_output(model: Any, generator: np.random.Generator, ids: dict[str, int
     head[:, :_HELD] = 0
     head[:, 0] = _NEVER / _HELD_SIZE
     head[said, 0] = 0
-    for held, (before, after) in enumerate(_FOLLOWERS, start=1):
+    for held, (before, after, weight) in enumerate(_FOLLOWERS, start=1):
         embeddings[[ids[token] for token in before], held] = _CONSTANT
-        head[[ids[token] for token in after], held] = _FOLLOWS / _HELD_SIZE
+        head[[ids[token] for token in after], held] = weight / _HELD_SIZE
     model.lm_head.weight.copy_(head)
+    _centre_scores(model, tokenizer, [ids[token] for token in (*_DIGITS, ".", "]")])
+
+
+def _centre_scores(model: Any, tokenizer: Any, parts: list[int]) -> None:
+    """Let the score depend on the text that is rated, and on nothing that all texts have in common.
+
+    The hidden states within ``[0.3]`` are nearly the same after every prompt, so that one score would always win. The rows of
+    a score's parts are made orthogonal to the means of those states, and as wide again along the rest.
+    """
+    system = f"{prompts.CONTEXT['plain']} {prompts.FORMAT}"
+    states = []
+    for sentence in SENTENCES:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": sentence}]
+        text = tokenizer.apply_chat_template(messages, tokenize=False) + " [0.3]"
+        tokens = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
+        states.append(model.model(tokens).last_hidden_state[0, -5:-1])  # at "▁[", "0", "." and "3"
+    inside = torch.stack(states)  # [sentences, 4, width]
+    inside[:, :, :_HELD] = 0
+    # Rounded, since sums differ in their last digits with the number of threads.
+    means = (inside.mean(0) * 100).round() / 100
+    basis = torch.linalg.qr(means.T).Q
+    rows = model.lm_head.weight[parts]
+    held, free = rows.clone(), rows.clone()
+    held[:, _HELD:] = 0
+    free[:, :_HELD] = 0
+    free -= free @ basis @ basis.T
+    spread = float(((inside - means) @ free.T).std().round(decimals=2))
+    model.lm_head.weight[parts] = ((held + free * (_SPREAD / spread)) * 10_000).round() / 10_000
 
 
 def _tokenizer() -> Any:
