@@ -1,0 +1,37 @@
+"""Read a store again, every byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed, Failed, State
+
+from flows.common import configuration
+from tasks.artifacts import publish_findings
+from tasks.store import collect_garbage, verify_store
+
+
+@flow(name="check-store", persist_result=False)
+def check_store(
+    preset: str | None = None, settings: dict[str, Any] | None = None, collect: bool = False, lease_s: float = 86_400.0
+) -> State[Any]:
+    """Whether every result in the store is what its commit says, and what could be removed.
+
+    Args:
+        preset: with ``settings`` says where the store is.
+        settings: as ``preset``.
+        collect: remove what no reader can use; else it is only counted.
+        lease_s: how old, in seconds, unfinished work must be to be taken for dead.
+
+    Returns:
+        ``Failed`` (red) if a result is damaged. It is never used: the next run computes it again.
+    """
+    store = str(configuration(preset, settings).store)
+    findings = verify_store(store)
+    note = collect_garbage(store, lease_s, not collect)
+    damaged = sum(finding.kind == "damaged" for finding in findings)
+    publish_findings(findings, f"{len(findings)} findings, {damaged} damaged; {note}")
+    if damaged:
+        return Failed(message=f"{damaged} results are damaged; the next run that needs them computes them again")
+    return Completed(message=f"no result is damaged; {len(findings)} other findings; {note}")

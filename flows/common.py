@@ -1,0 +1,50 @@
+"""What the flows share: their settings, their names, and the order of a run's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect import runtime
+from prefect.states import State
+
+from lavad_core.config.load import load_config
+from lavad_core.config.schema import LavadConfig
+from lavad_core.video.types import VideoSource
+from tasks.inert import inert
+from tasks.logs import send_library_logs
+from tasks.scoring import Scoring
+
+
+def configuration(preset: str | None, settings: Mapping[str, Any] | None) -> LavadConfig:
+    """The configuration of a flow run: preset, then this process's ``LAVAD_`` variables, then ``settings``.
+
+    Raises:
+        ConfigError: a key is unknown or a value not allowed.
+    """
+    send_library_logs()
+    return load_config(preset=preset, settings=settings)
+
+
+def run_name() -> str:
+    """``ucf-crime · videos (+2)``: the preset and the first input."""
+    given = runtime.flow_run.parameters
+    inputs = [str(item) for item in given.get("inputs") or [given.get("video") or given.get("run_id") or "latest run"]]
+    more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
+    first = inputs[0].rstrip("/").rpartition("/")[2] or inputs[0]
+    return f"{inert(given.get('preset') or 'settings', 30)} · {inert(first, 60)}{more}"
+
+
+def score(work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoSource] = ()) -> State[Any]:
+    """The steps of a run: all keys first, then stage by stage over all videos, so that each model is loaded once.
+
+    Args:
+        work: the run.
+        sources: its videos.
+        others: videos that an earlier run has scored and that belong to the same evaluation.
+    """
+    work.take(sources)
+    for node in work.nodes:
+        work.stage(node)
+    work.evaluate(others)
+    return work.finish()

@@ -1,0 +1,40 @@
+"""Do the failed videos of a run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed, State
+
+from flows.common import configuration, run_name, score
+from lavad_core.runs.manifest import new_run_id
+from tasks.scoring import scoring
+from tasks.videos import adopt_videos, unfinished_videos
+
+
+@flow(name="retry-failed", flow_run_name=run_name, persist_result=False)
+def retry_failed(
+    run_id: str | None = None,
+    preset: str | None = None,
+    settings: dict[str, Any] | None = None,
+    new_id: str | None = None,
+) -> State[Any]:
+    """The videos of an earlier run that failed, were rejected or were not reached, with that run's settings.
+
+    Args:
+        run_id: of the run; the latest of the store if not given.
+        preset: with ``settings`` says where the store is, as for ``score_videos``.
+        settings: as ``preset``. Nothing else of them is used: the run has its own.
+        new_id: of the new run's record.
+
+    Returns:
+        As ``score_videos``, over the videos tried again; ``Completed`` if there was none.
+    """
+    here = configuration(preset, settings)
+    left = unfinished_videos(str(here.store), run_id)
+    if not left.unfinished:
+        return Completed(message=f"run {left.run_id} has nothing left to do")
+    config = configuration(None, {**left.settings, "store": str(here.store)})
+    with scoring(config, new_id or new_run_id(), retry_rejected=True) as work:
+        return score(work, adopt_videos(work.run, left.unfinished), left.done)

@@ -1,0 +1,31 @@
+"""Score one video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows.common import configuration, run_name, score
+from lavad_core.errors import InputError
+from lavad_core.runs.manifest import new_run_id
+from tasks.scoring import scoring
+from tasks.videos import discover_videos
+
+
+@flow(name="score-video", flow_run_name=run_name, persist_result=False)
+def score_video(
+    video: str,
+    preset: str | None = None,
+    settings: dict[str, Any] | None = None,
+    run_id: str | None = None,
+    refresh: bool = False,
+) -> State[Any]:
+    """Anomaly scores for the frames of one video: a file, or a folder of frames. Else as ``score_videos``."""
+    config = configuration(preset, settings)
+    with scoring(config, run_id or new_run_id(), refresh=refresh) as work:
+        sources = discover_videos(work.run, [video])
+        if len(sources) != 1:
+            raise InputError(f"{video!r} names {len(sources)} videos; the flow score-videos takes several")
+        return score(work, sources)

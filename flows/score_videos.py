@@ -1,0 +1,43 @@
+"""Score a set of videos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows.common import configuration, run_name, score
+from lavad_core.runs.manifest import new_run_id
+from tasks.scoring import scoring
+from tasks.videos import discover_videos
+
+
+@flow(name="score-videos", flow_run_name=run_name, persist_result=False)
+def score_videos(
+    inputs: list[str],
+    preset: str | None = None,
+    settings: dict[str, Any] | None = None,
+    run_id: str | None = None,
+    refresh: bool = False,
+    retry_rejected: bool = False,
+) -> State[Any]:
+    """Anomaly scores for the frames of videos. What is in the store is not computed again.
+
+    Call it with ``return_state=True``: the state ``PartiallyFailed`` or ``Failed`` is raised otherwise.
+
+    Args:
+        inputs: files, folders, globs, list files (``@list``); folders of frames. Relative to the worker's folder. Names
+            that are not valid UTF-8 as ``tasks.sources.encode_input`` writes them.
+        preset: a preset's name.
+        settings: nested values over it, without secrets: those come from the worker's environment (``LAVAD_…``).
+        run_id: of the run's record in the store; a new one if not given.
+        refresh: compute what is in the store too, and replace it.
+        retry_rejected: compute again for videos that an earlier run found bad.
+
+    Returns:
+        ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` if none has.
+    """
+    config = configuration(preset, settings)
+    with scoring(config, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected) as work:
+        return score(work, discover_videos(work.run, inputs))

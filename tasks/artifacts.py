@@ -1,0 +1,134 @@
+"""What a run leaves in the orchestrator for people: a table of videos, a summary, a progress bar.
+
+Everything that users made is inert in them (:mod:`tasks.inert`): the UI renders Markdown, in the cells of tables too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from prefect import task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from lavad_core.runs.manifest import RunManifest, StageTotals, VideoOutcome
+from lavad_core.store.maintenance import Finding
+from tasks.inert import inert_markdown
+
+VIDEOS_KEY = "lavad-videos"
+SUMMARY_KEY = "lavad-summary"
+PROGRESS_KEY = "lavad-progress"
+FINDINGS_KEY = "lavad-store-findings"
+
+MAX_FINDINGS = 1000
+"""Rows of the table of findings: a store that is damaged all over is not read row by row."""
+
+HERE = {"persist_result": False, "cache_policy": None}
+
+
+def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None]) -> list[dict[str, Any]]:
+    """The table of videos; what failed comes first."""
+    order = {"failed": 0, "rejected": 1, "not-run": 2, "ok_with_gaps": 3, "ok": 4}
+    return [
+        {
+            "video": inert_markdown(outcome.name, 120),
+            "status": outcome.status.replace("_", " "),
+            "reason": inert_markdown(outcome.reason, 60),
+            "message": inert_markdown(outcome.message),
+            "seconds": round(outcome.seconds or 0.0, 1),
+            "frames": frames.get(outcome.name),
+        }
+        for outcome in sorted(outcomes, key=lambda outcome: order[outcome.status])
+    ]
+
+
+def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None) -> str:
+    """The summary, Markdown."""
+    lines = [
+        f"# {inert_markdown(ended)}: {inert_markdown(message)}",
+        "",
+        f"Run `{run.run_id}`, {run.seconds:.1f} s, peak memory {run.peak_rss_bytes / 2**20:.0f} MiB, "
+        f"results in the store `{_code(str(run.config.get('store', '')))}`.",
+        "",
+    ]
+    if metrics is not None:
+        lines += ["| metric | value |", "|---|---|"]
+        lines += [f"| {inert_markdown(name)} | {_number(value)} |" for name, value in metrics.items()]
+        lines.append("")
+    lines += ["| stage | done | cached | failed | seconds | CPU s | peak MiB |", "|---|---|---|---|---|---|---|"]
+    lines += [_stage_line(node, totals) for node, totals in run.stages.items()]
+    lines += ["", "| work | count |", "|---|---|"]
+    lines += [f"| {name} | {amount} |" for name, amount in sorted(run.work.items()) if amount]
+    return "\n".join(lines) + "\n"
+
+
+def _stage_line(node: str, totals: StageTotals) -> str:
+    return (
+        f"| {inert_markdown(node)} | {totals.done} | {totals.cached} | {totals.failed} | {totals.seconds:.1f} "
+        f"| {totals.cpu_seconds:.1f} | {totals.peak_rss_bytes / 2**20:.0f} |"
+    )
+
+
+def _code(text: str) -> str:
+    return inert_markdown(text).replace("\\", "").replace("`", "'")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else inert_markdown("–" if value is None else value)
+
+
+@task(name="publish", description="Publish the table of videos and the summary.", **HERE)
+def publish_run(
+    rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
+) -> None:
+    """The artifacts of a run that has ended, whichever way."""
+    create_table_artifact(rows, key=VIDEOS_KEY, description=inert_markdown(message))
+    create_markdown_artifact(
+        summary_text(run, ended, message, metrics), key=SUMMARY_KEY, description=f"Run {run.run_id}"
+    )
+
+
+@task(name="publish-findings", description="Publish what a check of the store found.", **HERE)
+def publish_findings(findings: Sequence[Finding], note: str) -> None:
+    """The table of findings."""
+    rows = [
+        {"kind": finding.kind, "path": inert_markdown(finding.path, 300), "message": inert_markdown(finding.message)}
+        for finding in findings[:MAX_FINDINGS]
+    ]
+    more = len(findings) - len(rows)
+    create_table_artifact(
+        rows, key=FINDINGS_KEY, description=note + (f"; {more} more findings are left out" if more > 0 else "")
+    )
+
+
+@dataclass
+class Progress:
+    """A progress bar in the UI, moved at most once for each per cent: an update is a request to the server.
+
+    Attributes:
+        total: task runs expected.
+    """
+
+    total: int
+    _artifact: UUID | None = None
+    _done: int = 0
+    _shown: int = field(default=-1)
+
+    def start(self) -> None:
+        """Show an empty bar."""
+        self._artifact = create_progress_artifact(0.0, key=PROGRESS_KEY, description="stages of videos done")
+
+    def add(self, amount: int) -> None:
+        """So many more are done, or will not be done any more."""
+        self._done += amount
+        percent = min(100, self._done * 100 // max(self.total, 1))
+        if self._artifact is not None and percent > self._shown:
+            self._shown = percent
+            update_progress_artifact(self._artifact, float(percent))

@@ -1,0 +1,26 @@
+"""The metrics of a run's videos against labels, as a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.stages.evaluate import evaluate_run
+from tasks.workbench import RunRef, job_of
+
+
+@task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=None)
+def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> dict[str, Any] | None:
+    """The metrics, None if the configuration names no labels.
+
+    Videos without scores are named in the result; a metric over a part of a data set is not that data set's.
+    """
+    commit = evaluate_run(job_of(run).bench, videos, unscored)
+    if commit is None:
+        return None
+    return {name: commit.facts[name] for name in ("roc_auc", "average_precision", "pr_auc_trapezoid")} | {
+        "videos scored": commit.counts["videos_scored"],
+        "videos expected": commit.counts["videos_expected"],
+    }

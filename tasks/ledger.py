@@ -1,0 +1,117 @@
+"""How a run goes for each video. Pure: what happened is put in, tables and the run's end come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lavad_core.errors import Interrupted, VideoRejected
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.runs.manifest import VideoOutcome, VideoStatus
+from lavad_core.video.types import VideoSource
+from tasks.workbench import GivenUp
+
+NOT_REACHED = "the run ended before this video was done"
+
+
+@dataclass
+class Entry:
+    """A video of the run.
+
+    Attributes:
+        source: as the user named it.
+        video: None until its content is known.
+        status: ``not-run`` until it is decided.
+        reason: a word. message: a sentence.
+        frames: of the video, None until it has been probed.
+        same_as: name of the video of the same content that is computed in its place; empty if it is computed itself.
+    """
+
+    source: VideoSource
+    video: PreparedVideo | None = None
+    status: VideoStatus = "not-run"
+    reason: str = ""
+    message: str = NOT_REACHED
+    frames: int | None = None
+    same_as: str = ""
+    alive: bool = True
+
+
+class Ledger:
+    """The videos of a run, in the order in which the user named them."""
+
+    def __init__(self, sources: Sequence[VideoSource]) -> None:
+        self.entries = {source.name: Entry(source) for source in sources}
+        self._computed: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+
+    def prepared(self, video: PreparedVideo) -> None:
+        """A video's content is known. One whose results an earlier one's are is not computed again."""
+        entry = self.entries[video.name]
+        entry.video = video
+        first = self._computed.setdefault((video.video_id, tuple(sorted(video.imports.items()))), video.name)
+        entry.same_as = "" if first == video.name else first
+
+    def failed(self, name: str, error: BaseException | None) -> None:
+        """A video leaves the chain."""
+        entry = self.entries[name]
+        entry.alive = False
+        if isinstance(error, VideoRejected):
+            entry.status, entry.reason = "rejected", error.reason
+        elif isinstance(error, GivenUp | Interrupted):
+            entry.status, entry.reason = "not-run", type(error).__name__
+        else:
+            entry.status, entry.reason = "failed", type(error).__name__ if error is not None else "Unknown"
+        entry.message = str(error) if error is not None else "the task run ended without a result and without an error"
+
+    def gaps(self, name: str, message: str) -> None:
+        """A stage's result for a video is ``ok_with_gaps``."""
+        entry = self.entries[name]
+        if entry.reason != "gaps":
+            entry.reason, entry.message = "gaps", message
+
+    @property
+    def live(self) -> list[PreparedVideo]:
+        """Videos that are computed and have not left the chain."""
+        return [e.video for e in self.entries.values() if e.alive and e.video is not None and not e.same_as]
+
+    def all_stages_done(self) -> None:
+        """What is still alive has all its results."""
+        for entry in self.entries.values():
+            if entry.alive and entry.video is not None and not entry.same_as:
+                entry.status = "ok_with_gaps" if entry.reason == "gaps" else "ok"
+                entry.message = entry.message if entry.reason == "gaps" else ""
+
+    def outcomes(self) -> list[VideoOutcome]:
+        """One for each video of the user; those of the same content as another end as that one does."""
+        found = []
+        for name, entry in self.entries.items():
+            shown = entry
+            if entry.same_as:
+                first = self.entries[entry.same_as]
+                note = f"same content as {first.source.name!r}"
+                message = f"{note}; {first.message}" if first.message else note
+                shown = replace(first, source=entry.source, message=message)
+            video_id = entry.video.video_id if entry.video is not None else ""
+            seconds = 0.0 if entry.same_as else None
+            found.append(VideoOutcome(name, video_id, shown.status, shown.reason, shown.message, seconds))
+        return found
+
+    def frames_of(self, name: str) -> int | None:
+        """Frames of a video, if known."""
+        entry = self.entries[name]
+        return self.entries[entry.same_as].frames if entry.same_as else entry.frames
+
+
+def ending(outcomes: Sequence[VideoOutcome]) -> tuple[str, str]:
+    """The name of the flow run's last state, and its message: ``3 of 290 videos failed or were rejected``."""
+    missing = [outcome for outcome in outcomes if outcome.status not in ("ok", "ok_with_gaps")]
+    if not missing:
+        gaps = sum(outcome.status == "ok_with_gaps" for outcome in outcomes)
+        return "Completed", f"{len(outcomes)} of {len(outcomes)} videos scored" + (
+            f", {gaps} with gaps" if gaps else ""
+        )
+    counts = Counter(outcome.status for outcome in missing)
+    parts = ", ".join(f"{counts[status]} {status}" for status in ("failed", "rejected", "not-run") if counts[status])
+    name = "Failed" if len(missing) == len(outcomes) else "PartiallyFailed"
+    return name, f"{len(missing)} of {len(outcomes)} videos have no scores ({parts})"

@@ -1,0 +1,216 @@
+"""A run over a set of videos, step by step; the flows say in which order the steps are taken."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.futures import PrefectFuture, as_completed
+from prefect.states import Completed, Failed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.pipeline.graph import Node, PreparedVideo
+from lavad_core.runs.manifest import RunManifest
+from lavad_core.store.types import Key
+from lavad_core.video.types import VideoSource
+from tasks import artifacts, evaluation, videos
+from tasks.commit_cache import remove_loose_records
+from tasks.ledger import Ledger, ending
+from tasks.stage_task import bind
+from tasks.stages import STAGE_TASKS
+from tasks.workbench import Job, RunRef, open_job
+
+log = logging.getLogger("lavad_core.flow")
+
+STOP_WAIT_S = 12.0
+"""How long a stopped run waits for the stages in work to end at their next frame or answer; the whole has 30 s."""
+
+
+class Workers(ThreadPoolTaskRunner[Any]):
+    """Prefect's thread pool, but leaving it does not wait without end for threads that do not come back."""
+
+    def cancel_all(self) -> None:
+        """Start nothing more, and wait :data:`STOP_WAIT_S` for what is running."""
+        executor, self._executor = self._executor, None
+        for event in self._cancel_events.values():
+            event.set()
+        if executor is None:
+            return
+        executor.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + STOP_WAIT_S
+        for thread in list(executor._threads):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class Scoring:
+    """One run. Steps: :meth:`take`, :meth:`stage` for each of :attr:`nodes`, :meth:`evaluate`, :meth:`finish`."""
+
+    def __init__(self, run: RunRef, job: Job, workers: Workers, refresh: bool) -> None:
+        self.run = run
+        self._job = job
+        self._workers = workers
+        self._refresh = refresh
+        self._ledger = Ledger([])
+        self._keys: dict[str, dict[str, Key]] = {}
+        self._metrics: dict[str, Any] | None = None
+        self._evaluation_failed = ""
+        self._manifest: RunManifest | None = None
+        self._progress = artifacts.Progress(0)
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The stages that the configuration needs, so ordered that each model is loaded once."""
+        return self._job.bench.graph.nodes
+
+    def take(self, sources: Sequence[VideoSource]) -> None:
+        """Learn the content of the videos, and with it the key of every result, before anything is computed."""
+        self._ledger = Ledger(sources)
+        _ = self.nodes  # a model that is not there is said before a video is read
+        futures = {
+            self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
+            for source in sources
+        }
+        for future in as_completed(list(futures)):
+            value, error = _result(future)
+            if isinstance(value, PreparedVideo):
+                self._ledger.entries[value.name].video = value
+            else:
+                self._failed(futures[future], error)
+        for (
+            source
+        ) in sources:  # in the user's order, so that which of two equal videos is computed is the same each time
+            if (video := self._ledger.entries[source.name].video) is not None:
+                self._ledger.prepared(video)
+        self._keys = {video.name: self._job.bench.graph.keys(video) for video in self._ledger.live}
+        self._progress = artifacts.Progress(len(self.nodes) * len(self._ledger.live))
+        self._progress.start()
+
+    def stage(self, node: Node) -> None:
+        """One stage over all videos that are still in the chain; then its model goes, if no later stage uses it."""
+        task = bind(
+            STAGE_TASKS[node.stage], self._job.bench.store.root, self._job.bench.config.run, refresh=self._refresh
+        )
+        live = self._ledger.live
+        futures = {
+            self._workers.submit(
+                task, {"run": self.run, "video": video, "node_id": node.id, "key": self._keys[video.name][node.id]}
+            ): video
+            for video in live
+        }
+        for future in as_completed(list(futures)):
+            self._collect(node, futures[future], future)
+        self._job.bench.release_after(node.id)
+
+    def _collect(self, node: Node, video: PreparedVideo, future: PrefectFuture[Any]) -> None:
+        value, error = _result(future)
+        if not isinstance(value, dict):
+            self._failed(video.name, error)
+            later = len(self.nodes) - list(self.nodes).index(node)
+            self._progress.add(later)
+            return
+        if future.state.name == "Cached":  # the task did not run, so nobody has recorded it
+            with self._job.recorder.stage(video.name, video.video_id, node.id) as record:
+                record.cached, record.status, record.message = True, value["status"], value["message"]
+        if value["status"] == "ok_with_gaps":
+            self._ledger.gaps(video.name, value["message"])
+        if node.stage == "probe":
+            self._ledger.entries[video.name].frames = value["frames"]
+        self._progress.add(1)
+
+    def _failed(self, name: str, error: BaseException | None) -> None:
+        self._ledger.failed(name, error)
+        log.warning("%r leaves the run: %s", name, self._ledger.entries[name].message)
+
+    def evaluate(self, others: Sequence[VideoSource] = ()) -> None:
+        """The metrics, if the configuration names labels.
+
+        Args:
+            others: videos of the same data set that an earlier run has scored.
+        """
+        self._ledger.all_stages_done()
+        if self._job.bench.config.evaluate.labels is None:
+            return
+        done = {outcome.name for outcome in self._ledger.outcomes() if outcome.status in ("ok", "ok_with_gaps")}
+        scored = [e.video for e in self._ledger.entries.values() if e.video is not None and e.source.name in done]
+        unscored = [name for name in self._ledger.entries if name not in done]
+        futures = {
+            self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
+            for source in others
+        }
+        for future, name in futures.items():
+            future.wait()
+            value, _ = _result(future)
+            if isinstance(value, PreparedVideo):
+                scored.append(value)
+            else:
+                unscored.append(name)
+        if not scored:
+            return
+        future = self._workers.submit(evaluation.evaluate, {"run": self.run, "videos": scored, "unscored": unscored})
+        future.wait()
+        self._metrics, error = _result(future)
+        if error is not None:
+            self._evaluation_failed = f"; not evaluated: {error}"
+            log.error("the run is not evaluated: %s", error)
+
+    def finish(self) -> State[Any]:
+        """Write the run's manifest, publish the artifacts, and say how it ended."""
+        outcomes = self._ledger.outcomes()
+        name, message = ending(outcomes)
+        if self._evaluation_failed and name == "Completed":
+            name = "PartiallyFailed"
+        message += self._evaluation_failed
+        manifest = self.close(name.lower() if name != "PartiallyFailed" else "partially-failed")
+        frames = {outcome.name: self._ledger.frames_of(outcome.name) for outcome in outcomes}
+        rows = artifacts.video_rows(manifest.videos, frames)
+        artifacts.publish_run(rows, manifest, name, message, self._metrics)
+        if name == "Completed":
+            return Completed(message=message)
+        return Failed(name=name, message=message)
+
+    def close(self, status: str) -> RunManifest:
+        """Write the manifest, once."""
+        if self._manifest is None:
+            self._manifest = self._job.recorder.finish(status, self._ledger.outcomes())
+        return self._manifest
+
+    def stop(self) -> None:
+        """Let the stages in work end soon, without a result."""
+        self._job.bench.stop()
+
+
+def _result(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
+    """What a task returned, or what went wrong."""
+    future.wait()  # else its state is asked of the server, where the last one arrives later
+    state = future.state
+    value = state.result(raise_on_failure=False)
+    if state.is_completed():
+        return value, None
+    return None, value if isinstance(value, BaseException) else None
+
+
+@contextmanager
+def scoring(
+    config: LavadConfig, run_id: str, *, refresh: bool = False, retry_rejected: bool = False
+) -> Iterator[Scoring]:
+    """A run, with its worker threads and its record, which is written however the run ends."""
+    with open_job(config, run_id, retry_rejected=retry_rejected) as (run, job):
+        remove_loose_records(config.store)
+        workers = Workers(max_workers=config.run.workers)
+        work = Scoring(run, job, workers, refresh)
+        try:
+            with workers:
+                try:
+                    yield work
+                except BaseException:
+                    work.stop()
+                    raise
+        except BaseException as error:  # written down and passed on, whatever it is
+            work.close("failed" if isinstance(error, Exception) else "interrupted")
+            raise

@@ -1,0 +1,110 @@
+"""Names of videos on their way through JSON, which knows no invalid UTF-8, and the videos of an earlier run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from lavad_core.errors import InputError
+from lavad_core.runs.manifest import FOLDER, load_run
+from lavad_core.store.faults import store_errors
+from lavad_core.video.types import VideoSource
+
+_BYTES = "bytes:"
+
+
+def encode_input(path: str | Path) -> str:
+    """An input (file, folder, glob, list) as text that a flow's parameter can hold.
+
+    The bytes of a name that is not valid UTF-8 are percent-encoded after ``bytes:``; :func:`decode_input` goes back.
+    """
+    text = os.fspath(path)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _BYTES + quote_from_bytes(os.fsencode(text))
+    return _BYTES + quote_from_bytes(os.fsencode(text)) if text.startswith(_BYTES) else text
+
+
+def decode_input(text: str) -> str:
+    """The input that :func:`encode_input` was given."""
+    return os.fsdecode(unquote_to_bytes(text.removeprefix(_BYTES))) if text.startswith(_BYTES) else text
+
+
+def _path(store_root: Path, run_id: str) -> Path:
+    return Path(store_root) / FOLDER / f"{run_id}.sources"
+
+
+def save_sources(store_root: Path, run_id: str, sources: Sequence[VideoSource]) -> None:
+    """Note which videos a run is about, for a later run that does the failed ones again."""
+    target = _path(store_root, run_id)
+    rows = [{"name": s.name, "path": encode_input(os.path.abspath(s.path)), "kind": s.kind} for s in sources]
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with store_errors("write", target):
+        try:
+            temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="ascii")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def load_sources(store_root: Path, run_id: str) -> list[VideoSource]:
+    """The videos of a run.
+
+    Raises:
+        InputError: the run ended before it knew them, or its list does not parse.
+    """
+    path = _path(store_root, run_id)
+    with store_errors("read", path):
+        try:
+            text = path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
+    try:
+        rows: list[dict[str, Any]] = json.loads(text)
+        return [VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a run.
+
+    Attributes:
+        run_id: of it.
+        settings: its configuration, without secrets.
+        unfinished: videos that failed, were rejected, or were not reached.
+        done: the others.
+    """
+
+    run_id: str
+    settings: dict[str, Any]
+    unfinished: list[VideoSource]
+    done: list[VideoSource]
+
+
+def left_of(store_root: Path, run_id: str | None) -> Left:
+    """What is left of a run.
+
+    Args:
+        store_root: the store's folder.
+        run_id: None for the latest.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    run = load_run(store_root, run_id)
+    scored = {outcome.name for outcome in run.videos if outcome.status in ("ok", "ok_with_gaps")}
+    sources = load_sources(store_root, run.run_id)
+    return Left(
+        run.run_id,
+        dict(run.config),
+        [source for source in sources if source.name not in scored],
+        [source for source in sources if source.name in scored],
+    )

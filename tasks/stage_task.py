@@ -1,0 +1,114 @@
+"""The one way in which a stage for a video becomes a Prefect task.
+
+No tags on these tasks: a tag costs a request to the server for each task run. Nothing is retried but failures of
+services (:class:`lavad_core.errors.ServiceError`, told by class); a bad video is bad the next time too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import Task, task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+
+from lavad_core.config.schema import RunConfig
+from lavad_core.errors import DeviceOutOfMemory, ModelError, ServiceError, StoreUnavailable
+from lavad_core.pipeline.execute import run_stage
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.store.types import Key
+from tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
+from tasks.inert import inert
+from tasks.workbench import Job, RunRef, job_of
+
+JITTER = 0.3
+"""Workers that lost the same service do not all come back at once."""
+
+MAX_BACKOFF_S = 600.0
+"""A service that needs longer than ten minutes between tries needs a person."""
+
+StageTask = Task[[RunRef, PreparedVideo, str, Key], dict[str, Any]]
+
+
+def is_retried(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed try is tried again: by the exception's class, never by its words."""
+    return isinstance(state.data, ServiceError)
+
+
+def _run_name(parameters: dict[str, Any]) -> str:
+    """``caption blip2-opt-6.7b · Arson001_x264``."""
+    stage, _, variant = str(parameters["node_id"]).partition(":")
+    return (
+        f"{stage} {variant} · {inert(parameters['video'].name)}"
+        if variant
+        else f"{stage} · {inert(parameters['video'].name)}"
+    )
+
+
+def stage_task(stage: str, description: str) -> StageTask:
+    """The task of a stage; :func:`bind` gives it the store and the retries of a run.
+
+    Args:
+        stage: its name, and the task's.
+        description: for the UI.
+    """
+
+    @task(
+        name=stage,
+        description=description,
+        task_run_name=_run_name,
+        persist_result=True,
+        result_serializer="json",
+        cache_result_in_memory=False,
+        retry_condition_fn=is_retried,
+        retry_jitter_factor=JITTER,
+    )
+    def run(run: RunRef, video: PreparedVideo, node_id: str, key: Key) -> dict[str, Any]:
+        job = job_of(run)
+        job.check(node_id)
+        try:
+            with job.recorder.stage(video.name, video.video_id, node_id) as record:
+                outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
+        except (ModelError, StoreUnavailable, DeviceOutOfMemory) as error:
+            job.give_up(node_id, str(error))  # none of these is about the video
+            raise
+        except ServiceError as error:
+            if _is_last_try():
+                job.service_failed(node_id, str(error))
+            raise
+        job.service_answered(node_id)
+        return reference(outcome.commit)
+
+    return run
+
+
+def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bool) -> StageTask:
+    """The task for one run.
+
+    Args:
+        stage: of :func:`stage_task`.
+        store_root: whose commits are the cache records.
+        settings: retries and delays.
+        refresh: compute what is cached too; else Prefect's own setting decides.
+    """
+    delays = [min(settings.retry_backoff_s * 2**attempt, MAX_BACKOFF_S) for attempt in range(settings.retries)]
+    return stage.with_options(
+        cache_policy=commit_policy(store_root),
+        result_storage=value_folder(store_root),
+        retries=settings.retries,
+        retry_delay_seconds=delays or 0,
+        refresh_cache=True if refresh else None,
+    )
+
+
+def _refresh(job: Job, key: Key) -> bool:
+    if refresh_wanted():
+        return True
+    found = job.bench.store.find(key) if job.retry_rejected else None
+    return found is not None and found.status == "rejected"
+
+
+def _is_last_try() -> bool:
+    context = TaskRunContext.get()
+    return context is None or context.task_run.run_count > context.task.retries

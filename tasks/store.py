@@ -1,0 +1,40 @@
+"""Checking and tidying a store, as tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+
+from lavad_core.errors import StoreUnavailable
+from lavad_core.store.files import FileStore
+from lavad_core.store.maintenance import Finding, gc, verify
+
+
+def _open(store: str) -> FileStore:
+    if not Path(store).is_dir():
+        raise StoreUnavailable(f"there is no store at {store!r}")
+    return FileStore(Path(store))
+
+
+@task(
+    name="verify",
+    description="Read every result and compare it with its commit.",
+    persist_result=False,
+    cache_policy=None,
+)
+def verify_store(store: str) -> list[Finding]:
+    """Everything that is not as it should be.
+
+    Raises:
+        StoreUnavailable: there is no store, or something in it cannot be read.
+    """
+    return list(verify(_open(store)))
+
+
+@task(name="collect-garbage", description="What no reader can use.", persist_result=False, cache_policy=None)
+def collect_garbage(store: str, lease_s: float, dry_run: bool) -> str:
+    """Remove it, or count it with ``dry_run``; a sentence about it."""
+    report = gc(_open(store), lease_s=lease_s, dry_run=dry_run)
+    verb = "would remove" if dry_run else "removed"
+    return f"gc {verb} {report.parts} parts and {report.writers} dead writers' folders, {report.bytes} bytes"

@@ -1,0 +1,60 @@
+"""From what the user names to videos whose content is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.video.discover import discover
+from lavad_core.video.types import VideoSource
+from tasks.inert import inert
+from tasks.sources import Left, decode_input, left_of, save_sources
+from tasks.workbench import RunRef, job_of
+
+HERE = {"persist_result": False, "cache_policy": None}
+"""For tasks whose work is cheap, and depends on what is on the disk now."""
+
+
+@task(name="discover", description="Find the videos that the inputs name.", **HERE)
+def discover_videos(run: RunRef, inputs: list[str]) -> list[VideoSource]:
+    """The videos, noted with the run so that a later one can do the failed ones again.
+
+    Raises:
+        InputError: an input names nothing.
+    """
+    sources = discover([decode_input(text) for text in inputs])
+    save_sources(Path(run.store), run.run_id, sources)
+    return sources
+
+
+@task(name="adopt", description="Take the videos that an earlier run left unfinished.", **HERE)
+def adopt_videos(run: RunRef, sources: list[VideoSource]) -> list[VideoSource]:
+    """Note videos that are known already with this run."""
+    save_sources(Path(run.store), run.run_id, sources)
+    return sources
+
+
+@task(name="unfinished", description="Which videos of an earlier run have no scores.", **HERE)
+def unfinished_videos(store: str, run_id: str | None) -> Left:
+    """What is left of a run; of the latest one without an id."""
+    return left_of(Path(store), run_id)
+
+
+def _run_name(parameters: dict[str, Any]) -> str:
+    return f"prepare · {inert(parameters['source'].name)}"
+
+
+@task(name="prepare", description="Digest a video's content.", task_run_name=_run_name, **HERE)
+def prepare_video(run: RunRef, source: VideoSource) -> PreparedVideo:
+    """The video with the identity of its content.
+
+    Raises:
+        VideoRejected: missing, unreadable or empty.
+        InputError: an imported file is missing for this video.
+    """
+    job = job_of(run)
+    job.bench.check_stop()
+    return job.bench.prepare(source)

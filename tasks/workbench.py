@@ -1,0 +1,133 @@
+"""What the tasks of a run share in a process: configuration, store, models, the run's record.
+
+Tasks are given a :class:`RunRef` and look the rest up here, so that no task's parameters hold a configuration, and a
+secret never leaves the process that has it in its environment. A process that does not know the run (a worker on another
+machine) builds the same from what the run has recorded in the store.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lavad_core.config.load import load_config
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.secrets import public_settings
+from lavad_core.errors import LavadError
+from lavad_core.pipeline.workbench import Workbench
+from lavad_core.runs.manifest import load_run
+from lavad_core.runs.recorder import Listener, RunRecorder
+
+GIVE_UP_AFTER = 2
+"""Videos in a row for which a service did not answer, retries included, before a stage's other videos are not tried."""
+
+
+class GivenUp(LavadError):
+    """Not tried: what this stage needs has just failed for reasons that are not the video's."""
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """Names a run to its tasks.
+
+    Attributes:
+        run_id: of ``lavad_core.runs``.
+        store: the store's folder.
+    """
+
+    run_id: str
+    store: str
+
+
+@dataclass
+class Job:
+    """A run in this process.
+
+    Attributes:
+        bench: store, models, graph.
+        recorder: of what the run does.
+        retry_rejected: compute again what an earlier run found rejected.
+    """
+
+    bench: Workbench
+    recorder: RunRecorder
+    retry_rejected: bool = False
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _silent: dict[str, int] = field(default_factory=dict)
+    _given_up: dict[str, str] = field(default_factory=dict)
+
+    def check(self, node_id: str) -> None:
+        """Raises GivenUp if trying this stage is pointless, Interrupted if the run is being stopped."""
+        self.bench.check_stop()
+        with self._guard:
+            why = self._given_up.get(node_id)
+        if why is not None:
+            raise GivenUp(f"not tried, since another video's {node_id} failed: {why}")
+
+    def give_up(self, node_id: str, why: str) -> None:
+        """Do not try this stage for other videos of this run."""
+        with self._guard:
+            self._given_up.setdefault(node_id, why)
+
+    def service_failed(self, node_id: str, why: str) -> None:
+        """A service did not answer for a video, at the last try."""
+        with self._guard:
+            self._silent[node_id] = self._silent.get(node_id, 0) + 1
+            if self._silent[node_id] >= GIVE_UP_AFTER:
+                self._given_up.setdefault(node_id, why)
+
+    def service_answered(self, node_id: str) -> None:
+        """It did."""
+        with self._guard:
+            self._silent[node_id] = 0
+
+
+_jobs: dict[RunRef, Job] = {}
+_jobs_guard = threading.Lock()
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def watching(listener: Listener) -> Iterator[None]:
+    """Runs started within it tell ``listener`` about each stage's start and end; for progress bars."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+@contextmanager
+def open_job(config: LavadConfig, run_id: str, *, retry_rejected: bool = False) -> Iterator[tuple[RunRef, Job]]:
+    """Start recording a run and make it known to the tasks of this process. Models go at the end."""
+    ref = RunRef(run_id, str(Path(config.store).absolute()))
+    settings: Mapping[str, Any] = public_settings(config)
+    with RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners)) as recorder:
+        job = Job(Workbench(config), recorder, retry_rejected)
+        with _jobs_guard:
+            _jobs[ref] = job
+        try:
+            yield ref, job
+        finally:
+            with _jobs_guard:
+                del _jobs[ref]
+            job.bench.close()
+
+
+def job_of(ref: RunRef) -> Job:
+    """The run in this process; built from the run's record if it was started in another.
+
+    Raises:
+        InputError: the store knows no such run.
+    """
+    with _jobs_guard:
+        job = _jobs.get(ref)
+        if job is None:
+            settings = load_run(Path(ref.store), ref.run_id).config
+            recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings)
+            job = _jobs[ref] = Job(Workbench(load_config(settings=settings)), recorder)
+    return job

@@ -1,0 +1,336 @@
+"""The flow over a set of videos, against a real Prefect server: what runs, what is cached, how it ends, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fake_stages import FakeStages, make_videos, raising, rejecting, settings
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
+from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+from prefect.states import State
+
+from flows.retry_failed import retry_failed
+from flows.score_video import score_video
+from flows.score_videos import score_videos
+from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
+from lavad_core.runs.manifest import RunManifest, load_run
+from lavad_core.store.files import FileStore
+from lavad_core.store.maintenance import verify
+from tasks.workbench import watching
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+NODES = 12
+RECORDED_S = 30.0
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
+    return FakeStages(monkeypatch)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def run(videos: Path, store: Path, **parameters: Any) -> State[Any]:
+    given = {"settings": settings(store), **parameters}
+    state: State[Any] = score_videos([str(videos)], return_state=True, **given)
+    return state
+
+
+def task_runs(state: State[Any], expected: int) -> list[TaskRun]:
+    """Of the state's flow run, when all have arrived in the server's database."""
+    found: list[TaskRun] = []
+    deadline = time.monotonic() + RECORDED_S
+    with get_client(sync_client=True) as client:
+        ours = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run(state)]))
+        while time.monotonic() < deadline:
+            found = client.read_task_runs(flow_run_filter=ours, sort=TaskRunSort.ID_DESC, limit=200)
+            if len(found) >= expected and all(one.state is not None and one.state.is_final() for one in found):
+                return found
+            time.sleep(0.2)
+    raise AssertionError(f"{len(found)} of {expected} task runs recorded: {[(r.name, r.state_name) for r in found]}")
+
+
+def flow_run(state: State[Any]) -> UUID:
+    assert state.state_details.flow_run_id is not None
+    return state.state_details.flow_run_id
+
+
+def artifacts(state: State[Any]) -> dict[str, Any]:
+    wanted = {"artifacts": {"flow_run_id": {"any_": [str(flow_run(state))]}}}
+    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/artifacts/filter", json=wanted, timeout=30)
+    return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
+
+
+def of_stages(runs: list[TaskRun]) -> list[TaskRun]:
+    return [one for one in runs if " · " in one.name and not one.name.startswith("prepare")]
+
+
+def test_first_everything_runs_then_everything_is_cached(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4")
+    first = run(videos, store)
+    assert (first.name, first.message) == ("Completed", "2 of 2 videos scored")
+    assert len(stages.calls) == 2 * NODES
+    assert set(stages.calls.values()) == {1}
+    again = run(videos, store)
+    assert again.is_completed()
+    assert sum(stages.calls.values()) == 2 * NODES
+    shown = of_stages(task_runs(again, 2 * NODES + 4))
+    assert len(shown) == 2 * NODES
+    assert {one.state_name for one in shown} == {"Cached"}
+    assert "caption a · one" in {one.name for one in shown}
+    assert not any(one.tags for one in shown)
+    totals = load_run(store).stages
+    assert {node: (total.done, total.cached) for node, total in totals.items()} == dict.fromkeys(totals, (0, 2))
+    assert len(totals) == NODES
+
+
+def test_stages_in_graph_order_and_each_model_goes_when_its_last_stage_is_over(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    run(make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4"), store)
+    seen = [node for _, node in stages.order]
+    assert seen == sorted(seen, key=lambda node: list(dict.fromkeys(seen)).index(node)), "one stage after the other"
+    assert stages.released[:4] == ["captioner:a", "captioner:b", "chat", "encoder"]
+
+
+@pytest.mark.parametrize("way", ["parameter", "setting"])
+def test_refresh_computes_what_is_cached(stages: FakeStages, tmp_path: Path, store: Path, way: str) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4")
+    run(videos, store)
+    with temporary_settings({PREFECT_TASKS_REFRESH_CACHE: way == "setting"}):
+        assert run(videos, store, refresh=way == "parameter").is_completed()
+    assert set(stages.calls.values()) == {2}
+
+
+def test_one_bad_video_ends_partially_failed_with_the_others_done(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "bad.mp4", "good.mp4", "other.mp4")
+    (videos / "empty.mp4").touch()
+    stages.actions["bad", "probe"] = rejecting()
+    stages.actions["other", "summarise"] = raising(InputError("no caption for frame 3"))
+    stages.status["good", "probe"] = "ok_with_gaps"
+    state = run(videos, store)
+    assert (state.type.value, state.name) == ("FAILED", "PartiallyFailed")
+    assert state.message == "3 of 4 videos have no scores (1 failed, 2 rejected)"
+    found = artifacts(state)
+    table = {row["video"]: (row["status"], row["reason"]) for row in json.loads(found["lavad-videos"])}
+    assert table == {
+        "bad": ("rejected", "format"),
+        "empty": ("rejected", "empty"),
+        "good": ("ok with gaps", "gaps"),
+        "other": ("failed", "InputError"),
+    }
+    assert "PartiallyFailed" in found["lavad-summary"]
+    assert found["lavad-progress"] == 100
+    assert stages.calls["good", "detect"] == 1
+    assert stages.calls["other", "detect"] == stages.calls["bad", "caption:a"] == 0
+    assert outcomes(load_run(store)) == {
+        "bad": "rejected",
+        "empty": "rejected",
+        "good": "ok_with_gaps",
+        "other": "failed",
+    }
+    assert {one.state_name for one in task_runs(state, NODES + 9)} == {"Completed", "Failed"}
+    assert len(list((store / "detect").glob("*/*/commit.json"))) == 1
+
+
+def outcomes(manifest: RunManifest) -> dict[str, str]:
+    return {outcome.name: outcome.status for outcome in manifest.videos}
+
+
+def test_a_rejected_video_fails_each_time_without_being_decoded_again(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "bad.mp4")
+    stages.actions["bad", "probe"] = rejecting()
+    first, again = run(videos, store), run(videos, store)
+    assert [first.name, again.name] == ["Failed", "Failed"]
+    assert again.message == "1 of 1 videos have no scores (1 rejected)"
+    assert stages.calls["bad", "probe"] == 1
+    del stages.actions["bad", "probe"]
+    assert run(videos, store, retry_rejected=True).is_completed()
+    assert stages.calls["bad", "probe"] == 2
+
+
+def test_a_service_is_asked_again_and_nothing_else_is(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "bad.mp4", "slow.mp4", "odd.mp4")
+    times: list[float] = []
+
+    def busy_twice(context: Any) -> None:
+        times.append(time.monotonic())
+        if len(times) < 3:
+            raise ServiceUnavailable("503 ValueError InputError")
+
+    stages.actions["slow", "summarise"] = busy_twice
+    stages.actions["bad", "clean"] = raising(VideoRejected("changed", "ServiceUnavailable, they say"))
+    stages.actions["odd", "clean"] = raising(ZeroDivisionError("ServiceError"))
+    state = run(videos, store)
+    assert state.message == "2 of 3 videos have no scores (1 failed, 1 rejected)"
+    assert stages.calls["slow", "summarise"] == 3
+    assert stages.calls["bad", "clean"] == stages.calls["odd", "clean"] == 1
+    first, second = times[1] - times[0], times[2] - times[1]
+    assert 0.03 < first < second, "the second delay is longer than the first"
+    runs = {one.name: one for one in task_runs(state, 30)}
+    assert runs["summarise · slow"].run_count == 3
+    assert runs["clean · bad"].run_count == 1
+
+
+def test_a_service_that_stays_down_is_not_waited_for_once_more_for_each_video(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    names = [f"v{number}.mp4" for number in range(6)]
+    videos = make_videos(tmp_path / "videos", *names)
+    for name in names:
+        stages.actions[name[:-4], "summarise"] = raising(ServiceUnavailable("connection refused"))
+    state = run(videos, store, settings=settings(store, workers=1))
+    assert state.message == "6 of 6 videos have no scores (2 failed, 4 not-run)"
+    assert sum(count for (_, node), count in stages.calls.items() if node == "summarise") == 2 * 3
+    for name in names:
+        del stages.actions[name[:-4], "summarise"]
+    assert run(videos, store).is_completed()
+    assert stages.calls["v0", "clean"] == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_once(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4")
+    for name in ("one", "two", "three"):
+        stages.actions[name, "caption:a"] = raising(ModelError("no such checkpoint"))
+    state = run(videos, store, settings=settings(store, workers=1))
+    assert state.message == "3 of 3 videos have no scores (1 failed, 2 not-run)"
+    assert sum(count for (_, node), count in stages.calls.items() if node == "caption:a") == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated part", "flipped commit", "part gone", "commit gone"])
+def test_damage_is_recomputed_not_cached(stages: FakeStages, tmp_path: Path, store: Path, damage: str) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4")
+    run(videos, store)
+    part = next((store / "refine").glob("*/*/part-*.parquet"))
+    commit = part.with_name("commit.json")
+    if damage == "truncated part":
+        part.write_bytes(part.read_bytes()[:-9])
+    elif damage == "flipped commit":
+        commit.write_bytes(commit.read_bytes().replace(b'"ok"', b'"OK"'))
+    else:
+        (part if damage == "part gone" else commit).unlink()
+    state = run(videos, store)
+    assert state.is_completed()
+    assert {node: count for (_, node), count in stages.calls.items() if count == 2} == {"refine": 2}
+    assert not [finding for finding in verify(FileStore(store)) if finding.kind == "damaged"]
+
+
+def test_equal_content_is_computed_once_and_reported_twice(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "a.mp4", "b.mp4")
+    (videos / "b.mp4").write_bytes((videos / "a.mp4").read_bytes())
+    state = run(videos, store)
+    assert state.message == "2 of 2 videos scored"
+    assert {name for name, _ in stages.calls} == {"a"}
+    assert {row["video"]: row["message"] for row in json.loads(artifacts(state)["lavad-videos"])} == {
+        "a": "",
+        "b": "same content as 'a'",
+    }
+
+
+def test_retry_does_only_what_failed(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "bad.mp4", "good.mp4", "late.mp4")
+    (videos / "empty.mp4").touch()
+    stages.actions["bad", "probe"] = rejecting()
+    stages.actions["late", "score"] = raising(InputError("something"))
+    assert run(videos, store).name == "PartiallyFailed"
+    stages.actions.clear()
+    stages.order.clear()
+    (videos / "empty.mp4").write_bytes(b"not empty any more")
+    state: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert state.message == "3 of 3 videos scored"
+    assert {name for name, _ in stages.order} == {"bad", "late", "empty"}
+    assert [node for name, node in stages.order if name == "late"] == ["score", "embed_summaries", "refine", "detect"]
+    nothing: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert nothing.is_completed()
+    assert "nothing left" in str(nothing.message)
+
+
+HOSTILE = [
+    "\x1b[31mred.mp4",
+    "new\nline.mp4",
+    "[link](http:\\\\x).mp4",
+    "<img src=x onerror=alert(1)>.mp4",
+    "a\u202eb.mp4",
+]
+
+
+def test_names_are_inert(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    make_videos(tmp_path / "videos", *HOSTILE)
+    broken = tmp_path / "videos" / "bytes\udcff.mp4"
+    broken.write_bytes(b"x")
+    state = run(tmp_path / "videos", store)
+    assert state.message == "6 of 6 videos scored"
+    runs = task_runs(state, 6 * NODES + 6)
+    found = artifacts(state)
+    texts = [one.name for one in runs] + [row["video"] for row in json.loads(found["lavad-videos"])]
+    for text in texts:
+        assert not any(ord(char) < 32 or char in "\u202e\x7f" for char in text), text
+    for row in json.loads(found["lavad-videos"]):
+        assert "<" not in row["video"]
+        assert "](" not in row["video"].replace("\\]", "").replace("\\(", "")
+
+
+def test_two_runs_at_once_on_one_store(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4")
+    states: list[State[Any]] = []
+    threads = [
+        threading.Thread(target=copy_context().run, args=(lambda: states.append(run(videos, store)),)) for _ in range(2)
+    ]  # Prefect's settings are in the context
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [state.name for state in states] == ["Completed", "Completed"]
+    assert len(list(store.glob("*/*/*/commit.json"))) == 3 * NODES
+    for state in states:
+        assert all(one.state is not None and one.state.is_final() for one in task_runs(state, 3 * NODES + 5))
+
+
+def test_listeners_hear_of_every_stage(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4")
+    for expected_cached in (False, True):
+        heard: list[tuple[str, bool]] = []
+        with watching(lambda record, heard=heard: heard.append((record.node, record.seconds is None))):  # type: ignore[misc]
+            run(videos, store)
+        assert len([node for node, started in heard if not started]) == NODES, f"cached: {expected_cached}"
+
+
+def test_unknown_setting_fails_the_flow_and_names_the_nearest(tmp_path: Path, store: Path) -> None:
+    state: State[Any] = score_videos(["x"], settings={"store": str(store), "windw": {}}, return_state=True)
+    assert state.is_failed()
+    assert "window" in str(state.message)
+
+
+def test_no_video_found_leaves_a_manifest(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    state: State[Any] = score_videos([str(tmp_path / "absent")], settings=settings(store), return_state=True)
+    assert state.is_failed()
+    assert load_run(store).status == "failed"
+
+
+def test_one_video(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4")
+    state: State[Any] = score_video(str(videos / "one.mp4"), settings=settings(store), return_state=True)
+    assert state.message == "1 of 1 videos scored"
+    several: State[Any] = score_video(str(videos), settings=settings(store), return_state=True)
+    assert several.is_failed()
+    assert "score-videos" in str(several.message)

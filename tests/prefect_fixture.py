@@ -1,0 +1,34 @@
+"""One real Prefect server for all tests of a session, with a home of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API of a real server process; Prefect in this process uses it. About 20 s once: a new database is migrated."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_HOME,
+        PREFECT_RESULTS_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
+
+    from deployments.prefect_server import _environment, private_server
+
+    home = tmp_path_factory.mktemp("prefect-home")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with private_server(lambda text: None, environ={**environ, "PREFECT_HOME": str(home)}) as url:
+        settings = {
+            PREFECT_API_URL: url,
+            PREFECT_HOME: home,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            PREFECT_RESULTS_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("prefect-results"),
+        }
+        with _environment({"PREFECT_API_URL": url, "PREFECT_HOME": str(home)}), temporary_settings(updates=settings):
+            yield url

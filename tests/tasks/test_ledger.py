@@ -1,0 +1,78 @@
+"""How a run ends for its videos: the table of cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lavad_core.errors import InputError, Interrupted, LavadError, VideoRejected
+from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.runs.manifest import VideoOutcome
+from lavad_core.video.types import VideoSource
+from tasks.ledger import Ledger, ending
+from tasks.workbench import GivenUp
+
+
+def ledger(**contents: str) -> Ledger:
+    made = Ledger([VideoSource(name, Path(f"/{name}")) for name in contents])
+    for name, content in contents.items():
+        made.prepared(PreparedVideo(name, f"/{name}", "file", content))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (VideoRejected("format", "x"), "rejected", "format"),
+        (InputError("x"), "failed", "InputError"),
+        (GivenUp("x"), "not-run", "GivenUp"),
+        (Interrupted("x"), "not-run", "Interrupted"),
+        (MemoryError(), "failed", "MemoryError"),
+        (None, "failed", "Unknown"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_and_statuses(error: LavadError | None, status: str, reason: str) -> None:
+    made = ledger(a="1", b="2")
+    made.failed("a", error)
+    made.all_stages_done()
+    assert [(o.status, o.reason) for o in made.outcomes()] == [(status, reason), ("ok", "")]
+    assert [video.name for video in made.live] == ["b"]
+
+
+def test_what_was_not_reached_is_not_run() -> None:
+    made = ledger(a="1")
+    assert [o.status for o in made.outcomes()] == ["not-run"]
+
+
+def test_gaps_keep_the_first_message() -> None:
+    made = ledger(a="1")
+    made.gaps("a", "first")
+    made.gaps("a", "second")
+    made.all_stages_done()
+    assert [(o.status, o.message) for o in made.outcomes()] == [("ok_with_gaps", "first")]
+
+
+def test_equal_content_ends_as_its_first() -> None:
+    made = ledger(a="1", b="1")
+    assert [video.name for video in made.live] == ["a"]
+    made.failed("a", VideoRejected("format", "not a video"))
+    assert [(o.status, o.message) for o in made.outcomes()] == [
+        ("rejected", "not a video"),
+        ("rejected", "same content as 'a'; not a video"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "name", "message"),
+    [
+        (["ok", "ok_with_gaps"], "Completed", "2 of 2 videos scored, 1 with gaps"),
+        (["ok", "failed", "rejected"], "PartiallyFailed", "2 of 3 videos have no scores (1 failed, 1 rejected)"),
+        (["ok", "not-run"], "PartiallyFailed", "1 of 2 videos have no scores (1 not-run)"),
+        (["rejected"], "Failed", "1 of 1 videos have no scores (1 rejected)"),
+    ],
+)
+def test_endings(statuses: list[str], name: str, message: str) -> None:
+    outcomes = [VideoOutcome(str(i), "", status) for i, status in enumerate(statuses)]  # type: ignore[arg-type]
+    assert ending(outcomes) == (name, message)
