@@ -15,6 +15,7 @@
     │   ├── StoreUnavailable       no space, no permission, an I/O error
     │   └── DamagedResult          bytes that do not match their commit; recomputed or reported, never used
     ├── DeviceOutOfMemory          one item alone does not fit the device
+    ├── Interrupted                the run is being stopped; what was in work is not committed
     └── InternalError              our bug
 
 Whether a failure is retried is decided by its class, never by the words of its message.
@@ -95,6 +96,10 @@ class DamagedResult(StoreError):
 
 class DeviceOutOfMemory(LavadError):
     """A single item does not fit the device; smaller batches were tried."""
+
+
+class Interrupted(LavadError):
+    """The run is being stopped (a signal); the stage in work ends without a result. Not retried."""
 
 
 class InternalError(LavadError):
