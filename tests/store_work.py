@@ -20,6 +20,9 @@ import pytest
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""A folder in memory, where there is such a place: many tests sync often, and kill processes, not machines."""
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["pytest", "store_work"])
 

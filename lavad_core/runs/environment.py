@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -42,8 +43,13 @@ def host() -> dict[str, str | int]:
     }
 
 
+@cache
 def git_revision(folder: Path | None = None) -> str | None:
-    """The commit of the checkout that this program runs from, with ``+changes``; None if it runs from no checkout."""
+    """The commit of the checkout that this program runs from, None if it runs from no checkout.
+
+    ``+changes`` follows where tracked files differ from it, ``+unknown`` where git did not say in time. Asked once a process:
+    the code that runs was read at its start.
+    """
     folder = folder if folder is not None else Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
@@ -51,6 +57,8 @@ def git_revision(folder: Path | None = None) -> str | None:
     if revision is None:
         return None
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if changes is None:
+        return f"{revision}+unknown"
     return f"{revision}+changes" if changes else revision
 
 

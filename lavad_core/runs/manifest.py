@@ -46,6 +46,8 @@ class StageRecord:
         video_id: digest of its content.
         node: id of the stage's node.
         started: ISO 8601, UTC.
+        fingerprint: of the result's key; empty if it was not known yet. With it a run's results are found without its
+            models and imports.
         cached: the result was in the store.
         status: ``ok``, ``ok_with_gaps``, ``rejected`` or ``failed``.
         reason: a word: why rejected, or the class of the exception.
@@ -60,6 +62,7 @@ class StageRecord:
     video_id: str
     node: str
     started: str
+    fingerprint: str = ""
     cached: bool = False
     status: str = "ok"
     reason: str = ""

@@ -280,7 +280,7 @@ def test_masking_of_text(text: str, expected: str) -> None:
 def test_the_environment_is_described_without_imports(repository: Path) -> None:
     assert environment.versions(["pyarrow", "no-such-package"]).keys() == {"lavad", "python", "pyarrow"}
     revision = environment.git_revision(repository)
-    assert revision is None or len(revision.removesuffix("+changes")) == 40
+    assert revision is None or len(revision.partition("+")[0]) == 40
     code = "import sys, lavad_core.runs.recorder; print({'torch', 'prefect', 'pandas', 'pyarrow'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=repository).strip() == "set()"
 

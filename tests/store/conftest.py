@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from store_work import MEMORY
 
 
 @pytest.fixture
 def fast_folder() -> Iterator[Path]:
-    """In memory where there is such a place: these tests sync thousands of times, and kill processes, not machines."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+    """In memory where there is such a place."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY))
     yield folder
     shutil.rmtree(folder)

@@ -58,7 +58,7 @@ def test_every_flipped_bit_is_found(saved: tuple[FileStore, Commit], which: str)
     path = store.paths(commit)[0] if which == "part" else store.folder(KEY) / "commit.json"
     good = path.read_bytes()
     source = random.Random(1)
-    flips = source.sample(range(8 * len(good)), 400)
+    flips = source.sample(range(8 * len(good)), 250)
     used = []
     for flip in flips:
         bad = bytearray(good)

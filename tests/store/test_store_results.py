@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_work import KEYS, SCHEMA, rows, save, tree
+from store_work import KEYS, MEMORY, SCHEMA, rows, save, tree
 
 from lavad_core.errors import DamagedResult, InternalError
 from lavad_core.store.commits import ascii_json
@@ -300,24 +301,20 @@ def _tables(draw: st.DrawFn) -> pa.Table:
 
 @settings(max_examples=40, deadline=None)
 @given(table=_tables(), cuts=st.lists(st.integers(0, 40), max_size=4), group=st.integers(1, 50))
-def test_bytes_depend_on_rows_and_not_on_how_they_are_cut(
-    tmp_path_factory: pytest.TempPathFactory, table: pa.Table, cuts: list[int], group: int
-) -> None:
-    folder = tmp_path_factory.mktemp("cuts")
+def test_bytes_depend_on_rows_and_not_on_how_they_are_cut(table: pa.Table, cuts: list[int], group: int) -> None:
     edges = [0, *sorted(min(cut, table.num_rows) for cut in cuts), table.num_rows]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         patch.setattr("lavad_core.store.rows.ROWS_PER_GROUP", group)
-        whole, pieces = FileStore(folder / "whole"), FileStore(folder / "pieces")
+        whole, pieces = FileStore(Path(folder) / "whole"), FileStore(Path(folder) / "pieces")
         commit = save(whole, KEY, table)
         metadata = table.schema.with_metadata({"pandas": "at /home/somebody"})
         with pieces.writer(KEY, video="a video", schema=metadata, provenance={"version": 1}) as writer:
             for start, stop in itertools.pairwise(edges):
-                piece = table.slice(start, stop - start)
-                for batch in piece.to_batches(max_chunksize=7):
+                for batch in table.slice(start, stop - start).to_batches(max_chunksize=7):
                     writer.write(batch)
             writer.commit(counts={"rows": table.num_rows})
-    assert tree(whole.root) == tree(pieces.root)
-    assert whole.read(commit).drop_columns(["video"]).to_pylist() == table.to_pylist()
+        assert tree(whole.root) == tree(pieces.root)
+        assert whole.read(commit).drop_columns(["video"]).to_pylist() == table.to_pylist()
 
 
 def test_a_large_table_in_odd_pieces_gives_the_same_bytes(tmp_path: Path) -> None:
