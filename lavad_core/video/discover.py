@@ -197,7 +197,7 @@ def _candidates(path: Path, root: Path, kind: Kind) -> list[str]:
     above = absolute.parts[1:-1]
     options = [last, "/".join((*below, last)), "/".join((*below, absolute.name))]
     options += ["/".join((*above[-n:], absolute.name)) for n in range(len(below) + 1, len(above) + 1)]
-    return [_valid_text(option) for option in dict.fromkeys(options)]
+    return [_valid_text(option) for option in options]
 
 
 def _valid_text(name: str) -> str:

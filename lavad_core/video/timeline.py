@@ -196,9 +196,9 @@ def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64])
     frames = len(stamps)
     by_packet = np.argsort(seen.frame_packet, kind="stable")
     before = np.searchsorted(seen.frame_packet[by_packet], missing)
-    inside = (before > 0) & (before < frames)
-    lost = missing[inside]
-    places = by_packet[before[inside] - 1]
+    places = by_packet[np.maximum(before - 1, 0)]
+    inside = (before > 0) & (before < frames) & (places < frames - 1)
+    lost, places = missing[inside], places[inside]
     source = np.concatenate((seen.frame_packet, lost))
     # By place; a frame comes before the packets that are placed behind it.
     order = np.lexsort((source, np.arange(len(source)) >= frames, np.concatenate((np.arange(frames), places))))
