@@ -117,6 +117,7 @@ class Scoring:
         if future.state.name == "Cached":  # the task did not run, so nobody has recorded it
             with self._job.recorder.stage(video.name, video.video_id, node.id) as record:
                 record.cached, record.status, record.message = True, value["status"], value["message"]
+                record.fingerprint = value["fingerprint"]
         if value["status"] == "ok_with_gaps":
             self._ledger.gaps(video.name, value["message"])
         if node.stage == "probe":

@@ -108,6 +108,7 @@ def open_job(config: LavadConfig, run_id: str, *, retry_rejected: bool = False) 
     settings: Mapping[str, Any] = public_settings(config)
     with RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners)) as recorder:
         job = Job(Workbench(config), recorder, retry_rejected)
+        job.bench.store.sweep()  # what dead processes left
         with _jobs_guard:
             _jobs[ref] = job
         try:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests"), str(REPOSITORY / "tests/acceptance")]
+
+pytest_plugins = ["prefect_fixture", "vllm_fixture"]
 
 # No test may reach for a hub or report usage; set before any library reads them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -48,6 +48,7 @@ def run_stage(
         LavadError: as the stage raises; nothing is committed then.
     """
     key = bench.graph.keys(video)[node_id]
+    record.fingerprint = key.fingerprint
     found = None if refresh else bench.store.find(key)
     if found is not None:
         record.cached = True
@@ -85,6 +86,7 @@ def _compute(context: StageContext) -> Commit:
             for name in broken:
                 mended.add(name)
                 run_stage(context.bench, context.video, name, context.record, refresh=True)
+                context.record.fingerprint = context.key.fingerprint
 
 
 def _is_sound(context: StageContext, node_id: str) -> bool:
@@ -107,6 +109,7 @@ def run_graph(bench: Workbench, videos: Sequence[PreparedVideo], recorder: RunRe
         By video name, what ended a video early; the other videos are complete.
     """
     failed: dict[str, LavadError] = {}
+    bench.store.sweep()
     for node in bench.graph.nodes:
         for video in videos:
             if video.name in failed:

@@ -25,6 +25,14 @@ class Workbench:
     Args:
         config: the configuration.
         identities: role to model identity, where another process has resolved them already; else resolved here.
+
+    Attributes:
+        config: the configuration.
+        store: the results.
+        answers: the language model's answers, by request.
+        digests: SHA-256 of files by path, size and time of change.
+        models: each is loaded when first asked for.
+        in_flight: what is being asked of the language model.
     """
 
     def __init__(self, config: LavadConfig, identities: Mapping[str, str] | None = None) -> None:
@@ -32,6 +40,12 @@ class Workbench:
         self._given_identities = identities
         self.in_flight = InFlight()
         self._stopping = threading.Event()
+        # None of these touches the disk or loads anything before it is used.
+        self.store = FileStore(config.store)
+        cache = self.store.root / "cache"
+        self.answers = AnswerCache(cache / "answers.sqlite")
+        self.digests = IdentityCache(cache / "digests.sqlite")
+        self.models = ModelPool(config)
 
     def stop(self) -> None:
         """Let the stages in work end at their next frame or answer, without a result. For signals."""
@@ -41,28 +55,6 @@ class Workbench:
         """Raises Interrupted after :meth:`stop`."""
         if self._stopping.is_set():
             raise Interrupted("the run is being stopped; this stage is not committed and will be run again")
-
-    @cached_property
-    def store(self) -> FileStore:
-        """The results; opening it removes what dead processes left."""
-        store = FileStore(self.config.store)
-        store.sweep()
-        return store
-
-    @cached_property
-    def answers(self) -> AnswerCache:
-        """The language model's answers, by request."""
-        return AnswerCache(self.store.root / "cache" / "answers.sqlite")
-
-    @cached_property
-    def digests(self) -> IdentityCache:
-        """SHA-256 of files by path, size and time of change."""
-        return IdentityCache(self.store.root / "cache" / "digests.sqlite")
-
-    @cached_property
-    def models(self) -> ModelPool:
-        """The models; each is loaded when first asked for."""
-        return ModelPool(self.config)
 
     @cached_property
     def graph(self) -> Graph:
@@ -102,5 +94,4 @@ class Workbench:
 
     def close(self) -> None:
         """Free the models. The store holds nothing open."""
-        if "models" in self.__dict__:
-            self.models.close()
+        self.models.close()

@@ -35,12 +35,9 @@ class Bench(Workbench):
 
     def __init__(self, config: LavadConfig, pool: FakePool) -> None:
         super().__init__(config, IDENTITIES)
+        self.models: Any = pool
         self.pool = pool
         self.recorder = RunRecorder(self.store.root, new_run_id(), config={})
-
-    @property
-    def models(self) -> Any:
-        return self.pool
 
     def run(self, *videos: PreparedVideo) -> dict[str, LavadError]:
         return run_graph(self, videos, self.recorder)

@@ -1,0 +1,109 @@
+"""SIGKILL at random moments of a run: the re-run ends with the tree of an undisturbed one, and repeats nothing committed."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from video_factory import make_video
+from whole_runs import commits, finish, start, tree
+
+from lavad_core.runs.manifest import load_records, load_run
+
+FEW, MANY = 3, 20
+
+
+class Undisturbed:
+    """Six short videos, and a run of them that nothing disturbed."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.videos, self.environment, self.folder = folder / "videos", environment, folder
+        self.videos.mkdir()
+        for number in range(6):
+            make_video(self.videos / f"{number}.mp4", frames=40 + 8 * number, fps=10)
+        self.run("warm-up")  # makes the random models
+        began = time.monotonic()
+        assert self.run("undisturbed") == 0, self.log("undisturbed").read_text()[-3000:]
+        self.seconds = time.monotonic() - began
+        self.tree = tree(folder / "undisturbed")
+        assert len(self.tree) >= 6 * 12 * 2
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def arguments(self, name: str) -> list[str]:
+        return ["run", str(self.videos), "--preset", "tiny", "--store", str(self.folder / name), "--plain"]
+
+    def run(self, name: str) -> int:
+        return finish(self.arguments(name), self.environment, self.log(name))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    environment = {"PREFECT_API_URL": prefect_server, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    return Undisturbed(tmp_path_factory.mktemp("kill"), environment)
+
+
+def kill_and_run_again(undisturbed: Undisturbed, number: int) -> bool:
+    """One kill and one re-run, with all that must hold; whether something was committed when it was killed."""
+    name = f"killed-{number}"
+    store = undisturbed.folder / name
+    moment = random.Random(number).uniform(0.05, 0.95) * undisturbed.seconds
+    process = start(undisturbed.arguments(name), undisturbed.environment, undisturbed.log(name))
+    process.join(moment)
+    process.kill()
+    process.join()
+    before = commits(store) if store.exists() else {}
+    assert undisturbed.run(name) == 0, undisturbed.log(name).read_text()[-3000:]
+    assert tree(store) == undisturbed.tree, f"killed after {moment:.2f} s"
+    after = commits(store)
+    assert {path: after[path] for path in before} == before, "a committed result was written again"
+    run = load_run(store)
+    repeated = [
+        record
+        for record in load_records(store, run.run_id)
+        if not record.cached
+        and any(path.startswith(f"{record.node.split(':')[0]}/{record.video_id}/") for path in before)
+        and not record.node.startswith("caption:")  # one of two captioners may be there
+    ]
+    assert not repeated, "a committed stage ran again"
+    return bool(before)
+
+
+def test_a_few_kills(undisturbed: Undisturbed) -> None:
+    disturbed = [kill_and_run_again(undisturbed, number) for number in range(FEW)]
+    assert any(disturbed), "every kill came before the first commit: nothing was tried"
+
+
+@pytest.mark.slow
+def test_many_kills(undisturbed: Undisturbed) -> None:
+    disturbed = [kill_and_run_again(undisturbed, number) for number in range(FEW, FEW + MANY)]
+    assert sum(disturbed) >= MANY // 2, "most kills must come after the first commit to mean something"
+
+
+def test_nothing_is_left_running(undisturbed: Undisturbed) -> None:
+    """Decoders of killed runs end by themselves."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        left = [
+            path.parent.name
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if (text := _command_line(path)) and "lavad_core" in text and str(undisturbed.folder) in text
+        ]
+        if not left:
+            return
+        time.sleep(0.2)
+    pytest.fail(f"processes of killed runs are still there: {left}")
+
+
+def _command_line(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+assert os.name == "posix", "SIGKILL and /proc are what this file is about"
