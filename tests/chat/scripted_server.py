@@ -1,6 +1,6 @@
 """A scripted server for failures that a real vLLM does not show when asked to.
 
-Bodies are those of vLLM 0.32; ``tests/chat/test_contract.py`` compares their shape with a real server's.
+Bodies are those of vLLM 0.32; ``tests/vllm/test_contract.py`` compares their shape with a real server's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MODEL = "tiny"
 
 def chat_body(text: str, finish_reason: str = "stop", **extra: Any) -> dict[str, Any]:
     """A chat answer."""
-    message = {"role": "assistant", "content": text, "refusal": None, "tool_calls": []}
+    message = {"role": "assistant", "content": text, "refusal": None}
     return {
         "id": "chatcmpl-0",
         "object": "chat.completion",
