@@ -301,6 +301,7 @@ def test_secrets_are_sent_but_never_shown(caplog: pytest.LogCaptureFixture) -> N
     assert re.search(r"Incorrect API key provided: \*\*\*\\x1b", everything)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # that is the point
 def test_a_forked_child_has_a_loop_of_its_own() -> None:
     with scripted(GOOD) as server:
         ask(server)
