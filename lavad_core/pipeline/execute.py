@@ -77,7 +77,8 @@ def _compute(context: StageContext) -> Commit:
     mended: set[str] = set()
     while True:
         try:
-            return STAGES[context.key.stage].run(context)
+            commit: Commit = STAGES[context.key.stage].run(context)
+            return commit
         except DamagedResult as damage:
             broken = [name for name in context.node.inputs if name not in mended and not _is_sound(context, name)]
             if not broken:

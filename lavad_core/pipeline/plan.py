@@ -64,7 +64,8 @@ def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[
         commit
         for commit in results_of(bench.store, key.stage, key.video_id)
         if commit.key != key
-        and commit.provenance.get("variant") == wanted.get("variant") and commit.status != "rejected"
+        and commit.provenance.get("variant") == wanted.get("variant")
+        and commit.status != "rejected"
     ]
     if not others:
         return "not computed yet"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from lavad_core.models.chat.cached import ask
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
+from lavad_core.store.commits import storable
 
 
 class InFlight:
@@ -38,7 +40,7 @@ class InFlight:
 def ask_all(
     context: StageContext, model: ChatModel, device: AbstractContextManager[Any], requests: Sequence[ChatRequest]
 ) -> list[ChatAnswer]:
-    """The answers, in the order of the requests. What was asked before, in this video or another, is not asked again.
+    """The answers, in the order of the requests, their texts storable. What was asked before, in this video or another, is not asked again.
 
     A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
     """
@@ -63,4 +65,4 @@ def ask_all(
                 context.count(work.LLM_REQUESTS, asking.asked)
                 context.count(work.LLM_CACHED, asking.from_cache)
         missing = [request for request in missing if request not in answers]
-    return [answers[request] for request in requests]
+    return [replace(answers[request], text=storable(answers[request].text)) for request in requests]

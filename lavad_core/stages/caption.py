@@ -11,6 +11,7 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
 from lavad_core.stages.passes import calls_of, decode
 from lavad_core.stages.timeline import grid_of, load_probe
+from lavad_core.store.commits import storable
 from lavad_core.store.types import Commit
 from lavad_core.video.types import FrameRequest, Probe
 
@@ -52,7 +53,7 @@ def _captioned(context: StageContext, probe: Probe) -> Iterator[tuple[list[int],
             with device:
                 captions = captioner.caption([frame.image for frame in batch])
             context.count(work.CAPTIONS_MADE, len(captions))
-            yield [frame.index for frame in batch], captions
+            yield [frame.index for frame in batch], [storable(caption) for caption in captions]
 
 
 def _imported(context: StageContext, probe: Probe) -> Iterator[tuple[list[int], list[str]]]:

@@ -36,7 +36,7 @@ def _counted(context: StageContext, frames: Iterator[Frame]) -> Iterator[Frame]:
 def calls_of(items: Iterable[T], section: Any, at_most: int) -> Iterator[list[T]]:
     """Items in lists of the size that one call of a model takes: its ``batch_size`` or ``concurrency``, but never
     more than ``at_most`` at once in memory."""
-    size = min(getattr(section, "batch_size", None) or getattr(section, "concurrency", 1), at_most)
+    size: int = min(getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1), at_most)
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

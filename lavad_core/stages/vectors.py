@@ -84,10 +84,8 @@ class WindowMeans(Generic[K]):
             if any(part not in self._vectors for part in window):
                 return
             self._waiting.popleft()
-            yield (
-                position,
-                np.mean([self._vectors[part] for part in window], axis=0, dtype=np.float64).astype(np.float32),
-            )
+            together = np.stack([self._vectors[part] for part in window])
+            yield position, together.mean(axis=0, dtype=np.float64).astype(np.float32)
             for part in set(window):
                 self._users[part] -= 1
                 if not self._users[part]:
