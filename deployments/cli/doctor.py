@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +17,16 @@ import typer
 
 from deployments.cli import options
 from deployments.cli.exits import Exit, guarded
-from deployments.cli.text import megabytes, say, show_table
+from deployments.cli.text import say, show_table, size
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
 
 SERVER_TIMEOUT_S = 5.0
 """A server that does not say what it serves within this is called unreachable."""
+
+IMPORT_TIMEOUT_S = 120.0
+"""Importing PyAV takes half a second; on a cold network disk much longer."""
 
 MIN_FREE_BYTES = 2**30
 """Less free space in the store's file system than this is worth a warning: vectors take 64 kB a minute of video."""
@@ -71,21 +77,26 @@ def _versions() -> Iterator[Check]:
 
 
 def _ffmpeg() -> Check:
+    """In a process of its own, as decoding is: PyAV never comes into this one."""
+    script = "import json; from lavad_core.video import container; print(json.dumps(container.library_versions()))"
     try:
-        from lavad_core.video import container
-    except (ImportError, OSError) as error:
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=True
+        )
+        found = json.loads(done.stdout)
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
+        return Check("video", "fault", f"PyAV cannot be used: {last}")
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         return Check("video", "fault", f"PyAV cannot be used: {error}")
-    libraries = ", ".join(
-        f"{name} {'.'.join(map(str, version))}" for name, version in container.av.library_versions.items()
-    )
-    return Check("video", "ok", f"PyAV {container.av.__version__}: {libraries}")
+    return Check("video", "ok", ", ".join(f"{name} {version}" for name, version in found.items()))
 
 
 def _devices() -> Iterator[Check]:
     from lavad_core.runs.environment import host
 
     machine = host()
-    yield Check("machine", "ok", f"{machine['cpus']} CPU cores, {megabytes(float(machine['memory_bytes']))} memory")
+    yield Check("machine", "ok", f"{machine['cpus']} CPU cores, {size(float(machine['memory_bytes']))} memory")
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -96,7 +107,7 @@ def _devices() -> Iterator[Check]:
         return
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
-        yield Check(f"cuda:{number}", "ok", f"{properties.name}, {megabytes(properties.total_memory)}")
+        yield Check(f"cuda:{number}", "ok", f"{properties.name}, {size(properties.total_memory)}")
 
 
 def _models(config: LavadConfig) -> Iterator[Check]:
@@ -184,7 +195,7 @@ def _store(config: LavadConfig) -> Iterator[Check]:
     free = shutil.disk_usage(place).free
     verdict: Verdict = "ok" if free >= MIN_FREE_BYTES else "note"
     state = "there" if root.exists() else "made by the first run"
-    yield Check("store", verdict, f"{FileStore(root).root}: {state}, {megabytes(free)} free")
+    yield Check("store", verdict, f"{FileStore(root).root}: {state}, {size(free)} free")
     if config.evaluate.labels is not None:
         yield _labels(config.evaluate.labels)
 

@@ -57,10 +57,10 @@ def root(
 
 
 class _Stderr(logging.Handler):
-    """Log records as lines on whatever stderr is at the moment."""
+    """Log records as lines on whatever stderr is at the moment; the flow's own are left to the progress display."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING or Debug.on:
+        if Debug.on or (record.levelno >= logging.WARNING and record.name != "lavad_core.flow"):
             print(f"{record.levelname.lower()}: {inert(record.getMessage())}", file=sys.stderr, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,9 +57,12 @@ def store_root(store: Path | None) -> Path:
     Raises:
         StoreUnavailable: it is not there.
     """
+    from lavad_core.config.load import load_config
     from lavad_core.errors import StoreUnavailable
 
-    root = loaded(store=store).config.store
+    # The environment's other settings may belong to a kind of model that only a preset or file chooses: not looked at here.
+    environ = {name: os.environ[name] for name in ("LAVAD_STORE",) if name in os.environ}
+    root = load_config(overrides=[] if store is None else [f"store={store}"], environ=environ).store
     if not root.is_dir():
         raise StoreUnavailable(f"there is no store at {str(root)!r}; name it with --store DIR or LAVAD_STORE")
     return root

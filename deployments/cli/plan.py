@@ -30,6 +30,8 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource]) -> None:
             rejected.append((source.name, rejection))
     groups: dict[tuple[str, str, str], list[PlannedWork]] = {}
     work = plan(bench, prepared)
+    bad = {item.video for item in work if item.state == "rejected"}
+    work = [item for item in work if item.state == "rejected" or item.video not in bad]  # a run leaves the rest out
     for item in work:
         groups.setdefault((item.node_id, item.state, item.why), []).append(item)
     show_table(
@@ -46,10 +48,11 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource]) -> None:
         ],
         right=(2,),
     )
-    for name, rejection in rejected:
-        say(f"rejected: {inert(name)}: {rejection.reason}: {inert(rejection)}")
+    for name, why in rejected:
+        say(f"rejected: {inert(name)}: {why.reason}: {inert(why)}")
     would = sum(item.state == "run" for item in work)
-    say(f"{would} of {len(work)} results would be made for {len(sources)} videos; nothing was run")
+    usable = len(sources) - len(bad) - len(rejected)
+    say(f"{would} of {len(work)} results would be made for {usable} of {len(sources)} videos; nothing was run")
 
 
 def _more(count: int) -> str:

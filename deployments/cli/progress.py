@@ -30,7 +30,7 @@ def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
     """A listener for run recorders, and how to say something beside it.
 
     Args:
-        videos: of the run; the length of every bar.
+        videos: of the run; the length of the first bar.
         plain: lines even on a terminal.
     """
     if plain or not is_terminal(sys.stderr):
@@ -51,20 +51,36 @@ def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
         yield _Bars(bars, videos), lambda text: console.print(inert(text))
 
 
+class _Count:
+    """How far each stage is. Stages follow each other; a video that one loses does not come to the next."""
+
+    def __init__(self, videos: int) -> None:
+        self._now = ""
+        self._through = 0
+        self.ended = 0
+        self.total = videos
+
+    def take(self, record: StageRecord) -> None:
+        if record.node != self._now:
+            self.total = self._through if self._now else self.total
+            self._now, self._through, self.ended = record.node, 0, 0
+        if record.seconds is not None:
+            self.ended += 1
+            self._through += record.status not in ("failed", "rejected")
+
+
 class _Lines:
     def __init__(self, videos: int) -> None:
-        self._videos = videos
-        self._ended: dict[str, int] = {}
+        self._count = _Count(videos)
         self._guard = threading.Lock()
 
     def __call__(self, record: StageRecord) -> None:
-        if record.seconds is None:
-            return
         with self._guard:
-            number = self._ended[record.node] = self._ended.get(record.node, 0) + 1
-            if record.cached and record.status == "ok" and number < self._videos:
-                return  # of a thousand cached results the last says enough
-        say(f"{record.node} {number}/{self._videos}: {inert(record.video)}: {_how(record)}")
+            self._count.take(record)
+            ended, total = self._count.ended, self._count.total
+        if record.seconds is None or (record.cached and record.status == "ok" and ended < total):
+            return  # of a thousand cached results the last says enough
+        say(f"{record.node} {ended}/{total}: {inert(record.video)}: {_how(record)}")
 
 
 def _how(record: StageRecord) -> str:
@@ -77,15 +93,16 @@ def _how(record: StageRecord) -> str:
 
 class _Bars:
     def __init__(self, bars: Progress, videos: int) -> None:
-        self._bars, self._videos = bars, videos
+        self._bars, self._count = bars, _Count(videos)
         self._tasks: dict[str, TaskID] = {}
         self._doing: dict[str, dict[str, None]] = {}
         self._guard = threading.Lock()
 
     def __call__(self, record: StageRecord) -> None:
         with self._guard:
+            self._count.take(record)
             if record.node not in self._tasks:
-                self._tasks[record.node] = self._bars.add_task(record.node, total=self._videos, doing="")
+                self._tasks[record.node] = self._bars.add_task(record.node, total=self._count.total, doing="")
             doing = self._doing.setdefault(record.node, {})
             if record.seconds is None:
                 doing[record.video] = None

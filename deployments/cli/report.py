@@ -28,7 +28,7 @@ def report(manifest: RunManifest, bench: Workbench) -> None:
     config = bench.config
     _videos(manifest, bench)
     say(headline(manifest))
-    say("work: " + (work_line(manifest) or "none, everything was in the store"))
+    say("work: " + (work_line(manifest) or "none"))
     scored = [video for video in manifest.videos if video.status in SCORED]
     say(f"scores: {inert(str(config.store))}")
     if scored:
@@ -53,7 +53,7 @@ def _videos(manifest: RunManifest, bench: Workbench) -> None:
             video.name,
             video.status,
             *peaks.get(video.name, (None, None)),
-            video.seconds,
+            float(video.seconds or 0),
             ": ".join(part for part in (video.reason, video.message) if part),
         )
         for video in wanted[:SHOWN]

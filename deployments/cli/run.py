@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
     from lavad_core.runs.manifest import VideoOutcome
 
+SEND_TIMEOUT_S = 10.0
+"""For logs and events that are on their way to the API when a flow ends: some hundreds, in batches."""
+
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of progress bars, also on a terminal.")]
 
 
@@ -140,12 +143,18 @@ def _under_prefect(
     with interruptible() as stop:
         try:
             with progress(videos, plain) as (listener, announce):
+                from prefect.logging.configuration import setup_logging
+
                 from deployments.prefect_server import prefect_api
                 from tasks.workbench import watching
 
                 announce(f"run {run_id}")
+                setup_logging()  # else Prefect makes its console handlers later, and they cannot be left out
                 with prefect_api(announce, console_logs=Debug.on), watching(listener):
-                    state = start(run_id)
+                    try:
+                        state = start(run_id)
+                    finally:
+                        _send_what_waits()
         except BaseException:
             if stop.signal:  # whatever a library made of it on the way
                 raise Interrupted(stop.signal) from None
@@ -160,6 +169,16 @@ def _under_prefect(
         metrics(bench, [*manifest.videos, *before])
         if code := exit_code(manifest.videos) or (Exit.OK if state.is_completed() else Exit.SOME_FAILED):
             raise typer.Exit(code)
+
+
+def _send_what_waits() -> None:
+    """Logs and events of the run go to the API while it is there; what is left when a private server has gone is tried again
+    and again at the end of the process, in vain."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        worker.drain_all(timeout=SEND_TIMEOUT_S, at_exit=False)
 
 
 def _error_of(state: Any) -> BaseException | None:

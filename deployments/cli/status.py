@@ -11,7 +11,7 @@ import typer
 
 from deployments.cli import options
 from deployments.cli.exits import guarded
-from deployments.cli.text import inert, megabytes, say, seconds, show, show_table
+from deployments.cli.text import inert, say, seconds, show, show_table, size
 
 if TYPE_CHECKING:
     from lavad_core.runs.manifest import RunManifest
@@ -70,7 +70,7 @@ def headline(manifest: RunManifest) -> str:
     """One line about a run."""
     return (
         f"run {manifest.run_id}: {inert(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
-        f"peak memory {megabytes(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
+        f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
     )
 
 
@@ -78,7 +78,7 @@ def show_videos(manifest: RunManifest) -> None:
     """The table of videos."""
     show_table(
         ("video", "status", "reason", "seconds", "message"),
-        [(v.name, v.status, v.reason, v.seconds, v.message) for v in manifest.videos],
+        [(v.name, v.status, v.reason, float(v.seconds or 0), v.message) for v in manifest.videos],
         right=(3,),
     )
 
@@ -95,7 +95,7 @@ def show_stages(manifest: RunManifest) -> None:
                 totals.failed,
                 totals.seconds,
                 totals.cpu_seconds,
-                megabytes(totals.peak_rss_bytes),
+                size(totals.peak_rss_bytes),
                 ", ".join(f"{name} {amount}" for name, amount in totals.work.items()),
             )
             for node, totals in manifest.stages.items()

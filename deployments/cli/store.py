@@ -12,7 +12,7 @@ import typer
 
 from deployments.cli import options
 from deployments.cli.exits import Exit, guarded
-from deployments.cli.text import inert, megabytes, say, show, show_table
+from deployments.cli.text import inert, say, show, show_table, size
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -44,7 +44,7 @@ def list_(store: options.StoreFolder = None, json_: options.AsJson = False) -> N
                 stage.videos,
                 stage.results,
                 stage.rows,
-                megabytes(stage.bytes),
+                size(stage.bytes),
                 ", ".join(f"{count} {status}" for status, count in stage.statuses.items()),
             )
             for stage in found
@@ -108,7 +108,7 @@ def gc(
         show(inert(path))
     say(
         f"{'would remove' if dry_run else 'removed'}: {report.results} results, {report.parts} parts without a commit, "
-        f"{report.writers} folders of dead writers, {megabytes(report.bytes)}; "
+        f"{report.writers} folders of dead writers, {size(report.bytes)}; "
         f"left because younger than {older_than_h:g} h: {report.kept_young}"
     )
 

@@ -35,6 +35,9 @@ MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""
 
 
+# Tags that are not UTF-8: PyAV 19 replaces what it cannot read, 18 (the last for Python 3.11) must be told to.
+_OPEN_ARGUMENTS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
 _CONVERTER = VideoReformatter()
 
 _OPENED: list[VideoReader] = []
@@ -53,6 +56,12 @@ class Decoded:
 
     packet: int
     frame: Any
+
+
+def library_versions() -> dict[str, str]:
+    """PyAV and the FFmpeg libraries that it brings, for ``lavad doctor``."""
+    libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+    return {"PyAV": av.__version__, **libraries}
 
 
 @contextmanager
@@ -81,7 +90,7 @@ def open_video(
     }
     logged = av.logging.get_last_error()[0]
     try:
-        media = av.open("file:" + path, mode="r", options=options, metadata_errors="replace")
+        media = av.open("file:" + path, mode="r", options=options, **_OPEN_ARGUMENTS)
     except av.FFmpegError as error:
         raise _refusal(error) from None
     with media:

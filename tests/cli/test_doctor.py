@@ -1,0 +1,103 @@
+"""``lavad doctor``: it finds what would stop a run, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from command import lavad
+
+TINY = ["--preset", "tiny"]
+
+
+def checks(output: str) -> dict[str, str]:
+    """Name of the check to verdict; names and verdicts are divided by at least two spaces."""
+    rows = [[cell for cell in line.split("  ") if cell] for line in output.splitlines()[1:]]
+    return {row[0].strip(): row[1].strip() for row in rows}
+
+
+@pytest.fixture(scope="module")
+def model_server() -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"data": [{"id": "served-model"}]}).encode()
+            self.send_response(200 if self.path == "/v1/models" else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_nothing_is_missing_for_random_models(tmp_path: Path) -> None:
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "store"))
+    assert result.exit_code == 0, result.output
+    verdicts = checks(result.stdout)
+    assert set(verdicts) >= {
+        "lavad",
+        "packages",
+        "video",
+        "machine",
+        "encoder",
+        "encoder licence",
+        "chat",
+        "Prefect",
+        "store",
+    }
+    assert "fault" not in verdicts.values()
+    assert "libavcodec" in result.stdout
+    assert not (tmp_path / "store").exists()
+
+
+def test_faults_of_a_configuration_that_needs_what_is_not_here(tmp_path: Path) -> None:
+    result = lavad(
+        "doctor", "--preset", "xd-violence", "--store", str(tmp_path), "--set", "chat.base_url=http://127.0.0.1:9/v1",
+        "--set", f"evaluate.labels={tmp_path}/none.txt", "--set", "encoder.device=cuda:77",
+        env={"LAVAD_CHAT__API_KEY": "hush", "HF_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert result.exit_code == 1
+    verdicts = checks(result.stdout)
+    faults = {name for name, verdict in verdicts.items() if verdict == "fault"}
+    assert faults == {"captioner:blip2-flan-t5-xxl", "encoder", "encoder device", "chat", "labels"}
+    assert "CC BY-NC-SA 4.0" in result.stdout
+    assert "hf download Salesforce/blip2-flan-t5-xxl" in result.stdout
+    assert "hush" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("model", "verdict", "says"), [("served-model", "ok", "at"), ("another", "fault", "serves served-model")]
+)
+def test_served_models(model: str, verdict: str, says: str, model_server: str, tmp_path: Path) -> None:
+    chat = f"chat={{kind: openai, model: {model}, base_url: {model_server}}}"
+    result = lavad("doctor", *TINY, "--store", str(tmp_path), "--set", chat)
+    assert checks(result.stdout)["chat"] == verdict
+    assert says in result.stdout
+    assert result.exit_code == (verdict == "fault")
+
+
+def test_a_prefect_server_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: "http://user:hush@127.0.0.1:9/api"}):
+        result = lavad("doctor", *TINY, "--store", str(tmp_path))
+    assert checks(result.stdout)["Prefect"] == "fault"
+    assert result.exit_code == 1
+    assert "hush" not in result.output
+
+
+def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "file" / "store"))
+    assert checks(result.stdout)["store"] == "fault"
