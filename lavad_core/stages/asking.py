@@ -40,7 +40,8 @@ class InFlight:
 def ask_all(
     context: StageContext, model: ChatModel, device: AbstractContextManager[Any], requests: Sequence[ChatRequest]
 ) -> list[ChatAnswer]:
-    """The answers, in the order of the requests, their texts storable. What was asked before, in this video or another, is not asked again.
+    """The answers, in the order of the requests, their texts storable. What was asked before, in this video or another,
+    is not asked again.
 
     A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
     """
