@@ -99,7 +99,8 @@ def check_api(url: str, key: str | None = None) -> None:
     way_out = "start that server, or unset PREFECT_API_URL (`prefect config unset PREFECT_API_URL`) for a private one"
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        with build_opener().open(Request(f"{url.rstrip('/')}/health", headers=headers), timeout=CHECK_TIMEOUT_S):
+        request = Request(f"{_shown(url).rstrip('/')}/health", headers=headers)  # urllib knows no user:password@
+        with build_opener().open(request, timeout=CHECK_TIMEOUT_S):
             return
     except HTTPError as error:
         if error.code in (401, 403, 404):  # it is there; what it wants the client will say

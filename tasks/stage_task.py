@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from lavad_core.config.schema import RunConfig
-from lavad_core.errors import DeviceOutOfMemory, ModelError, ServiceError, StoreUnavailable
+from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.store.types import Key
@@ -70,8 +70,8 @@ def stage_task(stage: str, description: str) -> StageTask:
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
                 outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
-        except (ModelError, StoreUnavailable, DeviceOutOfMemory) as error:
-            job.give_up(node_id, str(error))  # none of these is about the video
+        except (ModelError, StoreUnavailable) as error:
+            job.give_up(node_id, str(error))  # neither is about the video
             raise
         except ServiceError as error:
             if _is_last_try():

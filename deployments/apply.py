@@ -1,0 +1,53 @@
+"""Everything of ``prefect.yaml`` onto a server, fresh or not: ``python -m deployments.apply`` in the folder of that file.
+
+The work pool comes first: ``prefect deploy`` refuses deployments whose pool is not there, before any of its own steps could
+make one. Then the deployments, then the automations.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.workers.process import ProcessWorker
+
+from deployments import automations
+
+POOL = "lavad-gpu"
+
+DEPLOY_TIMEOUT_S = 300.0
+"""Five deployments take some seconds; a server that hangs must not hold a script for ever."""
+
+
+def ensure_pool(name: str = POOL) -> None:
+    """Make a process work pool if there is none of that name."""
+    pool = WorkPoolCreate(
+        name=name,
+        type="process",
+        description="One worker a GPU; a flow run's process holds the models.",
+        base_job_template=ProcessWorker.get_default_base_job_template(),
+    )
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(pool)
+
+
+def main() -> int:
+    """Pool, deployments, automations; the exit code."""
+    if not Path("prefect.yaml").is_file():
+        print("there is no prefect.yaml in this folder", file=sys.stderr)
+        return 2
+    ensure_pool()
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    code = subprocess.run(command, timeout=DEPLOY_TIMEOUT_S, check=False).returncode
+    if code == 0:
+        print(f"automation {automations.NAME!r}: {automations.apply()}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""The API that a run uses: the configured one, or a private server that goes with the run, whatever way the run goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from deployments.prefect_server import check_api, prefect_api, private_server
+from lavad_core.errors import ServiceUnavailable
+
+PARENT = """
+import sys, time
+from deployments.prefect_server import private_server
+with private_server(lambda text: None, extra={"PREFECT_HOME": sys.argv[1]}) as url:
+    print(url, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def home(prefect_server: str, tmp_path: Path) -> Path:
+    """A Prefect home with a database that is migrated already: a copy of the session's."""
+    copy = tmp_path / "home"
+    copy.mkdir()
+    with (
+        sqlite3.connect(f"file:{PREFECT_HOME.value() / 'prefect.db'}?mode=ro", uri=True, timeout=30) as source,
+        sqlite3.connect(copy / "prefect.db") as target,
+    ):
+        source.backup(target)
+    return copy
+
+
+def test_a_private_server_is_told_to_prefect_and_goes_at_the_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    monkeypatch.delenv("PREFECT_API_URL")
+    said: list[str] = []
+    with temporary_settings({PREFECT_HOME: home}, restore_defaults={PREFECT_API_URL}):
+        with prefect_api(said.append) as url:
+            assert PREFECT_API_URL.value() == os.environ["PREFECT_API_URL"] == url
+            assert httpx.get(f"{url}/health").json() is True
+        assert "PREFECT_API_URL" not in os.environ
+        assert PREFECT_API_URL.value() is None
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+    assert str(home) in said[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_no_orphan_stays_when_the_parent_is_killed(home: Path, repository: Path, number: int) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(home)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=repository,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
+    )
+    try:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        servers = psutil.Process(parent.pid).children(recursive=True)
+        assert servers
+        assert httpx.get(f"{url}/health").status_code == 200
+        parent.send_signal(number)
+        parent.wait(20)
+        _, alive = psutil.wait_procs(servers, timeout=20)
+        assert not alive
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    started = time.monotonic()
+    with (
+        pytest.raises(ServiceUnavailable, match=r"ended with code .*"),
+        private_server(lambda text: None, extra={"PREFECT_HOME": str(blocked)}),
+    ):
+        pass
+    assert time.monotonic() - started < 60
+
+
+class _Answer(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+@pytest.mark.parametrize(("status", "there"), [(200, True), (401, True), (404, True), (500, False), (503, False)])
+def test_a_configured_api_is_asked_first(status: int, there: bool) -> None:
+    handler = type("Handler", (_Answer,), {"status": status})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://user:secret@127.0.0.1:{server.server_port}/api"
+        try:
+            if there:
+                check_api(url)
+            else:
+                with pytest.raises(ServiceUnavailable, match=str(status)) as caught:
+                    check_api(url)
+                assert "secret" not in str(caught.value)
+        finally:
+            server.shutdown()
+
+
+def test_a_configured_api_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(ServiceUnavailable, match=r"does not answer .*unset PREFECT_API_URL"),
+        prefect_api(lambda text: None),
+    ):
+        pass

@@ -1,0 +1,80 @@
+"""prefect.yaml and the automations, against a real server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+
+NAMES = {
+    "score-videos/on-demand",
+    "score-videos/nightly",
+    "score-video/one-video",
+    "retry-failed/retry",
+    "check-store/weekly",
+}
+
+
+@pytest.fixture
+def document(repository: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((repository / "prefect.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_entrypoints_and_parameters_are_those_of_the_flows(document: dict[str, Any], repository: Path) -> None:
+    from prefect.flows import load_flow_from_entrypoint
+
+    names = set()
+    for deployment in document["deployments"]:
+        file, _, function = deployment["entrypoint"].partition(":")
+        flow = load_flow_from_entrypoint(f"{repository / file}:{function}")
+        names.add(f"{flow.name}/{deployment['name']}")
+        assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties), deployment["name"]
+        assert deployment["enforce_parameter_schema"] is True
+        assert deployment["concurrency_limit"]["limit"] == 1
+    assert names == NAMES
+
+
+@pytest.mark.slow
+def test_everything_is_put_on_a_fresh_server_and_again(prefect_server: str, repository: Path) -> None:
+    for command in (["-m", "deployments.apply"], ["-m", "prefect", "--no-prompt", "deploy", "--all"]):
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=repository,
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    with get_client(sync_client=True) as client:
+        deployed = {}
+        for name in NAMES:
+            deployed[name] = client.read_deployment_by_name(name)
+        pool = client.read_work_pool("lavad-gpu")
+    assert pool.type == "process"
+    assert {one.work_pool_name for one in deployed.values()} == {"lavad-gpu"}
+    assert [schedule.active for schedule in deployed["score-videos/nightly"].schedules] == [True]
+    assert deployed["score-videos/on-demand"].schedules == []
+    assert deployed["score-videos/on-demand"].enforce_parameter_schema
+
+
+def test_automations_are_put_in_place_once(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.automations import Automation
+
+    from deployments import automations
+
+    monkeypatch.setattr(automations, "NAME", f"test {uuid.uuid4()}")
+    assert [automations.apply(), automations.apply()] == ["created", "updated"]
+    present = Automation.read(name=automations.NAME)
+    assert "prefect.flow-run.PartiallyFailed" in present.trigger.expect
+    assert present.trigger.within == automations.SILENCE
+    present.delete()
