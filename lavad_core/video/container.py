@@ -35,7 +35,7 @@ MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""
 
 
-# Tags that are not UTF-8: PyAV 19 replaces what it cannot read, 18 (the last for Python 3.11) must be told to.
+# Tags that are not UTF-8: PyAV 19 escapes them, 18 (the last for Python 3.11) must be told to.
 _OPEN_ARGUMENTS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 _CONVERTER = VideoReformatter()

@@ -232,6 +232,14 @@ def test_odd_names_open(name: str, tmp_path: Path) -> None:
     assert found.frames == 3
 
 
+def test_tags_need_not_be_text(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "v.mp4", frames=3)
+    data = path.read_bytes()
+    assert b"VideoHandler" in data
+    path.write_bytes(data.replace(b"VideoHandler", b"Vid\xff\xfeHandler"))
+    assert run(path)[0].status == "ok"
+
+
 FUZZED = {
     "h264 mp4": ("v.mp4", {**FASTSTART, "b_frames": 2}),
     "h264 mkv": ("v.mkv", {"b_frames": 2}),
