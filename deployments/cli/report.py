@@ -65,13 +65,14 @@ def _videos(manifest: RunManifest, bench: Workbench) -> None:
 
 def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:
     """Name to number of segments and highest score, where segments were made."""
-    from deployments.cli.results import Found, Results
+    from deployments.cli.results import Found, Results, keys_of_run
     from lavad_core.errors import LavadError
 
     found: dict[str, tuple[int, float]] = {}
+    keys = keys_of_run(bench.store.root, manifest.run_id)
     for video in [video for video in manifest.videos if video.status in SCORED][:SHOWN]:
         try:
-            detect = Results(bench.store.root, Found(manifest, video), bench.graph).commit("detect")
+            detect = Results(bench.store.root, Found(manifest, video), keys).commit("detect")
         except LavadError as error:
             say(f"lavad: {inert(error)}")  # the run is over and its results are there: the table goes on without
             return found

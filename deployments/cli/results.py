@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,12 @@ from typing import Any
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.suggest import nearest
-from lavad_core.errors import InputError, LavadError
+from lavad_core.errors import InputError
 from lavad_core.imports.values import read_frame_values
-from lavad_core.pipeline.graph import Graph, PreparedVideo
 from lavad_core.pipeline.prepare import import_folders
-from lavad_core.pipeline.workbench import Workbench
-from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_run
+from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_records, load_run
 from lavad_core.store.files import FileStore
-from lavad_core.store.maintenance import results_of
-from lavad_core.store.types import Commit
+from lavad_core.store.types import Commit, Key
 
 MAX_LOOKED = 100
 """Runs that are looked through for a video, from the latest."""
@@ -62,25 +60,40 @@ def find_video(root: Path, name: str, run_id: str | None) -> Found:
     )
 
 
+RunKeys = Mapping[str, Mapping[str, Key]]
+"""Video id to node id to the key of the result that a run made or found."""
+
+
+def keys_of_run(root: Path, run_id: str) -> RunKeys:
+    """Which results are a run's, by its own records: no model, import or video is needed to know it."""
+    keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
+    for record in load_records(root, run_id):
+        if record.fingerprint:
+            key = Key(record.node.partition(":")[0], record.video_id, record.fingerprint)
+            keys[record.video_id][record.node] = key
+    return keys
+
+
 class Results:
     """The stored results of one video of a run.
 
     Args:
         root: the store's folder.
         found: the video.
-        graph: of the run's configuration, where the caller has it.
+        keys: of the run, where the caller has them.
     """
 
-    def __init__(self, root: Path, found: Found, graph: Graph | None = None) -> None:
+    def __init__(self, root: Path, found: Found, keys: RunKeys | None = None) -> None:
         self.store = FileStore(root)
         self.name = found.outcome.name
-        self._found = found
         self.config: LavadConfig = load_recorded(found.run.config)
-        self._keys = self._commits_by_key(root, graph)
+        keys = keys if keys is not None else keys_of_run(root, found.run.run_id)
+        self._keys = keys.get(found.outcome.video_id, {})
 
     def commit(self, stage: str) -> Commit | None:
         """The commit of a stage; None if it is not there."""
-        return self._keys.get(stage)
+        key = self._keys.get(stage)
+        return self.store.find(key) if key is not None else None
 
     def table(self, stage: str, columns: list[str]) -> dict[str, list[Any]] | None:
         """Columns of a stage's result; None if it is not there."""
@@ -89,34 +102,6 @@ class Results:
             return None
         read: dict[str, list[Any]] = self.store.read(commit, columns).to_pydict()
         return read
-
-    def _commits_by_key(self, root: Path, graph: Graph | None) -> Mapping[str, Commit]:
-        outcome = self._found.outcome
-        if not outcome.video_id:
-            return {}
-        config = self.config.model_copy(update={"store": root})
-        try:
-            imports = import_digests(config, outcome.name)
-            graph = graph or Workbench(config).graph
-            keys = graph.keys(PreparedVideo(outcome.name, "", "file", outcome.video_id, imports))
-        except LavadError as error:
-            return self._only_ones(error)
-        found = {node_id: self.store.find(key) for node_id, key in keys.items()}
-        return {node_id: commit for node_id, commit in found.items() if commit is not None}
-
-    def _only_ones(self, cause: LavadError) -> Mapping[str, Commit]:
-        """Without the run's models or imports its keys are not known; where there is one result, it is that."""
-        found = {}
-        for stage in ("probe", "summarise", "score", "refine", "detect"):
-            commits = results_of(self.store, stage, self._found.outcome.video_id)
-            if len(commits) > 1:
-                raise InputError(
-                    f"{self.name!r} has {len(commits)} results of {stage}, and which of them is run "
-                    f"{self._found.run.run_id}'s cannot be told: {cause}"
-                )
-            if commits:
-                found[stage] = commits[0]
-        return found
 
 
 def import_digests(config: LavadConfig, name: str) -> dict[str, str]:

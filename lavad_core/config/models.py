@@ -44,11 +44,15 @@ class OpenAICaptionerConfig(Section):
     kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
     name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=_NAME)
     model: str = setting(..., affects=("caption",), description="The name under which the server serves it.")
-    revision: str | None = setting(None, affects=("caption",), description="Which weights the server runs; for the record.")
+    revision: str | None = setting(
+        None, affects=("caption",), description="Which weights the server runs; for the record."
+    )
     base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_… in the environment.")
     prompt: str = setting(
-        "Describe what happens in this picture in one short sentence.", affects=("caption",), description="User message."
+        "Describe what happens in this picture in one short sentence.",
+        affects=("caption",),
+        description="User message.",
     )
     max_new_tokens: int = setting(40, affects=("caption",), description="Most tokens of a caption.", ge=1, le=512)
     image_side: int = setting(448, affects=("caption",), description="Short side sent, pixels.", ge=32, le=4096)
@@ -65,7 +69,9 @@ CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig, Field(discrimin
 class ImageBindConfig(Section):
     """ImageBind's vision and text towers. The published weights are CC BY-NC-SA 4.0: non-commercial."""
 
-    kind: Literal["imagebind"] = setting("imagebind", affects=_ENCODER_STAGES, description="Our towers, its checkpoint.")
+    kind: Literal["imagebind"] = setting(
+        "imagebind", affects=_ENCODER_STAGES, description="Our towers, its checkpoint."
+    )
     model: str = setting(
         "imagebind_huge.pth",
         affects=NOTHING,
@@ -121,7 +127,9 @@ class VllmChatConfig(Section):
     model: str = setting(
         "meta-llama/Llama-2-13b-chat-hf", affects=_CHAT_STAGES, description="The name under which the server serves it."
     )
-    revision: str | None = setting(None, affects=_CHAT_STAGES, description="Which weights the server runs; for the record.")
+    revision: str | None = setting(
+        None, affects=_CHAT_STAGES, description="Which weights the server runs; for the record."
+    )
     base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
     context_tokens: int = setting(4096, affects=NOTHING, description="The model's context.", ge=256)

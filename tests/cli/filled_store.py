@@ -25,23 +25,32 @@ EVIL = 'evil\x1b[2J\u202e<b>,"=1\n'
 
 
 def commit(
-    bench: Workbench, video: PreparedVideo, node: str, schema: pa.Schema, columns: dict[str, Any], **facts: Any
+    bench: Workbench,
+    recorder: RunRecorder,
+    video: PreparedVideo,
+    node: str,
+    schema: pa.Schema,
+    columns: dict[str, Any],
+    **facts: Any,
 ) -> None:
     key, provenance = bench.graph.keys(video)[node], bench.graph.provenances(video)[node]
+    with recorder.stage(video.name, video.video_id, node) as record:
+        record.fingerprint = key.fingerprint
+        record.work["texts_encoded"] += 3 if node == "refine" else 0
     with bench.store.writer(key, video=video.name, schema=schema, provenance=provenance) as writer:
         writer.write(pa.Table.from_pydict(columns, schema=schema))
         writer.commit(counts=facts.pop("counts", {}), facts=facts)
 
 
-def score(bench: Workbench, name: str, video_id: str) -> None:
+def score(bench: Workbench, recorder: RunRecorder, name: str, video_id: str) -> None:
     """The results that ``lavad show`` reads."""
     video = PreparedVideo(name, "/nowhere.mp4", "file", video_id)
     times = [frame / 25 for frame in range(FRAMES)]
     numbers = list(range(FRAMES))
     timeline = {"frame": numbers, "pts": numbers, "time_s": times, "decoded": [True] * FRAMES}
-    commit(bench, video, "probe", probe.SCHEMA, timeline, frames=FRAMES, duration_s=times[-1])
+    commit(bench, recorder, video, "probe", probe.SCHEMA, timeline, frames=FRAMES, duration_s=times[-1])
     said = {"frame": GRID, "summary": SUMMARIES, "sampled_frames": [GRID] * 3, "captions_left_out": [0] * 3}
-    commit(bench, video, "summarise", summarise.SCHEMA, said)
+    commit(bench, recorder, video, "summarise", summarise.SCHEMA, said)
     refined = {
         "frame": GRID,
         "time_s": [times[frame] for frame in GRID],
@@ -50,11 +59,13 @@ def score(bench: Workbench, name: str, video_id: str) -> None:
         "neighbour_frames": [GRID] * 3,
         "neighbour_similarities": [[0.5, 0.5, 0.5]] * 3,
     }
-    commit(bench, video, "refine", refine.SCHEMA, refined)
+    commit(bench, recorder, video, "refine", refine.SCHEMA, refined)
     segment = dict(
         zip(detect.SCHEMA.names, ([0], [16], [31], [0.64], [1.28], [0.7], [16], [SUMMARIES[1]]), strict=True)
     )
-    commit(bench, video, "detect", detect.SCHEMA, segment, counts={"segments": 1}, peak_score=0.7, peak_frame=16)
+    commit(
+        bench, recorder, video, "detect", detect.SCHEMA, segment, counts={"segments": 1}, peak_score=0.7, peak_frame=16
+    )
 
 
 def fill(root: Path, *names: str, more: tuple[str, ...] = ()) -> tuple[str, LavadConfig]:
@@ -66,9 +77,7 @@ def fill(root: Path, *names: str, more: tuple[str, ...] = ()) -> tuple[str, Lava
     with RunRecorder(root, run_id, config=public_settings(config)) as recorder:
         for number, name in enumerate(names):
             video_id = f"{number + 1:032x}"
-            with recorder.stage(name, video_id, "refine") as record:
-                record.work["texts_encoded"] += 3
-                score(bench, name, video_id)
+            score(bench, recorder, name, video_id)
             outcomes.append(VideoOutcome(name, video_id, "ok"))
         outcomes.append(VideoOutcome("bad", "f" * 32, "rejected", "no-video", "an audio file"))
         outcomes.append(VideoOutcome("lost", "", "failed", "ServiceUnavailable", "no connection"))

@@ -150,7 +150,8 @@ def test_status_as_json(store: Path) -> None:
 
 def test_status_of_stages(store: Path) -> None:
     result = lavad("status", "--stages", "--store", str(store))
-    header, row = result.stdout.splitlines()
+    header, *rows = result.stdout.splitlines()
+    row = next(row for row in rows if row.startswith("refine"))
     assert header.split()[:4] == ["stage", "done", "cached", "failed"]
     assert row.split()[:4] == ["refine", "2", "0", "0"]
     assert row.endswith("texts_encoded 6")
