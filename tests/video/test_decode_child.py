@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -249,6 +250,42 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
 
     growth(100)
     assert growth(1000) < 30 << 20  # 1000 frames are 230 MB
+
+
+def repeat(path: Path, out: Path, times: int) -> Path:
+    """A long video: the packets of a short one again and again."""
+    with av.open(str(path)) as short, av.open(str(out), "w") as long:
+        stream = short.streams.video[0]
+        copy = long.add_stream_from_template(stream)
+        packets = [(bytes(p), p.pts, p.dts, p.is_keyframe) for p in short.demux(stream) if p.size]
+        span = len(packets) * round(1 / (stream.average_rate * stream.time_base))
+        for round_ in range(times):
+            for data, pts, dts, key in packets:
+                packet = av.Packet(data)
+                packet.pts, packet.dts, packet.is_keyframe = pts + round_ * span, dts + round_ * span, key
+                packet.time_base, packet.stream = stream.time_base, copy
+                long.mux(packet)
+    return out
+
+
+@pytest.mark.slow
+def test_three_hours_take_the_memory_of_a_minute(tmp_path: Path) -> None:
+    """Both processes, at their highest: streaming may not hold the video, and the timeline is a few bytes a frame."""
+    short = make_video(tmp_path / "short.mp4", frames=300, size=(64, 48))
+    me, most = psutil.Process(), {}
+    for name, times in (("minute", 6), ("hours", 1080)):
+        video = VideoSource(name, repeat(short, tmp_path / f"{name}.mp4", times))
+        found = probe(video, default_limits(), 30.0)
+        assert (found.status, found.frames) == ("ok", 300 * times)
+        peak = 0
+        with open_frames(video, [FrameRequest(NATIVE, every=16)], found, default_limits()) as frames:
+            for number, frame in enumerate(frames):
+                assert frame.index == 16 * number
+                if number % 100 == 0:
+                    peak = max(peak, sum(p.memory_info().rss for p in (me, *me.children())))
+        assert number == (300 * times - 1) // 16
+        most[name] = peak
+    assert most["hours"] - most["minute"] < 100 << 20
 
 
 def test_starting_is_fast(video: VideoSource) -> None:

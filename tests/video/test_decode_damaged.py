@@ -249,14 +249,13 @@ FUZZED = {
 }
 
 
-@pytest.mark.parametrize("case", FUZZED)
-def test_flipped_bytes_never_end_the_parent(case: str, tmp_path: Path) -> None:
-    """Each ends in one of the three ways, with counts that agree with each other, and every requested frame or an error."""
+def fuzz(case: str, seeds: range, tmp_path: Path) -> set[str]:
+    """How damaged copies of a video end; each must keep its promises."""
     name, how = FUZZED[case]
     path = make_video(tmp_path / name, frames=30, gop=10, **how)
     healthy = path.read_bytes()
     ends = set()
-    for seed in range(4):
+    for seed in seeds:
         chance = random.Random(seed)
         data = bytearray(healthy)
         for _ in range(chance.choice((3, 30, 300))):
@@ -276,18 +275,30 @@ def test_flipped_bytes_never_end_the_parent(case: str, tmp_path: Path) -> None:
         assert (found.status == "ok") == (found.reason == "")
         if found.status == "ok":
             assert not any(substituted for _, _, substituted in got)
-        assert found == probe_again(path, found)
+        elif seed % 3 == 1:
+            same_again(path, found)
+    return ends
+
+
+@pytest.mark.parametrize("case", FUZZED)
+def test_flipped_bytes_never_end_the_parent(case: str, tmp_path: Path) -> None:
+    """Each ends in one of the three ways, with counts that agree with each other, and every requested frame or an error."""
+    assert fuzz(case, range(4), tmp_path) <= {"ok", "ok_with_gaps", "rejected"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FUZZED)
+def test_many_flipped_bytes_never_end_the_parent(case: str, tmp_path: Path) -> None:
+    ends = fuzz(case, range(100, 140), tmp_path)
     assert ends <= {"ok", "ok_with_gaps", "rejected"}
-    assert ends != {"ok"}
+    assert "ok_with_gaps" in ends
 
 
-def probe_again(path: Path, found: Probe) -> Probe:
+def same_again(path: Path, found: Probe) -> None:
     """Damage is the same each time, or results would differ from run to run."""
     again = probe(VideoSource("v", path), default_limits(), 30.0)
     assert again.pts.tolist() == found.pts.tolist()
-    assert again.counts == found.counts
-    assert again.gaps == found.gaps
-    return found
+    assert (again.counts, again.gaps) == (found.counts, found.gaps)
 
 
 def test_a_size_change_in_mid_stream(tmp_path: Path) -> None:
