@@ -44,9 +44,10 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
     """
     with _named(source), Child(_request("probe", source, limits), b"", **_bounds(limits)) as child:
         header, raw = child.receive()
-    if header.get("t") != "probe":
-        raise InternalError(f"the decoding process answered a probe with {header.get('t')!r}")
-    return _probe(header, raw, folder_frame_rate)
+    try:
+        return _probe(header, raw, folder_frame_rate)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InternalError(f"the decoding process answered a probe with {header!a:.300}: {error!r}") from None
 
 
 @contextmanager
@@ -156,7 +157,9 @@ def _probe(header: dict[str, Any], raw: bytearray, folder_frame_rate: float) -> 
     values = np.frombuffer(raw, dtype="<i8").astype(np.int64)
     pts, gaps = values[:frames], values[frames:]
     if frames < 1 or len(pts) != frames or (np.diff(pts) <= 0).any():
-        raise InternalError(f"the decoding process sent {len(pts)} time stamps for {frames} frames, or not in order")
+        raise ValueError(f"{len(pts)} time stamps for {frames} frames, or not in order")
+    if len(gaps) and not (gaps[0] >= 0 and (np.diff(gaps) > 0).all() and gaps[-1] < frames):
+        raise ValueError(f"{len(gaps)} gaps beyond {frames} frames, or not in order")
     pts.flags.writeable = False
     counts = {str(name): int(value) for name, value in header["counts"].items()}
     findings = [f"{counts[name]} {words}" for name, words in GAP_COUNTS.items() if counts.get(name)]

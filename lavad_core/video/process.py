@@ -18,6 +18,7 @@ from typing import Any, Self
 import lavad_core
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import wire
+from lavad_core.video.types import REJECTIONS
 
 PIPE_BYTES = 1 << 20
 """Size asked for the pipe that frames come through; fewer switches between the processes. Linux alone can set it."""
@@ -150,8 +151,8 @@ class Child:
                 raise InternalError(f"the decoding process sent {error}") from None
             self._total_left_s -= time.monotonic() - started
             kind = header.get("t")
-            if kind == "rejected":
-                raise VideoRejected(str(header.get("reason")), str(header.get("message")))
+            if kind == "rejected" and header.get("reason") in REJECTIONS:
+                raise VideoRejected(header["reason"], str(header.get("message")))
             if kind == "hello":
                 self._greeted = True
             elif kind != "tick":

@@ -133,6 +133,22 @@ def test_a_child_that_lies_is_our_bug(
         read_all(video, found, default_limits())
 
 
+PROBE_LIES = {
+    "another answer": "w({'t': 'end'})",
+    "an unknown reason": "w({'t': 'rejected', 'reason': 'whim', 'message': ''})",
+    "nothing in it": "w({'t': 'probe'})",
+    "more frames than stamps": "w({'t': 'probe', 'frames': 9, 'counts': {}, 'time_base': [1, 2]})",
+    "a list for a number": "w({'t': 'probe', 'frames': []})",
+}
+
+
+@pytest.mark.parametrize("case", PROBE_LIES)
+def test_a_probe_that_lies_is_our_bug(case: str, video: VideoSource, child_runs: Callable[[str], None]) -> None:
+    child_runs(f"{HELLO}; {PROBE_LIES[case]}; sys.stdin.buffer.read()")
+    with pytest.raises(InternalError, match="answered a probe"):
+        probe(video, default_limits(), 30.0)
+
+
 def test_libraries_that_print_do_not_disturb(
     video: VideoSource, found: Probe, child_runs: Callable[[str], None]
 ) -> None:
