@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import runtime
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
@@ -27,12 +27,13 @@ def configuration(preset: str | None, settings: Mapping[str, Any] | None) -> Lav
 
 
 def run_name() -> str:
-    """``ucf-crime · videos (+2)``: the preset and the first input."""
+    """``ucf-crime · videos (+2)``: the preset, if one is named, and the first input."""
     given = runtime.flow_run.parameters
     inputs = [str(item) for item in given.get("inputs") or [given.get("video") or given.get("run_id") or "latest run"]]
     more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
     first = inputs[0].rstrip("/").rpartition("/")[2] or inputs[0]
-    return f"{inert(given.get('preset') or 'settings', 30)} · {inert(first, 60)}{more}"
+    preset = given.get("preset")
+    return (f"{inert(preset, 30)} · " if preset else "") + f"{inert(first, 60)}{more}"
 
 
 def score(work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoSource] = ()) -> State[Any]:

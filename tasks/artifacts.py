@@ -17,6 +17,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.cache_policies import NO_CACHE
 
 from lavad_core.runs.manifest import RunManifest, StageTotals, VideoOutcome
 from lavad_core.store.maintenance import Finding
@@ -30,7 +31,7 @@ FINDINGS_KEY = "lavad-store-findings"
 MAX_FINDINGS = 1000
 """Rows of the table of findings: a store that is damaged all over is not read row by row."""
 
-HERE = {"persist_result": False, "cache_policy": None}
+HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None]) -> list[dict[str, Any]]:

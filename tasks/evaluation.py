@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.stages.evaluate import evaluate_run
 from tasks.workbench import RunRef, job_of
 
 
-@task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=None)
+@task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=NO_CACHE)
 def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> dict[str, Any] | None:
     """The metrics, None if the configuration names no labels.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from lavad_core.errors import StoreUnavailable
 from lavad_core.store.files import FileStore
@@ -21,7 +22,7 @@ def _open(store: str) -> FileStore:
     name="verify",
     description="Read every result and compare it with its commit.",
     persist_result=False,
-    cache_policy=None,
+    cache_policy=NO_CACHE,
 )
 def verify_store(store: str) -> list[Finding]:
     """Everything that is not as it should be.
@@ -32,7 +33,7 @@ def verify_store(store: str) -> list[Finding]:
     return list(verify(_open(store)))
 
 
-@task(name="collect-garbage", description="What no reader can use.", persist_result=False, cache_policy=None)
+@task(name="collect-garbage", description="What no reader can use.", persist_result=False, cache_policy=NO_CACHE)
 def collect_garbage(store: str, lease_s: float, dry_run: bool) -> str:
     """Remove it, or count it with ``dry_run``; a sentence about it."""
     report = gc(_open(store), lease_s=lease_s, dry_run=dry_run)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.video.discover import discover
@@ -14,7 +15,7 @@ from tasks.inert import inert
 from tasks.sources import Left, decode_input, left_of, save_sources
 from tasks.workbench import RunRef, job_of
 
-HERE = {"persist_result": False, "cache_policy": None}
+HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 """For tasks whose work is cheap, and depends on what is on the disk now."""
 
 

@@ -42,6 +42,7 @@ def home(prefect_server: str, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_a_private_server_is_told_to_prefect_and_goes_at_the_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(home))
     monkeypatch.delenv("PREFECT_API_URL")
@@ -57,6 +58,7 @@ def test_a_private_server_is_told_to_prefect_and_goes_at_the_end(home: Path, mon
     assert str(home) in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_no_orphan_stays_when_the_parent_is_killed(home: Path, repository: Path, number: int) -> None:
     parent = subprocess.Popen(
