@@ -132,7 +132,12 @@ class VllmChatConfig(Section):
     )
     base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
-    context_tokens: int = setting(4096, affects=NOTHING, description="The model's context.", ge=256)
+    context_tokens: int = setting(
+        4096,
+        affects=_CHAT_STAGES,
+        description="The model's context. It counts where it is below total_tokens of the stage.",
+        ge=256,
+    )
     concurrency: int = setting(128, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
     timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(6, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from lavad_core.config.models import (
     BLIP2_DEFAULT,
@@ -98,7 +98,7 @@ class VideoConfig(Section):
         20_000_000, affects=("probe",), description="Most frames of a video; longer ones are rejected.", ge=1
     )
     max_memory_bytes: int = setting(
-        4 * 2**30, affects=NOTHING, description="Address space of the decoding process, bytes.", ge=256 * 2**20
+        4 * 2**30, affects=NOTHING, description="Memory that decoding may take beyond the libraries' own, bytes.", ge=256 * 2**20
     )
     stall_timeout_s: float = setting(
         60.0, affects=NOTHING, description="Longest silence of the decoding process, seconds.", gt=0
@@ -184,7 +184,11 @@ class ScoreConfig(Section):
     """LLM-based anomaly scoring (Eq. 4)."""
 
     context_prompt: str = setting(
-        prompts.CONTEXT["impersonation"], affects=("score",), description="P_C, first part of the system message."
+        prompts.CONTEXT["impersonation"],
+        affects=("score",),
+        description="P_C, first part of the system message: a text, or one of "
+        + ", ".join(prompts.CONTEXT)
+        + " for those of the paper's Tables 4 and 5.",
     )
     format_prompt: str = setting(prompts.FORMAT, affects=("score",), description="P_F, second part.")
     answer: Literal["choice", "free-text"] = setting(
@@ -203,11 +207,20 @@ class ScoreConfig(Section):
         512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
     )
     max_answer_tokens: int = setting(
-        64, affects=("score",), description="Most tokens of a score answer; a choice needs at least 8.", ge=8
+        64,
+        affects=("score",),
+        description="Most tokens of a choice, which needs at least 8; of free text, what is kept free for it at least.",
+        ge=8,
     )
     max_unparsed_fraction: float = setting(
         0.05, affects=("score",), description="Above it a video's scores are ok_with_gaps.", ge=0, le=1
     )
+
+    @field_validator("context_prompt")
+    @classmethod
+    def _by_name(cls, value: str) -> str:
+        """The text that a name stands for, so that a result depends on the text alone."""
+        return prompts.CONTEXT.get(value.strip(), value)
 
 
 class RefineConfig(Section):

@@ -71,7 +71,7 @@ def test_the_artifact_of_the_run_shows_them(folder: Path, run: dict[str, str], p
     rows = next(table for table in tables if any("playlist" in str(row) for row in table))
     text = {name: next(str(row) for row in rows if name in str(row)) for name in EXPECTED}
     for name, (status, reason) in EXPECTED.items():
-        assert status in text[name]
+        assert status.replace("_", " ") in text[name]
         assert reason in text[name]
 
 
@@ -103,6 +103,6 @@ def test_resources_are_in_the_manifest(folder: Path, run: dict[str, str]) -> Non
     first = load_run(folder / "store", min(list_runs(folder / "store")))
     assert {"probe", "clean", "refine", "detect"} <= set(first.stages)
     for name, totals in first.stages.items():
-        assert totals.seconds > 0, name
+        assert totals.seconds > 0 or not totals.done, name
         assert totals.peak_rss_bytes > 50 * 2**20, name
     assert first.peak_rss_bytes < 3 * 2**30
