@@ -14,7 +14,7 @@ import psutil
 
 from lavad_core import __version__
 
-PACKAGES = ("av", "httpx", "numpy", "pandas", "pillow", "prefect", "pyarrow", "pydantic", "torch", "transformers")
+PACKAGES = ("av", "httpx", "numpy", "pillow", "prefect", "pyarrow", "pydantic", "torch", "transformers")
 """Those whose versions can change a result or its speed."""
 
 GIT_TIMEOUT_S = 5.0

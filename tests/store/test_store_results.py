@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -329,7 +330,6 @@ def test_a_large_table_in_odd_pieces_gives_the_same_bytes(tmp_path: Path) -> Non
 
 
 def test_other_programs_read_the_tree_as_it_is(store: FileStore) -> None:
-    pandas = pytest.importorskip("pandas")
     for key in KEYS:
         save(store, key, rows(key, 20))
     found = pandas.concat([pandas.read_parquet(path) for path in (store.root / "score").glob("**/*.parquet")])
