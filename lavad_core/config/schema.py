@@ -98,7 +98,10 @@ class VideoConfig(Section):
         20_000_000, affects=("probe",), description="Most frames of a video; longer ones are rejected.", ge=1
     )
     max_memory_bytes: int = setting(
-        4 * 2**30, affects=NOTHING, description="Memory that decoding may take beyond the libraries' own, bytes.", ge=256 * 2**20
+        4 * 2**30,
+        affects=NOTHING,
+        description="Memory that decoding may take beyond the libraries' own, bytes.",
+        ge=256 * 2**20,
     )
     stall_timeout_s: float = setting(
         60.0, affects=NOTHING, description="Longest silence of the decoding process, seconds.", gt=0
@@ -354,4 +357,10 @@ class LavadConfig(Section):
         low = self.detect.low_threshold
         if low is not None and low > self.detect.threshold:
             raise ValueError(f"detect.low_threshold {low} is above detect.threshold {self.detect.threshold}")
+        if self.score.expected and self.score.answer != "choice":
+            raise ValueError(
+                f"score.expected needs score.answer 'choice', but it is {self.score.answer!r} "
+                "(semantics 'reference' sets 'free-text'): free text has no probabilities of the 11 values; "
+                "set score.answer=choice, or score.expected=false"
+            )
         return self

@@ -152,7 +152,9 @@ _CONDITIONS: dict[str, Callable[[LavadConfig, str], bool]] = {
     ),
     "window.clips": lambda config, stage: config.window.vector == "spread",
     "score.expected": lambda config, stage: config.score.answer == "choice",
-    "score.max_answer_tokens": lambda config, stage: config.score.answer == "choice",
+    "chat.context_tokens": lambda config, stage: (
+        config.chat.kind == "openai" and config.chat.context_tokens < getattr(config, stage).total_tokens
+    ),
     "refine.neighbours": lambda config, stage: config.refine.enabled,
     "refine.pool": lambda config, stage: config.refine.enabled,
 }

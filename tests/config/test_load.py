@@ -136,6 +136,8 @@ def test_values(case: str, sources: dict[str, Any], path: str, value: object) ->
          ["captioners.0.name must be given"]),
         ("same names", {"settings": {"captioners": [{"kind": "blip2", "name": "a", "model": "m"}] * 2}}, ["same name"]),
         ("thresholds crossed", {"overrides": ["detect.low_threshold=0.9"]}, ["low_threshold 0.9 is above"]),
+        ("expected score of free text", {"overrides": ["semantics=reference", "score.expected=true"]},
+         ["score.expected needs score.answer 'choice'", "set score.answer=choice"]),
         ("no equals sign", {"overrides": ["window.samples"]}, ["--set 'window.samples'", "key.subkey=value"]),
         ("empty part", {"overrides": ["window..samples=1"]}, ["key.subkey=value"]),
         ("empty variable name", {"environ": {"LAVAD_WINDOW__": "1"}}, ["LAVAD_WINDOW__ names no setting"]),

@@ -66,3 +66,13 @@ def test_tiny_needs_no_download_and_says_so() -> None:
     assert len({captioner.model.split("?")[0] for captioner in config.captioners}) == 2
     assert config.chat.kind == "transformers"
     assert "SCORES MEAN NOTHING" in presets()["tiny"]
+
+
+@pytest.mark.parametrize("name", list(prompts.CONTEXT))
+def test_context_prompts_of_the_tables_can_be_named(name: str) -> None:
+    named = load_config(preset="ucf-crime", overrides=[f"score.context_prompt={name}"], environ={})
+    assert named.score.context_prompt == prompts.CONTEXT[name]
+    assert (
+        load_config(preset="ucf-crime", overrides=["score.context_prompt=plain text"], environ={}).score.context_prompt
+        == "plain text"
+    )
