@@ -22,9 +22,6 @@ log = logging.getLogger(__name__)
 FOLDER = "runs"
 """Of the store."""
 
-MAX_MANIFEST_BYTES = 256 << 20
-"""A manifest has some hundred bytes a video."""
-
 VideoStatus = Literal["ok", "ok_with_gaps", "rejected", "failed", "not-run"]
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -19,7 +20,6 @@ from lavad_core.runs import environment
 from lavad_core.runs.manifest import (
     RunManifest,
     StageRecord,
-    StageTotals,
     VideoOutcome,
     encode,
     now_text,
@@ -72,6 +72,7 @@ class RunRecorder:
         self._guard = threading.Lock()
         self._sampler = Sampler()
         self._finished: list[StageRecord] = []
+        self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)  # of each video's finished stages
         self._active: list[StageRecord] = []
         self._outcomes: dict[tuple[str, str], VideoOutcome] = {}
         self._start = time.monotonic()
@@ -120,6 +121,7 @@ class RunRecorder:
             with self._guard:
                 self._active = [other for other in self._active if other is not record]
                 self._finished.append(record)
+                self._seconds[video, video_id] += record.seconds
             self._append(
                 "stage",
                 {
@@ -146,11 +148,6 @@ class RunRecorder:
             for name, amount in dict(record.work).items():
                 work[name] = work.get(name, 0) + amount
         return work
-
-    def stage_totals(self) -> dict[str, StageTotals]:
-        """Totals by node, of what has finished."""
-        with self._guard:
-            return totals_of(self._finished)[0]
 
     @property
     def records(self) -> list[StageRecord]:
@@ -224,8 +221,7 @@ class RunRecorder:
         seconds = outcome.seconds
         if seconds is None:
             with self._guard:
-                own = [r for r in self._finished if (r.video, r.video_id) == (outcome.name, outcome.video_id)]
-            seconds = round(sum(record.seconds or 0.0 for record in own), 4)
+                seconds = round(self._seconds.get((outcome.name, outcome.video_id), 0.0), 4)
         return replace(outcome, message=masked_text(outcome.message), seconds=seconds)
 
     def _tell(self, record: StageRecord) -> None:
