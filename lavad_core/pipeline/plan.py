@@ -36,22 +36,23 @@ def plan(bench: Workbench, videos: Sequence[PreparedVideo]) -> list[PlannedWork]
     """The work for each video and stage, in the order in which it would run."""
     work: list[PlannedWork] = []
     planned: dict[Key, PlannedWork] = {}
-    made_of = {video.video_id: bench.graph.provenances(video) for video in videos}
-    keys = {video.video_id: bench.graph.keys(video) for video in videos}
+    # By video and not by content: videos of one content may have other values imported under their names.
+    known = [(video, bench.graph.provenances(video), bench.graph.keys(video)) for video in videos]
     for node in bench.graph.nodes:
-        for video in videos:
-            key = keys[video.video_id][node.id]
-            if key in planned:
-                work.append(PlannedWork(video.name, node.id, key, "cached", f"same content as {planned[key].video}"))
+        for video, made_of, keys in known:
+            key = keys[node.id]
+            if (first := planned.get(key)) is not None:
+                shared: Literal["cached", "rejected"] = "rejected" if first.state == "rejected" else "cached"
+                work.append(PlannedWork(video.name, node.id, key, shared, f"same content as {first.video}"))
                 continue
             found = bench.store.find(key)
             if found is not None:
                 state: Literal["cached", "run", "rejected"] = "rejected" if found.status == "rejected" else "cached"
                 item = PlannedWork(video.name, node.id, key, state, found.message if state == "rejected" else "")
             else:
-                inputs = [planned[keys[video.video_id][name]] for name in node.inputs]
+                inputs = [planned[keys[name]] for name in node.inputs]
                 again = [item.node_id for item in inputs if item.state == "run"]
-                why = _why(bench, key, made_of[video.video_id][node.id], again)
+                why = _why(bench, key, made_of[node.id], again)
                 item = PlannedWork(video.name, node.id, key, "run", why)
             planned[key] = item
             work.append(item)

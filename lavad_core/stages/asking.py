@@ -63,7 +63,8 @@ def ask_all(
                         context.count(work.COMPLETION_TOKENS, answer.completion_tokens)
             finally:
                 asking.close()
-                context.count(work.LLM_REQUESTS, asking.asked)
-                context.count(work.LLM_CACHED, asking.from_cache)
+                # Not by count(), which may raise: an error on its way out must not be hidden by that.
+                context.record.work[work.LLM_REQUESTS] += asking.asked
+                context.record.work[work.LLM_CACHED] += asking.from_cache
         missing = [request for request in missing if request not in answers]
     return [replace(answers[request], text=storable(answers[request].text)) for request in requests]

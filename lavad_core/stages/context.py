@@ -55,10 +55,10 @@ class StageContext:
         return self.keys[self.node.id]
 
     def count(self, counter: str, amount: int) -> None:
-        """Add to a work counter (``runs.work``). Raises Interrupted if the run is being stopped: every stage comes here
-        often."""
-        self.bench.check_stop()
+        """Add to a work counter (``runs.work``), then raise Interrupted if the run is being stopped: every stage comes
+        here often, and what was done counts also then."""
         self.record.work[counter] += amount
+        self.bench.check_stop()
 
     def input(self, node_id: str) -> Commit:
         """The commit of an input.

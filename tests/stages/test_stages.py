@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_models import FakePool
 
-from lavad_core.errors import InputError, VideoRejected
+from lavad_core.errors import InputError, Interrupted, VideoRejected
 from lavad_core.pipeline.plan import plan
 from lavad_core.runs import work
 from lavad_core.video.types import VideoSource
@@ -139,6 +139,38 @@ def test_the_plan_says_which_setting_makes_work_necessary(make_bench: Callable[.
     assert "clean" not in work_to_do
 
 
+def test_the_plan_tells_videos_of_one_content_apart_by_what_is_imported_for_them(
+    make_bench: Callable[..., Any], street: VideoSource, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    for name, score in (("street", 0.1), ("copy", 0.9), ("twin", 0.1)):
+        (folder / f"{name}.json").write_text(json.dumps(dict.fromkeys(map(str, GRID), score)))
+    bench = make_bench(imports={"scores": folder}, refine={"enabled": False}, run={"targets": ["refine"]})
+    videos = [bench.prepare(VideoSource(name, street.path)) for name in ("street", "copy", "twin")]
+    before = {(item.node_id, item.video): item for item in plan(bench, videos)}
+    assert [before["score", name].state for name in ("street", "copy", "twin")] == ["run", "run", "cached"]
+    assert before["probe", "copy"].why == before["score", "twin"].why == "same content as street"
+    assert bench.run(videos[0]) == {}
+    after = {(item.node_id, item.video): item.state for item in plan(bench, videos)}
+    assert [after["score", name] for name in ("street", "copy", "twin")] == ["cached", "run", "cached"]
+
+
+def test_work_that_was_done_when_the_run_is_stopped_is_counted(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    class Stopping(FakePool):
+        def captioner(self, name: str) -> Any:
+            bench.stop()
+            return super().captioner(name)
+
+    bench = make_bench(Stopping())
+    video = bench.prepare(street)
+    with pytest.raises(Interrupted):
+        bench.run(video)
+    assert bench.recorder.totals()[work.VIDEOS_DECODED] == 2, "probe's, and the one that was stopped"
+
+
 def test_answers_survive_so_that_a_killed_summary_stage_resumes(
     make_bench: Callable[..., Any], street: VideoSource
 ) -> None:
@@ -189,6 +221,8 @@ def test_a_video_without_any_score_is_rejected_once(make_bench: Callable[..., An
     rejection = bench.run(video)["street"]
     assert isinstance(rejection, VideoRejected)
     assert rejection.reason == "no-scores"
+    twin = bench.prepare(VideoSource("twin", street.path))
+    assert {item.video for item in plan(bench, [video, twin]) if item.state == "rejected"} == {"street", "twin"}
     again = make_bench(FakePool(answers=answers), score={"answer": "free-text"})
     assert again.run(video)["street"].reason == "no-scores"
     assert again.recorder.totals() == {}, "the rejection is a result and is not worked out again"
