@@ -34,7 +34,7 @@ def unique_captions(captions_by_captioner: Sequence[tuple[str, FrameTexts]]) -> 
 
     Order: by frame, then by the captioners' order; the first that has a text owns it. The order decides ties of Eq. 2
     (the first wins). Texts are equal if all their characters are. Captions without a visible character are left out:
-    they describe nothing, yet could be the nearest to some image; :func:`count_empty` counts them.
+    they describe nothing, yet could be the nearest to some image.
 
     Args:
         captions_by_captioner: (name, captions of grid frames) in the order of the configuration.
@@ -59,11 +59,6 @@ def unique_captions(captions_by_captioner: Sequence[tuple[str, FrameTexts]]) -> 
         if text not in owners:
             owners[text] = Candidate(text, names[position], frame)
     return list(owners.values())
-
-
-def count_empty(captions_by_captioner: Sequence[tuple[str, FrameTexts]]) -> int:
-    """How many captions have no visible character."""
-    return sum(not text.strip() for _, captions in captions_by_captioner for _, text in captions)
 
 
 def best_captions(

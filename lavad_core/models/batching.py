@@ -106,15 +106,3 @@ class Batcher:
             f"{self._device} has no memory for one of the {self._what} alone ({reason}); "
             "free memory there, choose another `device`, a smaller `dtype` (float16, bfloat16) or a smaller model"
         )
-
-
-def run_batched(
-    items: Sequence[Item],
-    batch_size: int,
-    work: Callable[[Sequence[Item]], Sequence[Result]],
-    *,
-    device: torch.device | None = None,
-    what: str = "items",
-) -> list[Result]:
-    """:meth:`Batcher.run` once, without remembering the size."""
-    return Batcher(batch_size, device or torch.device("cpu"), what=what).run(items, work)

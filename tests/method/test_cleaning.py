@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lavad_core.method.cleaning import Candidate, best_captions, count_empty, unique_captions
+from lavad_core.method.cleaning import Candidate, best_captions, unique_captions
 from lavad_core.method.vectors import COLUMN_BLOCK, similarities
 
 POOLS = [
@@ -41,10 +41,6 @@ def test_unique_captions(
     word: str, captions: list[tuple[str, list[tuple[int, str]]]], expected: list[Candidate]
 ) -> None:
     assert unique_captions(captions) == expected
-
-
-def test_empty_captions_are_counted() -> None:
-    assert count_empty([("a", [(0, ""), (16, "x")]), ("b", [(0, "\t\n")])]) == 2
 
 
 def test_a_captioner_named_twice_is_refused() -> None:

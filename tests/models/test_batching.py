@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
-from lavad_core.models.batching import Batcher, is_out_of_memory, run_batched
+from lavad_core.models.batching import Batcher, is_out_of_memory
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 
 CPU = torch.device("cpu")
@@ -75,13 +75,13 @@ def test_one_item_alone_does_not_fit() -> None:
 
 
 def test_rows_of_an_array_are_results() -> None:
-    rows = run_batched(range(5), 2, lambda batch: list(np.full((len(batch), 3), batch[0], dtype=np.float32)))
+    rows = Batcher(2, CPU).run(range(5), lambda batch: list(np.full((len(batch), 3), batch[0], dtype=np.float32)))
     assert [row.tolist() for row in rows] == [[0.0] * 3, [0.0] * 3, [2.0] * 3, [2.0] * 3, [4.0] * 3]
 
 
 def test_a_wrong_number_of_results_is_a_bug() -> None:
     with pytest.raises(InternalError, match="2 items gave 1 results"):
-        run_batched([1, 2], 2, lambda batch: [0])
+        Batcher(2, CPU).run([1, 2], lambda batch: [0])
     with pytest.raises(InternalError, match="not at least 1"):
         Batcher(0, CPU)
 
@@ -105,7 +105,7 @@ def test_what_out_of_memory_is(error: BaseException, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
     if not expected:
         with pytest.raises(type(error)):
-            run_batched([1, 2], 2, Device(0, error))
+            Batcher(2, CPU).run([1, 2], Device(0, error))
 
 
 def test_the_cpu_allocators_own_error_is_recognised() -> None:
@@ -114,7 +114,7 @@ def test_the_cpu_allocators_own_error_is_recognised() -> None:
             torch.empty(2**60, dtype=torch.uint8)  # more than any address space, so nothing is really allocated
         return list(batch)
 
-    assert run_batched([1, 2, 3], 4, work) == [1, 2, 3]
+    assert Batcher(4, CPU).run([1, 2, 3], work) == [1, 2, 3]
 
 
 def test_devices() -> None:
