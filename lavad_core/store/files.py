@@ -20,7 +20,7 @@ from lavad_core.store.faults import store_errors
 from lavad_core.store.local import LocalBlobs
 from lavad_core.store.parquet import read_batches, sha256_of
 from lavad_core.store.staging import Staging, Workfolder
-from lavad_core.store.types import Commit, Key, PartFile, ResultWriter
+from lavad_core.store.types import Commit, Key, PartFile, ResultWriter, Store
 from lavad_core.store.writer import RowsWriter
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ MAX_VERIFIED = 100_000
 """Parts whose digest this process remembers to have checked; when full the memory starts anew."""
 
 
-class FileStore:
+class FileStore(Store):
     """Implements :class:`lavad_core.store.types.Store` in a folder. Safe with threads, and with other processes on it.
 
     Making one changes nothing on disk; the folder comes with the first writer, which also sweeps.
