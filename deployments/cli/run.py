@@ -11,7 +11,7 @@ import typer
 
 from deployments.cli import options
 from deployments.cli.exits import Debug, Exit, Interrupted, guarded
-from deployments.cli.text import say
+from deployments.cli.text import inert, say
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -49,8 +49,10 @@ def run(
     from lavad_core.video.discover import discover
 
     resolved = options.loaded(preset, config, set_, store, labels).config
-    _check_labels(resolved)
+    labelled = _labelled(resolved)
     sources = discover(inputs)
+    if labelled is not None:
+        _warn_unlabelled(resolved, labelled, [source.name for source in sources])
     if dry_run:
         from deployments.cli.plan import show_plan
 
@@ -100,12 +102,24 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
     _under_prefect(resolved, len(left.unfinished), plain, start, before)
 
 
-def _check_labels(config: LavadConfig) -> None:
-    """Labels that cannot be read are said before hours of work, not after."""
-    if config.evaluate.labels is not None:
-        from lavad_core.imports.annotations import read_annotations
+def _labelled(config: LavadConfig) -> set[str] | None:
+    """Names of the videos that have labels. Labels that cannot be read are said before hours of work, not after."""
+    if config.evaluate.labels is None:
+        return None
+    from lavad_core.imports.annotations import read_annotations
 
-        read_annotations(config.evaluate.labels)
+    return set(read_annotations(config.evaluate.labels))
+
+
+def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[str]) -> None:
+    """Not an error yet: a video that is rejected needs no label."""
+    unknown = [name for name in names if name not in labelled]
+    if unknown:
+        shown = ", ".join(inert(repr(name)) for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
+        say(
+            f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: {shown}; "
+            "there will be no metrics if one of them gets scores (names must agree, without the file ending)"
+        )
 
 
 def _warn_random(config: LavadConfig) -> None:

@@ -113,3 +113,13 @@ def test_dry_run_makes_nothing_and_says_why(videos: Path, tmp_path: Path) -> Non
     assert "rejected: zero: empty" in result.stderr
     assert "36 of 36 results would be made for 3 of 4 videos" in result.stderr
     assert not list((tmp_path / "store").rglob("commit*"))
+
+
+def test_videos_without_labels_are_named_before_the_work(videos: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("good Arson 3 7 -1 -1\ntext.mp4 Normal -1 -1\n")
+    result = lavad(
+        "run", str(videos), "--preset", "tiny", "--store", str(tmp_path / "s"), "--labels", str(labels), "--dry-run"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "no line for 2 of 4 videos: 'audio', 'zero';" in result.stderr
