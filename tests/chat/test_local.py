@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from lavad_core.config.models import LocalChatConfig
-from lavad_core.errors import DeviceOutOfMemory, ModelError, RequestRejected
+from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError, RequestRejected
 from lavad_core.method import prompts
 from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.local import LocalChat
@@ -245,3 +246,37 @@ def test_folders_that_hold_no_chat_model(tiny_llama: Path, tmp_path: Path) -> No
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelError, match="cannot be loaded"):
         load(cut)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{}", id="another table"),
+        pytest.param('{"added_tokens": [], "model": {"type": "BPE"}}', id="no vocabulary"),
+    ],
+)
+def test_damaged_tokenizers(tiny_llama: Path, tmp_path: Path, content: str) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_chat(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
+
+
+def test_a_tokenizers_own_padding_and_truncation_are_off_before_two_threads_use_it(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
+    file = folder / "tokenizer.json"
+    core = Tokenizer.from_file(str(file))
+    core.enable_truncation(3)
+    core.enable_padding(length=50)
+    core.save(str(file))
+    config = LocalChatConfig(model=str(folder), device="cpu")
+    loaded = load_chat(config, random_folder=lambda name: tiny_llama)
+    assert isinstance(loaded, LocalChat)
+    backend = loaded._tokenizer.backend_tokenizer
+    assert (backend.truncation, backend.padding) == (None, None)
+    loaded.close()
+    with pytest.raises(InternalError, match="released"):
+        list(loaded.answer([summary_of("a dog.")]))

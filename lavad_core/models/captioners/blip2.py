@@ -11,15 +11,14 @@ from typing import Any
 import torch
 import transformers
 from PIL import Image as PillowImage
-from safetensors import SafetensorError
 
 from lavad_core.config.models import Blip2Config
-from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
-from lavad_core.models.batching import Batcher, is_out_of_memory
+from lavad_core.errors import InternalError, ModelError
+from lavad_core.models.batching import Batcher
 from lavad_core.models.captioners.cleanup import clean_up
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import Image
-from lavad_core.models.quiet import quiet_transformers
 from lavad_core.video.types import Geometry
 
 _HF: Any = transformers
@@ -31,9 +30,6 @@ matrix of embeddings has a row for would do, since the rows are overwritten by t
 
 _GPU_DTYPES = {"opt": torch.float16, "t5": torch.bfloat16}
 """Each language model's own: OPT was trained in float16, Flan-T5 in bfloat16 (its feed-forward overflows float16)."""
-
-_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
-"""What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model."""
 
 
 class Blip2Captioner:
@@ -67,47 +63,31 @@ class Blip2Captioner:
         device = resolve_device(config.device)
         where = {"revision": config.revision} if config.revision else {}
         name = repr(path_or_id)
-        try:
-            with quiet_transformers():
-                settings, _ = _HF.Blip2Config.get_config_dict(path_or_id, **where)
-                if settings.get("model_type") != "blip-2":
-                    raise ModelError(f"{name} is a {settings.get('model_type')!r} model, not a BLIP-2 one")
-                model_config = _HF.Blip2Config.from_dict(settings)
-                language = model_config.text_config.model_type
-                if language not in _IMAGE_TOKENS:
-                    raise ModelError(f"{name}: language model {language!r}; known are {', '.join(_IMAGE_TOKENS)}")
-                _set_image_token(model_config, language)
-                dtype = resolve_dtype(config.dtype, device, _GPU_DTYPES[language])
-                processor = _HF.Blip2Processor.from_pretrained(path_or_id, backend="pil", **where)
-                model, report = _HF.Blip2ForConditionalGeneration.from_pretrained(
-                    path_or_id,
-                    config=model_config,
-                    dtype=dtype,
-                    output_loading_info=True,
-                    ignore_mismatched_sizes=True,
-                    **where,
-                )
-        except _LOAD_ERRORS as error:
-            if is_out_of_memory(error):
-                raise DeviceOutOfMemory(f"{name} does not fit this machine's memory") from error
-            raise ModelError(
-                f"BLIP-2 model {name} cannot be loaded: {_first_line(error)}; give a folder with its files, or a hub "
-                "id that was downloaded before (`hf download ID`) or can be now"
-            ) from error
+        with loading("BLIP-2", name):
+            settings, _ = _HF.Blip2Config.get_config_dict(path_or_id, **where)
+            if settings.get("model_type") != "blip-2":
+                raise ModelError(f"{name} is a {settings.get('model_type')!r} model, not a BLIP-2 one")
+            model_config = _HF.Blip2Config.from_dict(settings)
+            language = model_config.text_config.model_type
+            if language not in _IMAGE_TOKENS:
+                raise ModelError(f"{name}: language model {language!r}; known are {', '.join(_IMAGE_TOKENS)}")
+            _set_image_token(model_config, language)
+            dtype = resolve_dtype(config.dtype, device, _GPU_DTYPES[language])
+            processor = _HF.Blip2Processor.from_pretrained(path_or_id, backend="pil", **where)
+            model, report = _HF.Blip2ForConditionalGeneration.from_pretrained(
+                path_or_id,
+                config=model_config,
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **where,
+            )
         _check(model, report, language, dtype, name)
         if dtype == torch.float16:
             # 4.31 ran all of it in half precision; 5.x keeps these two in float32.
             model.qformer.half()
             model.query_tokens.data = model.query_tokens.data.half()
-        try:
-            model = model.eval().to(device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            free(device)
-            raise DeviceOutOfMemory(
-                f"{name} in {dtype} does not fit {device}; give another `device` or a smaller model"
-            ) from error
+        model = placed(model, device, dtype, name)
         return cls(config, model, processor.image_processor, processor.tokenizer, device)
 
     @property
@@ -192,8 +172,3 @@ def _check(model: Any, report: dict[str, Any], language: str, dtype: torch.dtype
             raise ModelError(
                 f"{name}: {len(kept)} feed-forward outputs of T5 are in float16 and overflow; use bfloat16"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [""])[0]
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) or type(error).__name__

@@ -14,27 +14,26 @@ from typing import Any
 import jinja2
 import torch
 import transformers
-from safetensors import SafetensorError
 
 from lavad_core.config.models import LocalChatConfig
-from lavad_core.errors import DeviceOutOfMemory, ModelError, RequestRejected
-from lavad_core.models.batching import Batcher, is_out_of_memory
+from lavad_core.errors import InternalError, ModelError, RequestRejected
+from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
-from lavad_core.models.quiet import quiet_transformers
 
 _HF: Any = transformers
 
 GREEDY_BELOW = 1e-5
 """Temperatures under it are greedy, as in vLLM: dividing by them overflows."""
 
+MASKS_KEPT = 64
+"""Of different lists of choices; a run has one."""
+
 CONTEXT_FOR_DECODING = 6
 """Prompt tokens decoded with an answer and taken off again: a decoder drops the space in front of a text's first token,
 and the answer's first token is not the text's first."""
-
-_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
-"""What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class _Generated:
 
 
 class LocalChat:
-    """A :class:`~lavad_core.models.protocols.ChatModel` in this process. Not thread-safe.
+    """A :class:`~lavad_core.models.protocols.ChatModel` in this process. :meth:`answer` is for one thread at a time;
+    :meth:`count_tokens` may be called beside it.
 
     An answer does not depend on the other requests of its batch but through rounding in the last digits of the logits: each
     request draws its random numbers from a generator of its own, seeded with ``ChatRequest.seed``.
@@ -70,7 +70,10 @@ class LocalChat:
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        self._mask = functools.lru_cache(64)(self._make_mask)
+        self._mask = functools.lru_cache(MASKS_KEPT)(self._make_mask)
+        # A tokenizer's file may hold settings of padding and truncation. The first use takes them off, which must not happen
+        # while another thread is using it; later uses change nothing.
+        tokenizer("", add_special_tokens=False)
 
     @classmethod
     def load(cls, config: LocalChatConfig, path_or_id: str) -> LocalChat:
@@ -88,33 +91,16 @@ class LocalChat:
         dtype = resolve_dtype(config.dtype, device, torch.float16)
         where = {"revision": config.revision} if config.revision else {}
         name = repr(path_or_id)
-        try:
-            with quiet_transformers():
-                tokenizer = _HF.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False, **where)
-                model, report = _HF.AutoModelForCausalLM.from_pretrained(
-                    path_or_id, dtype=dtype, trust_remote_code=False, output_loading_info=True, **where
-                )
-        except _LOAD_ERRORS as error:
-            if is_out_of_memory(error):
-                raise DeviceOutOfMemory(f"{name} does not fit this machine's memory") from error
-            raise ModelError(
-                f"chat model {name} cannot be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}; give a "
-                "folder with its files, or a hub id that was downloaded before (`hf download ID`) or can be now"
-            ) from error
+        with loading("chat", name):
+            tokenizer = _HF.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False, **where)
+            model, report = _HF.AutoModelForCausalLM.from_pretrained(
+                path_or_id, dtype=dtype, trust_remote_code=False, output_loading_info=True, **where
+            )
         if report["missing_keys"]:
             raise ModelError(f"chat model {name} lacks weights: {sorted(report['missing_keys'])[:5]}")
         if not tokenizer.chat_template:
             raise ModelError(f"chat model {name} has no chat template; give a chat model, not a base model")
-        try:
-            model = model.eval().to(device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            free(device)
-            raise DeviceOutOfMemory(
-                f"{name} in {dtype} does not fit {device}; give another `device`, a smaller model, or a server"
-            ) from error
-        return cls(model, tokenizer, device, config.batch_size)
+        return cls(placed(model, device, dtype, name), tokenizer, device, config.batch_size)
 
     @property
     def context_tokens(self) -> int:
@@ -133,6 +119,8 @@ class LocalChat:
             ModelError: the model's logits are not finite.
             DeviceOutOfMemory: one request alone does not fit.
         """
+        if self._model is None:
+            raise InternalError("this chat model was released; ask the pool for it again")
         items = [_Item(self._render(request.messages), request) for request in requests]
         for item in items:
             if len(item.prompt) + item.request.max_tokens > self._context_tokens:
@@ -168,7 +156,7 @@ class LocalChat:
                 )
 
     def close(self) -> None:
-        """Free the device memory. The object is not used afterwards."""
+        """Free the device memory. A later call of :meth:`answer` is an InternalError."""
         self._model = None
         free(self._device)
 

@@ -16,17 +16,16 @@ import torch.nn.functional as F
 import transformers
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from safetensors import SafetensorError
 
 from lavad_core.config.models import ClipConfig
-from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
-from lavad_core.models.batching import Batcher, is_out_of_memory
+from lavad_core.errors import InternalError, ModelError
+from lavad_core.models.batching import Batcher
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.pixels import Normaliser, check_image, resized
 from lavad_core.models.encoders.texts import MOST_CHARACTERS, Row, clean_up, embed_rows, padded
 from lavad_core.models.encoders.vectors import gather
+from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import Image, Vectors
-from lavad_core.models.quiet import quiet_transformers
 from lavad_core.video.types import NATIVE, Geometry
 
 _HF: Any = transformers
@@ -34,9 +33,6 @@ _HF: Any = transformers
 
 _CLASSES = {"clip": "CLIPModel", "siglip": "SiglipModel"}
 """``model_type`` of a checkpoint and its class; named classes never run code from a repository."""
-
-_LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError)
-"""What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model."""
 
 
 @dataclass(frozen=True)
@@ -105,26 +101,18 @@ class ClipEncoder:
         dtype = resolve_dtype(config.dtype, device, torch.float16)
         where = {"revision": config.revision} if config.revision else {}
         name = repr(config.model)
-        try:
-            with quiet_transformers():
-                settings, _ = _HF.PretrainedConfig.get_config_dict(config.model, **where)
-                family = settings.get("model_type")
-                if family not in _CLASSES:
-                    raise ModelError(
-                        f"{name} is a {family!r} model; what can be used is CLIP, SigLIP, and SigLIP 2 of a fixed resolution"
-                    )
-                processor = _HF.AutoImageProcessor.from_pretrained(config.model, backend="pil", **where)
-                tokenizer = _load_tokenizer(config.model, family, where)
-                model, report = getattr(_HF, _CLASSES[family]).from_pretrained(
-                    config.model, dtype=dtype, output_loading_info=True, **where
+        with loading("CLIP", name):
+            settings, _ = _HF.PretrainedConfig.get_config_dict(config.model, **where)
+            family = settings.get("model_type")
+            if family not in _CLASSES:
+                raise ModelError(
+                    f"{name} is a {family!r} model; what can be used is CLIP, SigLIP, and SigLIP 2 of a fixed resolution"
                 )
-        except _LOAD_ERRORS as error:
-            if is_out_of_memory(error):
-                raise DeviceOutOfMemory(f"{name} does not fit this machine's memory") from error
-            raise ModelError(
-                f"CLIP model {name} cannot be loaded: {_first_line(error)}; give a folder with its files, or a hub id that "
-                "was downloaded before (`hf download ID`) or can be now"
-            ) from error
+            processor = _HF.AutoImageProcessor.from_pretrained(config.model, backend="pil", **where)
+            tokenizer = _load_tokenizer(config.model, family, where)
+            model, report = getattr(_HF, _CLASSES[family]).from_pretrained(
+                config.model, dtype=dtype, output_loading_info=True, **where
+            )
         missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
         if missing:
             raise ModelError(
@@ -132,15 +120,7 @@ class ClipEncoder:
                 "random ones"
             )
         plan = picture_plan(processor, model.config.vision_config.image_size, name)
-        try:
-            model = model.eval().requires_grad_(False).to(device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            free(device)
-            raise DeviceOutOfMemory(
-                f"{name} in {dtype} does not fit {device}; give another `device` or a smaller model"
-            ) from error
+        model = placed(model, device, dtype, name)
         return cls(model, tokenizer, plan, device=device, batch_size=config.batch_size, name=name)
 
     @property
@@ -273,7 +253,3 @@ def _unit_rows(features: Any) -> list[NDArray[np.float32]]:
     """Unit vectors of what ``get_*_features`` returned: a tensor, or since transformers 5 an object that holds it."""
     tensor = features if isinstance(features, torch.Tensor) else features.pooler_output
     return list(F.normalize(tensor.float(), dim=-1).cpu().numpy())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,78 @@
+"""What the models that come through transformers have in common when they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from lavad_core.errors import DeviceOutOfMemory, ModelError
+from lavad_core.models.batching import is_out_of_memory
+from lavad_core.models.devices import free
+from lavad_core.models.quiet import quiet_transformers
+
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, MemoryError, SafetensorError)
+"""What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model; ImportError for
+one that needs a library that is not here."""
+
+MAX_QUOTED = 300
+"""Characters of a library's own words that a message repeats."""
+
+
+@contextmanager
+def loading(what: str, name: str) -> Iterator[None]:
+    """Within it transformers says nothing, and what it raises is in the library's own errors.
+
+    Args:
+        what: kind of model: ``chat``, ``CLIP``.
+        name: of the model, quoted.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+        DeviceOutOfMemory: it does not fit this machine's memory.
+    """
+    try:
+        with quiet_transformers():
+            yield
+    except LOAD_ERRORS as error:
+        raise _failure(what, name, error) from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # The tokenizers library has no class for a tokenizer.json that is JSON and no tokenizer.
+        raise _failure(what, name, error) from error
+
+
+def _failure(what: str, name: str, error: BaseException) -> ModelError | DeviceOutOfMemory:
+    if is_out_of_memory(error):
+        return DeviceOutOfMemory(f"{name} does not fit this machine's memory")
+    return ModelError(
+        f"{what} model {name} cannot be loaded: {_first_line(error)}; give a folder with its files, or a hub id that was "
+        "downloaded before (`hf download ID`) or can be now"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of an error's words, short and without control characters; its class where it has none."""
+    line = (str(error).strip().splitlines() or [""])[0][:MAX_QUOTED]
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) or type(error).__name__
+
+
+def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str) -> Any:
+    """``model`` on its device, ready to infer.
+
+    Raises:
+        DeviceOutOfMemory: it does not fit.
+    """
+    try:
+        return model.eval().requires_grad_(False).to(device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        free(device)
+        raise DeviceOutOfMemory(
+            f"{name} in {dtype} does not fit {device}; give another `device` or a smaller model"
+        ) from error
