@@ -90,11 +90,12 @@ def work_line(manifest: RunManifest) -> str:
 
 def random_models(config: LavadConfig) -> list[str]:
     """Names of the configured models that are random."""
+    from lavad_core.models.random_models import PREFIX
     from lavad_core.pipeline.graph import needed_roles
 
     models = {f"captioner:{captioner.name}": captioner.model for captioner in config.captioners}
     models |= {"encoder": config.encoder.model, "chat": config.chat.model}
-    return [models[role] for role in needed_roles(config) if models[role].startswith("random:")]
+    return [models[role] for role in needed_roles(config) if models[role].startswith(PREFIX)]
 
 
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:

@@ -23,13 +23,11 @@ from lavad_core.config.models import (
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
 from lavad_core.models.licences import licence_of
-from lavad_core.models.random_models import random_identity
+from lavad_core.models.random_models import PREFIX, random_identity
 from lavad_core.video.identity import IdentityCache, file_digest
 
 ModelConfig = Blip2Config | OpenAICaptionerConfig | ImageBindConfig | ClipConfig | VllmChatConfig | LocalChatConfig
 Hosted = TypeVar("Hosted", Blip2Config, ClipConfig, LocalChatConfig)
-
-RANDOM = "random:"
 
 IMAGEBIND_FILES = ("imagebind.safetensors", "imagebind_huge.pth")
 """Looked for in this order in a folder given as ImageBind's model; the same as the loader's."""
@@ -76,8 +74,8 @@ def model_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
     """
     if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
         return f"served:{config.model}@{config.revision or 'unstated'}"
-    if config.model.startswith(RANDOM):
-        return random_identity(config.model.removeprefix(RANDOM))
+    if config.model.startswith(PREFIX):
+        return random_identity(config.model.removeprefix(PREFIX))
     if isinstance(config, ImageBindConfig):
         return _local(_imagebind_files(config), cache)
     folder = Path(config.model).expanduser()
@@ -92,7 +90,7 @@ def pinned(config: Hosted) -> Hosted:
     Raises:
         ModelError: as :func:`model_identity`.
     """
-    if config.model.startswith(RANDOM):
+    if config.model.startswith(PREFIX):
         return config
     folder = Path(config.model).expanduser()
     if folder.exists():
@@ -105,10 +103,10 @@ def find_model(config: ModelConfig) -> ModelFinding:
     licence = str(licence_of(config.kind, config.model))
     if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
         return ModelFinding(None, config.base_url, licence)
-    if config.model.startswith(RANDOM):
+    if config.model.startswith(PREFIX):
         try:
             return ModelFinding(
-                True, f"made on the spot ({random_identity(config.model.removeprefix(RANDOM))})", licence
+                True, f"made on the spot ({random_identity(config.model.removeprefix(PREFIX))})", licence
             )
         except ModelError as error:
             return ModelFinding(False, str(error), licence)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from lavad_core.models.random_models import PREFIX
+
 
 @dataclass(frozen=True)
 class Licence:
@@ -80,7 +82,7 @@ def licence_of(kind: str, model: str) -> Licence:
         model: hub id, served name, local path, or ``random:NAME``. A local path is judged by its last part, where that
             is a known model's name.
     """
-    if model.startswith("random:"):
+    if model.startswith(PREFIX):
         return RANDOM
     if kind == "imagebind":
         return IMAGEBIND

@@ -19,6 +19,9 @@ import platformdirs
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
 
+PREFIX = "random:"
+"""Before the name of a random model, in place of a path or hub id."""
+
 RECIPE = 2
 """Raise it when a maker changes what it writes, so that results of the old models are not taken for the new ones'."""
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lavad_core.config.models import Blip2Config, CaptionerConfig
 from lavad_core.models.protocols import Captioner
-
-RANDOM = "random:"
+from lavad_core.models.random_models import PREFIX
 
 
 def load_captioner(config: CaptionerConfig, *, random_folder: Callable[[str], Path]) -> Captioner:
@@ -25,8 +24,8 @@ def load_captioner(config: CaptionerConfig, *, random_folder: Callable[[str], Pa
     if isinstance(config, Blip2Config):
         from lavad_core.models.captioners.blip2 import Blip2Captioner
 
-        if config.model.startswith(RANDOM):
-            return Blip2Captioner.load(config, str(random_folder(config.model.removeprefix(RANDOM))))
+        if config.model.startswith(PREFIX):
+            return Blip2Captioner.load(config, str(random_folder(config.model.removeprefix(PREFIX))))
         return Blip2Captioner.load(config, config.model)
     from lavad_core.models.captioners.served import ServedCaptioner
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lavad_core.config.models import ChatConfig, LocalChatConfig
 from lavad_core.models.protocols import ChatModel
-
-RANDOM = "random:"
+from lavad_core.models.random_models import PREFIX
 
 
 def load_chat(config: ChatConfig, *, random_folder: Callable[[str], Path]) -> ChatModel:
@@ -27,8 +26,8 @@ def load_chat(config: ChatConfig, *, random_folder: Callable[[str], Path]) -> Ch
     if isinstance(config, LocalChatConfig):
         from lavad_core.models.chat.local import LocalChat
 
-        if config.model.startswith(RANDOM):
-            return LocalChat.load(config, str(random_folder(config.model.removeprefix(RANDOM))))
+        if config.model.startswith(PREFIX):
+            return LocalChat.load(config, str(random_folder(config.model.removeprefix(PREFIX))))
         return LocalChat.load(config, config.model)
     from lavad_core.models.chat.openai_server import ServedChat
 

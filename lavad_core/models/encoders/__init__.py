@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lavad_core.config.models import EncoderConfig, ImageBindConfig
+from lavad_core.models.random_models import PREFIX
 
 if TYPE_CHECKING:
     from lavad_core.models.protocols import Encoder
-
-RANDOM_PREFIX = "random:"
-"""Before the name of a random model, in place of a path or hub id."""
 
 
 def load_encoder(config: EncoderConfig, *, random_folder: Callable[[str], Path]) -> Encoder:
@@ -26,8 +24,8 @@ def load_encoder(config: EncoderConfig, *, random_folder: Callable[[str], Path])
         ModelError: the model cannot be found, loaded or used.
         DeviceOutOfMemory: it does not fit the device.
     """
-    if config.model.startswith(RANDOM_PREFIX):
-        config = config.model_copy(update={"model": str(random_folder(config.model.removeprefix(RANDOM_PREFIX)))})
+    if config.model.startswith(PREFIX):
+        config = config.model_copy(update={"model": str(random_folder(config.model.removeprefix(PREFIX)))})
     if isinstance(config, ImageBindConfig):
         from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
 
