@@ -17,6 +17,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
@@ -44,6 +45,9 @@ MAX_QUOTED = 300
 
 FIRST_BACKOFF_S = 0.5
 """Delay before the first retry; doubles each time up to ``max_backoff_s``."""
+
+CLOSE_TIMEOUT_S = 10.0
+"""For cancelling what is in flight; a connection that does not even close is left to the end of the process."""
 
 _RETRIED = frozenset({408, 409, 425, 429})
 _NO_MODEL = frozenset({"NotFoundError", "not_found_error", "model_not_found"})
@@ -181,7 +185,8 @@ class JsonPool:
 
     def close(self) -> None:
         """Cancel what is in flight and close the connections. The pool is not used afterwards."""
-        _submit(self._shut()).result(timeout=10)
+        with suppress(concurrent.futures.TimeoutError):
+            _submit(self._shut()).result(timeout=CLOSE_TIMEOUT_S)
 
     async def _shut(self) -> None:
         tasks = list(self._tasks)
