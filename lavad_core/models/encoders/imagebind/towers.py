@@ -81,6 +81,17 @@ class Attention(nn.Module):
         out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, length, width))
         return out
 
+    def first(self, tokens: Tensor) -> Tensor:
+        """What :meth:`forward` gives for the first token, [batch, 1, width], without causality."""
+        batch, length, width = tokens.shape
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        query = F.linear(tokens[:, :1], weight[:width], bias[:width]).view(batch, 1, self.heads, -1).transpose(1, 2)
+        packed = F.linear(tokens, weight[width:], bias[width:])
+        key, value = packed.view(batch, length, 2, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, 1, width))
+        return out
+
 
 class Mlp(nn.Module):
     """Two layers with the exact (erf) GELU between them."""
@@ -110,6 +121,12 @@ class Block(nn.Module):
         out: Tensor = tokens + self.mlp(self.norm_2(tokens))
         return out
 
+    def first(self, tokens: Tensor) -> Tensor:
+        """What :meth:`forward` gives for the first token, [batch, 1, width], without causality."""
+        token = tokens[:, :1] + self.attn.first(self.norm_1(tokens))
+        out: Tensor = token + self.mlp(self.norm_2(token))
+        return out
+
 
 class Trunk(nn.Module):
     """The layers of a tower; vision has a layer norm before them."""
@@ -128,6 +145,15 @@ class Trunk(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, self.causal)
         return tokens
+
+    def first(self, tokens: Tensor) -> Tensor:
+        """The first token of :meth:`forward`, [batch, 1, width]: of the last layer nothing else is computed."""
+        tokens = self.pre_transformer_layer(tokens)
+        *blocks, last = self.blocks
+        for block in blocks:
+            tokens = block(tokens, self.causal)
+        assert isinstance(last, Block)
+        return last.first(tokens)
 
 
 class VisionPreprocessor(nn.Module):
@@ -236,8 +262,10 @@ class ImageBindTowers(nn.Module):
         Args:
             pixels: normalised images [B, 3, side, side] or clips [B, 3, frames, side, side], in the towers' precision.
         """
-        tokens = self.modality_trunks["vision"](self.modality_preprocessors["vision"](pixels))
-        return F.normalize(self.modality_heads["vision"](tokens[:, 0]).float(), dim=-1)
+        trunk = self.modality_trunks["vision"]
+        assert isinstance(trunk, Trunk)
+        token = trunk.first(self.modality_preprocessors["vision"](pixels))
+        return F.normalize(self.modality_heads["vision"](token[:, 0]).float(), dim=-1)
 
     def encode_text(self, ids: Tensor, last: Tensor) -> Tensor:
         """Unit vectors, float32 [B, output].
