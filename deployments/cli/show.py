@@ -39,7 +39,7 @@ def show_video(
     found = find_video(root, video, run)
     results = Results(root, found)
     if found.outcome.status == "rejected" or results.commit("refine") is None:
-        say(f"lavad: {inert(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome)}")
+        say(f"lavad: {inert(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome, results)}")
         raise typer.Exit(Exit.SOME_FAILED)
     headers, rows, right = _segments(results) if segments else _frames(results) if frames else _grid(results)
     if format_ == "json":
@@ -53,7 +53,12 @@ def show_video(
         say(_footer(results))
 
 
-def _why(outcome: Any) -> str:
+def _why(outcome: Any, results: Results) -> str:
+    if outcome.status in ("ok", "ok_with_gaps"):
+        targets = results.config.run.targets
+        if not {"refine", "detect", "evaluate"} & set(targets):
+            return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"
+        return "they are gone from the store; run again"
     return inert(": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part))
 
 

@@ -210,7 +210,7 @@ def _language_nodes(config: LavadConfig) -> list[Node]:
 
 
 def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
-    """The nodes that ``config.run.targets`` need.
+    """The nodes that ``config.run.targets`` need; where there are labels, also those that metrics need.
 
     Args:
         config: the configuration.
@@ -241,9 +241,12 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         Node("refine", inputs=refine_inputs, settings=_settings(config, "refine")),
         Node("detect", inputs=("probe", "summarise", "refine"), settings=_settings(config, "detect")),
     ]
+    targets = set(config.run.targets)
+    if "evaluate" in targets or config.evaluate.labels is not None:
+        targets.add("refine")  # the metrics of a set are no node of a video; these scores are what they need of each
     wanted: set[str] = set()
     for node in reversed(nodes):
-        if node.stage in config.run.targets or node.id in wanted:
+        if node.stage in targets or node.id in wanted:
             wanted |= {node.id, *node.inputs}
     kept = tuple(node for node in nodes if node.id in wanted)
     return Graph(kept, {role: identities[role] for role in sorted({node.role for node in kept if node.role})})

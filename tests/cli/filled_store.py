@@ -33,6 +33,8 @@ def commit(
     columns: dict[str, Any],
     **facts: Any,
 ) -> None:
+    if not bench.graph.has(node):
+        return
     key, provenance = bench.graph.keys(video)[node], bench.graph.provenances(video)[node]
     with recorder.stage(video.name, video.video_id, node) as record:
         record.fingerprint = key.fingerprint

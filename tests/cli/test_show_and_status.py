@@ -168,3 +168,10 @@ def test_status_lists_runs(tmp_path: Path) -> None:
 
 def test_the_environment_names_the_store(store: Path) -> None:
     assert lavad("status", env={"LAVAD_STORE": str(store)}).exit_code == 0
+
+
+def test_a_run_that_was_not_to_refine_says_so(tmp_path: Path) -> None:
+    run_id, _ = fill(tmp_path, "first", more=("run.targets=[summarise]",))
+    result = lavad("show", "first", "--store", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"no scores in run {run_id}: its run.targets were summarise; run again with 'refine'" in result.stderr

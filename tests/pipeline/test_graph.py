@@ -121,3 +121,15 @@ def test_keys_are_the_same_in_another_process() -> None:
     }
     assert len(seen) == 1
     assert len(seen.pop().strip()) == 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "case"),
+    [
+        ({"run": {"targets": ["evaluate"]}}, "metrics are the target"),
+        ({"run": {"targets": ["score"]}, "evaluate": {"labels": "/labels.txt"}}, "labels are given"),
+    ],
+)
+def test_metrics_need_refined_scores(settings: dict[str, Any], case: str) -> None:
+    assert graph(**settings).has("refine"), case
+    assert not graph(run={"targets": ["score"]}).has("refine")
