@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lavad_core.config.models import (
     BLIP2_DEFAULT,
@@ -21,7 +21,7 @@ from lavad_core.config.models import (
 from lavad_core.config.setting import NOTHING, Section, setting
 from lavad_core.method import prompts
 
-__all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "SecretStr", "Semantics", "StageName"]
+__all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "Semantics", "StageName"]
 
 StageName = Literal[
     "probe",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.imports.values import read_frame_values
-from lavad_core.models.identity import model_identity
+from lavad_core.models.identity import ModelConfig, model_identity
 from lavad_core.pipeline.graph import PreparedVideo, needed_roles
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.types import VideoSource
@@ -42,6 +42,6 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
     Raises:
         ModelError: a model is neither here nor can be resolved.
     """
-    sections = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
-    sections |= {"encoder": config.encoder, "chat": config.chat}  # type: ignore[dict-item]
+    sections: dict[str, ModelConfig] = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
+    sections |= {"encoder": config.encoder, "chat": config.chat}
     return {role: model_identity(sections[role], cache) for role in needed_roles(config)}

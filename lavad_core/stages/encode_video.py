@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +73,9 @@ def encode_video(
 class _Images:
     """Frames on their way through E_I."""
 
-    def __init__(self, context: StageContext, encoder: Encoder, device: object, writer: ResultWriter) -> None:
+    def __init__(
+        self, context: StageContext, encoder: Encoder, device: AbstractContextManager[Any], writer: ResultWriter
+    ) -> None:
         self._context, self._encoder, self._device, self._writer = context, encoder, device, writer
         self._frames: list[tuple[int, Image]] = []
 
@@ -85,7 +89,7 @@ class _Images:
     def flush(self) -> None:
         if not self._frames:
             return
-        with self._device:  # type: ignore[attr-defined]
+        with self._device:
             vectors = self._encoder.embed_images([image for _, image in self._frames])
         self._context.count(work.IMAGES_ENCODED, len(self._frames))
         indices = pa.array([index for index, _ in self._frames], pa.int64())
@@ -103,7 +107,7 @@ class _Clips:
         self,
         context: StageContext,
         encoder: Encoder,
-        device: object,
+        device: AbstractContextManager[Any],
         writer: ResultWriter,
         centres: NDArray[np.int64],
         windows: list[list[Pair]],
@@ -134,7 +138,7 @@ class _Clips:
 
     def flush(self) -> None:
         if self._clips:
-            with self._device:  # type: ignore[attr-defined]
+            with self._device:
                 vectors = self._encoder.embed_clips([images for _, images in self._clips])
             self._context.count(work.VIEWS_ENCODED, len(self._clips) * self._encoder.views_per_clip)
             for (pair, _), vector in zip(self._clips, vectors, strict=True):
