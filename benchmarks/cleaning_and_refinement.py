@@ -22,13 +22,13 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 import golden_set  # noqa: E402
 import pandas  # noqa: E402, F401  pyarrow would import it in the timed part
 import torch  # noqa: E402
-from lavad_core.runs.manifest import new_run_id  # noqa: E402
-from lavad_core.runs.recorder import RunRecorder  # noqa: E402
-from lavad_core.video.discover import discover  # noqa: E402
 
 from lavad_core.config.schema import LavadConfig  # noqa: E402
 from lavad_core.pipeline.execute import run_graph  # noqa: E402
 from lavad_core.pipeline.workbench import Workbench  # noqa: E402
+from lavad_core.runs.manifest import new_run_id  # noqa: E402
+from lavad_core.runs.recorder import RunRecorder  # noqa: E402
+from lavad_core.video.discover import discover  # noqa: E402
 
 BASELINE_S = 69.0
 """Wall seconds of the authors' program for the same stages of the same three clips on two idle cores, as stated with the
