@@ -83,9 +83,8 @@ class Scoring:
                 self._ledger.entries[value.name].video = value
             else:
                 self._failed(futures[future], error)
-        for (
-            source
-        ) in sources:  # in the user's order, so that which of two equal videos is computed is the same each time
+        # In the user's order, so that which of two equal videos is computed is the same each time.
+        for source in sources:
             if (video := self._ledger.entries[source.name].video) is not None:
                 self._ledger.prepared(video)
         self._keys = {video.name: self._job.bench.graph.keys(video) for video in self._ledger.live}

@@ -53,8 +53,7 @@ class FakeEncoder:
     clip_geometry = Geometry("short_side", 16)
     views_per_clip = 3
 
-    def __init__(self, encodes_clips: bool = True) -> None:
-        self.encodes_clips = encodes_clips
+    def __init__(self) -> None:
         self.images = self.clips = 0
         self.texts: list[str] = []
         self.closed = False
@@ -115,8 +114,8 @@ class FakeChat:
 class FakePool:
     """Stands in for ``models.pool.ModelPool``."""
 
-    def __init__(self, *, encodes_clips: bool = True, answers: dict[str, str] | None = None) -> None:
-        self.encoder_model = FakeEncoder(encodes_clips)
+    def __init__(self, *, answers: dict[str, str] | None = None) -> None:
+        self.encoder_model = FakeEncoder()
         self.chat_model = FakeChat(answers)
         self.captioners: dict[str, FakeCaptioner] = {}
         self.released: list[str] = []

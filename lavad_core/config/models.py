@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
@@ -69,6 +69,9 @@ CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig, Field(discrimin
 class ImageBindConfig(Section):
     """ImageBind's vision and text towers. The published weights are CC BY-NC-SA 4.0: non-commercial."""
 
+    encodes_clips: ClassVar[bool] = True
+    """A two-frame clip has a vector of its own. False: it is the mean of its frames' image vectors, and needs no pass."""
+
     kind: Literal["imagebind"] = setting(
         "imagebind", affects=_ENCODER_STAGES, description="Our towers, its checkpoint."
     )
@@ -104,6 +107,8 @@ class ImageBindConfig(Section):
 
 class ClipConfig(Section):
     """A CLIP-family model through transformers: OpenCLIP ViT-H/14 (MIT), SigLIP 2 (Apache-2.0), …"""
+
+    encodes_clips: ClassVar[bool] = False
 
     kind: Literal["clip"] = setting("clip", affects=_ENCODER_STAGES, description="CLIP or SigLIP, in process.")
     model: str = setting(

@@ -54,12 +54,6 @@ class Encoder(Protocol):
     def image_geometry(self) -> Geometry: ...
 
     @property
-    def encodes_clips(self) -> bool:
-        """True if a two-frame clip has a vector of its own (ImageBind); False if a clip is the mean of its frames'
-        image vectors (CLIP family), and :meth:`embed_clips` is never called."""
-        ...
-
-    @property
     def clip_geometry(self) -> Geometry: ...
 
     @property

@@ -217,7 +217,6 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         identities: role to model identity, for every role that occurs (``models.identity``).
     """
     captions = _caption_nodes(config)
-    clips = config.encoder.kind == "imagebind"  # the other encoders make a clip's vector from its frames' vectors
     if config.clean.enabled:
         clean_inputs = (*(node.id for node in captions), "embed_captions", "probe", "embed_frames")
     else:
@@ -234,7 +233,9 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         *captions,
         encoder("embed_captions", *(node.id for node in captions)),
         encoder("embed_frames", "probe"),
-        encoder("embed_windows", "probe") if clips else encoder("embed_windows", "probe", "embed_frames"),
+        encoder("embed_windows", "probe")
+        if config.encoder.encodes_clips
+        else encoder("embed_windows", "probe", "embed_frames"),
         Node("clean", inputs=clean_inputs, settings=_settings(config, "clean")),
         *_language_nodes(config),
         encoder("embed_summaries", "summarise"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import ModelError
 from lavad_core.imports.values import read_frame_values
 from lavad_core.models.identity import ModelConfig, model_identity
 from lavad_core.pipeline.graph import PreparedVideo, needed_roles
@@ -40,8 +41,17 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
     """Role to model identity for the models that the configuration needs.
 
     Raises:
-        ModelError: a model is neither here nor can be resolved.
+        ModelError: models are neither here nor can be resolved; names all of them.
     """
     sections: dict[str, ModelConfig] = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
     sections |= {"encoder": config.encoder, "chat": config.chat}
-    return {role: model_identity(sections[role], cache) for role in needed_roles(config)}
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for role in needed_roles(config):
+        try:
+            found[role] = model_identity(sections[role], cache)
+        except ModelError as error:
+            missing.append(f"{role}: {error}")
+    if missing:
+        raise ModelError("; ".join(missing))
+    return found

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import Interrupted
+from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
-from lavad_core.stages.asking import InFlight
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.identity import IdentityCache

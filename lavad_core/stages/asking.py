@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,28 +12,6 @@ from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.store.commits import storable
-
-
-class InFlight:
-    """Requests that some thread of this process is asking now, so that another waits for the answer and does not ask too."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._requests: set[ChatRequest] = set()
-
-    @contextmanager
-    def claim(self, wanted: Sequence[ChatRequest]) -> Iterator[set[ChatRequest]]:
-        """Those of ``wanted`` (at least one) that nobody else is asking; waits while there are none."""
-        with self._changed:
-            while not (mine := set(wanted) - self._requests):
-                self._changed.wait()
-            self._requests |= mine
-        try:
-            yield mine
-        finally:
-            with self._changed:
-                self._requests -= mine
-                self._changed.notify_all()
 
 
 def ask_all(

@@ -48,7 +48,9 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
     for path, value in SEMANTICS[semantics].items():
         section, name = path.split(".")
         holder = getattr(config, section)
-        if child(ROOT, section) is not None and hasattr(holder, name):
+        if (preset, path) == ("tiny", "score.answer"):
+            assert config.score.answer == "choice", "its random chat model writes no bracketed number by itself"
+        elif child(ROOT, section) is not None and hasattr(holder, name):
             assert getattr(holder, name) == value, path
 
 

@@ -73,7 +73,6 @@ def unit(features: Any) -> NDArray[np.float32]:
 def test_is_an_encoder(encoders: dict[str, ClipEncoder], family: str) -> None:
     encoder = encoders[family]
     assert isinstance(encoder, Encoder)
-    assert not encoder.encodes_clips
     assert encoder.embed_images([]).shape == encoder.embed_texts([]).shape == (0, encoder.dimension)
     with pytest.raises(InternalError, match="mean of their frames"):
         encoder.embed_clips([])

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
 from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph, needed_roles
+from lavad_core.video.types import REJECTIONS
 
 TWO = [{"kind": "blip2", "name": "a", "model": "x"}, {"kind": "blip2", "name": "b", "model": "y"}]
 IDENTITIES = {"captioner:a": "A", "captioner:b": "B", "encoder": "E", "chat": "L"}
@@ -133,3 +135,7 @@ def test_keys_are_the_same_in_another_process() -> None:
 def test_metrics_need_refined_scores(settings: dict[str, Any], case: str) -> None:
     assert graph(**settings).has("refine"), case
     assert not graph(run={"targets": ["score"]}).has("refine")
+
+
+def test_every_committed_rejection_is_a_known_one() -> None:
+    assert set(REJECTIONS) >= REJECTED_BY_CONTENT

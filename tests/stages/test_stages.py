@@ -86,7 +86,7 @@ def test_reference_semantics_encode_three_views_a_window_and_no_image_twice(
 def test_an_encoder_without_clips_makes_windows_from_frames(
     make_bench: Callable[..., Any], street: VideoSource
 ) -> None:
-    pool = FakePool(encodes_clips=False)
+    pool = FakePool()
     bench = make_bench(pool, encoder={"kind": "clip", "model": "x"})
     video = bench.prepare(street)
     assert bench.run(video) == {}

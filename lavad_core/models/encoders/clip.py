@@ -67,7 +67,6 @@ class PicturePlan:
 class ClipEncoder:
     """E_I and E_T; a clip is the mean of its frames, so it has no E_V of its own."""
 
-    encodes_clips = False
     views_per_clip = 1
 
     def __init__(
@@ -145,7 +144,7 @@ class ClipEncoder:
         return embed_rows(texts, self._tokenise, self._text_batches, self._encode_rows, self._dimension)
 
     def embed_clips(self, clips: Sequence[tuple[Image, Image]]) -> Vectors:
-        """Never to be called: :attr:`encodes_clips` is False."""
+        """Never to be called: its configuration's ``encodes_clips`` is False."""
         raise InternalError("this encoder has no vectors of clips; take the mean of their frames' image vectors")
 
     def close(self) -> None:

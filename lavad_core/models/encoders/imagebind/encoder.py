@@ -28,7 +28,6 @@ from lavad_core.video.types import NATIVE, Geometry
 class ImageBindEncoder:
     """E_I, E_T and E_V of the paper (Sec. 3.3)."""
 
-    encodes_clips = True
     views_per_clip = CROPS
 
     def __init__(
