@@ -16,7 +16,7 @@ from lavad_core.method.scoring import (
 )
 from lavad_core.method.summarising import shorten
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all
+from lavad_core.stages.asking import ask_all, build_all
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_scores
 from lavad_core.stages.timeline import grid_of, load_probe
@@ -42,7 +42,8 @@ def run(context: StageContext) -> Commit:
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
     model, device = context.bench.models.chat()
-    answers = ask_all(context, model, device, [build_request(context.config, model, text) for text in texts])
+    requests = build_all(context, lambda text: build_request(context.config, model, text), texts)
+    answers = ask_all(context, model, device, requests)
     found = [read_answer(context.config, answer) for answer in answers]
     if all(value is None for value in found):
         raise VideoRejected(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all
+from lavad_core.stages.asking import ask_all, build_all
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
 from lavad_core.stages.timeline import grid_of, load_probe, samples_of
@@ -44,12 +44,13 @@ def run(context: StageContext) -> Commit:
             return _write(writer, centres, own, [[] for _ in centres], [0] * len(centres))
         windows = samples_of(context, probe)
         model, device = context.bench.models.chat()
-        requests, left_out = [], []
-        for centre, window in zip(centres, windows, strict=True):
-            texts = [captions[row] for row in np.searchsorted(frames, window)]
-            request, kept = build_request(context.config, model, texts, int(np.abs(window - centre).argmin()))
-            requests.append(request)
-            left_out.append(len(texts) - kept)
+        texts = [[captions[row] for row in np.searchsorted(frames, window)] for window in windows]
+        nearest = [int(np.abs(window - centre).argmin()) for centre, window in zip(centres, windows, strict=True)]
+        built = build_all(
+            context, lambda at: build_request(context.config, model, texts[at], nearest[at]), range(len(windows))
+        )
+        requests = [request for request, _ in built]
+        left_out = [len(captions) - kept for captions, (_, kept) in zip(texts, built, strict=True)]
         answers = ask_all(context, model, device, requests)
         summaries = [kept_part(answer.text, context.config.summarise.keep) for answer in answers]
         return _write(writer, centres, summaries, [window.tolist() for window in windows], left_out)
