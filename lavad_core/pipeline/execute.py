@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from lavad_core.errors import DamagedResult, DeviceOutOfMemory, InputError, LavadError, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
@@ -103,22 +105,26 @@ def _is_sound(context: StageContext, node_id: str) -> bool:
 
 
 def run_graph(bench: Workbench, videos: Sequence[PreparedVideo], recorder: RunRecorder) -> dict[str, LavadError]:
-    """Every stage of every video, one after the other, without an orchestrator: stage by stage, so that each model is
-    loaded once and goes when its last stage is over.
+    """Every stage of every video without an orchestrator: stage by stage, so that each model is loaded once and goes when
+    its last stage is over; within a stage ``run.workers`` videos at once, so that one decodes while another is at the model.
 
     Returns:
         By video name, what ended a video early; the other videos are complete.
     """
     failed: dict[str, LavadError] = {}
     bench.store.sweep()
-    for node in bench.graph.nodes:
-        for video in videos:
-            if video.name in failed:
-                continue
-            try:
-                with recorder.stage(video.name, video.video_id, node.id) as record:
-                    run_stage(bench, video, node.id, record)
-            except (InputError, DeviceOutOfMemory) as error:
-                failed[video.name] = error
-        bench.release_after(node.id)
+
+    def work(node_id: str, video: PreparedVideo) -> None:
+        try:
+            with recorder.stage(video.name, video.video_id, node_id) as record:
+                run_stage(bench, video, node_id, record)
+        except (InputError, DeviceOutOfMemory) as error:
+            failed[video.name] = error
+
+    with ThreadPoolExecutor(bench.config.run.workers) as threads:
+        for node in bench.graph.nodes:
+            alive = [video for video in videos if video.name not in failed]
+            for _ in threads.map(partial(work, node.id), alive):
+                pass
+            bench.release_after(node.id)
     return failed
