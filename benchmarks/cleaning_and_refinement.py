@@ -90,9 +90,9 @@ def main() -> None:
         raise SystemExit(f"no golden set in {arguments.shared}: nothing was measured")
     torch.set_num_threads(arguments.threads)
     print(
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {arguments.threads} torch thread(s) beside the decoding process")
-    print(f"torch {torch.__version__}, Python {platform.python_version()}")
+        f"{platform.machine()}, {os.cpu_count()} cores, {arguments.threads} torch thread(s) beside the decoding process"
     )
+    print(f"torch {torch.__version__}, Python {platform.python_version()}")
     print(f"baseline: the authors' program, {BASELINE_S:.0f} s (stated, not measured in this run)\n")
     print("semantics  input   median s  grid frames  times faster")
     with tempfile.TemporaryDirectory() as scratch:
