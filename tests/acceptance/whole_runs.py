@@ -60,4 +60,5 @@ def commits(store: Path) -> dict[str, tuple[int, int]]:
     return {
         str(path.relative_to(store)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in store.rglob("commit.json")
+        if path.relative_to(store).parts[0] not in OUTSIDE  # a writer's unfinished one
     }
