@@ -20,6 +20,7 @@ from lavad_core.config.models import (
 )
 from lavad_core.config.setting import NOTHING, Section, setting
 from lavad_core.method import prompts
+from lavad_core.video.types import Limits
 
 __all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "Semantics", "StageName"]
 
@@ -117,6 +118,19 @@ class VideoConfig(Section):
         gt=0,
         le=1000,
     )
+
+    @property
+    def limits(self) -> Limits:
+        """What decoding one video may take."""
+        return Limits(
+            max_pixels=self.max_pixels,
+            max_frames=self.max_frames,
+            max_memory_bytes=self.max_memory_bytes,
+            stall_timeout_s=self.stall_timeout_s,
+            total_timeout_s=self.total_timeout_s,
+            formats=self.formats,
+            threads=self.threads,
+        )
 
 
 class WindowConfig(Section):

@@ -67,16 +67,7 @@ class Workbench:
     @property
     def limits(self) -> Limits:
         """What decoding one video may take."""
-        video = self.config.video
-        return Limits(
-            max_pixels=video.max_pixels,
-            max_frames=video.max_frames,
-            max_memory_bytes=video.max_memory_bytes,
-            stall_timeout_s=video.stall_timeout_s,
-            total_timeout_s=video.total_timeout_s,
-            formats=video.formats,
-            threads=video.threads,
-        )
+        return self.config.video.limits
 
     def prepare(self, source: VideoSource) -> PreparedVideo:
         """Digest a video; see :func:`lavad_core.pipeline.prepare.prepare_video`."""

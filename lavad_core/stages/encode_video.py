@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lavad_core.method.sampling import window_clips
 from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.passes import decode
-from lavad_core.stages.timeline import frames_to_clean, grid_of, load_probe, samples_of
+from lavad_core.stages.passes import call_size, decode
+from lavad_core.stages.timeline import clips_of, frames_to_clean, grid_of, load_probe
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, to_column, unit
 from lavad_core.store.types import ResultWriter
 from lavad_core.video.types import FrameRequest
@@ -44,21 +43,17 @@ def encode_video(
     """
     probe = load_probe(context)
     encoder, device = context.bench.models.encoder()
-    section = context.config.encoder
     requests: list[FrameRequest] = []
     sinks: list[_Images | _Clips] = []
     if frames_writer is not None:
         requests.append(FrameRequest(encoder.image_geometry, tuple(frames_to_clean(context, probe).tolist())))
         sinks.append(_Images(context, encoder, device, frames_writer))
     if windows_writer is not None:
-        window = context.config.window
-        windows = [
-            window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples_of(context, probe)
-        ]
+        windows = clips_of(context, probe)
         needed = sorted({frame for pairs in windows for pair in pairs for frame in pair})
         requests.append(FrameRequest(encoder.clip_geometry, tuple(needed)))
         sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context, probe), windows))
-    size = min(getattr(section, "batch_size", 1), context.config.run.queue_frames)
+    size = call_size(context.config.encoder, context.config.run.queue_frames)
     with decode(context, probe, requests) as frames:
         for frame in frames:
             sink = sinks[frame.request]

@@ -33,10 +33,16 @@ def _counted(context: StageContext, frames: Iterator[Frame]) -> Iterator[Frame]:
         yield frame
 
 
-def calls_of(items: Iterable[T], section: Any, at_most: int) -> Iterator[list[T]]:
-    """Items in lists of the size that one call of a model takes: its ``batch_size`` or ``concurrency``, but never
-    more than ``at_most`` at once in memory."""
+def call_size(section: Any, at_most: int) -> int:
+    """Items that one call of a model takes: its ``batch_size`` or ``concurrency``, but never more than ``at_most`` at once
+    in memory."""
     size: int = min(getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1), at_most)
+    return size
+
+
+def calls_of(items: Iterable[T], section: Any, at_most: int) -> Iterator[list[T]]:
+    """Items in lists of :func:`call_size`."""
+    size = call_size(section, at_most)
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

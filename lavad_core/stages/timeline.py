@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.method.sampling import grid, window_samples
+from lavad_core.method.sampling import grid, window_clips, window_samples
 from lavad_core.stages.context import StageContext
 from lavad_core.video.types import Probe
 
@@ -52,6 +52,12 @@ def samples_of(context: StageContext, probe: Probe) -> list[NDArray[np.int64]]:
         sampling=window.sampling,
         frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
     )
+
+
+def clips_of(context: StageContext, probe: Probe) -> list[list[tuple[int, int]]]:
+    """For each grid frame the two-frame clips that stand for its window."""
+    window = context.config.window
+    return [window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples_of(context, probe)]
 
 
 def frames_to_clean(context: StageContext, probe: Probe) -> NDArray[np.int64]:
