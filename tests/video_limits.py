@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from lavad_core.config.schema import VideoConfig
-from lavad_core.video.types import Limits
+from lavad_core.video.limits import Limits
 
 
 def default_limits(**changes: Any) -> Limits:

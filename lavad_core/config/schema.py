@@ -20,7 +20,7 @@ from lavad_core.config.models import (
 )
 from lavad_core.config.setting import NOTHING, Section, setting
 from lavad_core.method import prompts
-from lavad_core.video.types import Limits
+from lavad_core.video.limits import Limits
 
 __all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "Semantics", "StageName"]
 

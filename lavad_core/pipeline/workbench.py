@@ -16,7 +16,8 @@ from lavad_core.pipeline.prepare import model_identities, prepare_video
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.identity import IdentityCache
-from lavad_core.video.types import Limits, VideoSource
+from lavad_core.video.limits import Limits
+from lavad_core.video.types import VideoSource
 
 
 class Workbench:

@@ -104,19 +104,6 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What decoding one video may take; each is a field of the configuration (``video.*``)."""
-
-    max_pixels: int
-    max_frames: int
-    max_memory_bytes: int
-    stall_timeout_s: float
-    total_timeout_s: float
-    formats: tuple[str, ...]
-    threads: int
-
-
-@dataclass(frozen=True)
 class Probe:
     """What decoding a whole video once found.
 

@@ -22,7 +22,8 @@ from video_limits import default_limits
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import prefetch, process
 from lavad_core.video.decoder import open_frames, probe
-from lavad_core.video.types import NATIVE, FrameRequest, Limits, Probe, VideoSource
+from lavad_core.video.limits import Limits
+from lavad_core.video.types import NATIVE, FrameRequest, Probe, VideoSource
 
 EVERY_FRAME = [FrameRequest(NATIVE, every=1)]
 

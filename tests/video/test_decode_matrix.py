@@ -14,7 +14,8 @@ from video_factory import make_video, picture, read_index, turn
 from video_limits import default_limits
 
 from lavad_core.video.decoder import open_frames, probe
-from lavad_core.video.types import NATIVE, FrameRequest, Geometry, Limits, Probe, VideoSource
+from lavad_core.video.limits import Limits
+from lavad_core.video.types import NATIVE, FrameRequest, Geometry, Probe, VideoSource
 
 EVERY_FRAME = [FrameRequest(NATIVE, every=1)]
 
