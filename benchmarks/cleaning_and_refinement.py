@@ -7,6 +7,7 @@ imported. Imports of libraries and loading of the model are not timed. Needs ``.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import shutil
@@ -42,6 +43,8 @@ def timed(shared: Path, inputs: list[str], folder: Path, **changes: Any) -> tupl
     videos = [bench.prepare(source) for source in discover(inputs)]
     encoder, _ = bench.models.encoder()
     encoder.embed_texts(["loads the tokenizer"])
+    gc.collect()
+    gc.freeze()  # what imports and loading made is not walked again when the model is released
     recorder = RunRecorder(bench.store.root, new_run_id(), config={})
     start = time.perf_counter()
     failed = run_graph(bench, videos, recorder)
@@ -57,9 +60,9 @@ def timed(shared: Path, inputs: list[str], folder: Path, **changes: Any) -> tupl
 
 
 def copies(shared: Path, folder: Path, count: int) -> tuple[str, dict[str, Any]]:
-    """A folder of ``count`` videos with the frames of the shortest clip but different bytes (an empty box with a number
+    """A folder of ``count`` videos with the frames of the longest clip but different bytes (an empty box with a number
     is appended), and the imports that give each the clip's captions, summaries and scores."""
-    name = golden_set.NAMES[1]
+    name = golden_set.NAMES[0]
     clip = (shared / f"golden/reference/videos/{name}.mp4").read_bytes()
     (folder / "videos").mkdir()
     for number in range(count):

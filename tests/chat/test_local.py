@@ -218,6 +218,51 @@ def test_memory_that_runs_out_halves_the_batch(
         list(model.answer(requests))
 
 
+def test_either_name_of_the_cache(model: LocalChat) -> None:
+    """The keys and values go from step to step under the name that this version of transformers has for them: without
+    them each step would see one token only, and with a deprecated name a later version would refuse the call."""
+    seen: list[str] = []
+
+    class Renamed:
+        """The same model as another version of transformers shows it."""
+
+        def __init__(self, inner: Any, name: str) -> None:
+            self._inner, self._name = inner, name
+            self._theirs = model._cache_name
+            self.config, self.generation_config, self.dtype = inner.config, inner.generation_config, inner.dtype
+
+        def _run(self, arguments: dict[str, Any]) -> Any:
+            seen.append(self._name)
+            arguments[self._theirs] = arguments.pop(self._name)
+            output = self._inner(**arguments)
+            return Output(output.logits, self._name, output[self._theirs])
+
+    class Output(dict[str, Any]):
+        def __init__(self, logits: torch.Tensor, name: str, cache: Any) -> None:
+            super().__init__({name: cache})
+            self.logits = logits
+
+    class Old(Renamed):
+        def forward(self, past_key_values: Any = None, **arguments: Any) -> Any:
+            return self._run(arguments | {"past_key_values": past_key_values})
+
+        __call__ = forward
+
+    class New(Renamed):
+        def forward(self, cache: Any = None, **arguments: Any) -> Any:
+            return self._run(arguments | {"cache": cache})
+
+        __call__ = forward
+
+    requests = [summary_of("a dog runs."), score_of(SCENES[0])]
+    expected = [answer.text for answer in answers_of(model, requests)]
+    for kind, name in ((Old, "past_key_values"), (New, "cache")):
+        seen.clear()
+        shown = LocalChat(kind(model._model, name), model._tokenizer, model._device, 4)
+        assert [answer.text for answer in answers_of(shown, requests)] == expected
+        assert set(seen) == {name}
+
+
 def test_logits_that_are_no_numbers(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = model._model.forward
 

@@ -246,7 +246,7 @@ def test_what_waits_is_bounded(video: VideoSource, found: Probe, monkeypatch: py
         monkeypatch.setattr(prefetch, "MAX_QUEUE_BYTES", queue_bytes)
         waiting: list[int] = []
         with open_frames(video, EVERY_FRAME, found, default_limits(), queue_frames=queue_frames) as frames:
-            (ahead,) = [p for p in gc.get_objects() if isinstance(p, prefetch.Prefetch) and not p._stopped]
+            (ahead,) = [p for p in gc.get_objects() if type(p) is prefetch.Prefetch and not p._stopped]
             next(frames)
             time.sleep(0.5)
             waiting.append(len(ahead._waiting))

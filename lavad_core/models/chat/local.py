@@ -7,6 +7,7 @@ same definition of their probabilities (:mod:`.choices`). Sampled answers differ
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,8 @@ class LocalChat:
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         self._mask = functools.lru_cache(MASKS_KEPT)(self._make_mask)
+        # transformers 5.24 renamed the keys and values that go from step to step; 5.40 no longer knows the old name.
+        self._cache_name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
         # A tokenizer's file may hold settings of padding and truncation. The first use takes them off, which must not happen
         # while another thread is using it; later uses change nothing.
         tokenizer("", add_special_tokens=False)
@@ -225,11 +228,11 @@ class LocalChat:
                 input_ids=ids,
                 attention_mask=attention,
                 position_ids=positions,
-                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,  # of all positions they would be gigabytes
+                **{self._cache_name: cache},
             )
-            cache = output.past_key_values
+            cache = output[self._cache_name]
             logits = output.logits[:, -1, : len(self._tokenizer)].double().cpu()
             if not torch.isfinite(logits).all():
                 raise ModelError(
