@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import plan
+from lavad_core.video.limits import Limits
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
-from lavad_core.video.limits import Limits
 from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoSource
 
 TICK_S = 0.5
