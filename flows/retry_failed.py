@@ -38,4 +38,4 @@ def retry_failed(
         return Completed(message=f"run {left.run_id} has nothing left to do")
     config = configuration(None, {**left.settings, "store": str(here.store)})
     with scoring(config, new_id or new_run_id(), retry_rejected=True) as work:
-        return score(work, adopt_videos(work.run, left.unfinished), left.done)
+        return score(work, adopt_videos(work.run, left), list(left.done))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from lavad_core.errors import InputError
-from lavad_core.runs.manifest import FOLDER, load_run
+from lavad_core.runs.manifest import FOLDER, VideoOutcome, load_run
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource
 
@@ -40,10 +40,33 @@ def _path(store_root: Path, run_id: str) -> Path:
     return Path(store_root) / FOLDER / f"{run_id}.sources"
 
 
-def save_sources(store_root: Path, run_id: str, sources: Sequence[VideoSource]) -> None:
-    """Note which videos a run is about, for a later run that does the failed ones again."""
+@dataclass(frozen=True)
+class Listed:
+    """The videos of a run.
+
+    Attributes:
+        own: those that the run works on.
+        earlier: those of the same set that earlier runs have scored, each with the id of that run; empty but for retries.
+    """
+
+    own: list[VideoSource]
+    earlier: dict[VideoSource, str] = field(default_factory=dict)
+
+
+def save_sources(
+    store_root: Path, run_id: str, sources: Sequence[VideoSource], earlier: Mapping[VideoSource, str] | None = None
+) -> None:
+    """Note which videos a run is about, for a later run that does the failed ones again.
+
+    Args:
+        store_root: the store's folder.
+        run_id: of the run.
+        sources: its own.
+        earlier: what earlier runs have scored of the same set, and which run; else a metric after a second retry would be
+            over those two runs' videos only.
+    """
     target = _path(store_root, run_id)
-    rows = [{"name": s.name, "path": encode_input(os.path.abspath(s.path)), "kind": s.kind} for s in sources]
+    rows = [_row(source, "") for source in sources] + [_row(source, run) for source, run in (earlier or {}).items()]
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with store_errors("write", target):
         try:
@@ -53,7 +76,12 @@ def save_sources(store_root: Path, run_id: str, sources: Sequence[VideoSource]) 
             temporary.unlink(missing_ok=True)
 
 
-def load_sources(store_root: Path, run_id: str) -> list[VideoSource]:
+def _row(source: VideoSource, scored_in: str) -> dict[str, str]:
+    path = encode_input(os.path.abspath(source.path))
+    return {"name": source.name, "path": path, "kind": source.kind, "scored_in": scored_in}
+
+
+def load_sources(store_root: Path, run_id: str) -> Listed:
     """The videos of a run.
 
     Raises:
@@ -67,9 +95,12 @@ def load_sources(store_root: Path, run_id: str) -> list[VideoSource]:
             raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
     try:
         rows: list[dict[str, Any]] = json.loads(text)
-        return [VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]) for row in rows]
+        found = [
+            (VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]), row["scored_in"]) for row in rows
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error
+    return Listed([source for source, run in found if not run], {source: run for source, run in found if run})
 
 
 @dataclass(frozen=True)
@@ -80,13 +111,14 @@ class Left:
         run_id: of it.
         settings: its configuration, without secrets.
         unfinished: videos that failed, were rejected, or were not reached.
-        done: the others.
+        done: the others of the set, each with the id of the run that has scored it: this one, or an earlier one of which
+            this was a retry.
     """
 
     run_id: str
     settings: dict[str, Any]
     unfinished: list[VideoSource]
-    done: list[VideoSource]
+    done: dict[VideoSource, str]
 
 
 def left_of(store_root: Path, run_id: str | None) -> Left:
@@ -101,10 +133,24 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
     """
     run = load_run(store_root, run_id)
     scored = {outcome.name for outcome in run.videos if outcome.status in ("ok", "ok_with_gaps")}
-    sources = load_sources(store_root, run.run_id)
+    listed = load_sources(store_root, run.run_id)
     return Left(
         run.run_id,
         dict(run.config),
-        [source for source in sources if source.name not in scored],
-        [source for source in sources if source.name in scored],
+        [source for source in listed.own if source.name not in scored],
+        listed.earlier | {source: run.run_id for source in listed.own if source.name in scored},
     )
+
+
+def scored_before(store_root: Path, done: Mapping[VideoSource, str]) -> list[VideoOutcome]:
+    """How videos ended in the runs that have scored them.
+
+    Args:
+        store_root: the store's folder.
+        done: of :class:`Left`.
+    """
+    outcomes: list[VideoOutcome] = []
+    for run_id in dict.fromkeys(done.values()):
+        names = {source.name for source, run in done.items() if run == run_id}
+        outcomes += [outcome for outcome in load_run(store_root, run_id).videos if outcome.name in names]
+    return outcomes

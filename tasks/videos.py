@@ -32,10 +32,10 @@ def discover_videos(run: RunRef, inputs: list[str]) -> list[VideoSource]:
 
 
 @task(name="adopt", description="Take the videos that an earlier run left unfinished.", **HERE)
-def adopt_videos(run: RunRef, sources: list[VideoSource]) -> list[VideoSource]:
-    """Note videos that are known already with this run."""
-    save_sources(Path(run.store), run.run_id, sources)
-    return sources
+def adopt_videos(run: RunRef, left: Left) -> list[VideoSource]:
+    """The unfinished videos, noted with this run; so are those of the same set that have scores."""
+    save_sources(Path(run.store), run.run_id, left.unfinished, left.done)
+    return left.unfinished
 
 
 @task(name="unfinished", description="Which videos of an earlier run have no scores.", **HERE)

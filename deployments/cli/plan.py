@@ -15,8 +15,14 @@ NAMED = 3
 """Videos named in a row."""
 
 
-def show_plan(config: LavadConfig, sources: Sequence[VideoSource]) -> None:
-    """Stage by stage on stdout: how many videos are cached, rejected or would run, and why."""
+def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: bool = False) -> None:
+    """Stage by stage on stdout: how many videos are cached, rejected or would run, and why.
+
+    Args:
+        config: of the run.
+        sources: its videos.
+        refresh: the run would compute what is there, too.
+    """
     from lavad_core.errors import VideoRejected
     from lavad_core.pipeline.plan import PlannedWork, plan
     from lavad_core.pipeline.workbench import Workbench
@@ -29,7 +35,7 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource]) -> None:
         except VideoRejected as rejection:
             rejected.append((source.name, rejection))
     groups: dict[tuple[str, str, str], list[PlannedWork]] = {}
-    work = plan(bench, prepared)
+    work = plan(bench, prepared, refresh=refresh)
     bad = {item.video for item in work if item.state == "rejected"}
     work = [item for item in work if item.state == "rejected" or item.video not in bad]  # a run leaves the rest out
     for item in work:

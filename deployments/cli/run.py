@@ -41,7 +41,12 @@ def run(
         typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run and why.")] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Compute everything again.")] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="Compute what is there again and replace it; the language model's answers are kept."
+        ),
+    ] = False,
     plain: Plain = False,
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
@@ -56,7 +61,7 @@ def run(
     if dry_run:
         from deployments.cli.plan import show_plan
 
-        show_plan(resolved, sources)
+        show_plan(resolved, sources, refresh=refresh)
         return
     _warn_random(resolved)
 
@@ -80,19 +85,17 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
     """Try the failed, rejected and unreached videos of a run again, with the run's own configuration. Secrets come from
     the environment."""
     from lavad_core.config.load import load_config
-    from lavad_core.runs.manifest import load_run
-    from tasks.sources import left_of
+    from tasks.sources import left_of, scored_before
 
     root = options.store_root(store)
     left = left_of(root, run)
     if not left.unfinished:
-        say(f"run {left.run_id} has nothing left to do: all its {len(left.done)} videos have scores")
+        say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")
         return
     resolved = load_config(settings={**left.settings, "store": str(root)})
     _warn_random(resolved)
     say(f"trying {len(left.unfinished)} videos of run {left.run_id} again")
-    done = {source.name for source in left.done}
-    before = [video for video in load_run(root, left.run_id).videos if video.name in done]
+    before = scored_before(root, left.done)
 
     def start(run_id: str) -> Any:
         from flows.retry_failed import retry_failed

@@ -44,9 +44,24 @@ def status(
         show_stages(manifest)
     else:
         show_videos(manifest)
+    _tell_of_earlier(root, manifest.run_id)
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:
         say(f"other runs: {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} (lavad status RUN)")
+
+
+def _tell_of_earlier(root: Path, run_id: str) -> None:
+    """A retry is about a part of a set: say where the rest is."""
+    from lavad_core.errors import InputError
+    from tasks.sources import load_sources
+
+    try:
+        earlier = load_sources(root, run_id).earlier
+    except InputError:  # the run ended before it knew its videos
+        return
+    if earlier:
+        runs = ", ".join(dict.fromkeys(earlier.values()))
+        say(f"{len(earlier)} other videos of the set have scores from before: {runs}")
 
 
 def _list(root: Path, as_json: bool) -> None:

@@ -32,8 +32,14 @@ class PlannedWork:
     why: str
 
 
-def plan(bench: Workbench, videos: Sequence[PreparedVideo]) -> list[PlannedWork]:
-    """The work for each video and stage, in the order in which it would run."""
+def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = False) -> list[PlannedWork]:
+    """The work for each video and stage, in the order in which it would run.
+
+    Args:
+        bench: store and graph.
+        videos: of the run.
+        refresh: what is there would be computed again.
+    """
     work: list[PlannedWork] = []
     planned: dict[Key, PlannedWork] = {}
     # By video and not by content: videos of one content may have other values imported under their names.
@@ -46,7 +52,9 @@ def plan(bench: Workbench, videos: Sequence[PreparedVideo]) -> list[PlannedWork]
                 work.append(PlannedWork(video.name, node.id, key, shared, f"same content as {first.video}"))
                 continue
             found = bench.store.find(key)
-            if found is not None:
+            if found is not None and refresh:
+                item = PlannedWork(video.name, node.id, key, "run", "there already; computed again as asked")
+            elif found is not None:
                 state: Literal["cached", "run", "rejected"] = "rejected" if found.status == "rejected" else "cached"
                 item = PlannedWork(video.name, node.id, key, state, found.message if state == "rejected" else "")
             else:

@@ -19,7 +19,8 @@ def run(context: StageContext) -> Commit:
     together = (
         graph.has("embed_windows")
         and "embed_frames" not in graph.node("embed_windows").inputs
-        and (context.refresh or store.find(keys["embed_windows"]) is None)
+        # Windows that are there are left to their own stage, also when all is computed anew: it would encode them again.
+        and store.find(keys["embed_windows"]) is None
     )
     with context.writer(SCHEMA) as frames_writer:
         if not together:

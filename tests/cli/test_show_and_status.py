@@ -11,6 +11,9 @@ import pytest
 from command import lavad
 from filled_store import EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
 
+from lavad_core.video.types import VideoSource
+from tasks.sources import save_sources
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -164,6 +167,15 @@ def test_status_lists_runs(tmp_path: Path) -> None:
     assert [run["run"] for run in listed] == [first, second]
     assert f"other runs: {first}" in lavad("status", "--store", str(tmp_path)).stderr
     assert json.loads(lavad("status", first, "--json", "--store", str(tmp_path)).stdout)["videos"][0]["name"] == "a"
+
+
+def test_status_of_a_retry_says_where_the_rest_of_the_set_is(tmp_path: Path) -> None:
+    first, _ = fill(tmp_path, "a")
+    second, _ = fill(tmp_path, "b")
+    save_sources(tmp_path, second, [VideoSource("b", Path("/b.mp4"))], {VideoSource("a", Path("/a.mp4")): first})
+    said = lavad("status", "--store", str(tmp_path)).stderr
+    assert f"1 other videos of the set have scores from before: {first}" in said
+    assert "from before" not in lavad("status", first, "--store", str(tmp_path)).stderr
 
 
 def test_the_environment_names_the_store(store: Path) -> None:

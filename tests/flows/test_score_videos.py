@@ -24,9 +24,12 @@ from flows.retry_failed import retry_failed
 from flows.score_video import score_video
 from flows.score_videos import score_videos
 from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
+from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
+from tasks import evaluation
+from tasks.sources import left_of, scored_before
 from tasks.workbench import watching
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -263,6 +266,40 @@ def test_retry_does_only_what_failed(stages: FakeStages, tmp_path: Path, store: 
     nothing: State[Any] = retry_failed(settings=settings(store), return_state=True)
     assert nothing.is_completed()
     assert "nothing left" in str(nothing.message)
+
+
+def test_retries_of_retries_evaluate_the_whole_set(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metric over the two videos of the last retry would not be the data set's."""
+    evaluated: list[tuple[set[str], set[str]]] = []
+
+    def noted(bench: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
+        evaluated.append(({video.name for video in videos}, set(unscored)))
+
+    monkeypatch.setattr(evaluation, "evaluate_run", noted)
+    videos = make_videos(tmp_path / "videos", "first.mp4", "second.mp4", "good.mp4", "other.mp4")
+    labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    for name in ("first", "second"):
+        stages.actions[name, "probe"] = rejecting()
+    assert run(videos, store, settings=labelled).name == "PartiallyFailed"
+    del stages.actions["first", "probe"]
+    once: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert once.name == "PartiallyFailed"
+    stages.actions.clear()
+    twice: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert twice.message == "1 of 1 videos scored"
+    assert evaluated == [
+        ({"good", "other"}, {"first", "second"}),
+        ({"good", "other", "first"}, {"second"}),
+        ({"good", "other", "first", "second"}, set()),
+    ]
+    left = left_of(store, None)
+    assert (left.unfinished, {source.name for source in left.done}) == ([], {"first", "second", "good", "other"})
+    outcomes = scored_before(store, left.done)
+    assert {outcome.name: outcome.status for outcome in outcomes} == dict.fromkeys(
+        ("first", "second", "good", "other"), "ok"
+    )
 
 
 HOSTILE = [

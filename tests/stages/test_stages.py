@@ -11,6 +11,7 @@ import pytest
 from fake_models import FakePool
 
 from lavad_core.errors import InputError, Interrupted, VideoRejected
+from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.plan import plan
 from lavad_core.runs import work
 from lavad_core.video.types import VideoSource
@@ -83,6 +84,18 @@ def test_reference_semantics_encode_three_views_a_window_and_no_image_twice(
     assert bench.recorder.totals()[work.VIEWS_ENCODED] <= 3 * len(GRID)
 
 
+def test_computing_again_encodes_each_view_once(make_bench: Callable[..., Any], street: VideoSource) -> None:
+    first = make_bench()
+    video = first.prepare(street)
+    assert first.run(video) == {}
+    again = make_bench()
+    for node in again.graph.nodes:
+        with again.recorder.stage(video.name, video.video_id, node.id) as record:
+            assert not run_stage(again, video, node.id, record, refresh=True).cached
+    for counter in (work.IMAGES_ENCODED, work.VIEWS_ENCODED, work.CAPTIONS_MADE):
+        assert again.recorder.totals()[counter] == first.recorder.totals()[counter], counter
+
+
 def test_an_encoder_without_clips_makes_windows_from_frames(
     make_bench: Callable[..., Any], street: VideoSource
 ) -> None:
@@ -137,6 +150,9 @@ def test_the_plan_says_which_setting_makes_work_necessary(make_bench: Callable[.
     assert work_to_do["summarise"].why == "window.samples: 10 → 5"
     assert work_to_do["refine"].why.startswith("follows from")
     assert "clean" not in work_to_do
+    anew = plan(changed, [changed.prepare(street)], refresh=True)
+    assert {item.state for item in anew} == {"run"}
+    assert {item.why for item in anew if item.node_id == "clean"} == {"there already; computed again as asked"}
 
 
 def test_the_plan_tells_videos_of_one_content_apart_by_what_is_imported_for_them(

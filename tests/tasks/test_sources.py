@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lavad_core.errors import InputError
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.video.types import VideoSource
-from tasks.sources import decode_input, encode_input, load_sources, save_sources
+from tasks.sources import Listed, decode_input, encode_input, load_sources, save_sources
 
 NAMES = st.binary(min_size=1, max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 
@@ -33,7 +33,8 @@ def test_a_list_is_read_as_it_was_saved(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     run_id = new_run_id()
     sources = [VideoSource("a", Path("/x/a\udcff.mp4")), VideoSource("b", Path("/x/b"), "frames")]
-    save_sources(tmp_path, run_id, sources)
-    assert load_sources(tmp_path, run_id) == sources
+    earlier = {VideoSource("c", Path("/x/c.mp4")): new_run_id()}
+    save_sources(tmp_path, run_id, sources, earlier)
+    assert load_sources(tmp_path, run_id) == Listed(sources, earlier)
     with pytest.raises(InputError, match="no list"):
         load_sources(tmp_path, new_run_id())
