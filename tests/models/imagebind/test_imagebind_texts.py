@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lavad_core.config.models import ImageBindConfig
 from lavad_core.errors import ModelError
+from lavad_core.models.encoders.imagebind.clip_bpe import packaged_merges, vocabulary_of
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
 from lavad_core.models.encoders.imagebind.text import ClipBpe
 from lavad_core.models.encoders.texts import clean_up
@@ -46,6 +47,23 @@ def test_short_texts_are_framed(folder: Path) -> None:
         words = ["<|startoftext|>", "a</w>", "man</w>", ",</w>", "walks</w>", "!</w>", "<|endoftext|>"]
         assert ids.tolist() == [vocabulary[word] for word in words]
         assert [len(row) for row in bpe(folder, long_text)(["", " "])] == [2, 2]
+
+
+def test_the_packaged_tokenizer_is_clips() -> None:
+    packaged = ClipBpe(None, context=77, vocabulary=49408, long_text="keep-end")
+    (row,) = packaged(["a photo of a cat!"])
+    assert row.tolist() == [49406, 320, 1125, 539, 320, 2368, 256, 49407]
+    with pytest.raises(ModelError, match=r"packaged tokenizer.*below the text tower's 1000"):
+        ClipBpe(None, context=77, vocabulary=1000, long_text="keep-end")
+
+
+def test_the_packaged_tokenizer_is_the_published_one(shared: Path) -> None:
+    published = shared / "golden" / "clip_tokenizer"
+    merges = packaged_merges()
+    header, *lines = (published / "merges.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
+    assert header.startswith("#version")
+    assert [f"{left} {right}" for left, right in merges] == lines
+    assert vocabulary_of(merges) == json.loads((published / "vocab.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("words", "long"), [(74, False), (75, False), (76, True), (77, True), (200, True)])

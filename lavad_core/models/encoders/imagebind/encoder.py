@@ -15,6 +15,7 @@ from lavad_core.errors import DeviceOutOfMemory, InternalError
 from lavad_core.models.batching import Batcher, is_out_of_memory
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.imagebind.checkpoint import find_checkpoint, load_towers
+from lavad_core.models.encoders.imagebind.clip_bpe import tokenizer_folder
 from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frame, clip_size, crop_offsets
 from lavad_core.models.encoders.imagebind.text import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers
@@ -70,7 +71,7 @@ class ImageBindEncoder:
             raise DeviceOutOfMemory(
                 f"{config.model!r} in {dtype} does not fit {device}; give another `device` or `dtype`"
             ) from error
-        folder = Path(config.tokenizer).expanduser() if config.tokenizer is not None else path.parent
+        folder = tokenizer_folder(config.tokenizer, path)
         text = towers.text_shape
         tokenizer = ClipBpe(folder, context=text.context, vocabulary=text.vocabulary, long_text=config.long_text)
         return cls(towers, tokenizer, device=device, dtype=dtype, batch_size=config.batch_size)

@@ -11,18 +11,17 @@ import numpy as np
 from transformers import CLIPTokenizer
 
 from lavad_core.errors import ModelError
+from lavad_core.models.encoders.imagebind.clip_bpe import END, START, packaged_merges, vocabulary_of
 from lavad_core.models.encoders.texts import Row, clean_up
 
 LongText = Literal["keep-end", "lose-end"]
-
-START, END = "<|startoftext|>", "<|endoftext|>"
 
 _MOST_FILE_BYTES = 64 * 2**20
 """Of a vocabulary or merges file; CLIP's have 1 MB."""
 
 
 class ClipBpe:
-    """CLIP's tokenizer over a folder with ``vocab.json`` and ``merges.txt``.
+    """CLIP's tokenizer: the packaged one, or over a folder with ``vocab.json`` and ``merges.txt``.
 
     Attributes:
         context: most tokens of a text, start and end included.
@@ -30,10 +29,10 @@ class ClipBpe:
             ``lose-end`` cuts after the end token was added, as the reference does, and so loses it.
     """
 
-    def __init__(self, folder: Path, *, context: int, vocabulary: int, long_text: LongText) -> None:
+    def __init__(self, folder: Path | None, *, context: int, vocabulary: int, long_text: LongText) -> None:
         """
         Args:
-            folder: with the two files.
+            folder: with the two files; None for the packaged tokenizer.
             context: of the text tower.
             vocabulary: rows of the text tower's embedding; every id must be below it.
             long_text: see the class.
@@ -43,19 +42,25 @@ class ClipBpe:
         """
         self.context = context
         self.long_text = long_text
-        vocab = _read_vocabulary(folder / "vocab.json")
-        merges = _read_merges(folder / "merges.txt")
+        if folder is None:
+            name = "CLIP's packaged tokenizer"
+            merges = packaged_merges()
+            vocab = vocabulary_of(merges)
+        else:
+            name = f"tokenizer folder {str(folder)!r}"
+            vocab = _read_vocabulary(folder / "vocab.json")
+            merges = _read_merges(folder / "merges.txt")
         largest = max(vocab.values())
         if vocab.get(END) != largest or vocab.get(START) is None or largest >= vocabulary:
             raise ModelError(
-                f"tokenizer folder {str(folder)!r}: {END} must have the largest id and all ids must be below the text "
+                f"{name}: {END} must have the largest id and all ids must be below the text "
                 f"tower's {vocabulary}; {END} has {vocab.get(END)}, {START} has {vocab.get(START)}, the largest is {largest}"
             )
         self._start, self._end = vocab[START], vocab[END]
         for left, right in merges:
             if left not in vocab or right not in vocab or left + right not in vocab:
                 raise ModelError(
-                    f"tokenizer folder {str(folder)!r}: merges.txt joins {left!r:.100} and {right!r:.100}, and one of them or "
+                    f"{name}: merges.txt joins {left!r:.100} and {right!r:.100}, and one of them or "
                     "their union is not in vocab.json; the two files do not belong together"
                 )
         self._tokenizer = CLIPTokenizer(vocab=vocab, merges=merges)  # type: ignore[arg-type]  # pairs are taken too
@@ -88,9 +93,8 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ModelError(
-            f"{str(path)!r} is not there. ImageBind's texts need CLIP's vocab.json and merges.txt (as in the repositories of "
-            "openai/clip-vit-* on the Hugging Face hub); give their folder as `encoder.tokenizer`, or put them beside "
-            "the checkpoint"
+            f"{str(path)!r} is not there. A folder given as `encoder.tokenizer` must hold CLIP's vocab.json and merges.txt (as "
+            "in the repositories of openai/clip-vit-* on the Hugging Face hub); without one the packaged tokenizer is used"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error!s:.300}") from error
