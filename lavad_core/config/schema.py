@@ -85,6 +85,7 @@ class VideoConfig(Section):
             "mpegvideo",
             "flv",
             "asf",
+            "ogg",
             "h264",
             "hevc",
             "m4v",

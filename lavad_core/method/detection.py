@@ -82,7 +82,7 @@ def segments(
                 start_frame=begin * interval,
                 end_frame=end_exclusive - 1,
                 start_s=float(times_s[begin * interval]),
-                end_s=_end_s(times_s, end_exclusive),
+                end_s=shown_until_s(times_s, end_exclusive),
                 peak_score=float(scores[peak]),
                 peak_frame=peak * interval,
             )
@@ -117,7 +117,14 @@ def to_frames(
     return np.repeat(grid_scores, interval)[:frames_total]
 
 
-def _end_s(times_s: NDArray[np.float64], end_exclusive: int) -> float:
+def shown_until_s(times_s: NDArray[np.float64], end_exclusive: int) -> float:
+    """When the frame before ``end_exclusive`` stops being shown: the time of the next frame; at the end of the video its
+    own time and the median distance of two frames (nothing, if there is one frame only).
+
+    Args:
+        times_s: float64, [M], presentation times, seconds.
+        end_exclusive: 1 to M.
+    """
     if end_exclusive < len(times_s):
         return float(times_s[end_exclusive])
     return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from lavad_core.method.detection import shown_until_s
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.store.types import Commit
@@ -45,7 +46,7 @@ def run(context: StageContext) -> Commit:
             facts={
                 "frames": found.frames,
                 "time_base": [found.time_base.numerator, found.time_base.denominator],
-                "duration_s": float(found.times_s[-1]),
+                "duration_s": shown_until_s(found.times_s, found.frames),
                 "width": found.width,
                 "height": found.height,
                 "rotation": found.rotation,

@@ -71,6 +71,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "options": {"deadline": "good", "auto-alt-ref": "1", "lag-in-frames": "16"},
         },
     ),
+    "vp8 ogv": ("v.ogv", {"codec": "libvpx", "container": "ogg"}),
     "av1 mp4": ("v.mp4", {"codec": "libsvtav1"}),
     "av1 mkv": ("v.mkv", {"codec": "libsvtav1"}),
     "ffv1 mkv": ("v.mkv", {"codec": "ffv1"}),
