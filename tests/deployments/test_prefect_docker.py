@@ -16,7 +16,7 @@ from yamllint import linter
 from yamllint.config import YamlLintConfig
 
 LINT = "{extends: default, rules: {line-length: {max: 160}, document-start: disable}}"
-VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::([-?])([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::?([-?])([^}]*))?\}")
 
 
 @pytest.fixture
