@@ -13,7 +13,7 @@ from lavad_core.store.local import OUTSIDE
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Imported once: a run then begins its work within a second, and a random moment of it is seldom an import.
-_CONTEXT.set_forkserver_preload(["deployments.cli.run", "deployments.cli.retry", "flows.score_videos", "transformers"])
+_CONTEXT.set_forkserver_preload(["deployments.cli.run", "flows.score_videos", "transformers"])
 
 
 def _command(arguments: list[str], environment: dict[str, str], log: str) -> None:
