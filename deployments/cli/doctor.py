@@ -114,16 +114,14 @@ def _models(config: LavadConfig) -> Iterator[Check]:
     from lavad_core.models.identity import find_model
     from lavad_core.pipeline.graph import needed_roles
 
-    sections: dict[str, Any] = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
-    sections |= {"encoder": config.encoder, "chat": config.chat}
     for role in needed_roles(config):
-        section = sections[role]
-        if section.kind == "openai":
+        section = config.models[role]
+        finding = find_model(section)
+        if finding.found is None:
             yield _served(role, section)
         else:
-            found = find_model(section)
-            yield Check(role, "ok" if found.found else "fault", f"{section.model}: {found.where}")
-        yield Check(f"{role} licence", "note", find_model(section).licence)
+            yield Check(role, "ok" if finding.found else "fault", f"{section.model}: {finding.where}")
+        yield Check(f"{role} licence", "note", finding.licence)
         if (device := getattr(section, "device", None)) is not None and (fault := _device_fault(device)):
             yield Check(f"{role} device", "fault", fault)
 

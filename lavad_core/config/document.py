@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from pydantic_core import PydanticUndefined
 
 from lavad_core.config.schema import SEMANTICS, LavadConfig
@@ -57,7 +57,15 @@ def _type_name(kind: Any) -> str:
         return f"list of {_type_name(get_args(kind)[0])}"
     if args := get_args(kind):
         return ", ".join(f"`{value}`" for value in args)
-    names = {str: "text", Path: "path", SecretStr: "secret text", bool: "true, false", int: "integer", float: "number"}
+    names: dict[Any, str] = {
+        str: "text",
+        Path: "path",
+        SecretStr: "secret text",
+        bool: "true, false",
+        int: "integer",
+        float: "number",
+        JsonValue: "any",
+    }
     return names.get(kind, "null" if kind is type(None) else str(kind))
 
 
@@ -99,7 +107,9 @@ def _lines(value: dict[str, Any], prefix: str, indent: int, origins: Mapping[str
         comment = f"  # {_one_line(origins[path])}" if path in origins else ""
         if key == "base_url":
             below = mask_address(below)
-        if isinstance(below, SecretStr):
+        if key == "options":  # what is in them is the user's own: no keys of ours
+            yield f"{pad}{key}: {_flow(below)}{comment}"
+        elif isinstance(below, SecretStr):
             yield f"{pad}# {key}: {MASK}{comment}"
         elif is_masked_address(key, below):
             yield f"{pad}# {key}: {below}{comment}"
@@ -116,10 +126,21 @@ def _lines(value: dict[str, Any], prefix: str, indent: int, origins: Mapping[str
             yield f"{pad}{_scalar(key)}: {_scalar(below)}{comment}"
 
 
-def _scalar(value: Any) -> str:
+def _flow(value: Any) -> str:
+    """Any JSON value on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_flow(name)}: {_flow(below)}" for name, below in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(below) for below in value) + "]"
+    return _scalar(value, '"') if isinstance(value, str) else _scalar(value)
+
+
+def _scalar(value: Any, style: str | None = None) -> str:
     """On one line, whatever is in it."""
     return (
-        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=2**31, default_style=_style(value))
+        yaml.safe_dump(
+            value, default_flow_style=True, allow_unicode=True, width=2**31, default_style=style or _style(value)
+        )
         .removesuffix("\n...\n")
         .strip()
     )

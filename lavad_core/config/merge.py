@@ -31,10 +31,14 @@ class Merger:
         if shape.kind == "sections" and isinstance(new, dict):
             return self._items(old, new, shape, path, source)
         if isinstance(new, dict) and shape.kind in ("section", "mapping"):
-            if not isinstance(old, dict) or self._another_kind(old, new, shape):
+            ours = shape.kind == "section"  # in a mapping ``kind`` and ``model`` are names as any other
+            if not isinstance(old, dict) or (ours and self._another_kind(old, new, shape)):
                 self._forget(path)
                 old = {}
             merged = dict(old)
+            if ours and self._another_model(old, new):
+                del merged["revision"]
+                self._forget((*path, "revision"))
             for name, value in new.items():
                 below = child(shape, name, any_kind=True)
                 assert below is not None  # unknown keys are refused before
@@ -64,6 +68,11 @@ class Merger:
     @staticmethod
     def _another_kind(old: Mapping[str, Any], new: Mapping[str, Any], shape: Shape) -> bool:
         return bool(old) and "kind" in new and new["kind"] != old.get("kind", shape.default_variant)
+
+    @staticmethod
+    def _another_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        """A preset's revision is of the preset's model, and no other repository has it."""
+        return "revision" in old and "model" in new and "revision" not in new and new["model"] != old.get("model")
 
     def _forget(self, path: PathKey) -> None:
         for known in [known for known in self.origins if known[: len(path)] == path]:
@@ -159,8 +168,10 @@ def _default_items(shape: Shape) -> list[Any]:
 def resolved_paths(value: Any, shape: Shape, folder: Path, name: str = "") -> Any:
     """The tree with its relative paths made absolute."""
     if isinstance(value, dict):
+        ours = shape.kind == "section"
         return {
-            key: resolved_paths(below, child(shape, key, any_kind=True) or shape, folder, key)
+            # Only fields of ours are known to be paths by their name, not what the user calls so.
+            key: resolved_paths(below, child(shape, key, any_kind=True) or shape, folder, key if ours else "")
             for key, below in value.items()
         }
     if isinstance(value, list):

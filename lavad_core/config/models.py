@@ -6,20 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from lavad_core.config.setting import NOTHING, Section, setting
-
-_ENCODER_STAGES = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")
-_CHAT_STAGES = ("summarise", "score")
+from lavad_core.config.model_section import CHAT_STAGES, ENCODER_STAGES, NAME_PATTERN, ModelSection
+from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
+from lavad_core.config.setting import NOTHING, setting
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 
 
-class Blip2Config(Section):
+class Blip2Config(ModelSection):
     """A BLIP-2 captioner through transformers."""
 
     kind: Literal["blip2"] = setting("blip2", affects=("caption",), description="A BLIP-2 checkpoint, in process.")
-    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=_NAME)
+    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=NAME_PATTERN)
     model: str = setting(
         ..., affects=NOTHING, description="Hub id, local folder, or random:blip2-opt / random:blip2-t5 (tests)."
     )
@@ -38,11 +36,11 @@ class Blip2Config(Section):
     )
 
 
-class OpenAICaptionerConfig(Section):
+class OpenAICaptionerConfig(ModelSection):
     """A vision-language model behind an OpenAI-compatible server."""
 
     kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
-    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=_NAME)
+    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=NAME_PATTERN)
     model: str = setting(..., affects=("caption",), description="The name under which the server serves it.")
     revision: str | None = setting(
         None, affects=("caption",), description="Which weights the server runs; for the record."
@@ -62,19 +60,21 @@ class OpenAICaptionerConfig(Section):
     retries: int = setting(5, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
     max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
 
+    @property
+    def in_process(self) -> bool:
+        return False
 
-CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig, Field(discriminator="kind")]
+
+CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig | PythonCaptionerConfig, Field(discriminator="kind")]
 
 
-class ImageBindConfig(Section):
+class ImageBindConfig(ModelSection):
     """ImageBind's vision and text towers. The published weights are CC BY-NC-SA 4.0: non-commercial."""
 
     encodes_clips: ClassVar[bool] = True
     """A two-frame clip has a vector of its own. False: it is the mean of its frames' image vectors, and needs no pass."""
 
-    kind: Literal["imagebind"] = setting(
-        "imagebind", affects=_ENCODER_STAGES, description="Our towers, its checkpoint."
-    )
+    kind: Literal["imagebind"] = setting("imagebind", affects=ENCODER_STAGES, description="Our towers, its checkpoint.")
     model: str = setting(
         "imagebind_huge.pth",
         affects=NOTHING,
@@ -83,20 +83,20 @@ class ImageBindConfig(Section):
     tokenizer: str | None = setting(
         None,
         affects=NOTHING,
-        description="Folder with CLIP's vocab.json and merges.txt; None looks beside the checkpoint.",
+        description="Folder with CLIP's vocab.json and merges.txt; None: those beside the checkpoint, else the packaged ones.",
     )
-    dtype: Dtype = setting("auto", affects=_ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
+    dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
     vision_heads: int | None = setting(
         None,
-        affects=_ENCODER_STAGES,
+        affects=ENCODER_STAGES,
         description="Attention heads of the vision tower; None: as the file says, or 16 at the published width.",
         ge=1,
         le=1024,
     )
     text_heads: int | None = setting(
-        None, affects=_ENCODER_STAGES, description="The same for the text tower.", ge=1, le=1024
+        None, affects=ENCODER_STAGES, description="The same for the text tower.", ge=1, le=1024
     )
     long_text: Literal["keep-end", "lose-end"] = setting(
         "keep-end",
@@ -105,41 +105,41 @@ class ImageBindConfig(Section):
     )
 
 
-class ClipConfig(Section):
+class ClipConfig(ModelSection):
     """A CLIP-family model through transformers: OpenCLIP ViT-H/14 (MIT), SigLIP 2 (Apache-2.0), …"""
 
     encodes_clips: ClassVar[bool] = False
 
-    kind: Literal["clip"] = setting("clip", affects=_ENCODER_STAGES, description="CLIP or SigLIP, in process.")
+    kind: Literal["clip"] = setting("clip", affects=ENCODER_STAGES, description="CLIP or SigLIP, in process.")
     model: str = setting(
         "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
         affects=NOTHING,
         description="Hub id, local folder, or random:clip / random:siglip (tests).",
     )
     revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
-    dtype: Dtype = setting("auto", affects=_ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
+    dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
 
 
-EncoderConfig = Annotated[ImageBindConfig | ClipConfig, Field(discriminator="kind")]
+EncoderConfig = Annotated[ImageBindConfig | ClipConfig | PythonEncoderConfig, Field(discriminator="kind")]
 
 
-class VllmChatConfig(Section):
+class VllmChatConfig(ModelSection):
     """A chat model behind an OpenAI-compatible server that supports vLLM's structured choice."""
 
-    kind: Literal["openai"] = setting("openai", affects=_CHAT_STAGES, description="A served chat model.")
+    kind: Literal["openai"] = setting("openai", affects=CHAT_STAGES, description="A served chat model.")
     model: str = setting(
-        "meta-llama/Llama-2-13b-chat-hf", affects=_CHAT_STAGES, description="The name under which the server serves it."
+        "meta-llama/Llama-2-13b-chat-hf", affects=CHAT_STAGES, description="The name under which the server serves it."
     )
     revision: str | None = setting(
-        None, affects=_CHAT_STAGES, description="Which weights the server runs; for the record."
+        None, affects=CHAT_STAGES, description="Which weights the server runs; for the record."
     )
     base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
     context_tokens: int = setting(
         4096,
-        affects=_CHAT_STAGES,
+        affects=CHAT_STAGES,
         description="The model's context. It counts where it is below total_tokens of the stage.",
         ge=256,
     )
@@ -147,21 +147,27 @@ class VllmChatConfig(Section):
     timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(6, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
     max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
-    seed: int = setting(0, affects=_CHAT_STAGES, description="Of the sampling.")
+    seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
+
+    @property
+    def in_process(self) -> bool:
+        return False
 
 
-class LocalChatConfig(Section):
+class LocalChatConfig(ModelSection):
     """A chat model through transformers, in process: for machines without a server."""
 
-    kind: Literal["transformers"] = setting("transformers", affects=_CHAT_STAGES, description="In process.")
+    kind: Literal["transformers"] = setting("transformers", affects=CHAT_STAGES, description="In process.")
     model: str = setting(..., affects=NOTHING, description="Hub id, local folder, or random:llama (tests).")
     revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
-    dtype: Dtype = setting("auto", affects=_CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
+    dtype: Dtype = setting("auto", affects=CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = setting(16, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
-    seed: int = setting(0, affects=_CHAT_STAGES, description="Of the sampling.")
+    seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
 
 
-ChatConfig = Annotated[VllmChatConfig | LocalChatConfig, Field(discriminator="kind")]
+ChatConfig = Annotated[VllmChatConfig | LocalChatConfig | PythonChatConfig, Field(discriminator="kind")]
+
+ModelConfig = CaptionerConfig | EncoderConfig | ChatConfig
 
 BLIP2_DEFAULT = Blip2Config(name="blip2-flan-t5-xxl", model="Salesforce/blip2-flan-t5-xxl")

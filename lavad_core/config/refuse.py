@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,7 +33,7 @@ def refuse_unknown(source: Source) -> None:
 
 
 def _unknown(source: Source, value: Any, shape: Shape, path: PathKey) -> Iterator[str]:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not (shape.kind == "leaf" and shape.is_json):
         for name, below in value.items():
             here = (*path, name)
             found = child(shape, name, any_kind=True)
@@ -121,6 +122,7 @@ def _place(loc: Sequence[int | str]) -> tuple[PathKey, Shape | None]:
     for part in loc:
         found = child(shape, str(part), any_kind=True) if shape is not None else None
         if found is None and shape is not None and shape.kind == "section" and part in shape.variants:
+            shape = replace(shape, variants={str(part): shape.variants[str(part)]})  # what is below is of that kind
             continue
         path.append(str(part))
         shape = found

@@ -16,6 +16,7 @@ from lavad_core.config.models import (
     ChatConfig,
     EncoderConfig,
     ImageBindConfig,
+    ModelConfig,
     VllmChatConfig,
 )
 from lavad_core.config.setting import NOTHING, Section, setting
@@ -337,6 +338,12 @@ class LavadConfig(Section):
     imports: ImportConfig = ImportConfig()
     run: RunConfig = RunConfig()
 
+    @property
+    def models(self) -> dict[str, ModelConfig]:
+        """Role to section of every model: ``captioner:<name>``, ``encoder``, ``chat``."""
+        captioners = {f"captioner:{captioner.name}": captioner for captioner in self.captioners}
+        return {**captioners, "encoder": self.encoder, "chat": self.chat}
+
     @model_validator(mode="before")
     @classmethod
     def _apply_semantics(cls, data: Any) -> Any:
@@ -354,7 +361,7 @@ class LavadConfig(Section):
             section, name = path.split(".")
             given = filled.get(section, {})
             if isinstance(given, Section):
-                given = given.model_dump(exclude_unset=True)
+                given = given.model_dump(include={*given.model_fields_set, "kind"})  # nobody sets a kind's own default
             if not isinstance(given, dict) or name in given:
                 continue
             if section == "encoder":
@@ -369,6 +376,8 @@ class LavadConfig(Section):
         names = [captioner.name for captioner in self.captioners]
         if len(set(names)) != len(names):
             raise ValueError(f"captioners have the same name: {sorted(n for n in names if names.count(n) > 1)}")
+        if "evaluate" in self.run.targets and self.evaluate.labels is None:
+            raise ValueError("run.targets has 'evaluate', which needs labels: give evaluate.labels (--labels FILE)")
         low = self.detect.low_threshold
         if low is not None and low > self.detect.threshold:
             raise ValueError(f"detect.low_threshold {low} is above detect.threshold {self.detect.threshold}")

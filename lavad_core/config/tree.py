@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from pydantic.fields import FieldInfo
 
 from lavad_core.config.schema import LavadConfig
@@ -46,6 +46,11 @@ class Shape:
     def is_text(self) -> bool:
         """A value given as text is meant as it stands."""
         return any(kind in self.types for kind in (str, Path, SecretStr))
+
+    @property
+    def is_json(self) -> bool:
+        """What is in it is the user's own: any JSON value, no keys of ours."""
+        return JsonValue in self.types
 
     @property
     def is_path(self) -> bool:
@@ -166,10 +171,16 @@ def known_paths() -> tuple[str, ...]:
 
 
 def is_local_model(name: str, value: str) -> bool:
-    """Whether a text under this name is a path: a tokenizer's folder, a file of weights, or what begins like a path.
+    """Whether a text under this name is a path: a tokenizer's folder, a file of weights, ``FILE.py:FUNCTION``, or what begins
+    like a path.
 
     Other models are hub ids or names under which a server serves them.
     """
     return name == "tokenizer" or (
-        name == "model" and (value.startswith(_LOCAL_PREFIXES) or (value.endswith(_WEIGHTS) and ":" not in value))
+        name == "model"
+        and (
+            value.startswith(_LOCAL_PREFIXES)
+            or (value.endswith(_WEIGHTS) and ":" not in value)
+            or value.rpartition(":")[0].endswith(".py")
+        )
     )

@@ -12,27 +12,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from lavad_core.config.model_section import ModelSection
 from lavad_core.config.models import (
     Blip2Config,
     ClipConfig,
     ImageBindConfig,
     LocalChatConfig,
+    ModelConfig,
     OpenAICaptionerConfig,
     VllmChatConfig,
 )
+from lavad_core.config.python_models import PythonModel
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
+from lavad_core.models.encoders.imagebind.clip_bpe import PACKAGED, TOKENIZER_FILES, tokenizer_folder
 from lavad_core.models.licences import licence_of
+from lavad_core.models.python_model import find_source, python_identity
 from lavad_core.models.random_models import PREFIX, random_identity
 from lavad_core.video.identity import IdentityCache, file_digest
 
-ModelConfig = Blip2Config | OpenAICaptionerConfig | ImageBindConfig | ClipConfig | VllmChatConfig | LocalChatConfig
-Hosted = TypeVar("Hosted", Blip2Config, ClipConfig, LocalChatConfig)
+Configured = TypeVar("Configured", bound=ModelSection)
 
 IMAGEBIND_FILES = ("imagebind.safetensors", "imagebind_huge.pth")
 """Looked for in this order in a folder given as ImageBind's model; the same as the loader's."""
 
-_TOKENIZER_FILES = ("vocab.json", "merges.txt")
 _ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".json", ".model", ".jinja")
 _NAMES = ("merges.txt", "vocab.txt")
 """Files of a model's folder that decide what it computes: weights, configuration, tokenizer. Cards and licences do not."""
@@ -67,11 +70,14 @@ def model_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
 
     Returns:
         ``local:<digest>`` of the weights, configuration and tokenizer files; ``hub:<id>@<commit>``;
-        ``served:<name>@<revision>`` as configured, ``unstated`` without one; ``random:<name>#<recipe>``.
+        ``served:<name>@<revision>`` as configured, ``unstated`` without one; ``random:<name>#<recipe>``;
+        ``python:<function>@<revision>#<digest>`` of the function's file.
 
     Raises:
         ModelError: the model is neither here nor can its commit be found out.
     """
+    if isinstance(config, PythonModel):
+        return python_identity(config, cache)
     if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
         return f"served:{config.model}@{config.revision or 'unstated'}"
     if config.model.startswith(PREFIX):
@@ -84,18 +90,23 @@ def model_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
     return f"hub:{config.model}@{hub_commit(config.model, config.revision)}"
 
 
-def pinned(config: Hosted) -> Hosted:
-    """The same model, with the hub's commit in place of a branch, so that what is loaded is what its identity says.
+def pinned(config: Configured) -> Configured:
+    """The same model, with the hub's commit in place of a branch, so that what is loaded is what its identity says. A model
+    that does not come from the hub is returned as it is.
 
     Raises:
         ModelError: as :func:`model_identity`.
     """
-    if config.model.startswith(PREFIX):
-        return config
+    return config.model_copy(update=_pins(config))
+
+
+def _pins(config: ModelSection) -> dict[str, str | None]:
+    if not isinstance(config, Blip2Config | ClipConfig | LocalChatConfig) or config.model.startswith(PREFIX):
+        return {}
     folder = Path(config.model).expanduser()
     if folder.exists():
-        return config.model_copy(update={"model": str(folder), "revision": None})
-    return config.model_copy(update={"revision": hub_commit(config.model, config.revision)})
+        return {"model": str(folder), "revision": None}
+    return {"revision": hub_commit(config.model, config.revision)}
 
 
 def find_model(config: ModelConfig) -> ModelFinding:
@@ -103,14 +114,12 @@ def find_model(config: ModelConfig) -> ModelFinding:
     licence = str(licence_of(config.kind, config.model))
     if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
         return ModelFinding(None, config.base_url, licence)
-    if config.model.startswith(PREFIX):
-        try:
-            return ModelFinding(
-                True, f"made on the spot ({random_identity(config.model.removeprefix(PREFIX))})", licence
-            )
-        except ModelError as error:
-            return ModelFinding(False, str(error), licence)
     try:
+        if isinstance(config, PythonModel):
+            return ModelFinding(True, f"{find_source(config)} (looked at, not imported)", licence)
+        if config.model.startswith(PREFIX):
+            identity = random_identity(config.model.removeprefix(PREFIX))
+            return ModelFinding(True, f"made on the spot ({identity})", licence)
         if isinstance(config, ImageBindConfig):
             return ModelFinding(True, str(_imagebind_files(config)[0]), licence)
         folder = Path(config.model).expanduser()
@@ -194,13 +203,16 @@ def _imagebind_files(config: ImageBindConfig) -> list[Path]:
             f"ImageBind's checkpoint {config.model!r} is not there; give the path of imagebind_huge.pth as `encoder.model` "
             "(its weights are CC BY-NC-SA 4.0, non-commercial), or choose another encoder (`encoder.kind: clip`)"
         )
-    folder = Path(config.tokenizer).expanduser() if config.tokenizer is not None else checkpoint.parent
-    missing = [name for name in _TOKENIZER_FILES if not (folder / name).is_file()]
+    folder = tokenizer_folder(config.tokenizer, checkpoint)
+    if folder is None:
+        return [checkpoint, PACKAGED]
+    missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(
-            f"ImageBind needs CLIP's {' and '.join(missing)} in {str(folder)!r}; give their folder as `encoder.tokenizer`"
+            f"ImageBind's tokenizer folder {str(folder)!r} has no {' and no '.join(missing)} (CLIP's); "
+            "give one that has, or no `encoder.tokenizer`: the packaged one is used then"
         )
-    return [checkpoint, *(folder / name for name in _TOKENIZER_FILES)]
+    return [checkpoint, *(folder / name for name in TOKENIZER_FILES)]
 
 
 def _model_files(folder: Path) -> list[Path]:

@@ -78,10 +78,12 @@ def licence_of(kind: str, model: str) -> Licence:
     """The terms of a model as a configuration names it.
 
     Args:
-        kind: of its section: ``imagebind``, ``clip``, ``blip2``, ``openai`` or ``transformers``.
+        kind: of its section: ``imagebind``, ``clip``, ``blip2``, ``openai``, ``transformers`` or ``python``.
         model: hub id, served name, local path, or ``random:NAME``. A local path is judged by its last part, where that
             is a known model's name.
     """
+    if kind == "python":
+        return UNKNOWN  # the name is that of code, and says nothing of the weights
     if model.startswith(PREFIX):
         return RANDOM
     if kind == "imagebind":

@@ -13,13 +13,11 @@ from lavad_core.errors import DeviceOutOfMemory, ModelError
 from lavad_core.models.batching import is_out_of_memory
 from lavad_core.models.devices import free
 from lavad_core.models.quiet import quiet_transformers
+from lavad_core.models.quoting import first_line
 
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, MemoryError, SafetensorError)
 """What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model; ImportError for
 one that needs a library that is not here."""
-
-MAX_QUOTED = 300
-"""Characters of a library's own words that a message repeats."""
 
 
 @contextmanager
@@ -50,15 +48,9 @@ def _failure(what: str, name: str, error: BaseException) -> ModelError | DeviceO
     if is_out_of_memory(error):
         return DeviceOutOfMemory(f"{name} does not fit this machine's memory")
     return ModelError(
-        f"{what} model {name} cannot be loaded: {_first_line(error)}; give a folder with its files, or a hub id that was "
+        f"{what} model {name} cannot be loaded: {first_line(error)}; give a folder with its files, or a hub id that was "
         "downloaded before (`hf download ID`) or can be now"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    """The first line of an error's words, short and without control characters; its class where it has none."""
-    line = (str(error).strip().splitlines() or [""])[0][:MAX_QUOTED]
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) or type(error).__name__
 
 
 def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str) -> Any:

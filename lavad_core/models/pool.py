@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
-from lavad_core.config.models import Blip2Config, ClipConfig, LocalChatConfig
+from lavad_core.config.models import CaptionerConfig, ChatConfig, EncoderConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ConfigError, InternalError
-from lavad_core.models.identity import pinned
+from lavad_core.models.identity import Configured, pinned
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
 from lavad_core.models.random_models import random_folder
 
@@ -64,44 +64,36 @@ class ModelPool:
         if section is None:
             known = ", ".join(item.name for item in self._config.captioners)
             raise ConfigError(f"no captioner {name!r}; there are {known}")
-        found = section
 
-        def load() -> Captioner:
+        def load(ready: CaptionerConfig) -> Captioner:
             from lavad_core.models.captioners import load_captioner
 
-            ready = pinned(found) if isinstance(found, Blip2Config) else found
             with self._captioner_loading:  # one at a time: two would each miss the other to release
                 if not keep:
                     self._release_captioners()
                 return load_captioner(ready, random_folder=random_folder)
 
-        lock: Lock = self.device_lock if isinstance(found, Blip2Config) else nullcontext()
-        return self._get(_CAPTIONER + name, load), lock
+        return self._model(_CAPTIONER + name, section, load)
 
     def encoder(self) -> tuple[Encoder, Lock]:
         """The encoder; errors as :meth:`captioner`."""
 
-        def load() -> Encoder:
+        def load(ready: EncoderConfig) -> Encoder:
             from lavad_core.models.encoders import load_encoder
 
-            section = self._config.encoder
-            ready = pinned(section) if isinstance(section, ClipConfig) else section
             return load_encoder(ready, random_folder=random_folder)
 
-        return self._get("encoder", load), self.device_lock
+        return self._model("encoder", self._config.encoder, load)
 
     def chat(self) -> tuple[ChatModel, Lock]:
         """The chat model; errors as :meth:`captioner`, and those of a server that is asked what it serves."""
 
-        def load() -> ChatModel:
+        def load(ready: ChatConfig) -> ChatModel:
             from lavad_core.models.chat import load_chat
 
-            section = self._config.chat
-            ready = pinned(section) if isinstance(section, LocalChatConfig) else section
             return load_chat(ready, random_folder=random_folder)
 
-        lock: Lock = self.device_lock if isinstance(self._config.chat, LocalChatConfig) else nullcontext()
-        return self._get("chat", load), lock
+        return self._model("chat", self._config.chat, load)
 
     def release(self, role: str) -> None:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
@@ -120,6 +112,11 @@ class ModelPool:
             roles = list(self._models)
         for role in roles:
             self.release(role)
+
+    def _model(self, role: str, section: Configured, load: Callable[[Configured], Model]) -> tuple[Model, Lock]:
+        """The model of a section, and its lock. Whatever the kind: what a section says of itself decides."""
+        lock: Lock = self.device_lock if section.in_process else nullcontext()
+        return self._get(role, lambda: load(pinned(section))), lock
 
     def _release_captioners(self) -> None:
         """Free the loaded ones. One that another thread is about to load is not waited for: it waits for this thread."""

@@ -1,4 +1,5 @@
-"""The three roles that models play. A new model is a new file with a class that satisfies one of them."""
+"""The three roles that models play. A new model is a new file with a class that satisfies one of them, named by a section of
+``kind: python`` (docs/design/captioners.md)."""
 
 from __future__ import annotations
 

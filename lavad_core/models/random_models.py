@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -76,6 +77,11 @@ def random_folder(name: str, cache_root: Path | None = None) -> Path:
             "set XDG_CACHE_HOME to one that is"
         ) from error
     return folder
+
+
+def local_or_random(model: str, folder_of: Callable[[str], Path]) -> str:
+    """A configured model with the folder of ``folder_of`` in place of ``random:NAME``; any other as it is."""
+    return str(folder_of(model.removeprefix(PREFIX))) if model.startswith(PREFIX) else model
 
 
 def random_identity(name: str) -> str:

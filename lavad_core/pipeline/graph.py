@@ -255,5 +255,4 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
 
 def needed_roles(config: LavadConfig) -> tuple[str, ...]:
     """Roles of the models that a configuration needs, without knowing which models they are."""
-    anything = {f"captioner:{captioner.name}": "?" for captioner in config.captioners} | {"encoder": "?", "chat": "?"}
-    return tuple(build_graph(config, anything).identities)
+    return tuple(build_graph(config, dict.fromkeys(config.models, "?")).identities)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ModelError
 from lavad_core.imports.values import read_frame_values
-from lavad_core.models.identity import ModelConfig, model_identity
+from lavad_core.models.identity import model_identity
 from lavad_core.pipeline.graph import PreparedVideo, needed_roles
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.types import VideoSource
@@ -43,13 +43,11 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
     Raises:
         ModelError: models are neither here nor can be resolved; names all of them.
     """
-    sections: dict[str, ModelConfig] = {f"captioner:{captioner.name}": captioner for captioner in config.captioners}
-    sections |= {"encoder": config.encoder, "chat": config.chat}
     found: dict[str, str] = {}
     missing: list[str] = []
     for role in needed_roles(config):
         try:
-            found[role] = model_identity(sections[role], cache)
+            found[role] = model_identity(config.models[role], cache)
         except ModelError as error:
             missing.append(f"{role}: {error}")
     if missing:

@@ -12,6 +12,7 @@ from lavad_core.models.chat.cached import ask
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.passes import call_size
 from lavad_core.store.commits import storable
 
 Item = TypeVar("Item")
@@ -23,9 +24,10 @@ TOKENISING_THREADS = 16
 
 def build_all(context: StageContext, build: Callable[[Item], Built], items: Sequence[Item]) -> list[Built]:
     """``build`` for each item, in order; several at once where counting tokens waits for a server."""
-    if context.config.chat.kind == "transformers":
+    chat = context.config.chat
+    if chat.in_process:
         return [build(item) for item in items]
-    with ThreadPoolExecutor(min(TOKENISING_THREADS, context.config.chat.concurrency)) as threads:
+    with ThreadPoolExecutor(call_size(chat, TOKENISING_THREADS)) as threads:
         return list(threads.map(build, items))
 
 
@@ -38,7 +40,7 @@ def ask_all(
     A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
     """
     identity = context.bench.graph.identities["chat"]
-    in_process = context.config.chat.kind == "transformers"
+    in_process = context.config.chat.in_process
     answers: dict[ChatRequest, ChatAnswer] = {}
     missing = list(dict.fromkeys(requests))
     context.count(work.LLM_REPEATED, len(requests) - len(missing))

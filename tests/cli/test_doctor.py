@@ -87,6 +87,21 @@ def test_served_models(model: str, verdict: str, says: str, model_server: str, t
     assert result.exit_code == (verdict == "fault")
 
 
+@pytest.mark.parametrize(
+    ("function", "verdict", "says"),
+    [("load", "ok", "looked at, not imported"), ("laod", "fault", "did you mean 'load'?")],
+)
+def test_models_of_the_user_s_own(function: str, verdict: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def load(): ...\nraise AssertionError('imported')\n")
+    encoder = f"encoder={{kind: python, model: '{file}:{function}'}}"
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "store"), "--set", encoder)
+    assert checks(result.stdout)["encoder"] == verdict
+    assert says in result.stdout
+    assert checks(result.stdout)["encoder licence"] == "note"
+    assert result.exit_code == (verdict == "fault")
+
+
 def test_a_prefect_server_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 

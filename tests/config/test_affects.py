@@ -38,6 +38,11 @@ BASES: dict[str, dict[str, Any]] = {
         "score": {"answer": "free-text"},
         "refine": {"enabled": False},
     },
+    "models of the user's own": {
+        "captioners": [{"kind": "python", "name": "a", "model": "/a.py:load"}],
+        "encoder": {"kind": "python", "model": "package.module:load", "encodes_clips": True},
+        "chat": {"kind": "python", "model": "/a.py:load", "options": {"a": [1]}},
+    },
 }
 """Configurations that read different fields; together they hold every kind of section."""
 
@@ -97,6 +102,10 @@ def another_value(row: Row, value: Any) -> Any:
         return next(choice for choice in literals if choice != value)
     if row.path == "detect.threshold":
         return value + 0.125  # above the low threshold
+    if row.shape.kind == "mapping":
+        return {**value, "other": {"a": 1}}
+    if row.name == "model" and row.kinds == ("python",):
+        return "/other.py:load"
     types = row.shape.types
     if bool in types:
         return not value

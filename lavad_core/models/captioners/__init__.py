@@ -1,4 +1,4 @@
-"""Captioners: Φ_C of the paper. A new one is a new file here and a line in :func:`load_captioner`."""
+"""Captioners: Φ_C of the paper. One of the user's own needs nothing here: ``kind: python`` (docs/design/captioners.md)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lavad_core.config.models import Blip2Config, CaptionerConfig
+from lavad_core.config.python_models import PythonModel
 from lavad_core.models.protocols import Captioner
-from lavad_core.models.random_models import PREFIX
+from lavad_core.models.python_model import load_python
+from lavad_core.models.random_models import local_or_random
 
 
 def load_captioner(config: CaptionerConfig, *, random_folder: Callable[[str], Path]) -> Captioner:
@@ -24,9 +26,10 @@ def load_captioner(config: CaptionerConfig, *, random_folder: Callable[[str], Pa
     if isinstance(config, Blip2Config):
         from lavad_core.models.captioners.blip2 import Blip2Captioner
 
-        if config.model.startswith(PREFIX):
-            return Blip2Captioner.load(config, str(random_folder(config.model.removeprefix(PREFIX))))
-        return Blip2Captioner.load(config, config.model)
+        return Blip2Captioner.load(config, local_or_random(config.model, random_folder))
+    if isinstance(config, PythonModel):
+        theirs: Captioner = load_python(config, Captioner)
+        return theirs
     from lavad_core.models.captioners.served import ServedCaptioner
 
     return ServedCaptioner(config)

@@ -1,4 +1,4 @@
-"""Chat models: Φ_LLM of the paper. A new one is a new file here and a line in :func:`load_chat`."""
+"""Chat models: Φ_LLM of the paper. One of the user's own needs nothing here: ``kind: python`` (docs/design/captioners.md)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lavad_core.config.models import ChatConfig, LocalChatConfig
+from lavad_core.config.python_models import PythonModel
 from lavad_core.models.protocols import ChatModel
-from lavad_core.models.random_models import PREFIX
+from lavad_core.models.python_model import load_python
+from lavad_core.models.random_models import local_or_random
 
 
 def load_chat(config: ChatConfig, *, random_folder: Callable[[str], Path]) -> ChatModel:
@@ -26,9 +28,10 @@ def load_chat(config: ChatConfig, *, random_folder: Callable[[str], Path]) -> Ch
     if isinstance(config, LocalChatConfig):
         from lavad_core.models.chat.local import LocalChat
 
-        if config.model.startswith(PREFIX):
-            return LocalChat.load(config, str(random_folder(config.model.removeprefix(PREFIX))))
-        return LocalChat.load(config, config.model)
+        return LocalChat.load(config, local_or_random(config.model, random_folder))
+    if isinstance(config, PythonModel):
+        theirs: ChatModel = load_python(config, ChatModel)
+        return theirs
     from lavad_core.models.chat.openai_server import ServedChat
 
     return ServedChat(config)

@@ -1,16 +1,16 @@
-"""Encoders: images, texts and clips to vectors of one space (paper Sec. 3.3)."""
+"""Encoders: images, texts and clips to vectors of one space (paper Sec. 3.3). One of the user's own needs nothing here:
+``kind: python`` (docs/design/captioners.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lavad_core.config.models import EncoderConfig, ImageBindConfig
-from lavad_core.models.random_models import PREFIX
-
-if TYPE_CHECKING:
-    from lavad_core.models.protocols import Encoder
+from lavad_core.config.python_models import PythonModel
+from lavad_core.models.protocols import Encoder
+from lavad_core.models.python_model import load_python
+from lavad_core.models.random_models import local_or_random
 
 
 def load_encoder(config: EncoderConfig, *, random_folder: Callable[[str], Path]) -> Encoder:
@@ -24,8 +24,10 @@ def load_encoder(config: EncoderConfig, *, random_folder: Callable[[str], Path])
         ModelError: the model cannot be found, loaded or used.
         DeviceOutOfMemory: it does not fit the device.
     """
-    if config.model.startswith(PREFIX):
-        config = config.model_copy(update={"model": str(random_folder(config.model.removeprefix(PREFIX)))})
+    if isinstance(config, PythonModel):
+        theirs: Encoder = load_python(config, Encoder)
+        return theirs
+    config = config.model_copy(update={"model": local_or_random(config.model, random_folder)})
     if isinstance(config, ImageBindConfig):
         from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
 
