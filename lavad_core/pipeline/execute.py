@@ -22,7 +22,7 @@ REJECTED_BY_CONTENT = frozenset(
     {"format", "no-video", "no-frames", "too-large", "decoder-crashed", "no-captions", "no-scores"}
 )
 """Rejections that the same bytes will meet again: committed, so that a re-run does not decode them anew. The others
-(missing, timeout, memory, …) come from around the video and are tried again by the next run."""
+(missing, timeout, memory, a decoder that was killed, …) come from around the video and are tried again by the next run."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def run_stage(
 
     Raises:
         VideoRejected: the video cannot be scored; also when an earlier run has committed that.
+        Interrupted: the run is being stopped.
         LavadError: as the stage raises; nothing is committed then.
     """
     key = bench.graph.keys(video)[node_id]
@@ -59,6 +60,7 @@ def run_stage(
     try:
         commit = _compute(context)
     except VideoRejected as rejection:
+        bench.check_stop()  # whoever stops the run may have ended the decoder too: that is no verdict on the video
         record.status, record.reason, record.message = "rejected", rejection.reason, str(rejection)
         if rejection.reason in REJECTED_BY_CONTENT:
             with context.writer(STAGES[key.stage].SCHEMA) as writer:

@@ -26,6 +26,9 @@ PIPE_BYTES = 1 << 20
 STDERR_BYTES = 1 << 16
 """What is read of a dead child's last words."""
 
+FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""Signals that say nothing about the video: no decoder sends them to itself."""
+
 EXIT_S = 10.0
 """How long a child may take to be gone after its pipe closed or SIGKILL was sent."""
 
@@ -73,7 +76,7 @@ class Child:
         max_raw_bytes: longest raw part of a message.
 
     Raises (from :meth:`receive`):
-        VideoRejected: ``decoder-crashed``, ``decoder-timeout``, or whatever the child found.
+        VideoRejected: ``decoder-crashed``, ``decoder-killed``, ``decoder-timeout``, or whatever the child found.
         InternalError: the child did not even start, or does not keep the protocol.
     """
 
@@ -207,6 +210,9 @@ class Child:
         except subprocess.TimeoutExpired:
             return VideoRejected("decoder-crashed", "the decoding process closed its pipe and stayed")
         if code < 0:
+            if -code in FROM_OUTSIDE:
+                name = signal.Signals(-code).name
+                return VideoRejected("decoder-killed", f"the decoding process was ended from outside, by {name}")
             with suppress(ValueError):
                 return VideoRejected("decoder-crashed", f"the decoding process died of {signal.Signals(-code).name}")
             return VideoRejected("decoder-crashed", f"the decoding process died of signal {-code}")

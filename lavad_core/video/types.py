@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ REJECTIONS = {
     "no-frames": "a video stream of which no frame could be decoded",
     "too-large": "more pixels or frames than the configured limits",
     "decoder-crashed": "the decoding process died",
+    "decoder-killed": "somebody else ended the decoding process: the system, out of memory, or whoever stopped the run",
     "decoder-timeout": "the decoding process made no progress in time",
     "decoder-memory": "the decoding process ran into its memory limit",
     "no-captions": "every captioner said nothing about every frame",
@@ -76,12 +78,13 @@ class FrameRequest:
 
     Attributes:
         geometry: the size.
-        frames: 0-based indices in presentation order, strictly increasing; ``None`` with ``every`` set.
+        frames: 0-based indices in presentation order, strictly increasing, an int64 array where they are many; ``None``
+            with ``every`` set.
         every: take 0, every, 2*every, … to the end of the video.
     """
 
     geometry: Geometry
-    frames: tuple[int, ...] | None = None
+    frames: Sequence[int] | NDArray[np.int64] | None = field(default=None, repr=False)
     every: int | None = None
 
 
@@ -139,5 +142,7 @@ class Probe:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """float64 [M]: seconds from the first frame's presentation time."""
-        seconds: NDArray[np.float64] = (self.pts - self.pts[0]).astype(np.float64) * float(self.time_base)
+        seconds = np.empty(len(self.pts), np.float64)
+        np.subtract(self.pts, self.pts[0], out=seconds)  # of integers, and no second array of them
+        seconds *= float(self.time_base)
         return seconds

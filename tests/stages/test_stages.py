@@ -14,6 +14,7 @@ from lavad_core.errors import InputError, Interrupted, VideoRejected
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.plan import plan
 from lavad_core.runs import work
+from lavad_core.stages import STAGES
 from lavad_core.video.types import VideoSource
 
 GRID = list(range(0, 200, 16))
@@ -185,6 +186,32 @@ def test_work_that_was_done_when_the_run_is_stopped_is_counted(
     with pytest.raises(Interrupted):
         bench.run(video)
     assert bench.recorder.totals()[work.VIDEOS_DECODED] == 2, "probe's, and the one that was stopped"
+
+
+@pytest.mark.parametrize("stopping", [True, False])
+def test_a_decoder_that_is_killed_is_no_verdict_on_the_video(
+    make_bench: Callable[..., Any], street: VideoSource, monkeypatch: pytest.MonkeyPatch, stopping: bool
+) -> None:
+    """Whoever stops a run often signals all its processes: the video must not be rejected for that for ever."""
+
+    def killed(context: Any) -> Any:
+        if stopping:
+            bench.stop()
+            raise VideoRejected("decoder-crashed", "the decoding process closed its pipe")
+        raise VideoRejected("decoder-killed", "the decoding process was ended from outside, by SIGTERM")
+
+    bench = make_bench()
+    video = bench.prepare(street)
+    with monkeypatch.context() as patched:
+        patched.setattr(STAGES["probe"], "run", killed)
+        if stopping:
+            with pytest.raises(Interrupted):
+                bench.run(video)
+        else:
+            assert set(bench.run(video)) == {"street"}
+    assert bench.store.find(bench.graph.keys(video)["probe"]) is None
+    again = make_bench()
+    assert again.run(video) == {}
 
 
 def test_answers_survive_so_that_a_killed_summary_stage_resumes(

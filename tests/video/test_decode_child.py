@@ -78,8 +78,13 @@ ENDS = {
     "abort": (f"{HELLO}; os.abort()", "decoder-crashed", "SIGABRT"),
     "killed for memory": (
         f"{HELLO}; import signal; os.kill(os.getpid(), signal.SIGKILL)",
-        "decoder-crashed",
-        "SIGKILL",
+        "decoder-killed",
+        "from outside, by SIGKILL",
+    ),
+    "stopped with the run": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(60)",
+        "decoder-killed",
+        "from outside, by SIGINT",
     ),
     "exit without a word": (f"{HELLO}; os._exit(0)", "decoder-crashed", "code 0"),
     "exception": (f"{HELLO}; raise RuntimeError('\x1b[31m odd')", "decoder-crashed", r"RuntimeError: \\x1b\[31m odd"),
