@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad_core.pipeline.graph import PreparedVideo
-from lavad_core.stages.evaluate import evaluate_run
+from lavad_core.stages.evaluate import METRICS, evaluate_run
 from tasks.workbench import RunRef, job_of
 
 
@@ -21,7 +21,5 @@ def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> d
     commit = evaluate_run(job_of(run).bench, videos, unscored)
     if commit is None:
         return None
-    return {name: commit.facts[name] for name in ("roc_auc", "average_precision", "pr_auc_trapezoid")} | {
-        "videos scored": commit.counts["videos_scored"],
-        "videos expected": commit.counts["videos_expected"],
-    }
+    counts = ("videos_scored", "videos_expected", "labels_without_video", "clipped_intervals")
+    return {name: commit.facts[name] for name in METRICS} | {name: commit.counts[name] for name in counts}

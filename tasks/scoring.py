@@ -167,7 +167,7 @@ class Scoring:
         if self._evaluation_failed and name == "Completed":
             name = "PartiallyFailed"
         message += self._evaluation_failed
-        manifest = self.close(name.lower() if name != "PartiallyFailed" else "partially-failed")
+        manifest = self.close(name.lower() if name != "PartiallyFailed" else "partially-failed", message)
         frames = {outcome.name: self._ledger.frames_of(outcome.name) for outcome in outcomes}
         rows = artifacts.video_rows(manifest.videos, frames)
         artifacts.publish_run(rows, manifest, name, message, self._metrics)
@@ -175,10 +175,12 @@ class Scoring:
             return Completed(message=message)
         return Failed(name=name, message=message)
 
-    def close(self, status: str) -> RunManifest:
+    def close(self, status: str, message: str) -> RunManifest:
         """Write the manifest, once."""
         if self._manifest is None:
-            self._manifest = self._job.recorder.finish(status, self._ledger.outcomes())
+            self._manifest = self._job.recorder.finish(
+                status, self._ledger.outcomes(), message=message, metrics=self._metrics
+            )
         return self._manifest
 
     def stop(self) -> None:
@@ -213,5 +215,8 @@ def scoring(
                     work.stop()
                     raise
         except BaseException as error:  # written down and passed on, whatever it is
-            work.close("failed" if isinstance(error, Exception) else "interrupted")
+            if isinstance(error, Exception):
+                work.close("failed", f"{type(error).__name__}: {error}")
+            else:
+                work.close("interrupted", "stopped before its end; what was finished is in the store")
             raise

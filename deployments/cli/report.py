@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deployments.cli.exits import Exit
-from deployments.cli.status import headline
+from deployments.cli.status import headline, metric_rows
 from deployments.cli.text import inert, say, show, show_table
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
     """The metrics over ``videos`` on stdout, if the configuration names labels."""
     from deployments.cli.results import import_digests
     from lavad_core.pipeline.graph import PreparedVideo
-    from lavad_core.stages.evaluate import evaluate_run
+    from lavad_core.stages.evaluate import METRICS, evaluate_run
 
     scored = [
         PreparedVideo(video.name, "", "file", video.video_id, import_digests(bench.config, video.name))
@@ -117,19 +117,18 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
         return
     counts = commit.counts
     show("")
-    show_table(("metric", "value"), [(name, value) for name, value in _metric_rows(commit.facts)], right=(1,))
+    show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in METRICS}), right=(1,))
     say(
         f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
         f"{counts['positive_frames']} of them positive; labels {inert(bench.config.evaluate.labels)} "
         f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {inert(commit.message)}" if commit.message else "")
     )
-
-
-def _metric_rows(facts: object) -> list[tuple[str, object]]:
-    from lavad_core.stages.evaluate import METRICS
-
-    assert isinstance(facts, dict)
-    return [(name, "undefined" if facts[name] is None else f"{facts[name]:.6f}") for name in METRICS]
+    if clipped := counts["clipped_intervals"]:
+        say(f"{clipped} annotated intervals reach beyond the end of their video and were cut there")
+    if others := counts["labels_without_video"]:
+        say(
+            f"the labels name {others} videos that are not part of this: a metric over a part of a data set is not its own"
+        )
 
 
 def exit_code(videos: Sequence[VideoOutcome]) -> Exit:

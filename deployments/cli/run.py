@@ -118,11 +118,20 @@ def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[st
     """Not an error yet: a video that is rejected needs no label."""
     unknown = [name for name in names if name not in labelled]
     if unknown:
-        shown = ", ".join(inert(repr(name)) for name in unknown[:5]) + (" …" if len(unknown) > 5 else "")
         say(
-            f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: {shown}; "
+            f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: "
+            f"{_some(unknown)}; "
             "there will be no metrics if one of them gets scores (names must agree, without the file ending)"
         )
+    if others := labelled - set(names):
+        say(
+            f"labels {inert(str(config.evaluate.labels))} name {len(others)} videos that are not given: "
+            f"{_some(sorted(others))}; metrics will be over {len(labelled) - len(others)} of {len(labelled)}"
+        )
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(inert(repr(name)) for name in names[:most]) + (" …" if len(names) > most else "")
 
 
 def _warn_random(config: LavadConfig) -> None:

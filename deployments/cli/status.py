@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,10 +41,15 @@ def status(
         show(json.dumps(asdict(manifest), indent=2))
         return
     say(headline(manifest))
+    if manifest.message:
+        say(inert(manifest.message))
     if stages:
         show_stages(manifest)
     else:
         show_videos(manifest)
+    if manifest.metrics is not None:
+        show("")
+        show_table(("metric", "value"), metric_rows(manifest.metrics), right=(1,))
     _tell_of_earlier(root, manifest.run_id)
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:
@@ -87,6 +93,14 @@ def headline(manifest: RunManifest) -> str:
         f"run {manifest.run_id}: {inert(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
         f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
     )
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of a table of metrics; None is undefined."""
+    return [
+        (name, "undefined" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value))
+        for name, value in metrics.items()
+    ]
 
 
 def show_videos(manifest: RunManifest) -> None:

@@ -137,6 +137,8 @@ class RunManifest:
         stages: totals by node.
         work: counters, all stages together.
         videos: how it ended for each.
+        message: how it ended, in a sentence; empty for a run that has not, or was killed.
+        metrics: of its evaluation, by name; None if there was none.
     """
 
     run_id: str
@@ -152,6 +154,8 @@ class RunManifest:
     stages: Mapping[str, StageTotals]
     work: Mapping[str, int]
     videos: tuple[VideoOutcome, ...]
+    message: str = ""
+    metrics: Mapping[str, Any] | None = None
 
 
 def new_run_id() -> str:
@@ -264,7 +268,7 @@ def encode(manifest: RunManifest) -> bytes:
 
 
 def _parse(values: Mapping[str, Any]) -> RunManifest:
-    known = {f.name: values[f.name] for f in fields(RunManifest)}
+    known = {f.name: values[f.name] for f in fields(RunManifest) if f.name in values}
     known["stages"] = {node: StageTotals(**totals) for node, totals in values["stages"].items()}
     known["videos"] = tuple(VideoOutcome(**video) for video in values["videos"])
     return RunManifest(**known)

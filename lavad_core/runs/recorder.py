@@ -166,12 +166,21 @@ class RunRecorder:
         """Highest resident memory of the process and its children while a stage was at work."""
         return self._sampler.peak_rss_bytes
 
-    def finish(self, status: str, videos: Sequence[VideoOutcome] | None = None) -> RunManifest:
+    def finish(
+        self,
+        status: str,
+        videos: Sequence[VideoOutcome] | None = None,
+        *,
+        message: str = "",
+        metrics: Mapping[str, Any] | None = None,
+    ) -> RunManifest:
         """Write the manifest, replace-by-rename, and stop recording.
 
         Args:
             status: a word for the whole run.
             videos: how it ended for each; None takes those given to :meth:`outcome`.
+            message: how it ended, in a sentence.
+            metrics: of its evaluation, JSON values by name.
         """
         with self._guard:
             outcomes = list(self._outcomes.values()) if videos is None else list(videos)
@@ -185,6 +194,8 @@ class RunRecorder:
             stages=stages,
             work=work,
             videos=tuple(self._completed(outcome) for outcome in outcomes),
+            message=masked_text(message),
+            metrics=metrics,
         )
         target = self._path.with_suffix(".json")
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")

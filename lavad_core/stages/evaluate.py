@@ -79,6 +79,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
                 "frames": metrics["frames"],
                 "positive_frames": metrics["positive"],
                 "clipped_intervals": clipped,
+                "labels_without_video": len(annotations.keys() - {video.name for video in videos} - set(unscored)),
             },
             facts={
                 **{name: metrics[name] for name in METRICS},  # type: ignore[literal-required]

@@ -83,5 +83,9 @@ def fill(root: Path, *names: str, more: tuple[str, ...] = ()) -> tuple[str, Lava
             outcomes.append(VideoOutcome(name, video_id, "ok"))
         outcomes.append(VideoOutcome("bad", "f" * 32, "rejected", "no-video", "an audio file"))
         outcomes.append(VideoOutcome("lost", "", "failed", "ServiceUnavailable", "no connection"))
-        recorder.finish("PartiallyFailed", outcomes)
+        message, metrics = (
+            "2 of 4 videos have no scores",
+            {"roc_auc": 0.75, "pr_auc_trapezoid": None, "videos_scored": 2},
+        )
+        recorder.finish("PartiallyFailed", outcomes, message=message, metrics=metrics)
     return run_id, config

@@ -132,10 +132,18 @@ def test_status_as_table(store: Path) -> None:
     assert result.exit_code == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines()]
     assert rows[0] == ["video", "status", "reason", "seconds", "message"]
-    assert [row[1] for row in rows[1:]] == ["ok", "ok", "rejected", "failed"]
+    assert [row[1] for row in rows[1:5]] == ["ok", "ok", "rejected", "failed"]
     assert rows[3][:3] == ["bad", "rejected", "no-video"]
     assert "PartiallyFailed" in result.stderr
     assert "2 ok, 1 rejected" in result.stderr
+    assert "2 of 4 videos have no scores" in result.stderr
+    assert rows[5:] == [
+        [],
+        ["metric", "value"],
+        ["roc_auc", "0.750000"],
+        ["pr_auc_trapezoid", "undefined"],
+        ["videos_scored", "2"],
+    ]
     assert not {"\x1b", "\u202e"} & set(result.output)
 
 
@@ -148,6 +156,7 @@ def test_status_as_json(store: Path) -> None:
         "lost": "failed",
     }
     assert shown["work"] == {"texts_encoded": 6}
+    assert shown["metrics"]["roc_auc"] == 0.75
     assert shown["config"]["chat"]["seed"] == 7
 
 

@@ -128,7 +128,7 @@ def test_keys_are_the_same_in_another_process() -> None:
 @pytest.mark.parametrize(
     ("settings", "case"),
     [
-        ({"run": {"targets": ["evaluate"]}}, "metrics are the target"),
+        ({"run": {"targets": ["evaluate"]}, "evaluate": {"labels": "/labels.txt"}}, "metrics are the target"),
         ({"run": {"targets": ["score"]}, "evaluate": {"labels": "/labels.txt"}}, "labels are given"),
     ],
 )
