@@ -92,6 +92,13 @@ def test_origins_name_the_line_the_variable_or_the_option(tmp_path: Path) -> Non
         ("the same from the environment", {"environ": {"LAVAD_CAPTIONERS__0__BATCH_SIZE": "3"}}, "captioners.0.batch_size", 3),
         ("its name stays", {"overrides": ["captioners.0.batch_size=3"]}, "captioners.0.name", "blip2-flan-t5-xxl"),
         ("another kind", {"overrides": ["encoder.kind=clip"]}, "encoder.model", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"),
+        ("a preset's revision", {"preset": "generic"}, "encoder.revision", "1c2b8495b28150b8a4922ee1c8edee224c284c0c"),
+        ("goes with its model", {"preset": "generic", "overrides": ["encoder.model=a/b"]}, "encoder.revision", None),
+        ("not when it is named again", {
+            "preset": "generic", "overrides": ["encoder.model=laion/CLIP-ViT-H-14-laion2B-s32B-b79K"]
+        }, "encoder.revision", "1c2b8495b28150b8a4922ee1c8edee224c284c0c"),
+        ("and is given with it", {"preset": "generic", "overrides": ["encoder.revision=c", "encoder.model=a/b"]},
+         "encoder.revision", "c"),
         ("a name with dots", {"overrides": ["imports.captions.a-6.7b=/x"]}, "imports.captions", {"a-6.7b": Path("/x")}),
         ("a list given whole, then a part", {
             "overrides": ["captioners.0.device=cpu", "captioners=[{kind: blip2, name: a, model: m}]"]
@@ -131,6 +138,7 @@ def test_values(case: str, sources: dict[str, Any], path: str, value: object) ->
         ("a key below a value", {"overrides": ["store.a=3"]}, ["'store.a'"]),
         ("captioner beyond the next", {"overrides": ["captioners.5.device=cpu"]}, ["captioners.5", "the next to add is 1"]),
         ("negative number", {"overrides": ["captioners.-1.device=cpu"]}, ["'captioners.-1'"]),
+        ("metrics without labels", {"overrides": ["run.targets=[evaluate]"]}, ["'evaluate'", "evaluate.labels"]),
         ("no captioners", {"overrides": ["captioners=[]"]}, ["captioners", "at least 1 item"]),
         ("captioner without a name", {"settings": {"captioners": [{"kind": "blip2", "model": "m"}]}},
          ["captioners.0.name must be given"]),

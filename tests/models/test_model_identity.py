@@ -145,6 +145,14 @@ class TestImageBind:
         (other / "merges.txt").write_text("others")
         assert model_identity(config, None) != before
 
+    def test_without_a_tokenizer_the_packaged_one_counts(self, checkpoint: Path) -> None:
+        before = model_identity(ImageBindConfig(model=str(checkpoint)), None)
+        for name in ("vocab.json", "merges.txt"):
+            (checkpoint.parent / name).unlink()
+        alone = ImageBindConfig(model=str(checkpoint))
+        assert model_identity(alone, None) not in (before, "")
+        assert find_model(alone).found is True
+
     @pytest.mark.parametrize(("missing", "said"), [("imagebind_huge.pth", "CC BY-NC-SA"), ("merges.txt", "merges.txt")])
     def test_missing(self, checkpoint: Path, missing: str, said: str) -> None:
         (checkpoint.parent / missing).unlink()

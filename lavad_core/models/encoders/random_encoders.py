@@ -23,7 +23,7 @@ from transformers import (
     SiglipModel,
 )
 
-from lavad_core.models.encoders.imagebind.text import END, START
+from lavad_core.models.encoders.imagebind.clip_bpe import END, START
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
 from lavad_core.models.quiet import quiet_transformers
 from lavad_core.models.random_text import prompt_words, words_of
