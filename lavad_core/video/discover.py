@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,13 +31,17 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
 
     * a file: itself, whatever its ending (``.txt`` apart);
     * a folder: itself if it directly holds numbered frames (``000000.jpg``); every file below it with a video's ending and
-      every folder below it with numbered frames, sorted by path; links to folders are not followed;
+      every folder below it with numbered frames, sorted by path; links to folders are not followed, and hidden names (that
+      begin with a dot, as macOS' ``._clip.mp4``) are left out;
     * a glob (``*``, ``?``, ``[]``, ``**``), where no file of that very name exists: as above for each match, files by ending;
+      it matches hidden names only where it spells the dot;
     * a list, ``@list`` or ``list.txt``: one path a line, relative to the list's folder; blank lines and lines that begin with
       ``#`` are left out, unless a file of that name exists. A listed path that does not exist stays in and is rejected as
       ``missing`` when it is opened, so that one lost file does not stop the others.
 
-    What is inside a file is found out when it is opened. A video that is named twice comes once.
+    What is inside a file is found out when it is opened: whatever has a video's ending and is no file (a dangling link, a
+    named pipe, a link to a folder, a folder without videos) stays in too, and is rejected as ``missing``. A video that is
+    named twice comes once.
 
     Returns:
         videos in the order of the inputs; names are unique valid UTF-8: the stem, or on a collision as many of the path's
@@ -57,7 +60,8 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
         if not count:
             raise InputError(
                 f"no video found for {os.fspath(item)!r}: it is neither a file nor a folder with videos "
-                f"({' '.join(sorted(VIDEO_SUFFIXES)[:MAX_NAMED])} …) or numbered frames (000000.jpg), nor a glob that matches"
+                f"({' '.join(sorted(VIDEO_SUFFIXES)[:MAX_NAMED])} …) or numbered frames (000000.jpg), nor a glob that matches; "
+                "hidden names (.x) are not searched"
             )
     return _named(list(found.values()))
 
@@ -94,7 +98,7 @@ def _expand_existing(path: Path) -> Iterator[tuple[Path, Path, Kind]]:
 def _expand_match(path: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]]:
     if path.is_dir():
         yield from _expand_folder(path, root)
-    elif path.suffix.lower() in VIDEO_SUFFIXES and _is_regular(path):
+    elif _looks_like_video(path):
         yield path, root, "file"
 
 
@@ -103,15 +107,22 @@ def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]
         raise InputError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from error
 
     results: list[tuple[Path, Path, Kind]] = []
-    for parent, _, files in os.walk(folder, onerror=refuse):
+    doubtful: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         base = Path(parent)
+        folders[:] = [name for name in folders if not _is_hidden(name)]
         if has_numbered_frames(base):
             # A folder named itself is called by its own name.
             results.append((base, base.parent if base == root else root, "frames"))
-        for name in files:
-            path = base / name
-            if path.suffix.lower() in VIDEO_SUFFIXES and _is_regular(path):
-                results.append((path, root, "file"))
+        elif base != root and _looks_like_video(base):
+            doubtful.append(base)
+        links = [name for name in folders if (base / name).is_symlink()]
+        for name in [*files, *links]:
+            if not _is_hidden(name) and _looks_like_video(base / name):
+                results.append((base / name, root, "file"))
+    # A folder that is called like a video and has none: somebody took it for one.
+    within = {above for path, _, _ in results for above in (path, *path.parents)}
+    results += [(path, root, "file") for path in doubtful if path not in within]
     yield from sorted(results, key=lambda result: result[0].parts)
 
 
@@ -156,11 +167,13 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _is_regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False
+def _looks_like_video(path: Path) -> bool:
+    """By its ending alone: what it is, and whether it is there, is found out when it is opened."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _named(found: list[tuple[Path, Path, Kind]]) -> list[VideoSource]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavad_core.errors import InputError
+from lavad_core.errors import InputError, VideoRejected
 from lavad_core.video.discover import discover
+from lavad_core.video.identity import identify
 from lavad_core.video.types import VideoSource
 
 
@@ -151,8 +153,77 @@ def test_a_video_named_twice_comes_once(tree: Path) -> None:
 def test_links_to_folders_are_not_followed(tree: Path) -> None:
     (tree / "sub" / "loop").symlink_to(tree)
     (tree / "link.mp4").symlink_to(tree / "a.mp4")
-    (tree / "broken.mp4").symlink_to(tree / "nowhere")
     assert [s.name for s in discover([tree])] == ["a", "b", "link", "c", "clip", "d"]
+
+
+def _link_to_nothing(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _link_to_a_folder(path: Path) -> None:
+    path.with_name("documents").mkdir()
+    path.symlink_to("documents", target_is_directory=True)
+
+
+NO_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "dangling link": (_link_to_nothing, "missing"),
+    "link to itself": (_link_to_itself, "unreadable"),
+    "link to a folder": (_link_to_a_folder, "missing"),
+    "named pipe": (os.mkfifo, "missing"),
+    "folder without videos": (Path.mkdir, "missing"),
+}
+"""What may have a video's ending without being a file, and why it is rejected."""
+
+
+@pytest.mark.parametrize("case", NO_FILES)
+@pytest.mark.parametrize("given", ["", "g*", "gone.*", "*"])
+def test_nothing_with_a_video_ending_vanishes(case: str, given: str, tmp_path: Path) -> None:
+    make, reason = NO_FILES[case]
+    make(tmp_path / "gone.mp4")
+    (tmp_path / "gone.doc").symlink_to("nowhere")
+    sources = discover([str(tmp_path / given)])
+    assert told(sources, tmp_path) == [("gone", "gone.mp4", "file")]
+    with pytest.raises(VideoRejected) as caught:
+        identify(sources[0], None)
+    assert caught.value.reason == reason
+
+
+def test_a_folder_called_like_a_video_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "day.mp4" / "night.avi").mkdir(parents=True)
+    (tmp_path / "day.mp4" / "night.avi" / "000000.jpg").touch()
+    assert told(discover([tmp_path]), tmp_path) == [("night.avi", "day.mp4/night.avi", "frames")]
+    assert told(discover([str(tmp_path / "*")]), tmp_path) == [("night.avi", "day.mp4/night.avi", "frames")]
+
+
+HIDDEN = ("._a.mp4", ".b.mp4", ".trash/c.mp4", "sub/.e.mkv", "sub/.cache/clip/000000.jpg", ".gone.mp4/x", "..mp4")
+
+
+@pytest.mark.parametrize(
+    ("case", "given", "names"),
+    [
+        ("a folder", ".", ["a", "b", "c", "clip", "d"]),
+        ("a glob", "*", ["a", "b", "c", "clip", "d"]),
+        ("a glob of any depth", "**/*.mp4", ["a"]),
+        ("a file named itself", "._a.mp4", ["._a"]),
+        ("a folder named itself", ".trash", ["c"]),
+        ("a glob that spells the dot", ".?.mp4", [".b"]),
+    ],
+)
+def test_hidden_names_are_left_out_of_searches(case: str, given: str, names: list[str], tree: Path) -> None:
+    for name in HIDDEN:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    assert [s.name for s in discover([given])] == names, case
+
+
+def test_a_folder_of_hidden_names_has_nothing_and_the_message_says_why(tmp_path: Path) -> None:
+    (tmp_path / "._a.mp4").touch()
+    with pytest.raises(InputError, match="hidden names"):
+        discover([tmp_path])
 
 
 def test_names_that_collide_get_their_folders(tree: Path) -> None:
@@ -174,7 +245,6 @@ ODD = [
     "\udcff\udcfe.mp4",
     "\\xff.mp4",
     "é.mp4",
-    "..mp4",
     "~.mp4",
 ]
 
@@ -192,7 +262,13 @@ def test_odd_names_stay_harmless(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(names=st.sets(st.binary(min_size=1, max_size=20).filter(lambda b: not {0, 47} & set(b)), min_size=1, max_size=8))
+@given(
+    names=st.sets(
+        st.binary(min_size=1, max_size=20).filter(lambda b: not {0, 47} & set(b) and b[:1] != b"."),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_any_file_name(names: set[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any")
     for name in names:
