@@ -16,6 +16,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.graph import Node, PreparedVideo
+from lavad_core.pipeline.prepare import check_imports
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
@@ -72,6 +73,7 @@ class Scoring:
     def take(self, sources: Sequence[VideoSource]) -> None:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
+        check_imports(self._job.bench.config)
         _ = self.nodes  # a model that is not there is said before a video is read
         futures = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name

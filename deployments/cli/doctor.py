@@ -118,9 +118,11 @@ def _models(config: LavadConfig) -> Iterator[Check]:
         section = config.models[role]
         finding = find_model(section)
         if finding.found is None:
-            yield _served(role, section)
+            yield served_check(role, section)
         else:
-            yield Check(role, "ok" if finding.found else "fault", f"{section.model}: {finding.where}")
+            verdict: Verdict = "ok" if finding.found else "note" if finding.downloadable else "fault"
+            later = "; else the run downloads it, if it reaches the hub" if finding.downloadable else ""
+            yield Check(role, verdict, f"{section.model}: {finding.where}{later}")
         yield Check(f"{role} licence", "note", finding.licence)
         if (device := getattr(section, "device", None)) is not None and (fault := _device_fault(device)):
             yield Check(f"{role} device", "fault", fault)
@@ -137,7 +139,8 @@ def _device_fault(device: str) -> str | None:
     return None
 
 
-def _served(role: str, section: Any) -> Check:
+def served_check(role: str, section: Any) -> Check:
+    """Whether the server of a model is there and serves it."""
     from lavad_core.errors import LavadError
     from lavad_core.models.chat.http import JsonPool
 

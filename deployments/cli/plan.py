@@ -25,8 +25,10 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: b
     """
     from lavad_core.errors import VideoRejected
     from lavad_core.pipeline.plan import PlannedWork, plan
+    from lavad_core.pipeline.prepare import check_imports
     from lavad_core.pipeline.workbench import Workbench
 
+    check_imports(config)
     bench = Workbench(config)
     prepared, rejected = [], []
     for source in sources:

@@ -64,6 +64,7 @@ def run(
         show_plan(resolved, sources, refresh=refresh)
         return
     _warn_random(resolved)
+    _warn_absent_servers(resolved)
 
     def start(run_id: str) -> Any:
         from flows.score_videos import score_videos
@@ -94,6 +95,7 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
         return
     resolved = load_config(settings={**left.settings, "store": str(root)})
     _warn_random(resolved)
+    _warn_absent_servers(resolved)
     say(f"trying {len(left.unfinished)} videos of run {left.run_id} again")
     before = scored_before(root, left.done)
 
@@ -139,6 +141,20 @@ def _warn_random(config: LavadConfig) -> None:
 
     if random := random_models(config):
         say(f"THE SCORES WILL MEAN NOTHING: these models are random: {', '.join(random)}")
+
+
+def _warn_absent_servers(config: LavadConfig) -> None:
+    """Not an error: a server may be started while captions are made, or not be needed since all is in the store."""
+    from deployments.cli.doctor import served_check
+    from lavad_core.pipeline.graph import build_graph, needed_roles
+
+    served = {role: config.models[role] for role in needed_roles(config) if config.models[role].kind == "openai"}
+    graph = build_graph(config, dict.fromkeys(config.models, "?"))
+    for role, section in served.items():
+        check = served_check(role, section)
+        if check.verdict != "ok":
+            stage = next(node.id for node in graph.nodes if node.role == role)
+            say(f"not there yet, and needed for what stage {stage} has to make: {inert(check.found)}")
 
 
 def _under_prefect(

@@ -21,7 +21,21 @@ _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 def json_schema() -> str:
     """The JSON Schema of a configuration file; each field's ``affects`` names the stages that read it."""
-    return json.dumps(LavadConfig.model_json_schema(), indent=2, ensure_ascii=False)
+    schema = LavadConfig.model_json_schema()
+    for union in _unions(schema):
+        # Without a kind a section is of the first one, as the loader has it: the others must say theirs, or two would fit.
+        for option in union["oneOf"][1:]:
+            section = schema["$defs"][option["$ref"].rpartition("/")[2]]
+            section["required"] = sorted({"kind", *section.get("required", [])})
+    return json.dumps(schema, indent=2, ensure_ascii=False)
+
+
+def _unions(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The places that take a section of several kinds."""
+    for info in schema["properties"].values():
+        place = info.get("items", info)
+        if "oneOf" in place:
+            yield place
 
 
 def markdown_table() -> str:

@@ -357,6 +357,10 @@ class LavadConfig(Section):
         for section, kind in (("encoder", "imagebind"), ("chat", "openai")):
             if isinstance(filled.get(section), dict):
                 filled[section] = {"kind": kind, **filled[section]}
+        if isinstance(filled.get("captioners"), list | tuple):
+            filled["captioners"] = [
+                {"kind": "blip2", **item} if isinstance(item, dict) else item for item in filled["captioners"]
+            ]
         for path, value in chosen.items():
             section, name = path.split(".")
             given = filled.get(section, {})

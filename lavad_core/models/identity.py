@@ -53,12 +53,14 @@ class ModelFinding:
     Attributes:
         found: False if a run would have to download it, or cannot; None if only its server knows.
         where: folder, file, address, or what to do about it.
+        downloadable: it is not here, and a run that reaches the hub would download it.
         licence: a hint; the model's own card decides.
     """
 
     found: bool | None
     where: str
     licence: str
+    downloadable: bool = False
 
 
 def model_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
@@ -132,7 +134,14 @@ def find_model(config: ModelConfig) -> ModelFinding:
     snapshot = _cached_snapshot(config.model, config.revision or "main")
     if snapshot is not None:
         return ModelFinding(True, str(snapshot), licence)
-    return ModelFinding(False, f"not downloaded; `{_download(config.model, config.revision)}`", licence)
+    where = f"not downloaded; `{_download(config.model, config.revision)}`"
+    return ModelFinding(False, where, licence, downloadable=not _is_offline())
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 def hub_commit(model: str, revision: str | None) -> str:
@@ -160,7 +169,7 @@ def _resolve(model: str, revision: str) -> str:
         # The smallest file that every repository has. It is kept in the cache together with the commit of the branch.
         path = hf_hub_download(model, "config.json", revision=revision, etag_timeout=_LOOK_UP_TIMEOUT_S)
     except (OSError, ValueError, EntryNotFoundError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
             f"model {model!r} is no local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
             f"{reason}. Download it (`{_download(model, revision)}`), give its commit as `revision`, or give a local folder"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.errors import ModelError
+from lavad_core.errors import InputError, ModelError
 from lavad_core.imports.values import read_frame_values
 from lavad_core.models.identity import model_identity
 from lavad_core.pipeline.graph import PreparedVideo, needed_roles
@@ -21,6 +23,20 @@ def import_folders(config: LavadConfig) -> dict[str, Path]:
     if config.imports.scores is not None:
         folders["score"] = config.imports.scores
     return folders
+
+
+def check_imports(config: LavadConfig) -> None:
+    """Say once that a folder of imported values is not there, and not again for each video.
+
+    Raises:
+        InputError: it is not.
+    """
+    absent = {node_id: folder for node_id, folder in import_folders(config).items() if not folder.is_dir()}
+    if absent:
+        named = ", ".join(f"{node_id}: {str(folder)!r}" for node_id, folder in absent.items())
+        raise InputError(
+            f"imported values: there is no such folder: {named}; `imports.*` name folders with a <video>.json for each video"
+        )
 
 
 def prepare_video(source: VideoSource, config: LavadConfig, cache: IdentityCache) -> PreparedVideo:
@@ -45,9 +61,13 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
     """
     found: dict[str, str] = {}
     missing: list[str] = []
-    for role in needed_roles(config):
+    roles = needed_roles(config)
+    # Together, since a hub that cannot be reached is tried for half a minute by its own library, for each model.
+    with ThreadPoolExecutor(max(1, len(roles))) as threads:
+        futures = {role: threads.submit(partial(model_identity, config.models[role], cache)) for role in roles}
+    for role, future in futures.items():
         try:
-            found[role] = model_identity(config.models[role], cache)
+            found[role] = future.result()
         except ModelError as error:
             missing.append(f"{role}: {error}")
     if missing:

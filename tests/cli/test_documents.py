@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from deployments.cli.exits import markdown_table as exit_table
 from lavad_core.config.document import json_schema, markdown_table
-from lavad_core.config.load import presets
+from lavad_core.config.load import load_config, presets
 
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "configuration.md"
 TABLES = {"exit codes": exit_table, "fields": markdown_table}
@@ -47,6 +47,14 @@ def test_schema_is_a_schema_that_accepts_the_presets_and_refuses_unknown_keys() 
     for name, text in presets().items():
         assert validator.is_valid(yaml.safe_load(text)), name
     assert not validator.is_valid({"windw": {}})
+    for accepted in (
+        {"encoder": {"model": "x.pth"}},
+        {"captioners": [{"name": "a", "model": "m"}]},
+        {"chat": {"seed": 1}},
+    ):
+        assert validator.is_valid(accepted), "a section without a kind is of the first one, as the loader has it"
+        load_config(settings=accepted, environ={})
+    assert not validator.is_valid({"encoder": {"kind": "clip", "long_text": "keep-end"}})
     assert not validator.is_valid({"window": {"samples": 0}})
     assert schema["$defs"]["WindowConfig"]["properties"]["clips"]["affects"] == ["embed_windows"]
 

@@ -115,6 +115,34 @@ def test_dry_run_makes_nothing_and_says_why(videos: Path, tmp_path: Path) -> Non
     assert not list((tmp_path / "store").rglob("commit*"))
 
 
+def test_what_a_run_will_need_and_is_not_there_is_said_first(videos: Path, tmp_path: Path) -> None:
+    absent = lavad(
+        "run",
+        str(videos),
+        *FAST,
+        "--store",
+        str(tmp_path / "s"),
+        "--set",
+        f"imports.scores={tmp_path}/none",
+        "--dry-run",
+    )
+    assert (absent.exit_code, absent.stdout) == (2, "")
+    assert f"no such folder: score: '{tmp_path}/none'" in absent.stderr
+
+
+@pytest.mark.slow
+def test_a_chat_server_that_is_not_there_is_said_before_the_captions(
+    videos: Path, tmp_path: Path, prefect_server: str
+) -> None:
+    nowhere = ("--set", "chat.kind=openai", "--set", "chat.base_url=http://127.0.0.1:9/v1", "--set", "chat.retries=0")
+    code, _, err = run(
+        "run", str(videos / "good.mp4"), *FAST, *nowhere, "--set", "run.retries=0", "--store", str(tmp_path / "s"),
+        PREFECT_API_URL=prefect_server,
+    )  # fmt: skip
+    assert code == 3
+    assert err.index("needed for what stage summarise has to make") < err.index("caption:")
+
+
 def test_videos_without_labels_are_named_before_the_work(videos: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("good Arson 3 7 -1 -1\ntext.mp4 Normal -1 -1\n")
