@@ -26,7 +26,8 @@ def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
 
 
 def refuse_unknown(source: Source) -> None:
-    """Raises ConfigError if ``source`` gives a key that no kind of section has."""
+    """Raises ConfigError if ``source`` gives a key that no kind of section has, or a path that is empty: that would be the
+    current folder."""
     faults = list(_unknown(source, source.tree, ROOT, ()))
     if faults:
         raise ConfigError(_listed(faults))
@@ -41,6 +42,8 @@ def _unknown(source: Source, value: Any, shape: Shape, path: PathKey) -> Iterato
                 yield _unknown_key(here, source.origin(here))
             else:
                 yield from _unknown(source, below, found, here)
+    elif shape.kind == "leaf" and shape.is_path and isinstance(value, str) and not value.strip():
+        yield f"{'.'.join(path)} ({source.origin(path)}): the path is empty"
     elif isinstance(value, list) and shape.kind == "sections":
         for number, below in enumerate(value):
             yield from _unknown(source, below, item(shape), (*path, str(number)))

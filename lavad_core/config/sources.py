@@ -56,11 +56,11 @@ class Source:
     rank: int = 0
 
     def origin(self, path: PathKey) -> str:
-        """Of the value at ``path``, or of the nearest part of the tree above it that is known."""
-        for length in range(len(path), -1, -1):
+        """Of the value at ``path``; else of the nearest part of the tree above it, or of the first below it, that is known."""
+        for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]
-        return self.name
+        return next((origin for known, origin in self.origins.items() if known[: len(path)] == path), self.name)
 
 
 def from_mapping(name: str, tree: Mapping[str, Any], rank: int) -> Source:
