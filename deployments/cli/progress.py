@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NAME_WIDTH = 40
 """Characters of a video's name beside a bar."""
 
+SERVICE_ERRORS = ("ServiceError", "ServiceUnavailable", "ServiceTimeout")
+"""Reasons of records after which Prefect tries the stage again."""
+
 
 class Announce(Protocol):
     """Says a line that does not disturb the bars."""
@@ -51,8 +54,24 @@ def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
         yield _Bars(bars, videos), lambda text: console.print(inert(text))
 
 
+def _tries() -> tuple[int, int]:
+    """Which try of the task at work this is, and how many there are at most. Records come from the thread that works."""
+    from prefect.context import TaskRunContext
+
+    context = TaskRunContext.get()
+    return (context.task_run.run_count, context.task.retries + 1) if context is not None else (1, 1)
+
+
+def _try_again(record: StageRecord) -> str:
+    """For a try that a service has failed and that is not the last: which it was, in words; else empty."""
+    if record.seconds is None or record.status != "failed" or record.reason not in SERVICE_ERRORS:
+        return ""
+    this, most = _tries()
+    return f"try {this} of {most}" if this < most else ""
+
+
 class _Count:
-    """How far each stage is. Stages follow each other; a video that one loses does not come to the next."""
+    """How far each stage is, in videos. Stages follow each other; a video that one loses does not come to the next."""
 
     def __init__(self, videos: int) -> None:
         self._now = ""
@@ -60,13 +79,16 @@ class _Count:
         self.ended = 0
         self.total = videos
 
-    def take(self, record: StageRecord) -> None:
+    def take(self, record: StageRecord, again: str) -> bool:
+        """Count a record; whether the stage is over for its video."""
         if record.node != self._now:
             self.total = self._through if self._now else self.total
             self._now, self._through, self.ended = record.node, 0, 0
-        if record.seconds is not None:
-            self.ended += 1
-            self._through += record.status not in ("failed", "rejected")
+        if record.seconds is None or again:
+            return False
+        self.ended += 1
+        self._through += record.status not in ("failed", "rejected")
+        return True
 
 
 class _Lines:
@@ -75,16 +97,19 @@ class _Lines:
         self._guard = threading.Lock()
 
     def __call__(self, record: StageRecord) -> None:
+        again = _try_again(record)
         with self._guard:
-            self._count.take(record)
+            self._count.take(record, again)
             ended, total = self._count.ended, self._count.total
         if record.seconds is None or (record.cached and record.status == "ok" and ended < total):
             return  # of a thousand cached results the last says enough
-        say(f"{record.node} {ended}/{total}: {inert(record.video)}: {_how(record)}")
+        say(f"{record.node} {ended}/{total}: {inert(record.video)}: {_how(record, again)}")
 
 
-def _how(record: StageRecord) -> str:
+def _how(record: StageRecord, again: str) -> str:
     took = seconds(record.seconds or 0.0)
+    if again:
+        return f"{again} failed after {took}, to be tried again: {inert(record.reason)}: {inert(record.message)}"
     if record.status in ("failed", "rejected"):
         return f"{record.status} after {took}: {inert(record.reason)}: {inert(record.message)}"
     gaps = f", {inert(record.message)}" if record.status == "ok_with_gaps" else ""
@@ -99,8 +124,9 @@ class _Bars:
         self._guard = threading.Lock()
 
     def __call__(self, record: StageRecord) -> None:
+        again = _try_again(record)
         with self._guard:
-            self._count.take(record)
+            over = self._count.take(record, again)
             if record.node not in self._tasks:
                 self._tasks[record.node] = self._bars.add_task(record.node, total=self._count.total, doing="")
             doing = self._doing.setdefault(record.node, {})
@@ -109,6 +135,6 @@ class _Bars:
             else:
                 doing.pop(record.video, None)
                 if record.status in ("failed", "rejected"):
-                    self._bars.console.print(inert(f"{record.node}: {record.video}: {_how(record)}"))
+                    self._bars.console.print(inert(f"{record.node}: {record.video}: {_how(record, again)}"))
             names = short(inert(", ".join(doing)), NAME_WIDTH)
-            self._bars.update(self._tasks[record.node], advance=record.seconds is not None, doing=names)
+            self._bars.update(self._tasks[record.node], advance=over, doing=names)
