@@ -13,7 +13,7 @@ from typing import ParamSpec
 
 import typer
 
-from deployments.cli.text import inert, say
+from deployments.cli.text import OutputLost, inert, say, to_stdout
 from lavad_core.errors import (
     ConfigError,
     InputError,
@@ -35,6 +35,7 @@ class Exit(IntEnum):
     USAGE = 2
     NOTHING_DONE = 3
     STORE = 4
+    OUTPUT = 5
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143
@@ -46,6 +47,7 @@ MEANING = {
     Exit.USAGE: "the command line, the configuration or an input list is wrong",
     Exit.NOTHING_DONE: "nothing could be done: a model, a device or a service is missing or down",
     Exit.STORE: "the store cannot be read or written, or holds damaged results",
+    Exit.OUTPUT: "the output could not be written (a full disk, for one); what was computed is in the store",
     Exit.INTERRUPTED: "stopped by SIGINT (Ctrl-C)",
     Exit.BROKEN_PIPE: "the reader of the output went away",
     Exit.TERMINATED: "stopped by SIGTERM",
@@ -59,6 +61,12 @@ def markdown_table() -> str:
     )
 
 
+GO_ON = (
+    "lavad: to go on, give the same command again, or `lavad retry` with the same --store; "
+    "what is finished is not computed again"
+)
+"""Said when a run has been stopped."""
+
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANING.items()) + "."
 
 
@@ -66,6 +74,12 @@ class Debug:
     """Whether tracebacks are wanted; set by ``lavad --debug``."""
 
     on = False
+
+
+class Told:
+    """Whether a stopped run has said how to go on."""
+
+    go_on = False
 
 
 class Interrupted(BaseException):
@@ -97,14 +111,22 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            function(*args, **kwargs)
-            sys.stdout.flush()
+            try:
+                function(*args, **kwargs)
+            except typer.Exit:
+                flush()
+                raise
+            flush()
         except BrokenPipeError:
             _forget_stdout()
             raise typer.Exit(Exit.BROKEN_PIPE) from None
+        except OutputLost as error:
+            raise typer.Exit(output_lost(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
         except Interrupted as stop:
+            Told.go_on = True
+            say(GO_ON)
             raise typer.Exit(128 + stop.signal) from None
         except LavadError as error:
             _report(error, bug=isinstance(error, InternalError))
@@ -118,6 +140,19 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(Exit.NOTHING_DONE) from None
 
     return command
+
+
+def flush() -> None:
+    """Write what is still buffered, while there is somebody who can say that it fails."""
+    with to_stdout():
+        sys.stdout.flush()
+
+
+def output_lost(error: OutputLost) -> Exit:
+    """Say it; the exit code."""
+    _forget_stdout()
+    say(f"lavad: the output could not be written: {error}")
+    return Exit.OUTPUT
 
 
 def _report(error: BaseException, *, bug: bool) -> None:

@@ -12,11 +12,11 @@ import typer
 import lavad_core
 from deployments.cli import config, store
 from deployments.cli.doctor import doctor
-from deployments.cli.exits import EPILOG, Debug
+from deployments.cli.exits import EPILOG, Debug, flush, output_lost
 from deployments.cli.run import retry, run
 from deployments.cli.show import show_video
 from deployments.cli.status import status
-from deployments.cli.text import inert, prepare_streams, show
+from deployments.cli.text import OutputLost, inert, prepare_streams, show, to_stdout
 
 app = typer.Typer(
     name="lavad",
@@ -39,6 +39,7 @@ app.command("doctor")(doctor)
 def _version(wanted: bool) -> None:
     if wanted:
         show(lavad_core.__version__)
+        flush()
         raise typer.Exit
 
 
@@ -67,7 +68,11 @@ class _Stderr(logging.Handler):
 def main() -> None:
     """Entry point of the ``lavad`` command."""
     prepare_streams()
-    app()
+    try:
+        with to_stdout():  # commands guard themselves; the help of typer does not
+            app()
+    except OutputLost as error:
+        sys.exit(output_lost(error))
 
 
 if __name__ == "__main__":

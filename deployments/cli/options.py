@@ -11,6 +11,14 @@ import typer
 if TYPE_CHECKING:
     from lavad_core.config.load import Loaded
 
+
+def _folder(text: str) -> Path:
+    """Not the path of nothing, which is the current folder: an unset variable would scatter results there."""
+    if not text.strip():
+        raise typer.BadParameter("the path is empty; is a variable not set? The current folder is '.'")
+    return Path(text)
+
+
 Preset = Annotated[
     str | None,
     typer.Option(help="A preset of the package (`lavad config presets`).", show_default=False, metavar="NAME"),
@@ -25,7 +33,13 @@ Overrides = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", show_default=False),
+    typer.Option(
+        "--store",
+        help="Folder of results; the same as --set store=DIR.",
+        metavar="DIR",
+        show_default=False,
+        parser=_folder,
+    ),
 ]
 RunId = Annotated[
     str | None, typer.Argument(metavar="RUN", help="Id of a run; the latest if not given.", show_default=False)

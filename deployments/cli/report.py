@@ -32,17 +32,18 @@ def report(manifest: RunManifest, bench: Workbench) -> None:
     scored = [video for video in manifest.videos if video.status in SCORED]
     say(f"scores: {inert(str(config.store))}")
     if scored:
-        name = scored[0].name
-        command = (
-            f"lavad show {shlex.quote(name) if name.isprintable() else '…'} --store {shlex.quote(str(config.store))}"
-        )
-        say(f"  look: {inert(command)}")
+        say(f"  look: {inert(_show_command(scored[0].name, str(config.store)))}")
     if failed := len(manifest.videos) - len(scored):
         say(
             f"{failed} of {len(manifest.videos)} videos have no scores; `lavad retry {manifest.run_id}` tries them again"
         )
     if random := random_models(config):
         say(f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}")
+
+
+def _show_command(name: str, store: str) -> str:
+    shown, folder = shlex.quote(name) if name.isprintable() else "…", f"--store {shlex.quote(store)}"
+    return f"lavad show {folder} -- {shown}" if name.startswith("-") else f"lavad show {shown} {folder}"
 
 
 def _videos(manifest: RunManifest, bench: Workbench) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.suggest import nearest
-from lavad_core.errors import InputError
+from lavad_core.errors import InputError, LavadError
 from lavad_core.imports.values import read_frame_values
 from lavad_core.pipeline.prepare import import_folders
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_records, load_run
@@ -51,13 +51,43 @@ def find_video(root: Path, name: str, run_id: str | None) -> Found:
             if outcome.name == name:
                 return Found(run, outcome)
             seen[outcome.name] = None
-    near = nearest(name, seen)
+    near = _meant(name, seen) or nearest(name, seen)
     where = f"run {run_id}" if run_id is not None else f"the last {len(ids)} runs in {str(root)!r}"
     raise InputError(
         f"no video {name!r} in {where}; there are {len(seen)}: {', '.join(map(repr, list(seen)[:5]))}"
         + (" …" if len(seen) > 5 else "")
         + (f"; did you mean {near!r}?" if near else "")
     )
+
+
+def _meant(name: str, known: Collection[str]) -> str | None:
+    """The known video that a path or a file's name stands for: names are the ends of paths, mostly without the ending."""
+    parts = PurePath(name).parts
+    for first in range(len(parts)):
+        end = PurePath(*parts[first:])
+        for candidate in (str(end), str(end.with_suffix("")) if end.suffix else ""):
+            if candidate in known:
+                return candidate
+    return None
+
+
+def newest_scores(root: Path, name: str, besides: str) -> str | None:
+    """Id of the newest run that has scores for a video; None if none has.
+
+    Args:
+        root: the store's folder.
+        name: of the video.
+        besides: a run that is known to have none.
+    """
+    for run_id in list_runs(root)[::-1][:MAX_LOOKED]:
+        if run_id == besides:
+            continue
+        try:
+            if Results(root, find_video(root, name, run_id)).has_scores:
+                return run_id
+        except LavadError:  # the run did not have the video, or cannot be read: it is no help
+            continue
+    return None
 
 
 RunKeys = Mapping[str, Mapping[str, Key]]
@@ -86,9 +116,15 @@ class Results:
     def __init__(self, root: Path, found: Found, keys: RunKeys | None = None) -> None:
         self.store = FileStore(root)
         self.name = found.outcome.name
+        self._rejected = found.outcome.status == "rejected"
         self.config: LavadConfig = load_recorded(found.run.config)
         keys = keys if keys is not None else keys_of_run(root, found.run.run_id)
         self._keys = keys.get(found.outcome.video_id, {})
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether there is something to show."""
+        return not self._rejected and self.commit("refine") is not None
 
     def commit(self, stage: str) -> Commit | None:
         """The commit of a stage; None if it is not there."""

@@ -31,15 +31,17 @@ def show_video(
     store: options.StoreFolder = None,
 ) -> None:
     """Print the scores of a video: each grid frame with its summary, each frame, or the anomalous segments."""
-    from deployments.cli.results import Results, described, find_video
+    from deployments.cli.results import Results, described, find_video, newest_scores
 
     if frames and segments:
         raise typer.BadParameter("give --frames or --segments, not both")
     root = options.store_root(store)
     found = find_video(root, video, run)
     results = Results(root, found)
-    if found.outcome.status == "rejected" or results.commit("refine") is None:
+    if not results.has_scores:
         say(f"lavad: {inert(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome, results)}")
+        if (other := newest_scores(root, video, besides=found.run.run_id)) is not None:
+            say(f"the newest run that has scores for it: --run {other}")
         raise typer.Exit(Exit.SOME_FAILED)
     headers, rows, right = _segments(results) if segments else _frames(results) if frames else _grid(results)
     if format_ == "json":

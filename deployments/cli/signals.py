@@ -8,6 +8,7 @@ with its children. The store loses nothing by it (docs/design/store.md). A secon
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from deployments.cli.exits import Interrupted
+from deployments.cli.exits import GO_ON, Interrupted, Told
 from deployments.cli.text import say
 
 GRACE_S = 20.0
@@ -101,4 +102,7 @@ def end_by_force(number: int) -> None:
     for child in alive:
         with suppress(psutil.Error):
             child.kill()
+    # Asked first: nothing may hold up the end, not even a reader of stderr who does not read.
+    if not Told.go_on and select.select([], [2], [], 0)[1]:
+        os.write(2, f"{GO_ON}\n".encode())
     os._exit(128 + number)

@@ -5,7 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+
+class OutputLost(Exception):
+    """stdout cannot be written (its reader is there, but the disk is full or has failed)."""
+
+
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """Around everything that writes to stdout: an error of it is not taken for one of the program.
+
+    Raises:
+        OutputLost: it cannot be written.
+        BrokenPipeError: nobody reads it any more.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(error.strerror or str(error)) from error
 
 
 def inert(text: object, *, keep_lines: bool = False) -> str:
@@ -23,7 +44,8 @@ def say(text: str) -> None:
 
 def show(text: str) -> None:
     """A line of data, on stdout."""
-    print(text)
+    with to_stdout():
+        print(text)
 
 
 def prepare_streams() -> None:
@@ -60,7 +82,8 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, righ
             table.add_column(Text(header), justify="right" if number in numbers else "left", overflow="fold")
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
-        Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+        with to_stdout():
+            Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
         return
     widths = [max(len(line[number]) for line in [list(headers), *cells]) for number in range(len(headers))]
     for line in [list(headers), *cells]:
@@ -84,9 +107,10 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A CSV table on stdout; texts are inert, and a ``'`` goes before one that a spreadsheet would compute."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(headers)
-    for row in rows:
-        writer.writerow(["" if value is None else _csv_cell(value) for value in row])
+    with to_stdout():
+        writer.writerow(headers)
+        for row in rows:
+            writer.writerow(["" if value is None else _csv_cell(value) for value in row])
 
 
 def _csv_cell(value: object) -> object:

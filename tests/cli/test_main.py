@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from command import REPOSITORY, environment, lavad, start
 from filled_store import fill
 
-from deployments.cli.exits import Exit, code_of
+from deployments.cli.exits import Exit, Interrupted, code_of, guarded
 from deployments.cli.text import inert
 from lavad_core import errors
 
@@ -70,6 +71,33 @@ def test_usage_errors(case: str, arguments: list[str], code: int, says: str, tmp
     assert says in " ".join(result.stderr.split()), case
     assert result.stdout == "", case
     assert "Traceback" not in result.output, case
+
+
+WITH_STORE = [
+    ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"],
+    ["store", "ls"], ["store", "verify"], ["store", "gc"], ["config", "show"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", WITH_STORE, ids=" ".join)
+@pytest.mark.parametrize("given", ["", " "])
+def test_an_empty_store_is_not_the_current_folder(
+    command: list[str], given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mp4").touch()
+    result = lavad(*command, "--store", given)
+    assert result.exit_code == Exit.USAGE
+    assert "'--store': the path is empty" in " ".join(result.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_every_command_with_a_store_is_checked() -> None:
+    assert {command[0] if command[0] not in ("store", "config") else tuple(command) for command in WITH_STORE} == {
+        command[0] if command[0] not in ("store", "config") else tuple(command)
+        for command in COMMANDS
+        if "--store" in lavad(*command, "--help").stdout
+    }
 
 
 def test_unknown_variables_are_refused() -> None:
@@ -156,6 +184,61 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     assert "BrokenPipe" not in error
 
 
+def fails_to_write(arguments: list[str], tmp_path: Path) -> tuple[int, str]:
+    """Exit code and stderr of a command whose stdout is a full disk."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "deployments.cli.main", *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), cwd=tmp_path, timeout=60, check=False,
+        )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("case", "arguments"),
+    [
+        ("a table", ["status", "--store", "store"]),
+        ("JSON", ["status", "--json", "--store", "store"]),
+        ("CSV", ["show", "v0", "--format", "csv", "--store", "store"]),
+        ("more than a buffer", ["config", "schema"]),
+        ("another exit code at its end", ["doctor", "--preset", "generic", "--set", "store=/proc/x"]),
+        ("help", ["run", "--help"]),
+        ("version", ["--version"]),
+    ],
+)
+def test_output_that_cannot_be_written(case: str, arguments: list[str], tmp_path: Path) -> None:
+    """A full disk is no fault of the program, and what was asked for is not done."""
+    fill(tmp_path / "store", "v0")
+    code, said = fails_to_write(arguments, tmp_path)
+    assert code == Exit.OUTPUT, (case, said)
+    assert said.strip().splitlines()[-1] == "lavad: the output could not be written: No space left on device", case
+    assert "Traceback" not in said, case
+    assert "fault of the program" not in said, case
+
+
+def test_other_errors_of_the_system_stay_faults_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(typer.Exit) as caught:
+        guarded(command)()
+    assert caught.value.exit_code == Exit.NOTHING_DONE
+    assert "fault of the program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on(number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise Interrupted(number)
+
+    with pytest.raises(typer.Exit) as caught:
+        guarded(command)()
+    assert caught.value.exit_code == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the same command again" in line
+    assert "`lavad retry`" in line
+
+
 def in_a_terminal(*arguments: str, **variables: str) -> str:
     """What the command writes to a pseudo-terminal."""
     import pty
@@ -231,6 +314,19 @@ def test_signals_end_the_process_in_time(number: signal.Signals, code: int, mann
     assert process.returncode == code
     assert time.monotonic() - began < 20
     assert "stopping; what is finished is kept" in said
+
+
+@pytest.mark.parametrize(("told", "lines"), [(False, 1), (True, 0)])
+def test_a_run_ended_by_force_says_it_too_but_not_twice(told: bool, lines: int) -> None:
+    script = (
+        "from deployments.cli.exits import Told; from deployments.cli.signals import end_by_force; "
+        f"Told.go_on = {told}; end_by_force(2)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), cwd=REPOSITORY, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr.count("`lavad retry`") == lines
 
 
 def test_a_second_signal_ends_it_at_once() -> None:

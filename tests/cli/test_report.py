@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from command import lavad
 from filled_store import EVIL, fill
 
-from deployments.cli.progress import progress
+from deployments.cli.progress import SERVICE_ERRORS, progress
 from deployments.cli.report import exit_code, random_models, report, work_line
 from deployments.cli.text import seconds, show_csv, size
+from lavad_core.errors import ServiceError
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import StageRecord, VideoOutcome, load_run
 
@@ -53,6 +57,16 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not {"\x1b", "\u202e"} & set(said.out + said.err)
 
 
+@pytest.mark.parametrize("name", ["-dash", "--store", "two words", "-a 'b'"])
+def test_the_command_at_the_end_works(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id, config = fill(tmp_path, name)
+    report(load_run(tmp_path, run_id), Workbench(config))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  look: ")]
+    program, *arguments = shlex.split(line.removeprefix("  look: "))
+    shown = lavad(*arguments)
+    assert (program, shown.exit_code) == ("lavad", 0), shown.output
+
+
 def test_work_is_told_in_the_order_of_the_method(tmp_path: Path) -> None:
     run_id, _ = fill(tmp_path, "a")
     manifest = load_run(tmp_path, run_id)
@@ -65,8 +79,10 @@ def test_random_models_are_those_that_the_run_needs(tmp_path: Path) -> None:
     assert random_models(config) == []
 
 
-def record(video: str, node: str, status: str = "ok", *, cached: bool = False, done: bool = True) -> StageRecord:
-    made = StageRecord(video, "0", node, "", cached=cached, status=status, reason="no-video", message="no\x1bpicture")
+def record(
+    video: str, node: str, status: str = "ok", *, cached: bool = False, done: bool = True, reason: str = "no-video"
+) -> StageRecord:
+    made = StageRecord(video, "0", node, "", cached=cached, status=status, reason=reason, message="no\x1bpicture")
     made.seconds = 1.5 if done else None
     return made
 
@@ -90,6 +106,83 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "probe 3/3: c: 1.5 s",
         "clean 2/2: c: cached",
     ]
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Which try the task at work is, as Prefect would say; the test moves it."""
+    now = [1]
+    monkeypatch.setattr("deployments.cli.progress._tries", lambda: (now[0], 3))
+    return now
+
+
+def test_lines_count_videos_not_tries(tries: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    down = record("a", "score", "failed", reason="ServiceUnavailable")
+    with progress(2, plain=True) as (listener, _):
+        for tries[0] in (1, 2):
+            listener(record("a", "score", done=False))
+            listener(down)
+        listener(record("b", "score"))
+        tries[0] = 3
+        listener(record("a", "score", done=False))
+        listener(down)
+        listener(record("b", "refine"))
+    assert capsys.readouterr().err.splitlines() == [
+        "score 0/2: a: try 1 of 3 failed after 1.5 s, to be tried again: ServiceUnavailable: no\\x1bpicture",
+        "score 0/2: a: try 2 of 3 failed after 1.5 s, to be tried again: ServiceUnavailable: no\\x1bpicture",
+        "score 1/2: b: 1.5 s",
+        "score 2/2: a: failed after 1.5 s: ServiceUnavailable: no\\x1bpicture",
+        "refine 1/1: b: 1.5 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "status", "reason", "again"),
+    [
+        ("a service", "failed", "ServiceTimeout", True),
+        ("a bad video", "rejected", "no-video", False),
+        ("a fault of ours", "failed", "InternalError", False),
+        ("a server that refuses the request", "failed", "RequestRejected", False),
+    ],
+)
+def test_only_services_are_tried_again(
+    case: str, status: str, reason: str, again: bool, tries: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress(1, plain=True) as (listener, _):
+        listener(record("a", "score", status, reason=reason))
+    said = capsys.readouterr().err
+    assert said.startswith("score 0/1" if again else "score 1/1"), case
+    assert ("tried again" in said) == again, case
+
+
+def test_the_reasons_of_services_are_the_classes_that_are_tried_again() -> None:
+    kinds: list[type[Exception]] = [ServiceError, *ServiceError.__subclasses__()]
+    assert set(SERVICE_ERRORS) == {kind.__name__ for kind in kinds}
+
+
+def test_prefect_says_which_try_it_is() -> None:
+    from prefect.context import TaskRunContext
+
+    from deployments.cli.progress import _tries
+
+    assert _tries() == (1, 1)
+    at_work = {"task_run": SimpleNamespace(run_count=2), "task": SimpleNamespace(retries=3)}
+    with TaskRunContext.model_construct(None, **at_work):
+        assert _tries() == (2, 4)
+
+
+def test_bars_count_videos_not_tries(
+    tries: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deployments.cli.progress.is_terminal", lambda stream: True)
+    with progress(2, plain=False) as (listener, _):
+        for tries[0] in (1, 2):
+            listener(record("a", "score", done=False))
+            listener(record("a", "score", "failed", reason="ServiceUnavailable"))
+    said = capsys.readouterr().err
+    assert "0/2" in said
+    assert "1/2" not in said
+    assert said.count("to be tried again") == 2
 
 
 def test_bars_do_not_touch_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,38 @@ def test_the_latest_run_that_had_the_video_counts(tmp_path: Path) -> None:
     assert (shown["threshold"], shown["run"]) == (0.5, second)
 
 
+@pytest.mark.parametrize(
+    ("case", "asked", "meant"),
+    [
+        ("the file's name", "street_1.mp4", "street_1"),
+        ("its path", "videos/street_1.mp4", "street_1"),
+        ("an absolute path without the ending", "/data/street_1", "street_1"),
+        ("a name with a folder", "/data/two/street_2.mp4", "two/street_2"),
+        ("another ending", "street_4.MKV", "street_4"),
+        ("a name with a dot", "x/cam.1.mp4", "cam.1"),
+        ("a misspelt name", "stret_4", "street_4"),
+    ],
+)
+def test_the_suggested_name(case: str, asked: str, meant: str, tmp_path: Path) -> None:
+    fill(tmp_path, "street_4", "street_1", "two/street_2", "cam.1", "cam")
+    result = lavad("show", asked, "--store", str(tmp_path))
+    assert result.exit_code == 2, case
+    assert f"did you mean {meant!r}?" in result.stderr, case
+
+
+def test_an_earlier_run_that_has_the_scores_is_named(tmp_path: Path) -> None:
+    """``bad`` is rejected by every run, and so is no help; the latest of those that have scores is named."""
+    fill(tmp_path, "first")
+    second, _ = fill(tmp_path, "first", more=("detect.threshold=0.25",))
+    third, _ = fill(tmp_path, "first", more=("run.targets=[summarise]",))
+    result = lavad("show", "first", "--store", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"no scores in run {third}" in result.stderr
+    assert result.stderr.splitlines()[-1].endswith(f"--run {second}")
+    assert lavad("show", "first", "--store", str(tmp_path), "--run", second).exit_code == 0
+    assert "--run" not in lavad("show", "bad", "--store", str(tmp_path)).stderr
+
+
 def test_a_damaged_result_is_not_shown(tmp_path: Path) -> None:
     fill(tmp_path, "first")
     (part,) = (tmp_path / "refine").rglob("*.parquet")
