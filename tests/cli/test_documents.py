@@ -14,9 +14,37 @@ from jsonschema import Draft202012Validator
 from deployments.cli.exits import markdown_table as exit_table
 from lavad_core.config.document import json_schema, markdown_table
 from lavad_core.config.load import load_config, presets
+from lavad_core.imports.annotations import read_annotations
+from lavad_core.imports.values import read_frame_texts
+from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
+from lavad_core.video.discover import VIDEO_SUFFIXES
+from lavad_core.video.folder import IMAGE_SUFFIXES
+from lavad_core.video.types import REJECTIONS
 
-DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "configuration.md"
-TABLES = {"exit codes": exit_table, "fields": markdown_table}
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+DOCUMENT, INPUTS = DOCS / "configuration.md", DOCS / "inputs.md"
+
+
+def endings() -> str:
+    """What folders are searched for."""
+    return " ".join(f"`{ending}`" for ending in sorted(VIDEO_SUFFIXES))
+
+
+def reasons() -> str:
+    """Why videos are rejected, and what the next run does about it."""
+    rows = [
+        f"| `{reason}` | {meaning} | {'kept' if reason in REJECTED_BY_CONTENT else 'tried again'} |"
+        for reason, meaning in REJECTIONS.items()
+    ]
+    return "\n".join(["| reason | meaning | by the next run |", "|---|---|---|", *rows])
+
+
+TABLES = {
+    "exit codes": (DOCUMENT, exit_table),
+    "fields": (DOCUMENT, markdown_table),
+    "endings": (INPUTS, endings),
+    "reasons": (INPUTS, reasons),
+}
 
 
 def between(text: str, name: str) -> tuple[int, int]:
@@ -24,11 +52,40 @@ def between(text: str, name: str) -> tuple[int, int]:
     return text.index(begin) + len(begin), text.index(end)
 
 
+def part(document: Path, name: str) -> str:
+    text = document.read_text(encoding="utf-8")
+    start, stop = between(text, name)
+    return text[start:stop].strip()
+
+
 @pytest.mark.parametrize("name", list(TABLES))
 def test_tables_are_current(name: str) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    start, stop = between(text, name)
-    assert text[start:stop].strip() == TABLES[name](), f"run: python {Path(__file__).name}"
+    document, table = TABLES[name]
+    assert part(document, name) == table(), f"run: python {Path(__file__).name}"
+
+
+def example(name: str) -> str:
+    """What stands in a code block of docs/inputs.md."""
+    return "\n".join(part(INPUTS, name).splitlines()[1:-1])
+
+
+def test_the_examples_of_labels_and_imports_are_read(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text(example("labels"))
+    read = read_annotations(tmp_path / "labels.txt")
+    assert {name: (label.class_name, label.intervals) for name, label in read.items()} == {
+        "Abuse028_x264": ("Abuse", ((165, 240),)),
+        "Arson011_x264": ("Arson", ((150, 420), (680, 1267))),
+        "Normal_Videos_003_x264": ("Normal", ()),
+    }
+    (tmp_path / "v.json").write_text(example("imports"))
+    assert list(read_frame_texts(tmp_path, "v")[0]) == [0, 16, 32]
+
+
+def test_the_text_on_frames_and_lists_names_what_the_code_has() -> None:
+    text = INPUTS.read_text(encoding="utf-8")
+    images = text[text.index("## Folders of frames") :]
+    assert set(images[images.index("(`.") + 2 : images.index("`)")].split()) == IMAGE_SUFFIXES
+    assert f"`video.folder_frame_rate` ({load_config(environ={}).video.folder_frame_rate:g})" in text
 
 
 def test_presets_are_described() -> None:
@@ -60,11 +117,10 @@ def test_schema_is_a_schema_that_accepts_the_presets_and_refuses_unknown_keys() 
 
 
 def write() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
+    for name, (document, table) in TABLES.items():
+        text = document.read_text(encoding="utf-8")
         start, stop = between(text, name)
-        text = f"{text[:start]}{table()}\n{text[stop:]}"
-    DOCUMENT.write_text(text, encoding="utf-8")
+        document.write_text(f"{text[:start]}{table()}\n{text[stop:]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,19 @@ def document(repository: Path) -> dict[str, Any]:
     return found
 
 
+def test_the_readme_names_the_active_schedules(document: dict[str, Any], repository: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## On a cluster")[2].partition("\n## ")[0]
+    for deployment in document["deployments"]:
+        for schedule in deployment.get("schedules", []):
+            minute, hour = map(int, schedule["cron"].split()[:2])
+            assert schedule["active"] is True
+            assert f"`{deployment['name']}`" in section
+            assert f"{hour:02d}:{minute:02d} {schedule['timezone']}" in section.replace("\n  ", " ")
+            assert f"`{deployment['parameters']['preset']}`" in section
+            assert all(f"`{given}`" in section for given in deployment["parameters"].get("inputs", []))
+
+
 def test_entrypoints_and_parameters_are_those_of_the_flows(document: dict[str, Any], repository: Path) -> None:
     from prefect.flows import load_flow_from_entrypoint
 
