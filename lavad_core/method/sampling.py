@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Frames = NDArray[np.int64]
 """int64, 0-based frame indices in presentation order, strictly increasing."""
@@ -13,6 +16,38 @@ Frames = NDArray[np.int64]
 TIME_TOLERANCE_S = 1e-6
 """Two times this close are the same: rounding of k / 30 must not move a frame over the edge of a window. The finest
 time bases in use (1/90000 s) have steps eleven times as long."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The sampled frames of n windows, each worked out when it is asked for: 16 bytes a window, whatever N is.
+
+    Attributes:
+        first: int64, [n], each window's first candidate, counted in candidates from the start of the video.
+        counts: int64, [n], each window's candidates, at least 1.
+        step: frames from one candidate to the next.
+        most: N, samples of a window that has as many candidates.
+    """
+
+    first: NDArray[np.int64] = field(repr=False)
+    counts: NDArray[np.int64] = field(repr=False)
+    step: int
+    most: int
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64, [n], 1 to N: how many samples each window has."""
+        return np.minimum(self.counts, self.most)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, at: int) -> Frames:
+        """int64, [1 to N], increasing: the frames of window ``at``."""
+        return (int(self.first[at]) + _positions(int(self.counts[at]), self.most)) * self.step
+
+    def __iter__(self) -> Iterator[Frames]:
+        return (self[at] for at in range(len(self)))
 
 
 def grid(frames: int, interval: int) -> Frames:
@@ -73,7 +108,7 @@ def window_samples(
     samples: int,
     sampling: Literal["grid", "any-frame"],
     frame_rate: float | None,
-) -> list[Frames]:
+) -> Samples:
     """The sampled frames of the window around each centre.
 
     With a constant ``frame_rate`` a window is frames c − ⌊rate·T⌋//2 … c + ⌊rate·T⌋//2 − 1; with None it is the frames
@@ -93,7 +128,7 @@ def window_samples(
         frame_rate: frames per second for every video, or None for the video's own time stamps.
 
     Returns:
-        For each centre an increasing int64 array of 1 to N frame indices.
+        For each centre an increasing int64 array of 1 to N frame indices, made when it is read.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -103,16 +138,27 @@ def window_samples(
     if sampling == "grid" and (interval < 1 or (centres % interval).any()):
         raise ValueError(f"sampling 'grid' needs centres on the grid of interval {interval}")
     starts, stops = _bounds(centres, frames, duration_s, frame_rate, times_s)
-    if sampling == "grid" and samples == 1:
-        return [centres[at : at + 1].astype(np.int64) for at in range(len(centres))]
     step = interval if sampling == "grid" else 1
+    if sampling == "grid" and samples == 1:
+        return Samples(centres // step, np.ones(len(centres), np.int64), step, 1)
     first = -(-starts // step)  # in candidates: grid positions or frames
-    counts = -(-stops // step) - first
-    positions = {
-        count: np.linspace(0, count - 1, samples).astype(np.int64) if count >= samples else np.arange(count)
-        for count in np.unique(counts).tolist()
-    }
-    return [(begin + positions[count]) * step for begin, count in zip(first.tolist(), counts.tolist(), strict=True)]
+    return Samples(first, -(-stops // step) - first, step, samples)
+
+
+def frames_of(windows: Iterable[ArrayLike], frames: int) -> Frames:
+    """The frames that occur in ``windows``, each once.
+
+    Args:
+        windows: frame indices of any shape for each: samples, or clips.
+        frames: M.
+
+    Returns:
+        int64, increasing.
+    """
+    wanted = np.zeros(frames, np.bool_)  # a byte a frame; a set of a million Python integers takes 60 MB
+    for window in windows:
+        wanted[np.asarray(window, np.int64).ravel()] = True
+    return np.flatnonzero(wanted).astype(np.int64, copy=False)
 
 
 def window_clips(samples: NDArray[np.int64], *, vector: Literal["spread", "ends"], clips: int) -> list[tuple[int, int]]:
@@ -137,13 +183,17 @@ def window_clips(samples: NDArray[np.int64], *, vector: Literal["spread", "ends"
     if len(frames) == 1 or vector == "ends":
         return [(frames[0], frames[-1])]
     pairs = len(frames) - 1
-    if pairs <= clips:
-        chosen = list(range(pairs))
-    elif clips == 1:
-        chosen = [(pairs - 1) // 2]
-    else:
-        chosen = np.linspace(0, pairs - 1, clips).astype(np.int64).tolist()
+    chosen = [(pairs - 1) // 2] if clips == 1 else _positions(pairs, clips).tolist()
     return [(frames[at], frames[at + 1]) for at in chosen]
+
+
+@lru_cache(maxsize=256)  # windows away from the ends of a video have the same few counts
+def _positions(count: int, most: int) -> NDArray[np.int64]:
+    """Of ``count`` things those at ``linspace(0, count − 1, most)``, cut to whole numbers; all of them if they are fewer."""
+    few = count < most
+    found = np.arange(count, dtype=np.int64) if few else np.linspace(0, count - 1, most).astype(np.int64)
+    found.flags.writeable = False
+    return found
 
 
 def _bounds(
@@ -166,7 +216,7 @@ def _bounds(
         if times_s is None or times_s.shape != (frames,):
             got = "none" if times_s is None else str(times_s.shape)
             raise ValueError(f"windows in the video's own time need {frames} times, got {got}")
-        if not np.isfinite(times_s).all() or not (np.diff(times_s) > 0).all():
+        if not np.isfinite(times_s).all() or not (times_s[1:] > times_s[:-1]).all():
             raise ValueError("the times of the frames must be finite and strictly increasing")
         middle = times_s[centres]
         starts = np.searchsorted(times_s, middle - duration_s / 2 - TIME_TOLERANCE_S)

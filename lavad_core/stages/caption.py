@@ -47,8 +47,7 @@ def run(context: StageContext) -> Commit:
 def _captioned(context: StageContext, probe: Probe) -> Iterator[tuple[list[int], list[str]]]:
     captioner, device = context.bench.models.captioner(context.node.variant)
     section = next(item for item in context.config.captioners if item.name == context.node.variant)
-    wanted = tuple(grid_of(context, probe).tolist())
-    with decode(context, probe, [FrameRequest(captioner.geometry, wanted)]) as frames:
+    with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context, probe))]) as frames:
         for batch in calls_of(frames, section, context.config.run.queue_frames):
             with device:
                 captions = captioner.caption([frame.image for frame in batch])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video, window_table
-from lavad_core.stages.timeline import clips_of, grid_of, load_probe
+from lavad_core.stages.timeline import clips_of, grid_of, load_probe, samples_of
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, from_column
 from lavad_core.store.types import Commit, ResultWriter
 
@@ -25,7 +25,8 @@ def _from_frames(context: StageContext, writer: ResultWriter) -> None:
     """For encoders without a clip tower: a clip is the mean of its frames' vectors, which are there already."""
     probe = load_probe(context)
     centres = grid_of(context, probe)
-    means = WindowMeans([[frame for pair in pairs for frame in pair] for pairs in clips_of(context, probe)])
+    windows = clips_of(context, samples_of(context, probe))
+    means = WindowMeans([frame for pair in pairs for frame in pair] for pairs in windows)
     for batch in context.bench.store.batches(context.input("embed_frames"), ["frame", "vector"]):
         for frame, vector in zip(batch["frame"].to_pylist(), from_column(batch["vector"]), strict=True):
             means.add(frame, vector)

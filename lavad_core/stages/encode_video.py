@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lavad_core.method.sampling import Samples, frames_of
 from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.passes import call_size, decode
-from lavad_core.stages.timeline import clips_of, frames_to_clean, grid_of, load_probe
+from lavad_core.stages.timeline import clips_of, frames_to_clean, grid_of, load_probe, samples_of
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, to_column, unit
 from lavad_core.store.types import ResultWriter
 from lavad_core.video.types import FrameRequest
@@ -46,13 +48,12 @@ def encode_video(
     requests: list[FrameRequest] = []
     sinks: list[_Images | _Clips] = []
     if frames_writer is not None:
-        requests.append(FrameRequest(encoder.image_geometry, tuple(frames_to_clean(context, probe).tolist())))
+        requests.append(FrameRequest(encoder.image_geometry, frames_to_clean(context, probe)))
         sinks.append(_Images(context, encoder, device, frames_writer))
     if windows_writer is not None:
-        windows = clips_of(context, probe)
-        needed = sorted({frame for pairs in windows for pair in pairs for frame in pair})
-        requests.append(FrameRequest(encoder.clip_geometry, tuple(needed)))
-        sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context, probe), windows))
+        samples = samples_of(context, probe)
+        requests.append(FrameRequest(encoder.clip_geometry, frames_of(clips_of(context, samples), probe.frames)))
+        sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context, probe), samples))
     size = call_size(context.config.encoder, context.config.run.queue_frames)
     with decode(context, probe, requests) as frames:
         for frame in frames:
@@ -96,7 +97,10 @@ class _Images:
 
 
 class _Clips:
-    """Two-frame clips on their way through E_V, and the windows that they make up."""
+    """Two-frame clips on their way through E_V, and the windows that they make up.
+
+    Windows come into memory with their first frame, in order of time, and leave it with their last clip.
+    """
 
     def __init__(
         self,
@@ -105,16 +109,15 @@ class _Clips:
         device: AbstractContextManager[Any],
         writer: ResultWriter,
         centres: NDArray[np.int64],
-        windows: list[list[Pair]],
+        samples: Samples,
     ) -> None:
         self._context, self._encoder, self._device, self._writer = context, encoder, device, writer
         self._centres = centres
-        self._means: WindowMeans[Pair] = WindowMeans(windows)
-        self._ends: dict[int, list[int]] = {}  # last frame of a clip -> its first frames
-        self._users: dict[int, int] = {}  # frame -> clips that still need it
-        for first, last in sorted({pair for pairs in windows for pair in pairs}):
-            self._ends.setdefault(last, []).append(first)
-            self._users[first] = self._users.get(first, 0) + 1
+        self._means: WindowMeans[Pair] = WindowMeans(clips_of(context, samples))
+        self._coming = clips_of(context, samples)
+        self._next = next(self._coming, None)
+        self._ends: dict[int, set[int]] = {}  # last frame of a clip -> its first frames
+        self._users: Counter[int] = Counter()  # frame -> clips that still need it
         self._images: dict[int, Image] = {}
         self._clips: list[tuple[Pair, tuple[Image, Image]]] = []
 
@@ -123,13 +126,24 @@ class _Clips:
         return len(self._clips)
 
     def take(self, index: int, image: Image) -> None:
-        if self._users.get(index):
+        while self._next is not None and self._next[0][0] <= index:
+            self._open(self._next)
+            self._next = next(self._coming, None)
+        if self._users[index]:
             self._images[index] = image
-        for first in self._ends.get(index, ()):
+        for first in sorted(self._ends.pop(index, ())):
             self._clips.append(((first, index), (self._images[first], image)))
             self._users[first] -= 1
             if not self._users[first]:
-                del self._images[first]
+                del self._users[first], self._images[first]
+
+    def _open(self, pairs: list[Pair]) -> None:
+        """Note the clips of a window whose first frame has come; windows share clips."""
+        for first, last in pairs:
+            firsts = self._ends.setdefault(last, set())
+            if first not in firsts:
+                firsts.add(first)
+                self._users[first] += 1
 
     def flush(self) -> None:
         if self._clips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from lavad_core.method.detection import shown_until_s
@@ -24,14 +25,13 @@ def run(context: StageContext) -> Commit:
     """Commit the timeline: a row a frame; facts hold the picture's size, the time base and what the header said."""
     found = probe(context.bench.source(context.video), context.bench.limits, context.config.video.folder_frame_rate)
     context.count(work.VIDEOS_DECODED, 1)
-    decoded = [True] * found.frames
-    for gap in found.gaps:
-        decoded[gap] = False
+    decoded = np.ones(found.frames, np.bool_)
+    decoded[list(found.gaps)] = False
     with context.writer(SCHEMA) as writer:
         writer.write(
             pa.table(
                 [
-                    pa.array(range(found.frames), pa.int64()),
+                    pa.array(np.arange(found.frames, dtype=np.int64)),
                     pa.array(found.pts),
                     pa.array(found.times_s),
                     pa.array(decoded),

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.method.sampling import Samples
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all
@@ -32,28 +33,30 @@ def run(context: StageContext) -> Commit:
     left out to fit the model's context."""
     probe = load_probe(context)
     centres = grid_of(context, probe).tolist()
+    nobody = pa.array([[]] * len(centres), SCHEMA.field("sampled_frames").type)
     with context.writer(SCHEMA) as writer:
         if context.node.imported:
             summaries = imported_texts(context, centres)
-            return _write(writer, centres, summaries, [[] for _ in centres], [0] * len(centres))
-        cleaned = context.table("clean", ["frame", "caption"])
-        frames, captions = cleaned["frame"].to_numpy(), cleaned["caption"].to_pylist()
+            return _write(writer, centres, summaries, nobody, [0] * len(centres))
+        frames, captions = _cleaned(context)
         if not context.config.summarise.enabled:
             # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
             own = [captions[row] for row in _nearest(frames, np.asarray(centres))]
-            return _write(writer, centres, own, [[] for _ in centres], [0] * len(centres))
+            return _write(writer, centres, own, nobody, [0] * len(centres))
         windows = samples_of(context, probe)
         model, device = context.bench.models.chat()
-        texts = [[captions[row] for row in np.searchsorted(frames, window)] for window in windows]
-        nearest = [int(np.abs(window - centre).argmin()) for centre, window in zip(centres, windows, strict=True)]
-        built = build_all(
-            context, lambda at: build_request(context.config, model, texts[at], nearest[at]), range(len(windows))
-        )
+
+        def build(at: int) -> tuple[ChatRequest, int]:
+            window = windows[at]
+            texts = [captions[row] for row in np.searchsorted(frames, window)]
+            return build_request(context.config, model, texts, int(np.abs(window - centres[at]).argmin()))
+
+        built = build_all(context, build, range(len(windows)))
         requests = [request for request, _ in built]
-        left_out = [len(captions) - kept for captions, (_, kept) in zip(texts, built, strict=True)]
+        left_out = [count - kept for count, (_, kept) in zip(windows.lengths.tolist(), built, strict=True)]
         answers = ask_all(context, model, device, requests)
         summaries = [kept_part(answer.text, context.config.summarise.keep) for answer in answers]
-        return _write(writer, centres, summaries, [window.tolist() for window in windows], left_out)
+        return _write(writer, centres, summaries, _lists(windows), left_out)
 
 
 def build_request(
@@ -85,6 +88,15 @@ def build_request(
     return request, len(kept)
 
 
+def _cleaned(context: StageContext) -> tuple[NDArray[np.int64], list[str]]:
+    """Frames and their captions. A text that many frames have is one string: with ``any-frame`` ten frames a window have
+    one."""
+    table = context.table("clean", ["frame", "caption"])
+    captions = table["caption"].combine_chunks().dictionary_encode()
+    texts = captions.dictionary.to_pylist()
+    return table["frame"].to_numpy(), [texts[at] for at in captions.indices.to_pylist()]
+
+
 def _nearest(frames: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
     """Rows of the sorted ``frames`` nearest to each of ``wanted``; of two equally near the earlier."""
     right = np.searchsorted(frames, wanted).clip(max=len(frames) - 1)
@@ -92,8 +104,17 @@ def _nearest(frames: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np
     return np.where(wanted - frames[left] <= frames[right] - wanted, left, right)
 
 
+def _lists(windows: Samples) -> pa.Array:
+    """The frames of each window as a column of lists."""
+    offsets = np.concatenate([[0], np.cumsum(windows.lengths)])
+    frames = np.empty(offsets[-1], np.int64)
+    for start, window in zip(offsets.tolist(), windows, strict=False):
+        frames[start : start + len(window)] = window
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(frames))
+
+
 def _write(
-    writer: ResultWriter, centres: list[int], summaries: list[str], windows: list[list[int]], left_out: list[int]
+    writer: ResultWriter, centres: list[int], summaries: list[str], windows: pa.Array, left_out: list[int]
 ) -> Commit:
     columns = {"frame": centres, "summary": summaries, "sampled_frames": windows, "captions_left_out": left_out}
     writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.method.sampling import grid, window_clips, window_samples
+from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
 from lavad_core.stages.context import StageContext
 from lavad_core.video.types import Probe
 
@@ -39,7 +40,7 @@ def grid_of(context: StageContext, probe: Probe) -> NDArray[np.int64]:
     return grid(probe.frames, context.config.video.frame_interval)
 
 
-def samples_of(context: StageContext, probe: Probe) -> list[NDArray[np.int64]]:
+def samples_of(context: StageContext, probe: Probe) -> Samples:
     """For each grid frame the frames sampled from its window."""
     window = context.config.window
     return window_samples(
@@ -54,10 +55,11 @@ def samples_of(context: StageContext, probe: Probe) -> list[NDArray[np.int64]]:
     )
 
 
-def clips_of(context: StageContext, probe: Probe) -> list[list[tuple[int, int]]]:
-    """For each grid frame the two-frame clips that stand for its window."""
+def clips_of(context: StageContext, samples: Samples) -> Iterator[list[tuple[int, int]]]:
+    """For each window the two-frame clips that stand for it, one window after the other: the lists of all windows of ten
+    hours would take 50 MB."""
     window = context.config.window
-    return [window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples_of(context, probe)]
+    return (window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples)
 
 
 def frames_to_clean(context: StageContext, probe: Probe) -> NDArray[np.int64]:
@@ -65,4 +67,4 @@ def frames_to_clean(context: StageContext, probe: Probe) -> NDArray[np.int64]:
     window samples (reference)."""
     if context.config.window.sampling == "grid":
         return grid_of(context, probe)
-    return np.unique(np.concatenate(samples_of(context, probe)))
+    return frames_of(samples_of(context, probe), probe.frames)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -57,24 +57,41 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / lengths, np.float32)
 
 
-K = TypeVar("K", bound=Hashable)
+class Ordered(Hashable, Protocol):
+    """What can be a part of a window: a frame, or a clip as its two frames."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+K = TypeVar("K", bound=Ordered)
 
 
 class WindowMeans(Generic[K]):
     """Means over windows whose parts arrive one by one; a part is forgotten when its last window is done.
 
+    A window is looked at when a part arrives that is not before its first, and forgotten when it is done: however many
+    windows there are, those that are open at the moment are in memory.
+
     Args:
-        windows: for each window, in order, the parts that it is the mean of; a part given twice counts twice.
+        windows: for each window, in order, the one or more parts that it is the mean of; a part given twice counts
+            twice. No window's least part may be before that of the window in front of it.
     """
 
-    def __init__(self, windows: Sequence[Sequence[K]]) -> None:
-        self._waiting = deque(enumerate(windows))
-        self._users = Counter(part for window in windows for part in set(window))
+    def __init__(self, windows: Iterable[Sequence[K]]) -> None:
+        self._coming = enumerate(windows)
+        self._next = next(self._coming, None)
+        self._waiting: deque[tuple[int, Sequence[K]]] = deque()
+        self._users: Counter[K] = Counter()
         self._vectors: dict[K, NDArray[np.float32]] = {}
 
     def add(self, part: K, vector: NDArray[np.float32]) -> None:
         """A part's vector, [d]. Parts that no window waits for are ignored."""
-        if self._users[part]:
+        # All windows that have the part are open then: a later one begins after it.
+        while self._next is not None and not part < min(self._next[1]):
+            self._waiting.append(self._next)
+            self._users.update(set(self._next[1]))
+            self._next = next(self._coming, None)
+        if part in self._users:
             self._vectors[part] = vector
 
     def ready(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -89,9 +106,11 @@ class WindowMeans(Generic[K]):
             for part in set(window):
                 self._users[part] -= 1
                 if not self._users[part]:
-                    del self._vectors[part]
+                    del self._users[part], self._vectors[part]
 
     def finish(self) -> None:
         """Raise InternalError if a window never became complete."""
-        if self._waiting:
-            raise InternalError(f"{len(self._waiting)} windows did not get all their frames, first {self._waiting[0]}")
+        first = self._waiting[0] if self._waiting else self._next
+        if first is not None:
+            left = len(self._waiting) + (self._next is not None) + sum(1 for _ in self._coming)
+            raise InternalError(f"{left} windows did not get all their frames, first {first}")

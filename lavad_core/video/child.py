@@ -79,7 +79,7 @@ def _serve(request: dict[str, Any], raw: bytearray, send: Send) -> None:
         return
     stamps, gaps, *lists = _arrays(raw, request["arrays"])
     requests = [
-        FrameRequest(Geometry(r["resize"], r["side"]), None if r["every"] else tuple(wanted.tolist()), r["every"])
+        FrameRequest(Geometry(r["resize"], r["side"]), None if r["every"] else wanted, r["every"])
         for r, wanted in zip(request["requests"], lists, strict=True)
     ]
     wanted = needed(requests, request["frames"])

@@ -79,10 +79,11 @@ def open_frames(
         "strict": probe.status == "ok",
         "by_order": probe.counts.get("timestamps_repaired", 0) > 0,
     }
-    arrays = [probe.pts, np.asarray(probe.gaps), *(np.asarray(r.frames or ()) for r in requests)]
+    arrays = [probe.pts, probe.gaps, *(() if r.frames is None else r.frames for r in requests)]
     header["arrays"] = [len(values) for values in arrays]
     raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
     with Child(header, raw, **_bounds(limits)) as child:
+        del raw  # bytes of the probe's and the requests' arrays once more
         frames = Prefetch(_receive_frames(source, child, requests, probe), queue_frames)
         try:
             yield iter(frames)

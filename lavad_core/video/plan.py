@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lavad_core.errors import InternalError
 from lavad_core.video.types import FrameRequest
@@ -20,9 +22,9 @@ def check(requests: Sequence[FrameRequest], frames: int) -> None:
             raise InternalError(f"frame request {number}: exactly one of frames and every must be set")
         if request.every is not None and request.every < 1:
             raise InternalError(f"frame request {number}: every = {request.every}, must be at least 1")
-        if request.frames:
-            wanted = request.frames
-            if any(b <= a for a, b in itertools.pairwise(wanted)):
+        if request.frames is not None and len(request.frames):
+            wanted = np.asarray(request.frames, np.int64)
+            if (wanted[1:] <= wanted[:-1]).any():
                 raise InternalError(f"frame request {number}: indices must be strictly increasing")
             if wanted[0] < 0 or wanted[-1] >= frames:
                 raise InternalError(
@@ -32,7 +34,7 @@ def check(requests: Sequence[FrameRequest], frames: int) -> None:
 
 def needed(requests: Sequence[FrameRequest], frames: int) -> Iterator[tuple[int, list[int]]]:
     """Every wanted index once, increasing, with the numbers of the requests that want it."""
-    series = [range(0, frames, r.every) if r.every is not None else (r.frames or ()) for r in requests]
+    series = [range(0, frames, r.every) if r.every is not None else _integers(r.frames) for r in requests]
     at = [0] * len(series)
     while True:
         heads = [s[p] for s, p in zip(series, at, strict=True) if p < len(s)]
@@ -43,3 +45,8 @@ def needed(requests: Sequence[FrameRequest], frames: int) -> Iterator[tuple[int,
         for n in to:
             at[n] += 1
         yield index, to
+
+
+def _integers(frames: Sequence[int] | NDArray[np.int64] | None) -> Sequence[int]:
+    """A view that gives Python integers, each when it is asked for: as a tuple a million take 40 MB."""
+    return np.ascontiguousarray(() if frames is None else frames, np.int64).data

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavad_core.method.sampling import grid, nearest_grid, window_bounds, window_clips, window_samples
+from lavad_core.method.sampling import frames_of, grid, nearest_grid, window_bounds, window_clips, window_samples
 
 SAMPLINGS: list[Literal["grid", "any-frame"]] = ["grid", "any-frame"]
 
@@ -214,6 +214,7 @@ def test_a_ten_hour_video_takes_seconds(sampling: Literal["grid", "any-frame"]) 
         frame_rate=None,
     )
     assert len(found) == 67_500
+    assert found.lengths.sum() == sum(len(window) for window in found) > 600_000
     assert time.process_time() - started < 5  # 0.2 s on an idle core
 
 
@@ -246,6 +247,54 @@ def test_spread_clips_are_distinct_pairs_of_neighbours(count: int, clips: int) -
     assert len(set(found)) == len(found) == min(clips, max(count - 1, 1))
     assert found == sorted(found)
     assert all(last - first == (7 if count > 1 else 0) for first, last in found)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(1, 400),
+    interval=st.integers(1, 50),
+    duration_s=st.floats(0.01, 40),
+    samples=st.integers(1, 30),
+    clips=st.integers(1, 12),
+    sampling=st.sampled_from(SAMPLINGS),
+    vector=st.sampled_from(["spread", "ends"]),
+    rate=st.one_of(st.none(), st.floats(0.5, 240)),
+)
+def test_windows_begin_in_order_and_need_their_own_frames(
+    seed: int,
+    frames: int,
+    interval: int,
+    duration_s: float,
+    samples: int,
+    clips: int,
+    sampling: Literal["grid", "any-frame"],
+    vector: Literal["spread", "ends"],
+    rate: float | None,
+) -> None:
+    """Means over windows rely on the order, also where frames lie far apart in time."""
+    times = np.cumsum(np.random.default_rng(seed).choice([0.001, 0.1, 5.0], frames))
+    windows = window_samples(
+        grid(frames, interval),
+        frames,
+        interval,
+        times,
+        duration_s=duration_s,
+        samples=samples,
+        sampling=sampling,
+        frame_rate=rate,
+    )
+    found = [window_clips(window, vector=vector, clips=clips) for window in windows]
+    firsts = [min(pairs) for pairs in found]
+    assert firsts == sorted(firsts)
+    assert [pairs[0] for pairs in found] == firsts
+    expected = sorted({frame for pairs in found for pair in pairs for frame in pair})
+    assert frames_of(found, frames).tolist() == expected
+
+
+def test_frames_of_nothing() -> None:
+    assert frames_of([], 3).tolist() == []
+    assert frames_of([], 3).dtype == np.int64
 
 
 @pytest.mark.parametrize(("samples", "clips"), [([], 5), ([1], 0)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ REFUSED = {
     "falling": FrameRequest(NATIVE, frames=(2, 1)),
     "negative": FrameRequest(NATIVE, frames=(-1, 1)),
     "beyond the end": FrameRequest(NATIVE, frames=(0, 10)),
+    "falling array": FrameRequest(NATIVE, frames=np.array([2, 1])),
 }
 
 
@@ -31,10 +33,11 @@ def test_impossible_requests_are_refused(case: str) -> None:
 
 
 lists = st.lists(st.integers(0, 60), unique=True).map(lambda v: FrameRequest(NATIVE, frames=tuple(sorted(v))))
+arrays = lists.map(lambda r: FrameRequest(NATIVE, frames=np.array(r.frames, np.int64)))
 steps = st.integers(1, 70).map(lambda n: FrameRequest(NATIVE, every=n))
 
 
-@given(st.lists(st.one_of(lists, steps), max_size=5), st.integers(61, 90))
+@given(st.lists(st.one_of(lists, arrays, steps), max_size=5), st.integers(61, 90))
 def test_each_wanted_frame_once_in_order(requests: list[FrameRequest], frames: int) -> None:
     plan.check(requests, frames)
     got = list(plan.needed(requests, frames))
@@ -43,6 +46,7 @@ def test_each_wanted_frame_once_in_order(requests: list[FrameRequest], frames: i
         wanted = list(request.frames if request.frames is not None else range(0, frames, request.every or 1))
         assert [i for i, to in got if number in to] == wanted
     assert all(to == sorted(to) and to for _, to in got)
+    assert all(type(i) is int for i, _ in got)
 
 
 def reader(data: bytes) -> Any:
