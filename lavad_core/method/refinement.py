@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.method.vectors import CELL_LIMIT, check_vectors, similarities
+from lavad_core.method.vectors import CELL_LIMIT, COLUMN_BLOCK, check_vectors, similarities
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def unique_pool(frames: Sequence[int] | NDArray[np.int64], texts: Sequence[str])
 
 def refine(
     window_vectors: NDArray[np.floating],
-    summary_vectors: NDArray[np.floating],
+    summary_vectors: NDArray[np.floating] | Iterable[NDArray[np.floating]],
     scores: NDArray[np.float64],
     *,
     neighbours: int,
@@ -65,15 +65,16 @@ def refine(
     formula's {S_1, …, S_M}: give ``pool.text_of`` and every frame's score). A text is compared once either way. Of
     equal similarities the lower candidate comes first. With fewer than K candidates all are used.
 
-    Memory beyond arguments and result: about 120 MiB at most at 10^5 candidates of dimension 1024.
+    Memory beyond arguments and result: about 120 MiB at most at 10^5 candidates of dimension 1024 and K up to 1000.
 
     Args:
         window_vectors: E_V(V_i), unit vectors, [n, dimension].
-        summary_vectors: E_T of the distinct summaries, unit vectors, [u, dimension].
+        summary_vectors: E_T of the distinct summaries, unit vectors, [u, dimension], or blocks of them in order.
         scores: a, float64, one for each of the c candidates (c = u, or the length of ``text_of``).
         neighbours: K.
         block: most windows compared at once.
-        text_of: int64, [c], row of ``summary_vectors`` of each candidate.
+        text_of: int64, [c], row of ``summary_vectors`` of each candidate; rows are in order of their first candidate, as
+            those of :func:`unique_pool` are.
 
     Returns:
         ã, float64 [n], within the lowest and highest score of its neighbours; the neighbours, int32 [n, min(K, c)],
@@ -83,29 +84,21 @@ def refine(
         ValueError: no candidates, vectors or scores that are not finite, or shapes that do not fit.
     """
     check_vectors("window vectors", window_vectors)
-    check_vectors("summary vectors", summary_vectors)
-    candidates = len(summary_vectors) if text_of is None else len(text_of)
+    candidates = len(scores) if text_of is None else len(text_of)
     if not candidates or neighbours < 1 or block < 1:
         raise ValueError(
             f"{candidates} candidates, {neighbours} neighbours, blocks of {block}: each must be at least 1"
         )
     if scores.shape != (candidates,) or not np.isfinite(scores).all():
         raise ValueError(f"{candidates} candidates need as many finite scores, got shape {scores.shape}")
-    if window_vectors.shape[1] != summary_vectors.shape[1]:
-        raise ValueError(f"windows have dimension {window_vectors.shape[1]}, summaries {summary_vectors.shape[1]}")
-    kept = min(neighbours, candidates)
+    texts = candidates if text_of is None else _count_texts(text_of)
+    nearest, values = _nearest_texts(window_vectors, summary_vectors, texts, neighbours, block)
+    if text_of is not None:
+        nearest, values = _nearest_candidates(nearest, values, text_of, neighbours, block)
     refined = np.empty(len(window_vectors), np.float64)
-    indices = np.empty((len(window_vectors), kept), np.int32)
-    values = np.empty((len(window_vectors), kept), np.float32)
-    rows = max(1, min(block, CELL_LIMIT // candidates))
-    for start in range(0, len(window_vectors), rows):
-        part = slice(start, start + rows)
-        found = similarities(window_vectors[part], summary_vectors)
-        if text_of is not None:
-            found = found[:, text_of]
-        indices[part], values[part] = _most_similar(found, kept)
-        refined[part] = weighted_mean(scores[indices[part]], values[part])
-    return refined, indices, values
+    for part in _parts(len(window_vectors), block, nearest.shape[1]):
+        refined[part] = weighted_mean(scores[nearest[part]], values[part])
+    return refined, nearest, values
 
 
 def weighted_mean(scores: NDArray[np.float64], neighbour_similarities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -125,12 +118,77 @@ def weighted_mean(scores: NDArray[np.float64], neighbour_similarities: NDArray[n
     return np.asarray(np.clip(mean, scores.min(axis=1), scores.max(axis=1)), dtype=np.float64)
 
 
+def _count_texts(text_of: NDArray[np.int64]) -> int:
+    highest = np.maximum.accumulate(text_of)
+    if text_of[0] != 0 or text_of.min() < 0 or (np.diff(highest) > 1).any():
+        raise ValueError("the texts are not in order of their first candidate, as unique_pool gives them")
+    return int(highest[-1]) + 1
+
+
+def _nearest_texts(
+    windows: NDArray[np.floating],
+    vectors: NDArray[np.floating] | Iterable[NDArray[np.floating]],
+    texts: int,
+    neighbours: int,
+    block: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Of ``texts`` vectors the nearest of each window, [n, min(neighbours, texts)], and how similar: those nearest so far
+    are kept, and compete with the next vectors."""
+    kept = min(neighbours, texts)
+    nearest = np.zeros((len(windows), kept), np.int32)
+    values = np.zeros((len(windows), kept), np.float32)
+    seen = 0
+    for summaries in [vectors] if isinstance(vectors, np.ndarray) else vectors:
+        check_vectors("summary vectors", summaries)
+        if windows.shape[1] != summaries.shape[1]:
+            raise ValueError(f"windows have dimension {windows.shape[1]}, summaries {summaries.shape[1]}")
+        for start in range(0, len(summaries), COLUMN_BLOCK):
+            columns = summaries[start : start + COLUMN_BLOCK]
+            had, have = min(kept, seen), min(kept, seen + len(columns))
+            for part in _parts(len(windows), block, max(len(columns), had)):
+                found = similarities(windows[part], columns)
+                # Those so far come first: of equals the lower text is in front.
+                picked, values[part, :have] = _most_similar(np.hstack([values[part, :had], found]), have)
+                new = picked - had + seen
+                old = np.take_along_axis(nearest[part], np.minimum(picked, max(had - 1, 0)), axis=1)
+                nearest[part, :have] = np.where(picked < had, old, new)
+            seen += len(columns)
+    if seen != texts:
+        raise ValueError(f"{seen} candidates have vectors, but scores are given for {texts}")
+    return nearest, values
+
+
+def _nearest_candidates(
+    nearest: NDArray[np.int32],
+    values: NDArray[np.float32],
+    text_of: NDArray[np.int64],
+    neighbours: int,
+    block: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """From the K nearest texts of each window its K nearest candidates, which have no other text: before a candidate of
+    the K+1st come the first candidates of the K texts, that are more similar, or equally and lower."""
+    texts, kept = int(text_of.max()) + 1, min(neighbours, len(text_of))
+    indices = np.empty((len(nearest), kept), np.int32)
+    similarity = np.empty((len(nearest), kept), np.float32)
+    for part in _parts(len(nearest), block, len(text_of)):
+        found = np.full((len(nearest[part]), texts), -np.inf, np.float32)
+        np.put_along_axis(found, nearest[part], values[part], axis=1)
+        indices[part], similarity[part] = _most_similar(found[:, text_of], kept)
+    return indices, similarity
+
+
+def _parts(rows: int, block: int, columns: int) -> Iterator[slice]:
+    """Rows 0 … ``rows`` − 1, so many at a time that they have at most CELL_LIMIT cells."""
+    step = max(1, min(block, CELL_LIMIT // columns))
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
 def _most_similar(found: NDArray[np.float32], kept: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Columns and values of the ``kept`` largest of each row, largest first, of equal ones the lower column first."""
     rows, columns = found.shape
     if kept < columns:
         # The smallest value that gets in, then room for that many of those that have just this value.
-        level = np.partition(found, columns - kept, axis=1)[:, columns - kept, None]
+        level = np.partition(found, columns - kept, axis=1)[:, columns - kept, None].copy()  # without the rest
         above, equal = found > level, found == level
         room = kept - above.sum(axis=1, dtype=np.int32)
         chosen = above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room[:, None]))

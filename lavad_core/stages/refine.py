@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from lavad_core.method.refinement import refine, unique_pool
+from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.timeline import load_probe
 from lavad_core.stages.vectors import from_column
@@ -20,6 +23,10 @@ SCHEMA = pa.schema(
         pa.field("neighbour_similarities", pa.list_(pa.float32()), nullable=False),
     ]
 )
+
+SUMMARIES_AT_ONCE = 4096
+"""Vectors of summaries in memory: 16 MiB at 1024 dimensions, some times that while Arrow reads them. They are read again for
+each batch of windows, which takes far less time than comparing them."""
 
 
 def run(context: StageContext) -> Commit:
@@ -42,7 +49,6 @@ def run(context: StageContext) -> Commit:
             writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
             return writer.commit()
         pool = unique_pool(frames, context.table("summarise", ["summary"])["summary"].to_pylist())
-        summaries = from_column(context.table("embed_summaries", ["vector"])["vector"])
         every = context.config.refine.pool == "all"
         candidates = frames if every else pool.frames
         candidate_scores = scores if every else scores[pool.first]
@@ -50,7 +56,7 @@ def run(context: StageContext) -> Commit:
         for windows in context.bench.store.batches(context.input("embed_windows"), ["vector"]):
             refined, neighbours, similarities = refine(
                 from_column(windows["vector"]),
-                summaries,
+                _summaries(context),
                 candidate_scores,
                 neighbours=context.config.refine.neighbours,
                 text_of=pool.text_of if every else None,
@@ -67,3 +73,8 @@ def run(context: StageContext) -> Commit:
             }
             writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(counts={"candidates": len(candidates), "unique_summaries": len(pool.texts)})
+
+
+def _summaries(context: StageContext) -> Iterator[Vectors]:
+    for batch in context.bench.store.batches(context.input("embed_summaries"), ["vector"], rows=SUMMARIES_AT_ONCE):
+        yield from_column(batch["vector"])

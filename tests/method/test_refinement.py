@@ -115,6 +115,38 @@ def test_few_cells_at_once_give_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         assert np.array_equal(one, other)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    texts=st.integers(1, 40),
+    repeats=st.integers(0, 40),
+    neighbours=st.integers(1, 50),
+    rows=st.integers(1, 41),
+    columns=st.integers(1, 41),
+    shared=st.integers(1, 40),
+)
+def test_blocks_of_summaries_give_the_same_to_the_bit(
+    seed: int, texts: int, repeats: int, neighbours: int, rows: int, columns: int, shared: int
+) -> None:
+    """Also where equal similarities lie in different blocks: the lower candidate wins."""
+    random = np.random.default_rng(seed)
+    left, right = unit(seed, 9), unit(seed + 1, texts)[random.integers(0, texts, texts) % shared]
+    text_of = unique_pool(
+        range(texts + repeats), [str(at) for at in random.integers(0, texts, texts + repeats)]
+    ).text_of
+    for pool_of in (None, text_of):
+        vectors = right if pool_of is None else right[: pool_of.max() + 1]
+        scores = random.random(len(vectors) if pool_of is None else len(pool_of))
+        whole = refine(left, vectors, scores, neighbours=neighbours, text_of=pool_of)
+        blocks = (vectors[at : at + rows] for at in range(0, len(vectors), rows))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(refinement, "COLUMN_BLOCK", columns)
+            parts = refine(left, blocks, scores, neighbours=neighbours, text_of=pool_of)
+        for one, other in zip(whole, parts, strict=True):
+            assert np.array_equal(one, other)
+            assert one.dtype == other.dtype
+
+
 def test_padding_of_the_reference_has_no_weight() -> None:
     scores = np.array([[0.2, 1.0]])
     for padding in (np.finfo(np.float32).min, -np.inf):
@@ -130,6 +162,21 @@ BAD = [
     ("nan-summary", np.ones((1, 3)), np.full((2, 3), np.nan), np.ones(2), 10, "summary vectors"),
     ("other-dimension", np.ones((1, 3)), np.ones((2, 4)), np.ones(2), 10, "dimension 3, summaries 4"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("word", "text_of", "match"),
+    [
+        ("begins-late", [1, 0], "order of their first"),
+        ("jumps", [0, 2, 1], "order of their first"),
+        ("negative", [0, -1], "order of their first"),
+        ("too-few-vectors", [0, 1, 2, 3], "3 candidates have vectors, .* 4"),
+        ("too-many-vectors", [0, 1, 0], "3 candidates have vectors, .* 2"),
+    ],
+)
+def test_texts_that_do_not_fit_their_candidates_are_refused(word: str, text_of: list[int], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        refine(unit(1, 2), [unit(2, 3)], np.zeros(len(text_of)), neighbours=2, text_of=np.array(text_of))
 
 
 @pytest.mark.parametrize(("word", "windows", "summaries", "scores", "neighbours", "match"), BAD)
