@@ -40,6 +40,7 @@ check: lint types  ## lint and types
 
 benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md again
 	$(BIN)/python benchmarks/cleaning_and_refinement.py
+	$(BIN)/python benchmarks/long_video_memory.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
