@@ -12,7 +12,7 @@ from lavad_core.method.cleaning import best_captions
 from lavad_core.method.sampling import nearest_grid
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.timeline import frames_to_clean, load_probe
-from lavad_core.stages.vectors import from_column
+from lavad_core.stages.vectors import from_column, gathered
 from lavad_core.store.types import Commit, ResultWriter
 
 SCHEMA = pa.schema(
@@ -45,8 +45,9 @@ def _clean(context: StageContext, writer: ResultWriter) -> int:
     best: list[NDArray[Any]] = []
     similarity: list[NDArray[Any]] = []
     first_candidate = 0
-    for candidates in store.batches(pool, ["vector"], rows=CANDIDATES_PER_PASS):
-        vectors = from_column(candidates["vector"])
+    for vectors in gathered(
+        (from_column(batch["vector"]) for batch in store.batches(pool, ["vector"])), CANDIDATES_PER_PASS
+    ):
         for number, batch in enumerate(store.batches(frames, ["frame", "vector"])):
             found, values = best_captions(from_column(batch["vector"]), vectors)
             found = found + first_candidate
@@ -58,7 +59,7 @@ def _clean(context: StageContext, writer: ResultWriter) -> int:
                 better = values > similarity[number]
                 best[number] = np.where(better, found, best[number])
                 similarity[number] = np.where(better, values, similarity[number])
-        first_candidate += len(candidates)
+        first_candidate += len(vectors)
     texts = context.table("embed_captions", ["text", "captioner", "frame"])
     changed = 0
     for frame, chosen, values in zip(indices, best, similarity, strict=True):

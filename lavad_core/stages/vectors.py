@@ -44,6 +44,29 @@ def from_column(column: pa.Array | pa.ChunkedArray) -> Vectors:
     return flat.reshape(count, -1)
 
 
+def gathered(batches: Iterable[Vectors], most: int) -> Iterator[Vectors]:
+    """Small batches as larger ones, each in one array: a reader that makes large ones itself holds several copies of them.
+
+    Args:
+        batches: float32 [n, d], of one d.
+        most: rows of each result but the last. The arrays share memory: use one before the next is taken.
+    """
+    room: Vectors | None = None
+    filled = 0
+    for batch in batches:
+        while len(batch):
+            if room is None:
+                room = np.empty((most, batch.shape[1]), np.float32)
+            taken = min(len(batch), most - filled)
+            room[filled : filled + taken] = batch[:taken]
+            filled, batch = filled + taken, batch[taken:]
+            if filled == most:
+                yield room
+                filled = 0
+    if room is not None and filled:
+        yield room[:filled]
+
+
 def unit(vectors: Vectors) -> Vectors:
     """Rows scaled to length 1.
 

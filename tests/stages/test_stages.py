@@ -14,7 +14,7 @@ from lavad_core.errors import InputError, Interrupted, VideoRejected
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.plan import plan
 from lavad_core.runs import work
-from lavad_core.stages import STAGES
+from lavad_core.stages import STAGES, clean
 from lavad_core.video.types import VideoSource
 
 GRID = list(range(0, 200, 16))
@@ -130,6 +130,21 @@ def test_each_component_can_be_left_out(
         }
     if off == "refine":
         assert all(row["score"] == row["raw_score"] for row in refined)
+
+
+def test_captions_that_do_not_fit_at_once_are_compared_in_passes(
+    make_bench: Callable[..., Any], street: VideoSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_bench()
+    video = whole.prepare(street)
+    assert whole.run(video) == {}
+    captions = len(whole.rows(video, "embed_captions"))
+    assert captions > 2
+    for most in (1, captions - 1, captions):
+        monkeypatch.setattr(clean, "CANDIDATES_PER_PASS", most)
+        parts = make_bench(store=tmp_path / f"passes-{most}")
+        assert parts.run(video) == {}
+        assert parts.rows(video, "clean") == whole.rows(video, "clean"), most
 
 
 def test_a_second_run_computes_nothing(make_bench: Callable[..., Any], street: VideoSource) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.errors import InternalError, ModelError
-from lavad_core.stages.vectors import WindowMeans, from_column, to_column, unit
+from lavad_core.stages.vectors import WindowMeans, from_column, gathered, to_column, unit
 
 
 @settings(deadline=None)
@@ -16,6 +18,17 @@ from lavad_core.stages.vectors import WindowMeans, from_column, to_column, unit
 def test_a_column_gives_back_its_vectors(count: int, dimension: int) -> None:
     vectors = np.random.default_rng(count).normal(size=(count, dimension)).astype(np.float32)
     np.testing.assert_array_equal(from_column(to_column(vectors)), vectors)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 5), max_size=8), st.integers(1, 7))
+def test_batches_are_gathered_in_order(counts: list[int], most: int) -> None:
+    rows = np.arange(2 * sum(counts), dtype=np.float32).reshape(-1, 2)
+    cuts = np.cumsum([0, *counts])
+    found = [block.copy() for block in gathered((rows[a:b] for a, b in itertools.pairwise(cuts)), most)]
+    assert all(len(block) == most for block in found[:-1])
+    assert all(0 < len(block) <= most for block in found[-1:])
+    np.testing.assert_array_equal(np.concatenate([np.empty((0, 2), np.float32), *found]), rows)
 
 
 in_order = st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=6), max_size=12).map(lambda v: sorted(v, key=min))
