@@ -94,9 +94,8 @@ def random_models(config: LavadConfig) -> list[str]:
     from lavad_core.models.random_models import PREFIX
     from lavad_core.pipeline.graph import needed_roles
 
-    models = {f"captioner:{captioner.name}": captioner.model for captioner in config.captioners}
-    models |= {"encoder": config.encoder.model, "chat": config.chat.model}
-    return [models[role] for role in needed_roles(config) if models[role].startswith(PREFIX)]
+    models = [config.models[role].model for role in needed_roles(config)]
+    return [model for model in models if model.startswith(PREFIX)]
 
 
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
