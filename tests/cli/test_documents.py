@@ -73,9 +73,9 @@ def test_the_examples_of_labels_and_imports_are_read(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text(example("labels"))
     read = read_annotations(tmp_path / "labels.txt")
     assert {name: (label.class_name, label.intervals) for name, label in read.items()} == {
-        "Abuse028_x264": ("Abuse", ((165, 240),)),
-        "Arson011_x264": ("Arson", ((150, 420), (680, 1267))),
-        "Normal_Videos_003_x264": ("Normal", ()),
+        "street_1": ("Fighting", ((120, 260),)),
+        "street_2": ("Arson", ((40, 90), (300, 410))),
+        "street_3": ("Normal", ()),
     }
     (tmp_path / "v.json").write_text(example("imports"))
     assert list(read_frame_texts(tmp_path, "v")[0]) == [0, 16, 32]

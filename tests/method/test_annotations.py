@@ -25,8 +25,8 @@ def written(folder: Path, content: bytes) -> Path:
 @pytest.mark.parametrize(
     ("word", "line", "name", "expected"),
     [
-        ("ucf", "Abuse028_x264.mp4  Abuse  165  240  -1  -1  ", "Abuse028_x264", Annotation("Abuse", ((165, 240),))),
-        ("ucf-normal", "Normal_Videos_003_x264  Normal  -1  -1  -1  -1", "Normal_Videos_003_x264", None),
+        ("ucf", "Abuse901_x264.mp4  Abuse  12  240  -1  -1  ", "Abuse901_x264", Annotation("Abuse", ((12, 240),))),
+        ("ucf-normal", "Normal_Videos_903_x264  Normal  -1  -1  -1  -1", "Normal_Videos_903_x264", None),
         ("two", "a Arson 1 2 3 4", "a", Annotation("Arson", ((1, 2), (3, 4)))),
         ("many", "a b " + "0 9 " * 22, "a", Annotation("b", ((0, 9),) * 22)),
         ("closing-minus-one", "a Arson 1 2 3 4 -1", "a", Annotation("Arson", ((1, 2), (3, 4)))),
