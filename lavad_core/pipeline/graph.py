@@ -18,14 +18,14 @@ from lavad_core.errors import InternalError
 from lavad_core.store.types import Key
 
 STAGE_VERSIONS: dict[str, int] = {
-    "probe": 1,
+    "probe": 2,
     "caption": 1,
     "embed_captions": 1,
     "embed_frames": 1,
     "embed_windows": 1,
     "clean": 1,
-    "summarise": 1,
-    "score": 1,
+    "summarise": 2,
+    "score": 2,
     "embed_summaries": 1,
     "refine": 1,
     "detect": 1,

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from lavad_core.config.schema import LavadConfig
+from lavad_core.digest import digest
 from lavad_core.models.chat.cached import ask
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
@@ -20,6 +22,19 @@ Built = TypeVar("Built")
 
 TOKENISING_THREADS = 16
 """Prompts whose tokens a server is asked to count at once: each is a round trip, and a data set has 10^5."""
+
+
+def seed_of(config: LavadConfig, messages: Sequence[tuple[str, str]]) -> int:
+    """The seed of a request's sampling: ``chat.seed`` and the messages decide.
+
+    With one seed for all, the n-th token of every answer would be drawn with the same random number, in every window of
+    every video: scores of alike windows would err alike, and Eq. 5, which averages K of them, would average nothing out.
+    Equal requests still have equal seeds, and are asked once.
+
+    Returns:
+        0 to 2^31 − 1: every server takes it.
+    """
+    return int(digest([config.chat.seed, [list(message) for message in messages]])[:8], 16) & 0x7FFFFFFF
 
 
 def build_all(context: StageContext, build: Callable[[Item], Built], items: Sequence[Item]) -> list[Built]:

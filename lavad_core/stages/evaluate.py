@@ -19,7 +19,7 @@ from lavad_core.pipeline.workbench import Workbench
 from lavad_core.store.types import Commit, Key
 
 STAGE = "evaluate"
-VERSION = 1
+VERSION = 2
 
 SCHEMA = pa.schema(
     [

@@ -16,7 +16,7 @@ from lavad_core.method.scoring import (
 )
 from lavad_core.method.summarising import shorten
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, build_all
+from lavad_core.stages.asking import ask_all, build_all, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_scores
 from lavad_core.stages.timeline import grid_of, load_probe
@@ -67,12 +67,13 @@ def build_request(config: LavadConfig, model: ChatModel, summary: str) -> ChatRe
 
     (kept,) = shorten([summary], 0, lambda texts: tokens(texts[0]) + settings.max_answer_tokens <= total)
     constrained = settings.answer == "choice"
+    messages = score_messages(kept, settings.context_prompt, settings.format_prompt)
     return ChatRequest(
-        messages=tuple(score_messages(kept, settings.context_prompt, settings.format_prompt)),
+        messages=tuple(messages),
         max_tokens=settings.max_answer_tokens if constrained else max(1, total - tokens(kept)),
         temperature=settings.temperature,
         top_p=settings.top_p,
-        seed=config.chat.seed,
+        seed=seed_of(config, messages),
         choices=choices() if constrained else None,
         distribution=constrained and settings.expected,
     )

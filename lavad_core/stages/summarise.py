@@ -12,7 +12,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, build_all
+from lavad_core.stages.asking import ask_all, build_all, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
 from lavad_core.stages.timeline import grid_of, load_probe, samples_of
@@ -83,7 +83,7 @@ def build_request(
         max_tokens=max(1, total - tokens(kept)),
         temperature=settings.temperature,
         top_p=settings.top_p,
-        seed=config.chat.seed,
+        seed=seed_of(config, messages),
     )
     return request, len(kept)
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from fake_models import FakePool
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, Interrupted, VideoRejected
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.plan import plan
 from lavad_core.runs import work
 from lavad_core.stages import STAGES, clean
+from lavad_core.stages.asking import seed_of
 from lavad_core.video.types import VideoSource
 
 GRID = list(range(0, 200, 16))
@@ -227,6 +229,27 @@ def test_a_decoder_that_is_killed_is_no_verdict_on_the_video(
     assert bench.store.find(bench.graph.keys(video)["probe"]) is None
     again = make_bench()
     assert again.run(video) == {}
+
+
+def test_each_window_has_its_own_draw_and_equal_requests_have_one() -> None:
+    """With one seed for all, alike windows would err alike, and the mean over K of them would average nothing out."""
+    config = LavadConfig()
+    seeds = {seed_of(config, [("system", "P"), ("user", f"window {number}")]) for number in range(200)}
+    assert len(seeds) == 200
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    again = seed_of(config, (("system", "P"), ("user", "window 7")))
+    assert again in seeds
+    other = LavadConfig(chat={"seed": 1})  # type: ignore[arg-type]
+    assert seed_of(other, [("system", "P"), ("user", "window 7")]) not in seeds
+
+
+def test_the_requests_of_both_stages_have_seeds_of_their_own(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    bench = make_bench(window={"duration_s": 4.8})
+    assert bench.run(bench.prepare(street)) == {}
+    asked = bench.pool.chat_model.asked
+    assert len({request.seed for request in asked}) == len(set(asked)) > 2
 
 
 def test_answers_survive_so_that_a_killed_summary_stage_resumes(
