@@ -97,6 +97,11 @@ def check_api(url: str, key: str | None = None) -> None:
         ServiceUnavailable: it is not.
     """
     way_out = "start that server, or unset PREFECT_API_URL (`prefect config unset PREFECT_API_URL`) for a private one"
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ServiceUnavailable(
+            "PREFECT_API_KEY has characters that an HTTP header cannot hold (its value is not shown)"
+        )
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         request = Request(f"{_shown(url).rstrip('/')}/health", headers=headers)  # urllib knows no user:password@

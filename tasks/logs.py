@@ -7,18 +7,16 @@ for WARNING and above. A handler attached here does it always, for INFO, and onl
 from __future__ import annotations
 
 import logging
-import re
 
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
+from lavad_core.runs.masking import masked_text
 from tasks.inert import inert
 
 LOGGER = "lavad_core"
 MAX_LINE = 2000
 """Characters of one message; a longer one holds data, not words."""
-
-_ADDRESS_SECRET = re.compile(r"(://)[^/@\s:]*:[^/@\s]*@")
 
 
 class _RunLogs(APILogHandler):
@@ -29,7 +27,7 @@ class _RunLogs(APILogHandler):
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return inert(_ADDRESS_SECRET.sub(r"\1***@", super().format(record)), MAX_LINE)
+        return inert(masked_text(super().format(record)), MAX_LINE)
 
 
 def send_library_logs() -> None:

@@ -275,6 +275,24 @@ def test_an_address_that_is_none(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_key_with_a_line_break_is_sent_without_it() -> None:
+    with scripted(Reply(200, {"x": 1})) as server:
+        pool = pool_of(server, api_key=SecretStr("sk-hunter2\n"), retries=0)  # as mounted secrets end
+        pool.post("x", {})
+        pool.close()
+        assert server.seen[0].headers["authorization"] == "Bearer sk-hunter2"
+
+
+@pytest.mark.parametrize("key", ["sk-hun\nter2", "sk-huntér2", "sk-hunter2\x00x"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"chat\.api_key has characters") as caught:
+        JsonPool(
+            "http://127.0.0.1:9/v1", SecretStr(key), concurrency=1, timeout_s=1, retries=0, max_backoff_s=0,
+            key_setting="chat.api_key",
+        )  # fmt: skip
+    assert "hun" not in str(caught.value)
+
+
 def test_secrets_are_sent_but_never_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     words = {"error": {"message": "Incorrect API key provided: sk-hunter2\x1b[31m", "type": "invalid_request_error"}}

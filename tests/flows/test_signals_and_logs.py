@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from flows.check_store import check_store
 from flows.score_videos import score_videos
 from lavad_core.runs.manifest import list_runs, load_run
+from lavad_core.runs.masking import MASK
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -143,7 +144,7 @@ def test_the_library_logs_to_the_run_and_without_secrets(tmp_path: Path, monkeyp
     while not any("asking" in text for text in messages) and time.monotonic() < deadline:
         time.sleep(0.3)
         messages = [one["message"] for one in of_run(state, "logs", "logs")]
-    assert "asking http://***@host/v1" in "\n".join(messages)
+    assert f"asking http://{MASK}@host/v1" in "\n".join(messages)
     assert "hunter2" not in "\n".join(messages)
     run = httpx.get(f"{os.environ['PREFECT_API_URL']}/flow_runs/{state.state_details.flow_run_id}", timeout=30)
     assert "hunter2" not in run.text

@@ -108,16 +108,17 @@ class JsonPool:
             key_setting: the setting that holds the key, for messages.
 
         Raises:
-            ConfigError: ``base_url`` is not an HTTP address.
+            ConfigError: ``base_url`` is not an HTTP address, or the key cannot be sent.
         """
+        key = _checked_key(api_key, key_setting)
         self._server, self.shown_url, user = _address(base_url)
         self._root = self._server.removesuffix("/v1")
-        self._secrets = [secret for secret in (api_key.get_secret_value() if api_key else "", user[1]) if secret]
+        self._secrets = [secret for secret in (key, user[1]) if secret]
         self._concurrency, self._timeout_s, self._attempts = concurrency, timeout_s, retries + 1
         self._max_backoff_s, self._key_setting = max_backoff_s, key_setting
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {},
-            auth=user if any(user) and not api_key else None,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            auth=user if any(user) and not key else None,
             timeout=None,  # asyncio.timeout around the whole attempt: httpx knows none for a slow trickle
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
             trust_env=not _is_loopback(self._server),  # a proxy of the environment cannot reach this machine's loopback
@@ -297,6 +298,15 @@ def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:
     place = f"[{host}]" if ":" in host else host
     address = urlunsplit((parts.scheme, f"{place}:{port}" if port else place, parts.path, "", ""))
     return address, address, (unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _checked_key(api_key: SecretStr | None, setting: str) -> str:
+    """The key without spaces around it: a mounted secret often ends in a line break, which no header can hold, and whose
+    refusal by a library would quote the key."""
+    key = api_key.get_secret_value().strip() if api_key else ""
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"{setting} has characters that an HTTP header cannot hold (its value is not shown)")
+    return key
 
 
 def _is_loopback(address: str) -> bool:
