@@ -130,7 +130,7 @@ class ChatModel(Protocol):
         ...
 
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
-        """Tokens of the rendered prompt, or an upper bound of them."""
+        """Tokens of the rendered prompt, or an estimate of them."""
         ...
 
     def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:

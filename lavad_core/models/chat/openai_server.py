@@ -31,6 +31,9 @@ TRIES_OUTSIDE_CHOICES = 3
 ALLOWANCE_PER_MESSAGE = 16
 """Tokens that a chat template puts around a message, at most: Llama-2 needs 10, ChatML 5, Llama-3 6."""
 
+BYTES_PER_TOKEN = 3
+"""Of a text whose tokens nobody counts. English prose has about four, lists of numbers (as in P_F) fewer."""
+
 COUNTS_KEPT = 65_536
 """Token counts remembered; a video has a few thousand windows."""
 
@@ -74,8 +77,8 @@ class ServedChat:
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
         """Tokens of the rendered prompt, as the server counts them.
 
-        A server without ``/tokenize`` is answered for by an upper bound: the bytes of the text (no tokenizer makes more
-        tokens than bytes) and :data:`ALLOWANCE_PER_MESSAGE` for each message.
+        For a server without ``/tokenize`` it is an estimate: :data:`BYTES_PER_TOKEN` bytes of the text a token, and
+        :data:`ALLOWANCE_PER_MESSAGE` for each message.
         """
         return self._count(tuple((role, text) for role, text in messages))
 
@@ -117,7 +120,7 @@ class ServedChat:
                 if isinstance(count, int) and count > 0:
                     return count
                 self._tokenizes = False
-        return upper_bound(messages)
+        return estimated_tokens(messages)
 
     async def _ask(self, request: ChatRequest, post: Post) -> ChatAnswer:
         body: dict[str, Any] = {
@@ -207,9 +210,12 @@ class ServedChat:
             self._pieces[number] = texts[1].removeprefix(texts[0])
 
 
-def upper_bound(messages: Sequence[tuple[str, str]]) -> int:
-    """Tokens that a prompt can have at most, without a tokenizer."""
-    return sum(len(text.encode(errors="surrogatepass")) + ALLOWANCE_PER_MESSAGE for _, text in messages)
+def estimated_tokens(messages: Sequence[tuple[str, str]]) -> int:
+    """Tokens of a prompt, without a tokenizer. The number of its bytes, which they cannot exceed, would leave no room for a
+    summary beside the paper's prompts in 512 tokens."""
+    return sum(-(-len(text.encode(errors="surrogatepass")) // BYTES_PER_TOKEN) for _, text in messages) + (
+        ALLOWANCE_PER_MESSAGE * len(messages)
+    )
 
 
 def _messages(messages: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
