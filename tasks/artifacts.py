@@ -5,7 +5,9 @@ Everything that users made is inert in them (:mod:`tasks.inert`): the UI renders
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -23,6 +25,8 @@ from lavad_core.runs.manifest import RunManifest, StageTotals, VideoOutcome
 from lavad_core.store.maintenance import Finding
 from tasks.inert import inert_markdown
 
+log = logging.getLogger("lavad_core.flow")
+
 VIDEOS_KEY = "lavad-videos"
 SUMMARY_KEY = "lavad-summary"
 PROGRESS_KEY = "lavad-progress"
@@ -32,6 +36,15 @@ MAX_FINDINGS = 1000
 """Rows of the table of findings: a store that is damaged all over is not read row by row."""
 
 HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
+
+
+@contextmanager
+def _unimportant(what: str) -> Iterator[None]:
+    """A server that is away for a moment must not end a run whose results do not depend on it."""
+    try:
+        yield
+    except Exception as error:  # whatever the client raises: it is said, and the run goes on
+        log.warning("the %s is not shown: %s: %s", what, type(error).__name__, error)
 
 
 def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None]) -> list[dict[str, Any]]:
@@ -89,11 +102,13 @@ def _number(value: Any) -> str:
 def publish_run(
     rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
 ) -> None:
-    """The artifacts of a run that has ended, whichever way."""
-    create_table_artifact(rows, key=VIDEOS_KEY, description=inert_markdown(message))
-    create_markdown_artifact(
-        summary_text(run, ended, message, metrics), key=SUMMARY_KEY, description=f"Run {run.run_id}"
-    )
+    """The artifacts of a run that has ended, whichever way. What they say is in the run's manifest too."""
+    with _unimportant("table of videos"):
+        create_table_artifact(rows, key=VIDEOS_KEY, description=inert_markdown(message))
+    with _unimportant("summary"):
+        create_markdown_artifact(
+            summary_text(run, ended, message, metrics), key=SUMMARY_KEY, description=f"Run {run.run_id}"
+        )
 
 
 @task(name="publish-findings", description="Publish what a check of the store found.", **HERE)
@@ -124,7 +139,8 @@ class Progress:
 
     def start(self) -> None:
         """Show an empty bar."""
-        self._artifact = create_progress_artifact(0.0, key=PROGRESS_KEY, description="stages of videos done")
+        with _unimportant("progress bar"):
+            self._artifact = create_progress_artifact(0.0, key=PROGRESS_KEY, description="stages of videos done")
 
     def add(self, amount: int) -> None:
         """So many more are done, or will not be done any more."""
@@ -132,4 +148,5 @@ class Progress:
         percent = min(100, self._done * 100 // max(self.total, 1))
         if self._artifact is not None and percent > self._shown:
             self._shown = percent
-            update_progress_artifact(self._artifact, float(percent))
+            with _unimportant("progress bar"):
+                update_progress_artifact(self._artifact, float(percent))

@@ -83,8 +83,9 @@ class CommitKeyStorage(WritableFileSystem):
                 runs, finds the rejection committed, and fails without computing anything: red each time.
         """
         stage, video_id, name = path.split("/")
-        commit = _store(self.root).find(Key(stage, video_id, name.removesuffix(".json")))
-        if commit is None or commit.status == "rejected":
+        store = _store(self.root)
+        commit = store.find(Key(stage, video_id, name.removesuffix(".json")))
+        if commit is None or commit.status == "rejected" or not store.is_whole(commit):
             raise FileNotFoundError(path)
         serializer = JSONSerializer()
         value = value_folder(Path(self.root)) / path

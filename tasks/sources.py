@@ -96,7 +96,8 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
     try:
         rows: list[dict[str, Any]] = json.loads(text)
         found = [
-            (VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]), row["scored_in"]) for row in rows
+            (VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]), row.get("scored_in", ""))
+            for row in rows
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error

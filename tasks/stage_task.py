@@ -70,8 +70,14 @@ def stage_task(stage: str, description: str) -> StageTask:
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
                 outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
-        except (ModelError, StoreUnavailable) as error:
-            job.give_up(node_id, str(error))  # neither is about the video
+        except StoreUnavailable as error:
+            job.give_up(node_id, str(error))
+            raise
+        except ModelError as error:
+            # One that cannot be loaded fails every video. Else the error is about what the model was given: an input whose
+            # vector has no direction must not stop the others.
+            if job.bench.models.failed_to_load(job.bench.graph.node(node_id).role):
+                job.give_up(node_id, str(error))
             raise
         except ServiceError as error:
             if _is_last_try():

@@ -43,6 +43,7 @@ class ModelPool:
         self._config = config
         self._guard = threading.Lock()
         self._models: dict[str, Future[_Closable]] = {}
+        self._failed: set[str] = set()
         self._captioner_loading = threading.Lock()
         self._closed = False
         self.device_lock = threading.RLock()
@@ -95,6 +96,11 @@ class ModelPool:
 
         return self._model("chat", self._config.chat, load)
 
+    def failed_to_load(self, role: str) -> bool:
+        """Whether the last try to load the model of a role failed."""
+        with self._guard:
+            return role in self._failed
+
     def release(self, role: str) -> None:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
         with self._guard:
@@ -140,11 +146,13 @@ class ModelPool:
             model = load()
         except BaseException as error:  # whatever it is, those who wait must hear of it
             with self._guard:
+                self._failed.add(role)
                 if self._models.get(role) is future:
                     del self._models[role]  # not cached: the next one tries again
             future.set_exception(error)
             raise
         with self._guard:
             self.loads[role] += 1
+            self._failed.discard(role)
         future.set_result(model)
         return model

@@ -53,9 +53,10 @@ def run_stage(
     key = bench.graph.keys(video)[node_id]
     record.fingerprint = key.fingerprint
     found = None if refresh else bench.store.find(key)
-    if found is not None:
+    if found is not None and bench.store.is_whole(found):
         record.cached = True
         return StageOutcome(_accepted(found, record), cached=True)
+    refresh = refresh or found is not None  # what is there is damaged, and would be taken for another writer's result
     context = StageContext(bench, video, node_id, record, refresh)
     try:
         commit = _compute(context)
@@ -96,12 +97,12 @@ def _compute(context: StageContext) -> Commit:
 
 def _is_sound(context: StageContext, node_id: str) -> bool:
     commit = context.bench.store.find(context.keys[node_id])
-    if commit is None:
+    if commit is None or not context.bench.store.is_whole(commit):
         return False
     try:
         for _ in context.bench.store.batches(commit):
             pass
-    except DamagedResult:
+    except DamagedResult:  # the right bytes, and no Parquet: a writer's fault
         return False
     return True
 

@@ -102,14 +102,31 @@ class FileStore(Store):
             unknown = [name for name in columns or [] if name not in part.schema]
             if unknown:
                 raise InternalError(f"result {commit.key} has no column {unknown[0]!r}; it has {list(part.schema)[:8]}")
-            name = f"{_prefix(commit.key)}/{part.name}"
-            info = self.blobs.stat(name)  # before opening: a file put there in between is verified again next time
-            file = self.blobs.open(name)
-            if file is None or info is None:
-                raise DamagedResult(f"{str(self.root / name)!r} is missing")
-            with file:
-                self._verify(file, part, info)
-                yield from read_batches(file, part, self.root / name, columns, rows)
+            with self._verified_part(commit.key, part) as file:
+                yield from read_batches(file, part, self.folder(commit.key) / part.name, columns, rows)
+
+    def is_whole(self, commit: Commit) -> bool:
+        """See :meth:`lavad_core.store.types.Store.is_whole`."""
+        try:
+            for part in commit.files:
+                with self._verified_part(commit.key, part):
+                    pass
+        except DamagedResult as damage:
+            self._warn_once(f"{damage}; it is not used")
+            return False
+        return True
+
+    @contextmanager
+    def _verified_part(self, key: Key, part: PartFile) -> Iterator[BufferedIOBase]:
+        """A part's open file; DamagedResult if it is not what the commit says."""
+        name = f"{_prefix(key)}/{part.name}"
+        info = self.blobs.stat(name)  # before opening: a file put there in between is verified again next time
+        file = self.blobs.open(name)
+        if file is None or info is None:
+            raise DamagedResult(f"{str(self.root / name)!r} is missing")
+        with file:
+            self._verify(file, part, info)
+            yield file
 
     def _verify(self, file: BufferedIOBase, part: PartFile, info: BlobInfo) -> None:
         """Compare the digest, once for each version of a file: readers come back to the same results often."""

@@ -114,6 +114,10 @@ class Store(Protocol):
         """The rows in order, a bounded number at a time, after the same checks; one empty batch if there are none."""
         ...
 
+    def is_whole(self, commit: Commit) -> bool:
+        """Whether all its parts have the SHA-256 that it names. Bytes are read once for each process and version of a file."""
+        ...
+
     def discard(self, commit: Commit) -> None:
         """Remove a commit found damaged, so that the stage runs again. A result that has taken its place stays."""
         ...

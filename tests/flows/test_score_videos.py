@@ -24,10 +24,12 @@ from flows.retry_failed import retry_failed
 from flows.score_video import score_video
 from flows.score_videos import score_videos
 from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
+from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
+from tasks import artifacts as artifacts_module
 from tasks import evaluation
 from tasks.sources import left_of, scored_before
 from tasks.workbench import watching
@@ -211,7 +213,37 @@ def test_a_service_that_stays_down_is_not_waited_for_once_more_for_each_video(
     assert stages.calls["v0", "clean"] == 1
 
 
-def test_a_model_that_cannot_be_loaded_is_tried_once(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+def test_a_model_that_fails_for_one_video_does_not_stop_the_others(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4")
+    stages.actions["one", "embed_windows"] = raising(ModelError("1 of 9 vectors have no direction"))
+    state = run(videos, store, settings=settings(store, workers=1))
+    assert state.message == "1 of 3 videos have no scores (1 failed)"
+
+
+def test_a_server_that_does_not_take_artifacts_does_not_end_the_run(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise httpx.ConnectError("connection refused")
+
+    for name in ("create_progress_artifact", "create_table_artifact", "create_markdown_artifact"):
+        monkeypatch.setattr(artifacts_module, name, away)
+    assert run(make_videos(tmp_path / "videos", "one.mp4"), store).is_completed()
+    assert "the table of videos is not shown: ConnectError" in caplog.text
+    monkeypatch.undo()
+    monkeypatch.setattr(artifacts_module, "update_progress_artifact", away)
+    progress = artifacts_module.Progress(2)
+    progress._artifact = UUID(int=1)
+    progress.add(1)
+    assert "the progress bar is not shown" in caplog.text
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_once(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelPool, "failed_to_load", lambda pool, role: role == "captioner:a")
     videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4")
     for name in ("one", "two", "three"):
         stages.actions[name, "caption:a"] = raising(ModelError("no such checkpoint"))
@@ -220,7 +252,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(stages: FakeStages, tmp_pat
     assert sum(count for (_, node), count in stages.calls.items() if node == "caption:a") == 1
 
 
-@pytest.mark.parametrize("damage", ["truncated part", "flipped commit", "part gone", "commit gone"])
+@pytest.mark.parametrize("damage", ["truncated part", "flipped part", "flipped commit", "part gone", "commit gone"])
 def test_damage_is_recomputed_not_cached(stages: FakeStages, tmp_path: Path, store: Path, damage: str) -> None:
     videos = make_videos(tmp_path / "videos", "one.mp4")
     run(videos, store)
@@ -228,6 +260,10 @@ def test_damage_is_recomputed_not_cached(stages: FakeStages, tmp_path: Path, sto
     commit = part.with_name("commit.json")
     if damage == "truncated part":
         part.write_bytes(part.read_bytes()[:-9])
+    elif damage == "flipped part":
+        data = bytearray(part.read_bytes())
+        data[len(data) // 2] ^= 1
+        part.write_bytes(data)
     elif damage == "flipped commit":
         commit.write_bytes(commit.read_bytes().replace(b'"ok"', b'"OK"'))
     else:

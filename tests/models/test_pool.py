@@ -114,8 +114,10 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(pool: ModelPool, loads: 
     assert [str(error) for error in results] == ["not there"] * THREADS
     assert loads.attempts == 1
     assert not pool.loads
+    assert pool.failed_to_load("encoder")
     loads.fail = None
     model, _ = pool.encoder()
+    assert not pool.failed_to_load("encoder")
     assert model is loads.made[0]
     assert (loads.attempts, pool.loads["encoder"]) == (2, 1)
 
