@@ -309,7 +309,11 @@ class RunConfig(Section):
         ("clean", "detect"), affects=NOTHING, description="Stages wanted; what they need is run too."
     )
     queue_frames: int = setting(
-        64, affects=NOTHING, description="Decoded frames that wait for a model, per video, at most.", ge=1, le=4096
+        64,
+        affects=NOTHING,
+        description="Decoded frames that wait for a model, and images of a call, per video, at most.",
+        ge=1,
+        le=4096,
     )
 
 
