@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lavad_core.errors import DamagedResult, InternalError, StoreUnavailable
 from lavad_core.store.blobs import BlobInfo, Blobs
-from lavad_core.store.commits import COMMIT_NAME, MAX_COMMIT_BYTES, check_key, decode, encode, is_part
+from lavad_core.store.commits import COMMIT_NAME, MAX_COMMIT_BYTES, UnknownFormat, check_key, decode, encode, is_part
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import LocalBlobs
 from lavad_core.store.parquet import read_batches, sha256_of
@@ -62,6 +62,8 @@ class FileStore(Store):
         """See :meth:`lavad_core.store.types.Store.find`. What is damaged is said once, in a warning."""
         try:
             return self.load(key)
+        except UnknownFormat as later:
+            raise _of_a_later_version(later) from later
         except DamagedResult as damage:
             self._warn_once(f"{damage}; it is not used")
             return None
@@ -206,6 +208,8 @@ class FileStore(Store):
     def _usable(self, key: Key) -> Commit | None:
         try:
             return self.load(key)
+        except UnknownFormat as later:
+            raise _of_a_later_version(later) from later
         except DamagedResult:
             return None
 
@@ -255,6 +259,11 @@ class FileStore(Store):
 
 def _prefix(key: Key) -> str:
     return f"{key.stage}/{key.video_id}/{key.fingerprint}"
+
+
+def _of_a_later_version(later: UnknownFormat) -> StoreUnavailable:
+    """Such a result is sound, for others: it is neither used nor put over."""
+    return StoreUnavailable(f"{later}; use that version, or another store")
 
 
 def _write_durably(path: Path, data: bytes) -> None:

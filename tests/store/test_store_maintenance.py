@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from store_work import CONTEXT, KEYS, SCHEMA, hold, rows, save, start, tree
 
+from lavad_core.errors import StoreUnavailable
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import gc, iter_commits, list_results, verify
 from lavad_core.store.types import Key
@@ -152,8 +153,12 @@ def test_a_commit_of_a_later_version_is_not_used_and_not_removed(store: FileStor
     later = json.loads(path.read_text())
     path.write_text(json.dumps({**later, "format": 2}))
     age(store, 7200)
-    assert store.find(PROBE) is None
+    with pytest.raises(StoreUnavailable, match=r"format 2.*use that version, or another store"):
+        store.find(PROBE)
+    with pytest.raises(StoreUnavailable, match="use that version"):
+        save(store, PROBE, rows(PROBE, 3), replace=True)  # nor put over
     assert [finding.kind for finding in verify(store)] == ["later-version"]
     assert gc(store, lease_s=0, keep=lambda key: False).results == 2
     assert path.exists()
     assert len(list(path.parent.iterdir())) == 2
+    assert json.loads(path.read_text())["format"] == 2
