@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,9 @@ class Normaliser:
 
     def normalise(self, values: Tensor) -> Tensor:
         """Subtract the mean and divide by the deviation, in place, of float32 [..., 3, height, width] in 0..1."""
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=values.device).view(3, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32, device=values.device).view(3, 1, 1)
-        return values.sub_(mean).div_(std)
+        return values.sub_(_statistic(self.mean, values.device)).div_(_statistic(self.std, values.device))
+
+
+@functools.lru_cache(maxsize=64)  # each would be a copy to the device, and a wait for it, for every frame of a clip
+def _statistic(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)
