@@ -108,9 +108,11 @@ class StageTotals:
     peak_rss_bytes: int = 0
     work: dict[str, int] = field(default_factory=dict)
 
-    def add(self, record: StageRecord) -> None:
-        """Count a finished record."""
-        if record.status in ("failed", "rejected"):
+    def add(self, record: StageRecord, final: bool) -> None:
+        """Count a finished record; how it ended only if it is the ``final`` one of its video."""
+        if not final:
+            pass
+        elif record.status in ("failed", "rejected"):
             self.failed += 1
         elif record.cached:
             self.cached += 1
@@ -275,11 +277,13 @@ def _parse(values: Mapping[str, Any]) -> RunManifest:
 
 
 def totals_of(records: Sequence[StageRecord]) -> tuple[dict[str, StageTotals], dict[str, int]]:
-    """Totals by node, and the work of all."""
+    """Totals by node, and the work of all. Of several tries of a stage for a video the last one says how it ended."""
     stages: dict[str, StageTotals] = {}
     work: dict[str, int] = {}
+    last = {(record.node, record.video, record.video_id): record for record in records}
     for record in records:
-        stages.setdefault(record.node, StageTotals()).add(record)
+        final = last[record.node, record.video, record.video_id] is record
+        stages.setdefault(record.node, StageTotals()).add(record, final)
         for name, amount in record.work.items():
             work[name] = work.get(name, 0) + amount
     return stages, work
@@ -325,12 +329,13 @@ def _unfinished(records: Sequence[StageRecord]) -> dict[tuple[str, str], VideoOu
     found = {}
     for (name, video_id), own in videos.items():
         seconds = sum(record.seconds or 0.0 for record in own)
-        end = next((record for record in own if record.status in ("failed", "rejected")), None)
+        last = {record.node: record for record in own}  # of several tries
+        end = next((record for record in last.values() if record.status in ("failed", "rejected")), None)
         if end is not None:
             status: VideoStatus = "rejected" if end.status == "rejected" else "failed"
             found[name, video_id] = VideoOutcome(name, video_id, status, end.reason, end.message, seconds)
         else:
-            nodes = ", ".join(record.node for record in own)
+            nodes = ", ".join(last)
             message = f"the run was interrupted; stages finished: {nodes}"
             found[name, video_id] = VideoOutcome(name, video_id, "not-run", "interrupted", message, seconds)
     return found

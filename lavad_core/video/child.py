@@ -149,8 +149,14 @@ def _ticker(request: dict[str, Any], send: Send) -> Callable[[], None]:
 
 def _probe_file(path: str, request: dict[str, Any], send: Send) -> None:
     tick = _ticker(request, send)
-    header, parts, damaged = _count(path, request, tick, request["threads"])
-    if damaged and request["threads"] != 1:
+    alone = request["threads"] == 1
+    try:
+        header, parts, damaged = _count(path, request, tick, request["threads"])
+    except VideoRejected as rejection:
+        if alone or rejection.reason != "no-frames":
+            raise
+        damaged = True  # or there is no room for so many threads: that would be no verdict on the video
+    if damaged and not alone:
         # Concealment in several threads is not the same from run to run; results must be.
         header, parts, _ = _count(path, request, tick, 1)
     send(header, parts)
@@ -382,7 +388,7 @@ def _deliver(
         previous = picture
     while next_wanted is not None:
         if previous is None:
-            raise VideoRejected("no-frames", "no frame could be decoded")
+            raise VideoRejected("changed", "frames could be decoded before, and none can now")
         give(*next_wanted, previous, True)
         next_wanted = next(wanted, None)
     send({"t": "end"}, ())

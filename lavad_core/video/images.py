@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +40,10 @@ def read_rgb(path: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode an image: uint8 [height, width, 3], RGB, as stored (an EXIF orientation is not applied).
 
     Raises:
-        VideoRejected: ``too-large``.
-        one of :data:`DAMAGE`: missing, damaged or not an image.
+        VideoRejected: ``too-large``; ``changed`` if it is gone; ``unreadable`` if the system cannot read it.
+        one of :data:`DAMAGE`: damaged or not an image.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with _system_errors(path), Image.open(path, formats=FORMATS) as image:
         _check_size(image, path, max_pixels)
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
@@ -50,12 +53,27 @@ def check(path: str, max_pixels: int) -> tuple[int, int]:
 
     Raises: as :func:`read_rgb`.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with _system_errors(path), Image.open(path, formats=FORMATS) as image:
         size = image.size
         _check_size(image, path, max_pixels)
         image.draft("L", (max(1, size[0] // 8), max(1, size[1] // 8)))
         image.load()
         return size
+
+
+@contextmanager
+def _system_errors(path: str) -> Iterator[None]:
+    """What the system says of a file is no damage of the picture, which would be noted for ever: Pillow's own OSErrors have no
+    number."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        name = ascii(os.path.basename(path))
+        if error.errno == errno.ENOENT:
+            raise VideoRejected("changed", f"{name} was there and is gone") from error
+        raise VideoRejected("unreadable", f"{name} cannot be read: {error.strerror}") from error
 
 
 def _check_size(image: Image.Image, path: str, max_pixels: int) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from store_work import CONTEXT, start
 
-from lavad_core.errors import InputError, InternalError, StoreUnavailable, VideoRejected
+from lavad_core.errors import InputError, InternalError, ServiceUnavailable, StoreUnavailable, VideoRejected
 from lavad_core.runs import environment, work
 from lavad_core.runs.manifest import (
     StageRecord,
@@ -142,6 +143,25 @@ def work_until_killed(root: Path, run_id: str, connection: Any) -> None:
     with run.stage("half", "3", "caption"):
         connection.send("at work")
         connection.recv()
+
+
+def test_of_several_tries_the_last_one_counts(tmp_path: Path) -> None:
+    run = recorder(tmp_path)
+    for number in range(3):
+        with suppress(ServiceUnavailable), run.stage("street", "ab" * 32, "score") as record:
+            record.work[work.LLM_REQUESTS] += 1
+            if number < 2:
+                raise ServiceUnavailable("busy")
+    with suppress(ServiceUnavailable), run.stage("lane", "cd" * 32, "score"):
+        raise ServiceUnavailable("busy")
+    run.close()  # killed
+    found = load_run(tmp_path)
+    totals = found.stages["score"]
+    assert (totals.done, totals.failed, totals.work) == (1, 1, {"llm_requests": 3})
+    assert {video.name: (video.status, video.reason) for video in found.videos} == {
+        "street": ("not-run", "interrupted"),
+        "lane": ("failed", "ServiceUnavailable"),
+    }
 
 
 def test_a_killed_run_reads_as_interrupted_with_what_it_had_done(tmp_path: Path) -> None:

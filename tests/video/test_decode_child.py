@@ -199,7 +199,13 @@ def test_the_memory_limit_holds(tmp_path: Path) -> None:
     assert len(read_all(video, found, roomy)) == 2
     with pytest.raises(VideoRejected) as caught:
         read_all(video, found, default_limits(max_memory_bytes=48 << 20))
-    assert caught.value.reason in ("decoder-memory", "no-frames")
+    assert caught.value.reason in ("decoder-memory", "changed"), "and never a verdict that is kept"
+
+
+def test_more_threads_than_there_is_room_for_are_no_verdict_on_the_video(tmp_path: Path) -> None:
+    video = VideoSource("v", make_video(tmp_path / "v.mp4", frames=24))
+    found = probe(video, default_limits(max_memory_bytes=256 << 20, threads=64), 30.0)
+    assert (found.status, found.frames) == ("ok", 24)
 
 
 def test_leaving_early_ends_the_child(video: VideoSource, found: Probe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from video_factory import make_frames, make_video, picture, read_index
 from video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
+from lavad_core.video import images
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.folder import list_frames, number_frames
 from lavad_core.video.types import NATIVE, FrameRequest, Geometry, Probe, VideoSource
@@ -142,6 +144,26 @@ def test_a_huge_image_is_refused_from_its_header(tmp_path: Path) -> None:
     folder.mkdir()
     Image.new("1", (20_000, 20_000)).save(folder / "000000.png")  # 50 kB that would be 1.2 GB
     assert reason_of(folder, max_pixels=10**8) == "too-large"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.EIO, "unreadable"), (errno.EMFILE, "unreadable"), (errno.ENOENT, "changed")]
+)
+def test_what_the_system_cannot_read_is_no_damage(
+    number: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gap would be committed, and stay when the disk is well again."""
+    path = tmp_path / "000000.png"
+    Image.new("RGB", (8, 8)).save(path)
+
+    def fails(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(images.Image, "open", fails)
+    for read in (images.check, images.read_rgb):
+        with pytest.raises(VideoRejected, match=r"000000\.png") as caught:
+            read(str(path), 1 << 20)
+        assert caught.value.reason == reason
 
 
 def test_an_image_that_vanishes_is_noticed(tmp_path: Path) -> None:
