@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from lavad_core.digest import FINGERPRINT_DIGITS, digest
 from lavad_core.errors import LavadError, ModelError
 from lavad_core.models.quoting import first_line
 from lavad_core.video.identity import IdentityCache, file_digest
+
+
+_parsing = threading.Lock()
+"""CPython 3.11 counts the depth of syntax trees for all threads together: two that parse at once end in a SystemError
+(python/cpython#106905). Models are looked up by several threads."""
 
 
 def python_identity(config: PythonModel, cache: IdentityCache | None) -> str:
@@ -48,7 +54,8 @@ def find_source(config: PythonModel) -> Path:
     if path.suffix != ".py":
         return path  # a compiled module: what is in it, its import says
     try:
-        tree = ast.parse(_read(config, path, Path.read_bytes), str(path))
+        with _parsing:
+            tree = ast.parse(_read(config, path, Path.read_bytes), str(path))
     except (SyntaxError, ValueError) as error:
         raise ModelError(f"{config.model}: {str(path)!r} is not Python: {first_line(error)}") from error
     names = set(_bound_names(tree))

@@ -289,6 +289,23 @@ def _file_frames(
     path: str, request: dict[str, Any], stamps: NDArray[np.int64], gaps: NDArray[np.int64], send: Send
 ) -> Iterator[tuple[int, Picture]]:
     """Decoded frames with their index, increasing."""
+    threads = request["threads"] if request["strict"] else 1
+    came = False
+    for found in _file_pass(path, request, stamps, gaps, send, threads):
+        came = True
+        yield found
+    if not came and threads != 1:  # no room for so many threads, as in the probe
+        yield from _file_pass(path, request, stamps, gaps, send, 1)
+
+
+def _file_pass(
+    path: str,
+    request: dict[str, Any],
+    stamps: NDArray[np.int64],
+    gaps: NDArray[np.int64],
+    send: Send,
+    threads: int,
+) -> Iterator[tuple[int, Picture]]:
     from lavad_core.video import container
 
     by_order = np.setdiff1d(np.arange(request["frames"]), gaps) if request["by_order"] else None
@@ -298,7 +315,7 @@ def _file_frames(
         path,
         formats=tuple(request["formats"]),
         max_pixels=request["max_pixels"],
-        threads=request["threads"] if request["strict"] else 1,
+        threads=threads,
     ) as reader:
         for decoded in reader.decode(_ticker(request, send)):
             if by_order is not None:

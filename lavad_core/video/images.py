@@ -70,6 +70,8 @@ def _system_errors(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         name = ascii(os.path.basename(path))
         if error.errno == errno.ENOENT:
             raise VideoRejected("changed", f"{name} was there and is gone") from error

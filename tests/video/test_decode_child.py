@@ -204,8 +204,10 @@ def test_the_memory_limit_holds(tmp_path: Path) -> None:
 
 def test_more_threads_than_there_is_room_for_are_no_verdict_on_the_video(tmp_path: Path) -> None:
     video = VideoSource("v", make_video(tmp_path / "v.mp4", frames=24))
-    found = probe(video, default_limits(max_memory_bytes=256 << 20, threads=64), 30.0)
+    limits = default_limits(max_memory_bytes=256 << 20, threads=64)
+    found = probe(video, limits, 30.0)
     assert (found.status, found.frames) == ("ok", 24)
+    assert read_all(video, found, limits) == list(range(24))
 
 
 def test_leaving_early_ends_the_child(video: VideoSource, found: Probe) -> None:

@@ -166,6 +166,16 @@ def test_what_the_system_cannot_read_is_no_damage(
         assert caught.value.reason == reason
 
 
+def test_no_memory_for_an_image_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(images.Image, "open", fails)
+    for read in (images.check, images.read_rgb):
+        with pytest.raises(MemoryError):
+            read(str(tmp_path / "000000.png"), 1 << 20)
+
+
 def test_an_image_that_vanishes_is_noticed(tmp_path: Path) -> None:
     folder = make_frames(tmp_path / "v", range(4))
     source, limits = VideoSource("v", folder, "frames"), default_limits()
