@@ -41,7 +41,8 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
         folder_frame_rate: frames per second of a folder of frames.
 
     Raises:
-        VideoRejected: any reason of :data:`lavad_core.video.types.REJECTIONS` but ``changed``.
+        VideoRejected: with a reason of :data:`lavad_core.video.types.REJECTIONS`; ``changed`` if an image of a folder vanishes
+            meanwhile.
     """
     with _named(source), Child(_request("probe", source, limits), b"", **_bounds(limits)) as child:
         header, raw = child.receive()
