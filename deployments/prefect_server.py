@@ -31,6 +31,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
 
 START_TIMEOUT_S = 180.0
@@ -97,11 +98,10 @@ def check_api(url: str, key: str | None = None) -> None:
         ServiceUnavailable: it is not.
     """
     way_out = "start that server, or unset PREFECT_API_URL (`prefect config unset PREFECT_API_URL`) for a private one"
-    key = (key or "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ServiceUnavailable(
-            "PREFECT_API_KEY has characters that an HTTP header cannot hold (its value is not shown)"
-        )
+    try:
+        key = sendable_key(key or "")
+    except ValueError as error:
+        raise ServiceUnavailable(f"PREFECT_API_KEY {error}") from None
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         request = Request(f"{_shown(url).rstrip('/')}/health", headers=headers)  # urllib knows no user:password@

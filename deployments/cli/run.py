@@ -146,13 +146,12 @@ def _warn_random(config: LavadConfig) -> None:
 def _warn_absent_servers(config: LavadConfig) -> None:
     """Not an error: a server may be started while captions are made, or not be needed since all is in the store."""
     from deployments.cli.doctor import served_check
-    from lavad_core.pipeline.graph import build_graph, needed_roles
+    from lavad_core.pipeline.graph import build_graph
 
-    served = {role: config.models[role] for role in needed_roles(config) if config.models[role].kind == "openai"}
     graph = build_graph(config, dict.fromkeys(config.models, "?"))
-    for role, section in served.items():
-        check = served_check(role, section)
-        if check.verdict != "ok":
+    for role in graph.identities:
+        section = config.models[role]
+        if section.kind == "openai" and (check := served_check(role, section)).verdict != "ok":
             stage = next(node.id for node in graph.nodes if node.role == role)
             say(f"not there yet, and needed for what stage {stage} has to make: {inert(check.found)}")
 

@@ -22,6 +22,19 @@ _ADDRESS = "base_url"
 """The field of addresses that may hold ``user:password@``."""
 
 
+def sendable_key(key: str) -> str:
+    """A key as a header can hold it, without the spaces around it: a mounted secret often ends in a line break, and a
+    library's refusal of it would quote the key.
+
+    Raises:
+        ValueError: no header can hold it; the message does not show it.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("has characters that an HTTP header cannot hold (its value is not shown)")
+    return key
+
+
 def public_settings(config: LavadConfig) -> dict[str, Any]:
     """The configuration as nested JSON values without its secrets: for flow parameters and manifests.
 

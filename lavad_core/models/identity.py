@@ -28,6 +28,7 @@ from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import PACKAGED, TOKENIZER_FILES, tokenizer_folder
 from lavad_core.models.licences import licence_of
 from lavad_core.models.python_model import find_source, python_identity
+from lavad_core.models.quoting import first_line
 from lavad_core.models.random_models import PREFIX, random_identity
 from lavad_core.video.identity import IdentityCache, file_digest
 
@@ -169,7 +170,7 @@ def _resolve(model: str, revision: str) -> str:
         # The smallest file that every repository has. It is kept in the cache together with the commit of the branch.
         path = hf_hub_download(model, "config.json", revision=revision, etag_timeout=_LOOK_UP_TIMEOUT_S)
     except (OSError, ValueError, EntryNotFoundError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise ModelError(
             f"model {model!r} is no local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
             f"{reason}. Download it (`{_download(model, revision)}`), give its commit as `revision`, or give a local folder"

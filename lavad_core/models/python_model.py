@@ -28,8 +28,8 @@ from lavad_core.models.quoting import first_line
 from lavad_core.video.identity import IdentityCache, file_digest
 
 _parsing = threading.Lock()
-"""CPython 3.11 counts the depth of syntax trees for all threads together: two that parse at once end in a SystemError
-(python/cpython#106905). Models are looked up by several threads."""
+"""CPython 3.11.7 counts the depth of syntax trees for all threads together: two that parse at once can end in a SystemError
+("AST constructor recursion depth mismatch"). Models are looked up by several threads."""
 
 
 def python_identity(config: PythonModel, cache: IdentityCache | None) -> str:

@@ -111,14 +111,11 @@ class StageTotals:
 
     def add(self, record: StageRecord, final: bool) -> None:
         """Count a finished record; how it ended only if it is the ``final`` one of its video."""
-        if not final:
-            pass
-        elif record.status in ("failed", "rejected"):
-            self.failed += 1
-        elif record.cached:
-            self.cached += 1
-        else:
-            self.done += 1
+        if final:
+            failed = record.status in ("failed", "rejected")
+            self.failed += failed
+            self.cached += record.cached and not failed
+            self.done += not record.cached and not failed
         self.seconds += record.seconds or 0.0
         self.cpu_seconds += record.cpu_seconds
         self.peak_rss_bytes = max(self.peak_rss_bytes, record.peak_rss_bytes)

@@ -27,6 +27,7 @@ import httpx
 import tenacity
 from pydantic import SecretStr
 
+from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import (
     ConfigError,
     ModelError,
@@ -301,12 +302,10 @@ def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:
 
 
 def _checked_key(api_key: SecretStr | None, setting: str) -> str:
-    """The key without spaces around it: a mounted secret often ends in a line break, which no header can hold, and whose
-    refusal by a library would quote the key."""
-    key = api_key.get_secret_value().strip() if api_key else ""
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(f"{setting} has characters that an HTTP header cannot hold (its value is not shown)")
-    return key
+    try:
+        return sendable_key(api_key.get_secret_value()) if api_key else ""
+    except ValueError as error:
+        raise ConfigError(f"{setting} {error}") from None
 
 
 def _is_loopback(address: str) -> bool:
