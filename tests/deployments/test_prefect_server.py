@@ -129,3 +129,9 @@ def test_a_configured_api_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
         prefect_api(lambda text: None),
     ):
         pass
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
+    with pytest.raises(ServiceUnavailable, match="PREFECT_API_KEY has characters") as caught:
+        check_api("http://127.0.0.1:9/api", "pnu_hun\nter2")
+    assert "hun" not in str(caught.value)
