@@ -8,29 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
 from lavad_core.method import prompts
+from lavad_core.models.llama_text import llama_tokenizer
 from lavad_core.models.quiet import quiet_transformers
-from lavad_core.models.random_text import BYTES, SENTENCES, merges_of, prompt_words, spoken_words
+from lavad_core.models.random_text import SENTENCES, prompt_words, spoken_words
 from lavad_core.models.random_weights import draw, randomise
 
 _HF: Any = transformers
 _WIDTH = 64
-
-CHAT_TEMPLATE = (
-    "{% if messages and messages[0].role == 'system' %}"
-    "{% set system = '<<SYS>>\\n' + messages[0].content.strip() + '\\n<</SYS>>\\n\\n' %}{% set turns = messages[1:] %}"
-    "{% else %}{% set system = '' %}{% set turns = messages %}{% endif %}"
-    "{% for turn in turns %}"
-    "{% if turn.role != ('user' if loop.index0 is even else 'assistant') %}"
-    "{{ raise_exception('roles must be user, assistant, user, … after at most one system message') }}{% endif %}"
-    "{% if turn.role == 'user' %}"
-    "{{ bos_token + '[INST] ' + (system if loop.first else '') + turn.content.strip() + ' [/INST]' }}"
-    "{% else %}{{ ' ' + turn.content.strip() + ' ' + eos_token }}{% endif %}"
-    "{% endfor %}"
-)
-"""Llama 2's dialog format (Touvron et al. 2023): the system message goes into the first user turn."""
+_CONTEXT = 4096
 
 _SPREAD = 2.0
 """Standard deviation of the logits of the words it says: at temperature 0.6 a dozen words have a chance."""
@@ -72,7 +59,7 @@ def make_llama(folder: Path, seed: int = 0) -> None:
         folder: must exist.
         seed: of the weights.
     """
-    tokenizer = _tokenizer()
+    tokenizer = llama_tokenizer(prompt_words(), _CONTEXT)
     ids = tokenizer.get_vocab()
     config = _HF.LlamaConfig(
         vocab_size=len(ids),
@@ -81,7 +68,7 @@ def make_llama(folder: Path, seed: int = 0) -> None:
         num_hidden_layers=2,
         num_attention_heads=2,  # 32 wide: vLLM on a CPU has no attention for narrower heads
         num_key_value_heads=2,
-        max_position_embeddings=4096,
+        max_position_embeddings=_CONTEXT,
         rms_norm_eps=1e-5,
         bos_token_id=ids["<s>"],
         eos_token_id=ids["</s>"],
@@ -147,31 +134,3 @@ def _centre_scores(model: Any, tokenizer: Any, parts: list[int]) -> None:
     free -= free @ basis @ basis.T
     spread = float(((inside - means) @ free.T).std().round(decimals=2))
     model.lm_head.weight[parts] = ((held + free * (_SPREAD / spread)) * 10_000).round() / 10_000
-
-
-def _tokenizer() -> Any:
-    """Byte-fallback BPE as Llama 2 has it: ``▁`` for spaces and in front, single digits, ``▁[`` beside ``[``."""
-    specials = ["<unk>", "<s>", "</s>"]
-    letters = [chr(code) for code in range(33, 127)]
-    tokens, merges = merges_of([*prompt_words(), "[", "I", "[/"], "▁")
-    vocabulary = list(dict.fromkeys([*specials, *BYTES, "▁", *letters, *tokens]))
-    core = Tokenizer(
-        models.BPE(
-            vocab={token: number for number, token in enumerate(vocabulary)},
-            merges=merges,
-            unk_token="<unk>",
-            byte_fallback=True,
-            fuse_unk=True,
-        )
-    )
-    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    core.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
-    core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    tokenizer = _HF.PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", model_max_length=4096
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
