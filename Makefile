@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help demo setup test test-slow test-all vllm-env lint types check benchmarks clean
+.PHONY: help demo setup test test-slow test-all vllm-env lint types check benchmarks ablations clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -41,6 +41,9 @@ check: lint types  ## lint and types
 benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md again
 	$(BIN)/python benchmarks/cleaning_and_refinement.py
 	$(BIN)/python benchmarks/long_video_memory.py
+
+ablations:  ## what each part of the method is worth on the demonstration's clips (after make demo)
+	$(BIN)/python -m demo.ablations build/demo --json build/demo/ablations.json
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
