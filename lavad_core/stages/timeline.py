@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
 from lavad_core.stages.context import StageContext
+from lavad_core.store.types import Commit, Store
 from lavad_core.video.types import Probe
 
 
 def load_probe(context: StageContext) -> Probe:
     """The probe's result, from its commit."""
-    commit = context.input("probe")
-    table = context.bench.store.read(commit, ["pts", "decoded"])
+    return read_probe(context.bench.store, context.input("probe"))
+
+
+def read_probe(store: Store, commit: Commit) -> Probe:
+    """The same for whoever has the commit."""
+    table = store.read(commit, ["pts", "decoded"])
     facts = commit.facts
     return Probe(
         status="ok" if commit.status == "ok" else "ok_with_gaps",

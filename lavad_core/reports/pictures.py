@@ -1,0 +1,41 @@
+"""Frames of a video as small JPEG files, decoded as the models' frames are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+
+from PIL import Image
+
+from lavad_core.video.decoder import open_frames
+from lavad_core.video.limits import Limits
+from lavad_core.video.types import FrameRequest, Geometry, Probe, VideoSource
+
+SIDE = 180
+"""Short side, pixels: four of them stand beside each other on a page."""
+
+QUALITY = 80
+"""A picture of 240x180 is 5 to 12 kB."""
+
+
+def pictures(source: VideoSource, probe: Probe, frames: Collection[int], limits: Limits) -> dict[int, bytes]:
+    """Frames as JPEG, by index.
+
+    Args:
+        source: the video.
+        probe: of it.
+        frames: which, 0-based.
+        limits: what decoding may take.
+
+    Raises:
+        VideoRejected: it is gone or has changed.
+    """
+    request = FrameRequest(Geometry("short_side", SIDE), sorted(frames))
+    with open_frames(source, [request], probe, limits) as decoded:
+        return {frame.index: _jpeg(frame.image) for frame in decoded}
+
+
+def _jpeg(image: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, optimize=True)  # type: ignore[arg-type]
+    return file.getvalue()
