@@ -11,6 +11,7 @@ import typer
 
 import lavad_core
 from deployments.cli import config, store
+from deployments.cli.demo import demo
 from deployments.cli.doctor import doctor
 from deployments.cli.exits import EPILOG, Debug, flush, output_lost
 from deployments.cli.run import retry, run
@@ -27,6 +28,7 @@ app = typer.Typer(
     epilog=EPILOG,
     help="LAVAD: anomaly scores for the frames of videos, without training. Data goes to stdout, the rest to stderr.",
 )
+app.command("demo")(demo)
 app.command("run")(run)
 app.command("status")(status)
 app.command("retry")(retry)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lavad_core.config.load import Loaded
 
 
-def _folder(text: str) -> Path:
+def folder(text: str) -> Path:
     """Not the path of nothing, which is the current folder: an unset variable would scatter results there."""
     if not text.strip():
         raise typer.BadParameter("the path is empty; is a variable not set? The current folder is '.'")
@@ -38,7 +38,7 @@ StoreFolder = Annotated[
         help="Folder of results; the same as --set store=DIR.",
         metavar="DIR",
         show_default=False,
-        parser=_folder,
+        parser=folder,
     ),
 ]
 RunId = Annotated[

@@ -19,7 +19,7 @@ from lavad_core.errors import ConfigError
 PREFIX = "LAVAD_"
 NESTING = "__"
 
-NOT_SETTINGS = frozenset({"LAVAD_DEBUG"})
+NOT_SETTINGS = frozenset({"LAVAD_DEBUG", "LAVAD_VLLM"})
 """Variables with the prefix that are no settings."""
 
 NOT_SETTINGS_PREFIXES = ("LAVAD_TEST_",)
