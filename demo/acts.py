@@ -131,7 +131,7 @@ def scene_of(act: Act, seen: str, place: Place, night: bool) -> grammar.Scene:
         kinds = ()
     if seen in ("linger", "burglary"):
         kinds = kinds[:1]
-    colour = act.colour if seen == "drive" else act.who[0].colour if len(kinds) == 1 else ""
+    colour = act.colour if seen in ("drive", "collision") else act.who[0].colour if len(kinds) == 1 else ""
     return grammar.Scene(seen, place.kind, night, kinds, colour, act.thing)
 
 

@@ -6,6 +6,7 @@ picture always gets the same ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def make_blip2_opt(folder: Path, seed: int = 0, image: int = 56) -> None:
         seed: of the weights.
         image: side of the square image, pixels; a multiple of 14.
     """
-    tokenizer = _opt_tokenizer()
+    tokenizer = opt_tokenizer(spoken_words())
     ids = tokenizer.get_vocab()
     text = _HF.OPTConfig(
         vocab_size=len(ids) + 8,  # room for <image>, and as released the matrix is larger than the vocabulary
@@ -56,7 +57,7 @@ def make_blip2_opt(folder: Path, seed: int = 0, image: int = 56) -> None:
 
 def make_blip2_t5(folder: Path, seed: int = 0, image: int = 56) -> None:
     """Write a random BLIP-2 with a Flan-T5 language model to ``folder``; arguments as :func:`make_blip2_opt`."""
-    tokenizer = _t5_tokenizer()
+    tokenizer = t5_tokenizer(spoken_words())
     ids = tokenizer.get_vocab()
     text = _HF.T5Config(
         vocab_size=len(ids) + 8,
@@ -128,10 +129,10 @@ def _make(
         processor.save_pretrained(folder)
 
 
-def _opt_tokenizer() -> Any:
-    """Byte-level BPE with OPT's special tokens and its ``</s>`` in front."""
+def opt_tokenizer(words: Iterable[str]) -> Any:
+    """Byte-level BPE with OPT's special tokens and its ``</s>`` in front; each of the words is one token."""
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
-    tokens, merges = merges_of(spoken_words(), "Ġ")
+    tokens, merges = merges_of(words, "Ġ")
     vocabulary = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet()), *tokens]
     core = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(vocabulary)}, merges=merges))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -143,13 +144,12 @@ def _opt_tokenizer() -> Any:
     )
 
 
-def _t5_tokenizer() -> Any:
-    """Unigram with T5's special tokens and its ``</s>`` at the end."""
+def t5_tokenizer(words: Iterable[str]) -> Any:
+    """Unigram with T5's special tokens and its ``</s>`` at the end; each of the words is one token."""
     specials = ["<pad>", "</s>", "<unk>"]
     letters = [chr(code) for code in range(33, 127)]
-    words = ["▁" + word for word in spoken_words()]
     pieces = [(token, 0.0) for token in specials]
-    pieces += [(piece, -8.0) for piece in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
+    pieces += [("▁" + word, -8.0) for word in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
     core = Tokenizer(models.Unigram(pieces, unk_id=2))
     core.pre_tokenizer = pre_tokenizers.Metaspace()
     core.decoder = decoders.Metaspace()

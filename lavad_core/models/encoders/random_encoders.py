@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -50,7 +51,7 @@ def make_imagebind(folder: Path, seed: int = 0) -> None:
         seed: of the weights.
     """
     vocabulary, merges = clip_bpe()
-    _write_bpe(folder, vocabulary, merges)
+    write_bpe(folder, vocabulary, merges)
     vision = VisionShape(_WIDTH, _DEPTH, _HEADS, 4 * _WIDTH, _OUTPUT, frames=2, patch=_PATCH, grid=_SIDE // _PATCH)
     text = TextShape(_WIDTH, _DEPTH, _HEADS, 4 * _WIDTH, _OUTPUT, vocabulary=len(vocabulary), context=77)
     with torch.random.fork_rng(devices=[]):  # building a module draws numbers that are then replaced
@@ -123,14 +124,19 @@ def make_siglip(folder: Path, seed: int = 0) -> None:
 
 
 def clip_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """:func:`word_bpe` of the random models' sentences and the method's prompts."""
+    return word_bpe(words_of(text.lower() for text in prompt_words()))
+
+
+def word_bpe(words: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """A small byte-pair vocabulary in CLIP's layout: bytes, bytes that end a word, merges, start, end.
 
-    Words are built from their end: the end mark occurs once a word, so that merges never compete, and every word of the
-    random models' sentences and of the method's prompts becomes one token.
+    Words are built from their end: the end mark occurs once a word, so that merges never compete, and every one of the
+    words becomes one token.
     """
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges: dict[str, tuple[str, str]] = {}
-    for word in words_of(text.lower() for text in prompt_words()):
+    for word in words:
         right = word[-1] + "</w>"
         for letter in reversed(word[:-1]):
             merges.setdefault(letter + right, (letter, right))
@@ -139,7 +145,8 @@ def clip_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {token: number for number, token in enumerate(tokens)}, list(merges.values())
 
 
-def _write_bpe(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
+def write_bpe(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
+    """Write ``vocab.json`` and ``merges.txt`` as CLIP's tokenizers have them."""
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

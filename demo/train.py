@@ -1,0 +1,179 @@
+"""Makes the demonstration's models from scratch: one vision tower, five captioners, ImageBind, Llama.
+
+On a processor of two cores it takes well under three hours; each model's card says how long it took. The same seeds give
+models as good, not the same bytes: threads add up in another order.
+
+Usage: python -m demo.train [--models demo/models] [--only NAME …] [--share 1.0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Blip2VisionModel
+
+from demo import grammar
+from demo.training.captioners import CAPTIONERS, features, for_larger_images, train_captioner
+from demo.training.cards import write_card
+from demo.training.frames import Frames, make_frames, patch_labels, squashed
+from demo.training.imagebind import train_imagebind
+from demo.training.llama import train_llama
+from demo.training.loop import Record
+from demo.training.vision import PATCH, SIDE, train_vision, vision_config
+
+MODELS = Path(__file__).parent / "models"
+SEED = 0
+CLIPS = range(2400)
+"""Training clips of the vision tower; the captioners and ImageBind see a part of them."""
+
+PER_CLIP = 24
+CAPTION_CLIPS = range(1200)
+PAIR_CLIPS = range(1000)
+PER_PAIR_CLIP = 16
+STEPS = {"vision": 4500, "captioner": 1500, "imagebind": 1200}
+_CHUNK = 300
+
+
+def log(line: str) -> None:
+    """Progress goes to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Train what is asked for."""
+    names = ["vision", *(captioner.name for captioner in CAPTIONERS), "imagebind", "llama"]
+    parser = argparse.ArgumentParser(description="Train the demonstration's models from scratch.")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder to write to")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="models to train; the others stay")
+    parser.add_argument("--share", type=float, default=1.0, help="of the steps and clips, for a trial")
+    parser.add_argument("--threads", type=int, help="of this process; two trainings beside each other take one each")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    given.models.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    work = given.models / ".work"
+    work.mkdir(exist_ok=True)
+    if "vision" in given.only:
+        _vision(work, given.share)
+    captioners = [captioner for captioner in CAPTIONERS if captioner.name in given.only]
+    if captioners:
+        _captioners(captioners, work, given.models, given.share)
+    if "imagebind" in given.only:
+        _imagebind(work, given.models, given.share)
+    if "llama" in given.only:
+        folder = _folder(given.models, "llama")
+        write_card(folder, "llama", train_llama(folder, SEED, log=log), _machine())
+    log(f"{', '.join(given.only)}: {(time.monotonic() - began) / 60:.0f} minutes")
+
+
+def _folder(models: Path, name: str) -> Path:
+    folder = models / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _machine() -> str:
+    return f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__.split('+')[0]}"
+
+
+def _part(clips: range, share: float) -> range:
+    return range(max(1, round(len(clips) * share)))
+
+
+def _chunks(clips: range, per_clip: int) -> Iterator[Frames]:
+    """Frames of many clips, some hundreds at a time: all at their full size would take 8 GB."""
+    for start in range(0, len(clips), _CHUNK):
+        yield make_frames(clips[start : start + _CHUNK], per_clip)
+        log(f"rendered {min(start + _CHUNK, len(clips))} of {len(clips)} clips")
+
+
+def _vision(work: Path, share: float) -> None:
+    pictures, dense = [], []
+    scenes: list[grammar.Scene] = []
+    for frames in _chunks(_part(CLIPS, share), PER_CLIP):
+        pictures.append(squashed(frames.pictures, SIDE))
+        dense.append(patch_labels(frames.boxes, SIDE // PATCH))
+        scenes += frames.scenes
+    tower, record = train_vision(
+        np.concatenate(pictures),
+        np.concatenate(dense),
+        scenes,
+        steps=max(2, int(STEPS["vision"] * share)),
+        seed=SEED,
+        log=log,
+    )
+    torch.save(tower.state_dict(), work / "vision.pt")
+    (work / "vision.json").write_text(json.dumps(asdict(record)))
+
+
+def _tower(work: Path) -> tuple[Blip2VisionModel, Record]:
+    """The trained tower.
+
+    Raises:
+        SystemExit: it was not trained yet.
+    """
+    if not (work / "vision.pt").is_file():
+        raise SystemExit("the vision tower is not trained yet: run this once with `--only vision`")
+    tower = Blip2VisionModel(vision_config())
+    tower.load_state_dict(torch.load(work / "vision.pt", weights_only=True))
+    tower.set_attn_implementation("eager")
+    return tower.eval(), Record(**json.loads((work / "vision.json").read_text()))
+
+
+def _captioners(captioners: Iterable[object], work: Path, models: Path, share: float) -> None:
+    tower, vision = _tower(work)
+    towers = {SIDE: tower}
+    larger = for_larger_images(tower)
+    towers[larger.config.image_size] = larger
+    seen: dict[int, list[torch.Tensor]] = {side: [] for side in towers}
+    scenes: list[grammar.Scene] = []
+    for frames in _chunks(_part(CAPTION_CLIPS, share), PER_CLIP):
+        for side, each in towers.items():
+            seen[side].append(features(each, frames.pictures))
+        scenes += frames.scenes
+    joined = {side: torch.cat(parts) for side, parts in seen.items()}
+    for number, captioner in enumerate(CAPTIONERS):
+        if captioner not in captioners:  # type: ignore[operator]
+            continue
+        folder = _folder(models, captioner.name)
+        record = train_captioner(
+            captioner,
+            towers[captioner.side],
+            joined[captioner.side],
+            scenes,
+            folder,
+            steps=max(2, int(STEPS["captioner"] * share)),
+            seed=SEED + 1 + number,
+            log=log,
+        )
+        write_card(folder, captioner.name, asdict(record), _machine(), vision=asdict(vision))
+
+
+def _imagebind(work: Path, models: Path, share: float) -> None:
+    tower, vision = _tower(work)
+    frames = make_frames(_part(PAIR_CLIPS, share), PER_PAIR_CLIP, seed=1, later=True)
+    folder = _folder(models, "imagebind")
+    record = train_imagebind(
+        tower,
+        frames,
+        folder,
+        steps=max(2, int(STEPS["imagebind"] * share)),
+        seed=SEED + 20,
+        log=log,
+        clips=min(16, len(frames.pictures) // PER_PAIR_CLIP),
+    )
+    write_card(folder, "imagebind", asdict(record), _machine(), vision=asdict(vision))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training of the demonstration's models, from scratch, on the small world."""

@@ -1,0 +1,200 @@
+"""A small ImageBind of our own towers: images, two-frame clips and texts in one space.
+
+Its vision tower begins with the weights of the captioners' tower, and learns to tell the moments of a clip apart: a batch
+holds several frames of each of its clips, so that most of what a text must not be taken for happened at the same place.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import Blip2VisionModel
+
+from demo import grammar
+from demo.training.captioners import CAPTIONERS
+from demo.training.frames import Frames
+from demo.training.loop import Log, Record, half_precision, train
+from demo.training.summaries import HEDGES, summary
+from demo.training.vision import DEPTH, HEADS, MEAN, PATCH, SIDE, STD, WIDTH, initialise, jittered
+from lavad_core.models.encoders.imagebind.preprocess import centre_square
+from lavad_core.models.encoders.imagebind.text import ClipBpe
+from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
+from lavad_core.models.encoders.random_encoders import word_bpe, write_bpe
+
+_OUTPUT = 96
+_TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS = 128, 3, 4
+_FRAMES_OF_CLIP = 8
+"""Frames of one clip in a batch."""
+
+_SUMMARY_WORDS = sorted({word.lower() for hedge in HEDGES for word in hedge.split()})
+"""Words of summaries that are not of captions."""
+
+_LONG = 128
+"""Width of a clip's frame whose short side is :data:`SIDE`."""
+
+
+def train_imagebind(
+    tower: Blip2VisionModel, frames: Frames, folder: Path, *, steps: int, seed: int, log: Log, clips: int = 16
+) -> Record:
+    """Train the towers and write ``imagebind.safetensors`` (float16) and a tokenizer to ``folder``.
+
+    Args:
+        tower: whose weights the vision tower begins with.
+        frames: with the second frame of each clip; frames of one clip follow one another.
+        folder: must exist.
+        steps: of the training.
+        seed: of weights and order.
+        log: takes lines.
+        clips: of a batch, with :data:`_FRAMES_OF_CLIP` frames each.
+    """
+    assert frames.later is not None
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    vocabulary, merges = word_bpe([*grammar.words(), *_SUMMARY_WORDS])
+    write_bpe(folder, vocabulary, merges)
+    text = TextShape(
+        _TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS, 4 * _TEXT_WIDTH, _OUTPUT, vocabulary=len(vocabulary), context=77
+    )
+    vision = VisionShape(WIDTH, DEPTH, HEADS, 4 * WIDTH, _OUTPUT, frames=2, patch=PATCH, grid=SIDE // PATCH)
+    towers = ImageBindTowers(vision, text)
+    initialise(towers)
+    _normalisations(towers)
+    _begin_with(towers, tower)
+    scale = towers.modality_postprocessors["text"][1].log_logit_scale  # type: ignore[index]
+    torch.nn.init.constant_(scale, math.log(14))
+    tokenizer = ClipBpe(folder, context=77, vocabulary=len(vocabulary), long_text="keep-end")
+    images = np.stack([centre_square(picture, SIDE) for picture in frames.pictures])
+    starts = np.flatnonzero(np.diff(frames.clips, prepend=-1))
+    groups = np.split(np.arange(len(frames.clips)), starts[1:])
+
+    def batches():  # type: ignore[no-untyped-def]
+        while True:
+            chosen = random.choice(len(groups), clips, replace=False)
+            yield np.concatenate([random.choice(groups[each], _FRAMES_OF_CLIP, replace=False) for each in chosen])
+
+    def loss_of(numbers: NDArray[np.int64]) -> Tensor:
+        captions = [_said(frames.scenes[number], random) for number in numbers]
+        windows = [
+            summary(frames.around[number]) if random.random() < 0.6 else frames.sentences[number] for number in numbers
+        ]
+        words = _texts(towers, tokenizer, captions + windows)
+        still = _pixels(images[numbers], random)
+        moving = _clips(frames.pictures[numbers], frames.later[numbers], random)
+        with half_precision(), sdpa_kernel(SDPBackend.MATH):  # in bfloat16 on a CPU twice as fast as the fused one
+            seen, watched = towers.encode_vision(still), towers.encode_vision(moving)
+        sharp = scale.exp().clamp(max=60)
+        same_captions, same_windows = _equal(captions), _equal(windows)
+        first, second = words[: len(numbers)], words[len(numbers) :]
+        return _contrast(seen @ first.T * sharp, same_captions) + _contrast(watched @ second.T * sharp, same_windows)
+
+    # Without the cached sum over frames: it is that of older weights.
+    preprocessor = towers.modality_preprocessors["vision"]
+    record = train(
+        list(towers.parameters()),
+        lambda numbers: (preprocessor.prepare(), loss_of(numbers))[1],  # type: ignore[operator,func-returns-value]
+        batches(),
+        steps=steps,
+        rate=1e-3,
+        log=log,
+        name="imagebind",
+    )
+    state = {name: tensor.detach().half().clone() for name, tensor in towers.state_dict().items()}
+    save_file(state, folder / "imagebind.safetensors", metadata={"heads": str(HEADS)})
+    return record
+
+
+def _said(scene: grammar.Scene, random: np.random.Generator) -> str:
+    """A true sentence, as long or as short as captions are."""
+    style = CAPTIONERS[random.integers(len(CAPTIONERS))]
+    return grammar.sentence(scene) if random.random() < 0.4 else style.sentence(scene, random, told=False)
+
+
+def _texts(towers: ImageBindTowers, tokenizer: ClipBpe, texts: list[str]) -> Tensor:
+    rows = tokenizer(texts)
+    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)] = torch.from_numpy(row)
+    with half_precision(), sdpa_kernel(SDPBackend.MATH):
+        return towers.encode_text(ids, torch.tensor([len(row) - 1 for row in rows]))
+
+
+def _pixels(images: NDArray[np.uint8], random: np.random.Generator) -> Tensor:
+    values = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+    return jittered(_standard(values), random)
+
+
+def _clips(first: NDArray[np.uint8], second: NDArray[np.uint8], random: np.random.Generator) -> Tensor:
+    """One of the three crops of each two-frame clip: float32 [n, 3, 2, side, side]."""
+    count = len(first)
+    both = torch.from_numpy(np.concatenate([first, second])).permute(0, 3, 1, 2).float().div_(255)
+    both = F.interpolate(both, size=(SIDE, _LONG), mode="bilinear", align_corners=False)
+    left = int(random.choice((0, (_LONG - SIDE) // 2, _LONG - SIDE), p=(0.25, 0.5, 0.25)))
+    both = _standard(both[:, :, :, left : left + SIDE])
+    return torch.stack((both[:count], both[count:]), dim=2)
+
+
+def _standard(values: Tensor) -> Tensor:
+    shape = (1, 3, 1, 1)
+    return (values - torch.tensor(MEAN).view(shape)) / torch.tensor(STD).view(shape)
+
+
+def _equal(texts: list[str]) -> Tensor:
+    """1 where two samples have the same text, float32 [n, n]."""
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    labels = torch.tensor([numbers[text] for text in texts])
+    return (labels[:, None] == labels[None]).float()
+
+
+def _contrast(logits: Tensor, same: Tensor) -> Tensor:
+    """InfoNCE both ways; samples with equal texts share a target."""
+    target = same / same.sum(1, keepdim=True)
+    return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+
+
+def _normalisations(towers: ImageBindTowers) -> None:
+    for module in towers.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            torch.nn.init.ones_(module.weight)
+            torch.nn.init.zeros_(module.bias)
+    for name, parameter in towers.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.zeros_(parameter)
+
+
+@torch.no_grad()
+def _begin_with(towers: ImageBindTowers, tower: Blip2VisionModel) -> None:
+    """Copy a BLIP-2 vision tower: the layers are of the same kind, and a still image is a clip of two equal frames."""
+    given = dict(tower.state_dict())
+    own = dict(towers.named_parameters())
+    own["modality_preprocessors.vision.cls_token"].copy_(given["embeddings.class_embedding"])
+    positions = given["embeddings.position_embedding"].clone()
+    positions[:, 1:] += given["embeddings.patch_embedding.bias"]
+    own["modality_preprocessors.vision.pos_embedding_helper.pos_embed"].copy_(positions)
+    kernel = given["embeddings.patch_embedding.weight"]
+    own["modality_preprocessors.vision.rgbt_stem.proj.1.weight"].copy_(kernel[:, :, None] / 2)
+    for layer in range(DEPTH):
+        for ours, theirs in (
+            ("attn.in_proj_weight", "self_attn.qkv.weight"),
+            ("attn.in_proj_bias", "self_attn.qkv.bias"),
+            ("attn.out_proj.weight", "self_attn.projection.weight"),
+            ("attn.out_proj.bias", "self_attn.projection.bias"),
+            ("norm_1.weight", "layer_norm1.weight"),
+            ("norm_1.bias", "layer_norm1.bias"),
+            ("norm_2.weight", "layer_norm2.weight"),
+            ("norm_2.bias", "layer_norm2.bias"),
+            ("mlp.fc1.weight", "mlp.fc1.weight"),
+            ("mlp.fc1.bias", "mlp.fc1.bias"),
+            ("mlp.fc2.weight", "mlp.fc2.weight"),
+            ("mlp.fc2.bias", "mlp.fc2.bias"),
+        ):
+            own[f"modality_trunks.vision.blocks.{layer}.{ours}"].copy_(given[f"encoder.layers.{layer}.{theirs}"])
+    for part in ("weight", "bias"):
+        own[f"modality_heads.vision.0.{part}"].copy_(given[f"post_layernorm.{part}"])
