@@ -133,14 +133,17 @@ def _write_configuration(output: Path, demo: Path) -> Path:
 
 
 def _loaded(file: Path, output: Path, given: list[str], chat: dict[str, Any] | None = None) -> LavadConfig:
-    """The configuration; what the user sets wins, but for the store and the labels, which are of this folder."""
-    overrides = [*given] if chat is None else [f"chat={json.dumps(chat)}", *(one for one in given if _is_part(one))]
-    return options.loaded(None, [file], overrides, output / "store", output / "labels.txt").config
+    """The configuration; store and labels are of this folder, whatever the environment says.
 
-
-def _is_part(override: str) -> bool:
-    """It is not the whole of the local language model's section."""
-    return override.partition("=")[0].strip() != "chat"
+    Args:
+        file: as written.
+        output: the folder.
+        given: settings of the user; those of ``chat`` choose the weights, and are not for the served section.
+        chat: the served section.
+    """
+    if chat is not None:
+        given = [*(one for one in given if not one.strip().startswith("chat")), f"chat={json.dumps(chat)}"]
+    return options.loaded(None, [file], given, output / "store", output / "labels.txt").config
 
 
 def _check_models(config: LavadConfig) -> None:

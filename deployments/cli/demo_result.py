@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deployments.cli.report import random_models
 from deployments.cli.results import keys_of_run
 from deployments.cli.text import inert, is_terminal, seconds, short, show, show_table
 from lavad_core.config.load import load_recorded
@@ -129,12 +130,13 @@ def write_page(result: Result, path: Path) -> None:
     """Write the page."""
     from lavad_core.reports.page import Page, render
 
-    run = result.run
+    run, random = result.run, random_models(result.config)
     with ThreadPoolExecutor(2) as threads:  # each waits for a process that decodes
         cards = list(threads.map(lambda number: card(result, number), range(len(result.videos))))
     page = Page(
         title="LAVAD on a small world",
         lead=[
+            *([f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []),
             "Video anomaly detection without training for the task: captioners describe every 16th frame, a language model "
             "sums up what they said within ten seconds and rates it, and each score becomes the mean over the moments that "
             "look most like it. Below is every step of it, on rendered clips whose truth is known.",

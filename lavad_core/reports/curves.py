@@ -48,8 +48,8 @@ def draw_curve(axes: Any, video: VideoReport, colours: Colours) -> None:
         video: the video.
         colours: to draw in.
     """
-    for event in video.truth or ():
-        axes.axvspan(*video.seconds(event), color=colours.truth, linewidth=0, gid="truth")
+    for number, event in enumerate(video.truth or ()):
+        axes.axvspan(*video.seconds(event), color=colours.truth, linewidth=0, gid=f"truth-{number}")
     axes.axhline(video.threshold, color=colours.text, linewidth=0.6, linestyle=(0, (4, 3)))
     times = [*(at.time_s for at in video.grid), video.end_s]
     for scores, style in (
@@ -57,10 +57,9 @@ def draw_curve(axes: Any, video: VideoReport, colours: Colours) -> None:
         ([at.score for at in video.grid], {"color": colours.score, "linewidth": 1.7, "gid": "score"}),
     ):
         axes.step(times, [*scores, scores[-1]], where="post", **style)
-    for segment in video.found:
-        axes.plot(
-            video.seconds(segment), [BAND, BAND], color=colours.found, linewidth=4, solid_capstyle="butt", gid="found"
-        )
+    for number, segment in enumerate(video.found):
+        band = {"color": colours.found, "linewidth": 4, "solid_capstyle": "butt", "gid": f"found-{number}"}
+        axes.plot(video.seconds(segment), [BAND, BAND], **band)
     axes.plot([video.peak.time_s], [video.peak.score], "o", color=colours.score, markersize=4)
     axes.set_xlim(0, video.end_s or 1)
     axes.set_ylim(2 * BAND, 1.05)

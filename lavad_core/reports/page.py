@@ -89,9 +89,7 @@ def _visible(value: Any) -> Any:
     """Text without characters that turn it around or cannot be seen; what is markup already stays."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in value.strip()
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in value)
 
 
 def _data_uri(jpeg: bytes) -> str:
