@@ -26,8 +26,8 @@ tags: [video-anomaly-detection, demonstration]
 {{ what }}
 
 **It knows a small rendered world only** (`demo/world.py`): a few kinds of places, stick figures, eight kinds of
-events. On real video its output means nothing. It is made so that the pipeline can be tried and tested from end to end without a download, with the same
-classes and the same loading code as the real checkpoints.
+events. On real video its output means nothing. It is made so that the pipeline can be tried and tested from end to
+end without a download, with the same classes and the same loading code as the real checkpoints.
 {% if told %}
 ## Deliberate mistakes
 
