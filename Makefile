@@ -11,9 +11,8 @@ BIN = .venv/bin
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
 
-demo: .venv/installed  ## set up, then score sample clips with small random models (no GPU, no download)
-	$(BIN)/python demo/sample_clips.py build/demo/videos
-	$(BIN)/lavad run build/demo/videos --preset tiny --store build/demo/store
+demo: .venv/installed  ## set up, then render clips and score them with the models of demo/ (no GPU, no download)
+	$(BIN)/lavad demo --output build/demo
 
 setup: .venv/installed-dev  ## environment with everything for development
 

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from lavad_core.config.load import Loaded
 
 
-def folder(text: str) -> Path:
-    """Not the path of nothing, which is the current folder: an unset variable would scatter results there."""
-    if not text.strip():
+def folder(text: str | Path) -> Path:
+    """A path that was given, or a default. Not the path of nothing, which is the current folder: an unset variable would
+    scatter results there."""
+    if not str(text).strip():
         raise typer.BadParameter("the path is empty; is a variable not set? The current folder is '.'")
     return Path(text)
 

@@ -1,0 +1,93 @@
+"""The page: what is in it, that texts stay texts, and that it needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from reported import page, video
+
+from lavad_core.reports.page import render
+from lavad_core.reports.video import Span
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} $x^2$ \u202e\x1b[31m &amp;"
+
+
+class Elements(HTMLParser):
+    """Tags with their attributes, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def plain() -> str:
+    return render(page([video("one"), video("two", truth=(), found=()), video("three", truth=None)]))
+
+
+def test_hostile_texts_are_shown_and_do_nothing() -> None:
+    videos = [video(HOSTILE, truth=[Span(160, 319, HOSTILE)], text=HOSTILE)]
+    page_with = Elements(render(page(videos, HOSTILE)))
+    assert {tag for tag, _ in page_with.found} == {tag for tag, _ in Elements(render(page([video()]))).found}
+    assert not [name for _, attributes in page_with.found for name in attributes if name.startswith("on")]
+    shown = HOSTILE.replace("\u202e", r"\u202e").replace("\x1b", r"\x1b")
+    assert page_with.text.count(shown) > 20
+    assert page_with.text.count(HOSTILE) == 0
+    alts = [attributes["alt"] for tag, attributes in page_with.found if tag == "img"]
+    assert all(alt is not None and shown in alt for alt in alts)
+
+
+def test_nothing_is_fetched_and_nothing_runs(plain: str) -> None:
+    elements = Elements(plain)
+    references = [
+        str(attributes[name])
+        for _, attributes in elements.found
+        for name in ("src", "href", "data")
+        if name in attributes
+    ]
+    assert references
+    assert not [where for where in references if not where.startswith(("#", "data:image/jpeg;base64,"))]
+    assert set(re.findall(r"url\((.)", plain)) == {"#"}
+    assert not re.search(r"https?:|@import", plain)
+    assert not {"script", "iframe", "object", "form", "link"} & {tag for tag, _ in elements.found}
+    assert "default-src 'none'" in plain
+
+
+def test_it_can_be_read_by_eye_ear_and_keyboard(plain: str) -> None:
+    elements = Elements(plain)
+    assert all(attributes.get("alt") for tag, attributes in elements.found if tag == "img")
+    curves = [attributes for _, attributes in elements.found if attributes.get("role") == "img"]
+    assert len(curves) == 3
+    assert "Peak 0.900 at 0:12.8. Labelled: fire 0:10.7–0:21.3. Found: 0:10.7–0:16.0." in str(curves[0]["aria-label"])
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {str(attributes["href"])[1:] for tag, attributes in elements.found if tag in ("a", "use")}
+    assert targets <= set(ids)
+    assert "prefers-color-scheme: dark" in plain
+    colours = set(re.findall(r"var\(--([a-z]+)\)", plain))
+    assert {"score", "raw", "truth", "found", "text"} <= colours
+    assert colours <= set(re.findall(r"--([a-z]+):", plain))
+    assert "#0" not in re.sub(r"<style>.*?</style>", "", plain, flags=re.DOTALL).replace('href="#', "")
+
+
+def test_it_says_what_the_results_are(plain: str) -> None:
+    text = "".join(" ".join(line.split()) for line in Elements(plain).text.splitlines())
+    assert "fire 0:10.7–0:21.3" in text
+    assert "overlap 0.50" in text
+    assert "no label" in text
+    assert "All 47 scored frames" in text
+    assert "plain0.750–constant0.5000.250" in text
+
+
+def test_twenty_four_clips_are_below_five_megabytes() -> None:
+    assert len(render(page([video(f"clip_{number}") for number in range(24)]))) < 5_000_000
