@@ -1,0 +1,135 @@
+"""What the method makes of the demonstration's models: results, not shapes. The seed is one that nothing was tuned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from demo import ablations as module
+from demo import grammar, world
+from demo.ablations import Row, ablations
+from demo.training.summaries import summary as true_summary
+from deployments.cli.demo import _write_configuration
+from lavad_core.pipeline.workbench import Workbench
+from lavad_core.video.discover import discover
+
+SEED = 5
+CLIPS = 16
+"""Each of the eight kinds of events once."""
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered clips, and the demonstration's configuration for them."""
+    folder = tmp_path_factory.mktemp("demonstration")
+    _write_configuration(folder, Path(world.__file__).parent)
+    world.write_set(folder, seed=SEED, clips=CLIPS)
+    (folder / "store").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(output: Path) -> dict[str, Row]:
+    """The full method and its controls. One exchange of captions: the demonstration's own command makes three."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SHUFFLES", range(1))
+        measured = ablations(output, ["shuffled", "trivial"], lambda text: None)
+    return {row.name if row.group != module.FULL else module.FULL: row for row in measured}
+
+
+@pytest.fixture(scope="module")
+def stored(output: Path, rows: dict[str, Row]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Clip to stage to rows, of the full method."""
+    bench = Workbench(module._config(output, {"run": {"targets": ["detect"]}}))
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for source in discover([output / "videos"]):
+        video = bench.prepare(source)
+        keys = bench.graph.keys(video)
+        found[video.name] = {
+            node: bench.store.read(commit, None).to_pylist()
+            for node, key in keys.items()
+            if (node.startswith("caption:") or node in ("clean", "summarise", "refine"))
+            and (commit := bench.store.find(key)) is not None
+        }
+    return found
+
+
+@pytest.fixture(scope="module")
+def truths(output: Path) -> dict[str, world.Truth]:
+    return {truth.name: truth for truth in world.read_truth(output)}
+
+
+def test_the_method_finds_events_and_beats_what_needs_no_model(rows: dict[str, Row]) -> None:
+    ours = rows[module.FULL].mean("roc_auc")
+    assert ours >= 0.87  # 0.90 is asked of 24 clips; these are 16 others
+    trivial = [row.mean("roc_auc") for row in rows.values() if row.group == "trivial"]
+    assert len(trivial) >= 3
+    assert ours >= max(trivial) + 0.10
+
+
+def test_captions_of_other_clips_fall_to_chance(rows: dict[str, Row]) -> None:
+    blind = next(row for row in rows.values() if row.group == "shuffled" and "no cleaning" in row.name)
+    assert abs(blind.mean("roc_auc") - 0.5) < 0.15
+    assert blind.mean("roc_auc") < rows[module.FULL].mean("roc_auc") - 0.25
+
+
+def test_cleaned_captions_are_right_more_often(stored: Any, truths: dict[str, world.Truth]) -> None:
+    def right(node: str) -> float:
+        return float(
+            np.mean(
+                [
+                    grammar.act_of(row["caption"]) == grammar.act_of(truths[name].sentences[row["frame"]])
+                    for name, stages in stored.items()
+                    for row in stages[node]
+                ]
+            )
+        )
+
+    captioners = [node for node in next(iter(stored.values())) if node.startswith("caption:")]
+    assert len(captioners) == 5
+    raw = {node: right(node) for node in captioners}
+    assert min(raw.values()) > 0.4  # they are no noise
+    assert right("clean") > np.mean(list(raw.values()))
+
+
+def test_summaries_of_an_event_name_it(stored: Any, truths: dict[str, world.Truth]) -> None:
+    named, told = [], []
+    for name, stages in stored.items():
+        truth = truths[name]
+        for row in stages["summarise"]:
+            window = [truth.sentences[frame] for frame in row["sampled_frames"]]
+            acts = [grammar.act_of(sentence) for sentence in window]
+            event = max(set(acts), key=acts.count)
+            if event in grammar.EVENTS and acts.count(event) >= 7:
+                named.append(_names(event, row["summary"]))
+                told.append(_names(event, true_summary(window)))
+    assert len(named) > 30
+    assert all(told)  # the rule that the language model learned does
+    assert np.mean(named) > 0.7
+
+
+def test_a_fight_is_called_one(stored: Any, truths: dict[str, world.Truth]) -> None:
+    (fight,) = (truth for truth in truths.values() if truth.events and truth.events[0].kind == "fight")
+    middle = (fight.events[0].first + fight.events[0].last) // 2
+    row = min(stored[fight.name]["summarise"], key=lambda row: abs(row["frame"] - middle))
+    assert "fight" in row["summary"]
+
+
+def test_segments_overlap_the_true_ones(stored: Any, truths: dict[str, world.Truth]) -> None:
+    hit = []
+    for name, stages in stored.items():
+        if not truths[name].events:
+            continue
+        event = truths[name].events[0]
+        inside = [row["score"] for row in stages["refine"] if event.first <= row["frame"] <= event.last]
+        outside = [row["score"] for row in stages["refine"] if not event.first - 75 <= row["frame"] <= event.last + 75]
+        hit.append(np.mean(inside) > np.mean(outside) + 0.2)
+    assert len(hit) == CLIPS // 2
+    assert np.mean(hit) >= 0.75
+
+
+def _names(event: str, summary: str) -> bool:
+    return any(grammar.act_of(part.strip().lower()) == event for part in summary.replace(".", ";").split(";"))
