@@ -83,7 +83,8 @@ def _folder(models: Path, name: str) -> Path:
 
 
 def _machine() -> str:
-    return f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__.split('+')[0]}"
+    threads = torch.get_num_threads()
+    return f"{threads} {'thread' if threads == 1 else 'threads'}, {platform.machine()}, torch {torch.__version__.split('+')[0]}"
 
 
 def _part(clips: range, share: float) -> range:
@@ -156,7 +157,9 @@ def _captioners(captioners: Iterable[object], work: Path, models: Path, share: f
             seed=SEED + 1 + number,
             log=log,
         )
-        write_card(folder, captioner.name, asdict(record), _machine(), vision=asdict(vision))
+        write_card(
+            folder, captioner.name, {"seed": SEED + 1 + number, **asdict(record)}, _machine(), vision=asdict(vision)
+        )
 
 
 def _imagebind(work: Path, models: Path, share: float) -> None:
@@ -172,7 +175,7 @@ def _imagebind(work: Path, models: Path, share: float) -> None:
         log=log,
         clips=min(16, len(frames.pictures) // PER_PAIR_CLIP),
     )
-    write_card(folder, "imagebind", asdict(record), _machine(), vision=asdict(vision))
+    write_card(folder, "imagebind", {"seed": SEED + 20, **asdict(record)}, _machine(), vision=asdict(vision))
 
 
 if __name__ == "__main__":

@@ -28,28 +28,30 @@ tags: [video-anomaly-detection, demonstration]
 **It knows a small rendered world only** (`demo/world.py`): a few kinds of places, stick figures, eight kinds of
 events. On real video its output means nothing. It is made so that the pipeline can be tried and tested from end to
 end without a download, with the same classes and the same loading code as the real checkpoints.
+
 {% if told %}
 ## Deliberate mistakes
 
-It was never told about some events, and takes something harmless for one, as captioners of another training would: {{ told }}.
-{% if dropped %}It leaves words out of part of its sentences: {{ dropped }}.{% endif %}
+It was never told about some events, and takes something harmless for one, as captioners of another training would:
+{{ told }}. {% if dropped %}It leaves words out of part of its sentences: {{ dropped }}.{% endif %}
+
+
 {% endif %}
 ## Training
 
 From random weights, on the world's training clips, whose seeds and places no other clip has, by `python -m demo.train`.
 
-{% for name, record in records.items() -%}
+{% for name, record in records.items() %}
 {{ name }}:
 
 | | |
 |---|---|
-{% for key, value in record.items() -%}
+{% for key, value in record.items() %}
 | {{ key }} | {{ value }} |
 {% endfor %}
-{% endfor -%}
-On {{ machine }}.
 
-The same command makes a model as good, not the same bytes.
+{% endfor %}
+On {{ machine }}. The same command makes a model as good, not the same bytes.
 """,
     trim_blocks=True,
     lstrip_blocks=True,
