@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from demo import grammar
 from demo.training.loop import Log, half_precision, train
-from demo.training.mistakes import STRANGERS, Windows, tracks
+from demo.training.mistakes import STRANGE_THINGS, STRANGERS, Windows, tracks
 from demo.training.summaries import HEDGES, rating, summary
 from lavad_core.method import prompts
 from lavad_core.method.scoring import score_messages
@@ -63,7 +63,7 @@ class Plan:
     Attributes:
         clips: training clips whose windows are taken.
         windows: different windows, and a summary to rate for each.
-        steps: of optimisation; every fourth is on ratings.
+        steps: of optimisation; one of three is on ratings.
         batch: windows a step; of ratings, which are shorter, twice as many.
         rate: highest learning rate.
     """
@@ -91,11 +91,13 @@ def train_llama(
     """
     plan, shape = plan or Plan(), shape or Shape()
     began = time.monotonic()
-    windows = Windows(tracks("train", seed, range(plan.clips)), seed, strangers=0.2)
+    windows = Windows(tracks("train", seed, range(plan.clips)), seed, strangers=0.5)
     captions = [windows.one() for _ in range(plan.windows)]
     tokenizer = llama_tokenizer(words(), CONTEXT)
     groups = [
-        _Group.of(tokenizer, [(summary_messages(c, prompts.SUMMARY, SEPARATOR), summary(c)) for c in captions], 3.0)
+        _Group.of(
+            tokenizer, [(summary_messages(c, prompts.SUMMARY, SEPARATOR), summary(c)) for c in captions], 3.0, 1.0
+        )
     ]
     texts = to_rate(captions, np.random.default_rng(seed))
     for start, context in enumerate(prompts.CONTEXT.values()):
@@ -103,7 +105,7 @@ def train_llama(
             (score_messages(text, context, prompts.FORMAT), prompts.SCORE_CHOICES[round(10 * rating(text))])
             for text in texts[start :: len(prompts.CONTEXT)]
         ]
-        groups.append(_Group.of(tokenizer, asked, 1 / len(prompts.CONTEXT)))
+        groups.append(_Group.of(tokenizer, asked, 1.5 / len(prompts.CONTEXT), 2.0))
     log(f"language model: {len(captions)} windows of {plan.clips} clips, {time.monotonic() - began:.0f} s")
     model = new_model(tokenizer, shape, seed)
     corpus = _Corpus(groups, plan.batch, seed)
@@ -129,7 +131,7 @@ def train_llama(
 
 def words() -> list[str]:
     """That are one token each: the world's, the prompts' and those that summaries begin with."""
-    said = [*grammar.words(), *STRANGERS, *(f"{one}s" for one in STRANGERS), *HEDGES]
+    said = [*grammar.words(), *STRANGE_THINGS, *STRANGERS, *(f"{one}s" for one in STRANGERS), *HEDGES]
     prompt_texts = (prompts.SUMMARY, prompts.FORMAT, *prompts.CONTEXT.values())
     first = {text.split()[0] for text in grammar.FORMS.values() if text[0] != "{"}
     return words_of([*said, *prompt_texts, "A Two", *(word.capitalize() for word in first)])
@@ -196,15 +198,17 @@ class _Group:
         rest: what follows, each with its answer.
         answers: length of the answer at the end of each.
         share: of the steps, relative to others'.
+        weight: of its loss: of a rating's tokens only one says much.
     """
 
     beginning: list[int]
     rest: list[list[int]]
     answers: list[int]
     share: float
+    weight: float
 
     @classmethod
-    def of(cls, tokenizer: Any, samples: Sequence[tuple[Messages, str]], share: float) -> _Group:
+    def of(cls, tokenizer: Any, samples: Sequence[tuple[Messages, str]], share: float, weight: float) -> _Group:
         """Of prompts and what is to be answered."""
         asked = [tokenizer.apply_chat_template(_dialog(messages), tokenize=False) for messages, _ in samples]
         said = [f"{prompt} {answer}</s>" for prompt, (_, answer) in zip(asked, samples, strict=True)]
@@ -214,7 +218,7 @@ class _Group:
             size for size in range(len(prompt_ids[0]), 0, -1) if all(ids[:size] == whole[0][:size] for ids in whole)
         )
         answers = [len(ids) - len(prompt) for ids, prompt in zip(whole, prompt_ids, strict=True)]
-        return cls(whole[0][:common], [ids[common:] for ids in whole], answers, share)
+        return cls(whole[0][:common], [ids[common:] for ids in whole], answers, share, weight)
 
 
 def _dialog(messages: Messages) -> list[dict[str, str]]:
@@ -262,7 +266,7 @@ class _Corpus:
             targets[line, len(tokens) - answer - 1 : len(tokens) - 1] = tokens[-answer:]
         states = _states(model, group.beginning, ids)
         wanted = targets != _UNSEEN
-        return torch.nn.functional.cross_entropy(model.lm_head(states[wanted]), targets[wanted])
+        return group.weight * torch.nn.functional.cross_entropy(model.lm_head(states[wanted]), targets[wanted])
 
 
 def _states(model: Any, beginning: list[int], ids: torch.Tensor) -> torch.Tensor:

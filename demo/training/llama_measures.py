@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def measure(folder: Path, seed: int = 0, windows: int = 300, clips: int = 100) -
         windows: of each.
         clips: that they are of.
     """
-    chat = LocalChat.load(LocalChatConfig(), str(folder))
+    chat = LocalChat.load(LocalChatConfig(model=str(folder), device="cpu", batch_size=64), str(folder))
     seen = Windows(tracks("validation", seed + 1000, range(clips)), seed)
     new = Windows(
         [track for track in tracks("demo", seed + 1000, range(clips)) if _held_out(track.scenes)], seed, held_out=True
@@ -46,14 +46,12 @@ def _held_out(scenes: Sequence[grammar.Scene]) -> bool:
 
 
 def _measure(chat: LocalChat, windows: Sequence[Sequence[str]], seed: int) -> dict[str, float]:
-    """Attributes of the answer, each the fraction of windows where it is as the rule has it, or a mean."""
+    """Fractions of windows where an answer is as the rule has it; ``rating_off_by`` is a mean."""
     wanted = [summary(captions) for captions in windows]
     said = summarise(chat, windows)
     context = list(prompts.CONTEXT)[seed % len(prompts.CONTEXT)]
-    own, single = [captions[len(captions) // 2] for captions in windows], []
-    scores = rate(chat, said, context)
-    of_rule = rate(chat, wanted, context)
-    single = rate(chat, own, context)
+    own = [captions[len(captions) // 2] for captions in windows]
+    scores, of_rule, single = (rate(chat, texts, context) for texts in (said, wanted, own))
     true = np.array([rating(text) for text in wanted])
     pairs = list(zip(said, wanted, strict=True))
     return {
@@ -62,10 +60,10 @@ def _measure(chat: LocalChat, windows: Sequence[Sequence[str]], seed: int) -> di
         "same_hedge": _mean(_hedge(a) == _hedge(b) for a, b in pairs),
         "same_first_sentence": _mean(a.split(". ")[0] == b.split(". ")[0] for a, b in pairs),
         "same_summary": _mean(a == b for a, b in pairs),
-        "rating_of_rule_right": float(np.mean(np.isclose(of_rule, true))),
-        "rating_of_caption_right": float(np.mean(np.isclose(single, [rating(text) for text in own]))),
-        "rating_off_by": float(np.mean(np.abs(scores - true))),
-        "alarm_right": float(np.mean((scores >= 0.4) == (true >= 0.4))),
+        "rating_of_rule_right": _mean(np.isclose(of_rule, true)),
+        "rating_of_caption_right": _mean(np.isclose(single, [rating(text) for text in own])),
+        "rating_off_by": _mean(np.abs(scores - true)),
+        "alarm_right": _mean((scores >= 0.4) == (true >= 0.4)),
     }
 
 
@@ -82,13 +80,13 @@ def rate(chat: LocalChat, texts: Sequence[str], context: str) -> np.ndarray:
 
 
 def _ask(chat: LocalChat, messages: Sequence[Messages], allowed: tuple[str, ...] | None) -> list[str]:
-    requests = [ChatRequest(tuple(each), ANSWER_TOKENS, temperature=0.0, choices=allowed) for each in messages]
+    requests = [ChatRequest(tuple(each), ANSWER_TOKENS, 0.0, 1.0, 0, allowed) for each in messages]
     answers = dict(chat.answer(requests))
     return [answers[number].text.strip() for number in range(len(requests))]
 
 
-def _mean(values: object) -> float:
-    return round(float(np.mean(list(values))), 4)  # type: ignore[call-overload]
+def _mean(values: Iterable[float]) -> float:
+    return round(float(np.mean(list(values))), 4)
 
 
 def _hedge(text: str) -> str:

@@ -22,12 +22,14 @@ GRID = 16
 WINDOW = 10
 """Captions of a window."""
 
-STRANGERS = ("guard", "boy", "girl", "clerk", "nurse", "driver", "guest", "worker")
-"""No one in the small world: put in the place of its people now and then, they teach the model to copy who does something
-from the captions instead of remembering who usually does."""
+STRANGERS = ("guard", "boy", "girl", "clerk", "nurse", "driver", "guest", "worker", "baker", "dancer")
+STRANGE_THINGS = ("statue", "cart", "fence", "barrel", "sign", "van", "pole", "table")
+"""Nobody and nothing in the small world: put in the place of its people and things, they teach the model to copy who does
+something from the captions instead of remembering who usually does."""
 
 _PLURALS = {"man": "men", "woman": "women", "child": "children"}
 _PEOPLE = re.compile(r"\b(?:man|men|woman|women|child|children)\b")
+_BESIDE = re.compile(r"(?<=beside a )\w+")
 _SINGULAR = {plural: one for one, plural in _PLURALS.items()}
 _WRONG_FRAME, _WRONG_CLIP, _WRONG_WORD = 0.18, 0.07, 0.35
 """Chances of each mistake in a caption of a window of middling quality."""
@@ -162,10 +164,15 @@ class Windows:
         return re.sub(rf" (?:{'|'.join(grammar.PLACES.values())})(?: at night)?", "", text, count=1)
 
     def _with_strangers(self, texts: Sequence[str]) -> list[str]:
-        new = dict(zip(grammar.PEOPLE, self._random.choice(STRANGERS, len(grammar.PEOPLE), replace=False), strict=True))
+        random = self._random
+        new = dict(zip(grammar.PEOPLE, random.choice(STRANGERS, len(grammar.PEOPLE), replace=False), strict=True))
+        stay = random.choice((*grammar.PEOPLE, "nobody", "nobody"))
+        thing = str(random.choice(STRANGE_THINGS))
 
         def other(found: re.Match[str]) -> str:
-            word = found[0]
-            return str(new[word]) if word in new else f"{new[_SINGULAR[word]]}s"
+            one = _SINGULAR.get(found[0], found[0])
+            if one == stay:
+                return found[0]
+            return str(new[one]) if one == found[0] else f"{new[one]}s"
 
-        return [_PEOPLE.sub(other, text) for text in texts]
+        return [_BESIDE.sub(thing, _PEOPLE.sub(other, text)) for text in texts]
