@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from demo import grammar
 from demo.training.loop import Log, half_precision, train
-from demo.training.mistakes import STRANGE_THINGS, STRANGERS, Windows, tracks
+from demo.training.mistakes import Windows, tracks
+from demo.training.strangers import with_strangers
+from demo.training.strangers import words as strange_words
 from demo.training.summaries import HEDGES, rating, summary
 from lavad_core.method import prompts
 from lavad_core.method.scoring import score_messages
@@ -37,6 +39,9 @@ SEPARATOR = "\n "
 
 CONTEXT = 1024
 """Longest prompt and answer, tokens; a window has about 250."""
+
+_STRANGE = 0.5
+"""Part of the windows that have words from outside the world."""
 
 _UNSEEN = -100
 """Target of tokens that are no part of an answer."""
@@ -69,8 +74,8 @@ class Plan:
     """
 
     clips: int = 1500
-    windows: int = 40_000
-    steps: int = 1200
+    windows: int = 60_000
+    steps: int = 2200
     batch: int = 48
     rate: float = 2e-3
 
@@ -91,15 +96,18 @@ def train_llama(
     """
     plan, shape = plan or Plan(), shape or Shape()
     began = time.monotonic()
-    windows = Windows(tracks("train", seed, range(plan.clips)), seed, strangers=0.5)
+    windows = Windows(tracks("train", seed, range(plan.clips)), seed)
     captions = [windows.one() for _ in range(plan.windows)]
     tokenizer = llama_tokenizer(words(), CONTEXT)
-    groups = [
-        _Group.of(
-            tokenizer, [(summary_messages(c, prompts.SUMMARY, SEPARATOR), summary(c)) for c in captions], 3.0, 1.0
-        )
-    ]
-    texts = to_rate(captions, np.random.default_rng(seed))
+    random = np.random.default_rng(seed)
+    taught = []
+    for window in captions:
+        # The rule knows this world's words only: first the summary, then strangers in it and in the captions alike.
+        texts = [*window, summary(window)]
+        *told, answer = with_strangers(texts, random) if random.random() < _STRANGE else texts
+        taught.append((summary_messages(told, prompts.SUMMARY, SEPARATOR), answer))
+    groups = [_Group.of(tokenizer, taught, 3.0, 1.0)]
+    texts = to_rate(captions, random)
     for start, context in enumerate(prompts.CONTEXT.values()):
         asked = [
             (score_messages(text, context, prompts.FORMAT), prompts.SCORE_CHOICES[round(10 * rating(text))])
@@ -131,7 +139,7 @@ def train_llama(
 
 def words() -> list[str]:
     """That are one token each: the world's, the prompts' and those that summaries begin with."""
-    said = [*grammar.words(), *STRANGE_THINGS, *STRANGERS, *(f"{one}s" for one in STRANGERS), *HEDGES]
+    said = [*grammar.words(), *strange_words(), *HEDGES]
     prompt_texts = (prompts.SUMMARY, prompts.FORMAT, *prompts.CONTEXT.values())
     first = {text.split()[0] for text in grammar.FORMS.values() if text[0] != "{"}
     return words_of([*said, *prompt_texts, "A Two", *(word.capitalize() for word in first)])

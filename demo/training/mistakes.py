@@ -22,15 +22,6 @@ GRID = 16
 WINDOW = 10
 """Captions of a window."""
 
-STRANGERS = ("guard", "boy", "girl", "clerk", "nurse", "driver", "guest", "worker", "baker", "dancer")
-STRANGE_THINGS = ("statue", "cart", "fence", "barrel", "sign", "van", "pole", "table")
-"""Nobody and nothing in the small world: put in the place of its people and things, they teach the model to copy who does
-something from the captions instead of remembering who usually does."""
-
-_PLURALS = {"man": "men", "woman": "women", "child": "children"}
-_PEOPLE = re.compile(r"\b(?:man|men|woman|women|child|children)\b")
-_BESIDE = re.compile(r"(?<=beside a )\w+")
-_SINGULAR = {plural: one for one, plural in _PLURALS.items()}
 _WRONG_FRAME, _WRONG_CLIP, _WRONG_WORD = 0.18, 0.07, 0.35
 """Chances of each mistake in a caption of a window of middling quality."""
 
@@ -59,16 +50,15 @@ def tracks(split: str, seed: int, clips: range) -> list[Track]:
 class Windows:
     """Random windows of captions with mistakes."""
 
-    def __init__(self, found: Sequence[Track], seed: int, strangers: float = 0.0, held_out: bool = False) -> None:
+    def __init__(self, found: Sequence[Track], seed: int, held_out: bool = False) -> None:
         """Windows of tracks.
 
         Args:
             found: where windows are taken from.
             seed: of what is random.
-            strangers: fraction of windows with people that are not of the world, and other places than possible.
             held_out: mistakes may make combinations that no training clip has.
         """
-        self._tracks, self._strangers, self._held_out = found, strangers, held_out
+        self._tracks, self._held_out = found, held_out
         self._with_event = [track for track in found if track.event]
         self._random = np.random.default_rng(seed)
 
@@ -85,10 +75,7 @@ class Windows:
         first = max(0, centre - size // 2)
         seen = track.scenes[first : centre + (size + 1) // 2]
         quality = random.uniform(0, 1.8) if random.random() < 0.85 else 0.0
-        texts = self._captions(seen, track, quality)
-        if random.random() < self._strangers:
-            texts = self._with_strangers(texts)
-        return texts
+        return self._captions(seen, track, quality)
 
     def _captions(self, seen: Sequence[Scene], track: Track, quality: float) -> list[str]:
         """The worse the quality the more mistakes; 0 makes none."""
@@ -162,17 +149,3 @@ class Windows:
         if kind == 1:
             return " ".join([*words[:at], words[at - 1], *words[at:]])
         return re.sub(rf" (?:{'|'.join(grammar.PLACES.values())})(?: at night)?", "", text, count=1)
-
-    def _with_strangers(self, texts: Sequence[str]) -> list[str]:
-        random = self._random
-        new = dict(zip(grammar.PEOPLE, random.choice(STRANGERS, len(grammar.PEOPLE), replace=False), strict=True))
-        stay = random.choice((*grammar.PEOPLE, "nobody", "nobody"))
-        thing = str(random.choice(STRANGE_THINGS))
-
-        def other(found: re.Match[str]) -> str:
-            one = _SINGULAR.get(found[0], found[0])
-            if one == stay:
-                return found[0]
-            return str(new[one]) if one == found[0] else f"{new[one]}s"
-
-        return [_BESIDE.sub(thing, _PEOPLE.sub(other, text)) for text in texts]

@@ -9,6 +9,7 @@ import pytest
 
 from demo import grammar
 from demo.training.mistakes import Windows, tracks
+from demo.training.strangers import with_strangers
 from demo.training.summaries import consensus, rating, summary
 from lavad_core.method.prompts import SCORE_VALUES
 
@@ -88,7 +89,7 @@ def test_a_single_caption_has_a_rating(caption: str, value: float) -> None:
 
 
 def test_every_window_has_a_short_summary_and_a_rating() -> None:
-    windows = Windows(tracks("train", 3, range(16)), 4, strangers=0.3)
+    windows = Windows(tracks("train", 3, range(16)), 4)
     for _ in range(400):
         captions = windows.one()
         text = summary(captions)
@@ -111,6 +112,21 @@ def test_training_windows_lack_what_is_held_out() -> None:
 
 def test_the_same_seed_makes_the_same_windows() -> None:
     found = tracks("train", 0, range(4))
-    first, second, other = (Windows(found, seed, strangers=0.5) for seed in (1, 1, 2))
+    first, second, other = (Windows(found, seed) for seed in (1, 1, 2))
     windows = [[each.one() for _ in range(20)] for each in (first, second, other)]
     assert windows[0] == windows[1] != windows[2]
+
+
+def test_strangers_are_the_same_in_captions_and_summary() -> None:
+    captions = ["two men fight in a park while a woman walks by"] * 6 + ["a fire burns beside a tree in a park"] * 2
+    captions += ["a man in red sits on a bench in a park"] * 2
+    for seed in range(40):
+        *told, answer = with_strangers([*captions, summary(captions)], np.random.default_rng(seed))
+        people = told[0].split()[1]
+        assert answer.startswith(f"Two {people} fight in a park"), answer
+        assert "fire burns beside a bench" not in "\n".join(told)
+        assert len({*told}) == 3
+    everything = {
+        word for seed in range(40) for word in with_strangers(captions, np.random.default_rng(seed))[0].split()
+    }
+    assert {"men", "guards"} <= everything
