@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.trivial import trivial_rows
+from demo.trivial import trivial_metrics
 from demo.world import read_truth
 from deployments.cli.report import random_models
 from deployments.cli.text import say, show, show_table
@@ -31,7 +31,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import InputError, LavadError
 from lavad_core.imports.annotations import read_annotations
-from lavad_core.method.evaluation import frame_metrics, labels_from_intervals
+from lavad_core.method.evaluation import labels_from_intervals
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
@@ -322,11 +322,10 @@ def _trivial(output: Path) -> list[Row]:
     truths = read_truth(output)
     annotations = read_annotations(output / "labels.txt")
     labels = np.concatenate([labels_from_intervals(annotations[t.name].intervals, t.frames)[0] for t in truths])
-    rows = []
-    for name, scores in trivial_rows(output, truths).items():
-        metrics = frame_metrics(labels, np.concatenate(scores))
-        rows.append(Row("trivial", name, ({metric: metrics[metric] for metric in METRICS},)))
-    return rows
+    return [
+        Row("trivial", name, ({metric: metrics[metric] for metric in METRICS},))
+        for name, metrics in trivial_metrics(output, truths, labels).items()
+    ]
 
 
 def _show(rows: Sequence[Row]) -> None:

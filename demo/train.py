@@ -13,7 +13,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,13 +22,13 @@ import torch
 from transformers import Blip2VisionModel
 
 from demo import grammar
-from demo.training.captioners import CAPTIONERS, features, for_larger_images, train_captioner
+from demo.training.captioners import CAPTIONERS, LARGE_SIDE, Captioner, features, for_larger_images, train_captioner
 from demo.training.cards import write_card
 from demo.training.frames import Frames, make_frames, patch_labels, squashed
 from demo.training.imagebind import train_imagebind
 from demo.training.llama import train_llama
 from demo.training.loop import Record
-from demo.training.vision import PATCH, SIDE, train_vision, vision_config
+from demo.training.vision import PATCH, SIDE, new_tower, train_vision
 
 MODELS = Path(__file__).parent / "models"
 SEED = 0
@@ -91,6 +91,10 @@ def _part(clips: range, share: float) -> range:
     return range(max(1, round(len(clips) * share)))
 
 
+def _steps(what: str, share: float) -> int:
+    return max(2, int(STEPS[what] * share))
+
+
 def _chunks(clips: range, per_clip: int) -> Iterator[Frames]:
     """Frames of many clips, some hundreds at a time: all at their full size would take 8 GB."""
     for start in range(0, len(clips), _CHUNK):
@@ -109,7 +113,7 @@ def _vision(work: Path, share: float) -> None:
         np.concatenate(pictures),
         np.concatenate(dense),
         scenes,
-        steps=max(2, int(STEPS["vision"] * share)),
+        steps=_steps("vision", share),
         seed=SEED,
         log=log,
     )
@@ -125,17 +129,14 @@ def _tower(work: Path) -> tuple[Blip2VisionModel, Record]:
     """
     if not (work / "vision.pt").is_file():
         raise SystemExit("the vision tower is not trained yet: run this once with `--only vision`")
-    tower = Blip2VisionModel(vision_config())
+    tower = new_tower()
     tower.load_state_dict(torch.load(work / "vision.pt", weights_only=True))
-    tower.set_attn_implementation("eager")
     return tower.eval(), Record(**json.loads((work / "vision.json").read_text()))
 
 
-def _captioners(captioners: Iterable[object], work: Path, models: Path, share: float) -> None:
+def _captioners(captioners: Sequence[Captioner], work: Path, models: Path, share: float) -> None:
     tower, vision = _tower(work)
-    towers = {SIDE: tower}
-    larger = for_larger_images(tower)
-    towers[larger.config.image_size] = larger
+    towers = {SIDE: tower, LARGE_SIDE: for_larger_images(tower)}
     seen: dict[int, list[torch.Tensor]] = {side: [] for side in towers}
     scenes: list[grammar.Scene] = []
     for frames in _chunks(_part(CAPTION_CLIPS, share), PER_CLIP):
@@ -144,22 +145,20 @@ def _captioners(captioners: Iterable[object], work: Path, models: Path, share: f
         scenes += frames.scenes
     joined = {side: torch.cat(parts) for side, parts in seen.items()}
     for number, captioner in enumerate(CAPTIONERS):
-        if captioner not in captioners:  # type: ignore[operator]
+        if captioner not in captioners:
             continue
-        folder = _folder(models, captioner.name)
+        folder, seed = _folder(models, captioner.name), SEED + 1 + number
         record = train_captioner(
             captioner,
             towers[captioner.side],
             joined[captioner.side],
             scenes,
             folder,
-            steps=max(2, int(STEPS["captioner"] * share)),
-            seed=SEED + 1 + number,
+            steps=_steps("captioner", share),
+            seed=seed,
             log=log,
         )
-        write_card(
-            folder, captioner.name, {"seed": SEED + 1 + number, **asdict(record)}, _machine(), vision=asdict(vision)
-        )
+        write_card(folder, captioner.name, {"seed": seed, **asdict(record)}, _machine(), vision=asdict(vision))
 
 
 def _imagebind(work: Path, models: Path, share: float) -> None:
@@ -170,7 +169,7 @@ def _imagebind(work: Path, models: Path, share: float) -> None:
         tower,
         frames,
         folder,
-        steps=max(2, int(STEPS["imagebind"] * share)),
+        steps=_steps("imagebind", share),
         seed=SEED + 20,
         log=log,
         clips=min(16, len(frames.pictures) // PER_PAIR_CLIP),

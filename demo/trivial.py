@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
+from lavad_core.method.evaluation import frame_metrics
 
 if TYPE_CHECKING:
     from demo.world import Truth
@@ -47,6 +48,20 @@ def trivial_rows(folder: Path, truths: Sequence[Truth]) -> dict[str, list[NDArra
         rows["motion energy"].append(motion)
         rows[SMOOTHED].append(smoothed(motion, round(SMOOTHING_S * truth.frame_rate)))
     return rows
+
+
+def trivial_metrics(
+    folder: Path, truths: Sequence[Truth], labels: NDArray[np.integer[Any]]
+) -> dict[str, dict[str, float | None]]:
+    """``frame_metrics`` of each of :func:`trivial_rows`, whose arguments and errors it has.
+
+    Args:
+        folder, truths: of the clips.
+        labels: of all their frames, one clip after the other.
+    """
+    return {
+        name: frame_metrics(labels, np.concatenate(scores)) for name, scores in trivial_rows(folder, truths).items()
+    }
 
 
 def centre_prior(frames: int) -> NDArray[np.float64]:

@@ -17,8 +17,8 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -119,9 +119,7 @@ class Clip:
             return scene
         aside = scene_of(passing, passing.act, self.place, self.night)
         who = aside.who[0] if aside.who else ""
-        return grammar.Scene(
-            **{**asdict(scene), "aside": passing.act, "aside_who": who, "aside_colour": aside.colour if not who else ""}
-        )
+        return replace(scene, aside=passing.act, aside_who=who, aside_colour="" if who else aside.colour)
 
     def truth(self) -> Truth:
         """What is true of it."""
@@ -160,32 +158,24 @@ class Clip:
 
 _DAY = np.ones((1, 1, 1), np.float32)
 _NOISES = 16
-_pools: dict[float, NDArray[np.float32]] = {}
 
 
+@cache
 def _noise_pool(size: float) -> NDArray[np.float32]:
     """Sensor noise of a standard deviation, float32 [16, 180, 240, 3]: grey for the most part."""
-    if size not in _pools:
-        random = np.random.default_rng(0)
-        grey = random.normal(0, size, (_NOISES, HEIGHT, WIDTH, 1))
-        _pools[size] = np.asarray(grey + random.normal(0, size / 3, (_NOISES, HEIGHT, WIDTH, 3)), np.float32)
-    return _pools[size]
+    random = np.random.default_rng(0)
+    grey = random.normal(0, size, (_NOISES, HEIGHT, WIDTH, 1))
+    return np.asarray(grey + random.normal(0, size / 3, (_NOISES, HEIGHT, WIDTH, 3)), np.float32)
 
 
-_lights: dict[tuple[tuple[int, int], ...], NDArray[np.float32]] = {}
-
-
+@lru_cache(maxsize=64)
 def _lamplight(lamps: tuple[tuple[int, int], ...], indoors: bool) -> NDArray[np.float32]:
     """Brightness at night, float32 [180, 240, 3]: dark and blue, but for the lamps' cones."""
-    if lamps not in _lights:
-        rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-        light = np.full((HEIGHT, WIDTH), 0.55 if indoors else 0.42, np.float32)
-        for x, y in lamps:
-            light += 0.42 * np.exp(-(((columns - x) / 70) ** 2 + ((rows - y) / 110) ** 2))
-        if len(_lights) > 64:
-            _lights.clear()
-        _lights[lamps] = (light[:, :, None] * np.array([0.92, 0.96, 1.12], np.float32)).clip(0, 1.1)
-    return _lights[lamps]
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    light = np.full((HEIGHT, WIDTH), 0.55 if indoors else 0.42, np.float32)
+    for x, y in lamps:
+        light += 0.42 * np.exp(-(((columns - x) / 70) ** 2 + ((rows - y) / 110) ** 2))
+    return (light[:, :, None] * np.array([0.92, 0.96, 1.12], np.float32)).clip(0, 1.1)
 
 
 def script(split: str, seed: int, number: int) -> Clip:
@@ -331,13 +321,9 @@ def _beside(random: np.random.Generator, place: Place, frames: int) -> tuple[Act
         act = str(random.choice(names))
         seconds = {"walk": 16, "dog": 17, "run": 5.5, "drive": 5, "bus": 7}[act]
         passing = _act(random, act, place, at, min(frames - 1, at + int(seconds * FRAME_RATE)))
-        acts.append(Act(**{**_fields(passing), "crosses": True}))
+        acts.append(replace(passing, crosses=True))
         at = passing.last + int(random.uniform(5, 16) * FRAME_RATE)
     return tuple(acts)
-
-
-def _fields(act: Act) -> dict[str, object]:
-    return {name: getattr(act, name) for name in Act.__dataclass_fields__}
 
 
 def write_set(

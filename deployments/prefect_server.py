@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from deployments.ports import free_port
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
 
@@ -130,7 +130,7 @@ def private_server(
         environ: the environment it gets, this process's if not given.
         extra: variables over our own settings.
     """
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     home = PREFECT_HOME.value()
     variables = {
@@ -196,13 +196,6 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     finally:
         if child.stdin is not None:
             child.stdin.close()
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _shown(url: str) -> str:

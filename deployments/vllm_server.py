@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from deployments.ports import free_port
 from lavad_core.errors import ModelError, ServiceUnavailable
 
 START_TIMEOUT_S = 240.0
@@ -172,10 +172,3 @@ class VllmServer:
         with suppress(OSError):
             self._process.stdin.close()
         atexit.unregister(self.kill)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

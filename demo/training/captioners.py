@@ -22,8 +22,10 @@ from transformers import Blip2VisionModel
 from demo import grammar
 from demo.training.frames import squashed
 from demo.training.loop import Log, Record, half_precision, shuffled, train
-from demo.training.vision import PATCH, SIDE, normalised, vision_config
+from demo.training.vision import PATCH, SIDE, new_tower, normalised, vision_config
 from lavad_core.models.captioners.random_blip2 import opt_tokenizer, t5_tokenizer
+from lavad_core.models.encoders.texts import padded
+from lavad_core.models.quiet import quiet_transformers
 
 _HF: Any = transformers
 
@@ -113,16 +115,13 @@ def features(tower: Blip2VisionModel, pictures: NDArray[np.uint8]) -> Tensor:
 
 def for_larger_images(tower: Blip2VisionModel) -> Blip2VisionModel:
     """The same tower for images of :data:`LARGE_SIDE`: as many patches, each larger, its kernel stretched."""
-    patch = LARGE_SIDE * PATCH // SIDE
-    config = vision_config(LARGE_SIDE)
-    config.patch_size = patch
-    larger = Blip2VisionModel(config)
+    larger = new_tower(LARGE_SIDE)
+    patch = larger.config.patch_size
     weights = dict(tower.state_dict())
     name = "embeddings.patch_embedding.weight"
     stretched = F.interpolate(weights[name], size=(patch, patch), mode="bilinear", align_corners=False)
     weights[name] = stretched * (PATCH / patch) ** 2
     larger.load_state_dict(weights)
-    larger.set_attn_implementation("eager")
     return larger.eval()
 
 
@@ -181,8 +180,9 @@ def train_captioner(
     processor = _HF.Blip2Processor(
         image_processor=_HF.BlipImageProcessorPil(size=side), tokenizer=tokenizer, num_query_tokens=_QUERIES
     )
-    model.half().save_pretrained(folder)
-    processor.save_pretrained(folder)
+    with quiet_transformers():
+        model.half().save_pretrained(folder)
+        processor.save_pretrained(folder)
     return record
 
 
@@ -190,10 +190,7 @@ def _targets(tokenizer: Any, sentences: list[str], language: str) -> Tensor:
     """Token ids of the sentences with their end, int64 [n, longest]; -100 after it."""
     end = [tokenizer.convert_tokens_to_ids("Ċ" if language == "opt" else "</s>")]
     rows = [ids + end for ids in tokenizer(sentences, add_special_tokens=False).input_ids]
-    out = torch.full((len(rows), max(map(len, rows))), -100)
-    for at, row in enumerate(rows):
-        out[at, : len(row)] = torch.tensor(row)
-    return out
+    return torch.from_numpy(padded([np.asarray(row, np.int64) for row in rows], -100)[0])
 
 
 def _prompt(model: Any, seen: Tensor) -> Tensor:
@@ -252,7 +249,6 @@ def _build(captioner: Captioner, tokenizer: Any) -> Any:
             tie_word_embeddings=False,
         )
     vision = vision_config(captioner.side)
-    vision.patch_size = captioner.side * PATCH // SIDE
     config = _HF.Blip2Config(
         vision_config=vision.to_dict(),
         qformer_config={

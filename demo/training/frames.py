@@ -15,6 +15,8 @@ from PIL import Image
 
 from demo import grammar, world
 from demo.places import HEIGHT, WIDTH
+from lavad_core.models.encoders.pixels import resized
+from lavad_core.video.types import Geometry
 
 LABELS = (
     *("walk", "stand", "run", "sit", "lie", "kneel", "fight", "guard", "hug", "up", "gun", "photo", "carry", "reach"),
@@ -135,10 +137,7 @@ def _compressed(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 def squashed(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Brought to a square of ``side`` pixels as BLIP-2's processor does: uint8 [n, side, side, 3]."""
-    out = np.empty((len(pictures), side, side, 3), np.uint8)
-    for at, picture in enumerate(pictures):
-        out[at] = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
-    return out
+    return np.stack([resized(picture, Geometry("square", side)) for picture in pictures])
 
 
 def patch_labels(boxes: list[NDArray[np.float32]], grid: int) -> NDArray[np.bool_]:

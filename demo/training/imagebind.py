@@ -23,11 +23,13 @@ from demo.training.captioners import CAPTIONERS
 from demo.training.frames import Frames
 from demo.training.loop import Log, Record, half_precision, train
 from demo.training.summaries import HEDGES, summary
-from demo.training.vision import DEPTH, HEADS, MEAN, PATCH, SIDE, STD, WIDTH, initialise, jittered
+from demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initialise, jittered, normalised
 from lavad_core.models.encoders.imagebind.preprocess import centre_square
 from lavad_core.models.encoders.imagebind.text import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
+from lavad_core.models.encoders.pixels import Normaliser
 from lavad_core.models.encoders.random_encoders import word_bpe, write_bpe
+from lavad_core.models.encoders.texts import padded
 
 _OUTPUT = 96
 _TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS = 128, 3, 4
@@ -81,12 +83,13 @@ def train_imagebind(
             yield np.concatenate([random.choice(groups[each], _FRAMES_OF_CLIP, replace=False) for each in chosen])
 
     def loss_of(numbers: NDArray[np.int64]) -> Tensor:
+        towers.prepare()  # the sum over frames for still images is that of older weights
         captions = [_said(frames.scenes[number], random) for number in numbers]
         windows = [
             summary(frames.around[number]) if random.random() < 0.6 else frames.sentences[number] for number in numbers
         ]
         words = _texts(towers, tokenizer, captions + windows)
-        still = _pixels(images[numbers], random)
+        still = jittered(normalised(images[numbers]), random)
         moving = _clips(frames.pictures[numbers], frames.later[numbers], random)
         with half_precision(), sdpa_kernel(SDPBackend.MATH):  # in bfloat16 on a CPU twice as fast as the fused one
             seen, watched = towers.encode_vision(still), towers.encode_vision(moving)
@@ -95,11 +98,9 @@ def train_imagebind(
         first, second = words[: len(numbers)], words[len(numbers) :]
         return _contrast(seen @ first.T * sharp, same_captions) + _contrast(watched @ second.T * sharp, same_windows)
 
-    # Without the cached sum over frames: it is that of older weights.
-    preprocessor = towers.modality_preprocessors["vision"]
     record = train(
         list(towers.parameters()),
-        lambda numbers: (preprocessor.prepare(), loss_of(numbers))[1],  # type: ignore[operator,func-returns-value]
+        loss_of,
         batches(),
         steps=steps,
         rate=1e-3,
@@ -118,17 +119,9 @@ def _said(scene: grammar.Scene, random: np.random.Generator) -> str:
 
 
 def _texts(towers: ImageBindTowers, tokenizer: ClipBpe, texts: list[str]) -> Tensor:
-    rows = tokenizer(texts)
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for at, row in enumerate(rows):
-        ids[at, : len(row)] = torch.from_numpy(row)
+    ids, last = map(torch.from_numpy, padded(tokenizer(texts), 0))
     with half_precision(), sdpa_kernel(SDPBackend.MATH):
-        return towers.encode_text(ids, torch.tensor([len(row) - 1 for row in rows]))
-
-
-def _pixels(images: NDArray[np.uint8], random: np.random.Generator) -> Tensor:
-    values = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
-    return jittered(_standard(values), random)
+        return towers.encode_text(ids, last)
 
 
 def _clips(first: NDArray[np.uint8], second: NDArray[np.uint8], random: np.random.Generator) -> Tensor:
@@ -137,13 +130,8 @@ def _clips(first: NDArray[np.uint8], second: NDArray[np.uint8], random: np.rando
     both = torch.from_numpy(np.concatenate([first, second])).permute(0, 3, 1, 2).float().div_(255)
     both = F.interpolate(both, size=(SIDE, _LONG), mode="bilinear", align_corners=False)
     left = int(random.choice((0, (_LONG - SIDE) // 2, _LONG - SIDE), p=(0.25, 0.5, 0.25)))
-    both = _standard(both[:, :, :, left : left + SIDE])
+    both = Normaliser().normalise(both[:, :, :, left : left + SIDE])
     return torch.stack((both[:count], both[count:]), dim=2)
-
-
-def _standard(values: Tensor) -> Tensor:
-    shape = (1, 3, 1, 1)
-    return (values - torch.tensor(MEAN).view(shape)) / torch.tensor(STD).view(shape)
 
 
 def _equal(texts: list[str]) -> Tensor:

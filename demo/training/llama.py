@@ -7,7 +7,6 @@ batch, and are computed once.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from lavad_core.method import prompts
 from lavad_core.method.scoring import score_messages
 from lavad_core.method.summarising import Messages, summary_messages
 from lavad_core.models.llama_text import llama_tokenizer
+from lavad_core.models.loading import cache_name
 from lavad_core.models.quiet import quiet_transformers
 from lavad_core.models.random_text import words_of
 
@@ -279,8 +279,7 @@ class _Corpus:
 
 def _states(model: Any, beginning: list[int], ids: torch.Tensor) -> torch.Tensor:
     """Last hidden states [n, length, width] of token ids [n, length] that come after the same beginning."""
-    # transformers 5.24 renamed the keys and values that go from step to step
-    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    name = cache_name(model)
     before = model.model(torch.tensor([beginning]), use_cache=True)[name]
     before.batch_repeat_interleave(len(ids))
     states: torch.Tensor = model.model(ids, use_cache=True, **{name: before}).last_hidden_state

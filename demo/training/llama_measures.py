@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from demo import grammar
+from demo.training.llama import SEPARATOR
 from demo.training.mistakes import Windows, tracks
 from demo.training.summaries import HEDGES, act_of, rating, summary
 from lavad_core.config.models import LocalChatConfig
@@ -17,7 +18,6 @@ from lavad_core.method.summarising import Messages, summary_messages
 from lavad_core.models.chat.local import LocalChat
 from lavad_core.models.protocols import ChatRequest
 
-SEPARATOR = "\n "
 ANSWER_TOKENS = 64
 
 

@@ -16,13 +16,10 @@ from transformers import Blip2VisionConfig, Blip2VisionModel
 from demo import grammar
 from demo.training.frames import ACTS, LABELS
 from demo.training.loop import Log, Record, half_precision, shuffled, train
+from lavad_core.models.encoders.pixels import Normaliser
 
 SIDE, PATCH, WIDTH, DEPTH, HEADS = 96, 12, 128, 4, 4
 """Of the tower: pixels, pixels, numbers, layers, heads."""
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-"""CLIP's colour statistics, which BLIP-2's and ImageBind's preprocessing have."""
 
 _PLACES = tuple(grammar.PLACES)
 _DENSE_WEIGHT = 30.0
@@ -41,21 +38,27 @@ class Heads(nn.Module):
 
 
 def vision_config(side: int = SIDE) -> Blip2VisionConfig:
-    """Of a tower for square images of ``side`` pixels."""
+    """Of a tower for square images of ``side`` pixels, the same number of patches whatever the side."""
     return Blip2VisionConfig(
         hidden_size=WIDTH,
         intermediate_size=4 * WIDTH,
         num_hidden_layers=DEPTH,
         num_attention_heads=HEADS,
         image_size=side,
-        patch_size=PATCH,
+        patch_size=PATCH * side // SIDE,
     )
+
+
+def new_tower(side: int = SIDE) -> Blip2VisionModel:
+    """An untrained tower for square images of ``side`` pixels; on larger ones its patches are larger, not more."""
+    tower = Blip2VisionModel(vision_config(side))
+    tower.set_attn_implementation("eager")  # with bfloat16 on a CPU twice as fast as the fused one
+    return tower
 
 
 def normalised(pictures: NDArray[np.uint8]) -> Tensor:
     """float32 [n, 3, side, side] of uint8 [n, side, side, 3]."""
-    values = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
-    return (values - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    return Normaliser()(pictures, torch.device("cpu"), torch.float32)
 
 
 def train_vision(
@@ -80,8 +83,7 @@ def train_vision(
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    tower = Blip2VisionModel(vision_config())
-    tower.set_attn_implementation("eager")  # with bfloat16 on a CPU twice as fast as the fused one
+    tower = new_tower()
     initialise(tower)
     heads = Heads(WIDTH)
     acts = torch.tensor([ACTS.index(scene.act) for scene in scenes])

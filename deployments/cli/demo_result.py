@@ -15,7 +15,7 @@ from deployments.cli.text import inert, is_terminal, seconds, short, show, show_
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError
-from lavad_core.method.evaluation import frame_metrics, labels_from_intervals
+from lavad_core.method.evaluation import labels_from_intervals
 from lavad_core.reports.collect import StoredVideo, video_report
 from lavad_core.reports.video import Span, VideoReport
 from lavad_core.runs.manifest import RunManifest, load_run
@@ -67,7 +67,7 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
         InputError: it has no finished run over the clips of the folder.
         DamagedResult: a result is gone.
     """
-    from demo.trivial import trivial_rows
+    from demo.trivial import trivial_metrics
     from demo.world import read_truth
     from lavad_core.reports.page import MetricRow
 
@@ -90,8 +90,7 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
         ]
     )
     metrics = [MetricRow(OURS, run.metrics["roc_auc"], run.metrics["average_precision"], ours=True)]
-    for name, scores in trivial_rows(folder, truths).items():
-        trivial = frame_metrics(labels, np.concatenate(scores))
+    for name, trivial in trivial_metrics(folder, truths, labels).items():
         metrics.append(MetricRow(name, trivial["roc_auc"], trivial["average_precision"]))
     return Result(folder, run, config, videos, stored, tuple(metrics), len(labels), int(labels.sum()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,3 +69,9 @@ def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str) -> A
         raise DeviceOutOfMemory(
             f"{name} in {dtype} does not fit {device}; give another `device` or a smaller model"
         ) from error
+
+
+def cache_name(model: Any) -> str:
+    """What a language model calls the keys and values that go from step to step, as argument and in its output."""
+    # transformers 5.24 renamed them; 5.40 no longer knows the old name.
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments import vllm_server
-from deployments.vllm_server import free_port
+from deployments.ports import free_port
 
 __all__ = ["VllmServer", "free_port", "get", "missing", "post"]
 

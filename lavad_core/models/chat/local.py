@@ -7,7 +7,6 @@ same definition of their probabilities (:mod:`.choices`). Sampled answers differ
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from lavad_core.errors import InternalError, ModelError, RequestRejected
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
-from lavad_core.models.loading import loading, placed
+from lavad_core.models.loading import cache_name, loading, placed
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
 _HF: Any = transformers
@@ -72,8 +71,7 @@ class LocalChat:
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         self._mask = functools.lru_cache(MASKS_KEPT)(self._make_mask)
-        # transformers 5.24 renamed the keys and values that go from step to step; 5.40 no longer knows the old name.
-        self._cache_name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+        self._cache_name = cache_name(model)
         # A tokenizer's file may hold settings of padding and truncation. The first use takes them off, which must not happen
         # while another thread is using it; later uses change nothing.
         tokenizer("", add_special_tokens=False)
