@@ -25,21 +25,18 @@ from demo import grammar
 from demo.training.captioners import CAPTIONERS, LARGE_SIDE, Captioner, features, for_larger_images, train_captioner
 from demo.training.cards import write_card
 from demo.training.frames import Frames, make_frames, patch_labels, squashed
-from demo.training.imagebind import train_imagebind
+from demo.training.imagebind import Pairs, pairs_of, train_imagebind
 from demo.training.llama import train_llama
 from demo.training.loop import Record
 from demo.training.vision import PATCH, SIDE, new_tower, train_vision
 
 MODELS = Path(__file__).parent / "models"
 SEED = 0
-CLIPS = range(2400)
-"""Training clips of the vision tower; the captioners and ImageBind see a part of them."""
+SETS = {"vision": (0, 9000, 12), "captioner": (2, 4500, 8), "imagebind": (1, 4500, 6)}
+"""Seed of the world, clips and frames of each, by what they train. Each model learns from clips that its vision tower has not
+seen: on those it has, the tower is surer than it will ever be again."""
 
-PER_CLIP = 24
-CAPTION_CLIPS = range(1200)
-PAIR_CLIPS = range(1000)
-PER_PAIR_CLIP = 16
-STEPS = {"vision": 4500, "captioner": 1500, "imagebind": 1200}
+STEPS = {"vision": 7000, "captioner": 1500, "imagebind": 1500}
 _CHUNK = 300
 
 
@@ -87,25 +84,24 @@ def _machine() -> str:
     return f"{threads} {'thread' if threads == 1 else 'threads'}, {platform.machine()}, torch {torch.__version__.split('+')[0]}"
 
 
-def _part(clips: range, share: float) -> range:
-    return range(max(1, round(len(clips) * share)))
-
-
 def _steps(what: str, share: float) -> int:
     return max(2, int(STEPS[what] * share))
 
 
-def _chunks(clips: range, per_clip: int) -> Iterator[Frames]:
-    """Frames of many clips, some hundreds at a time: all at their full size would take 8 GB."""
-    for start in range(0, len(clips), _CHUNK):
-        yield make_frames(clips[start : start + _CHUNK], per_clip)
-        log(f"rendered {min(start + _CHUNK, len(clips))} of {len(clips)} clips")
+def _chunks(what: str, share: float, later: bool = False) -> Iterator[Frames]:
+    """Frames of many clips, some hundreds at a time: all at their full size would take 14 GB."""
+    seed, clips, per_clip = SETS[what]
+    clips = max(1, round(clips * share))
+    for start in range(0, clips, _CHUNK):
+        end = min(start + _CHUNK, clips)
+        yield make_frames(range(start, end), per_clip, seed=seed, later=later)
+        log(f"rendered {end} of {clips} clips")
 
 
 def _vision(work: Path, share: float) -> None:
     pictures, dense = [], []
     scenes: list[grammar.Scene] = []
-    for frames in _chunks(_part(CLIPS, share), PER_CLIP):
+    for frames in _chunks("vision", share):
         pictures.append(squashed(frames.pictures, SIDE))
         dense.append(patch_labels(frames.boxes, SIDE // PATCH))
         scenes += frames.scenes
@@ -139,7 +135,7 @@ def _captioners(captioners: Sequence[Captioner], work: Path, models: Path, share
     towers = {SIDE: tower, LARGE_SIDE: for_larger_images(tower)}
     seen: dict[int, list[torch.Tensor]] = {side: [] for side in towers}
     scenes: list[grammar.Scene] = []
-    for frames in _chunks(_part(CAPTION_CLIPS, share), PER_CLIP):
+    for frames in _chunks("captioner", share):
         for side, each in towers.items():
             seen[side].append(features(each, frames.pictures))
         scenes += frames.scenes
@@ -163,16 +159,16 @@ def _captioners(captioners: Sequence[Captioner], work: Path, models: Path, share
 
 def _imagebind(work: Path, models: Path, share: float) -> None:
     tower, vision = _tower(work)
-    frames = make_frames(_part(PAIR_CLIPS, share), PER_PAIR_CLIP, seed=1, later=True)
+    pairs = Pairs.joined([pairs_of(frames) for frames in _chunks("imagebind", share, later=True)])
     folder = _folder(models, "imagebind")
     record = train_imagebind(
         tower,
-        frames,
+        pairs,
         folder,
         steps=_steps("imagebind", share),
         seed=SEED + 20,
         log=log,
-        clips=min(16, len(frames.pictures) // PER_PAIR_CLIP),
+        per_clip=SETS["imagebind"][2],
     )
     write_card(folder, "imagebind", {"seed": SEED + 20, **asdict(record)}, _machine(), vision=asdict(vision))
 

@@ -38,7 +38,9 @@ _OFTEN = {
     "linger": 2.0,
     "face": 2.0,
     "stare": 2.0,
-    "fall": 2.0,
+    "fall": 3.0,
+    "kneel": 1.5,
+    "burglary": 1.5,
     "fight": 2.0,
 }
 """How much more often than by their length some acts are taken."""

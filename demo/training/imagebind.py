@@ -7,6 +7,8 @@ holds several frames of each of its clips, so that most of what a text must not 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +35,7 @@ from lavad_core.models.encoders.texts import padded
 
 _OUTPUT = 96
 _TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS = 128, 3, 4
-_FRAMES_OF_CLIP = 8
-"""Frames of one clip in a batch."""
+_BATCH = 128
 
 _SUMMARY_WORDS = sorted({word.lower() for hedge in HEDGES for word in hedge.split()})
 """Words of summaries that are not of captions."""
@@ -43,21 +44,68 @@ _LONG = 128
 """Width of a clip's frame whose short side is :data:`SIDE`."""
 
 
+@dataclass
+class Pairs:
+    """n frames and what can be said of them, at the sizes the towers see.
+
+    Attributes:
+        images: middle squares, uint8 [n, 96, 96, 3].
+        first, second: the frames of two-frame clips, all of their width, uint8 [n, 3, 96, 128].
+        scenes: of the first frames.
+        around: the true sentences of the window around each.
+    """
+
+    images: NDArray[np.uint8]
+    first: NDArray[np.uint8]
+    second: NDArray[np.uint8]
+    scenes: list[grammar.Scene]
+    around: list[list[str]]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """All of them, in order."""
+        return cls(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.first for part in parts]),
+            np.concatenate([part.second for part in parts]),
+            [scene for part in parts for scene in part.scenes],
+            [window for part in parts for window in part.around],
+        )
+
+
+def pairs_of(frames: Frames) -> Pairs:
+    """The pairs of frames that were made with their second ones."""
+    assert frames.later is not None
+    return Pairs(
+        np.stack([centre_square(picture, SIDE) for picture in frames.pictures]),
+        _low(frames.pictures),
+        _low(frames.later),
+        frames.scenes,
+        frames.around,
+    )
+
+
+def _low(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures of which the short side has :data:`SIDE` pixels: uint8 [n, 3, 96, 128]."""
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+    low = F.interpolate(pixels, size=(SIDE, _LONG), mode="bilinear", align_corners=False)
+    return low.round().byte().numpy()
+
+
 def train_imagebind(
-    tower: Blip2VisionModel, frames: Frames, folder: Path, *, steps: int, seed: int, log: Log, clips: int = 16
+    tower: Blip2VisionModel, pairs: Pairs, folder: Path, *, steps: int, seed: int, log: Log, per_clip: int
 ) -> Record:
     """Train the towers and write ``imagebind.safetensors`` (float16) and a tokenizer to ``folder``.
 
     Args:
         tower: whose weights the vision tower begins with.
-        frames: with the second frame of each clip; frames of one clip follow one another.
+        pairs: of training clips; those of one clip follow one another.
         folder: must exist.
         steps: of the training.
         seed: of weights and order.
         log: takes lines.
-        clips: of a batch, with :data:`_FRAMES_OF_CLIP` frames each.
+        per_clip: pairs of each clip.
     """
-    assert frames.later is not None
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     vocabulary, merges = word_bpe([*grammar.words(), *_SUMMARY_WORDS])
@@ -73,24 +121,23 @@ def train_imagebind(
     scale = towers.modality_postprocessors["text"][1].log_logit_scale  # type: ignore[index]
     torch.nn.init.constant_(scale, math.log(14))
     tokenizer = ClipBpe(folder, context=77, vocabulary=len(vocabulary), long_text="keep-end")
-    images = np.stack([centre_square(picture, SIDE) for picture in frames.pictures])
-    starts = np.flatnonzero(np.diff(frames.clips, prepend=-1))
-    groups = np.split(np.arange(len(frames.clips)), starts[1:])
+    groups = np.arange(len(pairs.scenes)).reshape(-1, per_clip)
+    clips = min(len(groups), _BATCH // per_clip)
 
     def batches():  # type: ignore[no-untyped-def]
         while True:
-            chosen = random.choice(len(groups), clips, replace=False)
-            yield np.concatenate([random.choice(groups[each], _FRAMES_OF_CLIP, replace=False) for each in chosen])
+            yield groups[random.choice(len(groups), clips, replace=False)].ravel()
 
     def loss_of(numbers: NDArray[np.int64]) -> Tensor:
         towers.prepare()  # the sum over frames for still images is that of older weights
-        captions = [_said(frames.scenes[number], random) for number in numbers]
+        captions = [_said(pairs.scenes[number], random) for number in numbers]
         windows = [
-            summary(frames.around[number]) if random.random() < 0.6 else frames.sentences[number] for number in numbers
+            summary(pairs.around[number]) if random.random() < 0.6 else grammar.sentence(pairs.scenes[number])
+            for number in numbers
         ]
         words = _texts(towers, tokenizer, captions + windows)
-        still = jittered(normalised(images[numbers]), random)
-        moving = _clips(frames.pictures[numbers], frames.later[numbers], random)
+        still = jittered(normalised(pairs.images[numbers]), random)
+        moving = _clips(pairs.first[numbers], pairs.second[numbers], random)
         with half_precision(), sdpa_kernel(SDPBackend.MATH):  # in bfloat16 on a CPU twice as fast as the fused one
             seen, watched = towers.encode_vision(still), towers.encode_vision(moving)
         sharp = scale.exp().clamp(max=60)
@@ -127,8 +174,7 @@ def _texts(towers: ImageBindTowers, tokenizer: ClipBpe, texts: list[str]) -> Ten
 def _clips(first: NDArray[np.uint8], second: NDArray[np.uint8], random: np.random.Generator) -> Tensor:
     """One of the three crops of each two-frame clip: float32 [n, 3, 2, side, side]."""
     count = len(first)
-    both = torch.from_numpy(np.concatenate([first, second])).permute(0, 3, 1, 2).float().div_(255)
-    both = F.interpolate(both, size=(SIDE, _LONG), mode="bilinear", align_corners=False)
+    both = torch.from_numpy(np.concatenate([first, second])).float().div_(255)
     left = int(random.choice((0, (_LONG - SIDE) // 2, _LONG - SIDE), p=(0.25, 0.5, 0.25)))
     both = Normaliser().normalise(both[:, :, :, left : left + SIDE])
     return torch.stack((both[:count], both[count:]), dim=2)

@@ -1,0 +1,1 @@
+"""Data sets as they are published: which videos, how long, and what is anomalous in them."""

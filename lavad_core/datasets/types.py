@@ -1,0 +1,74 @@
+"""What an adapter makes of a data set's published files. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+Interval = tuple[int, int]
+"""First and last frame of an anomaly, 0-based, both inclusive."""
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """A video of a data set.
+
+    Attributes:
+        name: as published, without the ending of a video file.
+        classes: of its anomalies, as the data set calls them; empty for a normal video. Some of XD-Violence have several.
+        intervals: in order of time; they may reach past the end of the video. An anomalous video without any is labelled
+            as a whole only where the data set has no frame labels.
+        frames: as the data set's list or masks say; None where only the video itself can tell.
+    """
+
+    name: str
+    classes: tuple[str, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+    frames: int | None = None
+
+    @property
+    def is_anomalous(self) -> bool:
+        """Whether anything in it is labelled."""
+        return bool(self.intervals)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that labels were read from.
+
+    Attributes:
+        role: ``annotation``, ``list``, ``masks``, …
+        name: of the file or folder, without the folders above it, so that the same labels print the same header anywhere.
+        sha256: hexadecimal; of a folder the digest of its files' names and digests.
+    """
+
+    role: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set, or the part of it that is evaluated on.
+
+    Attributes:
+        adapter: key of the adapter that read it: ``ucf-crime``, ``xd-violence``, …
+        title: as papers call it.
+        videos: by name, in the order of the list, or of the annotation where there is no list.
+        files: that it was read from.
+        frame_rate: per second, where all its videos have the same; else None.
+        notes: what a user should know of these files: a class that is missing, a list of another length than the published one.
+    """
+
+    adapter: str
+    title: str
+    videos: Mapping[str, LabelledVideo] = field(repr=False)
+    files: tuple[SourceFile, ...]
+    frame_rate: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """All classes, sorted."""
+        return tuple(sorted({name for video in self.videos.values() for name in video.classes}))

@@ -1,0 +1,207 @@
+"""An evaluation: numbers, and everything that is needed to know what they are. All of it goes to JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Score = Literal["refined", "raw"]
+
+
+@dataclass(frozen=True)
+class ProtocolOptions:
+    """What may be chosen. The unsmoothed, unweighted rows are always there.
+
+    Attributes:
+        sigmas: of Gaussian smoothing over the grid scores of a video, grid steps (``scipy.ndimage.gaussian_filter1d`` with its
+            default boundary); each gives rows of its own beside the unsmoothed ones.
+        thresholds: of the events, each gives rows of its own. A score of at least this is anomalous.
+        low_threshold, min_length, max_gap: of the segments (``method.detection``): hysteresis, and frames.
+        resamples: of the bootstrap over videos; 0 for no intervals.
+        seed: of the bootstrap.
+    """
+
+    sigmas: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = (0.5,)
+    low_threshold: float | None = None
+    min_length: int = 1
+    max_gap: int = 0
+    resamples: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """The protocol of an evaluation, printed above every table.
+
+    Attributes:
+        dataset, adapter: title and key of the data set.
+        files: role, name and SHA-256 of each file that labels come from.
+        listed: videos of the data set. scored: of those, with scores. unscored: name to reason, for the others.
+        unlabelled: names of scored videos that the data set does not have; they are left out, and counted.
+        frames, positive: over the scored videos.
+        clipped_intervals: that reached past the end of their video and were cut there.
+        interval: frames from one score to the next.
+        results: id of the run or import, and its origin.
+        average_precision, averaging, smoothing, weighting: how it was computed, in a few words.
+        warnings: what makes the numbers no comparison with those of papers, a sentence each.
+    """
+
+    dataset: str
+    adapter: str
+    files: Sequence[Mapping[str, str]]
+    listed: int
+    scored: int
+    unscored: Mapping[str, str]
+    unlabelled: Sequence[str]
+    frames: int
+    positive: int
+    clipped_intervals: int
+    interval: int
+    results: Mapping[str, str]
+    average_precision: str
+    averaging: str
+    smoothing: str
+    weighting: str
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number, or why there is none.
+
+    Attributes:
+        value: None where it is undefined.
+        reason: why; empty where it is defined.
+        low, high: of the 95 % interval of the bootstrap over videos; None where there was none.
+        n: of what it is a mean, where it is one: videos.
+    """
+
+    value: float | None
+    reason: str = ""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+METRICS = {
+    "auc": "AUC (micro)",
+    "average_precision": "AP",
+    "pr_auc_trapezoid": "PR-AUC (trapezoid)",
+    "auc_anomalous": "AUC, anomalous videos only",
+    "auc_macro": "AUC macro",
+    "auc_video_max": "video-level AUC (max)",
+    "auc_video_mean": "video-level AUC (mean)",
+}
+"""Keys and how tables call them, in the order of tables."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of scores.
+
+    Attributes:
+        name: ``refined``, ``raw``, or of a row without a model: ``video-label oracle``, ``constant``, ``clip-centre prior``.
+        sigma: of the smoothing, grid steps; 0 is none.
+        metrics: by the keys of :data:`METRICS`.
+        ours: it is of the evaluated results.
+    """
+
+    name: str
+    sigma: float
+    metrics: Mapping[str, Metric]
+    ours: bool = True
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class. A video of several classes counts for each of them.
+
+    Attributes:
+        name: of the class.
+        videos: scored ones of the class. positive: their labelled frames.
+        within: ``auc`` and ``average_precision`` over the frames of the class's videos.
+        with_normal: the same over these and all normal videos; ``normal_videos`` is how many.
+        normal_videos: n.
+    """
+
+    name: str
+    videos: int
+    positive: int
+    within: Mapping[str, Metric]
+    with_normal: Mapping[str, Metric]
+    normal_videos: int
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """Segments against annotated intervals at one threshold and one temporal IoU; each interval is found at most once.
+
+    Attributes:
+        threshold, iou: of the row.
+        annotated, found, matched: counts.
+        precision, recall, f1: of them.
+        false_alarms_per_hour: segments in normal videos, per hour of normal video; undefined without a frame rate.
+    """
+
+    threshold: float
+    iou: float
+    annotated: int
+    found: int
+    matched: int
+    precision: Metric
+    recall: Metric
+    f1: Metric
+    false_alarms_per_hour: Metric
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """A video in the evaluation.
+
+    Attributes:
+        name, classes, frames, positive: of the video.
+        auc: over its frames.
+        max_score, mean_score: of its grid.
+    """
+
+    name: str
+    classes: Sequence[str]
+    frames: int
+    positive: int
+    auc: Metric
+    max_score: float
+    mean_score: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve of a row, thinned to some hundred points that lose nothing to see.
+
+    Attributes:
+        x, y: ROC: false and true positive rate. PR: recall and precision.
+    """
+
+    x: Sequence[float] = field(repr=False)
+    y: Sequence[float] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All of it. ``rows[0]`` is the unsmoothed final score.
+
+    Attributes:
+        header: the protocol.
+        rows: the results' own first.
+        classes, events, videos: tables.
+        roc, precision_recall: of each own row, by ``name`` or ``name σ10``; empty where undefined.
+    """
+
+    header: Header
+    rows: Sequence[Row]
+    classes: Sequence[ClassRow]
+    events: Sequence[EventRow]
+    videos: Sequence[VideoRow]
+    roc: Mapping[str, Curve] = field(default_factory=dict)
+    precision_recall: Mapping[str, Curve] = field(default_factory=dict)
