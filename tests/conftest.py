@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests"), str(REPOSITORY / "tests/acceptance")]
+sys.path[:0] = [
+    str(REPOSITORY),
+    str(REPOSITORY / "tests"),
+    str(REPOSITORY / "tests/acceptance"),
+    str(REPOSITORY / "tests/cli"),
+]
 
 pytest_plugins = ["prefect_fixture", "vllm_fixture"]
 

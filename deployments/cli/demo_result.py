@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deployments.cli.report import random_models
-from deployments.cli.results import keys_of_run
 from deployments.cli.text import inert, is_terminal, seconds, short, show, show_table
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError
-from lavad_core.method.evaluation import labels_from_intervals
+from lavad_core.evaluation.frames import labels_from_intervals
 from lavad_core.reports.collect import StoredVideo, video_report
 from lavad_core.reports.video import Span, VideoReport
+from lavad_core.results.run import keys_of_run
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.stages.timeline import read_probe
 from lavad_core.store.files import FileStore

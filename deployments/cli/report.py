@@ -66,8 +66,9 @@ def _videos(manifest: RunManifest, bench: Workbench) -> None:
 
 def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:
     """Name to number of segments and highest score, where segments were made."""
-    from deployments.cli.results import Found, Results, keys_of_run
+    from deployments.cli.results import Found, Results
     from lavad_core.errors import LavadError
+    from lavad_core.results.run import keys_of_run
 
     found: dict[str, tuple[int, float]] = {}
     keys = keys_of_run(bench.store.root, manifest.run_id)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,9 +13,10 @@ from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError, LavadError
 from lavad_core.imports.values import read_frame_values
 from lavad_core.pipeline.prepare import import_folders
-from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_records, load_run
+from lavad_core.results.run import RunKeys, keys_of_run
+from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.files import FileStore
-from lavad_core.store.types import Commit, Key
+from lavad_core.store.types import Commit
 
 MAX_LOOKED = 100
 """Runs that are looked through for a video, from the latest."""
@@ -88,20 +88,6 @@ def newest_scores(root: Path, name: str, besides: str) -> str | None:
         except LavadError:  # the run did not have the video, or cannot be read: it is no help
             continue
     return None
-
-
-RunKeys = Mapping[str, Mapping[str, Key]]
-"""Video id to node id to the key of the result that a run made or found."""
-
-
-def keys_of_run(root: Path, run_id: str) -> RunKeys:
-    """Which results are a run's, by its own records: no model, import or video is needed to know it."""
-    keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
-    for record in load_records(root, run_id):
-        if record.fingerprint:
-            key = Key(record.node.partition(":")[0], record.video_id, record.fingerprint)
-            keys[record.video_id][record.node] = key
-    return keys
 
 
 class Results:

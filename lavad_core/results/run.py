@@ -1,0 +1,138 @@
+"""The results of a run of this program, read from the store by the run's own records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lavad_core.config.load import load_recorded
+from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import DamagedResult
+from lavad_core.results.types import ScoredVideo, VideoTexts
+from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_records
+from lavad_core.store.files import FileStore
+from lavad_core.store.types import Key
+
+SCORED = ("ok", "ok_with_gaps")
+"""Outcomes of a video that has results."""
+
+RunKeys = Mapping[str, Mapping[str, Key]]
+"""Video id to node id to the key of the result that a run made or found."""
+
+
+def keys_of_run(root: Path, run_id: str) -> RunKeys:
+    """Which results are a run's, by its own records: no model, import or video is needed to know it."""
+    keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
+    for record in load_records(root, run_id):
+        if record.fingerprint:
+            key = Key(record.node.partition(":")[0], record.video_id, record.fingerprint)
+            keys[record.video_id][record.node] = key
+    return keys
+
+
+class RunResults:
+    """Implements :class:`lavad_core.results.types.ResultSet`; a video is read when it is asked for.
+
+    Args:
+        root: the store's folder.
+        run: the run's manifest.
+    """
+
+    origin: Literal["run"] = "run"
+
+    def __init__(self, root: Path, run: RunManifest) -> None:
+        self.run = run
+        self.store = FileStore(root)
+        self.set_id = run.run_id
+
+    @cached_property
+    def config(self) -> LavadConfig:
+        """The run's configuration.
+
+        Raises:
+            ConfigError: another version of the program recorded it, and this one does not know a setting of it.
+        """
+        return load_recorded(self.run.config)
+
+    @cached_property
+    def _keys(self) -> RunKeys:
+        return keys_of_run(self.store.root, self.run.run_id)
+
+    @cached_property
+    def _scored(self) -> dict[str, Mapping[str, Key]]:
+        return {
+            outcome.name: self._keys[outcome.video_id]
+            for outcome in sorted(self.run.videos, key=lambda outcome: outcome.name)
+            if outcome.status in SCORED and "refine" in self._keys.get(outcome.video_id, {})
+        }
+
+    @cached_property
+    def unscored(self) -> Mapping[str, str]:
+        """Videos of the run that have no scores, with the reason."""
+        return {outcome.name: _why(outcome) for outcome in self.run.videos if outcome.name not in self._scored}
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the scored videos, sorted."""
+        return list(self._scored)
+
+    def scores(self, name: str) -> ScoredVideo:
+        """Scores of one of :attr:`names`, with the times of its frames.
+
+        Raises:
+            DamagedResult: they are gone from the store.
+        """
+        refined = self._table(name, "refine", ["score", "raw_score"])
+        times = self._table(name, "probe", ["time_s"])["time_s"].to_numpy()
+        own = self.config.refine.enabled
+        return ScoredVideo(
+            name=name,
+            frames=len(times),
+            interval=self.config.video.frame_interval,
+            scores=refined["score"].to_numpy(),
+            raw_scores=refined["raw_score"].to_numpy() if own else None,
+            frame_rate=_mean_rate(times),
+            times_s=times,
+        )
+
+    def texts(self, name: str) -> VideoTexts:
+        """Texts of one of :attr:`names`; errors as :meth:`scores`."""
+        captions = {
+            node.partition(":")[2]: self._said(name, node, "caption")
+            for node in self._scored[name]
+            if node.startswith("caption:")
+        }
+        summaries = self._said(name, "summarise", "summary")
+        return VideoTexts(captions, self._said(name, "clean", "caption"), summaries)
+
+    def _said(self, name: str, node: str, column: str) -> dict[int, str]:
+        if node not in self._scored[name]:
+            return {}
+        table = self._table(name, node, ["frame", column])
+        return dict(zip(table["frame"].to_pylist(), table[column].to_pylist(), strict=True))
+
+    def _table(self, name: str, node: str, columns: list[str]) -> pa.Table:
+        key = self._scored[name].get(node)
+        commit = self.store.find(key) if key is not None else None
+        if commit is None or commit.status == "rejected":
+            raise DamagedResult(f"the result of {node} for {name!r} is gone from the store; run again")
+        return self.store.read(commit, columns)
+
+
+def _why(outcome: VideoOutcome) -> str:
+    if outcome.status in SCORED:
+        return "the run was not to score it"
+    return ": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part)
+
+
+def _mean_rate(times_s: NDArray[np.float64]) -> float | None:
+    """Frames per second; None for a single frame, or where time does not pass."""
+    passed = float(times_s[-1] - times_s[0])
+    return (len(times_s) - 1) / passed if passed > 0 else None

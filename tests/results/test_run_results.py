@@ -1,0 +1,59 @@
+"""A run as a set of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filled_store import EVIL, FRAMES, GRID, INTERVAL, SCORES, SUMMARIES, fill
+
+from lavad_core.errors import DamagedResult, InputError
+from lavad_core.results.open import open_results
+
+
+def test_scores_and_texts_of_a_run(tmp_path: Path) -> None:
+    run_id, _ = fill(tmp_path, "second", EVIL, "first")
+    found = open_results(tmp_path)
+    assert (found.set_id, found.origin) == (run_id, "run")
+    assert found.names == sorted(["first", "second", EVIL])
+    assert found.unscored == {
+        "bad": "rejected: no-video: an audio file",
+        "lost": "failed: ServiceUnavailable: no connection",
+    }
+    video = found.scores(EVIL)
+    assert (video.frames, video.interval, video.frame_rate) == (FRAMES, INTERVAL, pytest.approx(25))
+    np.testing.assert_array_equal(video.scores, SCORES)
+    np.testing.assert_array_equal(video.raw_scores, [0.0, 1.0, 0.5])
+    np.testing.assert_array_equal(video.grid, GRID)
+    np.testing.assert_array_equal(video.times_s, np.arange(FRAMES) / 25)
+    texts = found.texts(EVIL)
+    assert texts.summaries == dict(zip(GRID, SUMMARIES, strict=True))
+    assert (texts.captions, texts.cleaned) == ({}, {})
+
+
+def test_scores_that_were_not_refined_have_no_others_beside_them(tmp_path: Path) -> None:
+    fill(tmp_path, "first", more=("refine.enabled=false",))
+    assert open_results(tmp_path).scores("first").raw_scores is None
+
+
+def test_a_run_that_was_not_to_score(tmp_path: Path) -> None:
+    run_id, _ = fill(tmp_path, "first", more=("run.targets=[summarise]",))
+    found = open_results(tmp_path, run_id)
+    assert found.names == []
+    assert found.unscored["first"] == "the run was not to score it"
+
+
+def test_what_is_gone_is_said(tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    (commit,) = (tmp_path / "probe").rglob("commit.json")
+    commit.unlink()
+    found = open_results(tmp_path)
+    with pytest.raises(DamagedResult, match="the result of probe for 'first' is gone"):
+        found.scores("first")
+
+
+def test_an_unknown_run(tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    with pytest.raises(InputError, match="`lavad status` lists them"):
+        open_results(tmp_path, "20200101T000000000-000000")
