@@ -202,8 +202,8 @@ def _store(config: LavadConfig) -> Iterator[Check]:
 
 
 def _labels(path: Path) -> Check:
+    from lavad_core.datasets.annotations import read_annotations
     from lavad_core.errors import InputError
-    from lavad_core.imports.annotations import read_annotations
 
     try:
         return Check("labels", "ok", f"{path}: {len(read_annotations(path))} videos")

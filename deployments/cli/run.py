@@ -90,7 +90,7 @@ def _labelled(config: LavadConfig) -> set[str] | None:
     """Names of the videos that have labels. Labels that cannot be read are said before hours of work, not after."""
     if config.evaluate.labels is None:
         return None
-    from lavad_core.imports.annotations import read_annotations
+    from lavad_core.datasets.annotations import read_annotations
 
     return set(read_annotations(config.evaluate.labels))
 

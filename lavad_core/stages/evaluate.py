@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lavad_core.datasets.annotations import Annotation, read_annotations
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
-from lavad_core.imports.annotations import Annotation, read_annotations
+from lavad_core.evaluation.frames import frame_metrics, labels_from_intervals
 from lavad_core.method.detection import to_frames
-from lavad_core.method.evaluation import frame_metrics, labels_from_intervals
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.store.types import Commit, Key

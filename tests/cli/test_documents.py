@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from deployments.cli.exits import markdown_table as exit_table
 from lavad_core.config.document import json_schema, markdown_table
 from lavad_core.config.load import load_config, presets
-from lavad_core.imports.annotations import read_annotations
+from lavad_core.datasets.annotations import read_annotations
 from lavad_core.imports.values import read_frame_texts
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
 from lavad_core.video.discover import VIDEO_SUFFIXES

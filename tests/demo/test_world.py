@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from demo import grammar, world
-from lavad_core.imports.annotations import read_annotations
+from lavad_core.datasets.annotations import read_annotations
 
 CLIPS = 48
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lavad_core.imports.annotations import Annotation, read_annotations
+from lavad_core.datasets.annotations import Annotation, read_annotations
+from lavad_core.evaluation.frames import frame_metrics, labels_from_intervals
 from lavad_core.imports.values import read_frame_scores, read_frame_texts
 from lavad_core.method.cleaning import best_captions, unique_captions
 from lavad_core.method.detection import to_frames
-from lavad_core.method.evaluation import frame_metrics, labels_from_intervals
 from lavad_core.method.refinement import refine, unique_pool, weighted_mean
 from lavad_core.method.sampling import grid, window_clips, window_samples
 from lavad_core.method.scoring import interpolate_missing

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lavad_core.datasets.names import match_key, without_ending
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
 
@@ -15,8 +16,7 @@ MAX_BYTES = 64 * 2**20
 EXPECTED = "`name class start end start end …`: 0-based frames, both ends inclusive, -1 -1 for none"
 
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
-_ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
-_LABEL_IN_NAME = "_label_"
+LABEL_IN_NAME = "_label_"
 """XD-Violence has no class column; the class is the end of the name: ``…_label_B1-0-0``, ``…_label_A`` for normal."""
 
 
@@ -45,14 +45,16 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
     """
     what = "temporal annotation"
     result: dict[str, Annotation] = {}
+    lines: dict[str, int] = {}
     # Not splitlines(): it also splits at characters that a name may hold.
     for number, line in enumerate(read_text(path, what, MAX_BYTES).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             name, annotation = _parse(line)
-            if name in result:
-                raise ValueError("the video was named before")
+            before = lines.setdefault(match_key(name), number)
+            if before != number:
+                raise ValueError(f"the video was named before, in line {before}; keep one of the lines")
         except ValueError as problem:
             raise InputError(
                 f"{what}: {str(path)!r}, line {number}: {problem}; the line is {_shown(line)}, expected is {EXPECTED}"
@@ -74,14 +76,14 @@ def _parse(line: str) -> tuple[str, Annotation]:
         raise ValueError("there is no name")
     if not numbers:
         raise ValueError("there are no frame numbers at its end")
-    if len(head) > 1 and _LABEL_IN_NAME not in head[-1]:
+    if len(head) > 1 and LABEL_IN_NAME not in head[-1]:
         class_name = head.pop()
     else:
-        class_name = head[-1].rpartition(_LABEL_IN_NAME)[2] if _LABEL_IN_NAME in head[-1] else ""
+        class_name = head[-1].rpartition(LABEL_IN_NAME)[2] if LABEL_IN_NAME in head[-1] else ""
     # Names may hold spaces; runs of them are kept as written.
     name = re.match(r"\s*" + r"\s+".join(re.escape(word) for word in head), line)
     assert name is not None
-    return _without_ending(name[0].lstrip()), Annotation(_without_ending(class_name), _intervals(numbers))
+    return without_ending(name[0].lstrip()), Annotation(without_ending(class_name), _intervals(numbers))
 
 
 def _intervals(numbers: list[int]) -> tuple[tuple[int, int], ...]:
@@ -97,11 +99,6 @@ def _intervals(numbers: list[int]) -> tuple[tuple[int, int], ...]:
             raise ValueError(f"{first} {last} is not an interval")
         result.append((first, last))
     return tuple(result)
-
-
-def _without_ending(name: str) -> str:
-    ending = next((ending for ending in _ENDINGS if name.lower().endswith(ending)), "")
-    return name[: len(name) - len(ending)] or name
 
 
 def _shown(line: str, most: int = 120) -> str:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lavad_core.datasets import annotations
+from lavad_core.datasets.annotations import Annotation, read_annotations
 from lavad_core.errors import InputError
-from lavad_core.imports import annotations
-from lavad_core.imports.annotations import Annotation, read_annotations
 
 XD = "Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6"
 

@@ -1,0 +1,75 @@
+"""Lists of the videos of a data set: which ones, and how many frames each has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lavad_core.datasets.names import match_key, without_ending
+from lavad_core.errors import InputError
+from lavad_core.imports.files import read_text
+
+MAX_BYTES = 64 * 2**20
+"""UCF-Crime's list has 8 kB."""
+
+EXPECTED = "`name first last label` (frames, both inclusive) or `name` alone, with folders and an ending or without"
+
+_NUMBERED = re.compile(r"(.*\S)\s+(-?\d{1,15})\s+(-?\d{1,15})\s+(-?\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ListedVideo:
+    """A line of a list.
+
+    Attributes:
+        frames: of the video; None if the line does not say.
+        label: number of its class; None if the line does not say.
+        folder: the last one before the name, a class in UCF-Crime's own list; empty if there is none.
+    """
+
+    frames: int | None = None
+    label: int | None = None
+    folder: str = ""
+
+
+def read_list(path: Path) -> dict[str, ListedVideo]:
+    """Videos by name, without folders and the ending of a video file, in the order of the list.
+
+    Byte order mark, CRLF, tabs, runs of spaces and blank lines are fine. A name may hold spaces.
+
+    Raises:
+        InputError: the file cannot be read, is empty, names a video twice, or a video has no frames; says which line.
+    """
+    what = "list of videos"
+    result: dict[str, ListedVideo] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(read_text(path, what, MAX_BYTES).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{what}: {str(path)!r}, line {number}"
+        name, listed = _parse(line.strip(), where)
+        before = lines.setdefault(match_key(name), number)
+        if before != number:
+            raise InputError(f"{where}: {name!r} is there twice, first in line {before}; keep one of the lines")
+        result[name] = listed
+    if not result:
+        raise InputError(f"{what}: {str(path)!r} names no video; expected are lines of {EXPECTED}")
+    return result
+
+
+def _parse(line: str, where: str) -> tuple[str, ListedVideo]:
+    numbered = _NUMBERED.fullmatch(line)
+    written = numbered[1] if numbered else line
+    folder, _, name = written.replace("\\", "/").rpartition("/")
+    name = without_ending(name)
+    if not name:
+        raise InputError(f"{where}: there is no name; expected is {EXPECTED}")
+    if not numbered:
+        return name, ListedVideo(folder=folder.rpartition("/")[2])
+    first, last, label = int(numbered[2]), int(numbered[3]), int(numbered[4])
+    if not 0 <= first <= last:
+        raise InputError(
+            f"{where}: {name!r} has frames {first} to {last}, and that is not one or more; expected is {EXPECTED}"
+        )
+    return name, ListedVideo(last - first + 1, label, folder.rpartition("/")[2])

@@ -1,0 +1,77 @@
+"""Names of videos: what is the same name, and which names of two sets belong together."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lavad_core.config.suggest import nearest
+from lavad_core.errors import InputError
+from lavad_core.video.discover import MAX_NAMED, VIDEO_SUFFIXES
+
+
+def without_ending(name: str) -> str:
+    """``name`` without the ending of a video file, in any case; a name that is nothing but an ending stays."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if stem and f"{dot}{ending.lower()}" in VIDEO_SUFFIXES else name
+
+
+def match_key(name: str) -> str:
+    """What two spellings of one name have in common: no ending of a video file, composed characters (NFC).
+
+    macOS writes ``é`` as two characters, labels have it as one. Case, spaces, ``#`` and ``=`` count.
+    """
+    return unicodedata.normalize("NFC", without_ending(name))
+
+
+@dataclass(frozen=True)
+class Match:
+    """Names of a data set beside those of something else.
+
+    Attributes:
+        pairs: the data set's name to the other's, in the order of the data set.
+        missing: the data set's names that the other lacks, in its order.
+        extra: the other's names that the data set lacks, in its order.
+    """
+
+    pairs: dict[str, str] = field(repr=False)
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+
+def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> Match:
+    """Pair names by :func:`match_key`, whatever the order. Nothing is guessed.
+
+    Args:
+        wanted: names of the data set.
+        given: the other names.
+        what: they are, for the error.
+
+    Raises:
+        InputError: two of ``given`` are the same name.
+    """
+    left: dict[str, str] = {}
+    for name in given:
+        key = match_key(name)
+        if key in left:
+            raise InputError(f"{what}: {left[key]!r} and {name!r} are the same video; keep one of them")
+        left[key] = name
+    pairs, missing = {}, []
+    for name in wanted:
+        found = left.pop(match_key(name), None)
+        if found is None:
+            missing.append(name)
+        else:
+            pairs[name] = found
+    return Match(pairs, tuple(missing), tuple(left.values()))
+
+
+def listed(names: Sequence[str], among: Iterable[str] = (), most: int = MAX_NAMED) -> str:
+    """The first ``most`` of ``names`` for a message, each with the nearest of ``among``."""
+    candidates = list(among)
+    shown = []
+    for name in names[:most]:
+        near = nearest(name, candidates) if candidates else None
+        shown.append(repr(name) + (f" (nearest: {near!r})" if near is not None else ""))
+    return ", ".join(shown) + (f" … {len(names) - most} more" if len(names) > most else "")
