@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.method.evaluation import frame_metrics
+from lavad_core.evaluation.frames import frame_metrics
 
 if TYPE_CHECKING:
     from demo.world import Truth

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-Score = Literal["refined", "raw"]
-
 
 @dataclass(frozen=True)
 class ProtocolOptions:
@@ -42,7 +38,7 @@ class Header:
         unlabelled: names of scored videos that the data set does not have; they are left out, and counted.
         frames, positive: over the scored videos.
         clipped_intervals: that reached past the end of their video and were cut there.
-        interval: frames from one score to the next.
+        interval: frames from one score to the next; the shortest where videos differ.
         results: id of the run or import, and its origin.
         average_precision, averaging, smoothing, weighting: how it was computed, in a few words.
         warnings: what makes the numbers no comparison with those of papers, a sentence each.
@@ -50,11 +46,11 @@ class Header:
 
     dataset: str
     adapter: str
-    files: Sequence[Mapping[str, str]]
+    files: tuple[Mapping[str, str], ...]
     listed: int
     scored: int
     unscored: Mapping[str, str]
-    unlabelled: Sequence[str]
+    unlabelled: tuple[str, ...]
     frames: int
     positive: int
     clipped_intervals: int
@@ -64,7 +60,7 @@ class Header:
     averaging: str
     smoothing: str
     weighting: str
-    warnings: Sequence[str] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,8 @@ class Row:
     """One kind of scores.
 
     Attributes:
-        name: ``refined``, ``raw``, or of a row without a model: ``video-label oracle``, ``constant``, ``clip-centre prior``.
+        name: ``refined`` and ``raw``, or ``scores`` where the results have one kind only; of a row without a model
+            ``video-label oracle``, ``constant``, ``clip-centre prior``.
         sigma: of the smoothing, grid steps; 0 is none.
         metrics: by the keys of :data:`METRICS`.
         ours: it is of the evaluated results.
@@ -167,7 +164,7 @@ class VideoRow:
     """
 
     name: str
-    classes: Sequence[str]
+    classes: tuple[str, ...]
     frames: int
     positive: int
     auc: Metric
@@ -183,8 +180,8 @@ class Curve:
         x, y: ROC: false and true positive rate. PR: recall and precision.
     """
 
-    x: Sequence[float] = field(repr=False)
-    y: Sequence[float] = field(repr=False)
+    x: tuple[float, ...] = field(repr=False)
+    y: tuple[float, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -199,9 +196,9 @@ class Evaluation:
     """
 
     header: Header
-    rows: Sequence[Row]
-    classes: Sequence[ClassRow]
-    events: Sequence[EventRow]
-    videos: Sequence[VideoRow]
+    rows: tuple[Row, ...]
+    classes: tuple[ClassRow, ...]
+    events: tuple[EventRow, ...]
+    videos: tuple[VideoRow, ...]
     roc: Mapping[str, Curve] = field(default_factory=dict)
     precision_recall: Mapping[str, Curve] = field(default_factory=dict)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lavad_core.imports.annotations import read_annotations
+from lavad_core.datasets.annotations import read_annotations
 from lavad_core.imports.values import read_frame_scores
 from lavad_core.method.detection import to_frames
-from lavad_core.method.evaluation import frame_metrics, labels_from_intervals
+from lavad_core.evaluation.frames import frame_metrics, labels_from_intervals
 from lavad_core.method.sampling import grid
 
 INTERVAL = 16

@@ -13,7 +13,7 @@ class FrameMetrics(TypedDict):
     """Metrics over frames; None where undefined, and then ``reason`` says why.
 
     Keys:
-        frames, positive: how many frames, and how many of them are labelled anomalous.
+        frames, positive: how many frames, or the sum of their weights, and how many of them are labelled anomalous.
         roc_auc: area under the ROC curve.
         average_precision: Σ (R_n − R_{n−1})·P_n, scikit-learn's ``average_precision_score``.
         pr_auc_trapezoid: area under the precision-recall curve by trapezoids, as LAVAD's program prints it; higher
@@ -52,12 +52,16 @@ def labels_from_intervals(intervals: Iterable[tuple[int, int]], frames: int) -> 
     return labels, clipped
 
 
-def frame_metrics(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> FrameMetrics:
-    """ROC AUC, average precision and trapezoidal PR-AUC of frames.
+def frame_metrics(
+    labels: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.floating] | None = None
+) -> FrameMetrics:
+    """ROC AUC, average precision and trapezoidal PR-AUC of frames, by scikit-learn.
 
     Args:
         labels: bool, [n].
         scores: [n], higher is more anomalous.
+        weights: [n], at least 0: how many frames each label and score is of; one if not given. The 16 frames that have a
+            score in common need not be written out.
 
     Raises:
         ValueError: shapes differ, or a score is not finite.
@@ -68,17 +72,18 @@ def frame_metrics(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> Fr
     if labels.shape != scores.shape or labels.ndim != 1 or not np.isfinite(scores).all():
         raise ValueError(f"labels {labels.shape} and finite scores of the same shape are needed, got {scores.shape}")
     marked = labels.astype(bool)
-    positive = int(marked.sum())
+    counts = np.ones(len(marked)) if weights is None else weights
+    frames, positive = round(float(counts.sum())), round(float(counts[marked].sum()))
     result = FrameMetrics(
-        frames=len(marked), positive=positive, roc_auc=None, average_precision=None, pr_auc_trapezoid=None, reason=""
+        frames=frames, positive=positive, roc_auc=None, average_precision=None, pr_auc_trapezoid=None, reason=""
     )
-    if not len(marked):
+    if not frames:
         result["reason"] = "there are no frames"
-    elif positive in (0, len(marked)):
-        result["reason"] = f"all {len(marked)} frames are labelled {'anomalous' if positive else 'normal'}"
+    elif positive in (0, frames):
+        result["reason"] = f"all {frames} frames are labelled {'anomalous' if positive else 'normal'}"
     else:
-        precision, recall, _ = precision_recall_curve(marked, scores)
-        result["roc_auc"] = float(roc_auc_score(marked, scores))
-        result["average_precision"] = float(average_precision_score(marked, scores))
+        precision, recall, _ = precision_recall_curve(marked, scores, sample_weight=weights)
+        result["roc_auc"] = float(roc_auc_score(marked, scores, sample_weight=weights))
+        result["average_precision"] = float(average_precision_score(marked, scores, sample_weight=weights))
         result["pr_auc_trapezoid"] = float(auc(recall, precision))
     return result

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavad_core.method.evaluation import frame_metrics, labels_from_intervals
+from lavad_core.evaluation.frames import frame_metrics, labels_from_intervals
 
 
 @pytest.mark.parametrize(
