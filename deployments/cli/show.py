@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from deployments.cli.results import Results
 
 SUMMARY_WIDTH = 72
-"""Characters of a summary in a table on a terminal; CSV and JSON have all."""
+"""Characters of a summary or caption in a table on a terminal; CSV and JSON have all."""
 
-SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame", "summary"]
+SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame"]
+SEGMENT_TEXTS = ["summary", "caption"]
+"""At the peak; the cleaned caption is there since version 2 of the stage."""
 
 
 @guarded
@@ -71,7 +73,7 @@ def _facts(results: Results) -> dict[str, Any]:
         facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
     if detect is not None:
         facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
-        facts["threshold"] = results.config.detect.threshold
+        facts |= results.config.detect.model_dump()
     return facts
 
 
@@ -113,16 +115,23 @@ def _frames(results: Results) -> Table:
 def _segments(results: Results) -> Table:
     from lavad_core.errors import InputError
 
-    found = results.table("detect", SEGMENT_COLUMNS)
+    commit = results.commit("detect")
+    texts = [name for name in SEGMENT_TEXTS if commit is None or any(name in part.schema for part in commit.files)]
+    columns = [*SEGMENT_COLUMNS, *texts]
+    found = results.table("detect", columns)
     if found is None:
         raise InputError(f"the run made no segments for {results.name!r}: 'detect' was not among run.targets")
     rows = [list(row) for row in zip(*found.values(), strict=True)]
-    return SEGMENT_COLUMNS, rows, range(7)
+    return columns, rows, range(len(SEGMENT_COLUMNS))
 
 
 def _table(headers: list[str], rows: list[list[Any]], right: Sequence[int]) -> None:
-    if is_terminal() and headers[-1] == "summary":
-        rows = [[*row[:-1], short(inert(row[-1] or ""), SUMMARY_WIDTH)] for row in rows]
+    if is_terminal():
+        texts = {number for number, header in enumerate(headers) if header in SEGMENT_TEXTS}
+        rows = [
+            [short(inert(value or ""), SUMMARY_WIDTH) if at in texts else value for at, value in enumerate(row)]
+            for row in rows
+        ]
     show_table(headers, rows, right=right)
 
 

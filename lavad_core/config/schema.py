@@ -267,6 +267,20 @@ class DetectConfig(Section):
         ge=0,
         le=1,
     )
+    max_gap_s: float = setting(
+        0.0,
+        affects=("detect",),
+        description="Segments with at most this between them become one, seconds; 0 joins none.",
+        ge=0,
+        le=86_400,
+    )
+    min_length_s: float = setting(
+        0.0,
+        affects=("detect",),
+        description="Segments shorter than this are left out, after gaps are closed, seconds; 0 keeps all.",
+        ge=0,
+        le=86_400,
+    )
 
 
 class EvaluateConfig(Section):

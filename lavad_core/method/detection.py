@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
+from lavad_core.method.sampling import TIME_TOLERANCE_S
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,35 @@ def segments(
     *,
     threshold: float,
     low_threshold: float | None = None,
+    min_length_s: float = 0.0,
+    max_gap_s: float = 0.0,
 ) -> list[Segment]:
-    """Threshold scores, with hysteresis if ``low_threshold`` is given.
+    """Threshold scores, with hysteresis if ``low_threshold`` is given; close what is short between them, and drop what
+    is short itself.
 
     A segment is a longest run of grid frames with scores of at least ``low_threshold`` (``threshold`` if None), one of
-    them at least ``threshold``. Each grid frame stands for the frames up to the next one.
+    them at least ``threshold``. Each grid frame stands for the frames up to the next one. Then segments with at most
+    ``max_gap_s`` between them become one, and of these the ones shorter than ``min_length_s`` go: in this order, so that an
+    event that flickers is not lost piece by piece.
 
     Args:
         scores: float64, [n], of the grid frames.
         frames: int64, [n], the grid 0, interval, ….
         frames_total: M.
         interval: of the grid.
-        times_s: float64, [M], presentation times, seconds.
+        times_s: float64, [M], presentation times, seconds. With the frames' own numbers for times, lengths and gaps are in
+            frames.
         threshold: a score of at least this is anomalous.
         low_threshold: at most ``threshold``.
+        min_length_s: of a segment, from its first frame's time to ``end_s``; 0 keeps all.
+        max_gap_s: from one segment's ``end_s`` to the next one's ``start_s``; 0 joins none.
 
     Returns:
         Segments in order of time; no two touch.
 
     Raises:
-        ValueError: shapes do not fit, a score is not finite, or ``low_threshold`` is above ``threshold``.
+        ValueError: shapes do not fit, a score is not finite, ``low_threshold`` is above ``threshold``, or a length or gap
+            is negative or not finite.
     """
     if not np.array_equal(frames, np.arange(0, frames_total, interval)) or scores.shape != frames.shape:
         raise ValueError(f"{scores.shape} scores of {frames.shape} frames are not the grid of {frames_total} frames")
@@ -69,6 +79,22 @@ def segments(
     low = threshold if low_threshold is None else low_threshold
     if not low <= threshold or not np.isfinite(scores).all():
         raise ValueError(f"thresholds {low} ≤ {threshold} and finite scores are needed")
+    if not (0 <= min_length_s < np.inf and 0 <= max_gap_s < np.inf):
+        raise ValueError(f"lengths of at least 0 s are needed, got {min_length_s} and {max_gap_s}")
+    found = _runs(scores, frames_total, interval, times_s, threshold, low)
+    joined = _joined(found, max_gap_s) if max_gap_s else found
+    return [segment for segment in joined if segment.end_s - segment.start_s >= min_length_s - TIME_TOLERANCE_S]
+
+
+def _runs(
+    scores: NDArray[np.float64],
+    frames_total: int,
+    interval: int,
+    times_s: NDArray[np.float64],
+    threshold: float,
+    low: float,
+) -> list[Segment]:
+    """Runs of at least ``low`` with a score of at least ``threshold``."""
     # +1 where a run begins, -1 one past its end
     edges = np.diff((scores >= low).astype(np.int8), prepend=0, append=0)
     result = []
@@ -88,6 +114,25 @@ def segments(
             )
         )
     return result
+
+
+def _joined(found: list[Segment], max_gap_s: float) -> list[Segment]:
+    """Segments with at most ``max_gap_s`` from one to the next as one, with the first of the highest peaks."""
+    joined: list[Segment] = []
+    for segment in found:
+        if joined and segment.start_s - joined[-1].end_s <= max_gap_s + TIME_TOLERANCE_S:
+            before = joined.pop()
+            peak = before if before.peak_score >= segment.peak_score else segment
+            segment = Segment(
+                start_frame=before.start_frame,
+                end_frame=segment.end_frame,
+                start_s=before.start_s,
+                end_s=segment.end_s,
+                peak_score=peak.peak_score,
+                peak_frame=peak.peak_frame,
+            )
+        joined.append(segment)
+    return joined
 
 
 def to_frames(

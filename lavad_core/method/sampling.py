@@ -82,6 +82,21 @@ def nearest_grid(samples: NDArray[np.int64], frames: int, interval: int) -> NDAr
     return np.asarray(np.minimum(position, (frames - 1) // interval) * interval, dtype=np.int64)
 
 
+def nearest_rows(frames: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Positions in ``frames`` of the ones nearest to each of ``wanted``; of two equally near the earlier.
+
+    Args:
+        frames: int64, [n], n ≥ 1, increasing.
+        wanted: int64, [m], frame indices.
+
+    Returns:
+        intp, [m].
+    """
+    right = np.searchsorted(frames, wanted).clip(max=len(frames) - 1)
+    left = (right - 1).clip(min=0)
+    return np.where(wanted - frames[left] <= frames[right] - wanted, left, right)
+
+
 def window_bounds(
     centre: int,
     frames: int,

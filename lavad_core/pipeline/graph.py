@@ -28,7 +28,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "score": 2,
     "embed_summaries": 1,
     "refine": 1,
-    "detect": 1,
+    "detect": 2,
 }
 """Raise a stage's number when its code gives other results for the same inputs: it and all that follows run again."""
 
@@ -209,6 +209,12 @@ def _language_nodes(config: LavadConfig) -> list[Node]:
     return [summarise, score]
 
 
+def _detect_inputs(config: LavadConfig) -> tuple[str, ...]:
+    """Imported summaries need no captions, and the captions at a segment's peak are not worth making for it alone."""
+    captions = () if config.imports.summaries is not None else ("clean",)
+    return ("probe", *captions, "summarise", "refine")
+
+
 def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
     """The nodes that ``config.run.targets`` need; where there are labels, also those that metrics need.
 
@@ -240,7 +246,7 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         *_language_nodes(config),
         encoder("embed_summaries", "summarise"),
         Node("refine", inputs=refine_inputs, settings=_settings(config, "refine")),
-        Node("detect", inputs=("probe", "summarise", "refine"), settings=_settings(config, "detect")),
+        Node("detect", inputs=_detect_inputs(config), settings=_settings(config, "detect")),
     ]
     targets = set(config.run.targets)
     if "evaluate" in targets or config.evaluate.labels is not None:

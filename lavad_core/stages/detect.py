@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pyarrow as pa
 
-from lavad_core.method.detection import segments
+from lavad_core.method.detection import Segment, segments
+from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.timeline import load_probe
 from lavad_core.store.types import Commit
@@ -19,18 +23,17 @@ SCHEMA = pa.schema(
         pa.field("peak_score", pa.float64(), nullable=False),
         pa.field("peak_frame", pa.int64(), nullable=False),
         pa.field("summary", pa.string(), nullable=False),
+        pa.field("caption", pa.string()),
     ]
 )
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a segment with the summary at its peak. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
-    being shown. Facts hold the video's peak."""
+    """Commit a row a segment with the summary and the cleaned caption at its peak; no caption where summaries are imported.
+    ``end_frame`` is inclusive; ``end_s`` is when that frame stops being shown. Facts hold the video's peak."""
     probe = load_probe(context)
     refined = context.table("refine", ["frame", "score"])
     frames, scores = refined["frame"].to_numpy(), refined["score"].to_numpy()
-    summaries = context.table("summarise", ["frame", "summary"])
-    said = dict(zip(summaries["frame"].to_pylist(), summaries["summary"].to_pylist(), strict=True))
     settings = context.config.detect
     found = segments(
         scores,
@@ -40,6 +43,8 @@ def run(context: StageContext) -> Commit:
         probe.times_s,
         threshold=settings.threshold,
         low_threshold=settings.low_threshold,
+        min_length_s=settings.min_length_s,
+        max_gap_s=settings.max_gap_s,
     )
     with context.writer(SCHEMA) as writer:
         columns = {
@@ -48,7 +53,10 @@ def run(context: StageContext) -> Commit:
                 name: [getattr(segment, name) for segment in found]
                 for name in ("start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame")
             },
-            "summary": [said[segment.peak_frame] for segment in found],
+            "summary": _at_peaks(context, "summarise", "summary", found),
+            "caption": _at_peaks(context, "clean", "caption", found)
+            if "clean" in context.node.inputs
+            else pa.nulls(len(found), pa.string()),
         }
         writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         best = int(scores.argmax())
@@ -56,3 +64,11 @@ def run(context: StageContext) -> Commit:
             counts={"segments": len(found)},
             facts={"peak_score": float(scores[best]), "peak_frame": int(frames[best])},
         )
+
+
+def _at_peaks(context: StageContext, node_id: str, column: str, found: Sequence[Segment]) -> pa.ChunkedArray:
+    """The texts of a stage at the segments' peaks. With ``any-frame`` other frames than the grid's are cleaned: then it is
+    that of the nearest."""
+    table = context.table(node_id, ["frame", column])
+    peaks = np.array([segment.peak_frame for segment in found], np.int64)
+    return table[column].take(pa.array(nearest_rows(table["frame"].to_numpy(), peaks)))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.method.sampling import Samples
+from lavad_core.method.sampling import Samples, nearest_rows
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, seed_of
@@ -41,7 +41,7 @@ def run(context: StageContext) -> Commit:
         frames, captions = _cleaned(context)
         if not context.config.summarise.enabled:
             # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
-            own = [captions[row] for row in _nearest(frames, np.asarray(centres))]
+            own = [captions[row] for row in nearest_rows(frames, np.asarray(centres))]
             return _write(writer, centres, own, nobody, [0] * len(centres))
         windows = samples_of(context, probe)
         model, device = context.bench.models.chat()
@@ -95,13 +95,6 @@ def _cleaned(context: StageContext) -> tuple[NDArray[np.int64], list[str]]:
     captions = table["caption"].combine_chunks().dictionary_encode()
     texts = captions.dictionary.to_pylist()
     return table["frame"].to_numpy(), [texts[at] for at in captions.indices.to_pylist()]
-
-
-def _nearest(frames: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Rows of the sorted ``frames`` nearest to each of ``wanted``; of two equally near the earlier."""
-    right = np.searchsorted(frames, wanted).clip(max=len(frames) - 1)
-    left = (right - 1).clip(min=0)
-    return np.where(wanted - frames[left] <= frames[right] - wanted, left, right)
 
 
 def _lists(windows: Samples) -> pa.Array:

@@ -20,6 +20,8 @@ FRAMES, INTERVAL = 40, 16
 GRID = [0, 16, 32]
 SCORES = [0.1, 0.7, 0.25]
 SUMMARIES = ["A man walks.", '=HYPERLINK("x")', "Two men\nfight \x1b[31mnow."]
+CAPTION = "a man\x1b[31m in a street"
+SEGMENT = (0, 16, 31, 0.64, 1.28, 0.7, 16, SUMMARIES[1], CAPTION)
 EVIL = 'evil\x1b[2J\u202e<b>,"=1\n'
 """A name that tries terminals, tables and spreadsheets."""
 
@@ -62,9 +64,7 @@ def score(bench: Workbench, recorder: RunRecorder, name: str, video_id: str) -> 
         "neighbour_similarities": [[0.5, 0.5, 0.5]] * 3,
     }
     commit(bench, recorder, video, "refine", refine.SCHEMA, refined)
-    segment = dict(
-        zip(detect.SCHEMA.names, ([0], [16], [31], [0.64], [1.28], [0.7], [16], [SUMMARIES[1]]), strict=True)
-    )
+    segment = {name: [value] for name, value in zip(detect.SCHEMA.names, SEGMENT, strict=True)}
     commit(
         bench, recorder, video, "detect", detect.SCHEMA, segment, counts={"segments": 1}, peak_score=0.7, peak_frame=16
     )

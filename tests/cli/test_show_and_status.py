@@ -7,10 +7,13 @@ import io
 import json
 from pathlib import Path
 
+import filled_store
+import pyarrow as pa
 import pytest
 from command import lavad
-from filled_store import EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
+from filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
 
+from lavad_core.stages import detect
 from lavad_core.video.types import VideoSource
 from tasks.sources import save_sources
 
@@ -54,9 +57,22 @@ def test_show_every_frame(store: Path) -> None:
 def test_show_segments(store: Path) -> None:
     shown = json.loads(lavad("show", "first", "--store", str(store), "--segments", "--format", "json").stdout)
     assert [(s["start_frame"], s["end_frame"], s["peak_score"]) for s in shown["segments"]] == [(16, 31, 0.7)]
+    assert shown["segments"][0]["caption"] == CAPTION
+    assert (shown["threshold"], shown["min_length_s"], shown["max_gap_s"]) == (0.5, 0.0, 0.0)
     table = lavad("show", "first", "--store", str(store), "--segments").stdout.splitlines()
     assert table[0].split()[:3] == ["segment", "start_frame", "end_frame"]
     assert len(table) == 2
+    assert table[1].endswith(CAPTION.replace("\x1b", "\\x1b"))
+
+
+def test_segments_of_an_earlier_version_have_no_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = pa.schema([field for field in detect.SCHEMA if field.name != "caption"])
+    monkeypatch.setattr(detect, "SCHEMA", columns)
+    monkeypatch.setattr(filled_store, "SEGMENT", filled_store.SEGMENT[:-1])
+    fill(tmp_path / "store", "first")
+    result = lavad("show", "first", "--store", str(tmp_path / "store"), "--segments", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["segments"][0].keys() >= {"summary", "peak_frame"}
 
 
 @pytest.mark.parametrize("format_", ["table", "csv"])

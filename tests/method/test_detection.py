@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,41 @@ def test_segments(
     assert [tuple(vars(segment).values()) for segment in found(scores, frames, low_threshold=low)] == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "scores", "settings", "expected"),
+    [
+        # 2 s a grid frame
+        ("gap-joined", [0.6, 0.1, 0.7], {"max_gap_s": 2.0}, [(0, 11, 0.0, 6.0, 0.7, 8)]),
+        ("gap-too-long", [0.6, 0.1, 0.7], {"max_gap_s": 1.9}, [(0, 3, 0.0, 2.0, 0.6, 0), (8, 11, 4.0, 6.0, 0.7, 8)]),
+        ("first-of-equal-peaks", [0.7, 0.1, 0.7], {"max_gap_s": 2.0}, [(0, 11, 0.0, 6.0, 0.7, 0)]),
+        ("three-in-a-chain", [0.6, 0.1, 0.9, 0.1, 0.7], {"max_gap_s": 2.0}, [(0, 19, 0.0, 10.0, 0.9, 8)]),
+        ("short-one-left-out", [0.9, 0.1, 0.6, 0.6], {"min_length_s": 4.0}, [(8, 15, 4.0, 8.0, 0.6, 8)]),
+        ("none-left", [0.9, 0.1, 0.6], {"min_length_s": 2.1}, []),
+        ("gaps-first", [0.6, 0.1, 0.7], {"max_gap_s": 2.0, "min_length_s": 6.0}, [(0, 11, 0.0, 6.0, 0.7, 8)]),
+        (
+            "what-is-only-low-is-a-gap",
+            [0.6, 0.1, 0.4, 0.1, 0.6],
+            {"max_gap_s": 4.0, "low_threshold": 0.3},
+            [(0, 3, 0.0, 2.0, 0.6, 0), (16, 19, 8.0, 10.0, 0.6, 16)],
+        ),
+    ],
+)
+def test_short_gaps_are_closed_and_short_segments_left_out(
+    word: str, scores: list[float], settings: dict[str, float], expected: list[tuple[float, ...]]
+) -> None:
+    frames = 4 * len(scores)
+    assert [tuple(vars(segment).values()) for segment in found(scores, frames, **settings)] == expected
+
+
+def test_a_length_that_rounding_makes_a_little_short_is_kept() -> None:
+    times = np.arange(33) / 30
+    scores = np.array([0.0, 0.9, 0.9] + [0.0] * 8)
+    grid = np.arange(0, 33, 3)
+    exactly = 6 / 30
+    assert times[9] - times[3] < exactly, "the case is there"
+    assert len(segments(scores, grid, 33, 3, times, threshold=0.5, min_length_s=exactly)) == 1
+
+
 def test_times_are_the_video_s_own() -> None:
     times = np.array([0.0, 0.1, 5.0, 5.1, 9.0, 9.5])
     (segment,) = segments(np.array([0.0, 0.9, 0.0]), np.array([0, 2, 4]), 6, 2, times, threshold=0.5)
@@ -65,6 +101,11 @@ def test_segments_are_the_frames_above(scores: list[float], cut: int, threshold:
         assert segment.peak_score == of_frames[segment.start_frame : segment.end_frame + 1].max()
         assert segment.start_frame <= segment.peak_frame <= segment.end_frame
     assert np.array_equal(marked, of_frames >= threshold)
+    kept = found(scores, frames, threshold=threshold, min_length_s=4.0)
+    assert kept == [segment for segment in plain if segment.end_s - segment.start_s >= 4.0]
+    joined = found(scores, frames, threshold=threshold, max_gap_s=6.0)
+    assert all(later.start_s - earlier.end_s > 6.0 for earlier, later in pairwise(joined))
+    assert {segment.peak_frame for segment in joined} <= {segment.peak_frame for segment in plain}
     wide = found(scores, frames, threshold=threshold, low_threshold=max(threshold - lower, 0.0))
     assert len(wide) <= len(plain)
     for segment in plain:
@@ -80,6 +121,9 @@ def test_segments_are_the_frames_above(scores: list[float], cut: int, threshold:
         ("too-few-scores", {"scores": np.array([0.1])}),
         ("other-grid", {"frames": np.array([0, 3])}),
         ("too-few-times", {"times_s": np.arange(7.0)}),
+        ("negative-length", {"min_length_s": -1.0}),
+        ("endless-gap", {"max_gap_s": float("inf")}),
+        ("nan-gap", {"max_gap_s": float("nan")}),
     ],
 )
 def test_segments_refuses(word: str, change: dict[str, Any]) -> None:

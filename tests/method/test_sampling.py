@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavad_core.method.sampling import frames_of, grid, nearest_grid, window_bounds, window_clips, window_samples
+from lavad_core.method.sampling import (
+    frames_of,
+    grid,
+    nearest_grid,
+    nearest_rows,
+    window_bounds,
+    window_clips,
+    window_samples,
+)
 
 SAMPLINGS: list[Literal["grid", "any-frame"]] = ["grid", "any-frame"]
 
@@ -310,3 +318,12 @@ def test_nearest_grid(frames: int, interval: int) -> None:
     samples = np.arange(frames)
     expected = [min(on_grid.tolist(), key=lambda at, sample=sample: (abs(at - sample), at)) for sample in range(frames)]
     assert nearest_grid(samples, frames, interval).tolist() == expected
+
+
+@given(
+    frames=st.sets(st.integers(0, 60), min_size=1).map(sorted),
+    wanted=st.lists(st.integers(0, 60), max_size=10),
+)
+def test_nearest_rows(frames: list[int], wanted: list[int]) -> None:
+    expected = [min(range(len(frames)), key=lambda at: (abs(frames[at] - frame), at)) for frame in wanted]
+    assert nearest_rows(np.array(frames), np.array(wanted, np.int64)).tolist() == expected
