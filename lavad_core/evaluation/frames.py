@@ -67,23 +67,53 @@ def frame_metrics(
         ValueError: shapes differ, or a score is not finite.
     """
     # Here, not above: scikit-learn and scipy take a second to import, and the command line imports this module.
-    from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
+    from sklearn.metrics import auc, average_precision_score, precision_recall_curve
+
+    area, reason = frame_auc(labels, scores, weights)
+    marked = labels.astype(bool)
+    frames, positive = _counts(marked, weights)
+    result = FrameMetrics(
+        frames=frames, positive=positive, roc_auc=area, average_precision=None, pr_auc_trapezoid=None, reason=reason
+    )
+    if not reason:
+        precision, recall, _ = precision_recall_curve(marked, scores, sample_weight=weights)
+        result["average_precision"] = float(average_precision_score(marked, scores, sample_weight=weights))
+        result["pr_auc_trapezoid"] = float(auc(recall, precision))
+    return result
+
+
+def frame_auc(
+    labels: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.floating] | None = None
+) -> tuple[float | None, str]:
+    """ROC AUC alone, None where it is undefined, and then why; arguments and errors of :func:`frame_metrics`."""
+    from sklearn.metrics import roc_auc_score
 
     if labels.shape != scores.shape or labels.ndim != 1 or not np.isfinite(scores).all():
         raise ValueError(f"labels {labels.shape} and finite scores of the same shape are needed, got {scores.shape}")
     marked = labels.astype(bool)
-    counts = np.ones(len(marked)) if weights is None else weights
-    frames, positive = round(float(counts.sum())), round(float(counts[marked].sum()))
-    result = FrameMetrics(
-        frames=frames, positive=positive, roc_auc=None, average_precision=None, pr_auc_trapezoid=None, reason=""
-    )
-    if not frames:
-        result["reason"] = "there are no frames"
-    elif positive in (0, frames):
-        result["reason"] = f"all {frames} frames are labelled {'anomalous' if positive else 'normal'}"
-    else:
-        precision, recall, _ = precision_recall_curve(marked, scores, sample_weight=weights)
-        result["roc_auc"] = float(roc_auc_score(marked, scores, sample_weight=weights))
-        result["average_precision"] = float(average_precision_score(marked, scores, sample_weight=weights))
-        result["pr_auc_trapezoid"] = float(auc(recall, precision))
-    return result
+    frames, positive = _counts(marked, weights)
+    if reason := one_label(positive, frames, "frames"):
+        return None, reason
+    return float(roc_auc_score(marked, scores, sample_weight=weights)), ""
+
+
+def one_label(positive: int, total: int, what: str) -> str:
+    """Why nothing can be told apart; empty if it can.
+
+    Args:
+        positive: how many are anomalous.
+        total: of how many.
+        what: they are: frames, videos.
+    """
+    if not total:
+        return f"there are no {what}"
+    if positive in (0, total):
+        return f"all {total} {what} are labelled {'anomalous' if positive else 'normal'}"
+    return ""
+
+
+def _counts(marked: NDArray[np.bool_], weights: NDArray[np.floating] | None) -> tuple[int, int]:
+    """Frames, and anomalous ones."""
+    if weights is None:
+        return len(marked), int(marked.sum())
+    return round(float(weights.sum())), round(float(weights[marked].sum()))

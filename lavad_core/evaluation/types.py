@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+
 @dataclass(frozen=True)
 class ProtocolOptions:
     """What may be chosen. The unsmoothed, unweighted rows are always there.

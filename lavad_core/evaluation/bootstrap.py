@@ -1,0 +1,150 @@
+"""Metrics of many resamples of the videos at once: what 1000 sorts of all frames would give, without them.
+
+A resample counts each video some times. Every metric here is a function of these counts and of what is worked out once:
+for ROC AUC how many pairs of frames of any two videos are in order, for the precision-recall curve the order of all scores.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.evaluation.grid import Array, Weights
+
+LEVEL = 0.95
+"""Of the intervals."""
+
+MIN_DEFINED = 0.9
+"""An interval needs a metric that is defined in this part of the resamples; the others are left out."""
+
+
+def draw(videos: int, resamples: int, seed: int) -> Array:
+    """How often each video is in each resample of as many videos, drawn with replacement.
+
+    Returns:
+        float64, [R, V], whole numbers.
+    """
+    counts = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
+    return counts.astype(np.float64)
+
+
+def interval(samples: Array | None) -> tuple[float | None, float | None]:
+    """The middle 95 % of a metric's resamples, NaN where it is undefined; (None, None) if there are too few."""
+    if samples is None:
+        return None, None
+    defined = samples[np.isfinite(samples)]
+    if not len(defined) or len(defined) < MIN_DEFINED * len(samples):
+        return None, None
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """``above / below``, NaN where there is nothing below."""
+    result = np.full(below.shape, np.nan)
+    np.divide(above, below, out=result, where=below != 0)
+    return result
+
+
+def pairs_in_order(weights: Weights, scores: Array) -> Array:
+    """For any two videos how many pairs of an anomalous frame of the first and another frame of the second have the higher
+    score on the anomalous one; equal scores count half.
+
+    Args:
+        weights: of the scores.
+        scores: float64, [n].
+
+    Returns:
+        float64, [V, V], whole and half numbers (exact below 2^52).
+    """
+    anomalous, other = np.flatnonzero(weights.positive), np.flatnonzero(weights.negative)
+    result = np.zeros((weights.videos, weights.videos))
+    if not len(anomalous) or not len(other):
+        return result
+    levels, level = np.unique(scores[anomalous], return_inverse=True)
+    begins = np.flatnonzero(np.diff(weights.video[anomalous], prepend=-1))  # of each video's anomalous scores
+    rows = weights.video[anomalous][begins]
+    # A frame counts half from the first level that is not below it on, and half from the first level above it on.
+    reached = np.searchsorted(levels, scores[other], "left")
+    passed = np.searchsorted(levels, scores[other], "right")
+    ends = np.searchsorted(weights.video[other], np.arange(weights.videos + 1))
+    for column in range(weights.videos):
+        own = slice(ends[column], ends[column + 1])
+        if own.start == own.stop:
+            continue
+        halves = weights.negative[other[own]] / 2
+        size = len(levels) + 1
+        won = np.cumsum(np.bincount(reached[own], halves, size) + np.bincount(passed[own], halves, size))
+        result[rows, column] = np.add.reduceat(won[level] * weights.positive[anomalous], begins)
+    return result
+
+
+def resampled_auc(
+    draws: Array, pairs: Array, positive: Array, negative: Array, kept: NDArray[np.bool_] | None = None
+) -> Array:
+    """ROC AUC over the frames of each resample's videos.
+
+    Args:
+        draws: [R, V].
+        pairs: [V, V], of :func:`pairs_in_order`.
+        positive, negative: [V], frames.
+        kept: bool, [V], videos that count; all if not given.
+
+    Returns:
+        float64, [R], NaN where all frames have the same label.
+    """
+    kept = np.ones(len(positive), bool) if kept is None else kept
+    rows, columns = np.flatnonzero(kept & (positive > 0)), np.flatnonzero(kept & (negative > 0))
+    first, second = draws[:, rows], draws[:, columns]
+    ordered = ((first @ pairs[np.ix_(rows, columns)]) * second).sum(axis=1)
+    return ratio(ordered, (first @ positive[rows]) * (second @ negative[columns]))
+
+
+def resampled_precision(draws: Array, weights: Weights, scores: Array) -> tuple[Array, Array]:
+    """Average precision, and area under the precision-recall curve by trapezoids, of each resample.
+
+    Args:
+        draws: [R, V].
+        weights: of the scores.
+        scores: float64, [n].
+
+    Returns:
+        two float64, [R], NaN where no frame, or every frame, is anomalous.
+    """
+    average, trapezoid = np.full(len(draws), np.nan), np.full(len(draws), np.nan)
+    anomalous = _merged(weights.video, scores, weights.positive)
+    other = _merged(weights.video, scores, weights.negative)
+    if not len(anomalous[0]) or not len(other[0]):
+        return average, trapezoid
+    video, falling, frames = anomalous
+    begins = np.flatnonzero(np.diff(falling, prepend=-np.inf))  # of each distinct score of anomalous frames
+    # How many of the other scores are above each of these, and how many are not below it.
+    above = np.searchsorted(other[1], falling[begins], "left")
+    reached = np.searchsorted(other[1], falling[begins], "right")
+    false = np.zeros(len(other[0]) + 1)
+    for number, counts in enumerate(draws):
+        np.cumsum(counts[other[0]] * other[2], out=false[1:])
+        step = np.add.reduceat(counts[video] * frames, begins)
+        true = np.cumsum(step)
+        if not true[-1] or not false[-1]:
+            continue
+        before = true - step
+        all_before, all_after = before + false[above], true + false[reached]
+        # Precision is 1 where nothing is found yet: there the curve begins.
+        left = np.divide(before, all_before, out=np.ones_like(true), where=all_before > 0)
+        right = np.divide(true, all_after, out=np.ones_like(true), where=all_after > 0)
+        average[number] = step @ right / true[-1]
+        trapezoid[number] = step @ (left + right) / 2 / true[-1]
+    return average, trapezoid
+
+
+def _merged(video: NDArray[np.int64], scores: Array, frames: Array) -> tuple[NDArray[np.int64], Array, Array]:
+    """Videos, negated scores and frames of the scores that have any, highest score first. What one video has of the same
+    score is one entry, which makes a few thousand of the language model's 11 values."""
+    own = np.flatnonzero(frames)
+    own = own[np.lexsort((video[own], -scores[own]))]
+    if not len(own):
+        return video[own], scores[own], frames[own]
+    falling, of = -scores[own], video[own]
+    begins = np.flatnonzero((np.diff(falling, prepend=-np.inf) != 0) | (np.diff(of, prepend=-1) != 0))
+    return of[begins], falling[begins], np.add.reduceat(frames[own], begins)

@@ -1,0 +1,70 @@
+"""What makes the numbers no comparison with those of papers, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from lavad_core.datasets.types import Dataset
+from lavad_core.evaluation.grid import GridVideo
+
+SHOWN = 5
+"""Names in a sentence."""
+
+NORMALISED = 0.9
+"""From this part of the videos on, scores that go from 0 to 1 in each look as if they were normalised video by video."""
+
+MIN_VIDEOS = 5
+"""Fewer say nothing about that."""
+
+
+def cautions(
+    dataset: Dataset, videos: Sequence[GridVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
+) -> tuple[str, ...]:
+    """Sentences, those of the data set's own files first."""
+    return (*dataset.notes, *_cautions(dataset, videos, unscored, unlabelled))
+
+
+def _cautions(
+    dataset: Dataset, videos: Sequence[GridVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
+) -> Iterator[str]:
+    if unscored:
+        yield (
+            f"{len(unscored)} of {len(dataset.videos)} videos have no scores: {some(list(unscored))}; a metric over a part "
+            "of a data set is not that data set's"
+        )
+    scored_classes = {name for video in videos for name in video.labels.classes}
+    if missing := [name for name in dataset.classes if name not in scored_classes]:
+        yield f"no video of {some(missing)} has scores; with one class less UCF-Crime's AUC is up to 4 points higher"
+    if unlabelled:
+        yield f"{len(unlabelled)} scored videos are not in the data set and are left out: {some(unlabelled)}"
+    if others := [video.labels.name for video in videos if video.frames != video.frames_scored]:
+        yield (
+            f"{len(others)} videos have another frame count in the results than in the data set's list, which is used: "
+            f"{some(others)}"
+        )
+    if bare := [video.labels.name for video in videos if video.labels.classes and not video.labels.intervals]:
+        yield f"{len(bare)} videos have a class but no interval, so that all their frames count as normal: {some(bare)}"
+    if len({video.interval for video in videos}) > 1:
+        yield "not all videos have the same number of frames from one score to the next; σ means another time in each"
+    with_raw = sum(video.raw is not None for video in videos)
+    if 0 < with_raw < len(videos):
+        yield f"only {with_raw} of {len(videos)} videos have raw scores beside the refined ones; there is no raw row"
+    if looks_normalised(videos):
+        yield (
+            "the scores of nearly every video go from exactly 0 to exactly 1, as if they were normalised video by video; that "
+            "gives every normal video a frame as anomalous as any, and costs UCF-Crime's AUC more than 10 points"
+        )
+
+
+def looks_normalised(videos: Sequence[GridVideo]) -> bool:
+    """Whether nearly every video has both a score of 0 and one of 1."""
+    varied = [video.scores for video in videos if np.ptp(video.scores) > 0]
+    whole = sum(float(scores.min()) == 0 and float(scores.max()) == 1 for scores in varied)
+    return len(varied) >= MIN_VIDEOS and whole >= NORMALISED * len(videos)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names."""
+    return ", ".join(map(repr, names[:SHOWN])) + (" …" if len(names) > SHOWN else "")

@@ -1,0 +1,183 @@
+"""From a data set and a set of results to an evaluation. Pure: the same labels, scores and options give the same numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lavad_core.datasets.types import Dataset
+from lavad_core.errors import InputError
+from lavad_core.evaluation.bootstrap import draw
+from lavad_core.evaluation.cautions import cautions
+from lavad_core.evaluation.classes import class_rows
+from lavad_core.evaluation.curves import curves_of
+from lavad_core.evaluation.events import event_rows
+from lavad_core.evaluation.frames import one_label
+from lavad_core.evaluation.grid import Array, GridVideo, gather
+from lavad_core.evaluation.rows import Ground, ground_of, measure, own_auc, smoothed, video_scores
+from lavad_core.evaluation.trivial import trivial_scores
+from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ProtocolOptions, Row, VideoRow
+from lavad_core.results.types import ResultSet
+
+MAX_RESAMPLES = 100_000
+
+AVERAGE_PRECISION = (
+    "Σ (R_n − R_{n−1})·P_n (scikit-learn); PR-AUC (trapezoid) is what LAVAD, URF and VADTree print as AP"
+)
+AVERAGING = "micro: all frames of all videos together; macro is the mean over videos that have both kinds of frames"
+
+
+def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | None = None) -> Evaluation:
+    """All metrics of a set of results against a data set's labels.
+
+    Args:
+        dataset: the labels.
+        results: the scores.
+        options: smoothing, thresholds and bootstrap; the defaults if not given.
+
+    Raises:
+        InputError: an option is out of its range, no scored video is in the data set, or the scores of one do not cover
+            its frames or are not numbers.
+        DamagedResult: scores are gone from the store.
+    """
+    options = checked(options or ProtocolOptions())
+    videos = gather(dataset, results)
+    draws = draw(len(videos), options.resamples, options.seed) if options.resamples else None
+    ground = ground_of(videos, draws)
+    rows: list[Row] = []
+    roc: dict[str, Curve] = {}
+    precision_recall: dict[str, Curve] = {}
+    for name, scores in own_scores(videos).items():
+        for sigma in (0.0, *options.sigmas):
+            row_scores = smoothed(videos, scores, sigma)
+            row, pairs = _row(ground, name, sigma, row_scores)
+            if not rows:
+                final, final_pairs = row_scores, pairs
+            rows.append(row)
+            if (curves := curves_of(ground, row_scores)) is not None:
+                roc[label(row)], precision_recall[label(row)] = curves
+    for name, scores in trivial_scores(ground).items():
+        rows.append(_row(ground, name, 0.0, scores, ours=False)[0])
+    return Evaluation(
+        header=_header(dataset, results, ground, options),
+        rows=tuple(rows),
+        classes=class_rows(ground, dataset, final, final_pairs),
+        events=event_rows(ground, options),
+        videos=_video_rows(ground, final, final_pairs),
+        roc=roc,
+        precision_recall=precision_recall,
+    )
+
+
+def checked(options: ProtocolOptions) -> ProtocolOptions:
+    """The options, each value once.
+
+    Raises:
+        InputError: one is out of its range.
+    """
+    for sigma in options.sigmas:
+        if not (math.isfinite(sigma) and 0 < sigma <= 10_000):
+            raise InputError(
+                f"σ {sigma:g} is no smoothing: give grid steps above 0, at most 10000; the unsmoothed rows are there anyway"
+            )
+    if bad := [threshold for threshold in options.thresholds if not math.isfinite(threshold)]:
+        raise InputError(f"the threshold {bad[0]} is no finite number; scores are mostly from 0 to 1")
+    if options.min_length < 0 or options.max_gap < 0:
+        raise InputError(
+            f"the least length {options.min_length} and the longest gap {options.max_gap} are frames, at least 0"
+        )
+    if not 0 <= options.resamples <= MAX_RESAMPLES or options.seed < 0:
+        raise InputError(
+            f"{options.resamples} resamples with seed {options.seed}: give 0 (no intervals) to {MAX_RESAMPLES}, and a seed "
+            "of at least 0"
+        )
+    return ProtocolOptions(
+        sigmas=tuple(dict.fromkeys(map(float, options.sigmas))),
+        thresholds=tuple(dict.fromkeys(map(float, options.thresholds))),
+        low_threshold=options.low_threshold,
+        min_length=options.min_length,
+        max_gap=options.max_gap,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
+
+
+def own_scores(videos: Sequence[GridVideo]) -> dict[str, Array]:
+    """The kinds of scores that all videos have, by the names of rows; the final ones first."""
+    final = np.concatenate([video.scores for video in videos])
+    raw = [video.raw for video in videos if video.raw is not None]
+    if len(raw) < len(videos):
+        return {"refined" if raw else "scores": final}
+    return {"refined": final, "raw": np.concatenate(raw)}
+
+
+def label(row: Row) -> str:
+    """How curves and tables call a row: ``refined``, ``refined σ10``."""
+    return f"{row.name} σ{row.sigma:g}" if row.sigma else row.name
+
+
+def _row(ground: Ground, name: str, sigma: float, scores: Array, *, ours: bool = True) -> tuple[Row, Array]:
+    measured, pairs = measure(ground, scores)
+    return Row(name, sigma, {key: found.metric for key, found in measured.items()}, ours), pairs
+
+
+def _header(dataset: Dataset, results: ResultSet, ground: Ground, options: ProtocolOptions) -> Header:
+    scored = {video.labels.name for video in ground.videos}
+    unscored = unscored_of(dataset, results, scored)
+    unlabelled = tuple(name for name in results.names if name not in dataset.videos)
+    return Header(
+        dataset=dataset.title,
+        adapter=dataset.adapter,
+        files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
+        listed=len(dataset.videos),
+        scored=len(scored),
+        unscored=unscored,
+        unlabelled=unlabelled,
+        frames=round(float(ground.positive.sum() + ground.negative.sum())),
+        positive=round(float(ground.positive.sum())),
+        clipped_intervals=sum(video.clipped for video in ground.videos),
+        interval=min(video.interval for video in ground.videos),
+        results={"id": results.set_id, "origin": results.origin},
+        average_precision=AVERAGE_PRECISION,
+        averaging=AVERAGING,
+        smoothing=_smoothing(options),
+        weighting="none",
+        warnings=cautions(dataset, ground.videos, unscored, unlabelled),
+    )
+
+
+def _smoothing(options: ProtocolOptions) -> str:
+    if not options.sigmas:
+        return "none"
+    sigmas = ", ".join(f"{sigma:g}" for sigma in options.sigmas)
+    return f"none; in rows with σ a Gaussian of {sigmas} grid steps over each video's scores"
+
+
+def unscored_of(dataset: Dataset, results: ResultSet, scored: set[str]) -> Mapping[str, str]:
+    """Videos of the data set without scores, with the reason."""
+    return {
+        name: results.unscored.get(name, f"not in the {results.origin}")
+        for name in dataset.videos
+        if name not in scored
+    }
+
+
+def _video_rows(ground: Ground, scores: Array, pairs: Array) -> tuple[VideoRow, ...]:
+    highest, mean = (video_scores(ground, scores, how) for how in ("max", "mean"))
+    rows = []
+    for at, (video, auc) in enumerate(zip(ground.videos, own_auc(ground, pairs).tolist(), strict=True)):
+        reason = one_label(int(ground.positive[at]), video.frames, "frames")
+        rows.append(
+            VideoRow(
+                name=video.labels.name,
+                classes=tuple(video.labels.classes),
+                frames=video.frames,
+                positive=int(ground.positive[at]),
+                auc=Metric(None, reason) if reason else Metric(auc),
+                max_score=float(highest[at]),
+                mean_score=float(mean[at]),
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,131 @@
+"""Segments above a threshold against annotated intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lavad_core.datasets.types import Interval
+from lavad_core.errors import InputError
+from lavad_core.evaluation.bootstrap import ratio
+from lavad_core.evaluation.grid import Array, GridVideo
+from lavad_core.evaluation.rows import Ground, Measured
+from lavad_core.evaluation.types import EventRow, ProtocolOptions
+from lavad_core.method.detection import segments
+
+IOUS = (0.1, 0.3, 0.5)
+"""Least temporal intersection over union of a segment and the interval that it finds."""
+
+
+def event_rows(ground: Ground, options: ProtocolOptions) -> tuple[EventRow, ...]:
+    """For each threshold and each of :data:`IOUS`, over the unsmoothed final scores.
+
+    Raises:
+        InputError: the lower threshold is above a threshold.
+    """
+    annotated = [annotated_intervals(video) for video in ground.videos]
+    rows = []
+    for threshold in options.thresholds:
+        found = [found_intervals(video, threshold, options) for video in ground.videos]
+        overlaps = [overlap(own, true) for own, true in zip(found, annotated, strict=True)]
+        alarms = _false_alarms(ground, found)
+        for iou in IOUS:
+            matched = np.array([matches(overlaps_of, iou) for overlaps_of in overlaps], np.float64)
+            rows.append(_row(ground, threshold, iou, annotated, found, matched, alarms))
+    return tuple(rows)
+
+
+def annotated_intervals(video: GridVideo) -> list[Interval]:
+    """A video's intervals, cut to its frames; what lies past its end is none."""
+    return [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
+
+
+def found_intervals(video: GridVideo, threshold: float, options: ProtocolOptions) -> list[Interval]:
+    """First and last frame of a video's segments."""
+    if options.low_threshold is not None and options.low_threshold > threshold:
+        raise InputError(
+            f"the low threshold {options.low_threshold:g} is above the threshold {threshold:g}; it says how far down a "
+            "segment that reached the threshold goes on, so give at most that"
+        )
+    found = segments(
+        video.scores,
+        np.arange(0, video.frames, video.interval),
+        video.frames,
+        video.interval,
+        np.arange(video.frames, dtype=np.float64),  # lengths and gaps are in frames then
+        threshold=threshold,
+        low_threshold=options.low_threshold,
+        min_length_s=options.min_length,
+        max_gap_s=options.max_gap,
+    )
+    return [(segment.start_frame, segment.end_frame) for segment in found]
+
+
+def overlap(found: Sequence[Interval], annotated: Sequence[Interval]) -> Array:
+    """Temporal intersection over union of each pair, float64, [found, annotated]; ends are inclusive."""
+    own, true = np.array(found).reshape(-1, 2, 1), np.array(annotated).reshape(-1, 2).T[np.newaxis]
+    common = np.minimum(own[:, 1], true[:, 1]) - np.maximum(own[:, 0], true[:, 0]) + 1
+    lengths = (own[:, 1] - own[:, 0] + 1) + (true[:, 1] - true[:, 0] + 1)
+    common = np.maximum(common, 0).astype(np.float64)
+    shared: Array = common / (lengths - common)
+    return shared
+
+
+def matches(overlaps: Array, iou: float) -> int:
+    """The most intervals that can be found when a segment finds at most one, and an interval is found at most once."""
+    enough = overlaps >= iou
+    if not enough.any():
+        return 0
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(enough, maximize=True)
+    return int(enough[rows, columns].sum())
+
+
+def _row(
+    ground: Ground,
+    threshold: float,
+    iou: float,
+    annotated: Sequence[Sequence[Interval]],
+    found: Sequence[Sequence[Interval]],
+    matched: Array,
+    alarms: Measured,
+) -> EventRow:
+    true, own = _counts(annotated), _counts(found)
+    return EventRow(
+        threshold=threshold,
+        iou=iou,
+        annotated=int(true.sum()),
+        found=int(own.sum()),
+        matched=int(matched.sum()),
+        precision=_share(ground, matched, own, "no segment was found").metric,
+        recall=_share(ground, matched, true, "no interval is annotated").metric,
+        f1=_share(ground, 2 * matched, own + true, "nothing is annotated and nothing was found").metric,
+        false_alarms_per_hour=alarms.metric,
+    )
+
+
+def _counts(intervals: Sequence[Sequence[Interval]]) -> Array:
+    return np.array([len(own) for own in intervals], np.float64)
+
+
+def _share(ground: Ground, part: Array, whole: Array, reason: str) -> Measured:
+    """A ratio of sums over the videos."""
+    if not whole.sum():
+        return Measured(None, reason)
+    samples = None if ground.draws is None else ratio(ground.draws @ part, ground.draws @ whole)
+    return Measured(float(part.sum() / whole.sum()), "", samples)
+
+
+def _false_alarms(ground: Ground, found: Sequence[Sequence[Interval]]) -> Measured:
+    normal = ~ground.anomalous
+    if not normal.any():
+        return Measured(None, "there is no normal video")
+    rates = [video.frame_rate for video, counts in zip(ground.videos, normal, strict=True) if counts]
+    known = [rate for rate in rates if rate]
+    if len(known) < len(rates):
+        return Measured(None, f"{len(rates) - len(known)} of {len(rates)} normal videos have no frame rate")
+    hours = np.zeros(len(normal))
+    hours[normal] = ground.negative[normal] / np.array(known) / 3600
+    return _share(ground, _counts(found) * normal, hours, "normal videos take no time")

@@ -1,0 +1,170 @@
+"""Labels and scores of a set of videos on the grid: a score is of up to 16 frames, and how many of them are anomalous is its
+weight. Nothing is written out frame by frame but the labels of one video at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.config.suggest import nearest
+from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.errors import InputError
+from lavad_core.evaluation.frames import labels_from_intervals
+from lavad_core.results.types import ResultSet, ScoredVideo
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GridVideo:
+    """A scored video with its labels.
+
+    Attributes:
+        labels: of the data set.
+        frames: M; the data set's count where it has one.
+        frames_scored: M as the results have it.
+        interval: frames from one score to the next.
+        scores, raw: float64, [n]; ``raw`` is None where there are none beside ``scores``.
+        positive, negative: float64, [n], frames of each score that are labelled anomalous, and the others.
+        clipped: intervals that reach past the end.
+        frame_rate: per second; None where nothing tells.
+    """
+
+    labels: LabelledVideo
+    frames: int
+    frames_scored: int
+    interval: int
+    scores: Array = field(repr=False)
+    raw: Array | None = field(repr=False)
+    positive: Array = field(repr=False)
+    negative: Array = field(repr=False)
+    clipped: int
+    frame_rate: float | None
+
+    @property
+    def is_anomalous(self) -> bool:
+        """Whether the data set calls the video anomalous, whatever of it is left within its frames."""
+        return self.labels.is_anomalous or bool(self.labels.classes)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the scores of a set are of; the scores themselves stand beside it, an array a row.
+
+    Attributes:
+        video: int64, [n], not decreasing: the video of each score.
+        positive, negative: float64, [n], its anomalous frames, and the others.
+        videos: V.
+    """
+
+    video: NDArray[np.int64] = field(repr=False)
+    positive: Array = field(repr=False)
+    negative: Array = field(repr=False)
+    videos: int
+
+    @property
+    def positive_of(self) -> Array:
+        """float64, [V], anomalous frames of each video."""
+        return _sums(self.video, self.positive, self.videos)
+
+    @property
+    def negative_of(self) -> Array:
+        """float64, [V], the other frames of each video."""
+        return _sums(self.video, self.negative, self.videos)
+
+    def within(self, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """bool, [n]: which scores are of the ``kept`` videos, bool, [V]."""
+        return kept[self.video]
+
+
+def _sums(video: NDArray[np.int64], values: Array, videos: int) -> Array:
+    sums: Array = np.bincount(video, values, videos).astype(np.float64)
+    return sums
+
+
+def weights_of(videos: Sequence[GridVideo]) -> Weights:
+    """The scores of videos, one after the other."""
+    return Weights(
+        video=np.repeat(np.arange(len(videos)), [len(video.scores) for video in videos]),
+        positive=np.concatenate([video.positive for video in videos]),
+        negative=np.concatenate([video.negative for video in videos]),
+        videos=len(videos),
+    )
+
+
+def gather(dataset: Dataset, results: ResultSet) -> list[GridVideo]:
+    """The scored videos of a data set, in its order.
+
+    Raises:
+        InputError: none of the scored videos is in the data set, or the scores of one do not cover its frames.
+        DamagedResult: scores are gone from the store.
+    """
+    scored = set(results.names)
+    found = [
+        grid_video(labels, results.scores(name), dataset.frame_rate)
+        for name, labels in dataset.videos.items()
+        if name in scored
+    ]
+    if not found:
+        raise InputError(_nothing_in_common(dataset, results))
+    return found
+
+
+def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | None = None) -> GridVideo:
+    """A video's scores with the labels of its frames.
+
+    Args:
+        labels: of the data set.
+        scored: of the results.
+        frame_rate: where the results have none.
+
+    Raises:
+        InputError: it has no frames, more or fewer scores than grid frames, or a score that is not a number. What is missing
+            is never made up.
+    """
+    frames = scored.frames if labels.frames is None else labels.frames
+    if frames < 1:
+        raise InputError(f"video {labels.name!r} has {frames} frames; check the frame count of the data set's list")
+    starts = np.arange(0, frames, scored.interval)
+    for what, scores in (("scores", scored.scores), ("raw scores", scored.raw_scores)):
+        if scores is not None and scores.shape != starts.shape:
+            counted = "the results have" if labels.frames is None else "the data set's list has"
+            raise InputError(
+                f"video {labels.name!r}: {len(scores)} {what} do not cover its frames: {counted} {frames}, of which every "
+                f"{scored.interval}th makes {len(starts)} scores; score the video again, or check the list's frame count"
+            )
+        if scores is not None and not np.isfinite(scores).all():
+            raise InputError(
+                f"video {labels.name!r}: {np.count_nonzero(~np.isfinite(scores))} of its {what} are no finite numbers"
+            )
+    marked, clipped = labels_from_intervals(labels.intervals, frames)
+    positive = np.add.reduceat(marked, starts, dtype=np.float64)
+    return GridVideo(
+        labels=labels,
+        frames=frames,
+        frames_scored=scored.frames,
+        interval=scored.interval,
+        scores=scored.scores,
+        raw=scored.raw_scores,
+        positive=positive,
+        negative=np.diff(starts, append=frames) - positive,
+        clipped=clipped,
+        frame_rate=scored.frame_rate or frame_rate,
+    )
+
+
+def _nothing_in_common(dataset: Dataset, results: ResultSet) -> str:
+    if not results.names:
+        return f"{results.origin} {results.set_id!r} has no scored video: there is nothing to evaluate"
+    name = results.names[0]
+    near = nearest(name, dataset.videos)
+    return (
+        f"none of the {len(results.names)} scored videos of {results.origin} {results.set_id!r} is among the "
+        f"{len(dataset.videos)} of {dataset.title}: the first scored is {name!r}, the first listed "
+        f"{next(iter(dataset.videos), '')!r}"
+        + (f"; nearest is {near!r}" if near else "")
+        + "; names must agree, without the ending of a video file"
+    )

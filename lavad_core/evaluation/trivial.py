@@ -1,0 +1,29 @@
+"""Scores without a model. A reader sees by them what a number is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lavad_core.evaluation.grid import Array
+from lavad_core.evaluation.rows import Ground
+
+ORACLE, CONSTANT, CENTRE = "video-label oracle", "constant", "clip-centre prior"
+
+
+def trivial_scores(ground: Ground) -> dict[str, Array]:
+    """By name, float64, [n].
+
+    * video-label oracle: 1 in anomalous videos, 0 in the others; what knowing each video's label is worth.
+    * constant: chance.
+    * clip-centre prior: where events lie when clips are cut around them.
+    """
+    return {
+        ORACLE: ground.anomalous[ground.weights.video].astype(np.float64),
+        CONSTANT: np.full(len(ground.weights.video), 0.5),
+        CENTRE: np.concatenate([centre_prior(len(video.scores)) for video in ground.videos]),
+    }
+
+
+def centre_prior(count: int) -> Array:
+    """1 in the middle of ``count`` scores, falling to 0 at both ends."""
+    return 1 - np.abs(np.linspace(-1, 1, count))
