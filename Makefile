@@ -30,7 +30,7 @@ vllm-env: .venv/installed-dev  ## the vLLM server's own environment; where it ca
 lint: .venv/installed-dev  ## ruff and yamllint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/yamllint --strict prefect.yaml docker lavad_core/config/presets demo/lavad.yaml .pre-commit-config.yaml
+	$(BIN)/yamllint --strict prefect.yaml docker lavad_core/config/presets lavad_core/evaluation/published.yaml demo/lavad.yaml .pre-commit-config.yaml
 
 types: .venv/installed-dev  ## mypy --strict on lavad_core
 	$(BIN)/mypy

@@ -1,0 +1,154 @@
+"""Is B better than A? Both on the same resamples of the videos that both have, so that what videos have in common does not
+count as doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.errors import InputError
+from lavad_core.evaluation.bootstrap import draw, interval
+from lavad_core.evaluation.evaluate import checked, own_scores
+from lavad_core.evaluation.grid import GridVideo, grid_video
+from lavad_core.evaluation.rows import Measured, ground_of, measure, smoothed
+from lavad_core.evaluation.types import METRICS, ProtocolOptions
+from lavad_core.results.types import ResultSet
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of both.
+
+    Attributes:
+        a, b: None where undefined, and then ``reason`` says why.
+        difference: A − B.
+        low, high: of its 95 % interval by the paired bootstrap; None where there was none.
+        b_better: part of the resamples in which B is higher, equal ones half: the probability that B is better.
+        reason: empty if both are defined.
+    """
+
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    b_better: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """Both sets' final scores.
+
+    Attributes:
+        sigma: of the smoothing, grid steps; 0 is none.
+        metrics: by the keys of :data:`lavad_core.evaluation.types.METRICS`.
+    """
+
+    sigma: float
+    metrics: Mapping[str, Difference]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of results on the same videos.
+
+    Attributes:
+        dataset: title.
+        a, b: id and origin of the sets.
+        videos: that both have scores of, and the data set has; nothing else counts.
+        frames, positive: over these.
+        only_a, only_b: names of the data set's videos that one alone has scores of.
+        resamples, seed: of the bootstrap.
+        rows: the unsmoothed one first.
+    """
+
+    dataset: str
+    a: Mapping[str, str]
+    b: Mapping[str, str]
+    videos: int
+    frames: int
+    positive: int
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    resamples: int
+    seed: int
+    rows: tuple[ComparedRow, ...] = field(repr=False)
+
+
+def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptions | None = None) -> Comparison:
+    """The metrics of two sets of results, and their differences.
+
+    Args:
+        dataset: the labels.
+        a, b: the scores.
+        options: of :func:`lavad_core.evaluation.evaluate.evaluate`; thresholds do not matter here.
+
+    Raises:
+        InputError: an option is out of its range, no video of the data set has scores in both, the two have other frames
+            of one video, or scores do not cover a video's frames.
+        DamagedResult: scores are gone from the store.
+    """
+    options = checked(options or ProtocolOptions())
+    with_a, with_b = set(a.names), set(b.names)
+    common = [labels for name, labels in dataset.videos.items() if name in with_a and name in with_b]
+    if not common:
+        raise InputError(
+            f"no video of {dataset.title} has scores in both {a.set_id!r} ({len(with_a)} videos) and {b.set_id!r} "
+            f"({len(with_b)} videos); names must agree, without the ending of a video file"
+        )
+    ours, theirs = (_videos(common, results, dataset.frame_rate) for results in (a, b))
+    _same_frames(ours, theirs, a.set_id, b.set_id)
+    draws = draw(len(common), options.resamples, options.seed) if options.resamples else None
+    ground = ground_of(ours, draws)
+    others = ground_of(theirs, draws)
+    rows = []
+    for sigma in (0.0, *options.sigmas):
+        first, second = (
+            measure(one, smoothed(one.videos, next(iter(own_scores(one.videos).values())), sigma))[0]
+            for one in (ground, others)
+        )
+        rows.append(ComparedRow(sigma, {key: difference(first[key], second[key]) for key in METRICS}))
+    return Comparison(
+        dataset=dataset.title,
+        a={"id": a.set_id, "origin": a.origin},
+        b={"id": b.set_id, "origin": b.origin},
+        videos=len(common),
+        frames=round(float(ground.positive.sum() + ground.negative.sum())),
+        positive=round(float(ground.positive.sum())),
+        only_a=tuple(name for name in dataset.videos if name in with_a - with_b),
+        only_b=tuple(name for name in dataset.videos if name in with_b - with_a),
+        resamples=options.resamples,
+        seed=options.seed,
+        rows=tuple(rows),
+    )
+
+
+def difference(a: Measured, b: Measured) -> Difference:
+    """A − B of one metric."""
+    if a.value is None or b.value is None:
+        return Difference(a.value, b.value, None, None, None, None, a.reason or b.reason)
+    low = high = better = None
+    if a.samples is not None and b.samples is not None:
+        samples = a.samples - b.samples
+        low, high = interval(samples)
+        if low is not None:
+            defined = samples[np.isfinite(samples)]
+            better = float((defined < 0).mean() + (defined == 0).mean() / 2)
+    return Difference(a.value, b.value, a.value - b.value, low, high, better)
+
+
+def _videos(common: Sequence[LabelledVideo], results: ResultSet, frame_rate: float | None) -> list[GridVideo]:
+    return [grid_video(labels, results.scores(labels.name), frame_rate) for labels in common]
+
+
+def _same_frames(ours: Sequence[GridVideo], theirs: Sequence[GridVideo], a: str, b: str) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        if one.frames != other.frames:
+            raise InputError(
+                f"video {one.labels.name!r} has {one.frames} frames in {a!r} and {other.frames} in {b!r}: they are not of the "
+                "same video; a list with frame counts (--list) says which is right"
+            )

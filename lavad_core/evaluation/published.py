@@ -1,0 +1,148 @@
+"""The numbers of the paper's tables, and what an evaluation's protocol has other than theirs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from lavad_core.errors import InputError
+from lavad_core.evaluation.types import Evaluation, Row
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a table.
+
+    Attributes:
+        dataset: adapter key.
+        table: its number.
+        training: ``weakly-supervised``, ``one-class``, ``unsupervised`` or ``training-free``.
+        method, backbone: as the table calls them; ``backbone`` is empty where it names none.
+        auc, ap: 0 … 1; None where the table has none.
+        source: the paper and its table.
+    """
+
+    dataset: str
+    table: str
+    training: str
+    method: str
+    backbone: str
+    auc: float | None
+    ap: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Against:
+    """An evaluation beside a published row.
+
+    Attributes:
+        row: the published one.
+        auc, ap: ours less the published number; None where one of them is not there. AP is compared with our area by
+            trapezoids, which is what programs after XD-Violence's print.
+    """
+
+    row: PublishedRow
+    auc: float | None
+    ap: float | None
+
+
+@dataclass(frozen=True)
+class PublishedComparison:
+    """An evaluation beside a paper's tables.
+
+    Attributes:
+        ours: the row of the evaluation that is compared: its unsmoothed final scores.
+        rows: in the order of the tables.
+        notes: what the protocols have different, a sentence each.
+    """
+
+    ours: Row
+    rows: tuple[Against, ...]
+    notes: tuple[str, ...]
+
+
+_SMOOTHING = {
+    "ucf-crime": "AUC 0.745 → 0.844",
+    "xd-violence": "AUC 0.854 → 0.913, AP 0.595 → 0.681",
+}
+"""What smoothing is worth, measured on URF's published scores."""
+
+
+@functools.cache
+def _document() -> Any:
+    return yaml.safe_load(files("lavad_core.evaluation").joinpath("published.yaml").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def published_rows() -> tuple[PublishedRow, ...]:
+    """All rows of all tables."""
+    return tuple(_rows(_document()))
+
+
+def _rows(document: Any) -> Iterator[PublishedRow]:
+    for table in document["tables"]:
+        for training, rows in table["rows"].items():
+            for method, backbone, *numbers in rows:
+                values = dict(zip(table["columns"], numbers, strict=True))
+                yield PublishedRow(
+                    dataset=table["dataset"],
+                    table=table["table"],
+                    training=training,
+                    method=method,
+                    backbone=backbone,
+                    auc=_part(values.get("auc")),
+                    ap=_part(values.get("ap")),
+                    source=f"{document['source']}, Table {table['table']}",
+                )
+
+
+def _part(per_cent: float | None) -> float | None:
+    return None if per_cent is None else round(per_cent / 100, 6)
+
+
+def against_published(evaluation: Evaluation) -> PublishedComparison:
+    """The evaluation's unsmoothed final scores beside each published number of its data set.
+
+    Raises:
+        InputError: the tables have no number of this data set.
+    """
+    adapter = evaluation.header.adapter
+    rows = [row for row in published_rows() if row.dataset == adapter]
+    if not rows:
+        known = ", ".join(sorted({row.dataset for row in published_rows()}))
+        raise InputError(f"the paper has no number of {adapter!r}; its tables are of {known}")
+    ours = evaluation.rows[0]
+    auc, ap = ours.metrics["auc"].value, ours.metrics["pr_auc_trapezoid"].value
+    return PublishedComparison(
+        ours,
+        tuple(Against(row, _less(auc, row.auc), _less(ap, row.ap)) for row in rows),
+        tuple(_notes(evaluation)),
+    )
+
+
+def _less(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or theirs is None else ours - theirs
+
+
+def _notes(evaluation: Evaluation) -> Iterator[str]:
+    header = evaluation.header
+    sizes = _document()["sizes"][header.adapter]
+    found = {"videos": header.scored, "frames": header.frames, "positive": header.positive}
+    if other := [f"{found[what]} {what} instead of {size}" for what, size in sizes.items() if found[what] != size]:
+        yield f"not the published test set: {', '.join(other)}"
+    if header.adapter == "xd-violence":
+        yield (
+            "the published AP is compared with PR-AUC by trapezoids, as the programs behind it work it out; average "
+            "precision is another number, lower on scores with few distinct values"
+        )
+    yield (
+        "LAVAD's program does not smooth, so the unsmoothed scores are compared; a Gaussian of 10 grid steps alone changes "
+        f"those of another method (URF) by {_SMOOTHING[header.adapter]}"
+    )
+    yield from header.warnings
