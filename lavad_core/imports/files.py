@@ -38,7 +38,7 @@ def read_text(path: Path, what: str, max_bytes: int) -> str:
     return decode(read_bytes(path, what, max_bytes), path, what)
 
 
-def decode(content: bytes, path: Path, what: str) -> str:
+def decode(content: bytes, path: Path | str, what: str) -> str:
     """UTF-8 with or without a byte order mark."""
     try:
         return content.decode("utf-8-sig")

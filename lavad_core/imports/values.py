@@ -1,15 +1,23 @@
-"""Captions, summaries or scores made elsewhere: one ``<video>.json`` with ``{frame: value}`` a video."""
+"""Captions, summaries or scores made elsewhere: one ``<video>.json`` with ``{frame: value}`` a video.
+
+The authors' program also writes ``{frame: {key: value}}``: the captions of a frame's window by frame, and what belongs to a
+frame's neighbours by rank.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
 from lavad_core.imports.files import decode, read_bytes
+
+T = TypeVar("T")
 
 MAX_BYTES = 512 * 2**20
 """A caption of 60 bytes for each frame of 80 hours of video."""
@@ -17,6 +25,9 @@ MAX_BYTES = 512 * 2**20
 EXPECTED = '{"0": value, "16": value, …} with frame numbers as keys, and texts or scores in [0, 1] as values'
 
 _FRAME = re.compile(r"[0-9]{1,12}")
+
+Nested = dict[int, dict[int, T]]
+"""Frame to key to value."""
 
 
 def read_frame_values(folder: Path, video: str) -> tuple[dict[int, str] | dict[int, float], str]:
@@ -35,83 +46,184 @@ def read_frame_values(folder: Path, video: str) -> tuple[dict[int, str] | dict[i
         InputError: the file is missing or damaged, a key is not a frame number, or a value is neither a text nor a
             number in [0, 1], or they are mixed; says which.
     """
-    if video in ("", "..") or Path(video).name != video:
-        raise InputError(f"imported values: {video!r} cannot be the name of a file; rename the video")
-    path = folder / f"{video}.json"
-    content = read_bytes(path, "imported values", MAX_BYTES)
-    texts: dict[int, str] = {}
-    scores: dict[int, float] = {}
-    for frame, value in sorted(_parse(decode(content, path, "imported values"), path).items()):
-        if isinstance(value, str):
-            texts[frame] = _checked_text(value, frame, path)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            if not 0 <= value <= 1:
-                _fail(path, f"frame {frame} has the score {_shown(value)}, outside [0, 1]")
-            scores[frame] = float(value)
-        else:
-            _fail(path, f"frame {frame} has {_shown(value)}, neither a text nor a number")
-    if texts and scores:
-        _fail(path, f"{len(texts)} values are texts and {len(scores)} are numbers")
-    if not texts and not scores:
-        _fail(path, "there are no values")
-    return texts or scores, hashlib.sha256(content).hexdigest()
+    content, where = read_file_of(folder, video)
+    return parse_values(content, where), hashlib.sha256(content).hexdigest()
 
 
 def read_frame_texts(folder: Path, video: str) -> tuple[dict[int, str], str]:
     """:func:`read_frame_values` of captions or summaries; scores are an InputError."""
-    values, digest = read_frame_values(folder, video)
-    texts = {frame: value for frame, value in values.items() if isinstance(value, str)}
-    if len(texts) < len(values):
-        _fail(folder / f"{video}.json", "the values are numbers where texts are needed")
-    return texts, digest
+    content, where = read_file_of(folder, video)
+    return parse_texts(content, where), hashlib.sha256(content).hexdigest()
 
 
 def read_frame_scores(folder: Path, video: str) -> tuple[dict[int, float], str]:
     """:func:`read_frame_values` of scores; texts are an InputError."""
-    values, digest = read_frame_values(folder, video)
+    content, where = read_file_of(folder, video)
+    return parse_scores(content, where), hashlib.sha256(content).hexdigest()
+
+
+def read_file_of(folder: Path, video: str) -> tuple[bytes, str]:
+    """The content of ``<folder>/<video>.json``, and how messages call it; errors as :func:`read_frame_values`."""
+    if video in ("", "..") or Path(video).name != video:
+        raise InputError(f"imported values: {video!r} cannot be the name of a file; rename the video")
+    path = folder / f"{video}.json"
+    return read_bytes(path, "imported values", MAX_BYTES), str(path)
+
+
+def parse_values(content: bytes, where: str) -> dict[int, str] | dict[int, float]:
+    """``{frame: value}``, in increasing order of frames.
+
+    Args:
+        content: of the file.
+        where: its path, for messages.
+
+    Raises:
+        InputError: as :func:`read_frame_values`.
+    """
+    texts: dict[int, str] = {}
+    scores: dict[int, float] = {}
+    for frame, value in _parse(content, where):
+        if isinstance(value, str):
+            texts[frame] = _text(value, f"frame {frame}", where)
+        else:
+            scores[frame] = _score(value, f"frame {frame}", where)
+    if texts and scores:
+        _fail(where, f"{len(texts)} values are texts and {len(scores)} are numbers")
+    return texts or scores
+
+
+def parse_texts(content: bytes, where: str) -> dict[int, str]:
+    """:func:`parse_values` of texts."""
+    values = parse_values(content, where)
+    texts = {frame: value for frame, value in values.items() if isinstance(value, str)}
+    if len(texts) < len(values):
+        _fail(where, "the values are numbers where texts are needed")
+    return texts
+
+
+def parse_scores(content: bytes, where: str) -> dict[int, float]:
+    """:func:`parse_values` of scores."""
+    values = parse_values(content, where)
     scores = {frame: value for frame, value in values.items() if not isinstance(value, str)}
     if len(scores) < len(values):
-        _fail(folder / f"{video}.json", "the values are texts where scores are needed")
-    return scores, digest
+        _fail(where, "the values are texts where scores are needed")
+    return scores
 
 
-def _parse(text: str, path: Path) -> dict[int, Any]:
+def parse_windows(content: bytes, where: str) -> Nested[str]:
+    """Cleaned captions: ``{frame: {frame of its window: text}}``, or ``{frame: text}``, which is a window of one frame."""
+    return {
+        frame: _inner(value, frame, where, _text)
+        if isinstance(value, _Pairs)
+        else {frame: _text(value, f"frame {frame}", where)}
+        for frame, value in _parse(content, where)
+    }
+
+
+def parse_score_file(content: bytes, where: str) -> dict[int, float] | Nested[float]:
+    """Refined scores: ``{frame: score}``, or of the authors' program ``{frame: {rank: score of the neighbour}}``."""
+    ranked = any(isinstance(value, _Pairs) for _, value in _parse(content, where))
+    return _ranked(content, where, _score) if ranked else parse_scores(content, where)
+
+
+def parse_ranked_similarities(content: bytes, where: str) -> Nested[float]:
+    """``{frame: {rank: similarity}}``; far below -1 is the authors' padding, where there were fewer neighbours."""
+    return _ranked(content, where, _number)
+
+
+def parse_ranked_frames(content: bytes, where: str) -> Nested[int]:
+    """``{frame: {rank: "video/frame"}}`` as frames."""
+    return _ranked(content, where, _frame_of)
+
+
+def _ranked(content: bytes, where: str, check: Callable[[Any, str, str], T]) -> Nested[T]:
+    return {frame: _inner(value, frame, where, check) for frame, value in _parse(content, where)}
+
+
+def _inner(value: Any, frame: int, where: str, check: Callable[[Any, str, str], T]) -> dict[int, T]:
+    if not isinstance(value, _Pairs):
+        _fail(where, f"frame {frame} has {_shown(value)} where an object by frame or rank is needed")
+    return {
+        key: check(item, f"frame {frame}, {key}", where) for key, item in sorted(_keys(value, where), key=_by_frame)
+    }
+
+
+def _by_frame(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def _parse(content: bytes, where: str) -> list[tuple[int, Any]]:
+    """Frames and values, in increasing order; at least one."""
+
     def no_number(word: str) -> NoReturn:
-        _fail(path, f"a value is {word}, which is not a number of JSON")
+        _fail(where, f"a value is {word}, which is not a number of JSON")
 
     # An object is handed over as its pairs, so that a frame named twice shows; lists of values stay lists.
     try:
-        pairs = json.loads(text, parse_constant=no_number, object_pairs_hook=_Pairs)
+        pairs = json.loads(
+            decode(content, where, "imported values"), parse_constant=no_number, object_pairs_hook=_Pairs
+        )
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"imported values: {str(path)!r} is not JSON: {_shown(str(error), 200)}; expected is {EXPECTED}"
+            f"imported values: {where!r} is not JSON: {_shown(str(error), 200)}; expected is {EXPECTED}"
         ) from error
     if not isinstance(pairs, _Pairs):
-        _fail(path, f"the file holds {_shown(pairs)}")
+        _fail(where, f"the file holds {_shown(pairs)}")
+    if not pairs:
+        _fail(where, "there are no values")
+    return sorted(_keys(pairs, where), key=_by_frame)
+
+
+def _keys(pairs: _Pairs, where: str) -> list[tuple[int, Any]]:
     values: dict[int, Any] = {}
     for key, value in pairs:
         if not _FRAME.fullmatch(key):
-            _fail(path, f"the key {_shown(key)} is not a frame number")
+            _fail(where, f"the key {_shown(key)} is not a frame number")
         if int(key) in values:
-            _fail(path, f"frame {int(key)} is there twice")
+            _fail(where, f"frame {int(key)} is there twice")
         values[int(key)] = value
-    return values
+    return list(values.items())
 
 
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object."""
 
 
-def _checked_text(text: str, frame: int, path: Path) -> str:
+def _text(value: Any, at: str, where: str) -> str:
+    if not isinstance(value, str):
+        _fail(where, f"{at} has {_shown(value)} where a text is needed")
     try:
-        text.encode()
+        value.encode()
     except UnicodeEncodeError:  # "\ud800" is valid JSON, but no text: nothing could write it down again
-        _fail(path, f"the text of frame {frame} has half a surrogate pair: {_shown(text)}")
-    return text
+        _fail(where, f"the text of {at} has half a surrogate pair: {_shown(value)}")
+    return value
 
 
-def _fail(path: Path, problem: str) -> NoReturn:
-    raise InputError(f"imported values: {str(path)!r}: {problem}; expected is {EXPECTED}")
+def _number(value: Any, at: str, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        _fail(where, f"{at} has {_shown(value)}, neither a text nor a number")
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf if value > 0 else -math.inf
+
+
+def _score(value: Any, at: str, where: str) -> float:
+    number = _number(value, at, where)
+    if not 0 <= number <= 1:
+        _fail(where, f"{at} has the score {_shown(value)}, outside [0, 1]")
+    return number
+
+
+def _frame_of(value: Any, at: str, where: str) -> int:
+    frame = _text(value, at, where).rpartition("/")[2]
+    if not _FRAME.fullmatch(frame):
+        _fail(where, f"{at} has {_shown(value)}, which does not end in a frame number")
+    return int(frame)
+
+
+def _fail(where: str, problem: str) -> NoReturn:
+    raise InputError(f"imported values: {where!r}: {problem}; expected is {EXPECTED}")
 
 
 def _shown(value: Any, most: int = 60) -> str:

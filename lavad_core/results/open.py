@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lavad_core.results.imported import ImportResults
 from lavad_core.results.run import RunResults
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import load_run
@@ -20,4 +21,5 @@ def open_results(store_root: Path, run_id: str | None = None) -> ResultSet:
         InputError: there is no such run.
         StoreUnavailable: its records cannot be read.
     """
-    return RunResults(store_root, load_run(store_root, run_id))
+    run = load_run(store_root, run_id)
+    return ImportResults(store_root, run) if run.origin == "import" else RunResults(store_root, run)

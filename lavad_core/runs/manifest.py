@@ -24,6 +24,8 @@ FOLDER = "runs"
 
 VideoStatus = Literal["ok", "ok_with_gaps", "rejected", "failed", "not-run"]
 
+Origin = Literal["run", "import"]
+
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")
 
 
@@ -139,6 +141,7 @@ class RunManifest:
         videos: how it ended for each.
         message: how it ended, in a sentence; empty for a run that has not, or was killed.
         metrics: of its evaluation, by name; None if there was none.
+        origin: ``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry.
     """
 
     run_id: str
@@ -156,6 +159,7 @@ class RunManifest:
     videos: tuple[VideoOutcome, ...]
     message: str = ""
     metrics: Mapping[str, Any] | None = None
+    origin: Origin = "run"
 
 
 def new_run_id() -> str:
@@ -316,6 +320,7 @@ def _from_records(store_root: Path, run_id: str) -> RunManifest:
         stages=stages,
         work=work,
         videos=tuple({**_unfinished(records), **outcomes}.values()),
+        origin=header.get("origin", "run"),
     )
 
 

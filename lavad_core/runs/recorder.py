@@ -18,6 +18,7 @@ from typing import Any, Self
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.runs import environment
 from lavad_core.runs.manifest import (
+    Origin,
     RunManifest,
     StageRecord,
     VideoOutcome,
@@ -50,6 +51,7 @@ class RunRecorder:
         config: the configuration, as JSON-like values.
         versions, host, git_revision: what it runs on; found out if not given.
         listeners: for progress bars.
+        origin: ``import`` for what somebody else computed.
 
     Raises:
         StoreUnavailable: the records cannot be written; from every method that writes.
@@ -65,6 +67,7 @@ class RunRecorder:
         host: Mapping[str, Any] | None = None,
         git_revision: str | None = None,
         listeners: Sequence[Listener] = (),
+        origin: Origin = "run",
     ) -> None:
         self.run_id = run_id
         self._path = run_path(Path(store_root).absolute(), run_id, ".jsonl")
@@ -83,6 +86,7 @@ class RunRecorder:
             "host": dict(host if host is not None else environment.host()),
             "git_revision": git_revision if git_revision is not None else environment.git_revision(),
             "started": now_text(),
+            "origin": origin,
         }
         with store_errors("write", self._path):
             make_folders(self._path.parent)

@@ -1,0 +1,192 @@
+"""Reading an import: every file, checked against the frames of its video and put on the grid."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.datasets.names import listed, match
+from lavad_core.errors import InputError
+from lavad_core.imports.found import FoundFile
+from lavad_core.imports.neighbours import NeighbourFiles
+from lavad_core.imports.scores import GivenScores, check_grid, interval_of, read_given, read_plain
+from lavad_core.imports.segment_list import read_segments, scores_of
+from lavad_core.imports.sources import ARRAYS, JSON, Names, Report, Sources, read_files
+from lavad_core.imports.texts import Texts
+from lavad_core.imports.types import ImportedSet, ImportedVideo
+
+MISSING = "no file"
+"""Why a video has no scores that nothing was given for."""
+
+NO_FRAME_COUNT = "nothing says how many frames it has; give a list with frame counts (--list), or the videos (--videos)"
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Scores of all videos, of one kind.
+
+    Attributes:
+        given: video to what its file says. refused: video to why it was not taken.
+    """
+
+    given: Mapping[str, GivenScores]
+    refused: Mapping[str, str]
+
+
+def read_import(
+    sources: Sources,
+    frames: Mapping[str, int | None] | None,
+    report: Report,
+    *,
+    interval: int | None = None,
+    frame_rate: float | None = None,
+) -> ImportedSet:
+    """Read what is to be imported. What is wrong with one video does not stop the others.
+
+    Args:
+        sources: where things are.
+        frames: expected videos to their frame counts, None where nothing tells; None takes whatever there are scores of.
+        report: takes what is wrong.
+        interval: frames from one score to the next; None finds it in the files.
+        frame_rate: per second, where it is known; segments in seconds need it.
+
+    Raises:
+        InputError: there are no scores, a source cannot be read, or no video has usable scores.
+    """
+    names = Names(frames)
+    known = dict(frames or {})
+    final, interval = _final_scores(sources, names, known, report, interval, frame_rate)
+    raw = _file_scores(sources.raw_scores, "raw scores", names, read_plain, report)
+    main = final or raw
+    if main is None:
+        raise InputError(
+            "nothing to import: there are no scores. Give --scores, --raw-scores or --segments; to go on from captions or "
+            "summaries, `lavad import --settings` writes the settings of a run"
+        )
+    if frames is None:
+        names = Names(main.given)
+    step = interval or interval_of(
+        (scores, known.get(name)) for kind in (final, raw) if kind for name, scores in kind.given.items()
+    )
+    neighbours = NeighbourFiles(sources, names, report) if final else None
+    scored: dict[str, ImportedVideo] = {}
+    unscored: dict[str, str] = {}
+    for name in names.expected:
+        try:
+            count = _frame_count(name, main, known)
+            scored[name] = _scored(name, count, step, final, raw, neighbours, report)
+        except InputError as error:
+            unscored[name] = str(error)
+            if name not in main.refused and str(error) != MISSING:  # a file that was refused is reported already
+                report.problems.append(f"{name!r}: {error}")
+    if not scored:
+        raise InputError(
+            f"nothing to import: none of {len(unscored)} videos has usable scores: "
+            + "; ".join(f"{name!r}: {why}" for name, why in list(unscored.items())[:3])
+        )
+    texts = Texts(sources, Names(scored), step, report)
+    videos = tuple(texts.added(scored[name]) for name in sorted(scored))
+    return ImportedSet(step, videos, unscored, tuple(sources.captions), frame_rate)
+
+
+def _file_scores(
+    place: Path | None, role: str, names: Names, parse: Callable[[FoundFile], GivenScores], report: Report
+) -> _Scores | None:
+    if place is None:
+        return None
+    files = read_files(place, role, names, parse, report, (*JSON, *ARRAYS))
+    return _Scores(files.values, files.refused)
+
+
+def _final_scores(
+    sources: Sources,
+    names: Names,
+    frames: Mapping[str, int | None],
+    report: Report,
+    interval: int | None,
+    frame_rate: float | None,
+) -> tuple[_Scores | None, int | None]:
+    """The final scores, and the interval if it is known by now."""
+    if sources.segments is None:
+        return _file_scores(sources.scores, "scores", names, read_given, report), interval
+    interval = interval or 1  # a segment may begin at any frame
+    found = read_segments(sources.segments)
+    sha256 = hashlib.sha256(sources.segments.read_bytes()).hexdigest()
+    report.sources["segments"] = {"name": sources.segments.name, "files": 1, "sha256": sha256}
+    matched = match(frames, found, "segments")
+    if matched.extra:
+        report.notes.append(f"segments: {len(matched.extra)} videos are not of the data set: {listed(matched.extra)}")
+    given: dict[str, GivenScores] = {}
+    refused: dict[str, str] = {}
+    cut = 0
+    for name, written in matched.pairs.items():
+        count = frames[name]
+        try:
+            if count is None:
+                raise InputError(NO_FRAME_COUNT)
+            values, beyond = scores_of(found[written], count, interval, frame_rate)
+        except InputError as error:
+            refused[name] = str(error)
+            report.problems.append(f"segments: {name!r}: {error}")
+            continue
+        cut += beyond
+        given[name] = GivenScores(f"{sources.segments.name}: {written}", values)
+    if cut:
+        report.notes.append(f"segments: {cut} reach beyond the end of their video and were cut there")
+    return _Scores(given, refused), interval
+
+
+def _frame_count(name: str, main: _Scores, known: Mapping[str, int | None]) -> int:
+    if name not in main.given:
+        raise InputError(main.refused.get(name, MISSING))
+    count = known.get(name)
+    if count is not None:
+        return count
+    scores = main.given[name]
+    if scores.frames is None:
+        return len(scores.values)  # an array with a score a frame, unless the interval says otherwise
+    raise InputError(NO_FRAME_COUNT)
+
+
+def _scored(
+    name: str,
+    frames: int,
+    interval: int,
+    final: _Scores | None,
+    raw: _Scores | None,
+    neighbours: NeighbourFiles | None,
+    report: Report,
+) -> ImportedVideo:
+    """A video with its scores; raw ones that cannot be used are left out where there are others.
+
+    Raises:
+        InputError: the scores are not those of the grid.
+    """
+    if final is None:
+        assert raw is not None, "there are scores"
+        return ImportedVideo(name, frames, None, _on_grid(raw.given[name], frames, interval))
+    given, own = final.given[name], None
+    values = _on_grid(given, frames, interval)
+    if given.ranked is not None:
+        assert neighbours is not None, "they come with the final scores"
+        values, own = neighbours.averaged(name, given)
+    beside = None
+    if raw is not None:
+        try:
+            if name not in raw.given:
+                raise InputError(raw.refused.get(name, MISSING))
+            beside = _on_grid(raw.given[name], frames, interval)
+        except InputError as error:
+            if name not in raw.refused:
+                report.problems.append(f"raw scores: {name!r}: {error}")
+    return ImportedVideo(name, frames, values, beside, own)
+
+
+def _on_grid(given: GivenScores, frames: int, interval: int) -> NDArray[np.float64]:
+    check_grid(given, frames, interval)
+    return given.values

@@ -1,0 +1,171 @@
+"""The scores of one video in somebody else's file, and whether they are those of the grid."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.errors import InputError
+from lavad_core.imports.files import decode
+from lavad_core.imports.found import FoundFile
+from lavad_core.imports.values import Nested, parse_score_file, parse_scores
+
+DEFAULT_INTERVAL = 16
+"""Of the paper, and where a file does not say."""
+
+CSV_EXPECTED = "a score a line, or `frame,score`, with or without a line of column names"
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class GivenScores:
+    """What a file says.
+
+    Attributes:
+        where: the file.
+        values: float64 [n], in [0, 1].
+        frames: int64 [n], increasing, that the values are of; None for values one after the other.
+        ranked: of the authors' program: the scores of each frame's neighbours by rank; then there are no values yet.
+    """
+
+    where: str
+    values: NDArray[np.float64] = field(repr=False)
+    frames: NDArray[np.int64] | None = field(default=None, repr=False)
+    ranked: Nested[float] | None = field(default=None, repr=False)
+
+
+def read_given(file: FoundFile) -> GivenScores:
+    """Scores of ``{frame: score}`` (JSON), of ``{frame: {rank: score}}``, of an array (``.npy``) or of a CSV file.
+
+    Raises:
+        InputError: it cannot be read, is of another form, or a value is no number in [0, 1].
+    """
+    if file.ending == ".npy":
+        return GivenScores(file.where, _array(file))
+    if file.ending == ".csv":
+        return _csv(file)
+    found = parse_score_file(file.read(), file.where)
+    if any(isinstance(value, dict) for value in found.values()):
+        ranked: Nested[float] = found  # type: ignore[assignment]
+        return GivenScores(file.where, np.empty(0), np.array(list(found), np.int64), ranked)
+    return _by_frame(file.where, found)  # type: ignore[arg-type]
+
+
+def read_plain(file: FoundFile) -> GivenScores:
+    """The same where there is nothing of neighbours: raw scores."""
+    return _by_frame(file.where, parse_scores(file.read(), file.where)) if file.ending == ".json" else read_given(file)
+
+
+def _by_frame(where: str, found: dict[int, float]) -> GivenScores:
+    return GivenScores(where, np.array(list(found.values()), np.float64), np.array(list(found), np.int64))
+
+
+def _array(file: FoundFile) -> NDArray[np.float64]:
+    try:
+        found = np.load(io.BytesIO(file.read()), allow_pickle=False)
+        values = np.asarray(found).squeeze()
+        if values.ndim != 1 or values.dtype.kind not in "fiu":
+            raise ValueError(f"it has the shape {found.shape} and the type {found.dtype}")
+    except (ValueError, EOFError, OSError, AttributeError) as error:
+        raise InputError(f"{file.where!r} is no array of a video's scores: {error}") from error
+    return _checked(values.astype(np.float64), file.where)
+
+
+def _csv(file: FoundFile) -> GivenScores:
+    text = decode(file.read(), file.where, "scores")
+    try:
+        rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), 1) if any(row)]
+    except csv.Error as error:
+        raise InputError(f"{file.where!r} is no CSV: {error}; expected is {CSV_EXPECTED}") from error
+    if rows and not all(_NUMBER.fullmatch(cell.strip()) for cell in rows[0][1]):
+        rows = rows[1:]  # names of the columns
+    if not rows:
+        raise InputError(f"{file.where!r} has no scores; expected is {CSV_EXPECTED}")
+    columns = len(rows[0][1])
+    for number, row in rows:
+        if columns not in (1, 2) or len(row) != columns or not all(_NUMBER.fullmatch(cell.strip()) for cell in row):
+            raise InputError(f"{file.where!r}, line {number}: {','.join(row)[:80]!r}; expected is {CSV_EXPECTED}")
+    values = _checked(np.array([float(row[-1]) for _, row in rows]), file.where)
+    if columns == 1:
+        return GivenScores(file.where, values)
+    frames = np.array([float(row[0]) for _, row in rows])
+    if (frames % 1 != 0).any() or frames[0] < 0 or (np.diff(frames) <= 0).any() or frames[-1] >= 1e12:
+        raise InputError(f"{file.where!r}: the first column must be frame numbers, each above the one before")
+    return GivenScores(file.where, values, frames.astype(np.int64))
+
+
+def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    if len(bad):
+        raise InputError(
+            f"{where!r}: {len(bad)} of {len(values)} scores are not in [0, 1], first at position {bad[0]}: {values[bad[0]]}"
+        )
+    return values
+
+
+def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
+    """The interval that most files have: the least distance of their frames; one score a frame is 1.
+
+    Args:
+        given: scores and frame count of each video.
+    """
+    votes: Counter[int] = Counter()
+    for scores, frames in given:
+        if scores.frames is None:
+            votes[1 if frames in (None, len(scores.values)) else DEFAULT_INTERVAL] += 1
+        elif len(scores.frames) > 1:
+            votes[int(np.diff(scores.frames).min())] += 1
+    return max(votes, key=lambda interval: (votes[interval], interval), default=DEFAULT_INTERVAL)
+
+
+def check_grid(scores: GivenScores, frames: int, interval: int) -> None:
+    """That there is a score for each frame of the grid 0, interval, … of a video, and for no other.
+
+    Raises:
+        InputError: there is not; says what there is. Nothing is padded or cut.
+    """
+    needed = -(-frames // interval)
+    if scores.frames is None:
+        if len(scores.values) != needed:
+            raise InputError(
+                f"{scores.where!r} has {len(scores.values)} scores, but the video has {frames} frames: "
+                f"one for every {interval} frames would be {needed}{_other_interval(len(scores.values), frames)}"
+            )
+        return
+    grid = np.arange(0, frames, interval, dtype=np.int64)
+    if np.array_equal(scores.frames, grid):
+        return
+    last = int(scores.frames[-1])
+    if last >= frames:
+        raise InputError(
+            f"{scores.where!r} has scores to frame {last}, but the video has {frames} frames: these are not of the same video, "
+            "or the frame count of the list is wrong"
+        )
+    extra = np.setdiff1d(scores.frames, grid)
+    if len(extra):
+        raise InputError(
+            f"{scores.where!r} has a score at frame {extra[0]}, which is not on the grid of every {interval} frames; "
+            "give --interval if that is not the interval"
+        )
+    missing = np.setdiff1d(grid, scores.frames)
+    if missing[0] > last:
+        raise InputError(
+            f"{scores.where!r} is shorter than its video: its scores end at frame {last}, the video has {frames} frames, "
+            f"and the last score would be that of frame {grid[-1]}"
+        )
+    raise InputError(
+        f"{scores.where!r} has no score for {len(missing)} of {len(grid)} frames of the grid of every {interval} frames "
+        f"(first: {missing[:5].tolist()})"
+    )
+
+
+def _other_interval(count: int, frames: int) -> str:
+    return "; one a frame: give --interval 1" if count == frames else ""

@@ -1,0 +1,161 @@
+"""What is imported, and the files of one source beside the videos that are expected."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from lavad_core.datasets.names import listed, match_key, without_ending
+from lavad_core.errors import InputError
+from lavad_core.imports.found import FoundFile, find_files
+
+T = TypeVar("T")
+
+JSON = (".json",)
+ARRAYS = (".npy", ".csv")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Folders or archives with a file for each video; None where there is none.
+
+    Attributes:
+        scores: the final ones. raw_scores: the language model's own.
+        segments: a file of segments with scores, in place of ``scores``.
+        captions: captioner to its captions. cleaned: captions after cleaning. summaries: of the windows.
+        similarities, neighbours: of the authors' program, where ``scores`` are those of each frame's neighbours.
+    """
+
+    scores: Path | None = None
+    raw_scores: Path | None = None
+    segments: Path | None = None
+    captions: Mapping[str, Path] = field(default_factory=dict)
+    cleaned: Path | None = None
+    summaries: Path | None = None
+    similarities: Path | None = None
+    neighbours: Path | None = None
+
+
+@dataclass
+class Report:
+    """What a user should know of an import.
+
+    Attributes:
+        problems: files and values that were not taken, a sentence each.
+        notes: what was taken, and yet is worth a look.
+        sources: by role, what was read: name of the folder or archive, number of files, SHA-256 of their names and digests.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sources: dict[str, dict[str, str | int]] = field(default_factory=dict)
+
+
+class Names:
+    """The videos that are expected.
+
+    Args:
+        names: of them; None takes whatever there are files of.
+    """
+
+    def __init__(self, names: Iterable[str] | None) -> None:
+        self._names = None if names is None else {match_key(name): name for name in names}
+
+    def of(self, file: FoundFile) -> str | None:
+        """The video that a file is of; None if it is not expected."""
+        if self._names is None:
+            return without_ending(file.stem)
+        return self._names.get(match_key(file.stem))
+
+    @property
+    def expected(self) -> list[str]:
+        """All of them, where they are known."""
+        return list((self._names or {}).values())
+
+
+@dataclass(frozen=True)
+class Files(Generic[T]):
+    """The files of a source.
+
+    Attributes:
+        values: video to what its file holds.
+        refused: video to why its file was not taken.
+    """
+
+    values: dict[str, T]
+    refused: dict[str, str]
+
+
+def read_files(
+    place: Path,
+    role: str,
+    names: Names,
+    parse: Callable[[FoundFile], T],
+    report: Report,
+    endings: Sequence[str] = JSON,
+) -> Files[T]:
+    """Read each expected video's file. One that cannot be used is reported and does not stop the others.
+
+    Args:
+        place: folder or archive.
+        role: of the source, for messages: ``raw scores``.
+        names: of the expected videos.
+        parse: from a file to what it holds; raises InputError.
+        report: takes what is wrong.
+        endings: of the files.
+
+    Raises:
+        InputError: the folder or archive itself cannot be read, or has no file of an expected video.
+    """
+    values: dict[str, T] = {}
+    refused: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    extra: list[str] = []
+    seen = 0
+    for file in find_files(place, tuple(endings), role):
+        seen += 1
+        name = names.of(file)
+        if name is None:
+            extra.append(file.path)
+        elif name in paths:
+            values.pop(name, None)
+            refused[name] = f"it has two files: {paths[name]!r} and {file.path!r}; keep one, or name the folder of one"
+        else:
+            paths[name] = file.path
+            try:
+                values[name] = _parsed(file, parse, digests)
+            except InputError as error:
+                refused[name] = str(error)
+    if not paths:
+        raise InputError(_nothing(place, role, seen, extra, names, endings))
+    for name, why in refused.items():
+        report.problems.append(f"{role}: {name!r}: {why}")
+    if extra:
+        report.notes.append(f"{role}: {len(extra)} files belong to no video of the data set: {listed(extra)}")
+    lines = [f"{name}\0{digests[name]}" for name in sorted(digests)]
+    report.sources[role] = {
+        "name": place.name,
+        "files": len(digests),
+        "sha256": hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
+    }
+    return Files(values, refused)
+
+
+def _parsed(file: FoundFile, parse: Callable[[FoundFile], T], digests: dict[str, str]) -> T:
+    content = file.read()
+    digests[file.path] = hashlib.sha256(content).hexdigest()
+    return parse(FoundFile(file.place, file.path, lambda: content))
+
+
+def _nothing(place: Path, role: str, seen: int, extra: Sequence[str], names: Names, endings: Sequence[str]) -> str:
+    kinds = ", ".join(endings)
+    if not seen:
+        return f"{role}: {str(place)!r} has no file that ends in {kinds}; expected is one for each video, called by its name"
+    return (
+        f"{role}: none of the {seen} files in {str(place)!r} is called by a video of the data set: there are {listed(extra)}, "
+        f"expected {listed(names.expected)}; names must agree, without the ending"
+    )

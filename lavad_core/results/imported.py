@@ -1,0 +1,255 @@
+"""An import as one result in the store, and as a set of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from lavad_core.datasets.types import Dataset
+from lavad_core.digest import digest
+from lavad_core.errors import DamagedResult
+from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
+from lavad_core.results.run import SCORED
+from lavad_core.results.types import ScoredVideo, VideoTexts
+from lavad_core.runs.manifest import RunManifest, load_records
+from lavad_core.store.files import FileStore
+from lavad_core.store.types import Commit, Key, Store
+
+STAGE = "import"
+VERSION = 1
+
+SCHEMA = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("raw_score", pa.float64()),
+        pa.field("summary", pa.string()),
+        pa.field("captions", pa.list_(pa.string()), nullable=False),
+        pa.field("cleaned_frames", pa.list_(pa.int64()), nullable=False),
+        pa.field("cleaned", pa.list_(pa.string()), nullable=False),
+        pa.field("neighbour_frames", pa.list_(pa.int64()), nullable=False),
+        pa.field("neighbour_similarities", pa.list_(pa.float64()), nullable=False),
+        pa.field("neighbour_scores", pa.list_(pa.float64()), nullable=False),
+    ]
+)
+"""A row a grid frame. ``captions`` are in the order of the fact ``captioners``, null where one said nothing of the frame;
+``cleaned`` are those of the frame's window."""
+
+
+def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> Commit:
+    """Commit an import; the commit that is there if the same values were imported before.
+
+    Args:
+        store: takes it.
+        found: what was read.
+        dataset: that it was checked against, if it was.
+    """
+    tables = [(video, _table(video, found)) for video in found.videos]
+    facts: dict[str, Any] = {
+        "interval": found.interval,
+        "frame_rate": found.frame_rate,
+        "captioners": list(found.captioners),
+        "dataset": None if dataset is None else _described(dataset),
+        "videos": [[video.name, video.frames, _digest(video)] for video, _ in tables],
+        "unscored": sorted(found.unscored),
+    }
+    provenance = {"stage": STAGE, "version": VERSION, "values": digest(facts)}
+    key = Key(STAGE, digest(facts["videos"]), digest(provenance))
+    present = store.find(key)
+    if present is not None:
+        return present
+    with store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
+        for _, table in tables:
+            writer.write(table)
+        return writer.commit(
+            counts={
+                "videos_scored": len(found.videos),
+                "videos_expected": len(found.videos) + len(found.unscored),
+                "frames": sum(video.frames for video in found.videos),
+                "rows": sum(table.num_rows for _, table in tables),
+            },
+            facts=facts,
+        )
+
+
+def video_digests(commit: Commit) -> dict[str, str]:
+    """Video to digest of everything that was imported of it."""
+    return {name: sha for name, _, sha in commit.facts["videos"]}
+
+
+def _described(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "adapter": dataset.adapter,
+        "title": dataset.title,
+        "files": [{"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files],
+    }
+
+
+def _digest(video: ImportedVideo) -> str:
+    own = video.neighbours
+    return digest(
+        {
+            "frames": video.frames,
+            "scores": None if video.scores is None else video.scores.tolist(),
+            "raw_scores": None if video.raw_scores is None else video.raw_scores.tolist(),
+            "neighbours": None if own is None else [own.scores, own.similarities, own.frames],
+            "captions": {captioner: _pairs(texts) for captioner, texts in video.captions.items()},
+            "cleaned": [[frame, _pairs(window)] for frame, window in sorted(video.cleaned.items())],
+            "summaries": _pairs(video.summaries),
+        }
+    )
+
+
+def _pairs(texts: Mapping[int, str]) -> list[list[Any]]:
+    return [[frame, text] for frame, text in sorted(texts.items())]
+
+
+def _table(video: ImportedVideo, found: ImportedSet) -> pa.Table:
+    grid = list(range(0, video.frames, found.interval))
+    nothing: list[list[Any]] = [[]] * len(grid)
+    own = video.neighbours or Neighbours(nothing, nothing, nothing)
+    said = [video.captions.get(captioner, {}) for captioner in found.captioners]
+    windows = [sorted(video.cleaned.get(frame, {}).items()) for frame in grid] if video.cleaned else nothing
+    columns = {
+        "name": [video.name] * len(grid),
+        "frame": grid,
+        "score": [None] * len(grid) if video.scores is None else video.scores,
+        "raw_score": [None] * len(grid) if video.raw_scores is None else video.raw_scores,
+        "summary": [video.summaries.get(frame) for frame in grid],
+        "captions": [[texts.get(frame) for texts in said] for frame in grid] if said else nothing,
+        "cleaned_frames": [[frame for frame, _ in window] for window in windows],
+        "cleaned": [[text for _, text in window] for window in windows],
+        "neighbour_frames": own.frames or nothing,
+        "neighbour_similarities": own.similarities,
+        "neighbour_scores": own.scores,
+    }
+    return pa.Table.from_pydict(columns, schema=SCHEMA)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a video is in the result.
+
+    Attributes:
+        frames: M. first: its first row. rows: how many.
+    """
+
+    frames: int
+    first: int
+    rows: int
+
+
+class ImportResults:
+    """Implements :class:`lavad_core.results.types.ResultSet`.
+
+    Args:
+        root: the store's folder.
+        run: the import's manifest.
+    """
+
+    origin: Literal["import"] = "import"
+
+    def __init__(self, root: Path, run: RunManifest) -> None:
+        self.run = run
+        self.store = FileStore(root)
+        self.set_id = run.run_id
+        self._tables: dict[tuple[str, ...], pa.Table] = {}
+
+    @cached_property
+    def commit(self) -> Commit:
+        """The result.
+
+        Raises:
+            DamagedResult: it is gone from the store.
+        """
+        for record in load_records(self.store.root, self.set_id):
+            if record.node == STAGE and record.fingerprint:
+                found = self.store.find(Key(STAGE, record.video_id, record.fingerprint))
+                if found is not None:
+                    return found
+        raise DamagedResult(f"the result of import {self.set_id} is gone from the store; import again")
+
+    @property
+    def captioners(self) -> Sequence[str]:
+        """In the order of the column ``captions``."""
+        names: list[str] = self.commit.facts["captioners"]
+        return names
+
+    @cached_property
+    def _places(self) -> dict[str, _Place]:
+        places, first = {}, 0
+        for name, frames, _ in self.commit.facts["videos"]:
+            rows = -(-frames // self.commit.facts["interval"])
+            places[name] = _Place(frames, first, rows)
+            first += rows
+        return places
+
+    @cached_property
+    def unscored(self) -> Mapping[str, str]:
+        """Videos of the data set that nothing usable was given for, with the reason."""
+        return {outcome.name: outcome.message for outcome in self.run.videos if outcome.status not in SCORED}
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the scored videos, sorted."""
+        return list(self._places)
+
+    def scores(self, name: str) -> ScoredVideo:
+        """Scores of one of :attr:`names`.
+
+        Raises:
+            DamagedResult: they are gone from the store.
+        """
+        found = self.rows(name, ["score", "raw_score"])
+        final, raw = (_values(found[column]) for column in ("score", "raw_score"))
+        scores = final if final is not None else raw
+        if scores is None:
+            raise DamagedResult(f"import {self.set_id} holds no scores of {name!r}; import again")
+        return ScoredVideo(
+            name=name,
+            frames=self._places[name].frames,
+            interval=self.commit.facts["interval"],
+            scores=scores,
+            raw_scores=raw if final is not None else None,
+            frame_rate=self.commit.facts["frame_rate"],
+        )
+
+    def texts(self, name: str) -> VideoTexts:
+        """Texts of one of :attr:`names`; errors as :meth:`scores`. A cleaned caption is that of the frame of the window that
+        is nearest to its middle."""
+        found = self.rows(name, ["frame", "summary", "captions", "cleaned_frames", "cleaned"])
+        captions: dict[str, dict[int, str]] = {captioner: {} for captioner in self.captioners}
+        cleaned: dict[int, str] = {}
+        summaries: dict[int, str] = {}
+        for row in found.to_pylist():
+            frame = row["frame"]
+            if row["summary"] is not None:
+                summaries[frame] = row["summary"]
+            for captioner, text in zip(captions, row["captions"], strict=False):
+                if text is not None:
+                    captions[captioner][frame] = text
+            window = zip(row["cleaned_frames"], row["cleaned"], strict=True)
+            nearest = min(window, key=lambda pair, frame=frame: abs(pair[0] - frame), default=None)  # type: ignore[misc]
+            if nearest is not None:
+                cleaned[frame] = nearest[1]
+        return VideoTexts({name: said for name, said in captions.items() if said}, cleaned, summaries)
+
+    def rows(self, name: str, columns: Sequence[str]) -> pa.Table:
+        """Columns of :data:`SCHEMA` for one of :attr:`names`."""
+        place = self._places[name]
+        asked = tuple(columns)
+        if asked not in self._tables:
+            self._tables[asked] = self.store.read(self.commit, list(asked))
+        return self._tables[asked].slice(place.first, place.rows)
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """None for a column without values."""
+    return None if column.null_count else column.to_numpy()

@@ -1,0 +1,83 @@
+"""An import from its files to its record: what ``lavad import`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lavad_core.datasets.types import Dataset
+from lavad_core.imports.read import read_import
+from lavad_core.imports.sources import Report, Sources
+from lavad_core.imports.types import ImportedSet
+from lavad_core.results.imported import STAGE, commit_import, video_digests
+from lavad_core.runs.manifest import RunManifest, VideoOutcome, new_run_id
+from lavad_core.runs.recorder import RunRecorder
+from lavad_core.store.files import FileStore
+from lavad_core.store.types import Commit
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An import that is in the store.
+
+    Attributes:
+        run: its record.
+        commit: its result.
+        report: what a user should know.
+    """
+
+    run: RunManifest
+    commit: Commit
+    report: Report
+
+
+def record_import(
+    root: Path,
+    sources: Sources,
+    dataset: Dataset | None,
+    *,
+    frames: Mapping[str, int] | None = None,
+    interval: int | None = None,
+    frame_rate: float | None = None,
+) -> Recorded:
+    """Read somebody else's results, commit them, and record that like a run.
+
+    Args:
+        root: the store's folder; made if it is not there.
+        sources: where the results are.
+        dataset: whose videos they are of; None takes whatever there are scores of.
+        frames: counts of videos, where the data set has none.
+        interval: frames from one score to the next; None finds it in the files.
+        frame_rate: per second; that of the data set if None.
+
+    Raises:
+        InputError: see :func:`lavad_core.imports.read.read_import`; nothing is recorded then.
+        StoreUnavailable: the store cannot be written.
+    """
+    report = Report()
+    known = None if dataset is None else {name: video.frames for name, video in dataset.videos.items()}
+    if frames is not None:
+        known = {**frames, **{name: count or frames.get(name) for name, count in (known or {}).items()}}
+    rate = frame_rate if frame_rate is not None or dataset is None else dataset.frame_rate
+    found = read_import(sources, known, report, interval=interval, frame_rate=rate)
+    config = {
+        "import": {
+            "sources": report.sources,
+            "interval": found.interval,
+            "frame_rate": rate,
+            "dataset": None if dataset is None else dataset.adapter,
+            "files": [] if dataset is None else [asdict(file) for file in dataset.files],
+        }
+    }
+    with RunRecorder(root, new_run_id(), config=config, origin="import") as recorder:
+        with recorder.stage("", "", STAGE) as record:
+            commit = commit_import(FileStore(root), found, dataset)
+            record.video_id, record.fingerprint = commit.key.video_id, commit.key.fingerprint
+        message = f"import of {len(found.videos)} videos, {len(found.unscored)} without scores"
+        return Recorded(recorder.finish("Imported", _outcomes(found, commit), message=message), commit, report)
+
+
+def _outcomes(found: ImportedSet, commit: Commit) -> list[VideoOutcome]:
+    scored = [VideoOutcome(name, own, "ok") for name, own in video_digests(commit).items()]
+    return scored + [VideoOutcome(name, "", "failed", "unscored", why) for name, why in sorted(found.unscored.items())]
