@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import lavad_core
-from deployments.cli import config, store
+from deployments.cli import config, dataset, store
 from deployments.cli.demo import demo
 from deployments.cli.doctor import doctor
 from deployments.cli.exits import EPILOG, Debug, flush, output_lost
@@ -35,6 +35,7 @@ app.command("retry")(retry)
 app.command("show")(show_video)
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
+app.add_typer(dataset.app, name="dataset")
 app.command("doctor")(doctor)
 
 

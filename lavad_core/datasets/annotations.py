@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,15 @@ class Annotation:
     intervals: tuple[tuple[int, int], ...]
 
 
-def read_annotations(path: Path) -> dict[str, Annotation]:
+def read_annotations(path: Path, rewritten: Callable[[str], str] = str) -> dict[str, Annotation]:
     """Annotations by video name, without the name's video ending, in the order of the file.
 
     Byte order mark, CRLF, tabs, runs of spaces, blank lines, a single closing -1 and any number of intervals are
     fine. The class may be missing (XD-Violence's ``name start end …``).
+
+    Args:
+        path: of the file.
+        rewritten: brings a line of another form into this one.
 
     Raises:
         InputError: the file cannot be read, holds no annotation, or has a line of another form; says which line.
@@ -51,7 +56,7 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
         if not line.strip():
             continue
         try:
-            name, annotation = _parse(line)
+            name, annotation = _parse(rewritten(line))
             before = lines.setdefault(match_key(name), number)
             if before != number:
                 raise ValueError(f"the video was named before, in line {before}; keep one of the lines")

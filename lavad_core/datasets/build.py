@@ -1,17 +1,17 @@
-"""What the adapters share: from annotations and a list to a data set."""
+"""What the adapters share: from annotations, masks and a list to a data set."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lavad_core.datasets.annotations import Annotation
-from lavad_core.datasets.lists import ListedVideo
+from lavad_core.datasets.lists import read_list
 from lavad_core.datasets.names import listed, match
-from lavad_core.datasets.types import LabelledVideo, SourceFile
+from lavad_core.datasets.types import Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
+from lavad_core.video.identity import folder_digest
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,15 @@ class Paths:
     list_file: Path | None = None
     videos: Path | None = None
 
-    def needed(self, role: str, what: str) -> Path:
-        """The path of a role.
+    def labels(self, what: str) -> Path:
+        """:attr:`annotation`.
 
         Raises:
             InputError: it is not given; ``what`` says what it should be.
         """
-        path: Path | None = getattr(self, role)
-        if path is None:
-            raise InputError(f"{what} is needed, and not given")
-        return path
+        if self.annotation is None:
+            raise InputError(f"there are no labels: give {what}")
+        return self.annotation
 
 
 def source_file(role: str, path: Path) -> SourceFile:
@@ -53,41 +52,79 @@ def source_file(role: str, path: Path) -> SourceFile:
         raise InputError(f"{role}: {str(path)!r} cannot be read: {error.strerror}") from error
 
 
-def from_annotations(
-    annotations: Mapping[str, Annotation],
-    names: Mapping[str, ListedVideo] | None,
-    classes_of: Callable[[str, Annotation], tuple[str, ...]],
-    list_path: Path | None,
-) -> tuple[dict[str, LabelledVideo], tuple[str, ...]]:
-    """Videos of the list with the labels of the annotation, and notes on what only one of them has.
-
-    Args:
-        annotations: by name.
-        names: of the list, which decides what is evaluated; None takes every annotated video.
-        classes_of: of a video, by its name and annotation; empty for a normal one.
-        list_path: for errors.
+def source_folder(role: str, path: Path, pattern: str) -> SourceFile:
+    """A folder whose files ``pattern`` were read, with the digest of their names and content.
 
     Raises:
-        InputError: the list names a video that has no annotation.
+        InputError: one cannot be read any more.
     """
-    if names is None:
-        return {
-            name: LabelledVideo(name, classes_of(name, found), tuple(sorted(found.intervals)))
-            for name, found in annotations.items()
-        }, ()
-    matched = match(names, annotations)
-    if matched.missing:
+    try:
+        return SourceFile(role, path.resolve().name, folder_digest(path, None, pattern))
+    except OSError as error:
+        raise InputError(f"{role}: {str(path)!r} cannot be read: {error.strerror}") from error
+
+
+def needed_folder(path: Path, what: str) -> Path:
+    """``path``, which must be a folder.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not path.is_dir():
+        found = "is not a folder" if path.exists() else "does not exist"
+        raise InputError(f"{what}: {str(path)!r} {found}")
+    return path
+
+
+def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Intervals in order, those that overlap or follow each other without a gap as one: of objects or classes at once."""
+    result: list[Interval] = []
+    for first, last in sorted(intervals):
+        if result and first <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(result[-1][1], last))
+        else:
+            result.append((first, last))
+    return tuple(result)
+
+
+def select(
+    videos: Mapping[str, LabelledVideo],
+    list_file: Path | None,
+    normal: Callable[[str], bool] = lambda name: False,
+) -> tuple[dict[str, LabelledVideo], tuple[SourceFile, ...], tuple[str, ...]]:
+    """The labelled videos that a list names, in its order and with its frame counts.
+
+    Args:
+        videos: with labels.
+        list_file: None takes all videos as they are.
+        normal: whether a video that the list names and the labels lack is normal by its name. None is taken for normal
+            without such a sign.
+
+    Returns:
+        videos by name; the list as a source; notes on labelled videos that it leaves out.
+
+    Raises:
+        InputError: the list cannot be read, names a video without labels, or says another number of frames than the labels.
+    """
+    if list_file is None:
+        return dict(videos), (), ()
+    names = read_list(list_file)
+    matched = match(names, videos)
+    unlabelled = [name for name in matched.missing if not normal(name)]
+    if unlabelled:
         raise InputError(
-            f"list of videos: {str(list_path)!r}: {len(matched.missing)} of {len(names)} videos have no annotation: "
-            f"{listed(matched.missing, matched.extra)}; are the two of the same data set?"
+            f"list of videos: {str(list_file)!r}: {len(unlabelled)} of {len(names)} videos have no labels: "
+            f"{listed(unlabelled, matched.extra)}; are list and labels of the same data set?"
         )
-    videos = {}
-    for name, written in matched.pairs.items():
-        found = annotations[written]
-        videos[name] = LabelledVideo(
-            name, classes_of(written, found), tuple(sorted(found.intervals)), names[name].frames
-        )
-    notes: tuple[str, ...] = ()
+    result, notes = {}, []
+    for name, found in names.items():
+        video = videos[matched.pairs[name]] if name in matched.pairs else LabelledVideo(name)
+        if found.frames is not None and video.frames not in (None, found.frames):
+            raise InputError(
+                f"list of videos: {str(list_file)!r}: {name!r} has {found.frames} frames there, and {video.frames} in the "
+                "labels"
+            )
+        result[name] = replace(video, name=name, frames=found.frames or video.frames)
     if matched.extra:
-        notes = (f"the list leaves out {len(matched.extra)} annotated videos: {listed(matched.extra)}",)
-    return videos, notes
+        notes.append(f"the list leaves out {len(matched.extra)} labelled videos: {listed(matched.extra)}")
+    return result, (source_file("list", list_file),), tuple(notes)

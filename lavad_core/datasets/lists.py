@@ -17,6 +17,10 @@ EXPECTED = "`name first last label` (frames, both inclusive) or `name` alone, wi
 
 _NUMBERED = re.compile(r"(.*\S)\s+(-?\d{1,15})\s+(-?\d{1,15})\s+(-?\d{1,9})", re.ASCII)
 
+_FEATURES = re.compile(r"(?:__(?P<crop>[0-9])|_i3d)\.npy", re.ASCII | re.IGNORECASE)
+"""XD-Violence and MSAD publish their lists as names of files of features: ``…__0.npy`` to ``…__4.npy`` for the five crops of a
+video, ``…_i3d.npy``."""
+
 
 @dataclass(frozen=True)
 class ListedVideo:
@@ -25,16 +29,14 @@ class ListedVideo:
     Attributes:
         frames: of the video; None if the line does not say.
         label: number of its class; None if the line does not say.
-        folder: the last one before the name, a class in UCF-Crime's own list; empty if there is none.
     """
 
     frames: int | None = None
     label: int | None = None
-    folder: str = ""
 
 
 def read_list(path: Path) -> dict[str, ListedVideo]:
-    """Videos by name, without folders and the ending of a video file, in the order of the list.
+    """Videos by name, without folders and ending, in the order of the list.
 
     Byte order mark, CRLF, tabs, runs of spaces and blank lines are fine. A name may hold spaces.
 
@@ -48,7 +50,10 @@ def read_list(path: Path) -> dict[str, ListedVideo]:
         if not line.strip():
             continue
         where = f"{what}: {str(path)!r}, line {number}"
-        name, listed = _parse(line.strip(), where)
+        found = _parse(line.strip(), where)
+        if found is None:
+            continue
+        name, listed = found
         before = lines.setdefault(match_key(name), number)
         if before != number:
             raise InputError(f"{where}: {name!r} is there twice, first in line {before}; keep one of the lines")
@@ -58,18 +63,23 @@ def read_list(path: Path) -> dict[str, ListedVideo]:
     return result
 
 
-def _parse(line: str, where: str) -> tuple[str, ListedVideo]:
+def _parse(line: str, where: str) -> tuple[str, ListedVideo] | None:
+    """Name and what the line says; None for another crop of a video that is there already."""
     numbered = _NUMBERED.fullmatch(line)
-    written = numbered[1] if numbered else line
-    folder, _, name = written.replace("\\", "/").rpartition("/")
-    name = without_ending(name)
+    written = (numbered[1] if numbered else line).replace("\\", "/").rpartition("/")[2]
+    features = _FEATURES.search(written)
+    if features is not None and features.end() == len(written):
+        if features["crop"] not in (None, "0"):
+            return None
+        written = written[: features.start()]
+    name = without_ending(written)
     if not name:
         raise InputError(f"{where}: there is no name; expected is {EXPECTED}")
     if not numbered:
-        return name, ListedVideo(folder=folder.rpartition("/")[2])
+        return name, ListedVideo()
     first, last, label = int(numbered[2]), int(numbered[3]), int(numbered[4])
     if not 0 <= first <= last:
         raise InputError(
             f"{where}: {name!r} has frames {first} to {last}, and that is not one or more; expected is {EXPECTED}"
         )
-    return name, ListedVideo(last - first + 1, label, folder.rpartition("/")[2])
+    return name, ListedVideo(last - first + 1, label)

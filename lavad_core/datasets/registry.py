@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lavad_core.config.suggest import nearest
-from lavad_core.datasets.adapters import ucf_crime
+from lavad_core.datasets.adapters import (
+    avenue,
+    folder,
+    msad,
+    own,
+    ped2,
+    shanghaitech,
+    ubnormal,
+    ucf_crime,
+    xd_violence,
+)
 from lavad_core.datasets.build import Paths
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
@@ -20,16 +30,16 @@ class Adapter:
     Attributes:
         title: as papers call the data set.
         read: from paths to the data set; raises InputError.
-        annotation: what the file or folder of labels is; empty if there is none.
-        list_file: what the list is, and whether it is needed; empty if there is none.
-        published: where the files are.
+        labels: what the file or folder of labels is.
+        list_file: what a list of videos is for.
+        published: where the files are; empty for one's own.
     """
 
     title: str
     read: Callable[[Paths], Dataset]
-    annotation: str
+    labels: str
     list_file: str
-    published: str
+    published: str = ""
 
 
 ADAPTERS: dict[str, Adapter] = {
@@ -37,9 +47,58 @@ ADAPTERS: dict[str, Adapter] = {
         "UCF-Crime",
         ucf_crime.read,
         "Temporal_Anomaly_Annotation_for_Testing_Videos.txt",
-        "optional: lines of `name first last label`; gives frame counts",
+        "optional; `name first last label` gives frame counts",
         "https://www.crcv.ucf.edu/projects/real-world/",
     ),
+    "xd-violence": Adapter(
+        "XD-Violence",
+        xd_violence.read,
+        "annotations.txt, or lines of `name class start end …`",
+        "needed for the normal videos (rgb_test.list, or names); or --videos",
+        "https://roc-ng.github.io/XD-Violence/",
+    ),
+    "msad": Adapter(
+        "MSAD",
+        msad.read,
+        "anomaly_annotation.csv, or lines of `name class start end`",
+        "needed for the test set (MSAD_I3D_WS_Test.list, or names)",
+        "https://msad-dataset.github.io",
+    ),
+    "ubnormal": Adapter(
+        "UBnormal",
+        ubnormal.read,
+        "folder with Scene1, Scene2, … (…_tracks.txt), or lines of `name class start end …`",
+        "needed for the test set: abnormal_ and normal_test_video_names.txt in one file",
+        "https://github.com/lilygeorgescu/UBnormal",
+    ),
+    "shanghaitech": Adapter(
+        "ShanghaiTech Campus",
+        shanghaitech.read,
+        "folder testing/test_frame_mask (a .npy a video)",
+        "optional; may name normal videos of the training part",
+        "https://svip-lab.github.io/dataset/campus_dataset.html",
+    ),
+    "avenue": Adapter(
+        "CUHK Avenue",
+        avenue.read,
+        "folder testing_label_mask (N_label.mat)",
+        "optional",
+        "https://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html",
+    ),
+    "ped2": Adapter(
+        "UCSD Ped2",
+        ped2.read,
+        "UCSDped2.m, or folder UCSDped2/Test (TestNNN, TestNNN_gt)",
+        "optional",
+        "http://www.svcl.ucsd.edu/projects/anomaly/dataset.html",
+    ),
+    "own": Adapter(
+        "your own",
+        own.read,
+        "CSV or JSON: video, start, end, unit, class, frames, frame_rate",
+        "optional",
+    ),
+    "folder": Adapter("videos without labels", folder.read, "folder of videos", "optional"),
 }
 """By the name that ``--dataset`` takes."""
 

@@ -1,0 +1,32 @@
+"""CUHK Avenue, the test set: Lu et al., ICCV 2013."""
+
+from __future__ import annotations
+
+import re
+
+from lavad_core.datasets.build import Paths, needed_folder, select, source_folder
+from lavad_core.datasets.masks import intervals_of, read_cell_masks
+from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.errors import InputError
+
+_NAME = re.compile(r"([0-9]{1,4})_label\.mat", re.ASCII)
+
+
+def read(paths: Paths) -> Dataset:
+    """``testing_label_mask``: ``N_label.mat`` with the cell ``volLabel``, a mask for each frame of ``testing_videos/0N.avi``.
+
+    Raises:
+        InputError: the folder or a file cannot be read.
+    """
+    folder = needed_folder(paths.labels("the folder testing_label_mask with 1_label.mat, 2_label.mat, …"), "masks")
+    found = {int(part[1]): path for path in folder.iterdir() if (part := _NAME.fullmatch(path.name))}
+    if not found:
+        raise InputError(f"masks: {str(folder)!r} holds no N_label.mat; expected is the folder testing_label_mask")
+    labelled = {}
+    for number, path in sorted(found.items()):
+        marked = read_cell_masks(path, "volLabel")
+        name = f"{number:02d}"
+        labelled[name] = LabelledVideo(name, (), intervals_of(marked), len(marked))
+    videos, lists, notes = select(labelled, paths.list_file)
+    files = (source_folder("masks", folder, "*_label.mat"), *lists)
+    return Dataset("avenue", "CUHK Avenue", videos, files, notes=notes)

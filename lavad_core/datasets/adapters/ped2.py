@@ -1,0 +1,90 @@
+"""UCSD Ped2, the test set: Mahadevan et al., CVPR 2010."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lavad_core.datasets.build import Paths, needed_folder, select, source_file, source_folder
+from lavad_core.datasets.masks import intervals_of, read_picture_masks
+from lavad_core.datasets.names import listed
+from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
+from lavad_core.errors import InputError
+from lavad_core.imports.files import read_text
+from lavad_core.video.folder import list_frames
+
+MAX_BYTES = 2**20
+"""UCSDped2.m has less than a kilobyte."""
+
+_CLIP = re.compile(r"Test[0-9]{3}", re.ASCII)
+_GT_FRAME = re.compile(r"TestVideoFile\{[^{}\n]{1,40}\}\.gt_frame[ \t]*=[ \t]*\[([^\[\]\n]*)\]", re.ASCII)
+_RANGE = re.compile(r"([0-9]{1,9})[ \t]*:[ \t]*([0-9]{1,9})", re.ASCII)
+_EXPECTED = "lines as `TestVideoFile{end+1}.gt_frame = [61:180];`, 1-based and inclusive, one for each clip in order"
+
+
+def read(paths: Paths) -> Dataset:
+    """``UCSDped2.m`` (frame labels), or the folder ``Test`` with ``TestNNN_gt`` (masks) beside each ``TestNNN`` (frames).
+
+    Raises:
+        InputError: the file or folder cannot be read or is of another form.
+    """
+    path = paths.labels("UCSDped2.m, or the folder UCSDped2/Test with Test001, Test001_gt, …")
+    if path.is_dir():
+        labelled, source = _from_masks(path)
+    else:
+        labelled, source = _from_script(path)
+    videos, lists, notes = select(labelled, paths.list_file)
+    return Dataset("ped2", "UCSD Ped2", videos, (source, *lists), notes=notes)
+
+
+def _from_script(path: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
+    what = "frame labels"
+    written = [line.partition("%")[0] for line in read_text(path, what, MAX_BYTES).split("\n")]
+    videos: dict[str, LabelledVideo] = {}
+    for found in _GT_FRAME.finditer("\n".join(written)):
+        name = f"Test{len(videos) + 1:03d}"
+        try:
+            intervals = tuple(sorted(_range(word) for word in re.split(r"[,;]|(?<=[0-9])[ \t]+(?=[0-9])", found[1])))
+        except ValueError as problem:
+            raise InputError(f"{what}: {str(path)!r}, clip {name}: {problem}; expected are {_EXPECTED}") from problem
+        # Frames lie beside the script where it was unpacked; without them only the videos tell how many there are.
+        frames = path.parent / name
+        videos[name] = LabelledVideo(name, (), intervals, len(_frames(frames)) if frames.is_dir() else None)
+    if not videos:
+        raise InputError(f"{what}: {str(path)!r} holds no frame label; expected are {_EXPECTED}")
+    return videos, source_file("annotation", path)
+
+
+def _range(word: str) -> Interval:
+    found = _RANGE.fullmatch(word.strip())
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"{word.strip()[:60]!r} is not first:last")
+    return int(found[1]) - 1, int(found[2]) - 1
+
+
+def _from_masks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
+    needed_folder(folder, "masks")
+    clips = sorted(path for path in folder.iterdir() if _CLIP.fullmatch(path.name) and path.is_dir())
+    if not clips:
+        raise InputError(f"masks: {str(folder)!r} holds no Test001, Test002, …; expected is the folder UCSDped2/Test")
+    without = [clip.name for clip in clips if not (folder / f"{clip.name}_gt").is_dir()]
+    if without:
+        raise InputError(
+            f"masks: {str(folder)!r}: {len(without)} of {len(clips)} clips have no masks (TestNNN_gt): {listed(without)}; "
+            "give UCSDped2.m instead, which has the frame labels of all"
+        )
+    videos = {}
+    for clip in clips:
+        masks = _frames(folder / f"{clip.name}_gt")
+        frames = len(_frames(clip))
+        if len(masks) != frames:
+            raise InputError(f"masks: {str(folder)!r}: {clip.name} has {frames} frames, and {len(masks)} masks")
+        videos[clip.name] = LabelledVideo(clip.name, (), intervals_of(read_picture_masks(masks)), frames)
+    return videos, source_folder("masks", folder, "Test[0-9][0-9][0-9]_gt/*")
+
+
+def _frames(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in list_frames(folder)]
+    except OSError as error:
+        raise InputError(f"frames: {str(folder)!r} cannot be read: {error.strerror}") from error

@@ -1,0 +1,35 @@
+"""ShanghaiTech Campus, the test set: Liu et al., CVPR 2018."""
+
+from __future__ import annotations
+
+import re
+
+from lavad_core.datasets.build import Paths, needed_folder, select, source_folder
+from lavad_core.datasets.masks import intervals_of, read_frame_mask
+from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.errors import InputError
+
+_TRAINING = re.compile(r"[0-9]{2}_[0-9]{3}", re.ASCII)
+"""Videos of the training part (``01_001``) are all normal; those of the test part are called ``01_0014``."""
+
+
+def read(paths: Paths) -> Dataset:
+    """``testing/test_frame_mask``: a ``.npy`` of 0 and 1 for each frame of each test video.
+
+    A list may name other videos of the training part, as the split for weakly supervised methods does: they are normal.
+
+    Raises:
+        InputError: the folder or a file cannot be read, or the list names a test video that has no mask.
+    """
+    folder = needed_folder(paths.labels("the folder test_frame_mask with a .npy for each test video"), "frame masks")
+    labelled = {}
+    for path in sorted(folder.glob("*.npy")):
+        marked = read_frame_mask(path)
+        labelled[path.stem] = LabelledVideo(path.stem, (), intervals_of(marked), len(marked))
+    if not labelled:
+        raise InputError(
+            f"frame masks: {str(folder)!r} holds no .npy; expected is one for each test video, as 01_0014.npy"
+        )
+    videos, lists, notes = select(labelled, paths.list_file, lambda name: bool(_TRAINING.fullmatch(name)))
+    files = (source_folder("masks", folder, "*.npy"), *lists)
+    return Dataset("shanghaitech", "ShanghaiTech Campus", videos, files, notes=notes)

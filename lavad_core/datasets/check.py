@@ -1,0 +1,190 @@
+"""Is this the data set that papers report on, and are its videos here? Asked before a run of days, not after."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from lavad_core.datasets.findings import CheckReport, Figures, Finding
+from lavad_core.datasets.names import listed
+from lavad_core.datasets.published import PUBLISHED, Published
+from lavad_core.datasets.types import Dataset
+from lavad_core.datasets.videos import against_videos
+from lavad_core.digest import canonical_json
+from lavad_core.evaluation.frames import labels_from_intervals
+from lavad_core.video.types import VideoSource
+
+
+def labels_digest(dataset: Dataset) -> str:
+    """SHA-256 of names and intervals, whatever file they were written in: the same labels have the same digest."""
+    pairs = sorted([video.name, [list(interval) for interval in video.intervals]] for video in dataset.videos.values())
+    return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
+
+
+def figures(dataset: Dataset) -> Figures:
+    """Count what a data set holds."""
+    videos = dataset.videos.values()
+    frames: int | None = 0
+    positive = clipped = 0
+    for video in videos:
+        if video.frames is None or frames is None:
+            frames = None
+            continue
+        marked, outside = labels_from_intervals(video.intervals, video.frames)
+        frames, positive, clipped = frames + video.frames, positive + int(marked.sum()), clipped + outside
+    return Figures(
+        len(videos),
+        sum(video.is_anomalous for video in videos),
+        len(dataset.classes),
+        sum(len(video.intervals) for video in videos),
+        frames,
+        None if frames is None else positive,
+        None if frames is None else clipped,
+    )
+
+
+def check(
+    dataset: Dataset,
+    sources: Sequence[VideoSource] | None = None,
+    count: Callable[[VideoSource], int] | None = None,
+) -> CheckReport:
+    """Compare a data set with what is published of it, and with its videos.
+
+    Args:
+        dataset: as its files say.
+        sources: the videos that are here; None looks at none.
+        count: the number of frames of a video, as the pipeline counts them; raises VideoRejected. None counts none.
+    """
+    findings = [Finding("warning", note) for note in dataset.notes]
+    if sources is not None:
+        lengths, found = against_videos(dataset, sources, count)
+        findings += found
+        # Where no list says how long a video is, the video does.
+        videos = {
+            name: replace(video, frames=lengths.get(name)) if video.frames is None else video
+            for name, video in dataset.videos.items()
+        }
+        dataset = replace(dataset, videos=videos)
+    here = figures(dataset)
+    reference = _reference(dataset.adapter, here)
+    digest = labels_digest(dataset)
+    if reference is not None:
+        findings += _against_published(dataset, here, reference, digest)
+    if reference is None or here.clipped != reference.clipped:
+        findings += _beyond_the_end(dataset)
+    return CheckReport(
+        dataset.adapter,
+        dataset.title,
+        [{"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files],
+        digest,
+        "" if reference is None else reference.part,
+        here,
+        {} if reference is None else _as_figures(reference),
+        sorted(findings, key=lambda finding: finding.level),
+    )
+
+
+def _reference(adapter: str, here: Figures) -> Published | None:
+    """The published part with as many videos; else the usual one."""
+    parts = PUBLISHED.get(adapter, ())
+    return next((part for part in parts if part.videos == here.videos), parts[0] if parts else None)
+
+
+def _as_figures(reference: Published) -> dict[str, int | None]:
+    return {
+        "videos": reference.videos,
+        "anomalous": reference.anomalous,
+        "classes": len(reference.classes) or None,
+        "frames": reference.frames,
+        "positive": reference.positive,
+        "clipped": reference.clipped,
+    }
+
+
+def _against_published(dataset: Dataset, here: Figures, reference: Published, digest: str) -> list[Finding]:
+    findings = []
+    difference = here.videos - reference.videos
+    if difference:
+        findings.append(
+            Finding(
+                "error",
+                f"the {reference.part} has {reference.videos} videos, here are {here.videos}: {abs(difference)} too "
+                f"{'few' if difference < 0 else 'many'}; metrics are no comparison with papers",
+            )
+        )
+    elif reference.anomalous not in (None, here.anomalous):
+        findings.append(
+            Finding(
+                "error", f"the {reference.part} has {reference.anomalous} anomalous videos, here are {here.anomalous}"
+            )
+        )
+    findings += _classes(dataset, reference)
+    if difference:
+        return findings  # other counts differ with it, and say nothing more
+    same_labels = digest == reference.labels_sha256
+    for name, published, found in (
+        ("frames", reference.frames, here.frames),
+        ("labelled frames", reference.positive, here.positive),
+    ):
+        if published is not None and found is not None and published != found:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"the {reference.part} has {published:,} {name}, here are {found:,}: {found - published:+,}",
+                )
+            )
+    if reference.labels_sha256 is not None and not same_labels:
+        findings.append(
+            Finding(
+                "warning",
+                "these labels are not the published ones: another project edited them, or names differ; edited labels have "
+                "moved AUC by a point",
+            )
+        )
+    return findings
+
+
+def _classes(dataset: Dataset, reference: Published) -> list[Finding]:
+    missing = [name for name in reference.classes if name not in dataset.classes]
+    unknown = [name for name in dataset.classes if reference.classes and name not in reference.classes]
+    findings = []
+    if missing:
+        findings.append(
+            Finding(
+                "error",
+                f"no video is of the class {', '.join(missing)}: one class that is missing has moved AUC by 4 points",
+            )
+        )
+    if unknown:
+        findings.append(
+            Finding("error", f"the data set has no class {listed(unknown, reference.classes)}; is this its label file?")
+        )
+    return findings
+
+
+def _beyond_the_end(dataset: Dataset) -> list[Finding]:
+    known = {
+        name: (video.frames, video.intervals) for name, video in dataset.videos.items() if video.frames is not None
+    }
+    beside = [name for name, (frames, intervals) in known.items() if any(first >= frames for first, _ in intervals)]
+    outside = [name for name, (frames, intervals) in known.items() if any(last >= frames for _, last in intervals)]
+    findings = []
+    if beside:
+        findings.append(
+            Finding(
+                "error",
+                f"{len(beside)} videos have an anomaly that begins after their end: {listed(beside)}; are these the labels of "
+                "these videos?",
+                beside,
+            )
+        )
+    if outside:
+        findings.append(
+            Finding(
+                "warning",
+                f"{len(outside)} videos have an anomaly that goes on past their end and is cut there: {listed(outside)}",
+                outside,
+            )
+        )
+    return findings

@@ -1,0 +1,107 @@
+"""Frame labels as data sets with masks have them: arrays, MATLAB cells, folders of pictures."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lavad_core.datasets.types import Interval
+from lavad_core.errors import InputError
+from lavad_core.imports.files import read_bytes
+from lavad_core.video.images import DAMAGE
+
+MAX_BYTES = 256 * 2**20
+"""Of a file of masks. Avenue's are compressed and have some hundred kilobytes."""
+
+MAX_PIXELS = 64 * 2**20
+"""Of a picture that is a mask."""
+
+
+def intervals_of(marked: NDArray[np.bool_]) -> tuple[Interval, ...]:
+    """Runs of marked frames, first and last frame of each.
+
+    Args:
+        marked: bool [M].
+    """
+    steps = np.diff(np.concatenate(([0], marked.astype(np.int8), [0])))
+    return tuple(
+        (int(first), int(end) - 1)
+        for first, end in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True)
+    )
+
+
+def read_frame_mask(path: Path) -> NDArray[np.bool_]:
+    """A ``.npy`` array with 0 or 1 for each frame: bool [M].
+
+    Raises:
+        InputError: the file cannot be read, is no such array or has other values.
+    """
+    what, expected = "frame mask", "an array [frames] of 0 and 1, as np.save writes it"
+    content = read_bytes(path, what, MAX_BYTES)
+    try:
+        stream = io.BytesIO(content)
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = header(stream)
+        # Looked at before the array is made: a header of a few bytes can announce terabytes.
+        if len(shape) == 1 and kind.kind in "biuf" and shape[0] * kind.itemsize <= len(content):
+            values = np.load(io.BytesIO(content), allow_pickle=False)
+            if len(values) and np.isin(values, (0, 1)).all():
+                return np.asarray(values, dtype=bool)
+        found = f"an array {list(shape)} of {kind}"
+    except (ValueError, EOFError, OSError, SyntaxError, TypeError) as error:
+        raise InputError(f"{what}: {str(path)!r} is not {expected}: {str(error)[:200]}") from error
+    raise InputError(f"{what}: {str(path)!r} holds {found}; expected is {expected}")
+
+
+def read_cell_masks(path: Path, variable: str) -> NDArray[np.bool_]:
+    """A MATLAB file with a cell of pictures, one for each frame, as a bool [M]: whether anything is marked in it.
+
+    Raises:
+        InputError: the file cannot be read or has no such cell.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    what = "masks"
+    content = read_bytes(path, what, MAX_BYTES)
+    try:
+        cells = loadmat(io.BytesIO(content), variable_names=[variable])[variable]
+        if cells.dtype != object or not cells.size:
+            raise ValueError(f"{variable} is an array {list(cells.shape)} of {cells.dtype}")
+        return np.array([bool(np.any(np.asarray(cell) != 0)) for cell in cells.ravel(order="F")])
+    except (MatReadError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, OSError, EOFError) as error:
+        problem: Exception = error
+    except (struct.error, zlib.error, MemoryError, OverflowError) as error:
+        problem = error
+    raise InputError(
+        f"{what}: {str(path)!r} is not a MATLAB file (version 5 to 7) with a cell {variable} of a mask for each frame: "
+        f"{type(problem).__name__}: {str(problem)[:200]}"
+    ) from problem
+
+
+def read_picture_masks(paths: Sequence[Path]) -> NDArray[np.bool_]:
+    """Whether anything is marked in each of these pictures: bool [M].
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    return np.array([_is_marked(path) for path in paths], dtype=bool)
+
+
+def _is_marked(path: Path) -> bool:
+    content = read_bytes(path, "mask", MAX_BYTES)
+    try:
+        with Image.open(io.BytesIO(content), formats=("BMP", "PNG", "TIFF")) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"{picture.width}x{picture.height} pixels, more than {MAX_PIXELS}")
+            return bool(np.asarray(picture.convert("L")).any())
+    except DAMAGE as error:
+        raise InputError(f"mask: {str(path)!r} is not a picture (BMP, PNG or TIFF): {str(error)[:200]}") from error

@@ -1,0 +1,153 @@
+"""Rows of CSV and JSON files of labels, each of which knows where it stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lavad_core.datasets.names import match_key
+from lavad_core.errors import InputError
+from lavad_core.imports.files import read_text
+
+MAX_BYTES = 64 * 2**20
+
+_INTEGER = re.compile(r"[0-9]{1,15}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        values: by column, as texts; an empty one is left out.
+        place: of the row in its file: ``line 3``, ``entry 2``.
+        path: of the file.
+        what: the file is, for errors.
+    """
+
+    values: Mapping[str, str] = field(repr=False)
+    place: str
+    path: Path
+    what: str
+
+    def fail(self, problem: str) -> NoReturn:
+        """Raises InputError that says where."""
+        raise InputError(f"{self.what}: {str(self.path)!r}, {self.place}: {problem}")
+
+    def text(self, column: str) -> str:
+        """A text that must be there."""
+        value = self.values.get(column)
+        if value is None:
+            self.fail(f"{column!r} is empty")
+        return value
+
+    def integer(self, column: str, least: int = 0) -> int:
+        """A whole number that must be there."""
+        value = self.text(column)
+        if not _INTEGER.fullmatch(value) or int(value) < least:
+            self.fail(f"{column!r} is {value[:60]!r}; expected is a whole number from {least}")
+        return int(value)
+
+    def number(self, column: str) -> float:
+        """A finite number from 0 that must be there."""
+        value = self.text(column)
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not (math.isfinite(found) and found >= 0):
+            self.fail(f"{column!r} is {value[:60]!r}; expected is a number from 0")
+        return found
+
+    def unique(self, name: str, seen: dict[str, Row]) -> None:
+        """Remember the row under a name; raises InputError if another has it."""
+        other = seen.setdefault(match_key(name), self)
+        if other is not self:
+            self.fail(f"{name!r} is there twice, first in {other.place}; keep one of them")
+
+
+def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
+    """Rows of a CSV file with a line of column names.
+
+    Commas, semicolons or tabs separate; byte order mark, CRLF and blank lines are fine; case and spaces around a column's name
+    do not count.
+
+    Raises:
+        InputError: the file cannot be read, lacks one of the ``needed`` columns, has no row or a row of another length.
+    """
+    text = read_text(path, what, MAX_BYTES)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows: list[Row] = []
+    columns: list[str] = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not columns:
+                columns = [cell.strip().lower() for cell in cells]
+                _check_columns(columns, needed, path, what)
+                continue
+            row = Row(_filled(zip(columns, cells, strict=False)), f"line {reader.line_num}", path, what)
+            if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
+                row.fail(f"there are {len(cells)} cells, and {len(columns)} columns")
+            rows.append(row)
+    except csv.Error as error:
+        raise InputError(f"{what}: {str(path)!r}, line {reader.line_num}: {error}") from error
+    if not rows:
+        raise InputError(f"{what}: {str(path)!r} has no row; expected are columns {', '.join(needed)}, and rows")
+    return rows
+
+
+def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
+    """Rows of a JSON file: a list of objects.
+
+    Raises:
+        InputError: the file cannot be read, is no JSON, is another thing, or an object lacks one of the ``needed`` keys.
+    """
+
+    def no_number(word: str) -> NoReturn:
+        raise ValueError(f"a value is {word}, which is not a number of JSON")
+
+    try:
+        found: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what}: {str(path)!r} is not JSON: {str(error)[:200]}") from error
+    expected = f"a list of objects with {', '.join(needed)}"
+    if not isinstance(found, list) or not found:
+        raise InputError(f"{what}: {str(path)!r} holds {_kind(found)}; expected is {expected}")
+    rows = []
+    for number, entry in enumerate(found, start=1):
+        if not isinstance(entry, dict) or any(isinstance(value, dict | list | bool) for value in entry.values()):
+            raise InputError(f"{what}: {str(path)!r}, entry {number} is {_kind(entry)}; expected is {expected}")
+        values = _filled((key.strip().lower(), "" if value is None else str(value)) for key, value in entry.items())
+        rows.append(Row(values, f"entry {number}", path, what))
+    _check_columns(sorted({column for row in rows for column in row.values}), needed, path, what)
+    return rows
+
+
+def _filled(cells: Any) -> dict[str, str]:
+    return {column: value.strip() for column, value in cells if value.strip()}
+
+
+def _check_columns(columns: Sequence[str], needed: Sequence[str], path: Path, what: str) -> None:
+    missing = [column for column in needed if column not in columns]
+    if missing or len(set(columns)) < len(columns):
+        found = ", ".join(columns)
+        raise InputError(
+            f"{what}: {str(path)!r} has the columns {found[:200]!r}; "
+            + (f"missing: {', '.join(missing)}" if missing else "one of them is there twice")
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return "an object" if isinstance(value, dict) else repr(value)[:60]

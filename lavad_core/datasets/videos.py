@@ -1,0 +1,84 @@
+"""A data set beside the videos that are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from lavad_core.datasets.findings import Finding
+from lavad_core.datasets.names import listed, match
+from lavad_core.datasets.types import Dataset
+from lavad_core.errors import VideoRejected
+from lavad_core.video.discover import MAX_NAMED
+from lavad_core.video.types import VideoSource
+
+CUT_OFF_FRAMES = 16
+"""A video that lacks more frames than this lacks scores: it is cut off. Fewer are a matter of how frames were counted."""
+
+
+def against_videos(
+    dataset: Dataset, sources: Sequence[VideoSource], count: Callable[[VideoSource], int] | None
+) -> tuple[dict[str, int], list[Finding]]:
+    """Frames by name of the data set, and what is missing, too much, unreadable or of another length."""
+    by_name = {source.name: source for source in sources}
+    matched = match(dataset.videos, by_name, "videos")
+    findings = []
+    if matched.missing:
+        findings.append(
+            Finding(
+                "error",
+                f"{len(matched.missing)} of {len(dataset.videos)} videos are not here: "
+                f"{listed(matched.missing, matched.extra)}",
+                matched.missing,
+            )
+        )
+    if matched.extra:
+        findings.append(
+            Finding(
+                "warning",
+                f"{len(matched.extra)} videos here are not of the data set: {listed(matched.extra)}",
+                matched.extra,
+            )
+        )
+    if count is None:
+        return {}, findings
+    lengths: dict[str, int] = {}
+    rejected: dict[str, str] = {}
+    for name, here in matched.pairs.items():
+        try:
+            lengths[name] = count(by_name[here])
+        except VideoRejected as rejection:
+            rejected[name] = rejection.reason
+    if rejected:
+        shown = ", ".join(f"{name!r} ({reason})" for name, reason in list(rejected.items())[:MAX_NAMED])
+        findings.append(
+            Finding(
+                "error",
+                f"{len(rejected)} videos cannot be read: {shown}{' …' if len(rejected) > MAX_NAMED else ''}",
+                [*rejected],
+            )
+        )
+    return lengths, findings + _lengths(dataset, lengths)
+
+
+def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> list[Finding]:
+    """Videos whose frames are not as many as the list says."""
+    differ = {
+        name: (said, lengths[name])
+        for name, video in dataset.videos.items()
+        if name in lengths and (said := video.frames) is not None and said != lengths[name]
+    }
+    cut = [name for name, (said, found) in differ.items() if said - found > CUT_OFF_FRAMES]
+    other = [name for name in differ if name not in cut]
+    findings: list[Finding] = []
+    levels: tuple[tuple[Literal["error", "warning"], list[str], str], ...] = (
+        ("error", cut, "are shorter than their list says, cut off or others"),
+        ("warning", other, "have another number of frames than their list says"),
+    )
+    for level, names, what in levels:
+        if names:
+            shown = ", ".join(f"{name!r} ({differ[name][1]}, not {differ[name][0]})" for name in names[:MAX_NAMED])
+            findings.append(
+                Finding(level, f"{len(names)} videos {what}: {shown}{' …' if len(names) > MAX_NAMED else ''}", names)
+            )
+    return findings
