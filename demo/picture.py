@@ -83,7 +83,7 @@ def _draw_card(row: SubFigure, shown: VideoCard) -> None:
         title = f"{frame.at.time_s:.0f} s{', ' + frame.why if frame.why else ''}: {frame.at.score:.2f}"
         place.set_title(title, fontsize=8.5, parse_math=False)
         below = place.annotate(
-            _wrapped(frame.at.summary),
+            _wrapped(frame.at.text),
             (0, 0),
             xycoords="axes fraction",
             xytext=(0, -4),

@@ -121,7 +121,7 @@ def _row(video: VideoReport) -> tuple[object, ...]:
         video.peak.score,
         f"{video.peak.time_s:.1f}",
         None if video.overlap is None else f"{video.overlap:.2f}",
-        video.peak.summary,
+        video.peak.text,
     )
 
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult
-from lavad_core.reports.video import Caption, Cleaned, GridFrame, Neighbour, Span, VideoReport
+from lavad_core.reports.video import (
+    Caption,
+    Change,
+    Cleaned,
+    GridFrame,
+    Neighbour,
+    Span,
+    Steps,
+    VideoReport,
+    key_frames,
+)
 from lavad_core.store.types import Commit, Key, Store
+
+KEY_FRAMES = 8
+"""Of a page that shows one video."""
 
 NEAR = ("neighbour_frames", "neighbour_similarities")
 
@@ -56,13 +71,16 @@ class StoredVideo:
         return rows
 
 
-def video_report(video: StoredVideo, config: LavadConfig, truth: Sequence[Span] | None) -> VideoReport:
+def video_report(
+    video: StoredVideo, config: LavadConfig, truth: Sequence[Span] | None, most: int = KEY_FRAMES
+) -> VideoReport:
     """What a report shows of a scored video.
 
     Args:
         video: its results.
         config: of the run.
         truth: its labelled events; None if it has no labels.
+        most: key frames, whose scores are explained.
 
     Raises:
         DamagedResult: a result is gone.
@@ -71,16 +89,15 @@ def video_report(video: StoredVideo, config: LavadConfig, truth: Sequence[Span] 
     summaries = {row["frame"]: row["summary"] for row in video.rows("summarise", ["frame", "summary"])}
     refined = video.rows("refine", ["frame", "time_s", "score", "raw_score", *NEAR])
     if not times or not refined:
-        raise DamagedResult(f"there are no scores for {video.name!r} in this run; its targets must have 'detect'")
+        raise DamagedResult(
+            f"there are no scores for {video.name!r} in this run; its targets must have 'refine' or 'detect'"
+        )
     grid = tuple(
         GridFrame(row["frame"], row["time_s"], row["score"], row["raw_score"], summaries.get(row["frame"], ""))
         for row in refined
     )
-    peak = max(range(len(grid)), key=lambda number: grid[number].score)
-    near = zip(refined[peak]["neighbour_frames"], refined[peak]["neighbour_similarities"], strict=True)
-    by_frame = {at.frame: at for at in grid}
     found = video.rows("detect", ["start_frame", "end_frame"])
-    return VideoReport(
+    bare = VideoReport(
         name=video.name,
         times_s=np.asarray(times, np.float64),
         interval=config.video.frame_interval,
@@ -88,26 +105,51 @@ def video_report(video: StoredVideo, config: LavadConfig, truth: Sequence[Span] 
         truth=None if truth is None else tuple(truth),
         found=tuple(Span(row["start_frame"], row["end_frame"]) for row in found),
         threshold=config.detect.threshold,
-        captions=_captions(video, grid[peak].frame),
-        cleaned=_cleaned(video, grid[peak].frame),
-        neighbours=tuple(
-            sorted((Neighbour(by_frame[frame], alike) for frame, alike in near), key=lambda one: -one.similarity)
-        ),
     )
+    frames = {shown.at.frame for shown in key_frames(bare, most)}
+    captions, cleaned = _captions(video), _cleaned(video)
+    steps = {frame: Steps(captions.get(frame, ()), cleaned.get(frame)) for frame in frames}
+    by_frame = {at.frame: at for at in grid}
+    for row in refined:
+        if row["frame"] in frames:
+            steps[row["frame"]] = replace(steps[row["frame"]], neighbours=_neighbours(row, by_frame))
+    return replace(bare, steps=steps, changes=changes(grid, captions, cleaned))
 
 
-def _captions(video: StoredVideo, frame: int) -> tuple[Caption, ...]:
-    return tuple(
-        Caption(row["captioner"], row["caption"])
-        for node_id in video.nodes
-        if node_id.startswith("caption:")
-        for row in video.rows(node_id, ["frame", "captioner", "caption"])
-        if row["frame"] == frame
-    )
+def _neighbours(row: Mapping[str, Any], by_frame: Mapping[int, GridFrame]) -> tuple[Neighbour, ...]:
+    near = zip(*(row[column] for column in NEAR), strict=True)
+    return tuple(sorted((Neighbour(by_frame[frame], alike) for frame, alike in near), key=lambda one: -one.similarity))
 
 
-def _cleaned(video: StoredVideo, frame: int) -> Cleaned | None:
-    for row in video.rows("clean", ["frame", "caption", "captioner", "source_frame", "similarity"]):
-        if row["frame"] == frame:
-            return Cleaned(row["caption"], row["captioner"], row["source_frame"], row["similarity"])
-    return None
+def _captions(video: StoredVideo) -> dict[int, tuple[Caption, ...]]:
+    """Grid frame to its captions, a captioner each, in the order of the configuration."""
+    found: defaultdict[int, list[Caption]] = defaultdict(list)
+    for node_id in video.nodes:
+        if node_id.startswith("caption:"):
+            for row in video.rows(node_id, ["frame", "captioner", "caption"]):
+                found[row["frame"]].append(Caption(row["captioner"], row["caption"]))
+    return {frame: tuple(captions) for frame, captions in found.items()}
+
+
+def _cleaned(video: StoredVideo) -> dict[int, Cleaned]:
+    rows = video.rows("clean", ["frame", "caption", "captioner", "source_frame", "similarity"])
+    return {
+        row["frame"]: Cleaned(row["caption"], row["captioner"], row["source_frame"], row["similarity"]) for row in rows
+    }
+
+
+def changes(
+    grid: Sequence[GridFrame], captions: Mapping[int, Sequence[Caption]], cleaned: Mapping[int, Cleaned]
+) -> tuple[Change, ...] | None:
+    """The grid frames whose first caption cleaning replaced by another text; None where there are no two texts to compare.
+
+    Args:
+        grid: of the video.
+        captions: grid frame to its captions.
+        cleaned: grid frame to what cleaning put there.
+    """
+    both = [at for at in grid if captions.get(at.frame) and at.frame in cleaned]
+    if not both:
+        return None
+    pairs = (Change(at, captions[at.frame][0], cleaned[at.frame]) for at in both)
+    return tuple(change for change in pairs if change.before.text != change.after.text)

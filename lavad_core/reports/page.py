@@ -1,20 +1,11 @@
-"""One HTML file that shows the results of a set of videos: no script, no network, nothing beside it.
-
-Everything that a video's name or a model brings in is text: escaped by the template, and characters that are not printable
-are shown as escapes.
-"""
+"""One HTML file with a card a video, for a set that a page holds: no script, no network, nothing beside it."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from lavad_core.reports.curves import curve_svg
+from lavad_core.reports import html
 from lavad_core.reports.video import KeyFrame, VideoReport
 
 
@@ -72,31 +63,4 @@ class Page:
 
 def render(page: Page) -> str:
     """The HTML."""
-    environment = Environment(
-        loader=PackageLoader("lavad_core.reports", "templates"),
-        autoescape=True,
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"data_uri": _data_uri, "clock": _clock}
-    curves = [Markup(curve_svg(card.video, f"v{number}")) for number, card in enumerate(page.cards)]
-    return environment.get_template("page.html.jinja").render(page=page, curves=curves)
-
-
-def _visible(value: Any) -> Any:
-    """Text without characters that turn it around or cannot be seen; what is markup already stays."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in value)
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-
-
-def _clock(seconds: float) -> str:
-    """1:07.3: minutes and seconds."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+    return html.render("demo", page=page)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lavad_core.method.detection import shown_until_s
+
+TextKind = Literal["summary", "cleaned caption", "caption", "text"]
 
 
 @dataclass(frozen=True)
@@ -29,22 +34,22 @@ class GridFrame:
 
     Attributes:
         frame: 0-based.
-        time_s: presentation time, seconds.
-        score: refined, in [0, 1].
-        raw_score: the language model's own.
-        summary: what it was asked about.
+        time_s: presentation time, seconds; ``frame`` where nothing tells the time.
+        score: the final one, refined where the method refined it.
+        raw_score: the language model's own; None where only the final one is known.
+        text: what the score is of: its summary; else a caption; empty where there is none.
     """
 
     frame: int
     time_s: float
     score: float
-    raw_score: float
-    summary: str
+    raw_score: float | None
+    text: str
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption of the peak's frame.
+    """A caption of a frame.
 
     Attributes:
         captioner: its name.
@@ -57,32 +62,62 @@ class Caption:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The caption that cleaning put at the peak's frame.
+    """The caption that cleaning put at a frame.
 
     Attributes:
         text: the caption.
-        captioner: whose.
-        source_frame: of which frame.
+        captioner: whose; empty where that is not known.
+        source_frame: of which frame; None likewise.
         similarity: to the picture, cosine; None where nothing was compared.
     """
 
     text: str
-    captioner: str
-    source_frame: int
-    similarity: float | None
+    captioner: str = ""
+    source_frame: int | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A grid frame whose score went into the peak's refined one.
+    """A grid frame whose score went into another's refined one.
 
     Attributes:
         at: the frame.
-        similarity: of its summary to the peak's window, cosine.
+        similarity: of its summary to the other's window, cosine.
     """
 
     at: GridFrame
     similarity: float
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How the score of a grid frame was made; each is empty or None where that is not known.
+
+    Attributes:
+        captions: of the frame, a captioner each.
+        cleaned: what cleaning made of them.
+        neighbours: that its score was averaged over, the most similar first.
+    """
+
+    captions: tuple[Caption, ...] = ()
+    cleaned: Cleaned | None = None
+    neighbours: tuple[Neighbour, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A grid frame whose caption cleaning replaced.
+
+    Attributes:
+        at: the frame.
+        before: the first captioner's caption of it.
+        after: what is there now.
+    """
+
+    at: GridFrame
+    before: Caption
+    after: Cleaned
 
 
 @dataclass(frozen=True)
@@ -91,15 +126,17 @@ class VideoReport:
 
     Attributes:
         name: of the video.
-        times_s: float64 [M], presentation times of all frames, seconds, from 0.
+        times_s: float64 [M], presentation times of all frames, seconds, from 0; the frames' numbers where ``timed`` is false.
         interval: frames from one grid frame to the next.
         grid: of its frames, in order; at least one.
         truth: labelled events; None where the video has no labels.
         found: segments.
         threshold: that a segment reaches.
-        captions: of the peak's frame, a captioner each; empty where they were imported as summaries.
-        cleaned: None likewise.
-        neighbours: of the peak, the most similar first; empty without refinement.
+        steps: grid frame to how its score was made; of the frames that are shown.
+        changes: what cleaning replaced, in order of time; None where that is not known.
+        text_kind: what the grid's texts are.
+        timed: whether anything tells the time.
+        notes: what is absent, a sentence each.
     """
 
     name: str
@@ -109,9 +146,11 @@ class VideoReport:
     truth: tuple[Span, ...] | None
     found: tuple[Span, ...]
     threshold: float
-    captions: tuple[Caption, ...] = ()
-    cleaned: Cleaned | None = None
-    neighbours: tuple[Neighbour, ...] = ()
+    steps: Mapping[int, Steps] = field(default_factory=dict, repr=False)
+    changes: tuple[Change, ...] | None = field(default=None, repr=False)
+    text_kind: TextKind = "summary"
+    timed: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -121,8 +160,7 @@ class VideoReport:
     @property
     def end_s(self) -> float:
         """When the last frame stops being shown, seconds: after the median time of a frame."""
-        step = float(np.median(np.diff(self.times_s))) if self.frames > 1 else 0.0
-        return float(self.times_s[-1]) + step
+        return shown_until_s(self.times_s, self.frames)
 
     @property
     def peak(self) -> GridFrame:
@@ -141,9 +179,23 @@ class VideoReport:
 
     def seconds(self, span: Span) -> tuple[float, float]:
         """When a span begins and when its last frame stops being shown, cut at the video's end."""
-        after = span.last + 1
-        stop = float(self.times_s[after]) if after < self.frames else self.end_s
-        return float(self.times_s[min(span.first, self.frames - 1)]), stop
+        first, after = min(max(span.first, 0), self.frames - 1), min(max(span.last + 1, 1), self.frames)
+        return float(self.times_s[first]), shown_until_s(self.times_s, after)
+
+    def clock(self, time_s: float) -> str:
+        """``1:07.3``: minutes and seconds, from an hour on with hours; the frame where nothing tells the time."""
+        if not self.timed:
+            return f"frame {time_s:.0f}"
+        tenths = round(time_s * 10)
+        minutes, rest = divmod(tenths, 600)
+        hours, minutes = divmod(minutes, 60)
+        ahead = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+        return f"{ahead}:{rest // 10:02d}.{rest % 10}"
+
+    @property
+    def length(self) -> str:
+        """How long it is, in words."""
+        return f"{self.clock(self.end_s)}, {self.frames} frames" if self.timed else f"{self.frames} frames"
 
     def nearest(self, frame: int) -> GridFrame:
         """The grid frame that stands for ``frame``."""
@@ -194,5 +246,5 @@ def _candidates(video: VideoReport) -> list[tuple[int, str]]:
 def _marked(spans: Iterable[Span], frames: int) -> NDArray[np.bool_]:
     marked = np.zeros(frames, np.bool_)
     for span in spans:
-        marked[span.first : span.last + 1] = True
+        marked[max(span.first, 0) : max(span.last + 1, 0)] = True
     return marked

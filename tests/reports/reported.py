@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lavad_core.reports.page import MetricRow, Page, VideoCard
-from lavad_core.reports.video import Caption, Cleaned, GridFrame, Neighbour, Span, VideoReport, key_frames
+from lavad_core.reports.video import Caption, Cleaned, GridFrame, Neighbour, Span, Steps, VideoReport, key_frames
 
 INTERVAL, FRAME_RATE = 16, 15
 
@@ -35,9 +35,14 @@ def video(
         truth=None if truth is None else tuple(truth),
         found=tuple(found),
         threshold=0.5,
-        captions=(Caption("one", text), Caption("two", text)),
-        cleaned=Cleaned(text, "one", 0, 0.25),
-        neighbours=tuple(Neighbour(at, 0.5) for at in grid[:10]),
+        steps={
+            at.frame: Steps(
+                (Caption("one", text), Caption("two", text)),
+                Cleaned(text, "one", 0, 0.25),
+                tuple(Neighbour(near, 0.5) for near in grid[:10]),
+            )
+            for at in grid
+        },
     )
 
 

@@ -1,0 +1,176 @@
+"""The geometry of charts on pages: SVG paths in a box that the page stretches to any width, and where their labels go.
+
+Numbers only: the templates write the elements, in colours that follow light and dark. Charts for papers are matplotlib's
+(:mod:`lavad_core.reports.curves`); drawn here they are readable at 390 pixels as at 1280, and 800 pages take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.evaluation.types import Curve
+from lavad_core.reports.video import GridFrame, Span, VideoReport
+
+WIDTH, HEIGHT = 1000, 100
+"""Of the box of a curve over time; the score 0 is at its bottom, 1 at its top."""
+
+SPARK_WIDTH = 120
+"""Of the small one in a row of a table."""
+
+TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000)
+"""Seconds between marks of the time axis."""
+
+MAX_TICKS = 6
+"""So many clock times stand beside each other on a phone."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A span of time on the axis.
+
+    Attributes:
+        x, width: in the box's units.
+    """
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label of an axis.
+
+    Attributes:
+        percent: how far along the axis.
+        label: the text.
+    """
+
+    percent: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The scores of a video over time.
+
+    Attributes:
+        width: of its box; HEIGHT is its height.
+        score, raw: ``d`` of a path; ``raw`` is empty where the language model's own score is not known.
+        truth, found: labelled events and found segments.
+        threshold_y: where the threshold is.
+        ticks: of the time axis.
+    """
+
+    width: int
+    score: str = field(repr=False)
+    raw: str = field(repr=False)
+    truth: tuple[Bar, ...]
+    found: tuple[Bar, ...]
+    threshold_y: float
+    ticks: tuple[Tick, ...]
+
+
+def chart(video: VideoReport, width: int = WIDTH) -> Chart:
+    """Draw a video's scores.
+
+    Args:
+        video: the video.
+        width: of the box; a curve with more steps than that is thinned to the range of each unit.
+    """
+    scale = width / (video.end_s or 1.0)
+    begins = np.array([at.time_s for at in video.grid]) * scale
+    raw = [at.raw_score for at in video.grid if at.raw_score is not None]
+    return Chart(
+        width=width,
+        score=_steps(begins, np.array([at.score for at in video.grid]), width),
+        raw=_steps(begins, np.array(raw), width) if len(raw) == len(video.grid) else "",
+        truth=_bars(video, video.truth or (), scale),
+        found=_bars(video, video.found, scale),
+        threshold_y=_y(video.threshold),
+        ticks=_ticks(video),
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point of a chart.
+
+    Attributes:
+        x, y: percent of the box, from the left and from the top.
+    """
+
+    x: float
+    y: float
+
+
+def place(video: VideoReport, at: GridFrame) -> Place:
+    """Where a scored frame is on its video's chart: in the middle of the time that its score holds for."""
+    first, last = video.seconds(Span(at.frame, at.frame + video.interval - 1))
+    return Place(round(50 * (first + last) / (video.end_s or 1.0), 2), _y(at.score))
+
+
+def line(curve: Curve) -> str:
+    """``d`` of a path of a curve of rates, in a box of 100 x 100."""
+    points = (f"{100 * x:.2f} {100 - 100 * y:.2f}" for x, y in zip(curve.x, curve.y, strict=True))
+    return "M" + "L".join(points)
+
+
+def _y(score: float) -> float:
+    """A score outside [0, 1], which an import may have, is drawn at the edge."""
+    return round(HEIGHT * (1 - min(max(score, 0.0), 1.0)), 1)
+
+
+def _bars(video: VideoReport, spans: Sequence[Span], scale: float) -> tuple[Bar, ...]:
+    ends = [video.seconds(span) for span in spans]
+    return tuple(Bar(round(first * scale, 1), round(max((last - first) * scale, 0.5), 1)) for first, last in ends)
+
+
+def _steps(begins: NDArray[np.float64], scores: NDArray[np.float64], width: int) -> str:
+    """A path that holds each score from where it begins to where the next one does."""
+    levels = np.round(HEIGHT * (1 - np.clip(scores, 0, 1)), 1)
+    if len(levels) <= width:
+        visits = [(begin, [level]) for begin, level in zip(begins.tolist(), levels.tolist(), strict=True)]
+    else:
+        first = np.flatnonzero(np.diff(begins.astype(np.int64), prepend=-1))
+        lowest, highest = np.minimum.reduceat(levels, first), np.maximum.reduceat(levels, first)
+        last = levels[np.append(first[1:], len(levels)) - 1]
+        ranges = np.stack([levels[first], lowest, highest, last], axis=1).tolist()
+        visits = list(zip(begins[first].tolist(), ranges, strict=True))
+    at = visits[0][1][0]
+    parts = [f"M0 {at:g}"]
+    for begin, there in visits:
+        moves = [level for before, level in pairwise([at, *there]) if level != before]
+        if moves:
+            parts.append(f"H{begin:.1f}" + "".join(f"V{level:g}" for level in moves))
+            at = moves[-1]
+    return "".join(parts) + f"H{width}"
+
+
+def _ticks(video: VideoReport) -> tuple[Tick, ...]:
+    end = video.end_s
+    if not end:
+        return ()
+    if video.timed:
+        step = next((step for step in TICK_STEPS if end / step <= MAX_TICKS), TICK_STEPS[-1] * 4)
+        label = _clock if step >= 1 else "{:g}".format
+    else:
+        step = float(next(step for step in _frame_steps() if end / step <= MAX_TICKS))
+        label = "{:.0f}".format
+    return tuple(
+        Tick(round(100 * at / end, 2), label(at)) for at in np.arange(0, end * 0.97, step).tolist()
+    )  # none where it would stick out
+
+
+def _frame_steps() -> Sequence[int]:
+    return [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

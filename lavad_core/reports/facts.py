@@ -1,0 +1,111 @@
+"""What the page of a set says in short, and its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lavad_core.evaluation.types import METRICS, Evaluation, Metric, VideoRow
+from lavad_core.reports.source import ReportSource
+from lavad_core.reports.video import VideoReport
+
+TILES = ("auc", "average_precision")
+"""Metrics that stand above all tables."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number above all tables.
+
+    Attributes:
+        value: as text. name: of what. note: a few words on it.
+    """
+
+    value: str
+    name: str
+    note: str
+
+
+def title(source: ReportSource, evaluation: Evaluation | None) -> str:
+    """The headline."""
+    what = "Run" if source.results.origin == "run" else "Import"
+    of = f"{evaluation.header.dataset}: " if evaluation is not None else ""
+    return f"{of}{what.lower() if of else what} {source.results.set_id}".rstrip()
+
+
+def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[Tile]:
+    """The set in short.
+
+    Args:
+        evaluation: None without labels.
+        pages: videos with scores.
+        without: those without.
+    """
+    videos = Tile(f"{pages} of {pages + without}", "videos with scores", f"{without} without" if without else "all")
+    if evaluation is None:
+        return [videos, Tile("–", "no labels", "nothing to evaluate against")]
+    header, best = evaluation.header, evaluation.rows[0]
+    numbers = [Tile(_value(best.metrics[key]), METRICS[key], _interval(best.metrics[key])) for key in TILES]
+    share = 100 * header.positive / max(header.frames, 1)
+    frames = Tile(f"{header.frames:,}", "frames", f"{header.positive:,} labelled ({share:.1f} %)")
+    return [*numbers, videos, frames]
+
+
+def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str, str]]:
+    """The protocol, and what the scores come from."""
+    found = [("results", f"{source.results.origin} {source.results.set_id}")]
+    if source.run is not None:
+        run, config = source.run.run, source.run.config
+        found += [
+            ("started", f"{run.started}, {run.seconds:.0f} s"),
+            ("captioners", ", ".join(captioner.name for captioner in config.captioners) or "none"),
+            ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),
+        ]
+    if evaluation is None:
+        return [*found, ("labels", "none: nothing to evaluate against")]
+    header = evaluation.header
+    return [
+        ("data set", f"{header.dataset} ({header.adapter})"),
+        *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
+        *found,
+        ("videos", f"{header.scored} scored of {header.listed} listed"),
+        *([("not in the data set", _listed(header.unlabelled))] if header.unlabelled else []),
+        ("frames", f"{header.frames:,}, {header.positive:,} of them labelled; a score every {header.interval} frames"),
+        ("intervals cut", f"{header.clipped_intervals} reached past the end of their video"),
+        ("average", header.averaging),
+        ("AP", header.average_precision),
+        ("smoothing", header.smoothing),
+        ("weighting", header.weighting),
+    ]
+
+
+def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:
+    """What a video's own page says beside what every card does.
+
+    Args:
+        video: the video.
+        row: of the evaluation; None if it is not part of it.
+    """
+    found = [
+        ("scores", f"{len(video.grid)}, one every {video.interval} frames"),
+        ("threshold", f"{video.threshold:g}"),
+    ]
+    if row is not None:
+        value = row.auc.reason if row.auc.value is None else f"{row.auc.value:.4f}, over its own frames"
+        found.append(("AUC", value or "undefined"))
+    return found
+
+
+def _value(metric: Metric) -> str:
+    return "–" if metric.value is None else f"{metric.value:.4f}"
+
+
+def _interval(metric: Metric) -> str:
+    if metric.value is None:
+        return metric.reason
+    return "" if metric.low is None else f"95 %: {metric.low:.3f}–{metric.high:.3f}"
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return f"{len(names)}, left out: {shown}{' …' if len(names) > most else ''}"

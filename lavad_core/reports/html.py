@@ -1,0 +1,77 @@
+"""From templates to HTML that needs nothing but itself and runs nothing but its own script.
+
+Everything that a video's name or a model brings in is text: escaped by the templates, and characters that are not printable
+are shown as escapes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lavad_core.reports import charts
+
+
+def render(template: str, **values: Any) -> str:
+    """The HTML of a template.
+
+    Args:
+        template: its name, without ``.html.jinja``.
+        values: what it shows.
+    """
+    return _environment().get_template(f"{template}.html.jinja").render(values)
+
+
+def part(macro: str, *values: Any) -> Markup:
+    """The HTML of a macro of ``parts``, for a value that a page holds without what it was made of.
+
+    Args:
+        macro: its name.
+        values: its arguments.
+    """
+    made: Markup = getattr(_environment().get_template("parts.html.jinja").module, macro)(*values)
+    return made
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lavad_core.reports", "templates"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data_uri": _data_uri, "line": charts.line, "breakable": _breakable}
+    environment.globals |= {"chart_of": charts.chart, "place": charts.place}
+    for name in ("style.css", "table.js"):
+        assert environment.loader is not None
+        source = environment.loader.get_source(environment, name)[0]
+        environment.globals[name.replace(".", "_")] = Markup(source)
+        # The policy of the page names its script by digest: no other runs.
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
+        environment.globals[name.replace(".", "_") + "_sha256"] = f"sha256-{digest}"
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    """Text without characters that turn it around or cannot be seen; what is markup already stays."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in value)
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow column breaks at its joints first."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/.-])", _visible(name)))
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

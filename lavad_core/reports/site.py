@@ -1,0 +1,306 @@
+"""A report of a set: a folder with a page of the whole and a page a video, which need nothing but each other.
+
+Video after video is read, drawn and written; what is kept of each is its row in the table.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from markupsafe import Markup
+
+from lavad_core.errors import InputError, StoreError
+from lavad_core.evaluation.types import METRICS, Evaluation, Metric, VideoRow
+from lavad_core.reports import facts, html
+from lavad_core.reports.charts import SPARK_WIDTH, chart
+from lavad_core.reports.pictures import pictures
+from lavad_core.reports.source import ReportSource
+from lavad_core.reports.video import Change, GridFrame, KeyFrame, VideoReport, key_frames
+
+MARKER = ".lavad-report"
+"""A file that says that a folder is a report, and may be made anew."""
+
+VIDEOS = "videos"
+"""The folder of the pages of videos."""
+
+MAX_ROWS = 1000
+"""Scored frames, and changed captions, that a page lists: 70 bytes and a sentence each. An hour at 30 a second has 6750."""
+
+SLOWEST = 10
+"""Videos in that table."""
+
+WORKERS = 2
+"""Videos at a time: each waits for a process that decodes, for the most part."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """Another video's page.
+
+    Attributes:
+        name: of the video.
+        href: from a page beside it.
+    """
+
+    name: str
+    href: str
+
+
+@dataclass(frozen=True)
+class VideoPage:
+    """The page of a video.
+
+    Attributes:
+        set_title: of the page of the whole.
+        video: its results.
+        before, next: its neighbours in the table.
+        facts: name and value, beside what every card says.
+        key_frames, pictures: as :class:`lavad_core.reports.page.VideoCard` has them.
+        rows: scored frames that are listed. changes: changed captions likewise.
+        notes: why something is absent.
+    """
+
+    set_title: str
+    video: VideoReport
+    before: Link | None
+    next: Link | None
+    facts: Sequence[tuple[str, str]]
+    key_frames: Sequence[KeyFrame]
+    pictures: Mapping[int, bytes] = field(repr=False)
+    rows: Sequence[GridFrame] = field(repr=False)
+    changes: Sequence[Change] = field(repr=False)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """A video in the table of all.
+
+    Attributes:
+        name, href: of the video and its page.
+        spark: its curve, small.
+        classes: of its labels.
+        kind: what the table is filtered by.
+        numbers: value, format, and whether a phone goes without.
+        seconds: that the run took for it.
+    """
+
+    name: str
+    href: str
+    spark: Markup = field(repr=False)
+    classes: str
+    kind: Literal["anomalous", "normal", "unlabelled"]
+    numbers: Sequence[tuple[float | None, str, bool]]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """The page of the whole.
+
+    Attributes:
+        title: its headline. warnings: below it.
+        tiles: the set in short. facts: name and value.
+        evaluation: None without labels.
+        rows: the videos. trouble: name to reason, of those without scores or page.
+    """
+
+    title: str
+    warnings: Sequence[str]
+    tiles: Sequence[facts.Tile]
+    facts: Sequence[tuple[str, str]]
+    evaluation: Evaluation | None
+    rows: Sequence[IndexRow]
+    trouble: Mapping[str, str]
+
+    @property
+    def metric_names(self) -> Mapping[str, str]:
+        """Key to heading."""
+        return METRICS
+
+    @property
+    def slowest(self) -> Sequence[IndexRow]:
+        """The longest first."""
+        timed = [row for row in self.rows if row.seconds is not None]
+        return sorted(timed, key=lambda row: -(row.seconds or 0))[:SLOWEST]
+
+    @property
+    def prevalence_line(self) -> str:
+        """Precision of chance in the chart of precision and recall."""
+        assert self.evaluation is not None
+        header = self.evaluation.header
+        return f"M0 {100 - 100 * header.positive / max(header.frames, 1):.2f}H100"
+
+    @property
+    def reasons(self) -> Mapping[str, Sequence[str]]:
+        """Table to why numbers of it are undefined."""
+        assert self.evaluation is not None
+        rows, classes, events = self.evaluation.rows, self.evaluation.classes, self.evaluation.events
+        return {
+            "rows": _reasons(metric for row in rows for metric in row.metrics.values()),
+            "classes": _reasons(
+                metric for row in classes for metric in (*row.within.values(), *row.with_normal.values())
+            ),
+            "events": _reasons(
+                metric for row in events for metric in (row.precision, row.recall, row.f1, row.false_alarms_per_hour)
+            ),
+        }
+
+
+def write_report(
+    source: ReportSource,
+    evaluation: Evaluation | None,
+    output: Path,
+    warnings: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda name: None,
+) -> IndexPage:
+    """Write a report.
+
+    Args:
+        source: the videos.
+        evaluation: of them; None without labels.
+        output: folder, made if it is not there; a report in it is replaced.
+        warnings: what a reader must know of the run, a sentence each.
+        progress: called with each video's name when its page is there.
+
+    Returns:
+        what the page of the whole says.
+
+    Raises:
+        InputError: ``output`` holds something else.
+        OSError: it cannot be written.
+    """
+    _make_room(output)
+    title = facts.title(source, evaluation)
+    names = source.names
+    links = [Link(name, page_name(number, name)) for number, name in enumerate(names, 1)]
+    by_name = {row.name: row for row in evaluation.videos} if evaluation is not None else {}
+    rows: list[IndexRow] = []
+    trouble = dict(evaluation.header.unscored if evaluation is not None else source.results.unscored)
+
+    def write(number: int) -> IndexRow | str:
+        try:
+            return _write_video(source, title, links, number, by_name.get(names[number]), output / VIDEOS)
+        except (StoreError, InputError) as error:  # of this one; the others have their pages
+            values = {"set_title": title, "name": names[number], "why": str(error)}
+            _write(output / VIDEOS / links[number].href, html.render("absent", page=values))
+            return str(error)
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        try:
+            for link, made in zip(links, threads.map(write, range(len(names))), strict=True):
+                if isinstance(made, IndexRow):
+                    rows.append(made)
+                else:
+                    trouble[link.name] = made
+                progress(link.name)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    page = IndexPage(
+        title=title,
+        warnings=[*warnings, *(evaluation.header.warnings if evaluation is not None else ())],
+        tiles=facts.tiles(evaluation, len(rows), len(trouble)),
+        facts=facts.facts(source, evaluation),
+        evaluation=evaluation,
+        rows=rows,
+        trouble=trouble,
+    )
+    _write(output / "index.html", html.render("index", page=page))
+    return page
+
+
+def page_name(number: int, name: str) -> str:
+    """File of a video's page: the number makes it unique, the name is for people and safe in any file system and link."""
+    return f"{number:04d}-{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:60]}.html"
+
+
+def _write_video(
+    source: ReportSource, title: str, links: Sequence[Link], number: int, row: VideoRow | None, folder: Path
+) -> IndexRow:
+    link = links[number]
+    video = source.report(link.name)
+    shown = key_frames(video, most=max(len(video.steps), 1))
+    images, notes = _pictures(source, video, shown)
+    page = VideoPage(
+        set_title=title,
+        video=video,
+        before=links[number - 1] if number else None,
+        next=links[number + 1] if number + 1 < len(links) else None,
+        facts=facts.of_video(video, row),
+        key_frames=shown,
+        pictures=images,
+        rows=_highest(video.grid),
+        changes=_highest_changes(video.changes or ()),
+        notes=[*notes, *video.notes],
+    )
+    _write(folder / link.href, html.render("video", page=page))
+    scores = [at.score for at in video.grid]
+    labelled = source.dataset.videos.get(link.name) if source.dataset is not None else None
+    return IndexRow(
+        name=link.name,
+        href=f"{VIDEOS}/{link.href}",
+        spark=html.part("spark", video, chart(video, SPARK_WIDTH)),
+        classes=", ".join(labelled.classes) if labelled is not None else "",
+        kind="unlabelled" if video.truth is None else "anomalous" if video.truth else "normal",
+        numbers=[
+            (video.frames, "%d", True),
+            (None if row is None else row.positive, "%d", True),
+            (None if row is None else row.auc.value, "%.3f", False),
+            (max(scores), "%.3f", False),
+            (sum(scores) / len(scores), "%.3f", True),
+            (video.overlap, "%.2f", True),
+        ],
+        seconds=source.seconds(link.name),
+    )
+
+
+def _pictures(
+    source: ReportSource, video: VideoReport, shown: Sequence[KeyFrame]
+) -> tuple[Mapping[int, bytes], list[str]]:
+    """The key frames' pictures, or why there are none."""
+    try:
+        footage = source.footage(video.name, video.frames)
+        frames = [frame.at.frame for frame in shown]
+        return pictures(footage.source, footage.probe, frames, footage.limits), []
+    except (InputError, StoreError) as error:
+        return {}, [f"No pictures: {error}."]
+
+
+def _highest(grid: Sequence[GridFrame]) -> Sequence[GridFrame]:
+    kept = sorted(grid, key=lambda at: -at.score)[:MAX_ROWS]
+    return sorted(kept, key=lambda at: at.frame)
+
+
+def _highest_changes(changes: Sequence[Change]) -> Sequence[Change]:
+    kept = sorted(changes, key=lambda change: -change.at.score)[:MAX_ROWS]
+    return sorted(kept, key=lambda change: change.at.frame)
+
+
+def _reasons(metrics: Iterable[Metric]) -> Sequence[str]:
+    return list(dict.fromkeys(metric.reason for metric in metrics if metric.value is None and metric.reason))
+
+
+def _make_room(output: Path) -> None:
+    """An empty folder, marked as ours."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{str(output)!r} is not a folder; --output names the folder of the report")
+    output.mkdir(parents=True, exist_ok=True)
+    if not (output / MARKER).exists() and any(output.iterdir()):
+        raise InputError(f"the folder {str(output)!r} holds something that is no report; name one that is empty or new")
+    (output / MARKER).touch()
+    # The old index goes first: what is half made has none.
+    (output / "index.html").unlink(missing_ok=True)
+    if (output / VIDEOS).exists():
+        shutil.rmtree(output / VIDEOS)
+    (output / VIDEOS).mkdir()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
