@@ -15,7 +15,7 @@ from PIL import Image
 
 from lavad_core.errors import VideoRejected
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 """What may be inside, whatever the file's name says."""
 
 DAMAGE = (

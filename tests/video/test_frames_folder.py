@@ -27,7 +27,9 @@ def run(folder: Path, requests: list[FrameRequest] | None = None) -> tuple[Probe
         return found, [(f.index, read_index(f.image), f.substituted) for f in frames]
 
 
-@pytest.mark.parametrize("name", ["{:06d}.jpg", "{}.jpg", "{:04d}.png", "{:06d}.JPEG", "{:06d}.webp", "{:06d}.bmp"])
+@pytest.mark.parametrize(
+    "name", ["{:06d}.jpg", "{}.jpg", "{:04d}.png", "{:06d}.JPEG", "{:06d}.webp", "{:06d}.bmp", "{:03d}.tif"]
+)
 def test_a_folder_is_a_video(name: str, tmp_path: Path) -> None:
     found, got = run(make_frames(tmp_path / "v", range(12), name=name))
     assert (found.status, found.frames, found.gaps) == ("ok", 12, ())
