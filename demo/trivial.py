@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.frames import frame_metrics
+from lavad_core.evaluation.trivial import CENTRE, CONSTANT, centre_prior
 
 if TYPE_CHECKING:
     from demo.world import Truth
@@ -36,8 +37,8 @@ def trivial_rows(folder: Path, truths: Sequence[Truth]) -> dict[str, list[NDArra
         InputError: a clip is not there or not to be decoded, or has another number of frames than its truth says.
     """
     rows: dict[str, list[NDArray[np.float64]]] = {
-        "constant": [np.full(truth.frames, 0.5) for truth in truths],
-        "clip-centre prior": [centre_prior(truth.frames) for truth in truths],
+        CONSTANT: [np.full(truth.frames, 0.5) for truth in truths],
+        CENTRE: [centre_prior(truth.frames) for truth in truths],
         "motion energy": [],
         SMOOTHED: [],
     }
@@ -62,11 +63,6 @@ def trivial_metrics(
     return {
         name: frame_metrics(labels, np.concatenate(scores)) for name, scores in trivial_rows(folder, truths).items()
     }
-
-
-def centre_prior(frames: int) -> NDArray[np.float64]:
-    """1 in the middle of a clip, falling to 0 at its ends: where events lie when clips are cut around them."""
-    return 1 - np.abs(np.linspace(-1, 1, frames))
 
 
 def motion_energy(path: Path) -> NDArray[np.float64]:

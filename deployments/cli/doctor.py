@@ -198,14 +198,14 @@ def _store(config: LavadConfig) -> Iterator[Check]:
     state = "there" if root.exists() else "made by the first run"
     yield Check("store", verdict, f"{FileStore(root).root}: {state}, {size(free)} free")
     if config.evaluate.labels is not None:
-        yield _labels(config.evaluate.labels)
+        yield _labels(config.evaluate.labels, config.evaluate.dataset, config.evaluate.list)
 
 
-def _labels(path: Path) -> Check:
-    from lavad_core.datasets.annotations import read_annotations
+def _labels(path: Path, adapter: str | None, list_file: Path | None) -> Check:
+    from lavad_core.datasets.configured import labelled_by
     from lavad_core.errors import InputError
 
     try:
-        return Check("labels", "ok", f"{path}: {len(read_annotations(path))} videos")
+        return Check("labels", "ok", f"{path}: {len(labelled_by(path, adapter, list_file).videos)} videos")
     except InputError as error:
         return Check("labels", "fault", str(error))

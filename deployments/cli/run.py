@@ -53,7 +53,7 @@ def run(
     if labelled is not None:
         _warn_unlabelled(resolved, labelled, [source.name for source in sources])
     if dry_run:
-        from deployments.cli.plan import show_plan
+        from deployments.cli.dry_run import show_plan
 
         show_plan(resolved, sources, refresh=refresh)
         return
@@ -90,21 +90,25 @@ def _labelled(config: LavadConfig) -> set[str] | None:
     """Names of the videos that have labels. Labels that cannot be read are said before hours of work, not after."""
     if config.evaluate.labels is None:
         return None
-    from lavad_core.datasets.annotations import read_annotations
+    from lavad_core.datasets.configured import labelled_by
 
-    return set(read_annotations(config.evaluate.labels))
+    return set(labelled_by(config.evaluate.labels, config.evaluate.dataset, config.evaluate.list).videos)
 
 
 def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[str]) -> None:
     """Not an error yet: a video that is rejected needs no label."""
-    unknown = [name for name in names if name not in labelled]
+    from lavad_core.datasets.names import match_key
+
+    keys = {match_key(name) for name in labelled}
+    unknown = [name for name in names if match_key(name) not in keys]
     if unknown:
         say(
             f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: "
             f"{_some(unknown)}; "
             "there will be no metrics if one of them gets scores (names must agree, without the file ending)"
         )
-    if others := labelled - set(names):
+    given = {match_key(name) for name in names}
+    if others := [name for name in labelled if match_key(name) not in given]:
         say(
             f"labels {inert(str(config.evaluate.labels))} name {len(others)} videos that are not given: "
             f"{_some(sorted(others))}; metrics will be over {len(labelled) - len(others)} of {len(labelled)}"

@@ -284,12 +284,23 @@ class DetectConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Metrics against labels. The rest of the protocol is fixed (docs/design/method.md)."""
+    """Metrics against labels. The rest of the protocol is fixed (docs/evaluation.md)."""
 
     labels: Path | None = setting(
         None,
         affects=("evaluate",),
-        description="Temporal annotation: `name class start end start end`, 0-based, inclusive, -1 for none. None: no metrics.",
+        description="Temporal annotation: `name class start end start end`, 0-based, inclusive, -1 for none; or what "
+        "`evaluate.dataset` is published with. None: no metrics.",
+    )
+    dataset: str | None = setting(
+        None,
+        affects=("evaluate",),
+        description="Whose labels (`lavad dataset list`), and so how they are read. None takes any temporal annotation.",
+    )
+    list: Path | None = setting(
+        None,
+        affects=("evaluate",),
+        description="List of videos that belongs to `evaluate.dataset`, with frame counts or without.",
     )
 
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.grid import GridVideo
-
-SHOWN = 5
-"""Names in a sentence."""
 
 NORMALISED = 0.9
 """From this part of the videos on, scores that go from 0 to 1 in each look as if they were normalised video by video."""
@@ -31,21 +29,21 @@ def _cautions(
 ) -> Iterator[str]:
     if unscored:
         yield (
-            f"{len(unscored)} of {len(dataset.videos)} videos have no scores: {some(list(unscored))}; a metric over a part "
+            f"{len(unscored)} of {len(dataset.videos)} videos have no scores: {listed(list(unscored))}; a metric over a part "
             "of a data set is not that data set's"
         )
     scored_classes = {name for video in videos for name in video.labels.classes}
     if missing := [name for name in dataset.classes if name not in scored_classes]:
-        yield f"no video of {some(missing)} has scores; with one class less UCF-Crime's AUC is up to 4 points higher"
+        yield f"no video of {listed(missing)} has scores; with one class less UCF-Crime's AUC is up to 4 points higher"
     if unlabelled:
-        yield f"{len(unlabelled)} scored videos are not in the data set and are left out: {some(unlabelled)}"
+        yield f"{len(unlabelled)} scored videos are not in the data set and are left out: {listed(unlabelled, unscored)}"
     if others := [video.labels.name for video in videos if video.frames != video.frames_scored]:
         yield (
             f"{len(others)} videos have another frame count in the results than in the data set's list, which is used: "
-            f"{some(others)}"
+            f"{listed(others)}"
         )
     if bare := [video.labels.name for video in videos if video.labels.classes and not video.labels.intervals]:
-        yield f"{len(bare)} videos have a class but no interval, so that all their frames count as normal: {some(bare)}"
+        yield f"{len(bare)} videos have a class but no interval, so that all their frames count as normal: {listed(bare)}"
     if len({video.interval for video in videos}) > 1:
         yield "not all videos have the same number of frames from one score to the next; σ means another time in each"
     with_raw = sum(video.raw is not None for video in videos)
@@ -63,8 +61,3 @@ def looks_normalised(videos: Sequence[GridVideo]) -> bool:
     varied = [video.scores for video in videos if np.ptp(video.scores) > 0]
     whole = sum(float(scores.min()) == 0 and float(scores.max()) == 1 for scores in varied)
     return len(varied) >= MIN_VIDEOS and whole >= NORMALISED * len(videos)
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(map(repr, names[:SHOWN])) + (" …" if len(names) > SHOWN else "")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.datasets.names import match
+from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw, interval
 from lavad_core.evaluation.evaluate import checked, own_scores
@@ -93,14 +94,17 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         DamagedResult: scores are gone from the store.
     """
     options = checked(options or ProtocolOptions())
-    with_a, with_b = set(a.names), set(b.names)
-    common = [labels for name, labels in dataset.videos.items() if name in with_a and name in with_b]
+    with_a, with_b = (match(dataset.videos, one.names, f"{one.origin} {one.set_id!r}").pairs for one in (a, b))
+    common = [name for name in with_a if name in with_b]
     if not common:
         raise InputError(
-            f"no video of {dataset.title} has scores in both {a.set_id!r} ({len(with_a)} videos) and {b.set_id!r} "
-            f"({len(with_b)} videos); names must agree, without the ending of a video file"
+            f"no video of {dataset.title} has scores in both {a.set_id!r} ({len(with_a)} of its videos) and "
+            f"{b.set_id!r} ({len(with_b)}); names must agree, without the ending of a video file"
         )
-    ours, theirs = (_videos(common, results, dataset.frame_rate) for results in (a, b))
+    ours, theirs = (
+        [grid_video(dataset.videos[name], one.scores(names[name]), dataset.frame_rate) for name in common]
+        for one, names in ((a, with_a), (b, with_b))
+    )
     _same_frames(ours, theirs, a.set_id, b.set_id)
     draws = draw(len(common), options.resamples, options.seed) if options.resamples else None
     ground = ground_of(ours, draws)
@@ -119,8 +123,8 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         videos=len(common),
         frames=round(float(ground.positive.sum() + ground.negative.sum())),
         positive=round(float(ground.positive.sum())),
-        only_a=tuple(name for name in dataset.videos if name in with_a - with_b),
-        only_b=tuple(name for name in dataset.videos if name in with_b - with_a),
+        only_a=tuple(name for name in dataset.videos if name in with_a and name not in with_b),
+        only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
         resamples=options.resamples,
         seed=options.seed,
         rows=tuple(rows),
@@ -139,10 +143,6 @@ def difference(a: Measured, b: Measured) -> Difference:
             defined = samples[np.isfinite(samples)]
             better = float((defined < 0).mean() + (defined == 0).mean() / 2)
     return Difference(a.value, b.value, a.value - b.value, low, high, better)
-
-
-def _videos(common: Sequence[LabelledVideo], results: ResultSet, frame_rate: float | None) -> list[GridVideo]:
-    return [grid_video(labels, results.scores(labels.name), frame_rate) for labels in common]
 
 
 def _same_frames(ours: Sequence[GridVideo], theirs: Sequence[GridVideo], a: str, b: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from lavad_core.datasets.names import Match, match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw
@@ -43,7 +44,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | No
         DamagedResult: scores are gone from the store.
     """
     options = checked(options or ProtocolOptions())
-    videos = gather(dataset, results)
+    videos, names = gather(dataset, results)
     draws = draw(len(videos), options.resamples, options.seed) if options.resamples else None
     ground = ground_of(videos, draws)
     rows: list[Row] = []
@@ -61,7 +62,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | No
     for name, scores in trivial_scores(ground).items():
         rows.append(_row(ground, name, 0.0, scores, ours=False)[0])
     return Evaluation(
-        header=_header(dataset, results, ground, options),
+        header=_header(dataset, results, names, ground, options),
         rows=tuple(rows),
         classes=class_rows(ground, dataset, final, final_pairs),
         events=event_rows(ground, options),
@@ -123,18 +124,17 @@ def _row(ground: Ground, name: str, sigma: float, scores: Array, *, ours: bool =
     return Row(name, sigma, {key: found.metric for key, found in measured.items()}, ours), pairs
 
 
-def _header(dataset: Dataset, results: ResultSet, ground: Ground, options: ProtocolOptions) -> Header:
-    scored = {video.labels.name for video in ground.videos}
-    unscored = unscored_of(dataset, results, scored)
-    unlabelled = tuple(name for name in results.names if name not in dataset.videos)
+def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, options: ProtocolOptions) -> Header:
+    why = {match_key(name): reason for name, reason in results.unscored.items()}
+    unscored = {name: why.get(match_key(name), f"not in the {results.origin}") for name in names.missing}
     return Header(
         dataset=dataset.title,
         adapter=dataset.adapter,
         files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
         listed=len(dataset.videos),
-        scored=len(scored),
+        scored=len(ground.videos),
         unscored=unscored,
-        unlabelled=unlabelled,
+        unlabelled=names.extra,
         frames=round(float(ground.positive.sum() + ground.negative.sum())),
         positive=round(float(ground.positive.sum())),
         clipped_intervals=sum(video.clipped for video in ground.videos),
@@ -144,7 +144,7 @@ def _header(dataset: Dataset, results: ResultSet, ground: Ground, options: Proto
         averaging=AVERAGING,
         smoothing=_smoothing(options),
         weighting="none",
-        warnings=cautions(dataset, ground.videos, unscored, unlabelled),
+        warnings=cautions(dataset, ground.videos, unscored, names.extra),
     )
 
 
@@ -153,15 +153,6 @@ def _smoothing(options: ProtocolOptions) -> str:
         return "none"
     sigmas = ", ".join(f"{sigma:g}" for sigma in options.sigmas)
     return f"none; in rows with σ a Gaussian of {sigmas} grid steps over each video's scores"
-
-
-def unscored_of(dataset: Dataset, results: ResultSet, scored: set[str]) -> Mapping[str, str]:
-    """Videos of the data set without scores, with the reason."""
-    return {
-        name: results.unscored.get(name, f"not in the {results.origin}")
-        for name in dataset.videos
-        if name not in scored
-    }
 
 
 def _video_rows(ground: Ground, scores: Array, pairs: Array) -> tuple[VideoRow, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.config.suggest import nearest
+from lavad_core.datasets.names import Match, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.frames import labels_from_intervals
@@ -95,22 +95,22 @@ def weights_of(videos: Sequence[GridVideo]) -> Weights:
     )
 
 
-def gather(dataset: Dataset, results: ResultSet) -> list[GridVideo]:
-    """The scored videos of a data set, in its order.
+def gather(dataset: Dataset, results: ResultSet) -> tuple[list[GridVideo], Match]:
+    """The scored videos of a data set, in its order, and which names were matched.
 
     Raises:
-        InputError: none of the scored videos is in the data set, or the scores of one do not cover its frames.
+        InputError: none of the scored videos is in the data set, two of them have the same name, or the scores of one do
+            not cover its frames.
         DamagedResult: scores are gone from the store.
     """
-    scored = set(results.names)
-    found = [
-        grid_video(labels, results.scores(name), dataset.frame_rate)
-        for name, labels in dataset.videos.items()
-        if name in scored
-    ]
-    if not found:
+    names = match(dataset.videos, results.names, f"{results.origin} {results.set_id!r}")
+    if not names.pairs:
         raise InputError(_nothing_in_common(dataset, results))
-    return found
+    videos = [
+        grid_video(dataset.videos[name], results.scores(scored), dataset.frame_rate)
+        for name, scored in names.pairs.items()
+    ]
+    return videos, names
 
 
 def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | None = None) -> GridVideo:
@@ -159,12 +159,8 @@ def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | N
 def _nothing_in_common(dataset: Dataset, results: ResultSet) -> str:
     if not results.names:
         return f"{results.origin} {results.set_id!r} has no scored video: there is nothing to evaluate"
-    name = results.names[0]
-    near = nearest(name, dataset.videos)
     return (
         f"none of the {len(results.names)} scored videos of {results.origin} {results.set_id!r} is among the "
-        f"{len(dataset.videos)} of {dataset.title}: the first scored is {name!r}, the first listed "
-        f"{next(iter(dataset.videos), '')!r}"
-        + (f"; nearest is {near!r}" if near else "")
-        + "; names must agree, without the ending of a video file"
+        f"{len(dataset.videos)} of {dataset.title}: {listed(results.names, dataset.videos)}; names must agree, without the "
+        "ending of a video file"
     )

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from lavad_core.datasets.annotations import Annotation, read_annotations
+from lavad_core.datasets.configured import labelled_by
+from lavad_core.datasets.names import Match, listed, match
+from lavad_core.datasets.types import Dataset
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
-from lavad_core.evaluation.frames import frame_metrics, labels_from_intervals
-from lavad_core.method.detection import to_frames
+from lavad_core.evaluation.evaluate import evaluate
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.results.types import MemoryResults, ScoredVideo
 from lavad_core.store.types import Commit, Key
 
 STAGE = "evaluate"
-VERSION = 2
+VERSION = 3
 
 SCHEMA = pa.schema(
     [
+        pa.field("scores", pa.string(), nullable=False),
         pa.field("metric", pa.string(), nullable=False),
         pa.field("value", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("n", pa.int64()),
+        pa.field("reason", pa.string(), nullable=False),
     ]
 )
-METRICS = ("roc_auc", "average_precision", "pr_auc_trapezoid")
+"""A row a metric of a row of the evaluation; ``low`` and ``high`` are of the 95 % interval, ``n`` is of a mean."""
+
+METRICS = {"roc_auc": "auc", "average_precision": "average_precision", "pr_auc_trapezoid": "pr_auc_trapezoid"}
+"""Keys of the commit's facts, those that a run prints, to keys of an evaluation's row."""
 
 
 def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Sequence[str] = ()) -> Commit | None:
-    """The micro metrics over all frames of ``videos``; None if the configuration names no labels.
+    """The metrics over all frames of ``videos``; None if the configuration names no labels.
 
     Args:
         bench: whose store holds the refined scores.
@@ -41,24 +52,25 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
     Raises:
         InputError: the labels cannot be read, or a scored video has none.
     """
-    labels = bench.config.evaluate.labels
-    if labels is None:
+    settings = bench.config.evaluate
+    if settings.labels is None:
         return None
     if not videos:
-        raise ConfigError(f"no video has scores: nothing to evaluate against {labels}")
-    annotations = read_annotations(labels)
-    unknown = [video.name for video in videos if video.name not in annotations]
-    if unknown:
+        raise ConfigError(f"no video has scores: nothing to evaluate against {settings.labels}")
+    dataset = labelled_by(settings.labels, settings.dataset, settings.list)
+    names = match(dataset.videos, [video.name for video in videos])
+    if names.extra:
         raise InputError(
-            f"{labels} has no line for {len(unknown)} of {len(videos)} scored videos, first {unknown[:5]}; "
-            "names must agree, without the file ending"
+            f"{settings.labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
+            f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
         )
     videos = sorted(videos, key=lambda video: video.name)
     keys = [bench.graph.keys(video)["refine"] for video in videos]
     provenance: dict[str, Any] = {
         "stage": STAGE,
         "version": VERSION,
-        "labels_sha256": hashlib.sha256(labels.read_bytes()).hexdigest(),
+        "dataset": dataset.adapter,
+        "files": [[file.role, file.sha256] for file in dataset.files],
         "inputs": [[video.name, key.fingerprint] for video, key in zip(videos, keys, strict=True)],
         "unscored": sorted(unscored),
     }
@@ -66,46 +78,71 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
     found = bench.store.find(key)
     if found is not None:
         return found
-    truth, scores, clipped = _frames(bench, videos, keys, annotations)
-    metrics = frame_metrics(truth, scores)
+    scored = {video.name: _scored(bench, video, refined) for video, refined in zip(videos, keys, strict=True)}
+    evaluation = evaluate(dataset, MemoryResults(scored, origin="run"))
     with bench.store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
-        columns = {"metric": list(METRICS), "value": [metrics[name] for name in METRICS]}  # type: ignore[literal-required]
-        writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+        writer.write(pa.Table.from_pylist(_table(evaluation), schema=SCHEMA))
+        metrics, header = evaluation.rows[0].metrics, evaluation.header
         return writer.commit(
-            message=metrics["reason"],
+            message=metrics["auc"].reason,
             counts={
                 "videos_scored": len(videos),
                 "videos_expected": len(videos) + len(unscored),
-                "frames": metrics["frames"],
-                "positive_frames": metrics["positive"],
-                "clipped_intervals": clipped,
-                "labels_without_video": len(annotations.keys() - {video.name for video in videos} - set(unscored)),
+                "frames": header.frames,
+                "positive_frames": header.positive,
+                "clipped_intervals": header.clipped_intervals,
+                "labels_without_video": _without_video(dataset, names, unscored),
             },
             facts={
-                **{name: metrics[name] for name in METRICS},  # type: ignore[literal-required]
-                "labels_sha256": provenance["labels_sha256"],
-                "smoothing": "none",
-                "weighting": "none",
-                "average": "micro: all frames of all videos together",
+                **{name: metrics[key].value for name, key in METRICS.items()},
+                "labels_sha256": dataset.files[0].sha256,
+                "dataset": header.dataset,
+                "smoothing": header.smoothing,
+                "weighting": header.weighting,
+                "average": header.averaging,
                 "unscored": sorted(unscored),
             },
         )
 
 
-def _frames(
-    bench: Workbench, videos: Sequence[PreparedVideo], keys: Sequence[Key], annotations: dict[str, Annotation]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
-    """Labels and scores of every frame, video after video, and how many annotated intervals were clipped."""
-    truth, scores, clipped = [], [], 0
-    for video, key in zip(videos, keys, strict=True):
-        refined = bench.store.find(key)
-        probe = bench.store.find(bench.graph.keys(video)["probe"])
-        if refined is None or probe is None:
-            raise DamagedResult(f"the scores of {video.name!r} are gone from the store; run again")
-        frames = int(probe.facts["frames"])
-        grid_scores = bench.store.read(refined, ["score"])["score"].to_numpy()
-        marked, outside = labels_from_intervals(annotations[video.name].intervals, frames)
-        truth.append(marked)
-        scores.append(to_frames(grid_scores, frames, bench.config.video.frame_interval, video=video.name))
-        clipped += outside
-    return np.concatenate(truth), np.concatenate(scores), clipped
+def _without_video(dataset: Dataset, names: Match, unscored: Sequence[str]) -> int:
+    """Labelled videos that are not of the run."""
+    return len(names.missing) - len(match(dataset.videos, unscored).pairs)
+
+
+def _scored(bench: Workbench, video: PreparedVideo, key: Key) -> ScoredVideo:
+    refined = bench.store.find(key)
+    probe = bench.store.find(bench.graph.keys(video)["probe"])
+    if refined is None or probe is None:
+        raise DamagedResult(f"the scores of {video.name!r} are gone from the store; run again")
+    columns = bench.store.read(refined, ["score", "raw_score"])
+    frames, duration_s = int(probe.facts["frames"]), float(probe.facts["duration_s"])
+    return ScoredVideo(
+        name=video.name,
+        frames=frames,
+        interval=bench.config.video.frame_interval,
+        scores=_values(columns, "score"),
+        raw_scores=_values(columns, "raw_score") if bench.config.refine.enabled else None,
+        frame_rate=frames / duration_s if duration_s > 0 else None,
+    )
+
+
+def _values(columns: pa.Table, name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = columns[name].to_numpy()
+    return values
+
+
+def _table(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {
+            "scores": row.name,
+            "metric": name,
+            "value": metric.value,
+            "low": metric.low,
+            "high": metric.high,
+            "n": metric.n,
+            "reason": metric.reason,
+        }
+        for row in evaluation.rows
+        for name, metric in row.metrics.items()
+    ]

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from video_factory import make_audio, make_video
 
-from demo.trivial import SMOOTHED, centre_prior, motion_energy, smoothed, trivial_rows
+from demo.trivial import SMOOTHED, motion_energy, smoothed, trivial_rows
 from demo.world import Truth
 from lavad_core.errors import InputError
 
@@ -52,11 +52,6 @@ def test_motion_is_where_the_picture_changes(folder: Path) -> None:
     assert {*np.flatnonzero(motion > 0.25).tolist()} == {*FLICKER}
     assert motion[25] == pytest.approx(128 / 255, abs=0.03)
     assert motion[0] == motion[1]
-
-
-def test_centre_prior_is_1_in_the_middle_and_0_at_the_ends() -> None:
-    assert centre_prior(5).tolist() == [0, 0.5, 1, 0.5, 0]
-    assert len(centre_prior(1)) == 1
 
 
 @pytest.mark.parametrize(
