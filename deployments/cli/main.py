@@ -11,9 +11,14 @@ import typer
 
 import lavad_core
 from deployments.cli import config, dataset, store
+from deployments.cli.compare import compare
 from deployments.cli.demo import demo
 from deployments.cli.doctor import doctor
+from deployments.cli.evaluate import evaluate
 from deployments.cli.exits import EPILOG, Debug, flush, output_lost
+from deployments.cli.export import export
+from deployments.cli.import_ import import_
+from deployments.cli.plan import plan
 from deployments.cli.run import retry, run
 from deployments.cli.show import show_video
 from deployments.cli.status import status
@@ -29,7 +34,12 @@ app = typer.Typer(
     help="LAVAD: anomaly scores for the frames of videos, without training. Data goes to stdout, the rest to stderr.",
 )
 app.command("demo")(demo)
+app.command("plan")(plan)
 app.command("run")(run)
+app.command("import")(import_)
+app.command("export")(export)
+app.command("evaluate")(evaluate)
+app.command("compare")(compare)
 app.command("status")(status)
 app.command("retry")(retry)
 app.command("show")(show_video)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from lavad_core.inert import csv_cell, inert
+
 
 class OutputLost(Exception):
     """stdout cannot be written (its reader is there, but the disk is full or has failed)."""
@@ -27,14 +29,6 @@ def to_stdout() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputLost(error.strerror or str(error)) from error
-
-
-def inert(text: object, *, keep_lines: bool = False) -> str:
-    """``text`` with control characters, line breaks, direction marks and lone surrogates as escapes."""
-    return "".join(
-        char if char.isprintable() or (keep_lines and char == "\n") else char.encode("unicode_escape").decode("ascii")
-        for char in str(text)
-    )
 
 
 def say(text: str) -> None:
@@ -100,23 +94,13 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else inert(value)
 
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet computes a cell that begins with one of these."""
-
-
 def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A CSV table on stdout; texts are inert, and a ``'`` goes before one that a spreadsheet would compute."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     with to_stdout():
         writer.writerow(headers)
         for row in rows:
-            writer.writerow(["" if value is None else _csv_cell(value) for value in row])
-
-
-def _csv_cell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return inert("'" + value if value.startswith(FORMULA_STARTS) else value)
+            writer.writerow([csv_cell(value) for value in row])
 
 
 def short(text: str, most: int) -> str:

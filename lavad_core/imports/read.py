@@ -91,7 +91,7 @@ def read_import(
         )
     texts = Texts(sources, Names(scored), step, report)
     videos = tuple(texts.added(scored[name]) for name in sorted(scored))
-    return ImportedSet(step, videos, unscored, tuple(sources.captions), frame_rate)
+    return ImportedSet(step, videos, unscored, tuple(sorted(sources.captions)), frame_rate)
 
 
 def _file_scores(

@@ -15,6 +15,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.digest import digest
 from lavad_core.errors import DamagedResult
 from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
+from lavad_core.imports.values import Nested
 from lavad_core.results.run import SCORED
 from lavad_core.results.types import ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import RunManifest, load_records
@@ -55,6 +56,7 @@ def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> 
     facts: dict[str, Any] = {
         "interval": found.interval,
         "frame_rate": found.frame_rate,
+        "final_scores": any(video.scores is not None for video in found.videos),
         "captioners": list(found.captioners),
         "dataset": None if dataset is None else _described(dataset),
         "videos": [[video.name, video.frames, _digest(video)] for video, _ in tables],
@@ -182,6 +184,12 @@ class ImportResults:
         names: list[str] = self.commit.facts["captioners"]
         return names
 
+    @property
+    def has_final_scores(self) -> bool:
+        """Whether there are others than the language model's own."""
+        found: bool = self.commit.facts["final_scores"]
+        return found
+
     @cached_property
     def _places(self) -> dict[str, _Place]:
         places, first = {}, 0
@@ -224,22 +232,31 @@ class ImportResults:
     def texts(self, name: str) -> VideoTexts:
         """Texts of one of :attr:`names`; errors as :meth:`scores`. A cleaned caption is that of the frame of the window that
         is nearest to its middle."""
-        found = self.rows(name, ["frame", "summary", "captions", "cleaned_frames", "cleaned"])
+        found = self.rows(name, ["frame", "summary", "captions"])
+        frames = found["frame"].to_pylist()
         captions: dict[str, dict[int, str]] = {captioner: {} for captioner in self.captioners}
-        cleaned: dict[int, str] = {}
-        summaries: dict[int, str] = {}
-        for row in found.to_pylist():
-            frame = row["frame"]
-            if row["summary"] is not None:
-                summaries[frame] = row["summary"]
-            for captioner, text in zip(captions, row["captions"], strict=False):
+        for frame, said in zip(frames, found["captions"].to_pylist(), strict=True):
+            for captioner, text in zip(captions, said, strict=False):
                 if text is not None:
                     captions[captioner][frame] = text
-            window = zip(row["cleaned_frames"], row["cleaned"], strict=True)
-            nearest = min(window, key=lambda pair, frame=frame: abs(pair[0] - frame), default=None)  # type: ignore[misc]
-            if nearest is not None:
-                cleaned[frame] = nearest[1]
-        return VideoTexts({name: said for name, said in captions.items() if said}, cleaned, summaries)
+        summaries = zip(frames, found["summary"].to_pylist(), strict=True)
+        return VideoTexts(
+            captions={captioner: said for captioner, said in captions.items() if said},
+            cleaned={frame: _nearest(window, frame) for frame, window in self.windows(name).items()},
+            summaries={frame: text for frame, text in summaries if text is not None},
+        )
+
+    def windows(self, name: str) -> Nested[str]:
+        """Grid frame to the cleaned captions of its window, by frame."""
+        found = self.rows(name, ["frame", "cleaned_frames", "cleaned"])
+        windows = (dict(zip(row["cleaned_frames"], row["cleaned"], strict=True)) for row in found.to_pylist())
+        return {frame: window for frame, window in zip(found["frame"].to_pylist(), windows, strict=True) if window}
+
+    def neighbours(self, name: str) -> Neighbours | None:
+        """What the scores are averages of; None where nobody said so."""
+        found = self.rows(name, ["neighbour_scores", "neighbour_similarities", "neighbour_frames"])
+        scores, similarities, frames = (column.to_pylist() for column in found.columns)
+        return Neighbours(scores, similarities, frames if any(frames) else []) if any(scores) else None
 
     def rows(self, name: str, columns: Sequence[str]) -> pa.Table:
         """Columns of :data:`SCHEMA` for one of :attr:`names`."""
@@ -253,3 +270,7 @@ class ImportResults:
 def _values(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """None for a column without values."""
     return None if column.null_count else column.to_numpy()
+
+
+def _nearest(window: Mapping[int, str], frame: int) -> str:
+    return window[min(window, key=lambda sampled: abs(sampled - frame))]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lavad_core.datasets.types import Dataset
+from lavad_core.imports.frame_counts import frame_counts
 from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
 from lavad_core.imports.types import ImportedSet
@@ -37,7 +37,7 @@ def record_import(
     sources: Sources,
     dataset: Dataset | None,
     *,
-    frames: Mapping[str, int] | None = None,
+    videos: Path | None = None,
     interval: int | None = None,
     frame_rate: float | None = None,
 ) -> Recorded:
@@ -47,7 +47,7 @@ def record_import(
         root: the store's folder; made if it is not there.
         sources: where the results are.
         dataset: whose videos they are of; None takes whatever there are scores of.
-        frames: counts of videos, where the data set has none.
+        videos: folder of the videos, for frame counts that the data set does not have.
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second; that of the data set if None.
 
@@ -56,11 +56,9 @@ def record_import(
         StoreUnavailable: the store cannot be written.
     """
     report = Report()
-    known = None if dataset is None else {name: video.frames for name, video in dataset.videos.items()}
-    if frames is not None:
-        known = {**frames, **{name: count or frames.get(name) for name, count in (known or {}).items()}}
     rate = frame_rate if frame_rate is not None or dataset is None else dataset.frame_rate
-    found = read_import(sources, known, report, interval=interval, frame_rate=rate)
+    frames = frame_counts(dataset, videos, report)
+    found = read_import(sources, frames, report, interval=interval, frame_rate=rate)
     config = {
         "import": {
             "sources": report.sources,

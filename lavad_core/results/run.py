@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult
+from lavad_core.imports.types import Neighbours
+from lavad_core.imports.values import Nested
+from lavad_core.method.sampling import nearest_rows
 from lavad_core.results.types import ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_records
 from lavad_core.store.files import FileStore
@@ -109,8 +112,42 @@ class RunResults:
             for node in self._scored[name]
             if node.startswith("caption:")
         }
-        summaries = self._said(name, "summarise", "summary")
-        return VideoTexts(captions, self._said(name, "clean", "caption"), summaries)
+        return VideoTexts(captions, self._cleaned(name), self._said(name, "summarise", "summary"))
+
+    def windows(self, name: str) -> Nested[str]:
+        """Grid frame to the cleaned captions of its window, by frame; of the frames from it to the next where the run knows no
+        windows (imported summaries). Empty without cleaned captions."""
+        cleaned = self._said(name, "clean", "caption")
+        if not cleaned:
+            return {}
+        if "summarise" in self._scored[name]:
+            table = self._table(name, "summarise", ["frame", "sampled_frames"])
+            samples = dict(zip(table["frame"].to_pylist(), table["sampled_frames"].to_pylist(), strict=True))
+            if any(samples.values()):
+                return {centre: {frame: cleaned[frame] for frame in window} for centre, window in samples.items()}
+        found: Nested[str] = {}
+        for frame, text in cleaned.items():
+            found.setdefault(frame - frame % self.config.video.frame_interval, {})[frame] = text
+        return found
+
+    def neighbours(self, name: str) -> Neighbours | None:
+        """What the refined scores are averages of; None where there was no refinement."""
+        table = self._table(name, "refine", ["frame", "raw_score", "neighbour_frames", "neighbour_similarities"])
+        frames, similarities = (table[column].to_pylist() for column in table.column_names[2:])
+        if not any(frames):
+            return None
+        raw = dict(zip(table["frame"].to_pylist(), table["raw_score"].to_pylist(), strict=True))
+        return Neighbours([[raw[frame] for frame in row] for row in frames], similarities, frames)
+
+    def _cleaned(self, name: str) -> dict[int, str]:
+        """With ``any-frame`` other frames than the grid's are cleaned: then it is the caption of the nearest."""
+        cleaned = self._said(name, "clean", "caption")
+        if not cleaned:
+            return {}
+        grid = self._table(name, "refine", ["frame"])["frame"].to_numpy()
+        rows = nearest_rows(np.array(list(cleaned), np.int64), grid)
+        texts = list(cleaned.values())
+        return {frame: texts[row] for frame, row in zip(grid.tolist(), rows.tolist(), strict=True)}
 
     def _said(self, name: str, node: str, column: str) -> dict[int, str]:
         if node not in self._scored[name]:

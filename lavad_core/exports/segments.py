@@ -1,0 +1,109 @@
+"""The segments of a set of results, and the files of other programs that take them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lavad_core.errors import InputError
+from lavad_core.exports.target import new_file, new_folder
+from lavad_core.inert import inert
+from lavad_core.method.detection import Segment, segments
+from lavad_core.results.types import ResultSet, ScoredVideo
+
+CLASS = "Anomaly"
+NORMAL = "Normal"
+"""What a segment is and what a video without one is, where a format wants a word: the method names no classes."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Of :func:`lavad_core.method.detection.segments`."""
+
+    threshold: float = 0.5
+    low_threshold: float | None = None
+    min_length_s: float = 0.0
+    max_gap_s: float = 0.0
+
+
+def found_segments(video: ScoredVideo, thresholds: Thresholds) -> list[Segment]:
+    """The segments of a video, in order of time.
+
+    Raises:
+        InputError: the thresholds do not fit, or lengths are given and nothing says how long a frame is.
+    """
+    times = video.times_s
+    if times is None:
+        if video.frame_rate is None and (thresholds.min_length_s or thresholds.max_gap_s):
+            raise InputError(
+                f"nothing says how many frames a second {video.name!r} has: no length in seconds can be asked for"
+            )
+        times = np.arange(video.frames) / (video.frame_rate or 1.0)
+    try:
+        return segments(
+            video.scores,
+            video.grid,
+            video.frames,
+            video.interval,
+            times,
+            threshold=thresholds.threshold,
+            low_threshold=thresholds.low_threshold,
+            min_length_s=thresholds.min_length_s,
+            max_gap_s=thresholds.max_gap_s,
+        )
+    except ValueError as problem:
+        raise InputError(f"segments of {video.name!r}: {problem}") from problem
+
+
+def _all(results: ResultSet, thresholds: Thresholds) -> Iterator[tuple[ScoredVideo, list[Segment]]]:
+    for name in results.names:
+        video = results.scores(name)
+        yield video, found_segments(video, thresholds)
+
+
+def write_intervals(results: ResultSet, target: Path, thresholds: Thresholds) -> None:
+    """Lines of ``name class start end start end …`` as UCF-Crime's temporal annotation: 0-based, both inclusive, at least two
+    pairs, ``-1 -1`` for none.
+
+    Raises:
+        InputError: the file exists, or see :func:`found_segments`.
+        OSError: it cannot be written.
+        DamagedResult: results are gone from the store.
+    """
+    with new_file(target) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
+        for video, found in _all(results, thresholds):
+            pairs = [(segment.start_frame, segment.end_frame) for segment in found]
+            pairs += [(-1, -1)] * (2 - len(pairs))
+            numbers = "  ".join(f"{first}  {last}" for first, last in pairs)
+            file.write(f"{inert(video.name)}  {CLASS if found else NORMAL}  {numbers}  \n")
+
+
+def write_fiftyone(results: ResultSet, target: Path, thresholds: Thresholds) -> None:
+    """A folder with ``labels.json`` of FiftyOne's ``FiftyOneTemporalDetectionDataset``; errors as :func:`write_intervals`.
+
+    Its frames begin with 1, and both ends of ``support`` are part of it. The videos, called by their names, belong into
+    ``data/`` beside it, or are named by ``data_path`` (docs.voxel51.com, user guide, "Importing datasets").
+    """
+    labels: dict[str, list[dict[str, Any]]] = {}
+    for video, found in _all(results, thresholds):
+        summaries = results.texts(video.name).summaries if found else {}
+        labels[video.name] = [
+            {
+                "label": 0,
+                "support": [segment.start_frame + 1, segment.end_frame + 1],
+                "confidence": segment.peak_score,
+                "attributes": {
+                    "peak_frame": segment.peak_frame + 1,
+                    "summary": summaries.get(segment.peak_frame, ""),
+                },
+            }
+            for segment in found
+        ]
+    with new_folder(target) as folder:
+        text = json.dumps({"classes": [CLASS], "labels": labels}, indent=2, allow_nan=False)
+        (folder / "labels.json").write_text(text + "\n", encoding="ascii")

@@ -1,0 +1,141 @@
+"""Results as CSV, JSON and Parquet: a row a grid frame with its texts, or a row a frame."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lavad_core.exports.target import new_file
+from lavad_core.inert import csv_cell
+from lavad_core.method.detection import to_frames
+from lavad_core.results.types import ResultSet, ScoredVideo
+from lavad_core.store.commits import storable
+from lavad_core.store.parquet import PartWriter
+
+FRAME_SCHEMA = pa.schema(
+    [
+        pa.field("video", pa.string(), nullable=False),
+        pa.field("frame", pa.int64(), nullable=False),
+        pa.field("time_s", pa.float64()),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("raw_score", pa.float64()),
+    ]
+)
+GRID_SCHEMA = pa.schema(
+    [
+        *FRAME_SCHEMA,
+        pa.field("summary", pa.string()),
+        pa.field("cleaned", pa.string()),
+        pa.field("captions", pa.list_(pa.struct([("captioner", pa.string()), ("caption", pa.string())]))),
+    ]
+)
+
+JSON_FORMAT = 1
+
+
+def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None:
+    """A CSV file, UTF-8; each captioner has a column of its own. Texts are as in :func:`lavad_core.inert.csv_cell`.
+
+    Args:
+        results: of a run or an import.
+        target: a new file.
+        frames: a row a frame, without texts, and not a grid frame.
+
+    Raises:
+        InputError: the file exists.
+        OSError: it cannot be written.
+        DamagedResult: results are gone from the store.
+    """
+    schema = FRAME_SCHEMA if frames else GRID_SCHEMA
+    captioners = [] if frames else sorted({name for video in results.names for name in results.texts(video).captions})
+    plain = [name for name in schema.names if name != "captions"]
+    with new_file(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*plain, *(csv_cell(f"caption: {name}") for name in captioners)])
+        for table in _tables(results, frames):
+            for row in table.to_pylist():
+                said = {item["captioner"]: item["caption"] for item in row.get("captions", ())}
+                writer.writerow([csv_cell(row[name]) for name in plain] + [csv_cell(said.get(c)) for c in captioners])
+
+
+def write_parquet(results: ResultSet, target: Path, *, frames: bool = False) -> None:
+    """A Parquet file; arguments and errors as :func:`write_csv`."""
+    schema = FRAME_SCHEMA if frames else GRID_SCHEMA
+    with new_file(target) as path, PartWriter(path, schema) as writer:
+        for table in _tables(results, frames):
+            writer.write(table)
+        writer.finish()
+
+
+def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> None:
+    """A JSON file: the set, and a list of videos with their rows; arguments and errors as :func:`write_csv`."""
+    head = {"format": JSON_FORMAT, "run": results.set_id, "origin": results.origin, "unscored": dict(results.unscored)}
+    with new_file(target) as path, open(path, "w", encoding="ascii") as file:
+        file.write(json.dumps(head)[:-1] + ', "videos": [')
+        for number, (name, table) in enumerate(zip(results.names, _tables(results, frames), strict=True)):
+            video = results.scores(name)
+            rows = [{key: value for key, value in row.items() if key != "video"} for row in table.to_pylist()]
+            for row in rows:
+                if "captions" in row:
+                    row["captions"] = {item["captioner"]: item["caption"] for item in row["captions"]}
+            value = {
+                "video": name,
+                "frames": video.frames,
+                "interval": video.interval,
+                "frame_rate": video.frame_rate,
+                "rows": rows,
+            }
+            file.write((",\n" if number else "\n") + json.dumps(value, allow_nan=False))
+        file.write("\n]}\n")
+
+
+def _tables(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
+    """Of one video after the other."""
+    return (_frame_table(results, name) if frames else _grid_table(results, name) for name in results.names)
+
+
+def _frame_table(results: ResultSet, name: str) -> pa.Table:
+    video = results.scores(name)
+
+    def each(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return to_frames(scores, video.frames, video.interval, video=name)
+
+    columns = _columns(video, np.arange(video.frames))
+    columns["score"] = each(video.scores)
+    columns["raw_score"] = [None] * video.frames if video.raw_scores is None else each(video.raw_scores)
+    return pa.Table.from_pydict(columns, schema=FRAME_SCHEMA)
+
+
+def _grid_table(results: ResultSet, name: str) -> pa.Table:
+    video, texts = results.scores(name), results.texts(name)
+    grid = video.grid.tolist()
+    columns = _columns(video, video.grid)
+    columns["score"] = video.scores
+    columns["raw_score"] = [None] * len(grid) if video.raw_scores is None else video.raw_scores
+    columns["summary"] = [texts.summaries.get(frame) for frame in grid]
+    columns["cleaned"] = [texts.cleaned.get(frame) for frame in grid]
+    columns["captions"] = [
+        [
+            {"captioner": captioner, "caption": said[frame]}
+            for captioner, said in sorted(texts.captions.items())
+            if frame in said
+        ]
+        for frame in grid
+    ]
+    return pa.Table.from_pydict(columns, schema=GRID_SCHEMA)
+
+
+def _columns(video: ScoredVideo, frames: NDArray[np.int64]) -> dict[str, Any]:
+    times: Any = [None] * len(frames)
+    if video.times_s is not None:
+        times = video.times_s[frames]
+    elif video.frame_rate is not None:
+        times = frames / video.frame_rate
+    return {"video": [storable(video.name)] * len(frames), "frame": frames, "time_s": times}
