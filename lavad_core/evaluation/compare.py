@@ -12,7 +12,7 @@ from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw, interval
-from lavad_core.evaluation.evaluate import checked, own_scores
+from lavad_core.evaluation.evaluate import checked, intervals_of, own_scores
 from lavad_core.evaluation.grid import GridVideo, grid_video
 from lavad_core.evaluation.rows import Measured, ground_of, measure, smoothed
 from lavad_core.evaluation.types import METRICS, ProtocolOptions
@@ -63,7 +63,7 @@ class Comparison:
         videos: that both have scores of, and the data set has; nothing else counts.
         frames, positive: over these.
         only_a, only_b: names of the data set's videos that one alone has scores of.
-        resamples, seed: of the bootstrap.
+        intervals: how they were made, in a few words.
         rows: the unsmoothed one first.
     """
 
@@ -75,8 +75,7 @@ class Comparison:
     positive: int
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
-    resamples: int
-    seed: int
+    intervals: str
     rows: tuple[ComparedRow, ...] = field(repr=False)
 
 
@@ -125,8 +124,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         positive=round(float(ground.positive.sum())),
         only_a=tuple(name for name in dataset.videos if name in with_a and name not in with_b),
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
-        resamples=options.resamples,
-        seed=options.seed,
+        intervals=intervals_of(options),
         rows=tuple(rows),
     )
 

@@ -145,7 +145,15 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         smoothing=_smoothing(options),
         weighting="none",
         warnings=cautions(dataset, ground.videos, unscored, names.extra),
+        intervals=intervals_of(options),
     )
+
+
+def intervals_of(options: ProtocolOptions) -> str:
+    """How intervals are made, in a few words."""
+    if not options.resamples:
+        return "none"
+    return f"95 %, bootstrap over videos, {options.resamples} resamples, seed {options.seed}"
 
 
 def _smoothing(options: ProtocolOptions) -> str:

@@ -24,7 +24,6 @@ class PublishedRow:
         training: ``weakly-supervised``, ``one-class``, ``unsupervised`` or ``training-free``.
         method, backbone: as the table calls them; ``backbone`` is empty where it names none.
         auc, ap: 0 … 1; None where the table has none.
-        source: the paper and its table.
     """
 
     dataset: str
@@ -34,7 +33,6 @@ class PublishedRow:
     backbone: str
     auc: float | None
     ap: float | None
-    source: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,13 @@ class PublishedComparison:
         ours: the row of the evaluation that is compared: its unsmoothed final scores.
         rows: in the order of the tables.
         notes: what the protocols have different, a sentence each.
+        source: the paper.
     """
 
     ours: Row
     rows: tuple[Against, ...]
     notes: tuple[str, ...]
+    source: str
 
 
 _SMOOTHING = {
@@ -98,7 +98,6 @@ def _rows(document: Any) -> Iterator[PublishedRow]:
                     backbone=backbone,
                     auc=_part(values.get("auc")),
                     ap=_part(values.get("ap")),
-                    source=f"{document['source']}, Table {table['table']}",
                 )
 
 
@@ -123,6 +122,7 @@ def against_published(evaluation: Evaluation) -> PublishedComparison:
         ours,
         tuple(Against(row, _less(auc, row.auc), _less(ap, row.ap)) for row in rows),
         tuple(_notes(evaluation)),
+        _document()["source"],
     )
 
 
@@ -145,4 +145,3 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
         "LAVAD's program does not smooth, so the unsmoothed scores are compared; a Gaussian of 10 grid steps alone changes "
         f"those of another method (URF) by {_SMOOTHING[header.adapter]}"
     )
-    yield from header.warnings

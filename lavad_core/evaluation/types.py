@@ -43,6 +43,7 @@ class Header:
         results: id of the run or import, and its origin.
         average_precision, averaging, smoothing, weighting: how it was computed, in a few words.
         warnings: what makes the numbers no comparison with those of papers, a sentence each.
+        intervals: how the intervals were made, in a few words.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class Header:
     smoothing: str
     weighting: str
     warnings: tuple[str, ...] = ()
+    intervals: str = "none"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""Options of the commands that evaluate, and what they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployments.cli.text import OutputLost, say
+
+if TYPE_CHECKING:
+    from lavad_core.datasets.types import Dataset
+
+Sigmas = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--sigma",
+        help="Rows with Gaussian smoothing of this many grid steps beside the unsmoothed ones; may be repeated.",
+        metavar="STEPS",
+        show_default=False,
+    ),
+]
+Resamples = Annotated[
+    int, typer.Option("--resamples", help="Of the bootstrap over videos; 0 for no intervals.", metavar="N", min=0)
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of the bootstrap.", metavar="N", min=0)]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", help="Write the JSON there too.", metavar="FILE", show_default=False),
+]
+
+RESAMPLES = 1000
+
+
+def labels_of(adapter: str | None, labels: Path | None, list_: Path | None, videos: Path | None) -> Dataset:
+    """The data set that the options give; its notes are among the evaluation's warnings.
+
+    Raises:
+        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+    """
+    from lavad_core.datasets.configured import labelled_by
+    from lavad_core.datasets.registry import open_dataset
+
+    if adapter is not None:
+        return open_dataset(adapter, labels, list_, videos=videos)
+    if labels is None:
+        raise typer.BadParameter(
+            "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
+            param_hint="--dataset",
+        )
+    if list_ is not None:
+        raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
+    return labelled_by(labels)
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file that the user named, and say so.
+
+    Raises:
+        OutputLost: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputLost(f"{str(path)!r}: {error.strerror or error}") from error
+    say(f"written: {path}")
