@@ -168,7 +168,9 @@ def _stored(store: Path) -> Callable[[VideoSource], int]:
 
     def frames(source: VideoSource) -> int:
         return int(
-            run_stage(bench, bench.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).commit.facts["frames"]
+            run_stage(bench, bench.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).commit.facts[
+                "frames"
+            ]
         )
 
     return frames

@@ -56,7 +56,7 @@ def check(
         sources: the videos that are here; None looks at none.
         count: the number of frames of a video, as the pipeline counts them; raises VideoRejected. None counts none.
     """
-    findings = [Finding("warning", note) for note in dataset.notes]
+    findings: list[Finding] = []
     if sources is not None:
         lengths, found = against_videos(dataset, sources, count)
         findings += found
@@ -68,21 +68,28 @@ def check(
         dataset = replace(dataset, videos=videos)
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
-    digest = labels_digest(dataset)
-    if reference is not None:
-        findings += _against_published(dataset, here, reference, digest)
+    published = against_published(dataset)
+    said = {finding.message for finding in published}
+    findings += [*published, *(Finding("warning", note) for note in dataset.notes if note not in said)]
     if reference is None or here.clipped != reference.clipped:
         findings += _beyond_the_end(dataset)
     return CheckReport(
         dataset.adapter,
         dataset.title,
         [{"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files],
-        digest,
+        labels_digest(dataset),
         "" if reference is None else reference.part,
         here,
         {} if reference is None else _as_figures(reference),
         sorted(findings, key=lambda finding: finding.level),
     )
+
+
+def against_published(dataset: Dataset) -> list[Finding]:
+    """What makes these labels others than the published ones; nothing where nothing is known of the data set."""
+    here = figures(dataset)
+    reference = _reference(dataset.adapter, here)
+    return [] if reference is None else _differences(dataset, here, reference)
 
 
 def _reference(adapter: str, here: Figures) -> Published | None:
@@ -102,7 +109,7 @@ def _as_figures(reference: Published) -> dict[str, int | None]:
     }
 
 
-def _against_published(dataset: Dataset, here: Figures, reference: Published, digest: str) -> list[Finding]:
+def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[Finding]:
     findings = []
     difference = here.videos - reference.videos
     if difference:
@@ -122,7 +129,6 @@ def _against_published(dataset: Dataset, here: Figures, reference: Published, di
     findings += _classes(dataset, reference)
     if difference:
         return findings  # other counts differ with it, and say nothing more
-    same_labels = digest == reference.labels_sha256
     for name, published, found in (
         ("frames", reference.frames, here.frames),
         ("labelled frames", reference.positive, here.positive),
@@ -134,7 +140,7 @@ def _against_published(dataset: Dataset, here: Figures, reference: Published, di
                     f"the {reference.part} has {published:,} {name}, here are {found:,}: {found - published:+,}",
                 )
             )
-    if reference.labels_sha256 is not None and not same_labels:
+    if reference.labels_sha256 not in (None, labels_digest(dataset)):
         findings.append(
             Finding(
                 "warning",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lavad_core.config.suggest import nearest
@@ -19,6 +19,7 @@ from lavad_core.datasets.adapters import (
     xd_violence,
 )
 from lavad_core.datasets.build import Paths
+from lavad_core.datasets.check import against_published
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 
@@ -106,7 +107,7 @@ ADAPTERS: dict[str, Adapter] = {
 def open_dataset(
     adapter: str, annotation: Path | None = None, list_file: Path | None = None, *, videos: Path | None = None
 ) -> Dataset:
-    """Read a data set's published files.
+    """Read a data set's published files; :attr:`Dataset.notes` say what is not as published.
 
     Args:
         adapter: key of :data:`ADAPTERS`.
@@ -123,4 +124,5 @@ def open_dataset(
         near = nearest(adapter, ADAPTERS)
         meant = f"; do you mean {near!r}?" if near else ""
         raise InputError(f"there is no data set {adapter!r}{meant}; there are {', '.join(ADAPTERS)}")
-    return found.read(Paths(annotation, list_file, videos))
+    dataset = found.read(Paths(annotation, list_file, videos))
+    return replace(dataset, notes=(*dataset.notes, *(finding.message for finding in against_published(dataset))))

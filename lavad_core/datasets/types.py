@@ -16,7 +16,8 @@ class LabelledVideo:
 
     Attributes:
         name: as published, without the ending of a video file.
-        classes: of its anomalies, as the data set calls them; empty for a normal video. Some of XD-Violence have several.
+        classes: of its anomalies, as the data set calls them; empty for a normal video, and where a data set has no classes.
+            Some of XD-Violence's have several.
         intervals: in order of time; they may reach past the end of the video. An anomalous video without any is labelled
             as a whole only where the data set has no frame labels.
         frames: as the data set's list or masks say; None where only the video itself can tell.
