@@ -110,13 +110,14 @@ def check(
 
 
 def _show(report: CheckReport) -> None:
-    published = f"published ({report.part})" if report.part else "published"
     here = dataclasses.asdict(report.here)
-    show_table(
-        ("", "here", published),
-        [(words, _count(here[key]), _count(report.published.get(key))) for key, words in FIGURES.items()],
-        right=(1, 2),
-    )
+    headers = ["", "here"]
+    rows = [[words, _count(here[key])] for key, words in FIGURES.items()]
+    if report.part:
+        headers.append(f"published ({report.part})")
+        for row, key in zip(rows, FIGURES, strict=True):
+            row.append(_count(report.published.get(key)))
+    show_table(headers, rows, right=(1, 2))
     show("")
     show_table(
         ("file", "name", "SHA-256"),
