@@ -96,7 +96,10 @@ def import_(
     from lavad_core.results.record import record_import
 
     if settings is not None:
-        _show_settings(settings, until)
+        from lavad_core.imports.settings import settings_of
+
+        given = _sources(None, scores, raw_scores, segments, captions or [], cleaned, summaries)
+        show(settings_of(settings, until, given).rstrip())
         return
     sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
     opened = dataset_options.opened(dataset, labels, list_, videos) if dataset is not None else None
@@ -192,9 +195,3 @@ def _as_json(recorded: Recorded) -> dict[str, Any]:
         "notes": recorded.report.notes,
         "videos": video_digests(recorded.commit),
     }
-
-
-def _show_settings(folder: Path, until: Until | None) -> None:
-    from lavad_core.imports.settings import settings_of
-
-    show(settings_of(folder, until).rstrip())

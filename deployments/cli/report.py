@@ -101,8 +101,8 @@ def random_models(config: LavadConfig) -> list[str]:
 
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
     """The metrics over ``videos`` on stdout, if the configuration names labels."""
-    from deployments.cli.results import import_digests
     from lavad_core.pipeline.graph import PreparedVideo
+    from lavad_core.pipeline.prepare import import_digests
     from lavad_core.stages.evaluate import METRICS, evaluate_run
 
     scored = [

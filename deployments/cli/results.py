@@ -11,8 +11,6 @@ from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError, LavadError
-from lavad_core.imports.values import read_frame_values
-from lavad_core.pipeline.prepare import import_folders
 from lavad_core.results.run import RunKeys, keys_of_run
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.files import FileStore
@@ -124,15 +122,6 @@ class Results:
             return None
         read: dict[str, list[Any]] = self.store.read(commit, columns).to_pydict()
         return read
-
-
-def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
-    """Node id to SHA-256 of the values that the configuration imports for a video.
-
-    Raises:
-        InputError: there are none under this name.
-    """
-    return {node_id: read_frame_values(folder, name)[1] for node_id, folder in import_folders(config).items()}
 
 
 def described(found: Found) -> dict[str, Any]:

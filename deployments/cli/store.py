@@ -116,11 +116,12 @@ def gc(
 def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
     """Whether a configuration reaches a result, for the videos that the store knows.
 
-    Metrics of sets of videos are kept: which set was meant is not known, and they are small.
+    Metrics of sets of videos are kept: which set was meant is not known, and they are small. So are imports: no configuration
+    makes them.
     """
-    from deployments.cli.results import import_digests
     from lavad_core.errors import InputError
     from lavad_core.pipeline.graph import PreparedVideo
+    from lavad_core.pipeline.prepare import import_digests
     from lavad_core.pipeline.workbench import Workbench
     from lavad_core.store.maintenance import iter_commits
 
@@ -135,4 +136,4 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
         except InputError:
             continue  # nothing is imported under this name: the configuration does not reach it
         wanted.update(graph.keys(PreparedVideo(name, "", "file", video_id, imports)).values())
-    return lambda key: key.stage == "evaluate" or key in wanted
+    return lambda key: key.stage in ("evaluate", "import") or key in wanted

@@ -310,8 +310,21 @@ class ImportConfig(Section):
     captions: dict[str, Path] = setting(
         {}, affects=("caption",), description="Captioner name to folder; replaces `captioners`."
     )
+    cleaned: Path | None = setting(
+        None,
+        affects=("clean",),
+        description="Folder of cleaned captions; also `{frame: {frame of its window: text}}`. No captions are needed then.",
+    )
     summaries: Path | None = setting(None, affects=("summarise",), description="Folder of summaries.")
     scores: Path | None = setting(None, affects=("score",), description="Folder of scores in [0, 1].")
+    refined: Path | None = setting(
+        None,
+        affects=("refine",),
+        description="Folder of refined scores; also `{frame: {rank: score of the neighbour}}`, with `imports.similarities`.",
+    )
+    similarities: Path | None = setting(
+        None, affects=("refine",), description="Folder of the neighbours' similarities, `{frame: {rank: similarity}}`."
+    )
 
 
 class RunConfig(Section):
@@ -411,6 +424,8 @@ class LavadConfig(Section):
             raise ValueError(f"captioners have the same name: {sorted(n for n in names if names.count(n) > 1)}")
         if "evaluate" in self.run.targets and self.evaluate.labels is None:
             raise ValueError("run.targets has 'evaluate', which needs labels: give evaluate.labels (--labels FILE)")
+        if self.imports.similarities is not None and self.imports.refined is None:
+            raise ValueError("imports.similarities are those of imports.refined, which is not given")
         low = self.detect.low_threshold
         if low is not None and low > self.detect.threshold:
             raise ValueError(f"detect.low_threshold {low} is above detect.threshold {self.detect.threshold}")

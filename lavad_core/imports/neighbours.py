@@ -49,35 +49,43 @@ class NeighbourFiles:
             ).values
 
     def averaged(self, name: str, given: GivenScores) -> tuple[NDArray[np.float64], Neighbours]:
-        """The refined scores of a video, float64 of the frames that are given, and what they are averages of (Eq. 5).
+        """See :func:`averaged`, for one of the videos."""
+        return averaged(given, self._similarities.get(name), self._frames.get(name))
 
-        Raises:
-            InputError: there are no similarities, or they are not those of these neighbours.
-        """
-        assert given.ranked is not None, "scores of neighbours"
-        similarities = self._similarities.get(name)
-        if similarities is None:
-            raise InputError(
-                f"{given.where!r} has the scores of each frame's neighbours, and their mean needs the similarities: a file "
-                "of the folder `similarity` beside `scores`"
-            )
-        frames = self._frames.get(name)
-        found = Neighbours([], [], [])
-        for frame, by_rank in given.ranked.items():
-            alike = similarities.get(frame, {})
-            if by_rank.keys() != alike.keys():
-                raise InputError(f"{given.where!r}: frame {frame} has other neighbours than its similarities")
-            kept = [rank for rank in by_rank if alike[rank] > PADDING]
-            if not kept or max(alike[rank] for rank in kept) > -PADDING:
-                raise InputError(f"{given.where!r}: the similarities of frame {frame} are none")
-            found.scores.append([by_rank[rank] for rank in kept])
-            found.similarities.append([alike[rank] for rank in kept])
-            if frames is not None:
-                of_frame = frames.get(frame, {})
-                if not of_frame.keys() >= set(kept):
-                    raise InputError(f"{given.where!r}: frame {frame} has other neighbours than its file of names")
-                found.frames.append([of_frame[rank] for rank in kept])
-        return _means(found), found
+
+def averaged(
+    given: GivenScores, similarities: Nested[float] | None, frames: Nested[int] | None
+) -> tuple[NDArray[np.float64], Neighbours]:
+    """The refined scores of a video, float64 of the frames that are given, and what they are averages of (Eq. 5).
+
+    Args:
+        given: the scores of each frame's neighbours by rank.
+        similarities: the same shape. frames: of the neighbours, where somebody says so.
+
+    Raises:
+        InputError: there are no similarities, or they are not those of these neighbours.
+    """
+    if similarities is None:
+        raise InputError(
+            f"{given.where!r} has the scores of each frame's neighbours, and their mean needs the similarities: a file of the "
+            "folder `similarity` beside `scores`"
+        )
+    found = Neighbours([], [], [])
+    for frame, by_rank in (given.ranked or {}).items():
+        alike = similarities.get(frame, {})
+        if by_rank.keys() != alike.keys():
+            raise InputError(f"{given.where!r}: frame {frame} has other neighbours than its similarities")
+        kept = [rank for rank in by_rank if alike[rank] > PADDING]
+        if not kept or max(alike[rank] for rank in kept) > -PADDING:
+            raise InputError(f"{given.where!r}: the similarities of frame {frame} are none")
+        found.scores.append([by_rank[rank] for rank in kept])
+        found.similarities.append([alike[rank] for rank in kept])
+        if frames is not None:
+            of_frame = frames.get(frame, {})
+            if not of_frame.keys() >= set(kept):
+                raise InputError(f"{given.where!r}: frame {frame} has other neighbours than its file of names")
+            found.frames.append([of_frame[rank] for rank in kept])
+    return _means(found), found
 
 
 def _means(found: Neighbours) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ field gives new keys to exactly the stages that it can affect and to those that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -209,10 +209,37 @@ def _language_nodes(config: LavadConfig) -> list[Node]:
     return [summarise, score]
 
 
+def _clean_node(config: LavadConfig, captions: Sequence[Node]) -> Node:
+    settings = _settings(config, "clean")
+    if config.imports.cleaned is not None:  # which frames: all that the captions are needed of
+        which = {path: value for path, value in settings.items() if path.startswith(("video.", "window."))}
+        return Node("clean", inputs=("probe",), imported=True, settings=which)
+    if config.clean.enabled:
+        inputs = (*(node.id for node in captions), "embed_captions", "probe", "embed_frames")
+    else:
+        inputs = ("probe", captions[0].id)
+    return Node("clean", inputs=inputs, settings=settings)
+
+
+def _refine_node(config: LavadConfig) -> Node:
+    if config.imports.refined is not None:
+        raw = () if config.imports.scores is None else ("score",)
+        interval = {"video.frame_interval": config.video.frame_interval}
+        return Node("refine", inputs=("probe", *raw), imported=True, settings=interval)
+    inputs: tuple[str, ...] = ("probe", "score")
+    if config.refine.enabled:
+        inputs = (*inputs, "summarise", "embed_summaries", "embed_windows")
+    return Node("refine", inputs=inputs, settings=_settings(config, "refine"))
+
+
 def _detect_inputs(config: LavadConfig) -> tuple[str, ...]:
-    """Imported summaries need no captions, and the captions at a segment's peak are not worth making for it alone."""
-    captions = () if config.imports.summaries is not None else ("clean",)
-    return ("probe", *captions, "summarise", "refine")
+    """The texts at a segment's peak are not worth making for it alone: imported summaries need no captions, and imported
+    refined scores no texts at all."""
+    given = config.imports
+    made = given.summaries is None and given.refined is None
+    captions = ("clean",) if made or given.cleaned is not None else ()
+    summaries = ("summarise",) if made or given.summaries is not None else ()
+    return ("probe", *captions, *summaries, "refine")
 
 
 def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
@@ -223,13 +250,6 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         identities: role to model identity, for every role that occurs (``models.identity``).
     """
     captions = _caption_nodes(config)
-    if config.clean.enabled:
-        clean_inputs = (*(node.id for node in captions), "embed_captions", "probe", "embed_frames")
-    else:
-        clean_inputs = ("probe", captions[0].id)
-    refine_inputs: tuple[str, ...] = ("probe", "score")
-    if config.refine.enabled:
-        refine_inputs = (*refine_inputs, "summarise", "embed_summaries", "embed_windows")
 
     def encoder(stage: str, *inputs: str) -> Node:
         return Node(stage, inputs=inputs, role="encoder", settings=_settings(config, stage))
@@ -242,10 +262,10 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         encoder("embed_windows", "probe")
         if config.encoder.encodes_clips
         else encoder("embed_windows", "probe", "embed_frames"),
-        Node("clean", inputs=clean_inputs, settings=_settings(config, "clean")),
+        _clean_node(config, captions),
         *_language_nodes(config),
         encoder("embed_summaries", "summarise"),
-        Node("refine", inputs=refine_inputs, settings=_settings(config, "refine")),
+        _refine_node(config),
         Node("detect", inputs=_detect_inputs(config), settings=_settings(config, "detect")),
     ]
     targets = set(config.run.targets)

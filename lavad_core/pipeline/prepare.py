@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from lavad_core.config.models import ModelConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
-from lavad_core.imports.values import read_frame_values
-from lavad_core.models.identity import model_identity
+from lavad_core.imports.for_stage import read_for_stage
+from lavad_core.models.identity import local_identity, model_identity
 from lavad_core.pipeline.graph import PreparedVideo, needed_roles
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.types import VideoSource
@@ -18,11 +20,28 @@ from lavad_core.video.types import VideoSource
 def import_folders(config: LavadConfig) -> dict[str, Path]:
     """Node id to folder of imported values."""
     folders = {f"caption:{name}": folder for name, folder in config.imports.captions.items()}
-    if config.imports.summaries is not None:
-        folders["summarise"] = config.imports.summaries
-    if config.imports.scores is not None:
-        folders["score"] = config.imports.scores
+    given = config.imports
+    for node_id, folder in (
+        ("clean", given.cleaned),
+        ("summarise", given.summaries),
+        ("score", given.scores),
+        ("refine", given.refined),
+    ):
+        if folder is not None:
+            folders[node_id] = folder
     return folders
+
+
+def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
+    """Node id to SHA-256 of the values that the configuration imports for a video.
+
+    Raises:
+        InputError: there are none under this name, or they are damaged.
+    """
+    return {
+        node_id: read_for_stage(node_id, folder, name, config.imports.similarities)[1]
+        for node_id, folder in sorted(import_folders(config).items())
+    }
 
 
 def check_imports(config: LavadConfig) -> None:
@@ -31,7 +50,10 @@ def check_imports(config: LavadConfig) -> None:
     Raises:
         InputError: it is not.
     """
-    absent = {node_id: folder for node_id, folder in import_folders(config).items() if not folder.is_dir()}
+    folders = import_folders(config)
+    if config.imports.similarities is not None:
+        folders["similarities"] = config.imports.similarities
+    absent = {node_id: folder for node_id, folder in folders.items() if not folder.is_dir()}
     if absent:
         named = ", ".join(f"{node_id}: {str(folder)!r}" for node_id, folder in absent.items())
         raise InputError(
@@ -47,9 +69,7 @@ def prepare_video(source: VideoSource, config: LavadConfig, cache: IdentityCache
         InputError: an imported file is missing for this video.
     """
     identity = identify(source, cache)
-    imports = {
-        node_id: read_frame_values(folder, source.name)[1] for node_id, folder in sorted(import_folders(config).items())
-    }
+    imports = import_digests(config, source.name)
     return PreparedVideo(source.name, str(source.path), source.kind, identity.video_id, imports)
 
 
@@ -59,17 +79,34 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
     Raises:
         ModelError: models are neither here nor can be resolved; names all of them.
     """
-    found: dict[str, str] = {}
-    missing: list[str] = []
+    found, missing = _identities(config, cache, model_identity)
+    if missing:
+        raise ModelError("; ".join(f"{role}: {error}" for role, error in missing.items()))
+    return found
+
+
+def known_identities(config: LavadConfig, cache: IdentityCache) -> tuple[dict[str, str], dict[str, str]]:
+    """The same of those models that are here; no network is asked.
+
+    Returns:
+        role to identity; and for the other roles why there is none.
+    """
+    return _identities(config, cache, local_identity)
+
+
+def _identities(
+    config: LavadConfig, cache: IdentityCache, identify: Callable[[ModelConfig, IdentityCache], str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Identities by role; and for those that cannot be found out what is wrong."""
     roles = needed_roles(config)
+    found: dict[str, str] = {}
+    missing: dict[str, str] = {}
     # Together, since a hub that cannot be reached is tried for half a minute by its own library, for each model.
     with ThreadPoolExecutor(max(1, len(roles))) as threads:
-        futures = {role: threads.submit(partial(model_identity, config.models[role], cache)) for role in roles}
+        futures = {role: threads.submit(partial(identify, config.models[role], cache)) for role in roles}
     for role, future in futures.items():
         try:
             found[role] = future.result()
         except ModelError as error:
-            missing.append(f"{role}: {error}")
-    if missing:
-        raise ModelError("; ".join(missing))
-    return found
+            missing[role] = str(error)
+    return found, missing

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lavad_core.method.cleaning import best_captions
 from lavad_core.method.sampling import nearest_grid
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.imported import imported_texts
 from lavad_core.stages.timeline import frames_to_clean, load_probe
 from lavad_core.stages.vectors import from_column, gathered
 from lavad_core.store.types import Commit, ResultWriter
@@ -24,6 +25,9 @@ SCHEMA = pa.schema(
         pa.field("source_frame", pa.int64(), nullable=False),
     ]
 )
+IMPORTED = "imported"
+"""In place of a captioner."""
+
 CANDIDATES_PER_PASS = 32_768
 """Candidates in memory at once: 128 MiB of vectors at 1024 dimensions. More take another pass over the frames."""
 
@@ -31,6 +35,9 @@ CANDIDATES_PER_PASS = 32_768
 def run(context: StageContext) -> Commit:
     """Commit a row a cleaned frame: the text, how similar it is, and whose caption of which frame it was."""
     with context.writer(SCHEMA) as writer:
+        if context.node.imported:
+            _write_imported(context, writer)
+            return writer.commit()
         if context.config.clean.enabled:
             changed = _clean(context, writer)
             return writer.commit(counts={"changed": changed})
@@ -89,5 +96,18 @@ def _keep(context: StageContext, writer: ResultWriter) -> None:
         "similarity": pa.nulls(len(frames), pa.float32()),
         "captioner": rows["captioner"],
         "source_frame": rows["frame"],
+    }
+    writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+
+
+def _write_imported(context: StageContext, writer: ResultWriter) -> None:
+    """Captions that were cleaned elsewhere: whose they were is not known."""
+    frames = frames_to_clean(context, load_probe(context))
+    columns = {
+        "frame": frames,
+        "caption": imported_texts(context, frames.tolist()),
+        "similarity": pa.nulls(len(frames), pa.float32()),
+        "captioner": [IMPORTED] * len(frames),
+        "source_frame": frames,
     }
     writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))

@@ -29,8 +29,9 @@ SCHEMA = pa.schema(
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a segment with the summary and the cleaned caption at its peak; no caption where summaries are imported.
-    ``end_frame`` is inclusive; ``end_s`` is when that frame stops being shown. Facts hold the video's peak."""
+    """Commit a row a segment with the summary and the cleaned caption at its peak: no caption where summaries are imported,
+    neither of them where refined scores are and no texts. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
+    being shown. Facts hold the video's peak."""
     probe = load_probe(context)
     refined = context.table("refine", ["frame", "score"])
     frames, scores = refined["frame"].to_numpy(), refined["score"].to_numpy()
@@ -53,7 +54,9 @@ def run(context: StageContext) -> Commit:
                 name: [getattr(segment, name) for segment in found]
                 for name in ("start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame")
             },
-            "summary": _at_peaks(context, "summarise", "summary", found),
+            "summary": _at_peaks(context, "summarise", "summary", found)
+            if "summarise" in context.node.inputs
+            else [""] * len(found),
             "caption": _at_peaks(context, "clean", "caption", found)
             if "clean" in context.node.inputs
             else pa.nulls(len(found), pa.string()),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Sequence
 
 from lavad_core.errors import InputError
-from lavad_core.imports.values import read_frame_scores, read_frame_texts
+from lavad_core.imports.for_stage import read_for_stage
 from lavad_core.pipeline.prepare import import_folders
 from lavad_core.stages.context import StageContext
-
-T = TypeVar("T")
 
 
 def imported_texts(context: StageContext, frames: Sequence[int]) -> list[str]:
@@ -20,25 +16,30 @@ def imported_texts(context: StageContext, frames: Sequence[int]) -> list[str]:
     Raises:
         InputError: the file lacks a frame, holds scores, or has changed since the run began.
     """
-    return _values(context, frames, read_frame_texts)
+    return [str(value) for value in _values(context, frames)]
 
 
 def imported_scores(context: StageContext, frames: Sequence[int]) -> list[float]:
     """A score in [0, 1] for each of ``frames``; errors as :func:`imported_texts`."""
-    return _values(context, frames, read_frame_scores)
+    return [float(value) for value in _values(context, frames)]
 
 
-def _values(
-    context: StageContext, frames: Sequence[int], read: Callable[[Path, str], tuple[Mapping[int, T], str]]
-) -> list[T]:
+def _values(context: StageContext, frames: Sequence[int]) -> list[str] | list[float]:
     folder = import_folders(context.config)[context.node.id]
-    values, sha256 = read(folder, context.video.name)
+    values, sha256 = read_for_stage(context.node.id, folder, context.video.name, context.config.imports.similarities)
     if sha256 != context.video.imports[context.node.id]:
         raise InputError(f"{folder}: the values of {context.video.name!r} changed during the run; run again")
     missing = [frame for frame in frames if frame not in values]
     if missing:
         raise InputError(
-            f"{folder} has no value for {len(missing)} of {len(frames)} grid frames of {context.video.name!r} "
-            f"(first: {missing[:5]}); the grid is every {context.config.video.frame_interval} frames"
+            f"{folder} has no value for {len(missing)} of {len(frames)} frames of {context.video.name!r} that need one "
+            f"(first: {missing[:5]}); {_which(context)}"
         )
-    return [values[frame] for frame in frames]
+    return [values[frame] for frame in frames]  # type: ignore[return-value]
+
+
+def _which(context: StageContext) -> str:
+    interval = context.config.video.frame_interval
+    if context.node.id == "clean" and context.config.window.sampling == "any-frame":
+        return "needed are those that the windows sample (window.sampling is any-frame)"
+    return f"the grid is every {interval} frames"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lavad_core.method.refinement import refine, unique_pool
 from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.timeline import load_probe
+from lavad_core.stages.imported import imported_scores
+from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.stages.vectors import from_column
 from lavad_core.store.types import Commit
 
@@ -32,21 +35,15 @@ each batch of windows, which takes far less time than comparing them."""
 def run(context: StageContext) -> Commit:
     """Commit a row a grid frame: its time, refined and raw score, and the grid frames whose summaries it was averaged
     over, with their similarities."""
-    times = load_probe(context).times_s
+    probe = load_probe(context)
+    times = probe.times_s
+    if context.node.imported:
+        return _imported(context, grid_of(context, probe), times)
     scored = context.table("score", ["frame", "score"])
     frames, scores = scored["frame"].to_numpy(), scored["score"].to_numpy()
     with context.writer(SCHEMA) as writer:
         if not context.config.refine.enabled:
-            nobody: list[list[int]] = [[] for _ in frames]
-            columns = {
-                "frame": frames,
-                "time_s": times[frames],
-                "score": scores,
-                "raw_score": scores,
-                "neighbour_frames": nobody,
-                "neighbour_similarities": nobody,
-            }
-            writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+            writer.write(_without_neighbours(frames, times, scores, scores))
             return writer.commit()
         pool = unique_pool(frames, context.table("summarise", ["summary"])["summary"].to_pylist())
         every = context.config.refine.pool == "all"
@@ -73,6 +70,31 @@ def run(context: StageContext) -> Commit:
             }
             writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(counts={"candidates": len(candidates), "unique_summaries": len(pool.texts)})
+
+
+def _imported(context: StageContext, frames: NDArray[np.int64], times: NDArray[np.float64]) -> Commit:
+    """Scores that were refined elsewhere, beside the raw ones where these are imported too, else in their place."""
+    scores = np.array(imported_scores(context, frames.tolist()))
+    given = "score" in context.node.inputs
+    raw = context.table("score", ["score"])["score"].to_numpy() if given else scores
+    with context.writer(SCHEMA) as writer:
+        writer.write(_without_neighbours(frames, times, scores, raw))
+        return writer.commit()
+
+
+def _without_neighbours(
+    frames: NDArray[np.int64], times: NDArray[np.float64], scores: NDArray[np.float64], raw: NDArray[np.float64]
+) -> pa.Table:
+    nobody: list[list[int]] = [[] for _ in frames]
+    columns = {
+        "frame": frames,
+        "time_s": times[frames],
+        "score": scores,
+        "raw_score": raw,
+        "neighbour_frames": nobody,
+        "neighbour_similarities": nobody,
+    }
+    return pa.Table.from_pydict(columns, schema=SCHEMA)
 
 
 def _summaries(context: StageContext) -> Iterator[Vectors]:

@@ -51,6 +51,9 @@ STRUCTURAL = {
     "imports.captions",
     "imports.summaries",
     "imports.scores",
+    "imports.cleaned",
+    "imports.refined",
+    "imports.similarities",
     "clean.enabled",
     "refine.enabled",
 }
