@@ -139,6 +139,18 @@ def find_model(config: ModelConfig) -> ModelFinding:
     return ModelFinding(False, where, licence, downloadable=not _is_offline())
 
 
+def local_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
+    """:func:`model_identity` without the network: of a model that is here, or whose commit is configured.
+
+    Raises:
+        ModelError: only the hub could tell, or nobody.
+    """
+    finding = find_model(config)
+    if finding.found is False and not _COMMIT.fullmatch(getattr(config, "revision", None) or ""):
+        raise ModelError(finding.where)
+    return model_identity(config, cache)
+
+
 def _is_offline() -> bool:
     from huggingface_hub import constants
 

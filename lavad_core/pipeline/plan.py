@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lavad_core.errors import VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.store.maintenance import results_of
 from lavad_core.store.types import Key
+from lavad_core.video.types import VideoSource
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,46 @@ def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = F
             planned[key] = item
             work.append(item)
     return work
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a run over given videos would do.
+
+    Attributes:
+        videos: whose content is known, by name.
+        work: as :func:`plan` has it; of a video that an earlier run rejected only that, since a run leaves the rest out.
+        rejected: videos that cannot be read, with the reason.
+    """
+
+    videos: Mapping[str, PreparedVideo]
+    work: Sequence[PlannedWork]
+    rejected: Mapping[str, VideoRejected]
+
+    @property
+    def bad(self) -> Mapping[str, str]:
+        """Videos that an earlier run rejected, with what it said."""
+        return {item.video: item.why for item in self.work if item.state == "rejected"}
+
+
+def survey(bench: Workbench, sources: Sequence[VideoSource], *, refresh: bool = False) -> Survey:
+    """Digest the videos, and compare what is needed for them with the store.
+
+    Args:
+        bench: store and graph.
+        sources: the videos.
+        refresh: what is there would be computed again.
+    """
+    videos: dict[str, PreparedVideo] = {}
+    rejected: dict[str, VideoRejected] = {}
+    for source in sources:
+        try:
+            videos[source.name] = bench.prepare(source)
+        except VideoRejected as rejection:
+            rejected[source.name] = rejection
+    work = plan(bench, list(videos.values()), refresh=refresh)
+    bad = {item.video for item in work if item.state == "rejected"}
+    return Survey(videos, [item for item in work if item.state == "rejected" or item.video not in bad], rejected)
 
 
 def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[str]) -> str:

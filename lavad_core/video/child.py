@@ -77,6 +77,9 @@ def _serve(request: dict[str, Any], raw: bytearray, send: Send) -> None:
     if request["do"] == "probe":
         (_probe_folder if folder else _probe_file)(path, request, send)
         return
+    if request["do"] == "header":
+        send(_folder_header(path) if folder else _file_header(path, request), ())
+        return
     stamps, gaps, *lists = _arrays(raw, request["arrays"])
     requests = [
         FrameRequest(Geometry(r["resize"], r["side"]), None if r["every"] else wanted, r["every"])
@@ -278,6 +281,29 @@ def _frame_files(path: str) -> tuple[dict[int, str], int]:
 
 def _int64(values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.ascontiguousarray(values, dtype="<i8")
+
+
+# Headers -------------------------------------------------------------------------------------------------------------
+
+
+def _file_header(path: str, request: dict[str, Any]) -> dict[str, Any]:
+    from lavad_core.video import container
+
+    with container.open_video(
+        path, formats=tuple(request["formats"]), max_pixels=request["max_pixels"], threads=1, count_only=True
+    ) as reader:
+        rate = reader.rate_from_header
+        return {
+            "t": "header",
+            "frames": reader.frames_from_header,
+            "rate": [rate.numerator, rate.denominator] if rate else None,
+            "duration_s": reader.duration_s_from_header,
+        }
+
+
+def _folder_header(path: str) -> dict[str, Any]:
+    names, _ = _frame_files(path)
+    return {"t": "header", "frames": max(names) + 1, "rate": None, "duration_s": None}
 
 
 # Delivering ----------------------------------------------------------------------------------------------------------

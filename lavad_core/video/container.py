@@ -189,8 +189,21 @@ class VideoReader:
     @property
     def step(self) -> int:
         """Ticks from frame to frame by the header's rate; 0 unknown."""
+        rate = self.rate_from_header
+        return max(1, round(1 / (rate * self.time_base))) if rate else 0
+
+    @property
+    def rate_from_header(self) -> Fraction | None:
+        """Frames per second; None where the header says nothing."""
         rate = self._stream.average_rate or self._stream.guessed_rate
-        return max(1, round(1 / (Fraction(rate) * self.time_base))) if rate else 0
+        return Fraction(rate) if rate else None
+
+    @property
+    def duration_s_from_header(self) -> float | None:
+        """Of the stream, else of the file; None where neither says it."""
+        if self._stream.duration:
+            return float(self._stream.duration * self.time_base)
+        return self._media.duration / av.time_base if self._media.duration else None
 
     def decode(self, tick: Callable[[], None]) -> Iterator[Decoded]:
         """All frames in presentation order.

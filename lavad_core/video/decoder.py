@@ -16,7 +16,7 @@ from lavad_core.video import plan
 from lavad_core.video.limits import Limits
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
-from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoSource
+from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoHeader, VideoSource
 
 TICK_S = 0.5
 """The child's sign of life; a quarter of the stall limit where that is shorter."""
@@ -50,6 +50,33 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
         return _probe(header, raw, folder_frame_rate)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InternalError(f"the decoding process answered a probe with {header!a:.300}: {error!r}") from None
+
+
+def read_header(source: VideoSource, limits: Limits, folder_frame_rate: float) -> VideoHeader:
+    """What the container announces, without decoding: what is really there can differ, and :func:`probe` finds it out.
+
+    Args:
+        source: a media file or a folder of frames.
+        limits: as for :func:`probe`.
+        folder_frame_rate: frames per second of a folder of frames.
+
+    Raises:
+        VideoRejected: as :func:`probe`, where it shows without decoding.
+    """
+    with _named(source), Child(_request("header", source, limits), b"", **_bounds(limits)) as child:
+        header, _ = child.receive()
+    try:
+        rate = Fraction(*header["rate"]) if header["rate"] else None
+        frames, duration_s = header["frames"], header["duration_s"]
+        if source.kind == "frames":
+            rate = 1 / _folder_time_base(folder_frame_rate)
+        return VideoHeader(
+            frames=None if frames is None else int(frames),
+            frame_rate=None if rate is None else float(rate),
+            duration_s=None if duration_s is None else float(duration_s),
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        raise InternalError(f"the decoding process answered with {header!a:.300}: {error!r}") from None
 
 
 @contextmanager

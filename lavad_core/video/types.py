@@ -48,6 +48,30 @@ class VideoSource:
 
 
 @dataclass(frozen=True)
+class VideoHeader:
+    """What a container announces; None where it says nothing.
+
+    Attributes:
+        frames: how many.
+        frame_rate: mean, per second.
+        duration_s: seconds.
+    """
+
+    frames: int | None
+    frame_rate: float | None
+    duration_s: float | None
+
+    @property
+    def frames_or_estimate(self) -> int | None:
+        """Frames, or what rate and duration make of them; None where neither is known, or there would be none."""
+        if self.frames:
+            return self.frames
+        if self.frame_rate and self.duration_s and 0 < self.frame_rate * self.duration_s < 2**53:
+            return max(1, round(self.frame_rate * self.duration_s))
+        return None
+
+
+@dataclass(frozen=True)
 class Geometry:
     """The size at which a model wants its frames, applied where frames are decoded.
 

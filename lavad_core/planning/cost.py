@@ -1,0 +1,291 @@
+"""What a run would cost: the work of all videos, what of it is left, and hours where a rate is known. No I/O here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.pipeline.graph import Graph, Node
+from lavad_core.planning.experience import Experience
+from lavad_core.planning.footage import Footage
+from lavad_core.planning.rates import Rate, RateTable
+from lavad_core.planning.work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, work_of
+from lavad_core.runs import work
+
+NO_MODEL = frozenset({ROWS, FRAMES_DECODED, work.VIDEOS_DECODED})
+"""Units that take no model."""
+
+VECTOR_STAGES = ("embed_captions", "embed_frames", "embed_windows", "embed_summaries")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A video of the plan.
+
+    Attributes:
+        footage: its frames.
+        left: nodes whose results are not in the store.
+    """
+
+    footage: Footage
+    left: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The work of a stage, or of a run: of all videos, or of what is left.
+
+    Attributes:
+        videos: with work in it.
+        work: unit to how much; units of :data:`lavad_core.planning.work.AT_MOST` are upper bounds.
+        expected: the same of some of those units, as earlier results and runs suggest.
+        bytes: of the store; None where the length of a vector is not known.
+        hours: by the stage's rate; None without one. Of a run: of the stages that have one.
+        tflop: 10^12 operations; None where nobody has counted. Of a run: of the stages where somebody has.
+    """
+
+    videos: int = 0
+    work: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, int] = field(default_factory=dict)
+    bytes: float | None = None
+    hours: float | None = None
+    tflop: float | None = None
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One node of the graph.
+
+    Attributes:
+        node: its id. model: that it uses; empty if none.
+        everything, left: parts.
+        rate: that the hours are by; None if there is none.
+        computing: that the operations are by.
+    """
+
+    node: str
+    model: str
+    everything: Part
+    left: Part
+    rate: Rate | None
+    computing: Rate | None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of all stages together.
+
+    Attributes:
+        frames, hours_of_video, grid_frames: of the videos; of ``left``: of those with something left.
+        part: sums. Its hours and operations lack the stages of ``unknown_hours`` and ``uncounted``.
+        unknown_hours: nodes with a model and work, without a rate.
+        uncounted: nodes with a model and work, whose operations nobody has counted.
+    """
+
+    frames: int
+    hours_of_video: float
+    grid_frames: int
+    part: Part
+    unknown_hours: tuple[str, ...]
+    uncounted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run would cost.
+
+    Attributes:
+        basis: lengths are of ``videos`` that are here, or of a data set's ``list``.
+        stages: in the order in which they would run.
+        everything: as if the store were empty. left: what is not there yet.
+        uncounted: videos that are not in it, with the reason.
+        lengths: source of the videos' lengths to how many (``probe``, ``header``, ``list``).
+        notes: what a reader should know of the numbers.
+    """
+
+    basis: Literal["videos", "list"]
+    stages: Sequence[StageCost]
+    everything: Totals
+    left: Totals
+    uncounted: Mapping[str, str]
+    lengths: Mapping[str, int]
+    notes: Sequence[str]
+
+
+def run_cost(
+    config: LavadConfig,
+    graph: Graph,
+    items: Iterable[Item],
+    table: RateTable,
+    told: Experience,
+    *,
+    basis: Literal["videos", "list"],
+    uncounted: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> RunCost:
+    """Add up what a run would cost.
+
+    Args:
+        config: of the run.
+        graph: its nodes; identities are not looked at.
+        items: the videos; each is looked at once, and its times can go then.
+        table: rates.
+        told: what the store tells.
+        basis: of the lengths.
+        uncounted: videos that cannot be counted, with the reason.
+        notes: put in front of those that are found here.
+    """
+    sums = {(node.id, side): _Sum() for node in graph.nodes for side in ("everything", "left")}
+    heads = {"everything": _Head(), "left": _Head()}
+    lengths: Counter[str] = Counter()
+    for item in items:
+        lengths[item.footage.source] += 1
+        works = work_of(config, graph, item.footage)
+        nodes = {node.id for node in graph.nodes}
+        for side, running in (("everything", nodes), ("left", nodes & item.left)):
+            shared = shared_pass(config, dict.fromkeys(running, True))
+            for node_id in running:
+                sums[node_id, side].add(works[node_id], without_pass=shared and node_id == "embed_windows")
+            if running:
+                heads[side].add(item.footage, config.video.frame_interval)
+    stages = [
+        _stage(config, node, sums[node.id, "everything"], sums[node.id, "left"], table, told) for node in graph.nodes
+    ]
+    return RunCost(
+        basis=basis,
+        stages=stages,
+        everything=_totals(stages, heads["everything"], "everything"),
+        left=_totals(stages, heads["left"], "left"),
+        uncounted=uncounted,
+        lengths=dict(lengths),
+        notes=(*notes, *_notes(told, table)),
+    )
+
+
+@dataclass
+class _Sum:
+    videos: int = 0
+    work: Counter[str] = field(default_factory=Counter)
+
+    def add(self, more: Work, *, without_pass: bool) -> None:
+        self.videos += 1
+        for unit, amount in more.items():
+            if not (without_pass and unit in (FRAMES_DECODED, work.VIDEOS_DECODED)):
+                self.work[unit] += amount
+
+
+@dataclass
+class _Head:
+    videos: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    grid: int = 0
+
+    def add(self, footage: Footage, interval: int) -> None:
+        self.videos += 1
+        self.frames += footage.frames
+        self.seconds += footage.duration_s
+        self.grid += -(-footage.frames // interval)
+
+
+def _stage(
+    config: LavadConfig, node: Node, everything: _Sum, left: _Sum, table: RateTable, told: Experience
+) -> StageCost:
+    section = config.models.get(node.role)
+    model = "" if section is None else section.model
+    rate = computing = None
+    if section is not None:
+        rate = table.per_second(node.id, model, everything.work)
+        computing = table.tflop(node.id, model, everything.work)
+    dimension = table.dimension(config.encoder.model) if node.stage in VECTOR_STAGES else 0
+
+    def part(found: _Sum) -> Part:
+        expected = _expected(node.stage, found.work, told)
+        amounts = {**found.work, **expected}
+        return Part(
+            videos=found.videos,
+            work=dict(found.work),
+            expected=expected,
+            bytes=_bytes(node.stage, found.videos, amounts, table, dimension),
+            hours=None
+            if rate is None or rate.per_second is None
+            else amounts.get(rate.unit, 0) / rate.per_second / 3600,
+            tflop=None
+            if computing is None or computing.tflop is None
+            else amounts.get(computing.unit, 0) * computing.tflop,
+        )
+
+    return StageCost(node.id, model, part(everything), part(left), rate, computing)
+
+
+def _expected(stage: str, bounds: Mapping[str, int], told: Experience) -> dict[str, int]:
+    """Bounds made smaller by what the store tells."""
+    found: dict[str, int] = {}
+    ratio = told.distinct.get(stage)
+    if ratio is not None:
+        found = {
+            unit: round(bounds[unit] * ratio) for unit in (work.TEXTS_ENCODED, work.LLM_REQUESTS) if unit in bounds
+        }
+        if work.TEXTS_ENCODED in found:
+            found[ROWS] = found[work.TEXTS_ENCODED]
+    tokens = told.tokens.get(stage)
+    if tokens is not None and work.LLM_REQUESTS in bounds:
+        requests = found.get(work.LLM_REQUESTS, bounds[work.LLM_REQUESTS])
+        prompt, answer = round(requests * tokens.prompt), round(requests * tokens.answer)
+        made = {work.PROMPT_TOKENS: prompt, work.COMPLETION_TOKENS: answer, TOKENS: prompt + answer}
+        found |= {unit: min(amount, bounds[unit]) for unit, amount in made.items()}
+    return found
+
+
+def _bytes(
+    stage: str, videos: int, amounts: Mapping[str, int], table: RateTable, dimension: int | None
+) -> float | None:
+    stored = table.stored
+    if stored is None or dimension is None:
+        return None
+    row = stored.per_row.get(stage, 0.0) + dimension * stored.per_number
+    return videos * stored.per_result + amounts.get(ROWS, 0) * row
+
+
+def _totals(stages: Sequence[StageCost], head: _Head, side: Literal["everything", "left"]) -> Totals:
+    parts: list[tuple[StageCost, Part]] = [(stage, getattr(stage, side)) for stage in stages]
+    summed: Counter[str] = Counter()
+    expected: Counter[str] = Counter()
+    suggested = {unit for _, part in parts for unit in part.expected if unit != ROWS}
+    for _, part in parts:
+        summed.update({unit: amount for unit, amount in part.work.items() if unit != ROWS})
+        expected.update({unit: part.expected.get(unit, part.work.get(unit, 0)) for unit in suggested})
+    busy = [(stage, part) for stage, part in parts if stage.model and part.work.keys() - NO_MODEL]
+    known_bytes = [part.bytes for _, part in parts]
+    return Totals(
+        frames=head.frames,
+        hours_of_video=head.seconds / 3600,
+        grid_frames=head.grid,
+        part=Part(
+            videos=head.videos,
+            work=dict(summed),
+            expected=dict(expected),
+            bytes=None if None in known_bytes else sum(amount or 0.0 for amount in known_bytes),
+            hours=_sum_of([part.hours for _, part in busy]),
+            tflop=_sum_of([part.tflop for _, part in busy]),
+        ),
+        unknown_hours=tuple(stage.node for stage, part in busy if part.hours is None),
+        uncounted=tuple(stage.node for stage, part in busy if part.tflop is None),
+    )
+
+
+def _sum_of(values: Sequence[float | None]) -> float | None:
+    """Of those that are known; None where there are some and none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known or not values else None
+
+
+def _notes(told: Experience, table: RateTable) -> list[str]:
+    notes = [f"{stage}: expected number by {source}" for stage, source in told.sources.items()]
+    notes += [f"{stage}: expected tokens by {tokens.source}" for stage, tokens in told.tokens.items()]
+    if table.stored is not None:
+        notes.append(f"bytes of the store: by {table.stored.source}; without the cache of the language model's answers")
+    return notes

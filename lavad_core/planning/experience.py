@@ -1,0 +1,156 @@
+"""What the results and runs of a store tell of work that lengths alone only bound: how many texts are distinct, how long
+questions and answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import pyarrow.compute as pc
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.secrets import public_settings
+from lavad_core.errors import LavadError
+from lavad_core.runs import work
+from lavad_core.runs.manifest import list_runs, load_run
+from lavad_core.store.files import FileStore
+from lavad_core.store.maintenance import iter_commits
+
+CHARACTERS_PER_TOKEN = 4.0
+"""A rule of thumb for English; used only where no run of the store has counted tokens with this language model."""
+
+CHOICE_TOKENS = 5
+"""``[0.5]``: at most one a character."""
+
+MAX_RUNS = 50
+"""Runs that are looked at, from the latest."""
+
+MAX_TEXTS_OF = 50
+"""Videos whose texts are looked at."""
+
+
+@dataclass(frozen=True)
+class TokensPerRequest:
+    """Mean tokens of a request.
+
+    Attributes:
+        prompt, answer: of each.
+        source: who counted.
+    """
+
+    prompt: float
+    answer: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What a store tells; nothing, where it holds nothing of the kind.
+
+    Attributes:
+        distinct: stage to the part of its most texts or requests that are distinct, 0 to 1.
+        tokens: ``summarise`` and ``score`` to tokens of a request.
+        sources: where each part of ``distinct`` is from.
+    """
+
+    distinct: Mapping[str, float] = field(default_factory=dict)
+    tokens: Mapping[str, TokensPerRequest] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def experience_of(store: FileStore, config: LavadConfig) -> Experience:
+    """What the store tells of work with a configuration.
+
+    Distinct texts are counted by the results themselves. Tokens are those of earlier runs with the same chat model and the
+    same settings of the stage, else an estimate from the lengths of texts that are there.
+    """
+    distinct: dict[str, float] = {}
+    sources: dict[str, str] = {}
+    # Equal summaries are one question of the score stage, so its requests are as many as there are distinct summaries.
+    counted = (("embed_captions", "captions", "embed_captions"), ("embed_summaries", "summaries", "embed_summaries"))
+    for stage, of, told in (*counted, ("summarise", "summaries", "score")):
+        if (ratio := _distinct(store, stage, of)) is not None:
+            distinct[told], videos = ratio
+            sources[told] = f"distinct texts of {videos} videos in the store"
+    return Experience(distinct, _tokens(store, config), sources)
+
+
+def _distinct(store: FileStore, stage: str, of: str) -> tuple[float, int] | None:
+    total = unique = videos = 0
+    for commit in iter_commits(store, stage):
+        total += commit.counts.get(of, 0)
+        unique += commit.counts.get("unique", 0)
+        videos += 1
+    return (unique / total, videos) if total and unique else None
+
+
+def _tokens(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:
+    found = _tokens_of_runs(store, config)
+    return _tokens_of_texts(store, config) | found
+
+
+def _tokens_of_runs(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:
+    now = public_settings(config)
+    sums: dict[str, list[int]] = {}
+    for run_id in list_runs(store.root)[::-1][:MAX_RUNS]:
+        try:
+            run = load_run(store.root, run_id)
+        except LavadError:  # one bad record is no reason to know nothing
+            continue
+        for stage in ("summarise", "score"):
+            total = run.stages.get(stage)
+            if total is None or not total.work.get(work.LLM_REQUESTS) or not _alike(run.config, now, stage):
+                continue
+            mine = sums.setdefault(stage, [0, 0, 0, 0])
+            counters = (work.LLM_REQUESTS, work.PROMPT_TOKENS, work.COMPLETION_TOKENS)
+            for at, counter in enumerate(counters):
+                mine[at] += total.work.get(counter, 0)
+            mine[3] += 1
+    return {
+        stage: TokensPerRequest(
+            prompt / requests, answer / requests, f"{requests} requests counted in {runs} runs of the store"
+        )
+        for stage, (requests, prompt, answer, runs) in sums.items()
+    }
+
+
+def _alike(then: Mapping[str, Any], now: Mapping[str, Any], stage: str) -> bool:
+    """Whether a run's requests of a stage were of the same kind."""
+    window = then.get("window", {}).get("samples") == now["window"]["samples"]
+    return bool(then.get("chat", {}).get("model") == now["chat"]["model"] and then.get(stage) == now[stage] and window)
+
+
+def _tokens_of_texts(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:
+    """By the lengths of cleaned captions and summaries that are there."""
+    caption, captions = _mean_length(store, "clean", "caption")
+    summary, summaries = _mean_length(store, "summarise", "summary")
+    found = {}
+    if captions and summaries:
+        prompt = len(config.summarise.prompt) + config.window.samples * (caption + len(config.summarise.separator))
+        found["summarise"] = _by_characters(prompt, summary / CHARACTERS_PER_TOKEN, captions + summaries)
+    if summaries:
+        prompt = len(config.score.context_prompt) + len(config.score.format_prompt) + summary
+        found["score"] = _by_characters(prompt, CHOICE_TOKENS, summaries)
+    return found
+
+
+def _by_characters(prompt: float, answer_tokens: float, texts: int) -> TokensPerRequest:
+    source = f"lengths of {texts} texts in the store, at {CHARACTERS_PER_TOKEN:g} characters a token (a rule of thumb)"
+    return TokensPerRequest(prompt / CHARACTERS_PER_TOKEN, answer_tokens, source)
+
+
+def _mean_length(store: FileStore, stage: str, column: str) -> tuple[float, int]:
+    """Characters of a stage's texts, and how many texts that is the mean of."""
+    characters = count = 0
+    for commit in islice(iter_commits(store, stage), MAX_TEXTS_OF):
+        if commit.status == "rejected":
+            continue
+        try:
+            texts = store.read(commit, [column])[column]
+        except LavadError:  # damaged: the run makes it again, and the others tell enough
+            continue
+        characters += pc.sum(pc.utf8_length(texts)).as_py() or 0
+        count += len(texts)
+    return (characters / count if count else 0.0), count

@@ -1,0 +1,66 @@
+"""How long videos are, from the best source there is: a probe in the store, the container's header, a data set's list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.datasets.types import LabelledVideo
+from lavad_core.store.types import Commit, Store
+from lavad_core.video.types import VideoHeader
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The frames of a video.
+
+    Attributes:
+        name: of the video.
+        frames: M.
+        times_s: float64, [M], presentation times, seconds; counted or, but for ``probe``, those of a constant rate.
+        duration_s: seconds.
+        source: ``probe``: every frame was decoded once; ``header``: as the file announces; ``list``: as a data set's list says.
+    """
+
+    name: str
+    frames: int
+    times_s: NDArray[np.float64] = field(repr=False)
+    duration_s: float
+    source: Literal["probe", "header", "list"]
+
+
+def of_probe(name: str, store: Store, commit: Commit) -> Footage:
+    """From the probe's result.
+
+    Raises:
+        DamagedResult: it is not whole.
+    """
+    times = store.read(commit, ["time_s"])["time_s"].to_numpy()
+    return Footage(name, len(times), times, float(commit.facts["duration_s"]), "probe")
+
+
+def of_header(name: str, header: VideoHeader, default_rate: float) -> Footage | None:
+    """As a file announces; None where it does not say how long it is.
+
+    Args:
+        name: of the video.
+        header: of its file.
+        default_rate: frames per second, where the file says neither rate nor duration.
+    """
+    frames = header.frames_or_estimate
+    if frames is None:
+        return None
+    timed = frames / header.duration_s if header.duration_s else default_rate
+    return _steady(name, frames, header.frame_rate or timed, "header")
+
+
+def of_list(video: LabelledVideo, frame_rate: float) -> Footage | None:
+    """As a data set says; None where it says nothing."""
+    return None if not video.frames else _steady(video.name, video.frames, frame_rate, "list")
+
+
+def _steady(name: str, frames: int, rate: float, source: Literal["header", "list"]) -> Footage:
+    return Footage(name, frames, np.arange(frames) / rate, frames / rate, source)

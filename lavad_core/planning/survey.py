@@ -1,0 +1,162 @@
+"""The videos of a plan: what the store has of them, and how long they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.datasets.types import Dataset
+from lavad_core.errors import DamagedResult, VideoRejected
+from lavad_core.pipeline.graph import Graph, build_graph
+from lavad_core.pipeline.plan import Survey, survey
+from lavad_core.pipeline.prepare import check_imports, known_identities
+from lavad_core.pipeline.workbench import Workbench
+from lavad_core.planning import footage
+from lavad_core.planning.cost import Item, RunCost, run_cost
+from lavad_core.planning.experience import Experience, experience_of
+from lavad_core.planning.rates import RateTable
+from lavad_core.store.files import FileStore
+from lavad_core.store.types import Commit
+from lavad_core.video.decoder import read_header
+from lavad_core.video.types import VideoHeader, VideoSource
+
+HEADERS_AT_ONCE = 4
+"""Each is read in a process of its own, which takes longer to start than to read."""
+
+UNKNOWN = "unknown"
+"""Identity of a model that is not here: nothing in a store is found under it."""
+
+
+def cost_of_videos(
+    config: LavadConfig, sources: Sequence[VideoSource], table: RateTable, *, refresh: bool = False
+) -> RunCost:
+    """What a run over videos would cost. Nothing is decoded and no model is loaded.
+
+    Videos are digested to find their results, and the digests kept in the store's cache, as a run would; without a store
+    nothing is there to be found, and they are not.
+
+    Args:
+        config: of the run.
+        sources: its videos.
+        table: rates.
+        refresh: what is in the store counts as left.
+
+    Raises:
+        InputError: a folder of imported values is not there, or has none for a video.
+    """
+    check_imports(config)
+    if not config.store.is_dir():
+        graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
+        looked = _Looked(config, graph, sources, None, None)
+        return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
+    found, missing = known_identities(config, Workbench(config).digests)
+    bench = Workbench(config, {**dict.fromkeys(config.models, UNKNOWN), **found})
+    surveyed = survey(bench, sources, refresh=refresh)
+    notes = [
+        f"the model of {role} is not here, so that what it made cannot be found in the store and counts as left: {why}"
+        for role, why in missing.items()
+    ]
+    looked = _Looked(config, bench.graph, sources, surveyed, bench.store)
+    return _cost(config, bench.graph, looked, table, experience_of(bench.store, config), notes)
+
+
+def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, frame_rate: float | None) -> RunCost:
+    """What a run over a data set would cost, by the frame counts of its list. No video is needed, so that nothing in a store
+    can be told to be of it: all of it counts as left.
+
+    Args:
+        config: of the run.
+        dataset: its list.
+        table: rates.
+        frame_rate: frames per second; that of the data set, else ``video.folder_frame_rate``, if None.
+    """
+    graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
+    nodes = frozenset(node.id for node in graph.nodes)
+    rate = frame_rate or dataset.frame_rate or config.video.folder_frame_rate
+    uncounted = {name: "the list has no frame count" for name, video in dataset.videos.items() if not video.frames}
+    known = (footage.of_list(video, rate) for video in dataset.videos.values())
+    items = (Item(found, nodes) for found in known if found is not None)
+    notes = [f"an estimate from the list of {dataset.title} alone, at {rate:g} frames a second; no video was looked at"]
+    if frame_rate is None and dataset.frame_rate is None:
+        notes.append("the data set has no one frame rate; --frame-rate says another")
+    store = FileStore(config.store)
+    told = experience_of(store, config) if store.root.is_dir() else Experience()
+    return run_cost(config, graph, items, table, told, basis="list", uncounted=uncounted, notes=notes)
+
+
+def _cost(
+    config: LavadConfig, graph: Graph, looked: _Looked, table: RateTable, told: Experience, notes: list[str]
+) -> RunCost:
+    notes.append("answers that the cache of the language model holds are not subtracted")
+    if looked.headers:
+        notes.append(f"{len(looked.headers)} videos were not probed yet: their lengths are as their files announce")
+    return run_cost(config, graph, looked.items(), table, told, basis="videos", uncounted=looked.uncounted, notes=notes)
+
+
+class _Looked:
+    """Videos with what is left of them; lengths come one by one, since a video's times take 8 bytes a frame."""
+
+    def __init__(
+        self,
+        config: LavadConfig,
+        graph: Graph,
+        sources: Sequence[VideoSource],
+        surveyed: Survey | None,
+        store: FileStore | None,
+    ) -> None:
+        self._config, self._store = config, store
+        self.uncounted: dict[str, str] = {}
+        self._probes: dict[str, Commit] = {}
+        every = frozenset(node.id for node in graph.nodes)
+        self._left = {source.name: every for source in sources}
+        if surveyed is not None and store is not None:
+            self._look(surveyed, store)
+        wanted = [source for source in sources if source.name in self._left and source.name not in self._probes]
+        self.headers = self._headers(wanted)
+
+    def _look(self, surveyed: Survey, store: FileStore) -> None:
+        self.uncounted |= {name: f"{error.reason}: {error}" for name, error in surveyed.rejected.items()}
+        self.uncounted |= {name: f"rejected by an earlier run: {why}" for name, why in surveyed.bad.items()}
+        left: dict[str, set[str]] = {name: set() for name in surveyed.videos if name not in self.uncounted}
+        for item in surveyed.work:
+            if item.video not in left:
+                continue
+            if item.state == "run":
+                left[item.video].add(item.node_id)
+            if item.node_id == "probe" and (commit := store.find(item.key)) is not None:
+                self._probes[item.video] = commit
+        self._left = {name: frozenset(nodes) for name, nodes in left.items()}
+
+    def _headers(self, sources: Sequence[VideoSource]) -> Mapping[str, VideoHeader]:
+        video = self._config.video
+
+        def read(source: VideoSource) -> VideoHeader | VideoRejected:
+            try:
+                return read_header(source, video.limits, video.folder_frame_rate)
+            except VideoRejected as error:
+                return error
+
+        with ThreadPoolExecutor(HEADERS_AT_ONCE) as threads:
+            found = dict(zip((source.name for source in sources), threads.map(read, sources), strict=True))
+        for name, header in found.items():
+            if isinstance(header, VideoRejected):
+                self.uncounted[name] = f"{header.reason}: {header}"
+        return {name: header for name, header in found.items() if not isinstance(header, VideoRejected)}
+
+    def items(self) -> Iterator[Item]:
+        """The videos that can be counted; the others come into :attr:`uncounted`."""
+        for name, left in self._left.items():
+            found = None
+            if name in self._probes and self._store is not None:
+                try:
+                    found = footage.of_probe(name, self._store, self._probes[name])
+                except DamagedResult as damage:
+                    self.uncounted[name] = str(damage)
+                    continue
+            elif name in self.headers:
+                found = footage.of_header(name, self.headers[name], self._config.video.folder_frame_rate)
+            if found is not None:
+                yield Item(found, left)
+            elif name not in self.uncounted:
+                self.uncounted[name] = "its file does not say how long it is; it is known once a run has probed it"
