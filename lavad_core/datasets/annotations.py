@@ -17,6 +17,7 @@ MAX_BYTES = 64 * 2**20
 EXPECTED = "`name class start end start end …`: 0-based frames, both ends inclusive, -1 -1 for none"
 
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
+
 LABEL_IN_NAME = "_label_"
 """XD-Violence has no class column; the class is the end of the name: ``…_label_B1-0-0``, ``…_label_A`` for normal."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lavad_core.datasets.names import match_key, without_ending
+from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
 
@@ -78,8 +79,8 @@ def _parse(line: str, where: str) -> tuple[str, ListedVideo] | None:
     if not numbered:
         return name, ListedVideo()
     first, last, label = int(numbered[2]), int(numbered[3]), int(numbered[4])
-    if not 0 <= first <= last:
+    if not (0 <= first <= last and last - first < MAX_FRAMES):
         raise InputError(
-            f"{where}: {name!r} has frames {first} to {last}, and that is not one or more; expected is {EXPECTED}"
+            f"{where}: {name!r} has frames {first} to {last}, and that is not 1 to {MAX_FRAMES:,}; expected is {EXPECTED}"
         )
     return name, ListedVideo(last - first + 1, label)

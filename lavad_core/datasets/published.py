@@ -63,7 +63,7 @@ PUBLISHED: Mapping[str, tuple[Published, ...]] = {
     # Liu et al., CVPR 2018; Zhong et al., CVPR 2019.
     "shanghaitech": (Published("test set", 107), Published("test set of the weakly supervised split", 199)),
     # Lu et al., ICCV 2013.
-    "avenue": (Published("test set", 21, 21, frames=15_324),),
+    "avenue": (Published("test set", 21, frames=15_324),),
     # Mahadevan et al., CVPR 2010.
     "ped2": (Published("test set", 12, 12, frames=2_010),),
 }

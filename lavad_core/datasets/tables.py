@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lavad_core.datasets.names import match_key
+from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
 
@@ -48,12 +49,16 @@ class Row:
             self.fail(f"{column!r} is empty")
         return value
 
-    def integer(self, column: str, least: int = 0) -> int:
+    def integer(self, column: str, least: int = 0, most: int = 10**15) -> int:
         """A whole number that must be there."""
         value = self.text(column)
-        if not _INTEGER.fullmatch(value) or int(value) < least:
-            self.fail(f"{column!r} is {value[:60]!r}; expected is a whole number from {least}")
+        if not _INTEGER.fullmatch(value) or not least <= int(value) <= most:
+            self.fail(f"{column!r} is {value[:60]!r}; expected is a whole number from {least} to {most:,}")
         return int(value)
+
+    def frames(self, column: str) -> int:
+        """The length of a video, which must be there."""
+        return self.integer(column, least=1, most=MAX_FRAMES)
 
     def number(self, column: str) -> float:
         """A finite number from 0 that must be there."""
@@ -83,7 +88,7 @@ def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
         InputError: the file cannot be read, lacks one of the ``needed`` columns, has no row or a row of another length.
     """
     text = read_text(path, what, MAX_BYTES)
-    separator = max(",;\t", key=text.partition("\n")[0].count)
+    separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows: list[Row] = []
     columns: list[str] = []
@@ -128,7 +133,10 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
         if not isinstance(entry, dict) or any(isinstance(value, dict | list | bool) for value in entry.values()):
             raise InputError(f"{what}: {str(path)!r}, entry {number} is {_kind(entry)}; expected is {expected}")
         values = _filled((key.strip().lower(), "" if value is None else str(value)) for key, value in entry.items())
-        rows.append(Row(values, f"entry {number}", path, what))
+        row = Row(values, f"entry {number}", path, what)
+        if not all(value.isascii() or value.encode("utf-8", "replace").decode() == value for value in values.values()):
+            row.fail("a text has half a surrogate pair, and could not be written down again")
+        rows.append(row)
     _check_columns(sorted({column for row in rows for column in row.values}), needed, path, what)
     return rows
 

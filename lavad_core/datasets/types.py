@@ -10,6 +10,11 @@ Interval = tuple[int, int]
 """First and last frame of an anomaly, 0-based, both inclusive."""
 
 
+MAX_FRAMES = 20_000_000
+"""A label file that says more of a video is wrong: 185 hours at 30 a second, as many as ``video.max_frames`` decodes. Labels are
+an array of this length."""
+
+
 @dataclass(frozen=True)
 class LabelledVideo:
     """A video of a data set.

@@ -23,6 +23,7 @@ COMMANDS = [
     ["run"], ["status"], ["retry"], ["show"], ["doctor"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
     ["config", "show"], ["config", "schema"], ["config", "presets"],
+    ["dataset", "list"], ["dataset", "check"],
 ]  # fmt: skip
 
 

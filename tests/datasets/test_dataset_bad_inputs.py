@@ -13,6 +13,7 @@ import pytest
 from miniature import XD
 from scipy.io import savemat
 
+from lavad_core.datasets import masks
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import InputError
 
@@ -73,6 +74,8 @@ def refused(adapter: str, annotation: Path | None, listing: Path | None = None) 
             ["the other way round"],
         ),
         ("msad: not called normal", "msad", "Assault_1 Assault 1 2\n", "Assault_1\nAssault_2", ["'Assault_2'"]),
+        ("xd: UCF-Crime's labels", "xd-violence", UCF, None, ["'a_x264' has the class 'Abuse'", "B1, B2"]),
+        ("list of too many frames", "ucf-crime", UCF, "a_x264 0 999999999999 0", ["line 1", "not 1 to 20,000,000"]),
         ("ped2: nothing in it", "ped2", "TestVideoFile = {};\n", None, ["no frame label", "[61:180]"]),
         (
             "ped2: 0-based",
@@ -115,6 +118,8 @@ def test_labels_and_lists(
         ("normal and not", "video,start,end\na,1,3\na,,\n", ["line 3", "again in line 2"]),
         ("lengths differ", "video,start,end,frames\na,1,3,9\na,5,6,8\n", ["line 3", "'frames' is 8, and 9 in line 2"]),
         ("a class without an anomaly", "video,class\na,Fire\n", ["class 'Fire'", "neither start nor end"]),
+        ("a normal anomaly", "video,start,end,class\na,1,2,Normal\n", ["class 'Normal' and has an anomaly"]),
+        ("too long", "video,frames\na,99999999999\n", ["'frames' is '99999999999'", "1 to 20,000,000"]),
         ("too many cells", "video,start,end\na,1,2,3\n", ["4 cells, and 3 columns"]),
     ],
 )
@@ -136,6 +141,7 @@ def test_rows_of_ones_own(case: str, rows: str, says: list[str], tmp_path: Path)
         ("deep", "[" * 100_000, "is not JSON"),
         ("a value that is a list", '[{"video": "a", "start": [1]}]', "entry 1 is an object"),
         ("no video", '[{"start": 1}]', "missing: video"),
+        ("half a surrogate", '[{"video": "a\\ud800"}]', "half a surrogate pair"),
     ],
 )
 def test_json_of_ones_own(case: str, text: str, says: str, tmp_path: Path) -> None:
@@ -209,6 +215,15 @@ def test_matlab_masks(write: Callable[[Path], object], tmp_path: Path) -> None:
     message = refused("avenue", tmp_path)
     assert "1_label.mat" in message
     assert "a cell volLabel" in message
+
+
+def test_a_matlab_file_that_becomes_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = miniature.avenue(tmp_path, {1: [0, 1] * 8}, size=(200, 200))
+    assert open_dataset("avenue", folder)
+    monkeypatch.setattr(masks, "MAX_UNPACKED_BYTES", 16 * 200 * 200)
+    assert "bytes when unpacked" in refused("avenue", folder)
+    monkeypatch.setattr(masks, "MAX_UNPACKED_BYTES", 20 * 200 * 200)
+    assert open_dataset("avenue", folder)
 
 
 def test_folders_with_nothing_of_the_kind(tmp_path: Path) -> None:

@@ -139,6 +139,14 @@ def test_differences_are_notes_of_the_data_set_and_said_once(tmp_path: Path) -> 
     assert {finding.message for finding in against_published(found)} <= set(messages)
 
 
+def test_the_label_file_of_another_data_set(tmp_path: Path) -> None:
+    (tmp_path / "annotations.txt").write_text("v=1_label_B6-0-0 1 2\nv=2_label_G-0-0 3 4\n")
+    report = check(open_dataset("ucf-crime", tmp_path / "annotations.txt"))
+    assert not report.ok
+    assert any("has no class 'B6-0-0'" in finding.message for finding in report.findings)
+    assert any("is this its label file?" in finding.message for finding in report.findings)
+
+
 @pytest.mark.parametrize(
     ("intervals", "level", "says"),
     [

@@ -19,7 +19,7 @@ def read(paths: Paths) -> Dataset:
         InputError: the folder or a file cannot be read.
     """
     folder = needed_folder(paths.labels("the folder testing_label_mask with 1_label.mat, 2_label.mat, …"), "masks")
-    found = {int(part[1]): path for path in folder.iterdir() if (part := _NAME.fullmatch(path.name))}
+    found = {int(part[1]): path for path in folder.glob("*.mat") if (part := _NAME.fullmatch(path.name))}
     if not found:
         raise InputError(f"masks: {str(folder)!r} holds no N_label.mat; expected is the folder testing_label_mask")
     labelled = {}

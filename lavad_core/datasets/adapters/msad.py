@@ -44,7 +44,8 @@ def _from_csv(path: Path) -> Mapping[str, LabelledVideo]:
     for row in read_csv(path, "temporal annotation", COLUMNS):
         name = without_ending(row.text("name"))
         row.unique(name, lines)
-        frames, first, last = (row.integer(column, least=1) for column in COLUMNS[1:])
+        frames = row.frames(COLUMNS[1])
+        first, last = row.integer(COLUMNS[2], least=1), row.integer(COLUMNS[3], least=1)
         if last < first:
             row.fail(f"the anomaly ends in frame {last}, before its start in {first}")
         # Assault_14: the class is the name without its number.

@@ -13,6 +13,7 @@ WHAT = "labels"
 NEEDED = ("video",)
 COLUMNS = ("video", "start", "end", "unit", "class", "frames", "frame_rate")
 UNITS = ("frames", "seconds")
+NORMAL = "normal"
 
 _SLACK = 1e-6
 """Of a frame: 0.1 s at 30 frames a second is frame 3, whatever the last bit of the product is."""
@@ -65,9 +66,11 @@ def _video(rows: list[Row]) -> LabelledVideo:
         other_row = intervals.setdefault(interval, row)
         if other_row is not row:
             row.fail(f"the same anomaly of {name!r} is in {other_row.place}; keep one of them")
+        if row.values.get("class", "").lower() == NORMAL:
+            row.fail(f"{name!r} is of class {row.values['class']!r} and has an anomaly")
         if "class" in row.values:
             classes[row.values["class"]] = None
-    if normal is not None and normal.values.get("class", "normal").lower() != "normal":
+    if normal is not None and normal.values.get("class", NORMAL).lower() != NORMAL:
         normal.fail(f"{name!r} is of class {normal.values['class']!r} and has neither start nor end")
     return LabelledVideo(name, tuple(classes), tuple(sorted(intervals)), None if frames is None else int(frames))
 
@@ -75,9 +78,7 @@ def _video(rows: list[Row]) -> LabelledVideo:
 def _agreed(rows: list[Row], column: str) -> float | None:
     """The value of a column that says the same in all rows which have one."""
     said = [
-        (row, row.integer(column, 1) if column == "frames" else row.number(column))
-        for row in rows
-        if column in row.values
+        (row, row.frames(column) if column == "frames" else row.number(column)) for row in rows if column in row.values
     ]
     for row, value in said:
         if value != said[0][1]:

@@ -64,7 +64,7 @@ def _range(word: str) -> Interval:
 
 def _from_masks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
     needed_folder(folder, "masks")
-    clips = sorted(path for path in folder.iterdir() if _CLIP.fullmatch(path.name) and path.is_dir())
+    clips = sorted(path for path in folder.glob("Test*") if _CLIP.fullmatch(path.name) and path.is_dir())
     if not clips:
         raise InputError(f"masks: {str(folder)!r} holds no Test001, Test002, …; expected is the folder UCSDped2/Test")
     without = [clip.name for clip in clips if not (folder / f"{clip.name}_gt").is_dir()]

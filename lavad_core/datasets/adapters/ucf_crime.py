@@ -48,7 +48,7 @@ def read(paths: Paths) -> Dataset:
         classes = () if found.class_name in ("", NORMAL) else (found.class_name,)
         if bool(classes) != bool(found.intervals):
             raise InputError(
-                f"temporal annotation: {str(path)!r}: {name!r} is of class {found.class_name or NORMAL!r} and has "
+                f"temporal annotation: {str(path)!r}: {name!r} is of class {found.class_name!r} and has "
                 f"{len(found.intervals)} intervals; an anomalous video has some, a {NORMAL} one has `-1 -1`"
             )
         labelled[name] = LabelledVideo(name, classes, tuple(sorted(found.intervals)))
