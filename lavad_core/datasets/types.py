@@ -11,8 +11,8 @@ Interval = tuple[int, int]
 
 
 MAX_FRAMES = 20_000_000
-"""A label file that says more of a video is wrong: 185 hours at 30 a second, as many as ``video.max_frames`` decodes. Labels are
-an array of this length."""
+"""A label file that says more of a video is wrong: 185 hours at 30 a second, as many as ``video.max_frames`` decodes. Labels
+are an array of this length."""
 
 
 @dataclass(frozen=True)
