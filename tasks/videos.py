@@ -9,10 +9,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.runs.sources import Left, decode_input, left_of, save_sources
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
 from tasks.inert import inert
-from tasks.sources import Left, decode_input, left_of, save_sources
 from tasks.workbench import RunRef, job_of
 
 HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}

@@ -58,7 +58,7 @@ def scoring(inputs: Sequence[str], config: LavadConfig, *, refresh: bool = False
     def start(run_id: str) -> Any:
         from flows.score_videos import score_videos
         from lavad_core.config.secrets import public_settings
-        from tasks.sources import encode_input
+        from lavad_core.runs.sources import encode_input
 
         return score_videos(
             inputs=[encode_input(item) for item in inputs],

@@ -11,7 +11,7 @@ from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError, LavadError
-from lavad_core.results.run import RunKeys, keys_of_run
+from lavad_core.results.run import SCORED, RunKeys, keys_of_run
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit
@@ -81,7 +81,8 @@ def newest_scores(root: Path, name: str, besides: str) -> str | None:
         if run_id == besides:
             continue
         try:
-            if Results(root, find_video(root, name, run_id)).has_scores:
+            found = find_video(root, name, run_id)
+            if found.outcome.status in SCORED if found.run.origin == "import" else Results(root, found).has_scores:
                 return run_id
         except LavadError:  # the run did not have the video, or cannot be read: it is no help
             continue

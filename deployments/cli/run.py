@@ -66,7 +66,7 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
     """Try the failed, rejected and unreached videos of a run again, with the run's own configuration. Secrets come from
     the environment."""
     from lavad_core.config.load import load_config
-    from tasks.sources import left_of, scored_before
+    from lavad_core.runs.sources import left_of, scored_before
 
     root = options.store_root(store)
     left = left_of(root, run)

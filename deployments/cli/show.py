@@ -13,7 +13,9 @@ from deployments.cli.exits import Exit, guarded
 from deployments.cli.text import inert, is_terminal, say, short, show, show_csv, show_table
 
 if TYPE_CHECKING:
-    from deployments.cli.results import Results
+    from pathlib import Path
+
+    from deployments.cli.results import Found, Results
 
 SUMMARY_WIDTH = 72
 """Characters of a summary or caption in a table on a terminal; CSV and JSON have all."""
@@ -39,6 +41,9 @@ def show_video(
         raise typer.BadParameter("give --frames or --segments, not both")
     root = options.store_root(store)
     found = find_video(root, video, run)
+    if found.run.origin == "import":
+        _imported(root, found, "segments" if segments else "frames" if frames else "grid", format_)
+        return
     results = Results(root, found)
     if not results.has_scores:
         say(f"lavad: {inert(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome, results)}")
@@ -46,15 +51,36 @@ def show_video(
             say(f"the newest run that has scores for it: --run {other}")
         raise typer.Exit(Exit.SOME_FAILED)
     headers, rows, right = _segments(results) if segments else _frames(results) if frames else _grid(results)
+    kind = "segments" if segments else "frames" if frames else "grid"
+    _print(video, (headers, rows, right), kind, format_, {**described(found), **_facts(results)})
+    if format_ == "table":
+        say(_footer(results))
+
+
+def _print(video: str, table: Table, kind: str, format_: str, facts: dict[str, Any]) -> None:
+    headers, rows, right = table
     if format_ == "json":
-        kind = "segments" if segments else "frames" if frames else "grid"
         values = [dict(zip(headers, row, strict=True)) for row in rows]
-        show(json.dumps({**described(found), **_facts(results), kind: values}, indent=None if frames else 2))
+        show(json.dumps({**facts, kind: values}, indent=None if kind == "frames" else 2))
     elif format_ == "csv":
         show_csv(["video", *headers], [[video, *row] for row in rows])
     else:
         _table(headers, rows, right)
-        say(_footer(results))
+
+
+def _imported(root: Path, found: Found, kind: str, format_: str) -> None:
+    """A video of an import."""
+    from deployments.cli.imported import imported_table
+    from deployments.cli.results import described
+
+    name = found.outcome.name
+    if found.outcome.status == "failed":
+        say(f"lavad: {inert(repr(name))} has no scores in import {found.run.run_id}: {inert(found.outcome.message)}")
+        raise typer.Exit(Exit.SOME_FAILED)
+    table, facts, footer = imported_table(root, found.run.run_id, name, kind)
+    _print(name, table, kind, format_, {**described(found), **facts})
+    if format_ == "table":
+        say(footer)
 
 
 def _why(outcome: Any, results: Results) -> str:

@@ -59,7 +59,7 @@ def status(
 def _tell_of_earlier(root: Path, run_id: str) -> None:
     """A retry is about a part of a set: say where the rest is."""
     from lavad_core.errors import InputError
-    from tasks.sources import load_sources
+    from lavad_core.runs.sources import load_sources
 
     try:
         earlier = load_sources(root, run_id).earlier

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
-from lavad_core.errors import DamagedResult
+from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.results.types import ScoredVideo, VideoTexts
-from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_records
+from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_records, load_run
+from lavad_core.runs.sources import load_sources
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Key
 
@@ -41,7 +43,8 @@ def keys_of_run(root: Path, run_id: str) -> RunKeys:
 
 
 class RunResults:
-    """Implements :class:`lavad_core.results.types.ResultSet`; a video is read when it is asked for.
+    """Implements :class:`lavad_core.results.types.ResultSet`; a video is read when it is asked for. The videos of a retry are
+    those of the set that it is of: also the ones that earlier runs have scored.
 
     Args:
         root: the store's folder.
@@ -65,21 +68,35 @@ class RunResults:
         return load_recorded(self.run.config)
 
     @cached_property
-    def _keys(self) -> RunKeys:
-        return keys_of_run(self.store.root, self.run.run_id)
+    def _runs(self) -> list[RunManifest]:
+        """This run, and those that have scored others of its set before, with only these."""
+        try:
+            earlier = load_sources(self.store.root, self.set_id).earlier
+        except InputError:  # nobody noted the videos: the run has no others
+            return [self.run]
+        runs = [self.run]
+        for run_id in dict.fromkeys(earlier.values()):
+            names = {source.name for source, run in earlier.items() if run == run_id}
+            run = load_run(self.store.root, run_id)
+            runs.append(replace(run, videos=tuple(outcome for outcome in run.videos if outcome.name in names)))
+        return runs
 
     @cached_property
     def _scored(self) -> dict[str, Mapping[str, Key]]:
-        return {
-            outcome.name: self._keys[outcome.video_id]
-            for outcome in sorted(self.run.videos, key=lambda outcome: outcome.name)
-            if outcome.status in SCORED and "refine" in self._keys.get(outcome.video_id, {})
-        }
+        scored: dict[str, Mapping[str, Key]] = {}
+        for run in self._runs:
+            keys = keys_of_run(self.store.root, run.run_id)
+            for outcome in run.videos:
+                own = keys.get(outcome.video_id, {})
+                if outcome.status in SCORED and "refine" in own:
+                    scored[outcome.name] = own
+        return dict(sorted(scored.items()))
 
     @cached_property
     def unscored(self) -> Mapping[str, str]:
         """Videos of the run that have no scores, with the reason."""
-        return {outcome.name: _why(outcome) for outcome in self.run.videos if outcome.name not in self._scored}
+        every = [outcome for run in self._runs for outcome in run.videos]
+        return {outcome.name: _why(outcome) for outcome in every if outcome.name not in self._scored}
 
     @property
     def names(self) -> Sequence[str]:

@@ -13,9 +13,9 @@ import pytest
 from command import lavad
 from filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
 
+from lavad_core.runs.sources import save_sources
 from lavad_core.stages import detect
 from lavad_core.video.types import VideoSource
-from tasks.sources import save_sources
 
 
 @pytest.fixture(scope="module")

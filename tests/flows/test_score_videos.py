@@ -27,11 +27,11 @@ from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoR
 from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import RunManifest, load_run
+from lavad_core.runs.sources import left_of, scored_before
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
 from tasks import artifacts as artifacts_module
 from tasks import evaluation
-from tasks.sources import left_of, scored_before
 from tasks.workbench import watching
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

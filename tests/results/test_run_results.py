@@ -10,6 +10,8 @@ from filled_store import EVIL, FRAMES, GRID, INTERVAL, SCORES, SUMMARIES, fill
 
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.results.open import open_results
+from lavad_core.runs.sources import save_sources
+from lavad_core.video.types import VideoSource
 
 
 def test_scores_and_texts_of_a_run(tmp_path: Path) -> None:
@@ -42,6 +44,16 @@ def test_a_run_that_was_not_to_score(tmp_path: Path) -> None:
     found = open_results(tmp_path, run_id)
     assert found.names == []
     assert found.unscored["first"] == "the run was not to score it"
+
+
+def test_a_retry_is_about_the_whole_set(tmp_path: Path) -> None:
+    first, _ = fill(tmp_path, "a", "b")
+    second, _ = fill(tmp_path, "c")
+    save_sources(tmp_path, second, [VideoSource("c", Path("/c.mp4"))], {VideoSource("a", Path("/a.mp4")): first})
+    found = open_results(tmp_path)
+    assert found.names == ["a", "c"]
+    np.testing.assert_array_equal(found.scores("a").scores, SCORES)
+    assert open_results(tmp_path, first).names == ["a", "b"]
 
 
 def test_what_is_gone_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from lavad_core.errors import InputError
-from lavad_core.runs.manifest import FOLDER, VideoOutcome, load_run
+from lavad_core.runs.manifest import FOLDER, RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource
 
@@ -127,12 +127,14 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
 
     Args:
         store_root: the store's folder.
-        run_id: None for the latest.
+        run_id: None for the latest that is no import.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no such run, or it is an import.
     """
-    run = load_run(store_root, run_id)
+    run = _latest(store_root) if run_id is None else load_run(store_root, run_id)
+    if run.origin == "import":
+        raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     scored = {outcome.name for outcome in run.videos if outcome.status in ("ok", "ok_with_gaps")}
     listed = load_sources(store_root, run.run_id)
     return Left(
@@ -141,6 +143,14 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
         [source for source in listed.own if source.name not in scored],
         listed.earlier | {source: run.run_id for source in listed.own if source.name in scored},
     )
+
+
+def _latest(store_root: Path) -> RunManifest:
+    for run_id in reversed(list_runs(store_root)):
+        run = load_run(store_root, run_id)
+        if run.origin == "run":
+            return run
+    return load_run(store_root)  # an import, or says that there is nothing
 
 
 def scored_before(store_root: Path, done: Mapping[VideoSource, str]) -> list[VideoOutcome]:
