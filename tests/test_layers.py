@@ -12,7 +12,8 @@ LAYERS = ("lavad_core", "tasks", "flows", "deployments")
 ROOT = Path(__file__).resolve().parent.parent
 
 ONE_FILE = {
-    "av": ["lavad_core/video/container.py"],
+    # encode.py writes pictures that the program drew; it never reads a file, so it needs no process of its own.
+    "av": ["lavad_core/video/container.py", "lavad_core/video/encode.py"],
     "httpx": ["lavad_core/models/chat/http.py"],
     "pyarrow.parquet": ["lavad_core/store/parquet.py"],
 }

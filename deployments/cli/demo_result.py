@@ -159,12 +159,12 @@ def write_page(result: Result, path: Path) -> None:
 def card(result: Result, number: int) -> VideoCard:
     """A video of the demonstration with its key frames."""
     from lavad_core.reports.page import VideoCard
-    from lavad_core.reports.pictures import pictures
+    from lavad_core.reports.pictures import Footage, pictures
     from lavad_core.reports.video import key_frames
     from lavad_core.video.types import VideoSource
 
     video, stored = result.videos[number], result.stored[number]
     shown = key_frames(video)
     source = VideoSource(video.name, result.folder / "videos" / f"{video.name}.mp4")
-    probe = read_probe(stored.store, stored.commit("probe"))
-    return VideoCard(video, shown, pictures(source, probe, [one.at.frame for one in shown], result.config.video.limits))
+    footage = Footage(source, read_probe(stored.store, stored.commit("probe")), result.config.video.limits)
+    return VideoCard(video, shown, pictures(footage, [one.at.frame for one in shown]))

@@ -18,7 +18,10 @@ from deployments.cli.evaluate import evaluate
 from deployments.cli.exits import EPILOG, Debug, flush, output_lost
 from deployments.cli.export import export
 from deployments.cli.import_ import import_
+from deployments.cli.overlay import overlay
+from deployments.cli.pages import report
 from deployments.cli.plan import plan
+from deployments.cli.plot import plot
 from deployments.cli.run import retry, run
 from deployments.cli.show import show_video
 from deployments.cli.status import status
@@ -43,6 +46,9 @@ app.command("compare")(compare)
 app.command("status")(status)
 app.command("retry")(retry)
 app.command("show")(show_video)
+app.command("report")(report)
+app.command("overlay")(overlay)
+app.command("plot")(plot)
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")

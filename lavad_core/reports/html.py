@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from lavad_core.inert import inert
 from lavad_core.reports import charts
 
 
@@ -65,12 +66,12 @@ def _visible(value: Any) -> Any:
     """Text without characters that turn it around or cannot be seen; what is markup already stays."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in value)
+    return inert(value)
 
 
 def _breakable(name: str) -> Markup:
     """A name that a narrow column breaks at its joints first."""
-    return Markup("<wbr>").join(re.split(r"(?<=[_/.-])", _visible(name)))
+    return Markup("<wbr>").join(re.split(r"(?<=[_/.-])", inert(name)))
 
 
 def _data_uri(jpeg: bytes) -> str:

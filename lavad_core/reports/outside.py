@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.datasets.types import LabelledVideo
+from lavad_core.imports.types import Neighbours
 from lavad_core.method.detection import segments
 from lavad_core.reports.collect import KEY_FRAMES, changes
-from lavad_core.reports.video import Caption, Cleaned, GridFrame, Span, Steps, TextKind, VideoReport, key_frames
+from lavad_core.reports.video import (
+    Caption,
+    Cleaned,
+    GridFrame,
+    Neighbour,
+    Span,
+    Steps,
+    TextKind,
+    VideoReport,
+    key_frames,
+)
 from lavad_core.results.types import ScoredVideo, VideoTexts
 
 
@@ -21,6 +32,7 @@ def outside_report(
     truth: tuple[Span, ...] | None,
     threshold: float,
     frame_rate: float | None = None,
+    near: Neighbours | None = None,
     most: int = KEY_FRAMES,
 ) -> VideoReport:
     """What a report shows of a video whose scores and texts are all that is known.
@@ -31,6 +43,7 @@ def outside_report(
         truth: its labelled events; None if it has no labels.
         threshold: a score of at least this makes a segment.
         frame_rate: per second, of the data set, where the results do not tell.
+        near: what the scores are averages of; None where nobody says so.
         most: key frames, whose scores are explained.
     """
     times, timed = _times(scored, frame_rate)
@@ -57,21 +70,30 @@ def outside_report(
         threshold=threshold,
         text_kind=kind,
         timed=timed,
-        notes=tuple(_absent(texts, raw is not None, timed)),
+        notes=tuple(_absent(texts, raw is not None, near, timed)),
     )
     captions = _by_frame(texts)
     cleaned = {frame: Cleaned(text) for frame, text in texts.cleaned.items()}
     shown = [frame.at.frame for frame in key_frames(bare, most)]
-    steps = {frame: Steps(captions.get(frame, ()), cleaned.get(frame)) for frame in shown}
+    steps = {
+        frame: Steps(captions.get(frame, ()), cleaned.get(frame), _neighbours(grid, frame // scored.interval, near))
+        for frame in shown
+    }
     return replace(bare, steps=steps, changes=changes(grid, captions, cleaned))
 
 
-def truth_of(video: LabelledVideo | None) -> tuple[Span, ...] | None:
-    """The labelled events of a video of a data set; None for a video that it does not have."""
+def truth_of(video: LabelledVideo | None, frames: int) -> tuple[Span, ...] | None:
+    """The labelled events of a video of a data set; None for a video that it does not have.
+
+    Args:
+        video: the video. One that has a class and no intervals is labelled as a whole.
+        frames: M.
+    """
     if video is None:
         return None
     label = ", ".join(video.classes)
-    return tuple(Span(first, last, label) for first, last in video.intervals)
+    whole = ((0, frames - 1),) if video.classes and not video.intervals else ()
+    return tuple(Span(first, last, label) for first, last in (*video.intervals, *whole))
 
 
 def _times(scored: ScoredVideo, frame_rate: float | None) -> tuple[NDArray[np.float64], bool]:
@@ -102,17 +124,26 @@ def _by_frame(texts: VideoTexts) -> dict[int, tuple[Caption, ...]]:
     return found
 
 
-def _absent(texts: VideoTexts, has_raw: bool, timed: bool) -> list[str]:
+def _neighbours(grid: Sequence[GridFrame], row: int, near: Neighbours | None) -> tuple[Neighbour, ...]:
+    if near is None or not near.frames:
+        return ()
+    by_frame = {at.frame: at for at in grid}
+    pairs = zip(near.frames[row], near.scores[row], near.similarities[row], strict=True)
+    found = [Neighbour(replace(by_frame[frame], raw_score=score), alike) for frame, score, alike in pairs]
+    return tuple(sorted(found, key=lambda one: -one.similarity))
+
+
+def _absent(texts: VideoTexts, has_raw: bool, near: Neighbours | None, timed: bool) -> list[str]:
     """What this set of results does not have, and what a reader therefore does not see."""
     kinds = {
         "captions": any(texts.captions.values()),
         "cleaned captions": bool(texts.cleaned),
         "summaries": bool(texts.summaries),
         "raw scores": has_raw,
+        "the neighbours that scores were refined with": near is not None and bool(near.frames),
     }
     lacking = [kind for kind, there in kinds.items() if not there]
     notes = [f"Not in these results: {', '.join(lacking)}."] if lacking else []
-    notes.append("Which neighbours a score was refined with is known for runs of this program only.")
     if not timed:
         notes.append("Nothing tells the time of the frames: moments are the numbers of frames.")
     return notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -18,20 +19,33 @@ QUALITY = 80
 """A picture of 240x180 is 5 to 12 kB."""
 
 
-def pictures(source: VideoSource, probe: Probe, frames: Collection[int], limits: Limits) -> dict[int, bytes]:
+@dataclass(frozen=True)
+class Footage:
+    """A video that can be decoded.
+
+    Attributes:
+        source: where it is.
+        probe: of it.
+        limits: what decoding may take.
+    """
+
+    source: VideoSource
+    probe: Probe = field(repr=False)
+    limits: Limits
+
+
+def pictures(footage: Footage, frames: Collection[int]) -> dict[int, bytes]:
     """Frames as JPEG, by index.
 
     Args:
-        source: the video.
-        probe: of it.
+        footage: the video.
         frames: which, 0-based.
-        limits: what decoding may take.
 
     Raises:
         VideoRejected: it is gone or has changed.
     """
     request = FrameRequest(Geometry("short_side", SIDE), sorted(frames))
-    with open_frames(source, [request], probe, limits) as decoded:
+    with open_frames(footage.source, [request], footage.probe, footage.limits) as decoded:
         return {frame.index: _jpeg(frame.image) for frame in decoded}
 
 

@@ -186,7 +186,9 @@ def write_report(
 
     def write(number: int) -> IndexRow | str:
         try:
-            return _write_video(source, title, links, number, by_name.get(names[number]), output / VIDEOS)
+            labelled = source.labelled(names[number])
+            row = by_name.get(labelled.name) if labelled is not None else None
+            return _write_video(source, title, links, number, row, output / VIDEOS)
         except (StoreError, InputError) as error:  # of this one; the others have their pages
             values = {"set_title": title, "name": names[number], "why": str(error)}
             _write(output / VIDEOS / links[number].href, html.render("absent", page=values))
@@ -242,7 +244,7 @@ def _write_video(
     )
     _write(folder / link.href, html.render("video", page=page))
     scores = [at.score for at in video.grid]
-    labelled = source.dataset.videos.get(link.name) if source.dataset is not None else None
+    labelled = source.labelled(link.name)
     return IndexRow(
         name=link.name,
         href=f"{VIDEOS}/{link.href}",
@@ -267,8 +269,7 @@ def _pictures(
     """The key frames' pictures, or why there are none."""
     try:
         footage = source.footage(video.name, video.frames)
-        frames = [frame.at.frame for frame in shown]
-        return pictures(footage.source, footage.probe, frames, footage.limits), []
+        return pictures(footage, [frame.at.frame for frame in shown]), []
     except (InputError, StoreError) as error:
         return {}, [f"No pictures: {error}."]
 

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from lavad_core.datasets.types import Dataset
+from lavad_core.datasets.names import match, match_key
+from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.reports.collect import KEY_FRAMES, StoredVideo, video_report
 from lavad_core.reports.outside import outside_report, truth_of
-from lavad_core.reports.video import Span, VideoReport
+from lavad_core.reports.pictures import Footage
+from lavad_core.reports.video import VideoReport
+from lavad_core.results.imported import ImportResults
 from lavad_core.results.run import RunResults, keys_of_run
 from lavad_core.results.types import ResultSet
 from lavad_core.stages.timeline import read_probe
 from lavad_core.video.decoder import probe
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.limits import Limits
-from lavad_core.video.types import Probe, VideoSource
-
-
-@dataclass(frozen=True)
-class Footage:
-    """A video that can be decoded.
-
-    Attributes:
-        source: where it is.
-        probe: of it.
-        limits: what decoding may take.
-    """
-
-    source: VideoSource
-    probe: Probe = field(repr=False)
-    limits: Limits
+from lavad_core.video.types import VideoSource
 
 
 class ReportSource:
@@ -58,29 +45,30 @@ class ReportSource:
         folder_frame_rate: float,
         cache: IdentityCache,
     ) -> None:
-        self.results, self.dataset, self.videos = results, dataset, videos
+        self.results, self.dataset = results, dataset
         self.run = results if isinstance(results, RunResults) else None
         self._keys = keys_of_run(self.run.store.root, self.run.set_id) if self.run is not None else {}
         outcomes = self.run.run.videos if self.run is not None else ()
         self._ids = {outcome.name: outcome.video_id for outcome in outcomes}
         self._seconds = {outcome.name: outcome.seconds for outcome in outcomes}
+        pairs = match(dataset.videos, results.names).pairs if dataset is not None else {}
+        self._labelled = {given: dataset.videos[name] for name, given in pairs.items()} if dataset is not None else {}
+        self._videos = {match_key(name): source for name, source in videos.items()}
         self._threshold, self._limits, self._folder_frame_rate = threshold, limits, folder_frame_rate
         self._cache = cache
 
     @property
     def names(self) -> Sequence[str]:
         """Of the scored videos: in the order of the data set, then those that it does not have."""
-        scored = set(self.results.names)
-        listed = [name for name in self.dataset.videos if name in scored] if self.dataset is not None else []
-        return [*listed, *sorted(scored - set(listed))]
+        return [*self._labelled, *sorted(set(self.results.names) - self._labelled.keys())]
+
+    def labelled(self, name: str) -> LabelledVideo | None:
+        """One of :attr:`names` in the data set; None if that does not have it."""
+        return self._labelled.get(name)
 
     def seconds(self, name: str) -> float | None:
         """That the run took for a video; None for an import."""
         return self._seconds.get(name)
-
-    def truth(self, name: str) -> tuple[Span, ...] | None:
-        """The labelled events of a video; None if it has no labels."""
-        return truth_of(self.dataset.videos.get(name)) if self.dataset is not None else None
 
     def report(self, name: str, most: int = KEY_FRAMES) -> VideoReport:
         """What is known of one of :attr:`names`.
@@ -92,11 +80,17 @@ class ReportSource:
         Raises:
             DamagedResult: its results are gone from the store.
         """
+        labelled = self.labelled(name)
         if self.run is not None:
-            return video_report(self._stored(name), self.run.config, self.truth(name), most)
+            stored = self._stored(name)
+            return video_report(
+                stored, self.run.config, truth_of(labelled, stored.commit("probe").facts["frames"]), most
+            )
         rate = self.dataset.frame_rate if self.dataset is not None else None
         scored, texts = self.results.scores(name), self.results.texts(name)
-        return outside_report(scored, texts, self.truth(name), self._threshold, rate, most)
+        near = self.results.neighbours(name) if isinstance(self.results, ImportResults) else None
+        truth = truth_of(labelled, scored.frames)
+        return outside_report(scored, texts, truth, self._threshold, rate, near, most)
 
     def footage(self, name: str, frames: int) -> Footage:
         """The video itself.
@@ -110,7 +104,7 @@ class ReportSource:
             VideoRejected: it cannot be decoded.
             DamagedResult: what the run knows of it is gone from the store.
         """
-        source = self.videos.get(name)
+        source = self._videos.get(match_key(name))
         if source is None:
             raise InputError(f"video {name!r} is not at hand; name a folder that has it with --videos DIR")
         if self.run is not None:

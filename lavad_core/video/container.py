@@ -1,6 +1,7 @@
 """Media files through PyAV: opening with a format whitelist, and decoding in presentation order.
 
-The only file that imports ``av``. It runs in the decoding child (:mod:`lavad_core.video.child`), never in the main process.
+The only file that reads with ``av`` (:mod:`lavad_core.video.encode` writes). It runs in the decoding child
+(:mod:`lavad_core.video.child`), never in the main process.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} $
 
 
 class Elements(HTMLParser):
-    """Tags with their attributes, and the text between them."""
+    """Tags with their attributes, and the text between them, as it is and with a space at each tag."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text = self.spaced = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -28,6 +28,7 @@ class Elements(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        self.spaced += f" {data}"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,60 @@
+"""``lavad report``: a folder of pages about a run or an import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.cli import dataset_options, options, shown
+from deployments.cli.exits import Exit, guarded
+from deployments.cli.text import inert, say, show
+
+
+@guarded
+def report(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder of the report; one that is there is replaced.", parser=options.folder
+        ),
+    ],
+    run: shown.Run = None,
+    dataset: dataset_options.DatasetName = None,
+    labels: dataset_options.Labels = None,
+    list_: dataset_options.ListFile = None,
+    videos: dataset_options.Videos = None,
+    sigma: shown.Sigmas = None,
+    threshold: shown.Threshold = 0.5,
+    resamples: Annotated[
+        int, typer.Option("--resamples", min=0, help="Of the bootstrap over videos; 0 for no intervals.")
+    ] = 1000,
+    store: options.StoreFolder = None,
+) -> None:
+    """Write pages about a run or an import: metrics, curves, and for each video why its scores are what they are.
+
+    Without labels there are no metrics; a run's own labels are taken if none are given. Without videos there are no pictures;
+    a run's are looked for where it found them.
+    """
+    from deployments.cli.report import random_models
+    from lavad_core.evaluation.evaluate import evaluate
+    from lavad_core.evaluation.types import ProtocolOptions
+    from lavad_core.reports.site import write_report
+
+    source = shown.open_shown(store, run, dataset, labels, list_, videos, threshold)
+    evaluation = None
+    if source.dataset is not None:
+        protocol = ProtocolOptions(sigmas=tuple(sigma or ()), thresholds=(threshold,), resamples=resamples)
+        evaluation = evaluate(source.dataset, source.results, protocol)
+    else:
+        say("there are no labels: the report has no metrics; give --dataset and --labels for them")
+    random = random_models(source.run.config) if source.run is not None else []
+    warnings = [f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []
+    with shown.writing(), shown.counted(len(source.names), "pages") as done:
+        page = write_report(source, evaluation, output, warnings, done)
+    if page.trouble:
+        say(f"{len(page.trouble)} videos have no scores; the page lists them")
+    show(f"page: {inert(str(output / 'index.html'))}")
+    if len(page.rows) < len(source.names):
+        raise typer.Exit(Exit.SOME_FAILED)

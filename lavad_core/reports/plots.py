@@ -1,0 +1,164 @@
+"""Still plots for papers: scores over time with key frames (as the paper's Fig. 5 and 7), ROC, precision and recall."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+
+from lavad_core.errors import InputError
+from lavad_core.evaluation.types import Curve
+from lavad_core.inert import inert
+from lavad_core.reports.curves import Colours, draw_curve
+from lavad_core.reports.page import VideoCard
+from lavad_core.reports.video import KeyFrame, VideoReport
+
+FORMATS = (".png", ".svg", ".pdf")
+
+DPI = 200
+"""Of PNG, and of the key frames' pixels in the others."""
+
+WIDTH = 7.0
+"""Inches: the two columns of a paper."""
+
+CURVE_HEIGHT, FRAMES_HEIGHT = 1.5, 1.75
+"""Inches of a video's curve, and of its key frames with their texts."""
+
+TEXT_LETTERS, MAX_LINES = 125, 4
+"""Of the texts under the key frames: letters beside each other over the whole width, and lines."""
+
+TITLE_LETTERS, LEGEND_LETTERS = 90, 40
+"""Of the name of a video, and of a curve: what is longer would leave no room for the plot."""
+
+LINES = ("-", "--", ":", "-.")
+"""Curves differ in more than colour: papers are printed in grey."""
+
+CHANCE = "#888888"
+
+
+def check_format(path: Path) -> None:
+    """Whether a plot can be written under this name.
+
+    Raises:
+        InputError: its ending is another.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{str(path)!r}: a plot ends in one of {', '.join(FORMATS)}")
+
+
+def plot_videos(cards: Sequence[VideoCard], path: Path) -> None:
+    """A row a video: key frames with their texts, blue where the score is below the threshold and red where it is not, and
+    the curve below.
+
+    Args:
+        cards: the videos; those without pictures are curves only.
+        path: PNG, SVG or PDF, by its ending.
+
+    Raises:
+        InputError: another ending.
+        OSError: it cannot be written.
+    """
+    heights = [CURVE_HEIGHT + (FRAMES_HEIGHT if card.pictures else 0.0) for card in cards]
+    figure = _figure(path, WIDTH, sum(heights))
+    rows = figure.subfigures(len(cards), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for row, card in zip(rows, cards, strict=True):
+        _draw_video(row, card)
+    _save(figure, path)
+
+
+def plot_rates(curves: Mapping[str, Curve], kind: Literal["roc", "pr"], path: Path, prevalence: float | None) -> None:
+    """ROC, or precision and recall, of one or several kinds of scores.
+
+    Args:
+        curves: name to curve; the names are the legend.
+        kind: which.
+        path: as :func:`plot_videos`, which has its errors too.
+        prevalence: labelled part of all frames, the precision of chance; None draws no such line.
+
+    Raises:
+        InputError: there is no curve, or another ending.
+    """
+    if not curves:
+        raise InputError("there is no curve to plot: all frames are labelled the same")
+    figure = _figure(path, WIDTH / 2, WIDTH / 2)
+    axes = figure.add_subplot()
+    if kind == "roc":
+        axes.plot([0, 1], [0, 1], color=CHANCE, linewidth=0.7, linestyle=(0, (4, 3)), label="chance")
+    elif prevalence is not None:
+        axes.axhline(prevalence, color=CHANCE, linewidth=0.7, linestyle=(0, (4, 3)), label="chance")
+    for number, (name, curve) in enumerate(curves.items()):
+        style = {"linewidth": 1.4, "linestyle": LINES[number % len(LINES)], "gid": f"curve-{number}"}
+        axes.plot(curve.x, curve.y, label=_fitting(name, LEGEND_LETTERS), **style)
+    names = ("false positive rate", "true positive rate") if kind == "roc" else ("recall", "precision")
+    axes.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
+    for text in axes.legend(fontsize=8, frameon=False).get_texts():
+        text.set_parse_math(False)
+    _save(figure, path)
+
+
+def _draw_video(row: Any, card: VideoCard) -> None:
+    video = card.video
+    below = row
+    if card.pictures:
+        above, below = row.subfigures(2, 1, height_ratios=(FRAMES_HEIGHT, CURVE_HEIGHT))
+        count = len(card.key_frames)
+        for frame, place in zip(card.key_frames, above.subplots(1, count, squeeze=False)[0], strict=True):
+            _draw_frame(place, video, frame, card.pictures, TEXT_LETTERS // count)
+    axes = below.subplots()
+    draw_curve(axes, video, Colours())
+    labels = ", ".join(dict.fromkeys(span.label for span in video.truth or () if span.label))
+    title = _fitting(f"{video.name}{': ' if labels else ''}{labels}", TITLE_LETTERS)
+    axes.set_title(title, loc="left", fontsize=9, parse_math=False)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.label.set_size(8)
+
+
+def _draw_frame(place: Any, video: VideoReport, frame: KeyFrame, pictures: Mapping[int, bytes], letters: int) -> None:
+    at, colours = frame.at, Colours()
+    place.imshow(Image.open(io.BytesIO(pictures[at.frame])))
+    place.set_xticks([])
+    place.set_yticks([])
+    place.set_anchor("N")
+    for spine in place.spines.values():
+        spine.set(color=colours.found if at.score >= video.threshold else colours.score, linewidth=2)
+    place.set_title(f"{video.clock(at.time_s)}: {at.score:.2f}", fontsize=8, parse_math=False)
+    text = textwrap.fill(inert(at.text), letters, max_lines=MAX_LINES, placeholder=" …")
+    style = {"va": "top", "fontsize": 6.5, "parse_math": False}
+    below = place.annotate(text, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", **style)
+    below.set_in_layout(False)  # else a long text makes its picture small
+
+
+def _fitting(text: str, most: int) -> str:
+    text = inert(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _figure(path: Path, width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    check_format(path)
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib
+
+    # Text stays text in both, and the same plot gives the same bytes.
+    settings: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "lavad"}
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with matplotlib.rc_context(settings), warnings.catch_warnings():
+            # A letter that the font lacks is a box in the plot; which font has it is not ours to know.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            figure.savefig(
+                draft, format=path.suffix.lower().removeprefix("."), dpi=DPI, facecolor="white", metadata=metadata
+            )
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
