@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deployments.cli import dataset_options, evaluation_options, options
 from deployments.cli.exits import guarded
-from deployments.cli.text import inert, show, show_table
+from deployments.cli.text import inert, say, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.types import Evaluation, Header, Metric, Row, VideoRow
@@ -34,21 +35,18 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    low_threshold: Annotated[
-        float | None,
+    threshold_from: Annotated[
+        Path | None,
         typer.Option(
-            "--low-threshold",
-            help="Events: a segment goes on while scores stay at or above this.",
-            metavar="SCORE",
+            "--threshold-from",
+            help="Events: the threshold of a file that `lavad threshold` wrote; warns if it was fitted on these videos.",
+            metavar="FILE",
             show_default=False,
         ),
     ] = None,
-    min_length: Annotated[
-        int, typer.Option("--min-length", help="Events: shorter segments are left out, frames.", metavar="N", min=1)
-    ] = 1,
-    max_gap: Annotated[
-        int, typer.Option("--max-gap", help="Events: gaps up to this are closed, frames.", metavar="N", min=0)
-    ] = 0,
+    low_threshold: evaluation_options.LowThreshold = None,
+    min_length: evaluation_options.MinLength = 1,
+    max_gap: evaluation_options.MaxGap = 0,
     resamples: evaluation_options.Resamples = evaluation_options.RESAMPLES,
     seed: evaluation_options.Seed = 0,
     worst: Annotated[
@@ -61,16 +59,20 @@ def evaluate(
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
     from lavad_core.evaluation.evaluate import evaluate as evaluated
     from lavad_core.evaluation.json import to_json
+    from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_threshold_warnings
     from lavad_core.evaluation.types import ProtocolOptions
     from lavad_core.results.open import open_results
 
+    chosen = None if threshold_from is None else read_threshold(threshold_from)
+    thresholds = [*(threshold or []), *([] if chosen is None else [chosen.threshold])]
     dataset = evaluation_options.labels_of(adapter, labels, list_, videos)
+    results = open_results(options.store_root(store), run)
     found = evaluated(
         dataset,
-        open_results(options.store_root(store), run),
+        results,
         ProtocolOptions(
             sigmas=tuple(sigma or ()),
-            thresholds=tuple(threshold or (0.5,)),
+            thresholds=tuple(thresholds or (0.5,)),
             low_threshold=low_threshold,
             min_length=min_length,
             max_gap=max_gap,
@@ -78,6 +80,10 @@ def evaluate(
             seed=seed,
         ),
     )
+    if chosen is not None:
+        found = with_threshold_warnings(found, chosen, dataset, results.names)
+        for warning in fitted_warnings(chosen, dataset, results.names):
+            say(f"WARNING: {inert(warning)}")
     if output is not None:
         evaluation_options.write_output(output, to_json(found))
     if json_:

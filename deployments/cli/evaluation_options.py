@@ -30,6 +30,22 @@ Output = Annotated[
     typer.Option("--output", help="Write the JSON there too.", metavar="FILE", show_default=False),
 ]
 
+LowThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--low-threshold",
+        help="Events: a segment goes on while scores stay at or above this.",
+        metavar="SCORE",
+        show_default=False,
+    ),
+]
+MinLength = Annotated[
+    int, typer.Option("--min-length", help="Events: shorter segments are left out, frames.", metavar="N", min=1)
+]
+MaxGap = Annotated[
+    int, typer.Option("--max-gap", help="Events: gaps up to this are closed, frames.", metavar="N", min=0)
+]
+
 RESAMPLES = 1000
 
 

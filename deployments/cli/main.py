@@ -26,6 +26,7 @@ from deployments.cli.run import retry, run
 from deployments.cli.show import show_video
 from deployments.cli.status import status
 from deployments.cli.text import OutputLost, inert, prepare_streams, show, to_stdout
+from deployments.cli.threshold import threshold
 
 app = typer.Typer(
     name="lavad",
@@ -43,6 +44,7 @@ app.command("import")(import_)
 app.command("export")(export)
 app.command("evaluate")(evaluate)
 app.command("compare")(compare)
+app.command("threshold")(threshold)
 app.command("status")(status)
 app.command("retry")(retry)
 app.command("show")(show_video)

@@ -1,0 +1,287 @@
+"""A threshold chosen on labelled videos by a stated rule, and a warning where it is then evaluated on the same ones."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args
+
+import numpy as np
+
+from lavad_core.datasets.names import listed, match_key
+from lavad_core.datasets.types import Dataset
+from lavad_core.digest import digest
+from lavad_core.errors import InputError
+from lavad_core.evaluation.evaluate import checked
+from lavad_core.evaluation.events import found_intervals
+from lavad_core.evaluation.grid import GridVideo, gather, weights_of
+from lavad_core.evaluation.rows import entries
+from lavad_core.evaluation.types import Evaluation, ProtocolOptions
+from lavad_core.imports.files import read_text
+from lavad_core.results.types import ResultSet
+
+FORMAT, VERSION = "lavad-threshold", 1
+
+MAX_BYTES = 64 * 2**20
+"""A name of each video and some numbers."""
+
+STEPS = 1000
+"""Thresholds that ``false-alarms-per-hour`` tries, from 1 down to 0: three decimals."""
+
+RuleName = Literal["f1", "youden", "false-alarms-per-hour"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a threshold is chosen.
+
+    Attributes:
+        name: ``f1``: the highest F1 of frames; ``youden``: the highest true minus false positive rate of frames;
+            ``false-alarms-per-hour``: the lowest threshold that gives at most ``most`` segments an hour of normal video.
+        most: of ``false-alarms-per-hour``.
+    """
+
+    name: RuleName
+    most: float | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.most is None else f"{self.name}={self.most:g}"
+
+    @property
+    def definition(self) -> str:
+        """The rule in a sentence."""
+        if self.name == "f1":
+            return "the score with the highest F1 of all frames together, from that score on anomalous; of equals the highest"
+        if self.name == "youden":
+            return "the score with the highest true minus false positive rate of all frames together; of equals the highest"
+        return (
+            f"the lowest threshold, in {STEPS} steps from the highest score down, at which and above which normal videos "
+            f"have at most {self.most:g} segments an hour"
+        )
+
+
+def parse_rule(text: str) -> Rule:
+    """``f1``, ``youden`` or ``false-alarms-per-hour=X``.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    name, equals, number = text.partition("=")
+    if name == "f1" and not equals:
+        return Rule("f1")
+    if name == "youden" and not equals:
+        return Rule("youden")
+    if name == "false-alarms-per-hour":
+        try:
+            most = float(number)
+        except ValueError:
+            most = math.nan
+        if math.isfinite(most) and most >= 0:
+            return Rule("false-alarms-per-hour", most)
+    raise InputError(
+        f"{text!r} is no rule for a threshold; there are {', '.join(get_args(RuleName))}=X, X at least 0 (such as "
+        "false-alarms-per-hour=1)"
+    )
+
+
+@dataclass(frozen=True)
+class ChosenThreshold:
+    """A threshold, and all that says where it is from.
+
+    Attributes:
+        threshold: a score of at least this is anomalous; of unsmoothed final scores.
+        rule, definition: as :class:`Rule` says them.
+        value: what the rule looks at, at this threshold: F1, Youden's J, or false alarms an hour.
+        dataset, adapter: title and key of the data set.
+        files: role, name and SHA-256 of the files that labels come from.
+        labels: digest of the names and intervals, whatever file they were in.
+        results: id and origin of the run or import.
+        names: of the videos: those that have scores and labels.
+        frames, positive: over them.
+        low_threshold, min_length, max_gap: of the segments, as :class:`ProtocolOptions` has them; only
+            ``false-alarms-per-hour`` looks at segments.
+    """
+
+    threshold: float
+    rule: str
+    definition: str
+    value: float
+    dataset: str
+    adapter: str
+    files: Sequence[Mapping[str, str]]
+    labels: str
+    results: Mapping[str, str]
+    names: Sequence[str]
+    frames: int
+    positive: int
+    low_threshold: float | None = None
+    min_length: int = 1
+    max_gap: int = 0
+
+
+def choose_threshold(
+    dataset: Dataset, results: ResultSet, rule: Rule, options: ProtocolOptions | None = None
+) -> ChosenThreshold:
+    """The threshold of the final scores that a rule chooses. Meant for training or validation videos: on the videos that it
+    is then evaluated on it would be chosen with the answers at hand.
+
+    Args:
+        dataset: the labels.
+        results: the scores.
+        rule: how.
+        options: of the segments: ``low_threshold``, ``min_length``, ``max_gap``; nothing else of them counts.
+
+    Raises:
+        InputError: no scored video is in the data set, the labels do not allow the rule (one kind of frames only, no normal
+            video, no frame rate), or no threshold satisfies it.
+        DamagedResult: scores are gone from the store.
+    """
+    options = checked(options or ProtocolOptions())
+    videos, _ = gather(dataset, results)
+    if rule.most is None:
+        threshold, value = _by_frames(videos, rule)
+    else:
+        threshold, value = _by_false_alarms(videos, rule.most, options)
+    positive = sum(float(video.positive.sum()) for video in videos)
+    return ChosenThreshold(
+        threshold=threshold,
+        rule=str(rule),
+        definition=rule.definition,
+        value=value,
+        dataset=dataset.title,
+        adapter=dataset.adapter,
+        files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
+        labels=labels_digest(dataset),
+        results={"id": results.set_id, "origin": results.origin},
+        names=tuple(video.labels.name for video in videos),
+        frames=sum(video.frames for video in videos),
+        positive=round(positive),
+        low_threshold=options.low_threshold,
+        min_length=options.min_length,
+        max_gap=options.max_gap,
+    )
+
+
+def labels_digest(dataset: Dataset) -> str:
+    """Of names and intervals: the same for the same labels in another file, order or form."""
+    return digest(
+        sorted([match_key(name), [list(i) for i in video.intervals]] for name, video in dataset.videos.items())
+    )
+
+
+def _by_frames(videos: Sequence[GridVideo], rule: Rule) -> tuple[float, float]:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    labels, scores, weights = entries(weights_of(videos), np.concatenate([video.scores for video in videos]))
+    if labels.all() or not labels.any():
+        kind = "anomalous" if labels.any() else "normal"
+        raise InputError(f"rule {rule}: all frames of the {len(videos)} videos are {kind}: it needs both kinds")
+    if rule.name == "f1":
+        precision, recall, thresholds = precision_recall_curve(labels, scores, sample_weight=weights)
+        both = (precision + recall)[:-1]
+        f1 = np.divide(2 * (precision * recall)[:-1], both, out=np.zeros_like(both), where=both > 0)
+        best = len(f1) - 1 - int(f1[::-1].argmax())
+        return float(thresholds[best]), float(f1[best])
+    false, true, thresholds = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
+    best = int((true - false).argmax())
+    if not np.isfinite(thresholds[best]):
+        raise InputError(f"rule {rule}: no threshold finds more of the anomalous frames than of the normal ones")
+    return float(thresholds[best]), float((true - false)[best])
+
+
+def _by_false_alarms(videos: Sequence[GridVideo], most: float, options: ProtocolOptions) -> tuple[float, float]:
+    normal = [video for video in videos if not video.is_anomalous]
+    if not normal:
+        raise InputError(f"none of the {len(videos)} videos is normal: false alarms an hour cannot be counted")
+    without = [video.labels.name for video in normal if not video.frame_rate]
+    if without:
+        raise InputError(
+            f"{len(without)} of {len(normal)} normal videos have no frame rate: {listed(without)}; false alarms an hour need it"
+        )
+    hours = sum(video.frames / video.frame_rate for video in normal if video.frame_rate) / 3600
+    highest = {id(video): float(video.scores.max()) for video in normal}
+    top, bottom = max(1.0, *highest.values()), min(0.0, *(float(video.scores.min()) for video in normal))
+    if options.low_threshold is not None:
+        bottom = max(bottom, options.low_threshold)
+    chosen: tuple[float, float] | None = None
+    for step in range(STEPS + 1):
+        threshold = round(top - step * (top - bottom) / STEPS, 9)
+        loud = [video for video in normal if highest[id(video)] >= threshold]
+        rate = sum(len(found_intervals(video, threshold, options)) for video in loud) / hours
+        if rate > most:
+            break
+        chosen = threshold, rate
+    if chosen is None:
+        raise InputError(
+            f"even at the threshold {top:g} normal videos have {rate:.3g} false alarms an hour, more than {most:g}; allow "
+            "more, or ask for longer segments (--min-length)"
+        )
+    return chosen
+
+
+def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
+    """What is wrong with evaluating a threshold on given videos, a sentence each; nothing if they are others.
+
+    Args:
+        chosen: the threshold.
+        dataset: that is evaluated on.
+        names: of its scored videos.
+    """
+    fitted = {match_key(name) for name in chosen.names}
+    same = [name for name in names if match_key(name) in fitted]
+    labels = chosen.labels == labels_digest(dataset)
+    if not same and not labels:
+        return ()
+    what = f"{len(same)} of the {len(names)} evaluated videos ({listed(same)})" if same else "the same labels"
+    return (
+        f"the threshold {chosen.threshold:g} was fitted on {what}: events at this threshold are no result of a test; choose it "
+        "on training or validation videos (lavad threshold)",
+    )
+
+
+def with_threshold_warnings(
+    evaluation: Evaluation, chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]
+) -> Evaluation:
+    """The evaluation, with :func:`fitted_warnings` among those of its header."""
+    found = fitted_warnings(chosen, dataset, names)
+    header = replace(evaluation.header, warnings=(*evaluation.header.warnings, *found))
+    return replace(evaluation, header=header)
+
+
+def to_json(chosen: ChosenThreshold) -> str:
+    """Indented JSON with a line break at its end."""
+    document = {"format": FORMAT, "version": VERSION, **asdict(chosen)}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_threshold(path: Path) -> ChosenThreshold:
+    """A file that :func:`to_json` made.
+
+    Raises:
+        InputError: it cannot be read, is not JSON, of another form or version, or a value is missing; says which.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    def refuse(word: str) -> NoReturn:
+        raise ValueError(f"{word} is not a number of JSON")
+
+    what, shown = "threshold", repr(str(path))
+    try:
+        document: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what}: {shown} is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
+        raise InputError(f"{what}: {shown} is not one; `lavad threshold --output FILE` writes one")
+    if (version := document.pop("version", None)) != VERSION:
+        raise InputError(f"{what}: {shown} has version {version!r}, and {VERSION} is read; write it again")
+    try:
+        chosen = TypeAdapter(ChosenThreshold).validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise InputError(f"{what}: {shown}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if not math.isfinite(chosen.threshold):
+        raise InputError(f"{what}: {shown}: the threshold {chosen.threshold} is no finite number")
+    return chosen
