@@ -40,6 +40,7 @@ check: lint types  ## lint and types
 benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md again
 	$(BIN)/python benchmarks/cleaning_and_refinement.py
 	$(BIN)/python benchmarks/long_video_memory.py
+	$(BIN)/python benchmarks/evaluation_speed.py
 
 ablations:  ## what each part of the method is worth on the demonstration's clips (after make demo)
 	$(BIN)/python -m demo.ablations build/demo --json build/demo/ablations.json
