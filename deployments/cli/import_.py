@@ -101,6 +101,8 @@ def import_(
         given = _sources(None, scores, raw_scores, segments, captions or [], cleaned, summaries)
         show(settings_of(settings, until, given).rstrip())
         return
+    if until is not None:
+        raise typer.BadParameter("it belongs to --settings", param_hint="--until")
     sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
     opened = dataset_options.opened(dataset, labels, list_, videos) if dataset is not None else None
     if opened is None and (labels is not None or list_ is not None):

@@ -23,19 +23,27 @@ NORMAL = "Normal"
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Of :func:`lavad_core.method.detection.segments`."""
+    """Of :func:`lavad_core.method.detection.segments`.
+
+    Raises:
+        InputError: the lower threshold is above the other.
+    """
 
     threshold: float = 0.5
     low_threshold: float | None = None
     min_length_s: float = 0.0
     max_gap_s: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.low_threshold is not None and self.low_threshold > self.threshold:
+            raise InputError(f"the low threshold {self.low_threshold:g} is above the threshold {self.threshold:g}")
+
 
 def found_segments(video: ScoredVideo, thresholds: Thresholds) -> list[Segment]:
     """The segments of a video, in order of time.
 
     Raises:
-        InputError: the thresholds do not fit, or lengths are given and nothing says how long a frame is.
+        InputError: lengths are given and nothing says how long a frame is.
     """
     times = video.times_s
     if times is None:
@@ -44,20 +52,17 @@ def found_segments(video: ScoredVideo, thresholds: Thresholds) -> list[Segment]:
                 f"nothing says how many frames a second {video.name!r} has: no length in seconds can be asked for"
             )
         times = np.arange(video.frames) / (video.frame_rate or 1.0)
-    try:
-        return segments(
-            video.scores,
-            video.grid,
-            video.frames,
-            video.interval,
-            times,
-            threshold=thresholds.threshold,
-            low_threshold=thresholds.low_threshold,
-            min_length_s=thresholds.min_length_s,
-            max_gap_s=thresholds.max_gap_s,
-        )
-    except ValueError as problem:
-        raise InputError(f"segments of {video.name!r}: {problem}") from problem
+    return segments(
+        video.scores,
+        video.grid,
+        video.frames,
+        video.interval,
+        times,
+        threshold=thresholds.threshold,
+        low_threshold=thresholds.low_threshold,
+        min_length_s=thresholds.min_length_s,
+        max_gap_s=thresholds.max_gap_s,
+    )
 
 
 def _all(results: ResultSet, thresholds: Thresholds) -> Iterator[tuple[ScoredVideo, list[Segment]]]:

@@ -71,7 +71,7 @@ def _by_frame(where: str, found: dict[int, float]) -> GivenScores:
 def _array(file: FoundFile) -> NDArray[np.float64]:
     try:
         found = np.load(io.BytesIO(file.read()), allow_pickle=False)
-        values = np.asarray(found).squeeze()
+        values = np.atleast_1d(np.asarray(found).squeeze())
         if values.ndim != 1 or values.dtype.kind not in "fiu":
             raise ValueError(f"it has the shape {found.shape} and the type {found.dtype}")
     except (ValueError, EOFError, OSError, AttributeError) as error:
@@ -112,7 +112,8 @@ def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
-    """The interval that most files have: the least distance of their frames; one score a frame is 1.
+    """The interval that most files have: the least distance of their frames; one score a frame is 1. Of two that as many have
+    the lower.
 
     Args:
         given: scores and frame count of each video.
@@ -123,7 +124,7 @@ def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
             votes[1 if frames in (None, len(scores.values)) else DEFAULT_INTERVAL] += 1
         elif len(scores.frames) > 1:
             votes[int(np.diff(scores.frames).min())] += 1
-    return max(votes, key=lambda interval: (votes[interval], interval), default=DEFAULT_INTERVAL)
+    return max(votes, key=lambda interval: (votes[interval], -interval), default=DEFAULT_INTERVAL)
 
 
 def check_grid(scores: GivenScores, frames: int, interval: int) -> None:

@@ -1,0 +1,141 @@
+"""``lavad import`` and ``lavad export``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import small_set
+import yaml
+from command import lavad
+from small_set import FRAMES
+
+from lavad_core.config.load import load_config
+from lavad_core.pipeline.graph import build_graph
+
+
+def test_import_status_show_and_export(tmp_path: Path) -> None:
+    store = ["--store", str(tmp_path / "store")]
+    options = small_set.dataset_files(tmp_path / "set")
+    layout = small_set.layout(tmp_path / "data")
+    made = lavad("import", "--layout", str(layout), *options, *store, "--json")
+    assert made.exit_code == 0, made.stderr
+    said = json.loads(made.stdout)
+    assert (said["videos_scored"], said["interval"], said["unscored"]) == (4, 16, {})
+    assert said["videos"].keys() == FRAMES.keys()
+
+    listed = json.loads(lavad("status", "--all", "--json", *store).stdout)
+    assert [(run["run"], run["outcomes"]) for run in listed] == [(said["run"], "4 ok")]
+    for kind in ((), ("--frames",), ("--segments",)):
+        shown = lavad("show", "Arson004", *store, *kind, "--format", "json")
+        assert shown.exit_code == 0, shown.stderr
+        assert json.loads(shown.stdout)["video"] == "Arson004"
+    assert "imported" in lavad("show", "Arson004", *store).stderr
+
+    exported = lavad("export", "authors", str(tmp_path / "out"), *store)
+    assert exported.exit_code == 0, exported.stderr
+    again = json.loads(lavad("import", "--layout", str(tmp_path / "out"), *options, *store, "--json").stdout)
+    assert (again["digest"], again["videos"]) == (said["digest"], said["videos"])
+    assert again["run"] != said["run"]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet", "intervals"])
+def test_export_of_a_named_import(form: str, tmp_path: Path) -> None:
+    store = ["--store", str(tmp_path / "store")]
+    options = small_set.dataset_files(tmp_path / "set")
+    first = lavad("import", "--scores", str(small_set.scores(tmp_path / "a")), *options, *store, "--json")
+    assert lavad("import", "--scores", str(small_set.scores(tmp_path / "b", 0.5)), *options, *store).exit_code == 0
+    run = json.loads(first.stdout)["run"]
+    assert lavad("export", form, str(tmp_path / "named"), "--run", run, *store).exit_code == 0
+    assert lavad("export", form, str(tmp_path / "latest"), *store).exit_code == 0
+    assert (tmp_path / "named").read_bytes() != (tmp_path / "latest").read_bytes()
+    refused = lavad("export", form, str(tmp_path / "named"), *store)
+    assert refused.exit_code == 2
+    assert "is not written over" in refused.stderr
+
+
+def test_a_video_that_is_missing_is_counted(tmp_path: Path) -> None:
+    folder = small_set.scores(tmp_path / "scores")
+    (folder / "Arson004.json").unlink()
+    store = ["--store", str(tmp_path / "store")]
+    made = lavad("import", "--scores", str(folder), *small_set.dataset_files(tmp_path / "set"), *store)
+    assert made.exit_code == 1
+    assert "1 of 4 videos have no scores, and are counted as unscored: 'Arson004'" in made.stderr
+    shown = lavad("show", "Arson004", *store)
+    assert shown.exit_code == 1
+    assert "has no scores in import" in shown.stderr
+    retried = lavad("retry", *store)
+    assert retried.exit_code == 2
+    assert "is an import" in retried.stderr
+
+
+@pytest.mark.parametrize(
+    ("case", "arguments", "says"),
+    [
+        ("nothing", [], "nothing to import: there are no scores"),
+        ("twice", ["--scores", "a", "--segments", "b"], "--scores or --segments"),
+        ("captions without a name", ["--captions", "/x"], "is not NAME=PATH"),
+        ("captions of one name", ["--captions", "a=/x", "--captions", "a=/y"], "with a name of its own"),
+        ("no adapter", ["--scores", "a", "--labels", "b"], "give --dataset"),
+        ("no interval", ["--scores", "a", "--interval", "0"], "--interval"),
+        ("no folder", ["--layout", "none"], "is not a folder"),
+        ("until without settings", ["--layout", "a", "--until", "captions"], "--settings"),
+    ],
+)
+def test_wrong_use(case: str, arguments: list[str], says: str, tmp_path: Path) -> None:
+    result = lavad("import", *arguments, "--store", str(tmp_path / "store"))
+    assert result.exit_code == 2, case
+    assert says in " ".join(result.stderr.split()), case
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["intervals", "x", "--frames"], "intervals has no rows"),
+        (["csv", "x", "--threshold", "0.5"], "csv has scores, not segments"),
+        (["pdf", "x"], "pdf"),
+        (["csv", ""], "the path is empty"),
+    ],
+)
+def test_wrong_use_of_export(arguments: list[str], says: str, tmp_path: Path) -> None:
+    result = lavad("export", *arguments, "--store", str(tmp_path))
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("until", "imported", "roles"),
+    [
+        ("captions", {"captions"}, {"chat", "encoder"}),
+        ("cleaned", {"captions", "cleaned"}, {"chat", "encoder"}),
+        ("summaries", {"captions", "cleaned", "summaries"}, {"chat", "encoder"}),
+        ("scores", {"captions", "cleaned", "summaries", "scores"}, {"encoder"}),
+        (None, {"captions", "cleaned", "summaries", "scores", "refined", "similarities"}, set()),
+    ],
+)
+def test_settings_go_on_from_any_step(until: str | None, imported: set[str], roles: set[str], tmp_path: Path) -> None:
+    folder = small_set.layout(tmp_path / "data")
+    result = lavad("import", "--settings", str(folder), *(["--until", until] if until else []))
+    assert result.exit_code == 0, result.stderr
+    path = tmp_path / "settings.yaml"
+    path.write_text(result.stdout, encoding="utf-8")
+    assert yaml.safe_load(result.stdout)["imports"].keys() == imported
+    config = load_config(files=[path], environ={})
+    assert config.imports.captions["blip2-a"] == folder / "captions/raw/Salesforce/blip2-a"
+    graph = build_graph(config, dict.fromkeys(config.models, "?"))
+    assert set(graph.identities) == roles
+    assert graph.has("detect")
+    assert config.semantics == ("reference" if "cleaned" in imported else "paper")
+
+
+def test_settings_of_scores_alone_make_no_texts(tmp_path: Path) -> None:
+    folder = small_set.layout(tmp_path / "data")
+    for gone in ("captions", "scores/raw"):
+        shutil.rmtree(folder / gone)
+    result = lavad("import", "--settings", str(folder))
+    config = load_config(settings=yaml.safe_load(result.stdout), environ={})
+    graph = build_graph(config, {})
+    assert [node.id for node in graph.nodes] == ["probe", "refine", "detect"]
