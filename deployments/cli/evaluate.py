@@ -155,6 +155,8 @@ def _rows(evaluation: Evaluation) -> None:
             [(_name(row), *(between(row.metrics[key]) for key in METRICS)) for row in own],
             right=right,
         )
+    elif evaluation.header.intervals != "none":
+        show("no intervals: the metrics are undefined in too many resamples of so few videos")
     for key, title in METRICS.items():
         if reason := own[0].metrics[key].reason:
             show(f"{title} is undefined: {inert(reason)}")
