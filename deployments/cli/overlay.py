@@ -21,7 +21,7 @@ def overlay(
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
     videos: dataset_options.Videos = None,
-    threshold: shown.Threshold = 0.5,
+    threshold: shown.Threshold = shown.THRESHOLD,
     store: options.StoreFolder = None,
 ) -> None:
     """Write a video with its scores: its frames, below them what the score is of, and the curve with the current moment.

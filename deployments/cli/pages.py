@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import dataset_options, options, shown
+from deployments.cli import dataset_options, evaluation_options, options, shown
 from deployments.cli.exits import Exit, guarded
 from deployments.cli.text import inert, say, show
 
@@ -25,11 +25,10 @@ def report(
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
     videos: dataset_options.Videos = None,
-    sigma: shown.Sigmas = None,
-    threshold: shown.Threshold = 0.5,
-    resamples: Annotated[
-        int, typer.Option("--resamples", min=0, help="Of the bootstrap over videos; 0 for no intervals.")
-    ] = 1000,
+    sigma: evaluation_options.Sigmas = None,
+    threshold: shown.Threshold = shown.THRESHOLD,
+    resamples: evaluation_options.Resamples = evaluation_options.RESAMPLES,
+    seed: evaluation_options.Seed = 0,
     store: options.StoreFolder = None,
 ) -> None:
     """Write pages about a run or an import: metrics, curves, and for each video why its scores are what they are.
@@ -45,7 +44,9 @@ def report(
     source = shown.open_shown(store, run, dataset, labels, list_, videos, threshold)
     evaluation = None
     if source.dataset is not None:
-        protocol = ProtocolOptions(sigmas=tuple(sigma or ()), thresholds=(threshold,), resamples=resamples)
+        protocol = ProtocolOptions(
+            sigmas=tuple(sigma or ()), thresholds=(source.threshold,), resamples=resamples, seed=seed
+        )
         evaluation = evaluate(source.dataset, source.results, protocol)
     else:
         say("there are no labels: the report has no metrics; give --dataset and --labels for them")

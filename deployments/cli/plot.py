@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deployments.cli import dataset_options, options, shown
+from deployments.cli import dataset_options, evaluation_options, options, shown
 from deployments.cli.exits import guarded
 from deployments.cli.text import inert, say, show
 
@@ -40,8 +40,8 @@ def plot(
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
     videos: dataset_options.Videos = None,
-    sigma: shown.Sigmas = None,
-    threshold: shown.Threshold = 0.5,
+    sigma: evaluation_options.Sigmas = None,
+    threshold: shown.Threshold = shown.THRESHOLD,
     store: options.StoreFolder = None,
 ) -> None:
     """Draw scores over time with key frames and shaded labels, or ROC, or precision and recall of one or several runs."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployments.cli import dataset_options, options
+from deployments.cli import evaluation_options, options
 from deployments.cli.text import OutputLost, inert, is_terminal, say
 
 if TYPE_CHECKING:
@@ -24,12 +24,11 @@ Run = Annotated[
     typer.Option("--run", help="A run or an import; the latest if not given.", metavar="ID", show_default=False),
 ]
 Threshold = Annotated[
-    float, typer.Option("--threshold", help="Of the segments of an import; a run's own are shown as they are.")
+    float,
+    typer.Option("--threshold", help="An import's segments: a score of at least this is anomalous. A run has its own."),
 ]
-Sigmas = Annotated[
-    list[float] | None,
-    typer.Option("--sigma", help="Also smoothed by so many grid steps; may be repeated.", metavar="STEPS"),
-]
+
+THRESHOLD = 0.5
 
 
 def open_shown(
@@ -39,7 +38,7 @@ def open_shown(
     labels: Path | None,
     list_: Path | None,
     videos: Path | None,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
 ) -> ReportSource:
     """The results that the options name, with their labels and videos as far as these are at hand.
 
@@ -74,10 +73,8 @@ def _labels(
     from lavad_core.errors import InputError
     from lavad_core.results.run import RunResults
 
-    if dataset is not None:
-        return dataset_options.opened(dataset, labels, list_, videos)
-    if labels is not None:
-        return labelled_by(labels)
+    if dataset is not None or labels is not None or list_ is not None:
+        return evaluation_options.labels_of(dataset, labels, list_, videos)
     settings = results.config.evaluate if isinstance(results, RunResults) else None
     if settings is None or settings.labels is None:
         return None
@@ -91,8 +88,8 @@ def _labels(
 def _videos(root: Path, results: ResultSet, videos: Path | None) -> dict[str, VideoSource]:
     """Name to video: of the folder that is given; else where a run found them."""
     from lavad_core.errors import InputError
-    from lavad_core.video.discover import discover
     from lavad_core.runs.sources import load_sources
+    from lavad_core.video.discover import discover
 
     if videos is not None:
         return {source.name: source for source in discover([videos])}

@@ -76,6 +76,7 @@ def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str
         ("AP", header.average_precision),
         ("smoothing", header.smoothing),
         ("weighting", header.weighting),
+        ("intervals", header.intervals),
     ]
 
 

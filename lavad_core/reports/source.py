@@ -24,6 +24,11 @@ from lavad_core.video.types import VideoSource
 class ReportSource:
     """The videos of a set of results.
 
+    Attributes:
+        results, dataset: as given.
+        run: the results, if they are a run's.
+        threshold: of segments.
+
     Args:
         results: of a run or an import.
         dataset: its labels; None without.
@@ -54,7 +59,8 @@ class ReportSource:
         pairs = match(dataset.videos, results.names).pairs if dataset is not None else {}
         self._labelled = {given: dataset.videos[name] for name, given in pairs.items()} if dataset is not None else {}
         self._videos = {match_key(name): source for name, source in videos.items()}
-        self._threshold, self._limits, self._folder_frame_rate = threshold, limits, folder_frame_rate
+        self.threshold = self.run.config.detect.threshold if self.run is not None else threshold
+        self._limits, self._folder_frame_rate = limits, folder_frame_rate
         self._cache = cache
 
     @property
@@ -90,7 +96,7 @@ class ReportSource:
         scored, texts = self.results.scores(name), self.results.texts(name)
         near = self.results.neighbours(name) if isinstance(self.results, ImportResults) else None
         truth = truth_of(labelled, scored.frames)
-        return outside_report(scored, texts, truth, self._threshold, rate, near, most)
+        return outside_report(scored, texts, truth, self.threshold, rate, near, most)
 
     def footage(self, name: str, frames: int) -> Footage:
         """The video itself.

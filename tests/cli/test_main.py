@@ -21,6 +21,7 @@ from lavad_core import errors
 
 COMMANDS = [
     ["run"], ["status"], ["retry"], ["show"], ["doctor"],
+    ["report"], ["overlay"], ["plot"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
     ["config", "show"], ["config", "schema"], ["config", "presets"],
     ["dataset", "list"], ["dataset", "check"],
@@ -76,6 +77,7 @@ def test_usage_errors(case: str, arguments: list[str], code: int, says: str, tmp
 
 WITH_STORE = [
     ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"],
+    ["report", "--output", "r"], ["overlay", "x", "--output", "o.mp4"], ["plot", "x", "--output", "p.png"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"], ["config", "show"],
 ]  # fmt: skip
 
