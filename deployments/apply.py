@@ -21,7 +21,7 @@ from deployments import automations
 POOL = "lavad-gpu"
 
 DEPLOY_TIMEOUT_S = 300.0
-"""Five deployments take some seconds; a server that hangs must not hold a script for ever."""
+"""Six deployments take some seconds; a server that hangs must not hold a script for ever."""
 
 
 def ensure_pool(name: str = POOL) -> None:

@@ -22,6 +22,7 @@ ENDS = (
     "Completed",
     "Failed",
     "PartiallyFailed",
+    "Regressed",
     "Crashed",
     "Cancelled",
     "Cancelling",
@@ -29,7 +30,7 @@ ENDS = (
     "TimedOut",
     "RolledBack",
 )
-"""Names of states, since events are called after them: our own PartiallyFailed must be among them."""
+"""Names of states, since events are called after them: our own PartiallyFailed and Regressed must be among them."""
 
 
 def automation() -> Automation:

@@ -39,7 +39,7 @@ HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 @contextmanager
-def _unimportant(what: str) -> Iterator[None]:
+def unimportant(what: str) -> Iterator[None]:
     """A server that is away for a moment must not end a run whose results do not depend on it."""
     try:
         yield
@@ -103,9 +103,9 @@ def publish_run(
     rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
 ) -> None:
     """The artifacts of a run that has ended, whichever way. What they say is in the run's manifest too."""
-    with _unimportant("table of videos"):
+    with unimportant("table of videos"):
         create_table_artifact(rows, key=VIDEOS_KEY, description=inert_markdown(message))
-    with _unimportant("summary"):
+    with unimportant("summary"):
         create_markdown_artifact(
             summary_text(run, ended, message, metrics), key=SUMMARY_KEY, description=f"Run {run.run_id}"
         )
@@ -139,7 +139,7 @@ class Progress:
 
     def start(self) -> None:
         """Show an empty bar."""
-        with _unimportant("progress bar"):
+        with unimportant("progress bar"):
             self._artifact = create_progress_artifact(0.0, key=PROGRESS_KEY, description="stages of videos done")
 
     def add(self, amount: int) -> None:
@@ -148,5 +148,5 @@ class Progress:
         percent = min(100, self._done * 100 // max(self.total, 1))
         if self._artifact is not None and percent > self._shown:
             self._shown = percent
-            with _unimportant("progress bar"):
+            with unimportant("progress bar"):
                 update_progress_artifact(self._artifact, float(percent))

@@ -173,13 +173,18 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def is_run_id(text: str) -> bool:
+    """Whether it has the form of a run's id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def run_path(store_root: Path, run_id: str, suffix: str) -> Path:
     """A file of a run.
 
     Raises:
         InputError: that is no id of a run (it may come from a command line).
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise InputError(f"{run_id!r} is no id of a run; `lavad status` lists them")
     return Path(store_root) / FOLDER / f"{run_id}{suffix}"
 

@@ -19,6 +19,7 @@ NAMES = {
     "score-video/one-video",
     "retry-failed/retry",
     "check-store/weekly",
+    "evaluate/metrics",
 }
 
 
@@ -88,6 +89,6 @@ def test_automations_are_put_in_place_once(prefect_server: str, monkeypatch: pyt
     monkeypatch.setattr(automations, "NAME", f"test {uuid.uuid4()}")
     assert [automations.apply(), automations.apply()] == ["created", "updated"]
     present = Automation.read(name=automations.NAME)
-    assert "prefect.flow-run.PartiallyFailed" in present.trigger.expect
+    assert {"prefect.flow-run.PartiallyFailed", "prefect.flow-run.Regressed"} <= set(present.trigger.expect)
     assert present.trigger.within == automations.SILENCE
     present.delete()

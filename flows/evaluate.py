@@ -1,0 +1,105 @@
+"""Evaluate the results of a data set, and compare them with a baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.common import configuration, run_name
+from lavad_core.evaluation.evaluate import checked
+from lavad_core.evaluation.regression import Regression, checked_tolerances
+from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions
+from tasks.evaluation_artifacts import publish_evaluation
+from tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
+
+
+@flow(name="evaluate", flow_run_name=run_name, persist_result=False)
+def evaluate(
+    labels: str | None = None,
+    dataset: str | None = None,
+    list_file: str | None = None,
+    run_id: str | None = None,
+    preset: str | None = None,
+    settings: dict[str, Any] | None = None,
+    videos: str | None = None,
+    sigmas: list[float] | None = None,
+    thresholds: list[float] | None = None,
+    threshold_file: str | None = None,
+    low_threshold: float | None = None,
+    min_length: int = 1,
+    max_gap: int = 0,
+    resamples: int = 1000,
+    seed: int = 0,
+    baseline: str | None = None,
+    tolerances: dict[str, float] | None = None,
+    report: str | None = None,
+) -> State[Any]:
+    """All metrics of a run or an import against a data set's labels, with its report; red if they fell.
+
+    Call it with ``return_state=True``: the states ``Regressed`` and ``PartiallyFailed`` are raised otherwise.
+
+    Args:
+        labels: the data set's file or folder of labels; ``evaluate.labels`` of the settings if not given.
+        dataset: name of its adapter (``lavad dataset list``); ``evaluate.dataset`` if neither is given.
+        list_file: its list of videos; ``evaluate.list`` likewise.
+        run_id: of a run or an import; the latest if not given.
+        preset: with ``settings`` says where the store is, as for ``score-videos``.
+        settings: as ``preset``.
+        videos: folder of the videos, for the pictures of the report.
+        sigmas: rows smoothed by so many grid steps beside the unsmoothed ones.
+        thresholds: of the events; 0.5 if neither they nor ``threshold_file`` are given.
+        threshold_file: that ``lavad threshold --output`` wrote.
+        low_threshold, min_length, max_gap: of the events' segments: hysteresis, and frames.
+        resamples, seed: of the bootstrap over videos.
+        baseline: id of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
+        tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
+        report: folder of the report; ``cache/reports/<id>`` of the store if not given. One that is there is replaced.
+
+    Returns:
+        ``Completed``; ``Regressed`` (red) if a metric fell by more than its tolerance, with the difference in its message;
+        ``PartiallyFailed`` (red) if videos of the data set have no scores: a metric over a part of it is not its own.
+    """
+    config = configuration(preset, settings)
+    own = config.evaluate if labels is None and dataset is None else None
+    if own is not None:
+        labels = None if own.labels is None else str(own.labels)
+        dataset, list_file = own.dataset, list_file or (None if own.list is None else str(own.list))
+    limits = checked_tolerances(tolerances)
+    asked = ProtocolOptions(
+        sigmas=tuple(sigmas or ()),
+        thresholds=tuple(thresholds or (() if threshold_file else ProtocolOptions().thresholds)),
+        low_threshold=low_threshold,
+        min_length=min_length,
+        max_gap=max_gap,
+        resamples=resamples,
+        seed=seed,
+    )
+    options = checked(asked)  # before anything is read
+    ref = SetRef(str(config.store), resolved_run(str(config.store), run_id), dataset, labels, list_file, videos)
+    found = evaluate_set(ref, options, threshold_file)
+    regression = None if baseline is None else check_baseline(ref, found, options, baseline, limits)
+    folder = report or str(config.store / "cache" / "reports" / found.header.results["id"])
+    curves = write_set_report(ref, found, folder)
+    name, message = ending(found, regression)
+    publish_evaluation(found, name, message, regression, folder, curves)
+    return Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
+
+
+def ending(evaluation: Evaluation, regression: Regression | None) -> tuple[str, str]:
+    """The name of the flow run's last state, and its message."""
+    header, metrics = evaluation.header, evaluation.rows[0].metrics
+    numbers = ", ".join(
+        f"{METRICS[key]} {'undefined' if value is None else f'{value:.4f}'}"
+        for key, value in ((key, metrics[key].value) for key in ("auc", "average_precision"))
+    )
+    parts = [numbers] if regression is None else [numbers, regression.message]
+    name = "Completed"
+    if header.unscored:
+        name = "PartiallyFailed"
+        parts.append(f"{len(header.unscored)} of {header.listed} videos of {header.dataset} have no scores")
+    if regression is not None and regression.falls:
+        name = "Regressed"
+    return name, "; ".join(parts)

@@ -1,0 +1,108 @@
+"""What an evaluation leaves in the orchestrator for people: metrics, protocol, curves, and where the report is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prefect import task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+
+from lavad_core.evaluation.evaluate import label
+from lavad_core.evaluation.regression import Regression
+from lavad_core.evaluation.types import METRICS, Evaluation, Metric
+from tasks.artifacts import HERE, unimportant
+from tasks.inert import inert_markdown
+
+METRICS_KEY = "lavad-metrics"
+EVALUATION_KEY = "lavad-evaluation"
+CURVE_KEYS = {"roc": "lavad-roc", "pr": "lavad-precision-recall"}
+
+MAX_NAMED = 20
+"""Unscored videos that are named."""
+
+
+def metric_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+    """The table of metrics: the results' own rows, then those without a model."""
+    return [
+        {"scores": inert_markdown(label(row)), **{title: _cell(row.metrics[key]) for key, title in METRICS.items()}}
+        for row in evaluation.rows
+    ]
+
+
+def _cell(metric: Metric) -> str:
+    if metric.value is None:
+        return f"undefined: {inert_markdown(metric.reason, 80)}"
+    between = "" if metric.low is None or metric.high is None else f" ({metric.low:.3f}–{metric.high:.3f})"
+    return f"{metric.value:.4f}{between}"
+
+
+def evaluation_text(
+    evaluation: Evaluation, ended: str, message: str, regression: Regression | None, report: str
+) -> str:
+    """The protocol, the baseline, and where the report is; Markdown."""
+    header = evaluation.header
+    lines = [f"# {inert_markdown(ended)}: {inert_markdown(message)}", ""]
+    lines += [f"* **warning**: {inert_markdown(warning)}" for warning in header.warnings]
+    lines += ["", "| protocol | |", "|---|---|"]
+    lines += [f"| {name} | {inert_markdown(value)} |" for name, value in _protocol(evaluation)]
+    lines += ["", f"Report: {inert_markdown(report)} on the machine that ran this; open `index.html` there.", ""]
+    if regression is not None:
+        lines += _baseline(regression)
+    if header.unscored:
+        lines += [f"## {len(header.unscored)} of {header.listed} videos have no scores", ""]
+        named = list(header.unscored.items())[:MAX_NAMED]
+        lines += [f"* {inert_markdown(name, 120)}: {inert_markdown(why)}" for name, why in named]
+        if len(header.unscored) > MAX_NAMED:
+            lines.append(f"* … {len(header.unscored) - MAX_NAMED} more")
+    return "\n".join(lines) + "\n"
+
+
+def _protocol(evaluation: Evaluation) -> Iterator[tuple[str, object]]:
+    header = evaluation.header
+    yield "data set", f"{header.dataset} ({header.adapter})"
+    for file in header.files:
+        yield inert_markdown(file["role"]), f"{file['name']}, SHA-256 {file['sha256']}"
+    yield "results", f"{header.results['origin']} {header.results['id']}"
+    yield "videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"
+    yield "frames", f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}"
+    yield "smoothing", header.smoothing
+    yield "weighting", header.weighting
+    yield "AUC", header.averaging
+    yield "AP", header.average_precision
+    yield "intervals", header.intervals
+
+
+def _baseline(regression: Regression) -> list[str]:
+    lines = [f"## Baseline {inert_markdown(regression.baseline, 120)}", ""]
+    lines += [f"{inert_markdown(note)}  " for note in regression.notes]
+    lines += ["", "| | metric |", "|---|---|"]
+    lines += [f"| {'fell' if change.fell else 'ok'} | {inert_markdown(change)} |" for change in regression.changes]
+    return [*lines, ""]
+
+
+@task(name="publish-evaluation", description="Publish metrics, protocol and curves.", **HERE)
+def publish_evaluation(
+    evaluation: Evaluation,
+    ended: str,
+    message: str,
+    regression: Regression | None,
+    report: str,
+    curves: Mapping[str, str],
+) -> None:
+    """The artifacts of an evaluation. What they say is in its report too.
+
+    Args:
+        evaluation: what was evaluated.
+        ended, message: of the flow run.
+        regression: beside a baseline, if one was named.
+        report: folder of it.
+        curves: kind to picture, as ``data:`` address.
+    """
+    with unimportant("table of metrics"):
+        create_table_artifact(metric_rows(evaluation), key=METRICS_KEY, description=inert_markdown(message))
+    with unimportant("protocol"):
+        text = evaluation_text(evaluation, ended, message, regression, report)
+        create_markdown_artifact(text, key=EVALUATION_KEY, description=inert_markdown(evaluation.header.results["id"]))
+    for kind, picture in curves.items():
+        with unimportant(f"{kind} curve"):
+            create_image_artifact(picture, key=CURVE_KEYS[kind], description=f"{kind.upper()}, all frames together")

@@ -1,0 +1,142 @@
+"""The results of a run or an import against a data set's labels, as tasks: metrics, baseline, report."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from lavad_core.config.schema import DetectConfig, VideoConfig
+from lavad_core.datasets.configured import labelled_by
+from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.types import Dataset
+from lavad_core.errors import InputError
+from lavad_core.evaluation.evaluate import evaluate as evaluate_results
+from lavad_core.evaluation.json import read_evaluation, to_json
+from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
+from lavad_core.evaluation.threshold import read_threshold, with_threshold_warnings
+from lavad_core.evaluation.types import Evaluation, ProtocolOptions
+from lavad_core.reports.plots import plot_rates
+from lavad_core.reports.site import write_report
+from lavad_core.reports.source import ReportSource
+from lavad_core.results.open import open_results
+from lavad_core.results.types import ResultSet
+from lavad_core.runs.manifest import is_run_id, load_run
+from lavad_core.store.faults import store_errors
+from lavad_core.video.discover import discover
+from lavad_core.video.identity import IdentityCache
+
+HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
+"""For tasks whose work is cheap, and depends on what is on the disk now."""
+
+
+@dataclass(frozen=True)
+class SetRef:
+    """What is evaluated: all that the tasks of a flow are given of it.
+
+    Attributes:
+        store: the store's folder.
+        run_id: of a run or import.
+        dataset: name of the data set's adapter; None takes ``labels`` as a temporal annotation alone.
+        labels, list_file: paths of the data set's files.
+        videos: folder of the videos, for the report's pictures.
+    """
+
+    store: str
+    run_id: str
+    dataset: str | None
+    labels: str | None
+    list_file: str | None
+    videos: str | None
+
+    def open(self) -> tuple[Dataset, ResultSet]:
+        """Labels and scores.
+
+        Raises:
+            InputError: there is no such run, or the labels cannot be read.
+        """
+        labels, list_file, videos = (None if p is None else Path(p) for p in (self.labels, self.list_file, self.videos))
+        if self.dataset is not None:
+            dataset = open_dataset(self.dataset, labels, list_file, videos=videos)
+        elif labels is not None:
+            dataset = labelled_by(labels)
+        else:
+            raise InputError("whose labels? Give `dataset`, or `labels` with a temporal annotation, or evaluate.labels")
+        return dataset, open_results(Path(self.store), self.run_id)
+
+
+@task(name="resolve", description="Which run or import is evaluated.", **HERE)
+def resolved_run(store: str, run_id: str | None) -> str:
+    """The id; of the latest one if none is given, so that all tasks speak of the same while new ones are made.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    return load_run(Path(store), run_id).run_id
+
+
+@task(name="evaluate-set", description="All metrics of a set of results.", **HERE)
+def evaluate_set(ref: SetRef, options: ProtocolOptions, threshold_file: str | None) -> Evaluation:
+    """The evaluation. A file's threshold is one more of the options', with a warning where it was fitted on these videos."""
+    chosen = None if threshold_file is None else read_threshold(Path(threshold_file))
+    if chosen is not None:
+        options = replace(options, thresholds=(*options.thresholds, chosen.threshold))
+    dataset, results = ref.open()
+    found = evaluate_results(dataset, results, options)
+    return found if chosen is None else with_threshold_warnings(found, chosen, dataset, results.names)
+
+
+@task(name="compare-with-baseline", description="Whether metrics fell by more than is tolerated.", **HERE)
+def check_baseline(
+    ref: SetRef, evaluation: Evaluation, options: ProtocolOptions, baseline: str, tolerances: dict[str, float]
+) -> Regression:
+    """Beside a run or import of the store, paired; or beside a file that ``lavad evaluate --output`` wrote.
+
+    Raises:
+        InputError: there is no such baseline, or it is of other labels or videos.
+    """
+    if not is_run_id(baseline):
+        return against_evaluation(evaluation, read_evaluation(Path(baseline)), baseline, tolerances)
+    dataset, results = ref.open()
+    return against_results(dataset, results, open_results(Path(ref.store), baseline), options, tolerances)
+
+
+@task(name="write-report", description="Pages, curves and numbers, in a folder.", **HERE)
+def write_set_report(ref: SetRef, evaluation: Evaluation, folder: str) -> dict[str, str]:
+    """A report as `lavad report` writes it, with ``evaluation.json`` and the curves beside it.
+
+    Returns:
+        kind of curve to its picture, a ``data:`` address; empty where the curve is undefined.
+    """
+    dataset, results = ref.open()
+    video, output = VideoConfig(), Path(folder)
+    source = ReportSource(
+        results,
+        dataset,
+        {} if ref.videos is None else {found.name: found for found in discover([ref.videos])},
+        threshold=evaluation.events[0].threshold if evaluation.events else DetectConfig().threshold,
+        limits=video.limits,
+        folder_frame_rate=video.folder_frame_rate,
+        cache=IdentityCache(Path(ref.store) / "cache" / "digests.sqlite"),
+    )
+    with store_errors("write", output):
+        write_report(source, evaluation, output)
+        (output / "evaluation.json").write_text(to_json(evaluation), encoding="utf-8")
+        return _curves(evaluation, output)
+
+
+def _curves(evaluation: Evaluation, output: Path) -> dict[str, str]:
+    header = evaluation.header
+    pictures = {}
+    for kind, curves in (("roc", evaluation.roc), ("pr", evaluation.precision_recall)):
+        if not curves:
+            continue
+        path = output / f"{kind}.svg"
+        plot_rates(curves, kind, path, header.positive / header.frames)
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        pictures[kind] = f"data:image/svg+xml;base64,{data}"
+    return pictures

@@ -1,0 +1,130 @@
+"""The flow that evaluates results: its artifacts and report, and how it ends beside a baseline."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import filled_store
+import httpx
+import pytest
+from filled_store import fill
+from prefect.client.schemas.objects import State
+
+from flows.evaluate import evaluate
+from lavad_core.errors import InputError
+from lavad_core.evaluation.json import read_evaluation
+from tasks.evaluation_artifacts import evaluation_text, metric_rows
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+NAME = "=one](http://x)<b>"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A store with a run whose scores are right, and a later one whose scores are wrong."""
+    root = tmp_path_factory.mktemp("evaluate")
+    (root / "labels.txt").write_text(f"{NAME} Fighting 16 31 -1 -1\ntwo Normal -1 -1 -1 -1\n")
+    right, _ = fill(root / "store", NAME, "two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filled_store, "SCORES", [0.7, 0.1, 0.25])
+        wrong, _ = fill(root / "store", NAME, "two", more=("refine.neighbours=3",))
+    return {"root": str(root), "right": right, "wrong": wrong}
+
+
+def run(runs: dict[str, str], **parameters: Any) -> State[Any]:
+    root = Path(runs["root"])
+    given = {"labels": str(root / "labels.txt"), "settings": {"store": str(root / "store")}, "resamples": 50}
+    state: State[Any] = evaluate(**{**given, **parameters}, return_state=True)
+    return state
+
+
+def artifacts(state: State[Any]) -> dict[str, Any]:
+    wanted = {"artifacts": {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}}
+    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/artifacts/filter", json=wanted, timeout=30)
+    return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
+
+
+def test_metrics_curves_and_report(runs: dict[str, str], tmp_path: Path) -> None:
+    state = run(runs, run_id=runs["right"], sigmas=[1.0], report=str(tmp_path / "report"))
+    assert (state.name, state.message) == ("Completed", "AUC (micro) 0.8750, AP 0.5000")
+    found = artifacts(state)
+    table = json.loads(found["lavad-metrics"])
+    assert [row["scores"] for row in table][:2] == ["refined", "refined σ1"]
+    assert table[0]["AUC (micro)"].startswith("0.8750 (")
+    assert "labels.txt, SHA-256 " in found["lavad-evaluation"]
+    assert "index.html" in found["lavad-evaluation"]
+    for key in ("lavad-roc", "lavad-precision-recall"):
+        assert found[key].startswith("data:image/svg+xml;base64,")
+    assert {"index.html", "evaluation.json", "roc.svg", "pr.svg"} <= {p.name for p in (tmp_path / "report").iterdir()}
+    assert read_evaluation(tmp_path / "report" / "evaluation.json").header.results["id"] == runs["right"]
+
+
+def test_the_latest_run_and_the_report_beside_the_store(runs: dict[str, str]) -> None:
+    state = run(runs)
+    assert state.name == "Completed"
+    report = Path(runs["root"]) / "store" / "cache" / "reports" / runs["wrong"] / "index.html"
+    assert report.is_file()
+
+
+def test_red_where_metrics_fell_below_a_run(runs: dict[str, str]) -> None:
+    state = run(runs, run_id=runs["wrong"], baseline=runs["right"])
+    assert (state.type.value, state.name) == ("FAILED", "Regressed")
+    assert state.message is not None
+    assert f"fell against baseline {runs['right']} (paired over 2 videos): AUC (micro) 0.8750 → " in state.message
+    assert "Regressed" in artifacts(state)["lavad-evaluation"]
+    assert run(runs, run_id=runs["right"], baseline=runs["wrong"]).name == "Completed"
+    assert run(runs, run_id=runs["wrong"], baseline=runs["right"], tolerances={"auc": 1.0}).name == "Completed"
+
+
+def test_beside_the_numbers_of_a_file(runs: dict[str, str], tmp_path: Path) -> None:
+    run(runs, run_id=runs["right"], report=str(tmp_path / "report"))
+    state = run(runs, run_id=runs["wrong"], baseline=str(tmp_path / "report" / "evaluation.json"))
+    assert state.name == "Regressed"
+    assert state.message is not None
+    assert "(over 2 videos)" in state.message
+
+
+def test_red_where_videos_of_the_data_set_have_no_scores(runs: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("two Fighting 16 31 -1 -1\nmissing Normal -1 -1\n")
+    state = run(runs, labels=str(tmp_path / "labels.txt"))
+    assert (state.type.value, state.name) == ("FAILED", "PartiallyFailed")
+    assert state.message is not None
+    assert state.message.endswith("1 of 2 videos of temporal annotation have no scores")
+    assert "* missing: not in the run" in artifacts(state)["lavad-evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("case", "parameters", "says"),
+    [
+        ("no labels", {"labels": None}, "whose labels?"),
+        ("no such data set", {"dataset": "ucf-krime"}, "no data set 'ucf-krime'"),
+        ("no such run", {"run_id": "20260101T000000000-abcdef"}, "has no run 20260101T000000000-abcdef"),
+        ("no such baseline", {"baseline": "/nowhere.json"}, "'/nowhere.json' does not exist"),
+        ("no such metric", {"tolerances": {"x": 0.1}}, "no metric 'x'"),
+        ("no smoothing", {"sigmas": [0.0]}, "is no smoothing"),
+        ("no threshold", {"threshold_file": "/nowhere.json"}, "'/nowhere.json' does not exist"),
+    ],
+)
+def test_what_is_wrong_ends_the_flow_with_its_words(
+    case: str, parameters: dict[str, Any], says: str, runs: dict[str, str]
+) -> None:
+    state = run(runs, **parameters)
+    assert state.is_failed()
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, InputError)
+    assert says in str(error)
+
+
+def test_names_are_inert_in_the_artifacts(runs: dict[str, str], tmp_path: Path) -> None:
+    run(runs, run_id=runs["right"], report=str(tmp_path / "r"))
+    evaluation = read_evaluation(tmp_path / "r" / "evaluation.json")
+    header = evaluation.header
+    evil = type(header)(**{**vars(header), "unscored": {NAME: NAME}, "warnings": (NAME,), "dataset": NAME})
+    text = evaluation_text(type(evaluation)(**{**vars(evaluation), "header": evil}), NAME, NAME, None, NAME)
+    assert "<b>" not in text
+    assert "](http" not in text
+    assert all("<" not in value for row in metric_rows(evaluation) for value in row.values())
