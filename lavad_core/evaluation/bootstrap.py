@@ -6,6 +6,8 @@ for ROC AUC how many pairs of frames of any two videos are in order, for the pre
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -114,17 +116,25 @@ def resampled_precision(draws: Array, weights: Weights, scores: Array) -> tuple[
     average, trapezoid = np.full(len(draws), np.nan), np.full(len(draws), np.nan)
     anomalous = _merged(weights.video, scores, weights.positive)
     other = _merged(weights.video, scores, weights.negative)
-    if not len(anomalous[0]) or not len(other[0]):
-        return average, trapezoid
-    video, falling, frames = anomalous
-    begins = np.flatnonzero(np.diff(falling, prepend=-np.inf))  # of each distinct score of anomalous frames
-    # How many of the other scores are above each of these, and how many are not below it.
-    above = np.searchsorted(other[1], falling[begins], "left")
-    reached = np.searchsorted(other[1], falling[begins], "right")
-    curve = _Curve(anomalous[0], anomalous[2], begins, other[0], other[2], above, reached)
-    for number, counts in enumerate(draws):
-        average[number], trapezoid[number] = curve.areas(counts)
+    if len(anomalous.video) and len(other.video):
+        curve = _Curve(anomalous, other)
+        for number, counts in enumerate(draws):
+            average[number], trapezoid[number] = curve.areas(counts)
     return average, trapezoid
+
+
+class _Entries(NamedTuple):
+    """Scores with frames of one label, highest score first.
+
+    Attributes:
+        video: int64, [n].
+        falling: float64, [n], the negated scores.
+        frames: float64, [n].
+    """
+
+    video: NDArray[np.int64]
+    falling: Array
+    frames: Array
 
 
 class _Curve:
@@ -132,38 +142,29 @@ class _Curve:
     have the system empty them, takes several times as long as the sums.
 
     Args:
-        video, frames: of the anomalous frames' scores, highest score first.
-        begins: of each distinct score among these, S of them.
-        other_video, other_frames: of the other frames' scores, highest first.
-        above, reached: [S], how many of those are above each distinct score, and how many are not below it.
+        anomalous, other: entries of the two labels; neither is empty.
     """
 
-    def __init__(
-        self,
-        video: NDArray[np.int64],
-        frames: Array,
-        begins: NDArray[np.intp],
-        other_video: NDArray[np.int64],
-        other_frames: Array,
-        above: NDArray[np.intp],
-        reached: NDArray[np.intp],
-    ) -> None:
-        self._video, self._frames, self._begins = video, frames, begins
-        self._other_video, self._other_frames = other_video, other_frames
-        self._above, self._reached = above, reached
-        self._drawn, self._other_drawn = np.empty(len(video)), np.empty(len(other_video))
-        self._false = np.zeros(len(other_video) + 1)
-        self._step, self._true, self._all, self._part = (np.empty(len(begins)) for _ in range(4))
+    def __init__(self, anomalous: _Entries, other: _Entries) -> None:
+        self._anomalous, self._other = anomalous, other
+        self._begins = np.flatnonzero(np.diff(anomalous.falling, prepend=-np.inf))  # of each distinct score
+        levels = anomalous.falling[self._begins]
+        # How many of the other scores are above each of these, and how many are not below it.
+        self._above = np.searchsorted(other.falling, levels, "left")
+        self._reached = np.searchsorted(other.falling, levels, "right")
+        self._drawn, self._other_drawn = np.empty(len(anomalous.video)), np.empty(len(other.video))
+        self._false = np.zeros(len(other.video) + 1)
+        self._step, self._true, self._all, self._part = (np.empty(len(levels)) for _ in range(4))
 
     def areas(self, counts: Array) -> tuple[float, float]:
         """Average precision and area by trapezoids, NaN where undefined, with each video as often as ``counts``, [V], says."""
         step, true, every, part = self._step, self._true, self._all, self._part
         # mode: without it numpy would work in a copy, to leave ``out`` as it was if an index were wrong
-        np.take(counts, self._other_video, out=self._other_drawn, mode="clip")
-        np.multiply(self._other_drawn, self._other_frames, out=self._other_drawn)
+        np.take(counts, self._other.video, out=self._other_drawn, mode="clip")
+        np.multiply(self._other_drawn, self._other.frames, out=self._other_drawn)
         np.cumsum(self._other_drawn, out=self._false[1:])
-        np.take(counts, self._video, out=self._drawn, mode="clip")
-        np.multiply(self._drawn, self._frames, out=self._drawn)
+        np.take(counts, self._anomalous.video, out=self._drawn, mode="clip")
+        np.multiply(self._drawn, self._anomalous.frames, out=self._drawn)
         np.add.reduceat(self._drawn, self._begins, out=step)
         np.cumsum(step, out=true)
         found = true[-1]
@@ -195,13 +196,13 @@ def _dot(step: Array, part: Array) -> float:
     return float(part.sum())
 
 
-def _merged(video: NDArray[np.int64], scores: Array, frames: Array) -> tuple[NDArray[np.int64], Array, Array]:
-    """Videos, negated scores and frames of the scores that have any, highest score first. What one video has of the same
-    score is one entry, which makes a few thousand of the language model's 11 values."""
+def _merged(video: NDArray[np.int64], scores: Array, frames: Array) -> _Entries:
+    """The scores that have any frames. What one video has of the same score is one entry, which makes a few thousand of the
+    language model's 11 values."""
     own = np.flatnonzero(frames)
     own = own[np.lexsort((video[own], -scores[own]))]
-    if not len(own):
-        return video[own], scores[own], frames[own]
-    falling, of = -scores[own], video[own]
+    of, falling = video[own], -scores[own]
     begins = np.flatnonzero((np.diff(falling, prepend=-np.inf) != 0) | (np.diff(of, prepend=-1) != 0))
-    return of[begins], falling[begins], np.add.reduceat(frames[own], begins)
+    if not len(begins):
+        return _Entries(of, falling, frames[own])
+    return _Entries(of[begins], falling[begins], np.add.reduceat(frames[own], begins))

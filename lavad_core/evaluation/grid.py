@@ -129,17 +129,10 @@ def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | N
     if frames < 1:
         raise InputError(f"video {labels.name!r} has {frames} frames; check the frame count of the data set's list")
     starts = np.arange(0, frames, scored.interval)
-    for what, scores in (("scores", scored.scores), ("raw scores", scored.raw_scores)):
-        if scores is not None and scores.shape != starts.shape:
-            counted = "the results have" if labels.frames is None else "the data set's list has"
-            raise InputError(
-                f"video {labels.name!r}: {len(scores)} {what} do not cover its frames: {counted} {frames}, of which every "
-                f"{scored.interval}th makes {len(starts)} scores; score the video again, or check the list's frame count"
-            )
-        if scores is not None and not np.isfinite(scores).all():
-            raise InputError(
-                f"video {labels.name!r}: {np.count_nonzero(~np.isfinite(scores))} of its {what} are no finite numbers"
-            )
+    scores = _covering(labels, scored, len(starts), "scores", scored.scores)
+    raw = None
+    if scored.raw_scores is not None:
+        raw = _covering(labels, scored, len(starts), "raw scores", scored.raw_scores)
     marked, clipped = labels_from_intervals(labels.intervals, frames)
     positive = np.add.reduceat(marked, starts, dtype=np.float64)
     return GridVideo(
@@ -147,13 +140,34 @@ def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | N
         frames=frames,
         frames_scored=scored.frames,
         interval=scored.interval,
-        scores=scored.scores,
-        raw=scored.raw_scores,
+        scores=scores,
+        raw=raw,
         positive=positive,
         negative=np.diff(starts, append=frames) - positive,
         clipped=clipped,
         frame_rate=scored.frame_rate or frame_rate,
     )
+
+
+def _covering(labels: LabelledVideo, scored: ScoredVideo, needed: int, what: str, scores: Array) -> Array:
+    """The scores of a video's frames.
+
+    A decoder may find some frames more than the list counts: one score that only they need is left out. One that is missing
+    cannot be made up, and more are of another video.
+    """
+    own = -(-scored.frames // scored.interval)
+    if len(scores) != needed and not (len(scores) == own == needed + 1):
+        counted = "the results have" if labels.frames is None else "the data set's list has"
+        raise InputError(
+            f"video {labels.name!r}: {len(scores)} {what} do not cover its frames: {counted} "
+            f"{scored.frames if labels.frames is None else labels.frames}, of which every {scored.interval}th makes {needed} "
+            "scores; score the video again, or check the list's frame count"
+        )
+    if not np.isfinite(scores).all():
+        raise InputError(
+            f"video {labels.name!r}: {np.count_nonzero(~np.isfinite(scores))} of its {what} are no finite numbers"
+        )
+    return scores[:needed]
 
 
 def _nothing_in_common(dataset: Dataset, results: ResultSet) -> str:

@@ -253,6 +253,7 @@ def test_one_kind_of_scores_is_not_called_refined() -> None:
     [
         ("too few", LabelledVideo("long"), scored("long", 48, [0, 1]), ["'long'", "2 scores", "48", "every 16th", "3"]),
         ("too many", LabelledVideo("v"), scored("v", 32, [0, 1, 0]), ["'v'", "3 scores", "makes 2"]),
+        ("two scores more than the list", LabelledVideo("v", (), (), 16), scored("v", 40, [0, 1, 0]), ["'v'", "list has 16"]),
         ("longer in the list", LabelledVideo("v", (), (), 33), scored("v", 32, [0, 1]), ["'v'", "list has 33"]),
         ("not a number", LabelledVideo("v"), scored("v", 32, [0, math.nan]), ["'v'", "1 of its scores", "finite"]),
         ("no frames", LabelledVideo("v", (), (), 0), scored("v", 0, []), ["'v' has 0 frames"]),
