@@ -16,6 +16,7 @@ from lavad_core.digest import digest
 from lavad_core.errors import DamagedResult
 from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
 from lavad_core.imports.values import Nested
+from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.run import SCORED
 from lavad_core.results.types import ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import RunManifest, load_records
@@ -230,8 +231,8 @@ class ImportResults:
         )
 
     def texts(self, name: str) -> VideoTexts:
-        """Texts of one of :attr:`names`; errors as :meth:`scores`. A cleaned caption is that of the frame of the window that
-        is nearest to its middle."""
+        """Texts of one of :attr:`names`; errors as :meth:`scores`. Where other frames than the grid's were cleaned, it is the
+        caption of the nearest."""
         found = self.rows(name, ["frame", "summary", "captions"])
         frames = found["frame"].to_pylist()
         captions: dict[str, dict[int, str]] = {captioner: {} for captioner in self.captioners}
@@ -239,10 +240,12 @@ class ImportResults:
             for captioner, text in zip(captions, said, strict=False):
                 if text is not None:
                     captions[captioner][frame] = text
+        windows = self.windows(name)
+        cleaned = {frame: text for window in windows.values() for frame, text in window.items()}
         summaries = zip(frames, found["summary"].to_pylist(), strict=True)
         return VideoTexts(
             captions={captioner: said for captioner, said in captions.items() if said},
-            cleaned={frame: _nearest(window, frame) for frame, window in self.windows(name).items()},
+            cleaned=nearest_texts(cleaned, list(windows)) if cleaned else {},
             summaries={frame: text for frame, text in summaries if text is not None},
         )
 
@@ -270,7 +273,3 @@ class ImportResults:
 def _values(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """None for a column without values."""
     return None if column.null_count else column.to_numpy()
-
-
-def _nearest(window: Mapping[int, str], frame: int) -> str:
-    return window[min(window, key=lambda sampled: abs(sampled - frame))]

@@ -18,7 +18,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
-from lavad_core.method.sampling import nearest_rows
+from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.types import ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_records, load_run
 from lavad_core.runs.sources import load_sources
@@ -161,10 +161,7 @@ class RunResults:
         cleaned = self._said(name, "clean", "caption")
         if not cleaned:
             return {}
-        grid = self._table(name, "refine", ["frame"])["frame"].to_numpy()
-        rows = nearest_rows(np.array(list(cleaned), np.int64), grid)
-        texts = list(cleaned.values())
-        return {frame: texts[row] for frame, row in zip(grid.tolist(), rows.tolist(), strict=True)}
+        return nearest_texts(cleaned, self._table(name, "refine", ["frame"])["frame"].to_pylist())
 
     def _said(self, name: str, node: str, column: str) -> dict[int, str]:
         if node not in self._scored[name]:

@@ -1,0 +1,21 @@
+"""Texts of other frames than the grid's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lavad_core.method.sampling import nearest_rows
+
+
+def nearest_texts(texts: Mapping[int, str], grid: Sequence[int]) -> dict[int, str]:
+    """For each frame of ``grid`` the text of the nearest frame that has one; of two as near that of the earlier.
+
+    Args:
+        texts: frame to text; at least one.
+        grid: frames.
+    """
+    frames = sorted(texts)
+    rows = nearest_rows(np.array(frames, np.int64), np.array(grid, np.int64))
+    return {frame: texts[frames[row]] for frame, row in zip(grid, rows.tolist(), strict=True)}
