@@ -116,7 +116,9 @@ def import_(
         show(json.dumps(_as_json(recorded), indent=2))
     else:
         _table(recorded)
-        say(f"import {recorded.run.run_id} is in {inert(str(root))}; `lavad evaluate --run {recorded.run.run_id}` …")
+        say(
+            f"import {recorded.run.run_id} is in {inert(str(root))}: `lavad evaluate --run {recorded.run.run_id} --dataset …`"
+        )
     if recorded.report.problems or any(video.status == "failed" for video in recorded.run.videos):
         raise typer.Exit(Exit.SOME_FAILED)
 

@@ -170,7 +170,7 @@ def _of_zip(place: Path, what: str) -> Iterator[FoundFile]:
 
         for entry in archive.infolist():
             if not entry.is_dir():
-                yield FoundFile(place, entry.filename, partial(read, entry))
+                yield FoundFile(place, PurePosixPath(entry.filename).as_posix(), partial(read, entry))
 
 
 def _too_large(place: Path, path: str, what: str) -> InputError:

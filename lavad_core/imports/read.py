@@ -78,7 +78,7 @@ def read_import(
     unscored: dict[str, str] = {}
     for name in names.expected:
         try:
-            count = _frame_count(name, main, known)
+            count = _frame_count(name, main, known, step)
             scored[name] = _scored(name, count, step, final, raw, neighbours, report)
         except InputError as error:
             unscored[name] = str(error)
@@ -114,6 +114,11 @@ def _final_scores(
     """The final scores, and the interval if it is known by now."""
     if sources.segments is None:
         return _file_scores(sources.scores, "scores", names, read_given, report), interval
+    if not frames:
+        raise InputError(
+            "segments: nothing says how many frames the videos have: name a data set with a list (--dataset, --list), or the "
+            "videos (--videos)"
+        )
     interval = interval or 1  # a segment may begin at any frame
     found = read_segments(sources.segments)
     sha256 = hashlib.sha256(sources.segments.read_bytes()).hexdigest()
@@ -141,15 +146,15 @@ def _final_scores(
     return _Scores(given, refused), interval
 
 
-def _frame_count(name: str, main: _Scores, known: Mapping[str, int | None]) -> int:
+def _frame_count(name: str, main: _Scores, known: Mapping[str, int | None], interval: int) -> int:
     if name not in main.given:
         raise InputError(main.refused.get(name, MISSING))
     count = known.get(name)
     if count is not None:
         return count
     scores = main.given[name]
-    if scores.frames is None:
-        return len(scores.values)  # an array with a score a frame, unless the interval says otherwise
+    if scores.frames is None and interval == 1:
+        return len(scores.values)  # an array with a score a frame
     raise InputError(NO_FRAME_COUNT)
 
 

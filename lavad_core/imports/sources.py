@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from lavad_core.datasets.names import listed, match_key, without_ending
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile, find_files
+from lavad_core.store.commits import storable
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ class Names:
     def of(self, file: FoundFile) -> str | None:
         """The video that a file is of; None if it is not expected."""
         if self._names is None:
-            return without_ending(file.stem)
+            return storable(without_ending(file.stem))  # bytes of a file's name may be no text
         return self._names.get(match_key(file.stem))
 
     @property

@@ -41,6 +41,17 @@ def test_import_status_show_and_export(tmp_path: Path) -> None:
     assert again["run"] != said["run"]
 
 
+def test_an_import_outlives_the_removal_of_unreachable_results(tmp_path: Path) -> None:
+    store = ["--store", str(tmp_path / "store")]
+    options = small_set.dataset_files(tmp_path / "set")
+    assert lavad("import", "--scores", str(small_set.scores(tmp_path / "a")), *options, *store).exit_code == 0
+    removed = lavad("store", "gc", "--unreachable", "--yes", "--older-than-h", "0", "--preset", "tiny", *store)
+    assert removed.exit_code == 0, removed.stderr
+    assert "removed: 0 results" in removed.stderr
+    assert lavad("store", "verify", *store).exit_code == 0
+    assert lavad("export", "csv", str(tmp_path / "t.csv"), *store).exit_code == 0
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "parquet", "intervals"])
 def test_export_of_a_named_import(form: str, tmp_path: Path) -> None:
     store = ["--store", str(tmp_path / "store")]
@@ -80,6 +91,7 @@ def test_a_video_that_is_missing_is_counted(tmp_path: Path) -> None:
         ("captions of one name", ["--captions", "a=/x", "--captions", "a=/y"], "with a name of its own"),
         ("no adapter", ["--scores", "a", "--labels", "b"], "give --dataset"),
         ("no interval", ["--scores", "a", "--interval", "0"], "--interval"),
+        ("segments alone", ["--segments", "s.csv"], "nothing says how many frames the videos have"),
         ("no folder", ["--layout", "none"], "is not a folder"),
         ("until without settings", ["--layout", "a", "--until", "captions"], "--settings"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_set
+import video_factory
 from small_set import FRAMES, INTERVAL, grid, score
 
 from lavad_core.errors import InputError
@@ -188,6 +190,29 @@ def test_without_a_data_set_videos_are_those_that_have_scores(tmp_path: Path) ->
     assert [(video.name, video.frames) for video in found.videos] == [("own", 50)]
     with pytest.raises(InputError, match="nothing says how many frames it has; give a list"):
         read_import(Sources(scores=small_set.scores(tmp_path / "json")), None, Report())
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.save(os.fsdecode(os.fsencode(folder) + b"/\xffa.npy"), np.linspace(0, 1, 50))
+    record_import(tmp_path / "store", Sources(scores=folder), None)
+    assert open_results(tmp_path / "store").names == ["\\udcffa"]
+
+
+def test_frame_counts_of_videos(tmp_path: Path) -> None:
+    """Where no list has them; a video that is none leaves its scores out."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    video_factory.make_video(videos / "own.mp4", frames=40)
+    (videos / "broken.mp4").write_bytes(b"no video")
+    values = {name: dict.fromkeys((0, 16, 32), 0.5) for name in ("own", "broken")}
+    folder = small_set.write(tmp_path / "scores", values)
+    recorded = record_import(tmp_path / "store", Sources(scores=folder), None, videos=videos)
+    found = open_results(tmp_path / "store")
+    assert (found.names, found.scores("own").frames) == (["own"], 40)
+    assert "nothing says how many frames it has" in found.unscored["broken"]
+    assert recorded.report.problems[0].startswith("videos: 'broken' cannot be read")
 
 
 def test_raw_scores_alone_are_the_scores(tmp_path: Path) -> None:
