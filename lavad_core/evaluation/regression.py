@@ -15,8 +15,7 @@ from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions, Ro
 from lavad_core.results.types import ResultSet
 
 TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}
-"""Metric to how much it may fall. Scores of a sampled language model differ from run to run; half a point of AUC is what papers
-print the second digit of."""
+"""Metric to how much it may fall: half a point, since the answers of a sampled language model are not the same in every run."""
 
 
 @dataclass(frozen=True)

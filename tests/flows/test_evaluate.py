@@ -54,7 +54,7 @@ def test_metrics_curves_and_report(runs: dict[str, str], tmp_path: Path) -> None
     found = artifacts(state)
     table = json.loads(found["lavad-metrics"])
     assert [row["scores"] for row in table][:2] == ["refined", "refined σ1"]
-    assert table[0]["AUC (micro)"].startswith("0.8750 (")
+    assert table[0]["AUC (micro)"] == "0.8750"
     assert "labels.txt, SHA-256 " in found["lavad-evaluation"]
     assert "index.html" in found["lavad-evaluation"]
     for key in ("lavad-roc", "lavad-precision-recall"):

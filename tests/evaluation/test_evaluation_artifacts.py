@@ -1,0 +1,23 @@
+"""The table of metrics in the orchestrator."""
+
+from __future__ import annotations
+
+from sets import random_set
+
+from lavad_core.evaluation.evaluate import evaluate
+from lavad_core.evaluation.types import METRICS, ProtocolOptions
+from tasks.evaluation_artifacts import metric_rows
+
+
+def test_cells_have_the_interval_or_the_reason() -> None:
+    evaluation = evaluate(*random_set(1, 30), ProtocolOptions(sigmas=(2.0,), resamples=100))
+    rows = metric_rows(evaluation)
+    assert [row["scores"] for row in rows][:2] == ["refined", "refined σ2"]
+    assert all(set(row) == {"scores", *METRICS.values()} for row in rows)
+    auc = evaluation.rows[0].metrics["auc"]
+    assert auc.value is not None
+    assert rows[0]["AUC (micro)"] == f"{auc.value:.4f} ({auc.low:.3f}–{auc.high:.3f})"
+    for row, shown in zip(evaluation.rows, rows, strict=True):
+        for key, title in METRICS.items():
+            metric = row.metrics[key]
+            assert shown[title].startswith("undefined: " if metric.value is None else f"{metric.value:.4f}")
