@@ -21,7 +21,7 @@ from lavad_core import errors
 
 COMMANDS = [
     ["run"], ["status"], ["retry"], ["show"], ["doctor"],
-    ["report"], ["overlay"], ["plot"],
+    ["report"], ["overlay"], ["plot"], ["import"], ["export"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
     ["config", "show"], ["config", "schema"], ["config", "presets"],
     ["dataset", "list"], ["dataset", "check"],
