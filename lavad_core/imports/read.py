@@ -69,7 +69,7 @@ def read_import(
             "summaries, `lavad import --settings` writes the settings of a run"
         )
     if frames is None:
-        names = Names(main.given)
+        names = Names([*main.given, *main.refused])
     step = interval or interval_of(
         (scores, known.get(name)) for kind in (final, raw) if kind for name, scores in kind.given.items()
     )
@@ -89,7 +89,7 @@ def read_import(
             f"nothing to import: none of {len(unscored)} videos has usable scores: "
             + "; ".join(f"{name!r}: {why}" for name, why in list(unscored.items())[:3])
         )
-    texts = Texts(sources, Names(scored), step, report)
+    texts = Texts(sources, names, list(scored), step, report)
     videos = tuple(texts.added(scored[name]) for name in sorted(scored))
     return ImportedSet(step, videos, unscored, tuple(sorted(sources.captions)), frame_rate)
 

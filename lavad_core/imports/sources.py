@@ -136,7 +136,7 @@ def read_files(
     for name, why in refused.items():
         report.problems.append(f"{role}: {name!r}: {why}")
     if extra:
-        report.notes.append(f"{role}: {len(extra)} files belong to no video of the data set: {listed(extra)}")
+        report.notes.append(f"{role}: {len(extra)} files belong to none of the expected videos: {listed(extra)}")
     lines = [f"{name}\0{digests[name]}" for name in sorted(digests)]
     report.sources[role] = {
         "name": place.name,
@@ -157,6 +157,6 @@ def _nothing(place: Path, role: str, seen: int, extra: Sequence[str], names: Nam
     if not seen:
         return f"{role}: {str(place)!r} has no file that ends in {kinds}; expected is one for each video, called by its name"
     return (
-        f"{role}: none of the {seen} files in {str(place)!r} is called by a video of the data set: there are {listed(extra)}, "
-        f"expected {listed(names.expected)}; names must agree, without the ending"
+        f"{role}: none of the {seen} files in {str(place)!r} is called by the name of an expected video: there are "
+        f"{listed(extra)}, expected {listed(names.expected)}; names must agree, without the ending"
     )

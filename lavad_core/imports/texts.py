@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,8 @@ class Texts:
 
     Args:
         sources: where the texts are.
-        names: of the scored videos.
+        names: of the expected videos.
+        scored: those of them that have scores, and so should have texts.
         interval: of the grid.
         report: takes what is wrong or lacks.
 
@@ -29,8 +30,8 @@ class Texts:
         InputError: a folder cannot be read.
     """
 
-    def __init__(self, sources: Sources, names: Names, interval: int, report: Report) -> None:
-        self._names, self._interval, self._report = names, interval, report
+    def __init__(self, sources: Sources, names: Names, scored: Sequence[str], interval: int, report: Report) -> None:
+        self._names, self._scored, self._interval, self._report = names, scored, interval, report
         self._captions = {
             captioner: self._read(place, f"captions of {captioner}") for captioner, place in sources.captions.items()
         }
@@ -73,7 +74,7 @@ class Texts:
         return {frame: value for frame, value in found.items() if frame < video.frames}
 
     def _tell_missing(self, role: str, found: Mapping[str, object]) -> None:
-        missing = [name for name in self._names.expected if name not in found]
+        missing = [name for name in self._scored if name not in found]
         if missing:
             self._report.notes.append(f"{role}: none for {len(missing)} scored videos: {listed(missing)}")
 

@@ -159,6 +159,7 @@ def test_values(case: str, sources: dict[str, Any], path: str, value: object) ->
         ("empty path in settings", {"settings": {"store": ""}}, ["store (the given settings)", "empty"]),
         ("empty path of labels", {"settings": {"evaluate": {"labels": " "}}}, ["evaluate.labels", "empty"]),
         ("empty path of imports", {"settings": {"imports": {"captions": {"a.b": ""}}}}, ["imports.captions.a.b", "empty"]),
+        ("similarities of nothing", {"overrides": ["imports.similarities=/x"]}, ["imports.refined", "not given"]),
         ("no YAML", {"overrides": ["run.targets=[a"]}, ["--set run.targets", "YAML"]),
         ("unknown preset", {"preset": "ucf_crime"}, ["'ucf_crime'", "did you mean 'ucf-crime'?"]),
         ("whole and part", {"settings": {"chat": 3}, "overrides": ["chat.seed=3"]}, ["chat.model"]),

@@ -116,10 +116,25 @@ def test_what_texts_lack_is_said(tmp_path: Path) -> None:
     assert found.videos[0].summaries == {0: "only this"}
     assert report.problems == []
     assert report.notes == [
-        "summaries: 1 files belong to no video of the data set: 'stranger.json'",
+        "summaries: 1 files belong to none of the expected videos: 'stranger.json'",
         "summaries: none for 1 scored videos: 'Normal_Videos_003'",
         "summaries: 'Arson001_x264' has 1 for 3 frames of the grid",
     ]
+
+
+def test_texts_of_a_video_without_scores_are_no_strangers(tmp_path: Path) -> None:
+    scores = small_set.scores(tmp_path / "scores", names=[VIDEO])
+    report = Report()
+    read_import(Sources(scores=scores, summaries=small_set.texts(tmp_path / "summaries", "x")), COUNTS, report)
+    assert report.problems == report.notes == []
+
+
+def test_without_a_data_set_a_bad_file_is_an_unscored_video(tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.linspace(0, 1, 9))
+    (tmp_path / "bad.npy").write_bytes(b"no")
+    found = read_import(Sources(scores=tmp_path), None, Report())
+    assert [video.name for video in found.videos] == ["good"]
+    assert "is no array of a video's scores" in found.unscored["bad"]
 
 
 def test_summaries_in_place_of_scores(tmp_path: Path) -> None:
