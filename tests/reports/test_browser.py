@@ -101,6 +101,7 @@ def test_shading_is_where_the_labels_are(browser: Any, pages: dict[str, Path], s
 
 def test_the_table_is_sorted_and_filtered(browser: Any, pages: dict[str, Path]) -> None:
     with opened(browser, pages["index"], 1280) as page:
+        page.locator("#all").scroll_into_view_if_needed()  # what is not in sight is not laid out
         names = page.locator("#all tbody tr:visible th")
         assert [name.strip() for name in names.all_inner_texts()] == NAMES
         page.get_by_role("button", name="video").click()
