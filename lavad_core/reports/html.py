@@ -42,8 +42,9 @@ def part(macro: str, *values: Any) -> Markup:
 
 @cache
 def _environment() -> Environment:
+    loader = PackageLoader("lavad_core.reports", "templates")
     environment = Environment(
-        loader=PackageLoader("lavad_core.reports", "templates"),
+        loader=loader,
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,
@@ -53,8 +54,7 @@ def _environment() -> Environment:
     environment.filters |= {"data_uri": _data_uri, "line": charts.line, "breakable": _breakable}
     environment.globals |= {"chart_of": charts.chart, "place": charts.place}
     for name in ("style.css", "table.js"):
-        assert environment.loader is not None
-        source = environment.loader.get_source(environment, name)[0]
+        source = loader.get_source(environment, name)[0]
         environment.globals[name.replace(".", "_")] = Markup(source)
         # The policy of the page names its script by digest: no other runs.
         digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")

@@ -129,7 +129,11 @@ def _neighbours(grid: Sequence[GridFrame], row: int, near: Neighbours | None) ->
         return ()
     by_frame = {at.frame: at for at in grid}
     pairs = zip(near.frames[row], near.scores[row], near.similarities[row], strict=True)
-    found = [Neighbour(replace(by_frame[frame], raw_score=score), alike) for frame, score, alike in pairs]
+    found = [
+        Neighbour(replace(by_frame[frame], raw_score=score), alike)
+        for frame, score, alike in pairs
+        if frame in by_frame  # somebody else's file may name others
+    ]
     return tuple(sorted(found, key=lambda one: -one.similarity))
 
 
