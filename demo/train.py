@@ -36,7 +36,7 @@ SETS = {"vision": (0, 9000, 12), "captioner": (2, 4500, 8), "imagebind": (1, 450
 """Seed of the world, clips and frames of each, by what they train. Each model learns from clips that its vision tower has not
 seen: on those it has, the tower is surer than it will ever be again."""
 
-STEPS = {"vision": 7000, "captioner": 1500, "imagebind": 1500}
+STEPS = {"vision": 7000, "captioner": 1500, "imagebind": 1200}
 _CHUNK = 300
 
 

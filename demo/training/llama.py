@@ -75,7 +75,7 @@ class Plan:
 
     clips: int = 1500
     windows: int = 60_000
-    steps: int = 2200
+    steps: int = 1800
     batch: int = 48
     rate: float = 2e-3
 
