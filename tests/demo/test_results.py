@@ -51,7 +51,7 @@ def stored(output: Path, rows: dict[str, Row]) -> dict[str, dict[str, list[dict[
         found[video.name] = {
             node: bench.store.read(commit, None).to_pylist()
             for node, key in keys.items()
-            if (node.startswith("caption:") or node in ("clean", "summarise", "refine"))
+            if (node.startswith("caption:") or node in ("clean", "summarise", "detect"))
             and (commit := bench.store.find(key)) is not None
         }
     return found
@@ -64,7 +64,7 @@ def truths(output: Path) -> dict[str, world.Truth]:
 
 def test_the_method_finds_events_and_beats_what_needs_no_model(rows: dict[str, Row]) -> None:
     ours = rows[module.FULL].mean("roc_auc")
-    assert ours >= 0.87  # 0.90 is asked of 24 clips; these are 16 others
+    assert ours >= 0.90
     trivial = [row.mean("roc_auc") for row in rows.values() if row.group == "trivial"]
     assert len(trivial) >= 3
     assert ours >= max(trivial) + 0.10
@@ -92,7 +92,7 @@ def test_cleaned_captions_are_right_more_often(stored: Any, truths: dict[str, wo
     assert len(captioners) == 5
     raw = {node: right(node) for node in captioners}
     assert min(raw.values()) > 0.4  # they are no noise
-    assert right("clean") > np.mean(list(raw.values()))
+    assert right("clean") > max(raw.values())  # than the best captioner's alone
 
 
 def test_summaries_of_an_event_name_it(stored: Any, truths: dict[str, world.Truth]) -> None:
@@ -118,17 +118,19 @@ def test_a_fight_is_called_one(stored: Any, truths: dict[str, world.Truth]) -> N
     assert "fight" in row["summary"]
 
 
-def test_segments_overlap_the_true_ones(stored: Any, truths: dict[str, world.Truth]) -> None:
-    hit = []
+def test_segments_found_are_the_true_ones(stored: Any, truths: dict[str, world.Truth]) -> None:
+    overlaps, false = [], 0
     for name, stages in stored.items():
-        if not truths[name].events:
-            continue
-        event = truths[name].events[0]
-        inside = [row["score"] for row in stages["refine"] if event.first <= row["frame"] <= event.last]
-        outside = [row["score"] for row in stages["refine"] if not event.first - 75 <= row["frame"] <= event.last + 75]
-        hit.append(np.mean(inside) > np.mean(outside) + 0.2)
-    assert len(hit) == CLIPS // 2
-    assert np.mean(hit) >= 0.75
+        found = {
+            frame for row in stages["detect"] for frame in range(row["start_frame"], row["end_frame"] + 1)
+        }  # all segments of a clip together
+        true = {frame for event in truths[name].events for frame in range(event.first, event.last + 1)}
+        if true:
+            overlaps.append(len(found & true) / len(found | true))
+        false += bool(found) and not true
+    assert len(overlaps) == CLIPS // 2
+    assert np.mean(np.array(overlaps) >= 0.5) >= 0.75
+    assert false <= 1  # of the normal clips
 
 
 def _names(event: str, summary: str) -> bool:
