@@ -22,6 +22,7 @@ from lavad_core import errors
 COMMANDS = [
     ["run"], ["status"], ["retry"], ["show"], ["doctor"],
     ["report"], ["overlay"], ["plot"], ["import"], ["export"],
+    ["demo"], ["plan"], ["evaluate"], ["compare"], ["threshold"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
     ["config", "show"], ["config", "schema"], ["config", "presets"],
     ["dataset", "list"], ["dataset", "check"],
@@ -78,6 +79,8 @@ def test_usage_errors(case: str, arguments: list[str], code: int, says: str, tmp
 WITH_STORE = [
     ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"],
     ["report", "--output", "r"], ["overlay", "x", "--output", "o.mp4"], ["plot", "x", "--output", "p.png"],
+    ["import", "--scores", "a.mp4"], ["export", "csv", "o.csv"], ["dataset", "check", "ucf-crime"],
+    ["plan", "."], ["evaluate"], ["compare", "A", "B"], ["threshold"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"], ["config", "show"],
 ]  # fmt: skip
 
@@ -343,6 +346,8 @@ def test_a_second_signal_ends_it_at_once() -> None:
     process.send_signal(signal.SIGTERM)
     assert "stopping" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    # By the watcher, or by the signal itself where the main thread was just leaving and had put the handlers back; a shell
+    # shows 143 for both.
+    assert process.wait(30) in (143, -signal.SIGTERM)
     process.stdout.close()
     process.stderr.close()
