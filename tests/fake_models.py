@@ -27,6 +27,10 @@ def vector_of(level: float) -> np.ndarray:
     return np.array([math.cos(angle), math.sin(angle), 0, 0], np.float32)
 
 
+IDENTITIES = {"captioner:first": "1", "captioner:second": "2", "encoder": "e", "chat": "c"}
+"""Role to identity, where a test does not look for models."""
+
+
 class FakeCaptioner:
     """Says ``<name> sees level N``."""
 

@@ -13,7 +13,10 @@ from demo import grammar, world
 from demo.ablations import Row, ablations
 from demo.training.summaries import summary as true_summary
 from deployments.cli.demo import _write_configuration
+from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.runs.manifest import new_run_id
+from lavad_core.runs.recorder import RunRecorder
 from lavad_core.video.discover import discover
 
 SEED = 5
@@ -41,12 +44,15 @@ def rows(output: Path) -> dict[str, Row]:
 
 
 @pytest.fixture(scope="module")
-def stored(output: Path, rows: dict[str, Row]) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Clip to stage to rows, of the full method."""
+def stored(
+    output: Path, rows: dict[str, Row], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Clip to stage to rows, of the full method. Segments are made here: the metrics do without."""
     bench = Workbench(module._config(output, {"run": {"targets": ["detect"]}}))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for source in discover([output / "videos"]):
-        video = bench.prepare(source)
+    videos = [bench.prepare(source) for source in discover([output / "videos"])]
+    assert run_graph(bench, videos, RunRecorder(tmp_path_factory.mktemp("runs"), new_run_id(), config={})) == {}
+    for video in videos:
         keys = bench.graph.keys(video)
         found[video.name] = {
             node: bench.store.read(commit, None).to_pylist()

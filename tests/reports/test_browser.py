@@ -103,20 +103,20 @@ def test_the_table_is_sorted_and_filtered(browser: Any, pages: dict[str, Path]) 
     with opened(browser, pages["index"], 1280) as page:
         page.locator("#all").scroll_into_view_if_needed()  # what is not in sight is not laid out
         names = page.locator("#all tbody tr:visible th")
-        assert [name.strip() for name in names.all_inner_texts()] == NAMES
+        assert [name.strip() for name in names.all_text_contents()] == NAMES
         page.get_by_role("button", name="video").click()
-        assert [name.strip() for name in names.all_inner_texts()] == sorted(NAMES, key=str.lower)
+        assert [name.strip() for name in names.all_text_contents()] == sorted(NAMES, key=str.lower)
         page.get_by_role("button", name="frames", exact=True).click()
-        assert names.first.inner_text() == NAMES[2]
+        assert names.first.text_content().strip() == NAMES[2]
         assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
         page.get_by_role("button", name="frames", exact=True).click()
-        assert names.first.inner_text() == NAMES[0]
+        assert names.first.text_content().strip() == NAMES[0]
         page.get_by_label("Find").fill("NORMAL_")
-        assert names.all_inner_texts() == [NAMES[1]]
+        assert [name.strip() for name in names.all_text_contents()] == [NAMES[1]]
         assert page.locator("#filter-count").inner_text() == "1 of 3 videos"
         page.get_by_label("Find").fill("")
         page.get_by_label("Show").select_option("normal")
-        assert sorted(names.all_inner_texts()) == sorted([NAMES[0], NAMES[2]])
+        assert sorted(name.strip() for name in names.all_text_contents()) == sorted([NAMES[0], NAMES[2]])
 
 
 def test_it_works_without_its_script_and_with_a_keyboard(browser: Any, pages: dict[str, Path]) -> None:
@@ -144,5 +144,5 @@ def test_hundreds_of_videos_are_painted_at_once(browser: Any, tmp_path: Path) ->
     write_report(source_of(results, dataset, tmp_path), evaluated(dataset, results), tmp_path / "out")
     with opened(browser, tmp_path / "out" / "index.html", 1280) as page:
         assert page.locator("#all tbody tr").count() == 290
-        painted = page.evaluate("performance.getEntriesByType('paint').map(one => one.name)")
-        assert "first-contentful-paint" in painted
+        # The entry comes after the page has loaded, on a busy machine later.
+        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")

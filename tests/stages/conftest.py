@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_models import FakePool
+from fake_models import IDENTITIES, FakePool
 from numpy.typing import NDArray
 from video_factory import make_video
 
@@ -22,7 +22,6 @@ from lavad_core.runs.recorder import RunRecorder
 from lavad_core.video.types import VideoSource
 
 CAPTIONERS = [{"kind": "blip2", "name": name, "model": f"random:{name}"} for name in ("first", "second")]
-IDENTITIES = {"captioner:first": "1", "captioner:second": "2", "encoder": "e", "chat": "c"}
 
 
 def grey(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
