@@ -99,7 +99,8 @@ def half_precision() -> torch.autocast:
 
 
 def shuffled(count: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Numbers below ``count`` in random order, over and over, ``batch`` at a time."""
+    """Numbers below ``count`` in random order, over and over, ``batch`` at a time, or all where there are fewer."""
+    batch = min(batch, count)
     while True:
         order = random.permutation(count)
         for start in range(0, count - batch + 1, batch):
