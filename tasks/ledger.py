@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from lavad_core.errors import Interrupted, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
-from lavad_core.runs.manifest import VideoOutcome, VideoStatus
+from lavad_core.runs.manifest import SCORED, VideoOutcome, VideoStatus
 from lavad_core.video.types import VideoSource
 from tasks.workbench import GivenUp
 
@@ -105,7 +105,7 @@ class Ledger:
 
 def ending(outcomes: Sequence[VideoOutcome]) -> tuple[str, str]:
     """The name of the flow run's last state, and its message: ``3 of 290 videos failed or were rejected``."""
-    missing = [outcome for outcome in outcomes if outcome.status not in ("ok", "ok_with_gaps")]
+    missing = [outcome for outcome in outcomes if outcome.status not in SCORED]
     if not missing:
         gaps = sum(outcome.status == "ok_with_gaps" for outcome in outcomes)
         return "Completed", f"{len(outcomes)} of {len(outcomes)} videos scored" + (

@@ -17,7 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.graph import Node, PreparedVideo
 from lavad_core.pipeline.prepare import check_imports
-from lavad_core.runs.manifest import RunManifest
+from lavad_core.runs.manifest import SCORED, RunManifest
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
 from tasks import artifacts, evaluation, videos
@@ -139,7 +139,7 @@ class Scoring:
         self._ledger.all_stages_done()
         if self._job.bench.config.evaluate.labels is None:
             return
-        done = {outcome.name for outcome in self._ledger.outcomes() if outcome.status in ("ok", "ok_with_gaps")}
+        done = {outcome.name for outcome in self._ledger.outcomes() if outcome.status in SCORED}
         scored = [e.video for e in self._ledger.entries.values() if e.video is not None and e.source.name in done]
         unscored = [name for name in self._ledger.entries if name not in done]
         futures = {

@@ -12,13 +12,12 @@ from prefect.cache_policies import NO_CACHE
 
 from lavad_core.config.schema import DetectConfig, VideoConfig
 from lavad_core.datasets.configured import labelled_by
-from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.evaluate import evaluate as evaluate_results
 from lavad_core.evaluation.json import read_evaluation, to_json
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
-from lavad_core.evaluation.threshold import read_threshold, with_threshold_warnings
+from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_warnings
 from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.site import write_report
@@ -60,13 +59,9 @@ class SetRef:
             InputError: there is no such run, or the labels cannot be read.
         """
         labels, list_file, videos = (None if p is None else Path(p) for p in (self.labels, self.list_file, self.videos))
-        if self.dataset is not None:
-            dataset = open_dataset(self.dataset, labels, list_file, videos=videos)
-        elif labels is not None:
-            dataset = labelled_by(labels)
-        else:
+        if self.dataset is None and labels is None:
             raise InputError("whose labels? Give `dataset`, or `labels` with a temporal annotation, or evaluate.labels")
-        return dataset, open_results(Path(self.store), self.run_id)
+        return labelled_by(labels, self.dataset, list_file, videos), open_results(Path(self.store), self.run_id)
 
 
 @task(name="resolve", description="Which run or import is evaluated.", **HERE)
@@ -87,7 +82,7 @@ def evaluate_set(ref: SetRef, options: ProtocolOptions, threshold_file: str | No
         options = replace(options, thresholds=(*options.thresholds, chosen.threshold))
     dataset, results = ref.open()
     found = evaluate_results(dataset, results, options)
-    return found if chosen is None else with_threshold_warnings(found, chosen, dataset, results.names)
+    return found if chosen is None else with_warnings(found, fitted_warnings(chosen, dataset, results.names))
 
 
 @task(name="compare-with-baseline", description="Whether metrics fell by more than is tolerated.", **HERE)

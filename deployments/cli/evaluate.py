@@ -12,7 +12,7 @@ from deployments.cli.exits import guarded
 from deployments.cli.text import inert, say, show, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.types import Evaluation, Header, Metric, Row, VideoRow
+    from lavad_core.evaluation.types import Evaluation, Header, Metric, VideoRow
 
 
 @guarded
@@ -59,7 +59,7 @@ def evaluate(
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
     from lavad_core.evaluation.evaluate import evaluate as evaluated
     from lavad_core.evaluation.json import to_json
-    from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_threshold_warnings
+    from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_warnings
     from lavad_core.evaluation.types import ProtocolOptions
     from lavad_core.results.open import open_results
 
@@ -81,8 +81,9 @@ def evaluate(
         ),
     )
     if chosen is not None:
-        found = with_threshold_warnings(found, chosen, dataset, results.names)
-        for warning in fitted_warnings(chosen, dataset, results.names):
+        warnings = fitted_warnings(chosen, dataset, results.names)
+        found = with_warnings(found, warnings)
+        for warning in warnings:
             say(f"WARNING: {inert(warning)}")
     if output is not None:
         evaluation_options.write_output(output, to_json(found))
@@ -136,6 +137,7 @@ def between(metric: Metric) -> str:
 
 
 def _rows(evaluation: Evaluation) -> None:
+    from lavad_core.evaluation.evaluate import label
     from lavad_core.evaluation.types import METRICS
 
     own = [row for row in evaluation.rows if row.ours]
@@ -145,14 +147,14 @@ def _rows(evaluation: Evaluation) -> None:
     show("")
     show_table(
         ("scores", *titles),
-        [(_name(row), *(number(row.metrics[key]) for key in METRICS)) for row in evaluation.rows],
+        [(label(row), *(number(row.metrics[key]) for key in METRICS)) for row in evaluation.rows],
         right=right,
     )
     if any(between(row.metrics[key]) for row in own for key in METRICS):
         show("")
         show_table(
             ("95 % interval", *titles),
-            [(_name(row), *(between(row.metrics[key]) for key in METRICS)) for row in own],
+            [(label(row), *(between(row.metrics[key]) for key in METRICS)) for row in own],
             right=right,
         )
     elif evaluation.header.intervals != "none":
@@ -160,10 +162,6 @@ def _rows(evaluation: Evaluation) -> None:
     for key, title in METRICS.items():
         if reason := own[0].metrics[key].reason:
             show(f"{title} is undefined: {inert(reason)}")
-
-
-def _name(row: Row) -> str:
-    return f"{row.name} σ{row.sigma:g}" if row.sigma else row.name
 
 
 def _classes(evaluation: Evaluation) -> None:

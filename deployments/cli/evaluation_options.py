@@ -56,18 +56,15 @@ def labels_of(adapter: str | None, labels: Path | None, list_: Path | None, vide
         InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
     """
     from lavad_core.datasets.configured import labelled_by
-    from lavad_core.datasets.registry import open_dataset
 
-    if adapter is not None:
-        return open_dataset(adapter, labels, list_, videos=videos)
-    if labels is None:
+    if adapter is None and labels is None:
         raise typer.BadParameter(
             "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
             param_hint="--dataset",
         )
-    if list_ is not None:
+    if adapter is None and list_ is not None:
         raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
-    return labelled_by(labels)
+    return labelled_by(labels, adapter, list_, videos)
 
 
 def write_output(path: Path, text: str) -> None:

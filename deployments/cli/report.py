@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deployments.cli.exits import Exit
 from deployments.cli.status import headline, metric_rows
 from deployments.cli.text import inert, say, show, show_table
+from lavad_core.runs.manifest import SCORED
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN = 100
 """Videos in the table at the end; `lavad status` has all."""
-
-SCORED = ("ok", "ok_with_gaps")
 
 _STORE_ERRORS = ("StoreError", "StoreUnavailable", "DamagedResult")
 

@@ -11,8 +11,8 @@ from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError, LavadError
-from lavad_core.results.run import SCORED, RunKeys, keys_of_run
-from lavad_core.runs.manifest import RunManifest, VideoOutcome, list_runs, load_run
+from lavad_core.results.run import RunKeys, keys_of_run
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit
 

@@ -84,7 +84,9 @@ def _imported(root: Path, found: Found, kind: str, format_: str) -> None:
 
 
 def _why(outcome: Any, results: Results) -> str:
-    if outcome.status in ("ok", "ok_with_gaps"):
+    from lavad_core.runs.manifest import SCORED
+
+    if outcome.status in SCORED:
         targets = results.config.run.targets
         if not {"refine", "detect", "evaluate"} & set(targets):
             return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"

@@ -242,12 +242,9 @@ def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[s
     )
 
 
-def with_threshold_warnings(
-    evaluation: Evaluation, chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]
-) -> Evaluation:
-    """The evaluation, with :func:`fitted_warnings` among those of its header."""
-    found = fitted_warnings(chosen, dataset, names)
-    header = replace(evaluation.header, warnings=(*evaluation.header.warnings, *found))
+def with_warnings(evaluation: Evaluation, warnings: Sequence[str]) -> Evaluation:
+    """The evaluation, with more warnings in its header."""
+    header = replace(evaluation.header, warnings=(*evaluation.header.warnings, *warnings))
     return replace(evaluation, header=header)
 
 

@@ -12,7 +12,7 @@ from lavad_core.reports.outside import outside_report, truth_of
 from lavad_core.reports.pictures import Footage
 from lavad_core.reports.video import VideoReport
 from lavad_core.results.imported import ImportResults
-from lavad_core.results.run import RunResults, keys_of_run
+from lavad_core.results.run import RunResults
 from lavad_core.results.types import ResultSet
 from lavad_core.stages.timeline import read_probe
 from lavad_core.video.decoder import probe
@@ -52,9 +52,7 @@ class ReportSource:
     ) -> None:
         self.results, self.dataset = results, dataset
         self.run = results if isinstance(results, RunResults) else None
-        self._keys = keys_of_run(self.run.store.root, self.run.set_id) if self.run is not None else {}
         outcomes = self.run.run.videos if self.run is not None else ()
-        self._ids = {outcome.name: outcome.video_id for outcome in outcomes}
         self._seconds = {outcome.name: outcome.seconds for outcome in outcomes}
         pairs = match(dataset.videos, results.names).pairs if dataset is not None else {}
         self._labelled = {given: dataset.videos[name] for name, given in pairs.items()} if dataset is not None else {}
@@ -114,7 +112,7 @@ class ReportSource:
         if source is None:
             raise InputError(f"video {name!r} is not at hand; name a folder that has it with --videos DIR")
         if self.run is not None:
-            if identify(source, self._cache).video_id != self._ids[name]:
+            if identify(source, self._cache).video_id != self.run.keys(name)["refine"].video_id:
                 raise InputError(
                     f"video {name!r}: {str(source.path)!r} is not the one that was scored; its content differs"
                 )
@@ -130,4 +128,4 @@ class ReportSource:
 
     def _stored(self, name: str) -> StoredVideo:
         assert self.run is not None
-        return StoredVideo(self.run.store, self._keys[self._ids[name]], name)
+        return StoredVideo(self.run.store, self.run.keys(name), name)

@@ -17,9 +17,8 @@ from lavad_core.errors import DamagedResult
 from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
-from lavad_core.results.run import SCORED
 from lavad_core.results.types import ScoredVideo, VideoTexts
-from lavad_core.runs.manifest import RunManifest, load_records
+from lavad_core.runs.manifest import SCORED, RunManifest, load_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 

@@ -20,13 +20,10 @@ from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.types import ScoredVideo, VideoTexts
-from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_records, load_run
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
 from lavad_core.runs.sources import load_sources
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Key
-
-SCORED = ("ok", "ok_with_gaps")
-"""Outcomes of a video that has results."""
 
 RunKeys = Mapping[str, Mapping[str, Key]]
 """Video id to node id to the key of the result that a run made or found."""
@@ -102,6 +99,10 @@ class RunResults:
     def names(self) -> Sequence[str]:
         """Of the scored videos, sorted."""
         return list(self._scored)
+
+    def keys(self, name: str) -> Mapping[str, Key]:
+        """Node id to key of the results of one of :attr:`names`, of the run that scored it."""
+        return self._scored[name]
 
     def scores(self, name: str) -> ScoredVideo:
         """Scores of one of :attr:`names`, with the times of its frames.

@@ -24,6 +24,9 @@ FOLDER = "runs"
 
 VideoStatus = Literal["ok", "ok_with_gaps", "rejected", "failed", "not-run"]
 
+SCORED = ("ok", "ok_with_gaps")
+"""Outcomes of a video that has results."""
+
 Origin = Literal["run", "import"]
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")

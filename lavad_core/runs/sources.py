@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from lavad_core.errors import InputError
-from lavad_core.runs.manifest import FOLDER, RunManifest, VideoOutcome, list_runs, load_run
+from lavad_core.runs.manifest import FOLDER, SCORED, RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource
 
@@ -135,7 +135,7 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
     run = _latest(store_root) if run_id is None else load_run(store_root, run_id)
     if run.origin == "import":
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
-    scored = {outcome.name for outcome in run.videos if outcome.status in ("ok", "ok_with_gaps")}
+    scored = {outcome.name for outcome in run.videos if outcome.status in SCORED}
     listed = load_sources(store_root, run.run_id)
     return Left(
         run.run_id,

@@ -21,7 +21,7 @@ from lavad_core.evaluation.threshold import (
     parse_rule,
     read_threshold,
     to_json,
-    with_threshold_warnings,
+    with_warnings,
 )
 from lavad_core.evaluation.types import ProtocolOptions
 from lavad_core.results.types import MemoryResults
@@ -147,7 +147,7 @@ def test_a_warning_where_it_was_fitted_on_what_is_evaluated() -> None:
     assert "the same labels" in same
     others = data(LabelledVideo("y", ("Fire",), ((0, 5),)), LabelledVideo("z"))
     assert fitted_warnings(chosen, others, ["y", "z"]) == ()
-    evaluation = with_threshold_warnings(evaluate(data(), found()), chosen, data(), found().names)
+    evaluation = with_warnings(evaluate(data(), found()), fitted_warnings(chosen, data(), found().names))
     assert warning in evaluation.header.warnings
 
 
