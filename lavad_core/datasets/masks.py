@@ -14,6 +14,7 @@ from PIL import Image
 
 from lavad_core.datasets.types import Interval
 from lavad_core.errors import InputError
+from lavad_core.imports.arrays import read_npy
 from lavad_core.imports.files import read_bytes
 from lavad_core.video.images import DAMAGE
 
@@ -53,21 +54,14 @@ def read_frame_mask(path: Path) -> NDArray[np.bool_]:
         InputError: the file cannot be read, is no such array or has other values.
     """
     what, expected = "frame mask", "an array [frames] of 0 and 1, as np.save writes it"
-    content = read_bytes(path, what, MAX_BYTES)
     try:
-        stream = io.BytesIO(content)
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = header(stream)
-        # Looked at before the array is made: a header of a few bytes can announce terabytes.
-        if len(shape) == 1 and kind.kind in "biuf" and shape[0] * kind.itemsize <= len(content):
-            values = np.load(io.BytesIO(content), allow_pickle=False)
-            if len(values) and np.isin(values, (0, 1)).all():
-                return np.asarray(values, dtype=bool)
-        found = f"an array {list(shape)} of {kind}"
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError) as error:
-        raise InputError(f"{what}: {str(path)!r} is not {expected}: {str(error)[:200]}") from error
-    raise InputError(f"{what}: {str(path)!r} holds {found}; expected is {expected}")
+        values = read_npy(read_bytes(path, what, MAX_BYTES))
+    except ValueError as error:
+        raise InputError(f"{what}: {str(path)!r} is not {expected}: {error}") from error
+    if values.ndim != 1 or not len(values) or not np.isin(values, (0, 1)).all():
+        found = f"an array {list(values.shape)} of {values.dtype}"
+        raise InputError(f"{what}: {str(path)!r} holds {found}; expected is {expected}")
+    return np.asarray(values, dtype=bool)
 
 
 def read_cell_masks(path: Path, variable: str) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
+from lavad_core.imports.arrays import read_npy
 from lavad_core.imports.files import decode
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores
@@ -70,11 +71,11 @@ def _by_frame(where: str, found: dict[int, float]) -> GivenScores:
 
 def _array(file: FoundFile) -> NDArray[np.float64]:
     try:
-        found = np.load(io.BytesIO(file.read()), allow_pickle=False)
-        values = np.atleast_1d(np.asarray(found).squeeze())
+        found = read_npy(file.read())
+        values = np.atleast_1d(found.squeeze())
         if values.ndim != 1 or values.dtype.kind not in "fiu":
             raise ValueError(f"it has the shape {found.shape} and the type {found.dtype}")
-    except (ValueError, EOFError, OSError, AttributeError) as error:
+    except ValueError as error:
         raise InputError(f"{file.where!r} is no array of a video's scores: {error}") from error
     return _checked(values.astype(np.float64), file.where)
 
