@@ -8,6 +8,7 @@
     │   ├── VideoRejected          this video cannot be scored (the reason is a word and a sentence)
     │   ├── ModelError             a model cannot be found, loaded or used as configured
     │   └── RequestRejected        a server refused this request (4xx but 408, 409, 425 and 429)
+    │       └── ContentRefused     its content filter did; an answer without text, not a failure
     ├── ServiceError               something outside is down or slow; the only branch that is retried
     │   ├── ServiceUnavailable
     │   └── ServiceTimeout
@@ -68,6 +69,10 @@ class RequestRejected(InputError):
 
     def __reduce__(self) -> tuple[type, tuple[int, str]]:
         return type(self), (self.status, str(self))
+
+
+class ContentRefused(RequestRejected):
+    """A server's content filter refused what was asked. Not of the server or the settings: of this one question."""
 
 
 class ServiceError(LavadError):

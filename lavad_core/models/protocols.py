@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,19 +102,25 @@ class ChatRequest:
     distribution: bool = False
 
 
+FinishReason = Literal["stop", "length", "refused"]
+"""How an answer ended: by the model, by ``max_tokens``, or by a content filter or the model's refusal."""
+
+
 @dataclass(frozen=True)
 class ChatAnswer:
     """What a chat model said.
 
     Attributes:
-        text: stripped of surrounding white space when ``choices`` were given, else as generated.
-        finish_reason: ``stop`` or ``length``; anything else never reaches a caller.
+        text: as generated, thoughts included (``models.chat.thoughts`` takes them off); with ``choices`` the choice without
+            white space around it. It is blank where the model said nothing, also with ``choices``.
+        finish_reason: anything else never reaches a caller. ``refused`` is an answer like any other: it is kept and not
+            asked for again.
         prompt_tokens, completion_tokens: as the model counts them.
         log_probabilities: stripped choice to natural log-probability, summing to 1 over the choices; None unless asked.
     """
 
     text: str
-    finish_reason: str
+    finish_reason: FinishReason
     prompt_tokens: int
     completion_tokens: int
     log_probabilities: dict[str, float] | None = None

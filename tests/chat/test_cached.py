@@ -162,3 +162,35 @@ def test_a_stored_value_that_cannot_be_the_answer_is_asked_anew(request_: ChatRe
     asking = ask(model, [request_], cache, "m")
     assert dict(asking) == {0: answer_of(request_)}
     assert (asking.asked, asking.from_cache) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("word", "request_", "answer"),
+    [
+        ("refused", FREE, ChatAnswer("", "refused", 0, 0)),
+        ("refused-choice", CHOICE, ChatAnswer("", "refused", 0, 0)),
+        ("refused-distribution", LIKELY, ChatAnswer("I cannot", "refused", 0, 0)),
+        ("only-a-thought", CHOICE, ChatAnswer("<think>x", "length", 5, 3)),
+        ("cut", FREE, ChatAnswer("about", "length", 5, 3)),
+    ],
+)
+def test_an_answer_without_use_is_stored_and_not_asked_for_again(
+    word: str, request_: ChatRequest, answer: ChatAnswer
+) -> None:
+    cache = DictCache()
+    cache.put(request_key("m", request_), dataclasses.asdict(answer))
+    asking = ask(Scripted(), [request_], cache, "m")
+    assert dict(asking) == {0: answer}
+    assert (asking.asked, asking.from_cache) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("content_filter", "refused"), ("eos_token", "stop"), ("max_tokens", "length"), ("?", "stop")]
+)
+def test_what_a_model_of_the_users_own_calls_an_end(said: str, kept: str) -> None:
+    class Own(Scripted):
+        def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+            for number, _ in enumerate(requests):
+                yield number, ChatAnswer("a", said, 1, 1)  # type: ignore[arg-type]
+
+    assert dict(ask(Own(), [FREE], DictCache(), "m")) == {0: ChatAnswer("a", kept, 1, 1)}  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.method.prompts import SCORE_CHOICES
 from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.openai_server import ALLOWANCE_PER_MESSAGE, TRIES_OUTSIDE_CHOICES, ServedChat
+from lavad_core.models.chat.replies import ONLY_THOUGHT
 from lavad_core.models.protocols import ChatModel, ChatRequest
 
 BOTH = tuple(spelling for choice in SCORE_CHOICES for spelling in (choice, " " + choice))
@@ -136,6 +138,57 @@ def test_an_empty_answer_is_an_answer() -> None:
     with scripted(Reply(body=body)) as server, served(server) as model:
         ((_, answer),) = model.answer([FREE])
     assert (answer.text, answer.finish_reason) == ("", "length")
+
+
+FILTERED = {"error": {"message": "No.", "type": None, "param": "prompt", "code": "content_filter", "status": 400}}
+REFUSAL = {"choices": [{"finish_reason": "stop", "message": {"content": None, "refusal": "I cannot."}}]}
+
+
+@pytest.mark.parametrize("request_", [pytest.param(FREE, id="free-text"), pytest.param(SCORE, id="choice")])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(400, FILTERED), id="filter-400"),
+        pytest.param(Reply(403, FILTERED), id="filter-403"),
+        pytest.param(Reply(body=chat_body("", "content_filter")), id="filter-200"),
+        pytest.param(Reply(body=chat_body("A man hits", "content_filter")), id="filter-in-the-middle"),
+        pytest.param(Reply(body=REFUSAL), id="refusal"),
+    ],
+)
+def test_a_refused_question_is_an_answer_and_the_others_are_asked(request_: ChatRequest, reply: Reply) -> None:
+    fire = dataclasses.replace(request_, messages=(("user", "a fire"),))
+
+    def script(seen: Seen) -> Reply:
+        return reply if "fire" in seen.body["messages"][-1]["content"] else Reply(body=chat_body("[0.3]"))
+
+    with scripted(script=script) as server, served(server) as model:
+        answers = dict(model.answer([fire, request_]))
+        assert len(server.seen) == 2
+    assert (answers[0].finish_reason, answers[1].text) == ("refused", "[0.3]")
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        pytest.param(chat_body("<think>\n[0.9]?\n</think>\n\n[0.3]"), "[0.3]", id="before-the-choice"),
+        pytest.param(chat_body("<think>\n\n</think>\n\n[0.3]", "length"), "[0.3]", id="whole-at-the-limit"),
+        pytest.param(chat_body("<think>\n[0.9]", "length"), "<think>\n[0.9]", id="cut"),
+    ],
+)
+def test_a_choice_after_a_thought(said: dict[str, Any], text: str) -> None:
+    with scripted(Reply(body=said)) as server, served(server) as model:
+        ((_, answer),) = model.answer([SCORE])
+        assert len(server.seen) == 1
+    assert answer.text == text
+
+
+def test_a_thought_in_a_field_of_its_own_is_no_text() -> None:
+    body = chat_body("A man.")
+    body["choices"][0]["message"] |= {"content": None, "reasoning_content": "Hmm, [0.9]"}
+    for request in (FREE, SCORE):
+        with scripted(Reply(body=body)) as server, served(server) as model:
+            ((_, answer),) = model.answer([request])
+        assert answer.text == ONLY_THOUGHT
 
 
 def test_a_prompt_that_is_too_long_is_not_sent_again() -> None:

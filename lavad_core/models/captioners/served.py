@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from PIL import Image as PillowImage
 
 from lavad_core.config.models import OpenAICaptionerConfig
-from lavad_core.errors import ServiceUnavailable
-from lavad_core.models.chat.http import Call, JsonPool
-from lavad_core.models.protocols import Image
+from lavad_core.errors import ContentRefused
+from lavad_core.models.chat.http import Call, JsonPool, Post
+from lavad_core.models.chat.replies import said
+from lavad_core.models.chat.thoughts import without_thoughts
+from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry
 
 _SEED = 0
@@ -51,14 +53,27 @@ class ServedCaptioner:
             RequestRejected: the server refuses a request.
             ModelError: it does not serve the model.
         """
-        captions = [""] * len(images)
-        calls = (Call("chat/completions", self._body(image), check=_check) for image in images)
-        for position, answer in self._pool.map(calls):
-            captions[position] = " ".join(_text(answer).split())
-        return captions
+        return [" ".join(without_thoughts(answer.text).split()) for answer in self.answers(images)]
+
+    def answers(self, images: Sequence[Image]) -> list[ChatAnswer]:
+        """As the server gave them, in order, so that those without a caption can be told apart; errors as :meth:`caption`."""
+
+        def job(image: Image) -> Callable[[Post], Awaitable[ChatAnswer]]:
+            return lambda post: self._ask(image, post)
+
+        found = dict(self._pool.run(job(image) for image in images))
+        return [found[position] for position in range(len(images))]
 
     def close(self) -> None:
         self._pool.close()
+
+    async def _ask(self, image: Image, post: Post) -> ChatAnswer:
+        try:
+            answer = await post(Call("chat/completions", self._body(image), check=_check))
+        except ContentRefused:
+            return ChatAnswer("", "refused", 0, 0)
+        text, finish_reason = said(answer)
+        return ChatAnswer("" if finish_reason == "refused" else text, finish_reason, 0, 0)
 
     def _body(self, image: Image) -> dict[str, Any]:
         config = self._config
@@ -80,15 +95,4 @@ def _data_uri(image: Image, quality: int) -> str:
 
 def _check(answer: dict[str, Any], attempt: int, attempts: int) -> None:
     """Only a whole answer counts: a stopping server gives half ones with status 200 and finish_reason ``abort``."""
-    _text(answer)
-
-
-def _text(answer: dict[str, Any]) -> str:
-    try:
-        choice = answer["choices"][0]
-        reason, text = choice["finish_reason"], choice["message"]["content"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ServiceUnavailable("the answer of the captioner's server is not a chat completion") from error
-    if reason not in ("stop", "length") or not isinstance(text, str | None):
-        raise ServiceUnavailable(f"the captioner's server ended an answer with finish_reason {reason!r}")
-    return text or ""
+    said(answer)

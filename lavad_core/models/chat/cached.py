@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from lavad_core.digest import digest
-from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.models.chat.replies import finish_reason_of
+from lavad_core.models.chat.thoughts import without_thoughts
+from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest, FinishReason
 
 KEY_VERSION = 1
 """Part of every key; raise it when what a stored answer means changes."""
@@ -76,8 +78,8 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
                 yield number, answer
         if not missing:
             return
-        for position, answer in model.answer(missing):
-            request = missing[position]
+        for position, given in model.answer(missing):
+            request, answer = missing[position], _named(given)
             cache.put(keys[request], dataclasses.asdict(answer))
             self.asked += 1
             for number in places[request]:
@@ -102,6 +104,14 @@ def ask(model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCachePro
     return Asking(model, requests, cache, identity)
 
 
+def _named(answer: ChatAnswer) -> ChatAnswer:
+    """With one of our finish reasons and a text: a model of the user's own may pass on what its service says."""
+    reason = finish_reason_of(answer.finish_reason) or "stop"
+    if reason == answer.finish_reason and isinstance(answer.text, str):
+        return answer
+    return dataclasses.replace(answer, finish_reason=reason, text=answer.text or "")
+
+
 def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnswer | None:
     """The answer that a cache entry holds, or None if it cannot be the answer to this request: then it is asked anew."""
     if stored is None or set(stored) != {field.name for field in dataclasses.fields(ChatAnswer)}:
@@ -110,9 +120,9 @@ def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnsw
     counts = (answer.prompt_tokens, answer.completion_tokens)
     if not isinstance(answer.text, str) or not all(type(count) is int for count in counts):
         return None
-    if answer.finish_reason not in ("stop", "length"):
+    if answer.finish_reason not in get_args(FinishReason):
         return None
-    if request.choices is None:
+    if request.choices is None or answer.finish_reason == "refused" or not without_thoughts(answer.text).strip():
         return answer
     values = {choice.strip() for choice in request.choices}
     if answer.text not in values:

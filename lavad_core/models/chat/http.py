@@ -30,12 +30,14 @@ from pydantic import SecretStr
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import (
     ConfigError,
+    ContentRefused,
     ModelError,
     RequestRejected,
     ServiceError,
     ServiceTimeout,
     ServiceUnavailable,
 )
+from lavad_core.models.chat.replies import refused_by
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is
@@ -144,7 +146,8 @@ class JsonPool:
 
         Raises:
             ServiceUnavailable, ServiceTimeout: after the retries.
-            RequestRejected: a 4xx, or what a ``check`` raises.
+            ContentRefused: the server's content filter refused it.
+            RequestRejected: another 4xx, or what a ``check`` raises.
             ModelError: the server does not serve the model.
         """
         finished: queue.SimpleQueue[tuple[int, concurrent.futures.Future[T]]] = queue.SimpleQueue()
@@ -264,6 +267,8 @@ class JsonPool:
             detail = {"message": detail if isinstance(detail, str) else _text(content)}
         words = self._quote(str(detail.get("message") or detail.get("detail") or detail))
         message = f"{where}: {status} {words}"
+        if refused_by(status, parsed):
+            return ContentRefused(status, message)
         if status in _RETRIED or status >= 500:
             busy = ServiceUnavailable(message)
             setattr(busy, _RETRY_AFTER, _retry_after_s(response.headers.get("Retry-After", "")))

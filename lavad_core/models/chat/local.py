@@ -21,7 +21,7 @@ from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.loading import cache_name, loading, placed
-from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.models.protocols import ChatAnswer, ChatRequest, FinishReason
 
 _HF: Any = transformers
 
@@ -50,7 +50,7 @@ class _Item:
 @dataclass(frozen=True)
 class _Generated:
     tokens: list[int]
-    finish_reason: str
+    finish_reason: FinishReason
     positions: list[Position]
     completion_tokens: int
 
@@ -258,12 +258,12 @@ class _Writer:
         self._random = torch.Generator().manual_seed(item.request.seed)
         self._tokens: list[int] = []
         self._positions: list[Position] = []
-        self._ended = ""
+        self._ended: FinishReason | None = None
         self._end_tokens = 0
 
     @property
     def done(self) -> bool:
-        return self._ended != ""
+        return self._ended is not None
 
     def write(self, logits: torch.Tensor, ends: set[int]) -> int:
         """The next token, given float64 logits [vocabulary]."""
@@ -303,4 +303,5 @@ class _Writer:
         return int(numbers[min(int((nucleus.cumsum(0) <= draw).sum()), len(nucleus) - 1)])
 
     def result(self) -> _Generated:
+        assert self._ended is not None
         return _Generated(self._tokens, self._ended, self._positions, len(self._tokens) + self._end_tokens)

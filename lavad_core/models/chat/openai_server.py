@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from lavad_core.config.models import VllmChatConfig
-from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
+from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.models.chat.choices import MASKED, ChoiceTree, NotConstrained, Position
 from lavad_core.models.chat.http import Call, JsonPool, Post
+from lavad_core.models.chat.replies import finish_reason_of, said
+from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
 TOP_LOGPROBS = 20
@@ -137,17 +139,17 @@ class ServedChat:
             if request.distribution:
                 body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
                 body |= {"return_tokens_as_token_ids": True, "return_token_ids": True}
-        answer = await post(Call("chat/completions", body, functools.partial(_check, request)))
-        text, finish_reason = _said(answer)
+        try:
+            answer = await post(Call("chat/completions", body, functools.partial(_check, request)))
+        except ContentRefused:
+            return ChatAnswer("", "refused", 0, 0)  # the server says nothing of tokens
+        text, finish_reason = said(answer)
         log_probabilities = None
-        if request.choices is not None:
-            text = text.strip()
+        if request.choices is not None and finish_reason != "refused" and (choice := without_thoughts(text).strip()):
+            text = choice
             if request.distribution:
                 log_probabilities = await self._distribution(request.choices, answer, post)
-        usage = answer["usage"]
-        return ChatAnswer(
-            text, finish_reason, usage["prompt_tokens"], usage["completion_tokens"], log_probabilities=log_probabilities
-        )
+        return ChatAnswer(text, finish_reason, *_tokens(answer), log_probabilities=log_probabilities)
 
     async def _distribution(self, choices: tuple[str, ...], answer: dict[str, Any], post: Post) -> dict[str, float]:
         """Follow what the answer's own tokens do not tell, until little is left (see :mod:`.choices`).
@@ -229,10 +231,12 @@ def _number(token: str) -> int:
     return int(token.removeprefix(_ID))
 
 
-def _said(answer: dict[str, Any]) -> tuple[str, str]:
-    """(text, finish reason) of a chat answer."""
-    choice = answer["choices"][0]
-    return choice["message"]["content"] or "", choice["finish_reason"]
+def _tokens(answer: dict[str, Any]) -> tuple[int, int]:
+    """Of prompt and answer; 0 where a refused answer does not say."""
+    usage = answer.get("usage")
+    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
+    prompt, completion = (count if isinstance(count, int) else 0 for count in counts)
+    return prompt, completion
 
 
 def _check_finished(answer: dict[str, Any], attempt: int, last: int) -> None:
@@ -240,24 +244,28 @@ def _check_finished(answer: dict[str, Any], attempt: int, last: int) -> None:
         reason = answer["choices"][0]["finish_reason"]
     except (KeyError, IndexError, TypeError) as error:
         raise ServiceUnavailable("an answer without choices or finish_reason") from error
-    if reason not in ("stop", "length"):
-        # A server that is shut down answers 200 with part of the text and "abort".
+    if finish_reason_of(reason) is None:
         raise ServiceUnavailable(f"an answer that was not finished (finish_reason {str(reason)[:40]!r})")
 
 
 def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int) -> None:
     """See :class:`~lavad_core.models.chat.http.Call`."""
-    _check_finished(answer, attempt, last)
-    try:
-        text, finish_reason = _said(answer)
-        counts = (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"])
-    except (KeyError, IndexError, TypeError) as error:
-        raise ServiceUnavailable("an answer without message or usage") from error
-    if not isinstance(text, str) or not all(isinstance(count, int) for count in counts):
-        raise ServiceUnavailable("an answer whose text or usage has another type")
-    if request.choices is None or (text in request.choices and finish_reason == "stop"):
+    text, finish_reason = said(answer)
+    usage = answer.get("usage")
+    if finish_reason == "refused":
+        return  # whatever else is in it
+    if not isinstance(usage, dict):
+        raise ServiceUnavailable("an answer without usage")
+    if not all(isinstance(usage.get(name), int) for name in ("prompt_tokens", "completion_tokens")):
+        raise ServiceUnavailable("an answer whose usage has another type")
+    if request.choices is None:
         return
-    if finish_reason == "length" and any(choice.startswith(text) for choice in request.choices):
+    choice = without_thoughts(text)
+    if choice in request.choices and (finish_reason == "stop" or choice != text):
+        return
+    if not choice and text:
+        return  # a thought and nothing else: the grammar holds a model to the choices only after it has thought
+    if finish_reason == "length" and any(offered.startswith(choice) for offered in request.choices):
         raise RequestRejected(
             200, f"max_tokens {request.max_tokens} ended the answer at {text[:40]!r}, before a whole choice; raise it"
         )

@@ -1,0 +1,230 @@
+"""What a server of the OpenAI kind says in an answer, by its structured fields alone. Pure.
+
+Servers name one thing in many ways: the end of an answer is ``stop`` or ``eos_token``, a content filter is a finish reason, a
+``refusal``, or an error's code. Prose is never searched: a message that talks of filters is no refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lavad_core.errors import ServiceUnavailable
+from lavad_core.models.protocols import FinishReason
+
+ONLY_THOUGHT = "<think>"
+"""Text of an answer whose server keeps the thought in a field of its own and gave nothing else: a thought without an end."""
+
+_STOPPED = frozenset(
+    {"stop", "eos", "eos_token", "stop_sequence", "stop_token", "end_turn", "complete", "tool_calls", "function_call"}
+)
+"""Also of TGI, Anthropic's and Cohere's servers. A call of a tool is an answer without text."""
+
+_CUT = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit", "repetition"})
+"""Also of Mistral's, Gemini's and Anthropic's servers; ``repetition``: vLLM ended a loop."""
+
+_REFUSED_WORDS = frozenset(
+    tuple(name.split("_"))
+    for name in (
+        "content_filter",
+        "content_filtered",
+        "content_filtering",
+        "contentfilter",
+        "content_policy",
+        "content_moderation",
+        "content_blocked",
+        "content_violation",
+        "usage_policy",
+        "safety_policy",
+        "ai_policy_violation",
+        "data_inspection",
+        "sensitive_content",
+        "inappropriate_content",
+        "prohibited_content",
+        "unsafe_content",
+        "harmful_content",
+        "moderation_blocked",
+        "moderation_flagged",
+        "guardrail_intervened",
+        "guardrail_triggered",
+        "guardrails_triggered",
+        "guardrail_violation",
+        "safety_check",
+        "safety_violation",
+        "safety_blocked",
+        "safety_block",
+        "image_safety",
+        "prompt_blocked",
+        "invalid_prompt",
+        "error_toxic",
+    )
+)
+"""Words next to each other in a code: Azure ``ResponsibleAIPolicyViolation``, DashScope ``DataInspectionFailed``, Ark
+``InputTextSensitiveContentDetected``, Bedrock ``guardrail_intervened``, OpenAI ``invalid_prompt`` …"""
+
+_REFUSED_WHOLE = frozenset(
+    {
+        "safety",
+        "refusal",
+        "refused",
+        "sensitive",
+        "moderation",
+        "moderated",
+        "blocklist",
+        "spii",
+        "recitation",
+        "censored",
+        "flagged",
+        "toxic",
+        "jailbreak",
+    }
+)
+"""Codes that mean it only as the whole word: Gemini ``SAFETY``, Zhipu ``sensitive`` …"""
+
+_NOT_THE_CONTENT = frozenset({"unavailable", "timeout", "overloaded", "exceeded", "missing", "unsupported", "disabled"})
+"""In a code they say that the filter did not work, not that it found something."""
+
+_LEGAL_REASONS = 451
+_CODES = (
+    "code",
+    "type",
+    "reason",
+    "reasons",
+    "status",
+    "error_code",
+    "error_type",
+    "finish_reason",
+    "block_reason",
+    "blockReason",
+    "category",
+)
+_INSIDE = (
+    "error",
+    "errors",
+    "innererror",
+    "inner_error",
+    "details",
+    "detail",
+    "metadata",
+    "provider_specific_fields",
+    "choices",
+    "promptFeedback",
+    "prompt_feedback",
+    "base_resp",
+)
+_DEEPEST = 6
+_MOST_ITEMS = 20
+_MOST_CODE_CHARACTERS = 100
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+
+def finish_reason_of(word: object) -> FinishReason | None:
+    """What a server's finish reason means; None for one that says that the answer was not finished, or says nothing."""
+    if not isinstance(word, str):
+        return None
+    plain = word.strip().lower()
+    if plain in _STOPPED:
+        return "stop"
+    if plain in _CUT:
+        return "length"
+    return "refused" if any(_says_refused(part) for part in re.split(r"[:\s]+", word.strip())) else None
+
+
+def refused_by(status: int, body: Mapping[str, Any] | None) -> bool:
+    """Whether an error answer says, in a field for programs, that the content of the request was refused.
+
+    Args:
+        status: of HTTP.
+        body: the parsed answer, None if it is no JSON object.
+    """
+    return status == _LEGAL_REASONS or (body is not None and any(_is_refusal(part) for part in _parts(body)))
+
+
+def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
+    """Text and finish reason of a chat answer with status 200.
+
+    Text is what the model said to the user: ``reasoning`` and ``reasoning_content`` are no part of it, nor are the parts of a
+    list that hold a thought. It is empty for ``null``, and :data:`ONLY_THOUGHT` where there is a thought and nothing else.
+
+    Raises:
+        ServiceUnavailable: it is no whole answer.
+    """
+    try:
+        choice = answer["choices"][0]
+        message, reason = choice["message"], choice["finish_reason"]
+        content = message.get("content")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        if refused_by(200, answer):
+            return "", "refused"
+        raise ServiceUnavailable("an answer without choices, message or finish_reason") from error
+    text, refused = _text(content)
+    if refused or message.get("refusal"):
+        return text, "refused"
+    finish_reason = finish_reason_of(reason)
+    if finish_reason is None:
+        # A server that is shut down answers 200 with part of the text and "abort".
+        raise ServiceUnavailable(f"an answer that was not finished (finish_reason {str(reason)[:40]!r})")
+    if not text.strip() and (_is_thought(content) or message.get("reasoning") or message.get("reasoning_content")):
+        text = ONLY_THOUGHT
+    return text, finish_reason
+
+
+def _text(content: object) -> tuple[str, bool]:
+    """(the text of a message's content, whether a part of it is a refusal)."""
+    if content is None or isinstance(content, str):
+        return content or "", False
+    if not isinstance(content, list) or not all(
+        isinstance(part, dict) and isinstance(part.get("type"), str) for part in content
+    ):
+        raise ServiceUnavailable("an answer whose text has another type")
+    texts = [part.get("text") for part in content if part["type"] in ("text", "output_text")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ServiceUnavailable("an answer whose text has another type")
+    return "".join(map(str, texts)), any(part["type"] == "refusal" for part in content)
+
+
+def _is_thought(content: object) -> bool:
+    return isinstance(content, list) and any(part["type"] not in ("text", "output_text") for part in content)
+
+
+def _parts(body: Mapping[str, Any], deep: int = 0) -> Iterator[Mapping[str, Any]]:
+    """An error and those inside it. Fields that may repeat what was asked are left alone."""
+    yield body
+    if deep >= _DEEPEST:
+        return
+    for name in _INSIDE:
+        value = body.get(name)
+        for item in value[:_MOST_ITEMS] if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                yield from _parts(item, deep + 1)
+
+
+def _is_refusal(part: Mapping[str, Any]) -> bool:
+    if part.get("flagged_input") or any(part.get(f"{side}_sensitive") is True for side in ("input", "output")):
+        return True  # OpenRouter; MiniMax
+    for name in ("content_filter_result", "content_filter_results"):
+        results = part.get(name)
+        if isinstance(results, dict) and any(
+            isinstance(found, dict) and found.get("filtered") is True for found in results.values()
+        ):
+            return True  # Azure
+    for name in _CODES:
+        value = part.get(name)
+        for code in value[:_MOST_ITEMS] if isinstance(value, list) else [value]:
+            if isinstance(code, str) and _says_refused(code):
+                return True
+    return False
+
+
+def _says_refused(code: str) -> bool:
+    """Whether a word for programs names a content filter or a refusal."""
+    if not code or len(code) > _MOST_CODE_CHARACTERS or re.search(r"\s", code):
+        return False
+    words = [word.lower() for word in _WORD.findall(code)]
+    if _NOT_THE_CONTENT & set(words):
+        return False
+    if len(words) == 1 and words[0] in _REFUSED_WHOLE:
+        return True
+    runs = {tuple(words[at : at + size]) for size in (1, 2, 3) for at in range(len(words) - size + 1)}
+    return bool(runs & _REFUSED_WORDS)
