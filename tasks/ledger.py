@@ -14,6 +14,9 @@ from tasks.workbench import GivenUp
 
 NOT_REACHED = "the run ended before this video was done"
 
+BETWEEN = "; "
+"""Between what several stages say of a video."""
+
 
 @dataclass
 class Entry:
@@ -69,6 +72,8 @@ class Ledger:
         entry = self.entries[name]
         if entry.reason != "gaps":
             entry.reason, entry.message = "gaps", message
+        elif message not in entry.message:  # every stage's: one must not hide the other
+            entry.message += BETWEEN + message
 
     @property
     def live(self) -> list[PreparedVideo]:

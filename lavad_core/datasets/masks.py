@@ -16,6 +16,7 @@ from lavad_core.datasets.types import Interval
 from lavad_core.errors import InputError
 from lavad_core.imports.arrays import read_npy
 from lavad_core.imports.files import read_bytes
+from lavad_core.models.quoting import first_line
 from lavad_core.video.images import DAMAGE
 
 MAX_BYTES = 256 * 2**20
@@ -57,7 +58,7 @@ def read_frame_mask(path: Path) -> NDArray[np.bool_]:
     try:
         values = read_npy(read_bytes(path, what, MAX_BYTES))
     except ValueError as error:
-        raise InputError(f"{what}: {str(path)!r} is not {expected}: {error}") from error
+        raise InputError(f"{what}: {str(path)!r} is not {expected}: {first_line(error)}") from error
     if values.ndim != 1 or not len(values) or not np.isin(values, (0, 1)).all():
         found = f"an array {list(values.shape)} of {values.dtype}"
         raise InputError(f"{what}: {str(path)!r} holds {found}; expected is {expected}")
@@ -87,7 +88,7 @@ def read_cell_masks(path: Path, variable: str) -> NDArray[np.bool_]:
         problem = error
     raise InputError(
         f"{what}: {str(path)!r} is not a MATLAB file (version 5 to 7) with a cell {variable} of a mask for each frame: "
-        f"{type(problem).__name__}: {str(problem)[:200]}"
+        f"{type(problem).__name__}: {first_line(problem)}"
     ) from problem
 
 
@@ -127,4 +128,4 @@ def _is_marked(path: Path) -> bool:
                 raise ValueError(f"{picture.width}x{picture.height} pixels, more than {MAX_PIXELS}")
             return bool(np.asarray(picture.convert("L")).any())
     except DAMAGE as error:
-        raise InputError(f"mask: {str(path)!r} is not a picture (BMP, PNG or TIFF): {str(error)[:200]}") from error
+        raise InputError(f"mask: {str(path)!r} is not a picture (BMP, PNG or TIFF): {first_line(error)}") from error

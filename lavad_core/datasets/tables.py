@@ -16,6 +16,7 @@ from lavad_core.datasets.names import match_key
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
+from lavad_core.models.quoting import first_line
 
 MAX_BYTES = 64 * 2**20
 
@@ -124,7 +125,7 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
     try:
         found: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=no_number)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what}: {str(path)!r} is not JSON: {str(error)[:200]}") from error
+        raise InputError(f"{what}: {str(path)!r} is not JSON: {first_line(error)}") from error
     expected = f"a list of objects with {', '.join(needed)}"
     if not isinstance(found, list) or not found:
         raise InputError(f"{what}: {str(path)!r} holds {_kind(found)}; expected is {expected}")

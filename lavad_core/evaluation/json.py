@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from lavad_core.errors import InputError
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.imports.files import read_text
+from lavad_core.models.quoting import first_line
 
 FORMAT, VERSION = "lavad-evaluation", 1
 
@@ -45,7 +46,7 @@ def from_json(text: str, name: str = "evaluation") -> Evaluation:
     try:
         document: Any = json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"evaluation: {name!r} is not JSON: {error}") from error
+        raise InputError(f"evaluation: {name!r} is not JSON: {first_line(error)}") from error
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise InputError(f"evaluation: {name!r} is not one; `lavad evaluate --json --output FILE` writes one")
     if (version := document.pop("version", None)) != VERSION:

@@ -21,6 +21,7 @@ from lavad_core.evaluation.grid import GridVideo, gather, weights_of
 from lavad_core.evaluation.rows import entries
 from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.imports.files import read_text
+from lavad_core.models.quoting import first_line
 from lavad_core.results.types import ResultSet
 
 FORMAT, VERSION = "lavad-threshold", 1
@@ -269,7 +270,7 @@ def read_threshold(path: Path) -> ChosenThreshold:
     try:
         document: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what}: {shown} is not JSON: {error}") from error
+        raise InputError(f"{what}: {shown} is not JSON: {first_line(error)}") from error
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise InputError(f"{what}: {shown} is not one; `lavad threshold --output FILE` writes one")
     if (version := document.pop("version", None)) != VERSION:

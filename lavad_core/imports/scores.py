@@ -17,6 +17,7 @@ from lavad_core.imports.arrays import read_npy
 from lavad_core.imports.files import decode
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores
+from lavad_core.models.quoting import first_line
 
 DEFAULT_INTERVAL = 16
 """Of the paper, and where a file does not say."""
@@ -76,7 +77,7 @@ def _array(file: FoundFile) -> NDArray[np.float64]:
         if values.ndim != 1 or values.dtype.kind not in "fiu":
             raise ValueError(f"it has the shape {found.shape} and the type {found.dtype}")
     except ValueError as error:
-        raise InputError(f"{file.where!r} is no array of a video's scores: {error}") from error
+        raise InputError(f"{file.where!r} is no array of a video's scores: {first_line(error)}") from error
     return _checked(values.astype(np.float64), file.where)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lavad_core.datasets.names import without_ending
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
+from lavad_core.models.quoting import first_line
 
 MAX_BYTES = 256 * 2**20
 """Millions of segments."""
@@ -83,7 +84,9 @@ def _json(text: str, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"segments: {str(path)!r} is not JSON: {error}; expected are {EXPECTED}") from error
+        raise InputError(
+            f"segments: {str(path)!r} is not JSON: {first_line(error)}; expected are {EXPECTED}"
+        ) from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise InputError(f"segments: {str(path)!r} is no list of objects; expected are {EXPECTED}")
     return [(f"item {number}", row) for number, row in enumerate(found)]

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
 from lavad_core.imports.files import decode, read_bytes
+from lavad_core.models.quoting import first_line
 
 T = TypeVar("T")
 
@@ -165,7 +166,7 @@ def _parse(content: bytes, where: str) -> list[tuple[int, Any]]:
         )
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"imported values: {where!r} is not JSON: {_shown(str(error), 200)}; expected is {EXPECTED}"
+            f"imported values: {where!r} is not JSON: {first_line(error)}; expected is {EXPECTED}"
         ) from error
     if not isinstance(pairs, _Pairs):
         _fail(where, f"the file holds {_shown(pairs)}")

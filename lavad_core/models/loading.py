@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +15,9 @@ from safetensors import SafetensorError
 from lavad_core.errors import DeviceOutOfMemory, ModelError
 from lavad_core.models.batching import is_out_of_memory
 from lavad_core.models.devices import free
+from lavad_core.models.finite import check_weights
 from lavad_core.models.quiet import quiet_transformers
-from lavad_core.models.quoting import first_line
+from lavad_core.models.quoting import NOT_TENSORS, first_line
 
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, MemoryError, SafetensorError)
 """What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model; ImportError for
@@ -34,8 +37,14 @@ def loading(what: str, name: str) -> Iterator[None]:
         DeviceOutOfMemory: it does not fit this machine's memory.
     """
     try:
-        with quiet_transformers():
+        with quiet_transformers(), warnings.catch_warnings():
+            # torch's reader of pickles of tensors warns of each that other code has written; it is refused then.
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\._weights_only_unpickler")
             yield
+    except ModelError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{what} model {name}: {NOT_TENSORS}") from error
     except LOAD_ERRORS as error:
         raise _failure(what, name, error) from error
     except Exception as error:
@@ -48,20 +57,41 @@ def loading(what: str, name: str) -> Iterator[None]:
 def _failure(what: str, name: str, error: BaseException) -> ModelError | DeviceOutOfMemory:
     if is_out_of_memory(error):
         return DeviceOutOfMemory(f"{name} does not fit this machine's memory")
+    if any(isinstance(cause, pickle.UnpicklingError) for cause in causes(error)):
+        return ModelError(f"{what} model {name}: {NOT_TENSORS}")
     return ModelError(
         f"{what} model {name} cannot be loaded: {first_line(error)}; give a folder with its files, or a hub id that was "
         "downloaded before (`hf download ID`) or can be now"
     )
 
 
-def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str) -> Any:
-    """``model`` on its device, ready to infer.
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it came from."""
+    seen: set[int] = set()
+    step: BaseException | None = error
+    while step is not None and id(step) not in seen:
+        seen.add(id(step))
+        yield step
+        step = step.__cause__ or step.__context__
+
+
+def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str, setting: str) -> Any:
+    """``model`` on its device, ready to infer, its weights checked to be finite.
+
+    Args:
+        model: as loaded.
+        device, dtype: where and how.
+        name: of the model, quoted.
+        setting: what its precision is set by: ``chat.dtype``.
 
     Raises:
         DeviceOutOfMemory: it does not fit.
+        ModelError: weights are not finite.
     """
     try:
-        return model.eval().requires_grad_(False).to(device)
+        model = model.eval().requires_grad_(False).to(device)
+        check_weights(model, name, dtype, setting)
+        return model
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -79,14 +79,14 @@ def load_python(config: PythonModel, protocol: type[Any]) -> Any:
         LavadError: as the function raises it.
     """
     path = _path(config)
-    with _their_errors(config, path, "cannot be imported"):
+    with their_errors(config, path, "cannot be imported"):
         module = _imported(config, path)
     function = getattr(module, config.function, None)
     if not callable(function):
         raise ModelError(f"{config.model}: there is no function {config.function!r} in {str(path)!r}")
     options = copy.deepcopy(config.options)  # the configuration stays as it is, whatever the function does to them
     _check_options(config, function, options)
-    with _their_errors(config, path, "fails"):
+    with their_errors(config, path, "fails"):
         model = function(**options)
         missing = [name for name in _members(protocol) if not _has(model, name, protocol)]
     if missing:
@@ -98,8 +98,14 @@ def load_python(config: PythonModel, protocol: type[Any]) -> Any:
 
 
 @contextmanager
-def _their_errors(config: PythonModel, path: Path, failed: str) -> Iterator[None]:
-    """Whatever the user's code raises becomes a ModelError with its place in the file; our own errors are meant as such."""
+def their_errors(config: PythonModel, path: Path, failed: str) -> Iterator[None]:
+    """Whatever the user's code raises becomes a ModelError with its place in the file; our own errors are meant as such.
+
+    Args:
+        config: a model's section.
+        path: of the function's file.
+        failed: what did not work, after the function's name: ``cannot be imported``.
+    """
     try:
         yield
     except LavadError:

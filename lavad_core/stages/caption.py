@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from lavad_core.models.protocols import Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
@@ -24,27 +28,72 @@ SCHEMA = pa.schema(
 )
 
 
+log = logging.getLogger(__name__)
+
+LEAST_FRAMES = 8
+"""Grid frames from which on a captioner that says one and the same of all of them is suspected."""
+
+CHANGE = 25.0
+"""Grey levels by which, in the mean over its pixels, some picture must differ from the first for that: cameras that see
+nothing happen rightly get one caption."""
+
+
 def run(context: StageContext) -> Commit:
-    """Commit a row a grid frame; an empty caption is kept as such and counted."""
+    """Commit a row a grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or the same
+    of everything, is named: beside others of an ensemble nobody would miss it."""
     probe = load_probe(context)
-    batches = _imported(context, probe) if context.node.imported else _captioned(context, probe)
-    empty = rows = 0
+    pictures = _Pictures()
+    batches = _imported(context, probe) if context.node.imported else _captioned(context, probe, pictures)
+    name = context.node.variant
+    empty = wordless = rows = 0
+    said: set[str] = set()
     with context.writer(SCHEMA) as writer:
         for frames, captions in batches:
             rows += len(frames)
             empty += sum(not caption.strip() for caption in captions)
-            names = [context.node.variant] * len(frames)
+            wordless += sum(not any(map(str.isalnum, caption)) for caption in captions)
+            said.update(captions if len(said) < 2 else ())
+            names = [name] * len(frames)
             writer.write(
                 pa.Table.from_pydict({"frame": frames, "captioner": names, "caption": captions}, schema=SCHEMA)
             )
+        message = ""
+        if wordless:
+            message = f"captioner {name}: {empty} of {rows} captions are empty"
+            if wordless > empty:
+                message += f", and {wordless - empty} have no letter or digit"
+        elif len(said) == 1 and rows >= LEAST_FRAMES and pictures.change >= CHANGE:
+            message = f"captioner {name}: all {rows} captions are {min(said)[:60]!r}, though the pictures differ"
+        if wordless == rows or (message and not wordless):
+            message += "; its weights or its precision may be at fault"
+            log.warning("%r: %s", context.video.name, message)
         return writer.commit(
-            "ok_with_gaps" if empty else "ok",
-            message=f"{empty} of {rows} captions are empty" if empty else "",
-            counts={"captions": rows, "empty": empty},
+            "ok_with_gaps" if message else "ok",
+            message=message,
+            counts={"captions": rows, "empty": empty, "wordless": wordless},
         )
 
 
-def _captioned(context: StageContext, probe: Probe) -> Iterator[tuple[list[int], list[str]]]:
+class _Pictures:
+    """How much the pictures of a video differ from its first."""
+
+    def __init__(self) -> None:
+        self._first: NDArray[np.int16] | None = None
+        self.change = 0.0
+
+    def add(self, images: Sequence[Image]) -> None:
+        """Grey thumbnails are compared: a few thousand numbers a picture."""
+        for image in images:
+            small = (
+                image[:: max(1, image.shape[0] // 32), :: max(1, image.shape[1] // 32)].mean(axis=2).astype(np.int16)
+            )
+            if self._first is None:
+                self._first = small
+            elif small.shape == self._first.shape:
+                self.change = max(self.change, float(np.abs(small - self._first).mean()))
+
+
+def _captioned(context: StageContext, probe: Probe, pictures: _Pictures) -> Iterator[tuple[list[int], list[str]]]:
     captioner, device = context.bench.models.captioner(context.node.variant)
     section = next(item for item in context.config.captioners if item.name == context.node.variant)
     with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context, probe))]) as frames:
@@ -52,6 +101,7 @@ def _captioned(context: StageContext, probe: Probe) -> Iterator[tuple[list[int],
             with device:
                 captions = captioner.caption([frame.image for frame in batch])
             context.count(work.CAPTIONS_MADE, len(captions))
+            pictures.add([frame.image for frame in batch])
             yield [frame.index for frame in batch], [storable(caption) for caption in captions]
 
 

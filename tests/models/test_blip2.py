@@ -347,3 +347,79 @@ def test_load_captioner_resolves_random_names(folders: dict[str, Path]) -> None:
     config = Blip2Config(name="a", model="random:blip2-opt?seed=3", device="cpu")
     assert isinstance(load_captioner(config, random_folder=where), Blip2Captioner)
     assert asked == ["blip2-opt?seed=3"]
+
+
+def with_weights(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    """A copy of a model's folder with other weights."""
+    shutil.copytree(source, target)
+    weights = load_file(target / "model.safetensors")
+    change(weights)
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    return target
+
+
+def _set(name: str, value: float) -> Callable[[dict[str, torch.Tensor]], None]:
+    def change(weights: dict[str, torch.Tensor]) -> None:
+        weights[next(key for key in weights if key.endswith(name))].view(-1)[-1] = value
+
+    return change
+
+
+class TestNumbersThatAreNone:
+    """A captioner that computes NaN says the token that is always there, and no error is raised by itself."""
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "value", "dtype"),
+        [
+            pytest.param("opt", "vision_model.post_layernorm.weight", float("nan"), "float32", id="vision tower"),
+            pytest.param("t5", "qformer.layernorm.bias", float("inf"), "float32", id="Q-Former"),
+            pytest.param("opt", "query_tokens", float("nan"), "bfloat16", id="query tokens"),
+            pytest.param("t5", "language_projection.bias", float("-inf"), "float32", id="projection"),
+            pytest.param("t5", "lm_head.weight", float("nan"), "float32", id="output matrix"),
+            pytest.param("opt", "fc2.bias", 1e6, "float16", id="a finite weight that float16 cannot hold"),
+        ],
+    )
+    def test_damaged_weights_are_refused_by_name(
+        self, folders: dict[str, Path], tmp_path: Path, kind: str, name: str, value: float, dtype: str
+    ) -> None:
+        with pytest.raises(ModelError, match=rf"not finite in {dtype}: \S*{name}.*captioners\.N\.dtype"):
+            load(with_weights(folders[kind], tmp_path / "model", _set(name, value)), dtype=dtype)
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "scale", "part"),
+        [
+            pytest.param("opt", "vision_model.encoder.layers.0.mlp.fc2.weight", 6e4, "vision tower", id="vision tower"),
+            pytest.param("opt", "decoder.layers.0.fc1.weight", 6e4, "language model", id="one layer of OPT"),
+            pytest.param("t5", "decoder.block.0.layer.2.DenseReluDense.wi_0.weight", 6e4, "language model", id="T5"),
+        ],
+    )
+    def test_one_layer_that_overflows_float16(
+        self, folders: dict[str, Path], tmp_path: Path, kind: str, name: str, scale: float, part: str
+    ) -> None:
+        def change(weights: dict[str, torch.Tensor]) -> None:
+            key = next(key for key in weights if key.endswith(name))
+            weights[key] = torch.full_like(weights[key], scale) * weights[key].sign()
+
+        captioner = load(with_weights(folders[kind], tmp_path / "model", change), dtype="float16")
+        with pytest.raises(ModelError, match=rf"3 of 3 images, first in its {part}; .*float32 or bfloat16"):
+            captioner.caption(pictures(3))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_later_token_of_one_image(
+        self, folders: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        captioner = load(folders[kind])
+        head = captioner._model.language_model.get_output_embeddings()
+        forward, calls = head.forward, []
+
+        def broken(hidden: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = forward(hidden)
+            calls.append(1)
+            if len(calls) == 5:
+                logits[1, -1] = float("nan")
+            return logits
+
+        monkeypatch.setattr(head, "forward", broken)
+        with pytest.raises(ModelError, match=r"1 of 4 images, first in its language model; the weights are damaged"):
+            captioner.caption(pictures(4))
+        assert all(captioner.caption(pictures(4))), "the next batch is judged by itself"

@@ -46,12 +46,13 @@ def test_what_was_not_reached_is_not_run() -> None:
     assert [o.status for o in made.outcomes()] == ["not-run"]
 
 
-def test_gaps_keep_the_first_message() -> None:
+def test_gaps_of_several_stages_are_all_said_and_once() -> None:
     made = ledger(a="1")
     made.gaps("a", "first")
     made.gaps("a", "second")
+    made.gaps("a", "first")
     made.all_stages_done()
-    assert [(o.status, o.message) for o in made.outcomes()] == [("ok_with_gaps", "first")]
+    assert [(o.status, o.message) for o in made.outcomes()] == [("ok_with_gaps", "first; second")]
 
 
 def test_equal_content_ends_as_its_first() -> None:

@@ -9,6 +9,7 @@ from lavad_core.config.models import Blip2Config, CaptionerConfig
 from lavad_core.config.python_models import PythonModel
 from lavad_core.models.protocols import Captioner
 from lavad_core.models.python_model import load_python
+from lavad_core.models.python_results import TheirCaptioner
 from lavad_core.models.random_models import local_or_random
 
 
@@ -28,8 +29,7 @@ def load_captioner(config: CaptionerConfig, *, random_folder: Callable[[str], Pa
 
         return Blip2Captioner.load(config, local_or_random(config.model, random_folder))
     if isinstance(config, PythonModel):
-        theirs: Captioner = load_python(config, Captioner)
-        return theirs
+        return TheirCaptioner(config, load_python(config, Captioner))
     from lavad_core.models.captioners.served import ServedCaptioner
 
     return ServedCaptioner(config)

@@ -17,6 +17,7 @@ from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.batching import Batcher
 from lavad_core.models.captioners.cleanup import clean_up
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.finite import FiniteWatch, way_out
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import Image
 from lavad_core.video.types import Geometry
@@ -30,6 +31,9 @@ matrix of embeddings has a row for would do, since the rows are overwritten by t
 
 _GPU_DTYPES = {"opt": torch.float16, "t5": torch.bfloat16}
 """Each language model's own: OPT was trained in float16, Flan-T5 in bfloat16 (its feed-forward overflows float16)."""
+
+_LANGUAGE = "language model"
+"""What messages call the part that gives the logits."""
 
 
 class Blip2Captioner:
@@ -47,6 +51,8 @@ class Blip2Captioner:
         # generate() gives back the prompt too: the query positions and bos (OPT), or the decoder's start token (T5).
         self._prompt_tokens = model.config.num_query_tokens + 1 if model.config.use_decoder_only_language_model else 1
         self._batcher = Batcher(config.batch_size, device, what="images")
+        self._setting = _setting(config)
+        self._watch = FiniteWatch(_parts(model), last_position=(_LANGUAGE,))
 
     @classmethod
     def load(cls, config: Blip2Config, path_or_id: str) -> Blip2Captioner:
@@ -73,7 +79,7 @@ class Blip2Captioner:
                 raise ModelError(f"{name}: language model {language!r}; known are {', '.join(_IMAGE_TOKENS)}")
             _set_image_token(model_config, language)
             dtype = resolve_dtype(config.dtype, device, _GPU_DTYPES[language])
-            processor = _HF.Blip2Processor.from_pretrained(path_or_id, backend="pil", **where)
+            processor = _HF.Blip2Processor.from_pretrained(path_or_id, backend="pil", trust_remote_code=False, **where)
             model, report = _HF.Blip2ForConditionalGeneration.from_pretrained(
                 path_or_id,
                 config=model_config,
@@ -87,7 +93,7 @@ class Blip2Captioner:
             # 4.31 ran all of it in half precision; 5.x keeps these two in float32.
             model.qformer.half()
             model.query_tokens.data = model.query_tokens.data.half()
-        model = placed(model, device, dtype, name)
+        model = placed(model, device, dtype, name, _setting(config))
         return cls(config, model, processor.image_processor, processor.tokenizer, device)
 
     @property
@@ -109,6 +115,7 @@ class Blip2Captioner:
 
         Raises:
             DeviceOutOfMemory: one image alone does not fit.
+            ModelError: the model computes what is no number.
         """
         return self._batcher.run(images, self._caption_batch)
 
@@ -122,6 +129,7 @@ class Blip2Captioner:
             raise InternalError("this captioner was released; ask the pool for it again")
         pictures = [PillowImage.fromarray(image) for image in images]
         pixels = self._image_processor(pictures, return_tensors="pt")["pixel_values"]
+        self._watch.begin()
         with torch.inference_mode():
             tokens = self._model.generate(
                 pixel_values=pixels.to(self._device, self._dtype),
@@ -129,10 +137,30 @@ class Blip2Captioner:
                 do_sample=False,
                 num_beams=1,
             )
+        if (bad := self._watch.first_bad()) is not None:
+            part, count = bad
+            raise ModelError(
+                f"a BLIP-2 captioner in {str(self._dtype).removeprefix('torch.')} gave values that are not finite for {count} "
+                f"of {len(images)} images, first in its {part}; {way_out(self._dtype, self._setting)}"
+            )
         texts = self._tokenizer.batch_decode(
             tokens[:, self._prompt_tokens :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return [clean_up(text) for text in texts]
+
+
+def _setting(config: Blip2Config) -> str:
+    return f"the dtype of captioner {config.name!r} (captioners.N.dtype)"
+
+
+def _parts(model: Any) -> dict[str, torch.nn.Module]:
+    """In the order in which a picture passes through them."""
+    return {
+        "vision tower": model.vision_model,
+        "Q-Former": model.qformer,
+        "projection": model.language_projection,
+        _LANGUAGE: model.language_model.get_output_embeddings(),
+    }
 
 
 def _set_image_token(config: Any, language: str) -> None:

@@ -20,6 +20,7 @@ from lavad_core.errors import InternalError, ModelError, RequestRejected
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.finite import way_out
 from lavad_core.models.loading import cache_name, loading, placed
 from lavad_core.models.protocols import ChatAnswer, ChatRequest, FinishReason
 
@@ -93,6 +94,13 @@ class LocalChat:
         where = {"revision": config.revision} if config.revision else {}
         name = repr(path_or_id)
         with loading("chat", name):
+            settings, _ = _HF.PretrainedConfig.get_config_dict(path_or_id, **where)
+            kind = settings.get("model_type")
+            if "auto_map" in settings and kind not in _HF.CONFIG_MAPPING:
+                raise ModelError(
+                    f"chat model {name} is of a kind ({kind!r}) that is a program in its own repository, and such programs are "
+                    "not run; choose a model whose kind transformers has, or serve it elsewhere (chat.kind: openai)"
+                )
             tokenizer = _HF.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False, **where)
             model, report = _HF.AutoModelForCausalLM.from_pretrained(
                 path_or_id, dtype=dtype, trust_remote_code=False, output_loading_info=True, **where
@@ -101,7 +109,7 @@ class LocalChat:
             raise ModelError(f"chat model {name} lacks weights: {sorted(report['missing_keys'])[:5]}")
         if not tokenizer.chat_template:
             raise ModelError(f"chat model {name} has no chat template; give a chat model, not a base model")
-        return cls(placed(model, device, dtype, name), tokenizer, device, config.batch_size)
+        return cls(placed(model, device, dtype, name, "chat.dtype"), tokenizer, device, config.batch_size)
 
     @property
     def context_tokens(self) -> int:
@@ -234,7 +242,8 @@ class LocalChat:
             logits = output.logits[:, -1, : len(self._tokenizer)].double().cpu()
             if not torch.isfinite(logits).all():
                 raise ModelError(
-                    f"the chat model's logits in {self._model.dtype} are not finite; set chat.dtype=float32"
+                    f"the chat model's logits in {self._model.dtype} are not finite; "
+                    + way_out(self._model.dtype, "chat.dtype")
                 )
             following = [
                 filler if writer.done else writer.write(row, self._ends)

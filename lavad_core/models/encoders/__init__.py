@@ -10,6 +10,7 @@ from lavad_core.config.models import EncoderConfig, ImageBindConfig
 from lavad_core.config.python_models import PythonModel
 from lavad_core.models.protocols import Encoder
 from lavad_core.models.python_model import load_python
+from lavad_core.models.python_results import TheirEncoder
 from lavad_core.models.random_models import local_or_random
 
 
@@ -25,8 +26,7 @@ def load_encoder(config: EncoderConfig, *, random_folder: Callable[[str], Path])
         DeviceOutOfMemory: it does not fit the device.
     """
     if isinstance(config, PythonModel):
-        theirs: Encoder = load_python(config, Encoder)
-        return theirs
+        return TheirEncoder(config, load_python(config, Encoder))
     config = config.model_copy(update={"model": local_or_random(config.model, random_folder)})
     if isinstance(config, ImageBindConfig):
         from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder

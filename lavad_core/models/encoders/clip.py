@@ -107,7 +107,9 @@ class ClipEncoder:
                 raise ModelError(
                     f"{name} is a {family!r} model; what can be used is CLIP, SigLIP, and SigLIP 2 of a fixed resolution"
                 )
-            processor = _HF.AutoImageProcessor.from_pretrained(config.model, backend="pil", **where)
+            processor = _HF.AutoImageProcessor.from_pretrained(
+                config.model, backend="pil", trust_remote_code=False, **where
+            )
             tokenizer = _load_tokenizer(config.model, family, where)
             model, report = getattr(_HF, _CLASSES[family]).from_pretrained(
                 config.model, dtype=dtype, output_loading_info=True, **where
@@ -119,7 +121,7 @@ class ClipEncoder:
                 "random ones"
             )
         plan = picture_plan(processor, model.config.vision_config.image_size, name)
-        model = placed(model, device, dtype, name)
+        model = placed(model, device, dtype, name, "encoder.dtype")
         return cls(model, tokenizer, plan, device=device, batch_size=config.batch_size, name=name)
 
     @property
@@ -238,7 +240,7 @@ def _load_tokenizer(model: str, family: str, where: dict[str, str]) -> Any:
             core = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
             tokenizer = _HF.CLIPTokenizer(vocab=core["vocab"], merges=[tuple(merge) for merge in core["merges"]])
         return tokenizer
-    return _HF.AutoTokenizer.from_pretrained(model, **where)
+    return _HF.AutoTokenizer.from_pretrained(model, trust_remote_code=False, **where)
 
 
 def _padding_id(tokenizer: Any, family: str, name: str) -> int:

@@ -20,7 +20,7 @@ def gather(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Ve
         what: is encoded, for the message.
 
     Raises:
-        ModelError: a value is not finite.
+        ModelError: a value is not finite, or a vector is zero.
     """
     if not rows:
         return np.zeros((0, dimension), dtype=np.float32)
@@ -30,6 +30,12 @@ def gather(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Ve
         raise ModelError(
             f"the encoder gave values that are not finite for {len(bad)} of {len(rows)} {what} vectors, the first at "
             f"position {bad[0]}; with `encoder.dtype: float16` give float32 or bfloat16, else the weights are damaged"
+        )
+    zero = np.flatnonzero(~vectors.any(axis=1))
+    if len(zero):  # as near to one picture as to another: the first would win, and nobody would see why
+        raise ModelError(
+            f"the encoder gave zeros alone for {len(zero)} of {len(rows)} {what} vectors, the first at position {zero[0]}: the "
+            "weights are damaged; download them again"
         )
     return vectors
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
+from lavad_core.models.quoting import NOT_TENSORS, first_line
 
 FILE_NAMES = ("imagebind.safetensors", "imagebind_huge.pth")
 """What is looked for where a folder is given."""
@@ -112,14 +113,16 @@ def _opened(path: Path) -> Iterator[_Source]:
                 shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
                 yield _Source(path, shapes, file.get_tensor, file.metadata() or {})
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"checkpoint {str(path)!r} cannot be read as safetensors: {error!s:.300}") from error
+            raise ModelError(f"checkpoint {str(path)!r} cannot be read as safetensors: {first_line(error)}") from error
         return
     try:
         loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"checkpoint {str(path)!r}: {NOT_TENSORS}") from error
+    except (RuntimeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"checkpoint {str(path)!r} cannot be read as a torch file of plain tensors "
-            f"({type(error).__name__}: {error!s:.300}); is the download complete?"
+            f"({type(error).__name__}: {first_line(error)}); is the download complete?"
         ) from error
     if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise ModelError(f"checkpoint {str(path)!r} is not a table of names and tensors")
