@@ -30,8 +30,8 @@ reads it in our message takes it for our advice, and it is to run what a strange
 
 NOT_TENSORS = (
     "a file of its weights is a pickle that holds other things than plain tensors, or is damaged, and is not read: it could "
-    "run any program. Give the model with its weights as safetensors (many repositories have both), convert them where you trust their "
-    "source, or download the file again if it should hold tensors alone"
+    "run any program. Give the model with its weights as safetensors (many repositories have both), convert them where you "
+    "trust their source, or download the file again if it should hold tensors alone"
 )
 """Said in place of torch's own words, which name the switch that would run it."""
 
