@@ -26,13 +26,17 @@ def check_store(
         lease_s: how old, in seconds, unfinished work must be to be taken for dead.
 
     Returns:
-        ``Failed`` (red) if a result is damaged. It is never used: the next run computes it again.
+        ``Failed`` (red) if a result is damaged, or the record of a run altered. A damaged result is never used: the next run
+        computes it again.
     """
     store = str(configuration(preset, settings).store)
     findings = verify_store(store)
     note = collect_garbage(store, lease_s, not collect)
     damaged = sum(finding.kind == "damaged" for finding in findings)
-    publish_findings(findings, f"{len(findings)} findings, {damaged} damaged; {note}")
+    altered = sum(finding.kind == "altered" for finding in findings)
+    publish_findings(findings, f"{len(findings)} findings, {damaged} damaged, {altered} altered records; {note}")
+    if altered:
+        return Failed(message=f"{altered} records of runs were altered; {damaged} results are damaged")
     if damaged:
         return Failed(message=f"{damaged} results are damaged; the next run that needs them computes them again")
     return Completed(message=f"no result is damaged; {len(findings)} other findings; {note}")

@@ -21,7 +21,8 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
-from lavad_core.runs.manifest import RunManifest, StageTotals, VideoOutcome
+from lavad_core.runs.manifest import RunManifest, VideoOutcome
+from lavad_core.runs.records import StageTotals
 from lavad_core.store.maintenance import Finding
 from tasks.inert import inert_markdown
 

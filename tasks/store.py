@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad_core.errors import StoreUnavailable
+from lavad_core.runs.check import check_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import Finding, gc, verify
 
@@ -20,7 +21,7 @@ def _open(store: str) -> FileStore:
 
 @task(
     name="verify",
-    description="Read every result and compare it with its commit.",
+    description="Read every result and record, and compare them with their digests.",
     persist_result=False,
     cache_policy=NO_CACHE,
 )
@@ -30,7 +31,8 @@ def verify_store(store: str) -> list[Finding]:
     Raises:
         StoreUnavailable: there is no store, or something in it cannot be read.
     """
-    return list(verify(_open(store)))
+    opened = _open(store)
+    return [*verify(opened), *(found for found in check_records(opened.root) if found.kind != "unprotected")]
 
 
 @task(name="collect-garbage", description="What no reader can use.", persist_result=False, cache_policy=NO_CACHE)

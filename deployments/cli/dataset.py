@@ -161,7 +161,7 @@ def _stored(store: Path) -> Callable[[VideoSource], int]:
     """Through the stage that a run begins with, so that a run finds its result."""
     from lavad_core.pipeline.execute import run_stage
     from lavad_core.pipeline.workbench import Workbench
-    from lavad_core.runs.manifest import StageRecord
+    from lavad_core.runs.records import StageRecord
 
     config = options.loaded(store=store).config
     # Probing needs no model: which ones a run will have does not matter to its result's name.

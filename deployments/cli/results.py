@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError, LavadError
 from lavad_core.results.run import RunKeys, keys_of_run
+from lavad_core.results.settings import commits_of, config_of_results
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, list_runs, load_run
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit
@@ -102,9 +102,9 @@ class Results:
         self.store = FileStore(root)
         self.name = found.outcome.name
         self._rejected = found.outcome.status == "rejected"
-        self.config: LavadConfig = load_recorded(found.run.config)
         keys = keys if keys is not None else keys_of_run(root, found.run.run_id)
         self._keys = keys.get(found.outcome.video_id, {})
+        self.config: LavadConfig = config_of_results(found.run, commits_of(self.store, self._keys))
 
     @property
     def has_scores(self) -> bool:

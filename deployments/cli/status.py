@@ -41,6 +41,10 @@ def status(
         show(json.dumps(asdict(manifest), indent=2))
         return
     say(headline(manifest))
+    for why in manifest.altered:
+        say(f"WARNING: {inert(why)}")
+    if not manifest.sealed:
+        say("the records of this run have no digests (an earlier version wrote them): a change of them would not show")
     if manifest.message:
         say(inert(manifest.message))
     if stages:
@@ -58,12 +62,15 @@ def status(
 
 def _tell_of_earlier(root: Path, run_id: str) -> None:
     """A retry is about a part of a set: say where the rest is."""
-    from lavad_core.errors import InputError
+    from lavad_core.errors import DamagedResult, InputError
     from lavad_core.runs.sources import load_sources
 
     try:
         earlier = load_sources(root, run_id).earlier
     except InputError:  # the run ended before it knew its videos
+        return
+    except DamagedResult as damage:
+        say(f"WARNING: {inert(damage)}")
         return
     if earlier:
         runs = ", ".join(dict.fromkeys(earlier.values()))
@@ -71,9 +78,18 @@ def _tell_of_earlier(root: Path, run_id: str) -> None:
 
 
 def _list(root: Path, as_json: bool) -> None:
+    from lavad_core.errors import StoreError
     from lavad_core.runs.manifest import list_runs, load_run
 
-    runs = [load_run(root, run_id) for run_id in list_runs(root)]
+    runs = []
+    for run_id in list_runs(root):
+        try:
+            runs.append(load_run(root, run_id))
+        except StoreError as error:  # of this one; the others are listed
+            say(f"WARNING: {inert(error)}")
+    for run in runs:
+        for why in run.altered:
+            say(f"WARNING: {run.run_id}: {inert(why)}")
     lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
     headers = ("run", "status", "started", "seconds", "videos", "outcomes")
     if as_json:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,23 +57,33 @@ def list_(store: options.StoreFolder = None, json_: options.AsJson = False) -> N
 @app.command("verify")
 @guarded
 def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> None:
-    """Read every byte again and compare with the digests. Exit code 4 if a result is damaged, 1 for lesser findings."""
+    """Read every byte again and compare with the digests. Exit code 4 if a result is damaged or a run's record was altered,
+    1 for lesser findings."""
+    from lavad_core.runs.check import check_records
     from lavad_core.store.files import FileStore
     from lavad_core.store.maintenance import verify as verify_store
 
+    root = options.store_root(store)
     findings = []
-    for finding in verify_store(FileStore(options.store_root(store))):
+    for finding in chain(verify_store(FileStore(root)), check_records(root)):
         findings.append(finding)
         if not json_:
             show(f"{finding.kind}: {inert(finding.path)}: {inert(finding.message)}")
     if json_:
         show(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
-    damaged = sum(finding.kind == "damaged" for finding in findings)
-    say(f"{damaged} damaged results, {len(findings) - damaged} other findings")
+    counts = Counter(finding.kind for finding in findings)
+    damaged, altered = counts.pop("damaged", 0), counts.pop("altered", 0)
+    bare = counts.pop("unprotected", 0)  # of an earlier version, and no fault
+    say(f"{damaged} damaged results, {counts.total()} other findings")
+    if bare:
+        say(f"{bare} runs have records without digests: a change of these would not show; their results are protected")
     if damaged:
         say("damaged results are never used; the next `lavad run` makes them again")
+    if altered:
+        say(f"{altered} records of runs were altered and are not believed; put the files back, or run again")
+    if damaged or altered:
         raise typer.Exit(Exit.STORE)
-    if findings:
+    if counts:
         raise typer.Exit(Exit.SOME_FAILED)
 
 

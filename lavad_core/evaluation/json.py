@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,9 @@ from lavad_core.errors import InputError
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.imports.files import read_text
 from lavad_core.models.quoting import first_line
+from lavad_core.seal import FIELD, seal_of, sealed
+
+log = logging.getLogger(__name__)
 
 FORMAT, VERSION = "lavad-evaluation", 1
 
@@ -24,7 +28,7 @@ def to_json(evaluation: Evaluation) -> str:
     Raises:
         ValueError: a number is NaN or infinite, which is a fault of the program.
     """
-    document = {"format": FORMAT, "version": VERSION, **asdict(evaluation)}
+    document = sealed({"format": FORMAT, "version": VERSION, **asdict(evaluation)})
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -36,7 +40,8 @@ def from_json(text: str, name: str = "evaluation") -> Evaluation:
         name: of the file, for errors.
 
     Raises:
-        InputError: it is not JSON, of another format or version, or a value is missing or of another kind; says which.
+        InputError: it is not JSON, of another format or version, a value is missing or of another kind, or it was changed
+            since it was written; says which.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -47,8 +52,10 @@ def from_json(text: str, name: str = "evaluation") -> Evaluation:
         document: Any = json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise InputError(f"evaluation: {name!r} is not JSON: {first_line(error)}") from error
+    seal = seal_of(document) if isinstance(document, dict) else "none"
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise InputError(f"evaluation: {name!r} is not one; `lavad evaluate --json --output FILE` writes one")
+    document.pop(FIELD, None)
     if (version := document.pop("version", None)) != VERSION:
         raise InputError(
             f"evaluation: {name!r} has version {version!r}, and {VERSION} is read; write it again with `lavad evaluate`"
@@ -64,6 +71,15 @@ def from_json(text: str, name: str = "evaluation") -> Evaluation:
         ) from error
     except ValueError as error:
         raise InputError(f"evaluation: {name!r} has a number that is not finite: {error}") from error
+    if seal == "broken":
+        raise InputError(
+            f"evaluation: {name!r} was changed after it was written: its digest is another; write it again with "
+            "`lavad evaluate`"
+        )
+    if seal == "none":
+        log.warning(
+            "evaluation: %r has no digest (an earlier version wrote it): whether it was changed cannot be said", name
+        )
     return evaluation
 
 

@@ -23,6 +23,7 @@ from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.imports.files import read_text
 from lavad_core.models.quoting import first_line
 from lavad_core.results.types import ResultSet
+from lavad_core.seal import FIELD, seal_of, sealed
 
 FORMAT, VERSION = "lavad-threshold", 1
 
@@ -251,7 +252,7 @@ def with_warnings(evaluation: Evaluation, warnings: Sequence[str]) -> Evaluation
 
 def to_json(chosen: ChosenThreshold) -> str:
     """Indented JSON with a line break at its end."""
-    document = {"format": FORMAT, "version": VERSION, **asdict(chosen)}
+    document = sealed({"format": FORMAT, "version": VERSION, **asdict(chosen)})
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -259,7 +260,8 @@ def read_threshold(path: Path) -> ChosenThreshold:
     """A file that :func:`to_json` made.
 
     Raises:
-        InputError: it cannot be read, is not JSON, of another form or version, or a value is missing; says which.
+        InputError: it cannot be read, is not JSON, of another form or version, a value is missing, or it was changed since it
+            was written; says which.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -271,8 +273,10 @@ def read_threshold(path: Path) -> ChosenThreshold:
         document: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what}: {shown} is not JSON: {first_line(error)}") from error
+    seal = seal_of(document) if isinstance(document, dict) else "none"
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise InputError(f"{what}: {shown} is not one; `lavad threshold --output FILE` writes one")
+    document.pop(FIELD, None)
     if (version := document.pop("version", None)) != VERSION:
         raise InputError(f"{what}: {shown} has version {version!r}, and {VERSION} is read; write it again")
     try:
@@ -282,4 +286,9 @@ def read_threshold(path: Path) -> ChosenThreshold:
         raise InputError(f"{what}: {shown}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     if not math.isfinite(chosen.threshold):
         raise InputError(f"{what}: {shown}: the threshold {chosen.threshold} is no finite number")
+    if seal == "broken":
+        raise InputError(
+            f"{what}: {shown} was changed after it was written: its digest is another; write it again, or give the number with "
+            "--threshold"
+        )
     return chosen

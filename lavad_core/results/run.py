@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
+from lavad_core.results.settings import commits_of, config_of_results
 from lavad_core.results.types import ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
 from lavad_core.runs.sources import load_sources
@@ -57,12 +57,13 @@ class RunResults:
 
     @cached_property
     def config(self) -> LavadConfig:
-        """The run's configuration.
+        """The run's configuration, as its results were made with it.
 
         Raises:
             ConfigError: another version of the program recorded it, and this one does not know a setting of it.
         """
-        return load_recorded(self.run.config)
+        first = next(iter(self._scored.values()), {})
+        return config_of_results(self.run, commits_of(self.store, first))
 
     @cached_property
     def _runs(self) -> list[RunManifest]:

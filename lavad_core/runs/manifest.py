@@ -9,12 +9,15 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lavad_core.errors import InputError
+from lavad_core.errors import DamagedResult, InputError
+from lavad_core.runs.event_log import EventLog, begins_as, log_digest, log_is_sealed, read_log, trusted
+from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
+from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 
 log = logging.getLogger(__name__)
@@ -30,49 +33,6 @@ SCORED = ("ok", "ok_with_gaps")
 Origin = Literal["run", "import"]
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")
-
-
-class Counts(dict[str, int]):
-    """Counters that begin at 0. (``dataclasses.asdict`` of Python 3.11 cannot copy a defaultdict.)"""
-
-    def __missing__(self, name: str) -> int:
-        return 0
-
-
-@dataclass
-class StageRecord:
-    """One stage of one video at work, then done. The body of ``recorder.stage`` sets what went on in it.
-
-    Attributes:
-        video: the user's name of the video.
-        video_id: digest of its content.
-        node: id of the stage's node.
-        started: ISO 8601, UTC.
-        fingerprint: of the result's key; empty if it was not known yet. With it a run's results are found without its
-            models and imports.
-        cached: the result was in the store.
-        status: ``ok``, ``ok_with_gaps``, ``rejected`` or ``failed``.
-        reason: a word: why rejected, or the class of the exception.
-        message: a sentence.
-        work: counters (``runs.work``).
-        seconds: wall time; None while it runs.
-        cpu_seconds: of the process and its children, work of stages at the same moment included.
-        peak_rss_bytes: resident memory of the process and its children.
-    """
-
-    video: str
-    video_id: str
-    node: str
-    started: str
-    fingerprint: str = ""
-    cached: bool = False
-    status: str = "ok"
-    reason: str = ""
-    message: str = ""
-    work: Counts = field(default_factory=Counts)
-    seconds: float | None = None
-    cpu_seconds: float = 0.0
-    peak_rss_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,38 +56,6 @@ class VideoOutcome:
     seconds: float | None = None
 
 
-@dataclass
-class StageTotals:
-    """A stage over all videos of a run.
-
-    Attributes:
-        done: videos with a result that was made. cached: with one that was there. failed: ended by an exception, rejections
-            included. Of several tries for a video the last one counts.
-        seconds, cpu_seconds: sums over all tries. peak_rss_bytes: the highest. work: sums over all tries.
-    """
-
-    done: int = 0
-    cached: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    peak_rss_bytes: int = 0
-    work: dict[str, int] = field(default_factory=dict)
-
-    def add(self, record: StageRecord, final: bool) -> None:
-        """Count a finished record; how it ended only if it is the ``final`` one of its video."""
-        if final:
-            failed = record.status in ("failed", "rejected")
-            self.failed += failed
-            self.cached += record.cached and not failed
-            self.done += not record.cached and not failed
-        self.seconds += record.seconds or 0.0
-        self.cpu_seconds += record.cpu_seconds
-        self.peak_rss_bytes = max(self.peak_rss_bytes, record.peak_rss_bytes)
-        for name, amount in record.work.items():
-            self.work[name] = self.work.get(name, 0) + amount
-
-
 @dataclass(frozen=True)
 class RunManifest:
     """A run.
@@ -145,6 +73,8 @@ class RunManifest:
         message: how it ended, in a sentence; empty for a run that has not, or was killed.
         metrics: of its evaluation, by name; None if there was none.
         origin: ``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry.
+        altered: what of its files is not as it was written, a sentence each. Not on disk.
+        sealed: its files have digests; those of a run by an earlier version of the program have none. Not on disk.
     """
 
     run_id: str
@@ -163,6 +93,12 @@ class RunManifest:
     message: str = ""
     metrics: Mapping[str, Any] | None = None
     origin: Origin = "run"
+    altered: tuple[str, ...] = ()
+    sealed: bool = True
+
+
+ENDING = ("status", "ended", "seconds", "peak_rss_bytes", "videos", "message", "metrics")
+"""Fields that the last line of a finished run's log has."""
 
 
 def new_run_id() -> str:
@@ -216,45 +152,76 @@ def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
         if not runs:
             raise InputError(f"store {str(store_root)!r} has no runs yet; `lavad run` makes one")
         run_id = runs[-1]
-    path = run_path(store_root, run_id, ".json")
+    path, log_path = (run_path(store_root, run_id, suffix) for suffix in (".json", ".jsonl"))
     with store_errors("read", path):
         try:
             data: bytes | None = path.read_bytes()
         except FileNotFoundError:
             data = None
+    altered: list[str] = []
     if data is not None:
         try:
-            return _parse(json.loads(data))
+            document = json.loads(data)
+            manifest = _parse(document)
+            if (why := _not_as_written(document, log_path)) is None:
+                return _with_log_checked(manifest, document.get("log"), log_path)
+            altered.append(f"the record {str(path)!r} was changed after it was written ({why})")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            log.warning("the manifest %r does not parse (%s); read from the run's records instead", str(path), error)
-    if not run_path(store_root, run_id, ".jsonl").exists():
+            altered.append(f"the record {str(path)!r} does not parse ({error})")
+        log.warning("%s; it is not believed: the run is read from its log instead", altered[-1])
+    if not log_path.exists():
+        if altered:
+            raise DamagedResult(f"{altered[-1]}, and there is no log {log_path.name!r} beside it to read instead")
         raise InputError(f"store {str(store_root)!r} has no run {run_id}; `lavad status` lists them")
-    return _from_records(store_root, run_id)
+    return _from_records(store_root, run_id, altered)
+
+
+def _with_log_checked(manifest: RunManifest, end: Mapping[str, Any] | None, log_path: Path) -> RunManifest:
+    """A run whose record is whole, and whose log may yet have been changed."""
+    if end is None or begins_as(log_path, end):
+        return manifest
+    return replace(manifest, altered=(f"the log {str(log_path)!r} was changed after it was written",))
+
+
+def _not_as_written(document: Mapping[str, Any], log_path: Path) -> str | None:
+    """What shows that a record was changed; None if nothing does. One without a digest, of an earlier version, is taken."""
+    state = seal_of(document)
+    if state == "broken":
+        return "its digest is another"
+    if document["run_id"] != log_path.stem:
+        return "it is that of another run"
+    if state == "none" and (document.get("format", 1) >= 2 or log_is_sealed(log_path)):
+        return "its digest is gone"
+    return None
+
+
+def load_log(store_root: Path, run_id: str) -> EventLog:
+    """The log of a run.
+
+    Raises:
+        DamagedResult: a line of it, or what it had when the run ended, is not as it was written.
+        StoreUnavailable: it cannot be read.
+    """
+    path = run_path(store_root, run_id, ".jsonl")
+    return trusted(path, read_log(path, _end_of_log(store_root, run_id)))
+
+
+def _end_of_log(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
+    """Length and digest of the log when the run ended, as its record has them."""
+    path = run_path(store_root, run_id, ".json")
+    with store_errors("read", path):
+        try:
+            document = json.loads(path.read_bytes())
+            found: Mapping[str, Any] | None = document["log"] if seal_of(document) == "whole" else None
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+    return found
 
 
 def load_records(store_root: Path, run_id: str) -> Iterator[StageRecord]:
-    """The stages of a run, in the order in which they ended. A line cut by a kill or a full disk is left out."""
-    for line in _lines(store_root, run_id):
-        if line.get("kind") == "stage":
-            known = {f.name: line[f.name] for f in fields(StageRecord) if f.name in line}
-            yield StageRecord(**{**known, "work": Counts(line.get("work", {}))})
-
-
-def _lines(store_root: Path, run_id: str) -> Iterator[dict[str, Any]]:
-    path = run_path(store_root, run_id, ".jsonl")
-    with store_errors("read", path):
-        try:
-            file = open(path, "rb")  # noqa: SIM115 (closed below)
-        except FileNotFoundError:
-            return
-        with file:
-            for line in file:
-                try:
-                    fields = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(fields, dict):
-                    yield fields
+    """The stages of a run, in the order in which they ended. A line cut by a kill or a full disk is left out; errors as
+    :func:`load_log`."""
+    yield from records_of(load_log(store_root, run_id))
 
 
 def is_running(store_root: Path, run_id: str) -> bool:
@@ -274,61 +241,64 @@ def is_running(store_root: Path, run_id: str) -> bool:
     return False
 
 
-def encode(manifest: RunManifest) -> bytes:
-    """JSON for people and programs; ASCII, so that names in it are inert on a terminal."""
-    return (json.dumps({"format": 1, **asdict(manifest)}, indent=2) + "\n").encode("ascii")
+def encode(manifest: RunManifest, log_path: Path) -> bytes:
+    """JSON for people and programs; ASCII, so that names in it are inert on a terminal. It holds its digest, and that of the
+    log of the run as it is now."""
+    values = asdict(manifest)
+    del values["altered"], values["sealed"]
+    return (json.dumps(sealed({"format": 2, **values, "log": log_digest(log_path)}), indent=2) + "\n").encode("ascii")
 
 
 def _parse(values: Mapping[str, Any]) -> RunManifest:
-    known = {f.name: values[f.name] for f in fields(RunManifest) if f.name in values}
+    names = {f.name for f in fields(RunManifest)} - {"altered", "sealed"}
+    known = {name: values[name] for name in names if name in values}
     known["stages"] = {node: StageTotals(**totals) for node, totals in values["stages"].items()}
     known["videos"] = tuple(VideoOutcome(**video) for video in values["videos"])
-    return RunManifest(**known)
+    return RunManifest(**known, sealed=seal_of(values) == "whole")
 
 
-def totals_of(records: Sequence[StageRecord]) -> tuple[dict[str, StageTotals], dict[str, int]]:
-    """Totals by node, and the work of all. Of several tries of a stage for a video the last one says how it ended."""
-    stages: dict[str, StageTotals] = {}
-    work: dict[str, int] = {}
-    last = {(record.node, record.video, record.video_id): record for record in records}
-    for record in records:
-        final = last[record.node, record.video, record.video_id] is record
-        stages.setdefault(record.node, StageTotals()).add(record, final)
-        for name, amount in record.work.items():
-            work[name] = work.get(name, 0) + amount
-    return stages, work
-
-
-def _from_records(store_root: Path, run_id: str) -> RunManifest:
+def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunManifest:
     running = is_running(store_root, run_id)
     header: dict[str, Any] = {}
+    ending: dict[str, Any] = {}
     outcomes: dict[tuple[str, str], VideoOutcome] = {}
     last = ""
-    for line in _lines(store_root, run_id):
+    log = read_log(run_path(store_root, run_id, ".jsonl"))
+    for line in log.lines:
         if line.get("kind") == "run":
-            header = {**line, "started": header.get("started", line.get("started", ""))}
+            header, ending = {**line, "started": header.get("started", line.get("started", ""))}, {}
         elif line.get("kind") == "video":
             outcome = VideoOutcome(**{f.name: line[f.name] for f in fields(VideoOutcome)})
             outcomes[outcome.name, outcome.video_id] = outcome
+        elif line.get("kind") == "end":
+            ending = {name: line[name] for name in ENDING if name in line}
         last = line.get("ended", last)
-    records = list(load_records(store_root, run_id))
+    records = list(records_of(log))
     stages, work = totals_of(records)
     started = header.get("started", "")
+    if "videos" in ending:
+        ending["videos"] = tuple(VideoOutcome(**video) for video in ending["videos"])
+    found = {
+        "status": "running" if running else "interrupted",
+        "ended": "",
+        "seconds": _seconds_between(started, last),
+        "peak_rss_bytes": max((record.peak_rss_bytes for record in records), default=0),
+        "videos": tuple({**_unfinished(records), **outcomes}.values()),
+        **ending,
+    }
     return RunManifest(
         run_id=run_id,
-        status="running" if running else "interrupted",
         config=header.get("config", {}),
         versions=header.get("versions", {}),
         host=header.get("host", {}),
         git_revision=header.get("git_revision"),
         started=started,
-        ended="",
-        seconds=_seconds_between(started, last),
-        peak_rss_bytes=max((record.peak_rss_bytes for record in records), default=0),
         stages=stages,
         work=work,
-        videos=tuple({**_unfinished(records), **outcomes}.values()),
         origin=header.get("origin", "run"),
+        altered=(*altered, *(f"the log of the run was changed after it was written: {why}" for why in log.altered)),
+        sealed=log.sealed,
+        **found,
     )
 
 

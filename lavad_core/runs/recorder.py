@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+import secrets
 import threading
 import time
 from collections import defaultdict
@@ -17,17 +17,18 @@ from typing import Any, Self
 
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.runs import environment
+from lavad_core.runs.event_log import line_of
 from lavad_core.runs.manifest import (
+    ENDING,
     Origin,
     RunManifest,
-    StageRecord,
     VideoOutcome,
     encode,
     now_text,
     run_path,
-    totals_of,
 )
 from lavad_core.runs.masking import masked, masked_text
+from lavad_core.runs.records import StageRecord, totals_of
 from lavad_core.runs.sampler import Sampler
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import make_folders, sync_folder
@@ -78,6 +79,7 @@ class RunRecorder:
         self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)  # of each video's finished stages
         self._active: list[StageRecord] = []
         self._outcomes: dict[tuple[str, str], VideoOutcome] = {}
+        self._writer, self._lines = secrets.token_hex(4), 0
         self._start = time.monotonic()
         self._header: dict[str, Any] = {
             "run_id": run_id,
@@ -201,12 +203,16 @@ class RunRecorder:
             message=masked_text(message),
             metrics=metrics,
         )
+        # The log has it too: a record that is lost or altered is read from there.
+        self._append(
+            "end", {name: value for name, value in asdict(manifest).items() if name in ENDING and value is not None}
+        )
         target = self._path.with_suffix(".json")
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with store_errors("write", target):
             try:
                 with open(temporary, "wb") as file:
-                    file.write(encode(manifest))
+                    file.write(encode(manifest, self._path))
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(temporary, target)
@@ -244,18 +250,19 @@ class RunRecorder:
             listener(record)
 
     def _append(self, kind: str, values: Mapping[str, Any]) -> None:
-        try:
-            data = (json.dumps({"kind": kind, **values}) + "\n").encode("ascii")
-        except (TypeError, ValueError) as error:
-            raise InternalError(f"a record of run {self.run_id} holds what JSON cannot say: {error}") from error
         with self._guard, store_errors("write", self._path):
             if self._file is None:
                 raise InternalError(f"run {self.run_id} is no longer recorded: it was finished or closed")
+            try:
+                data = line_of(kind, values, self._writer, self._lines)
+            except (TypeError, ValueError) as error:
+                raise InternalError(f"a record of run {self.run_id} holds what JSON cannot say: {error}") from error
             size = os.fstat(self._file).st_size
             if size and os.pread(self._file, 1, size - 1) != b"\n":
                 data = b"\n" + data  # a full disk, or a kill before a resumption, had cut the line before
             while data:  # a write that is cut short says why when it is tried again
                 data = data[os.write(self._file, data) :]
+            self._lines += 1
             os.fsync(self._file)
 
 

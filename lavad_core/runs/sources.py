@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from lavad_core.errors import InputError
-from lavad_core.runs.manifest import FOLDER, SCORED, RunManifest, VideoOutcome, list_runs, load_run
+from lavad_core.errors import DamagedResult, InputError
+from lavad_core.runs.event_log import log_is_sealed
+from lavad_core.runs.manifest import FOLDER, SCORED, RunManifest, VideoOutcome, list_runs, load_run, run_path
+from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource
 
@@ -70,7 +72,8 @@ def save_sources(
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with store_errors("write", target):
         try:
-            temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="ascii")
+            document = sealed({"format": 2, "videos": rows})
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -86,6 +89,7 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
 
     Raises:
         InputError: the run ended before it knew them, or its list does not parse.
+        DamagedResult: the list is not as it was written.
     """
     path = _path(store_root, run_id)
     with store_errors("read", path):
@@ -94,13 +98,21 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
         except FileNotFoundError:
             raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
     try:
-        rows: list[dict[str, Any]] = json.loads(text)
+        document = json.loads(text)
+        rows: list[dict[str, Any]] = document if isinstance(document, list) else document["videos"]
         found = [
             (VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]), row.get("scored_in", ""))
             for row in rows
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error
+    # A bare list is that of an earlier version.
+    state = "none" if isinstance(document, list) else seal_of(document)
+    if state == "broken" or (state == "none" and log_is_sealed(run_path(store_root, run_id, ".jsonl"))):
+        raise DamagedResult(
+            f"the list of videos {str(path)!r} was changed after it was written: which videos are the run's is no longer "
+            "known; put the file back, or run again (finished results are found, not made again)"
+        )
     return Listed([source for source, run in found if not run], {source: run for source, run in found if run})
 
 

@@ -17,7 +17,7 @@ from lavad_core.store.parquet import read_batches, sha256_of
 from lavad_core.store.staging import Workfolder
 from lavad_core.store.types import Commit, Key
 
-FindingKind = Literal["damaged", "orphan", "unfinished", "unknown", "later-version"]
+FindingKind = Literal["damaged", "orphan", "unfinished", "unknown", "later-version", "altered", "unprotected"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Finding:
         kind: ``damaged``: a result whose bytes and commit differ; never used, made again by the next run.
             ``orphan``: a part that no commit names. ``unfinished``: the folder of a dead writer. Both harmless, removed
             by ``gc``. ``unknown``: a file that is none of the store's. ``later-version``: a commit of a later program.
+            ``altered``, ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.check``).
         path: relative to the store.
         message: a sentence.
         key: the result concerned, if any.

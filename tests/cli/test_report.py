@@ -15,7 +15,8 @@ from deployments.cli.report import exit_code, random_models, report, work_line
 from deployments.cli.text import seconds, show_csv, size
 from lavad_core.errors import ServiceError
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.runs.manifest import StageRecord, VideoOutcome, load_run
+from lavad_core.runs.manifest import VideoOutcome, load_run
+from lavad_core.runs.records import StageRecord
 
 
 def outcome(status: str, reason: str = "") -> VideoOutcome:

@@ -12,7 +12,8 @@ from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.planning.rates import Rate, RateTable, packaged_rates, rates_of_run, read_rates
 from lavad_core.planning.survey import cost_of_dataset
-from lavad_core.runs.manifest import RunManifest, StageTotals
+from lavad_core.runs.manifest import RunManifest
+from lavad_core.runs.records import StageTotals
 
 LINE = "{stages: [caption], unit: captions_made, per_second: 4, kind: measured, machine: a GPU, source: by hand}"
 

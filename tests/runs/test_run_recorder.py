@@ -18,7 +18,6 @@ from store_work import CONTEXT, start
 from lavad_core.errors import InputError, InternalError, ServiceUnavailable, StoreUnavailable, VideoRejected
 from lavad_core.runs import environment, work
 from lavad_core.runs.manifest import (
-    StageRecord,
     VideoOutcome,
     is_running,
     list_runs,
@@ -28,6 +27,7 @@ from lavad_core.runs.manifest import (
 )
 from lavad_core.runs.masking import MASK, masked, masked_text
 from lavad_core.runs.recorder import RunRecorder
+from lavad_core.runs.records import StageRecord
 
 CONFIG = {"window": {"samples": 10}, "chat": {"api_key": SecretStr("hunter2"), "base_url": "http://u:hunter2@host/v1"}}
 
@@ -198,7 +198,7 @@ def test_a_damaged_manifest_is_read_from_the_records(tmp_path: Path, caplog: pyt
         pass
     run.finish("ok")
     (tmp_path / "runs" / f"{run.run_id}.json").write_text('{"run_id": 1')
-    assert load_run(tmp_path).status == "interrupted"
+    assert load_run(tmp_path).status == "ok"  # the log has how it ended, too
     assert "does not parse" in caplog.text
 
 

@@ -1,0 +1,104 @@
+"""Stages at work, as a run's log has them, and their totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+
+from lavad_core.runs.event_log import EventLog
+
+
+class Counts(dict[str, int]):
+    """Counters that begin at 0. (``dataclasses.asdict`` of Python 3.11 cannot copy a defaultdict.)"""
+
+    def __missing__(self, name: str) -> int:
+        return 0
+
+
+@dataclass
+class StageRecord:
+    """One stage of one video at work, then done. The body of ``recorder.stage`` sets what went on in it.
+
+    Attributes:
+        video: the user's name of the video.
+        video_id: digest of its content.
+        node: id of the stage's node.
+        started: ISO 8601, UTC.
+        fingerprint: of the result's key; empty if it was not known yet. With it a run's results are found without its
+            models and imports.
+        cached: the result was in the store.
+        status: ``ok``, ``ok_with_gaps``, ``rejected`` or ``failed``.
+        reason: a word: why rejected, or the class of the exception.
+        message: a sentence.
+        work: counters (``runs.work``).
+        seconds: wall time; None while it runs.
+        cpu_seconds: of the process and its children, work of stages at the same moment included.
+        peak_rss_bytes: resident memory of the process and its children.
+    """
+
+    video: str
+    video_id: str
+    node: str
+    started: str
+    fingerprint: str = ""
+    cached: bool = False
+    status: str = "ok"
+    reason: str = ""
+    message: str = ""
+    work: Counts = field(default_factory=Counts)
+    seconds: float | None = None
+    cpu_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+
+
+@dataclass
+class StageTotals:
+    """A stage over all videos of a run.
+
+    Attributes:
+        done: videos with a result that was made. cached: with one that was there. failed: ended by an exception, rejections
+            included. Of several tries for a video the last one counts.
+        seconds, cpu_seconds: sums over all tries. peak_rss_bytes: the highest. work: sums over all tries.
+    """
+
+    done: int = 0
+    cached: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    work: dict[str, int] = field(default_factory=dict)
+
+    def add(self, record: StageRecord, final: bool) -> None:
+        """Count a finished record; how it ended only if it is the ``final`` one of its video."""
+        if final:
+            failed = record.status in ("failed", "rejected")
+            self.failed += failed
+            self.cached += record.cached and not failed
+            self.done += not record.cached and not failed
+        self.seconds += record.seconds or 0.0
+        self.cpu_seconds += record.cpu_seconds
+        self.peak_rss_bytes = max(self.peak_rss_bytes, record.peak_rss_bytes)
+        for name, amount in record.work.items():
+            self.work[name] = self.work.get(name, 0) + amount
+
+
+def records_of(log: EventLog) -> Iterator[StageRecord]:
+    """The stages that a log tells of, in the order in which they ended."""
+    for line in log.lines:
+        if line.get("kind") == "stage":
+            known = {f.name: line[f.name] for f in fields(StageRecord) if f.name in line}
+            yield StageRecord(**{**known, "work": Counts(line.get("work", {}))})
+
+
+def totals_of(records: Sequence[StageRecord]) -> tuple[dict[str, StageTotals], dict[str, int]]:
+    """Totals by node, and the work of all. Of several tries of a stage for a video the last one says how it ended."""
+    stages: dict[str, StageTotals] = {}
+    work: dict[str, int] = {}
+    last = {(record.node, record.video, record.video_id): record for record in records}
+    for record in records:
+        final = last[record.node, record.video, record.video_id] is record
+        stages.setdefault(record.node, StageTotals()).add(record, final)
+        for name, amount in record.work.items():
+            work[name] = work.get(name, 0) + amount
+    return stages, work

@@ -1,0 +1,46 @@
+"""A JSON document that holds its own digest, so that a value changed later, by hand or by a disk, is not believed.
+
+It guards against accidents and against helpful editors, not against somebody who works the digest out again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+FIELD = "digest"
+"""Of the document: SHA-256 of everything else in it, 64 hexadecimal digits."""
+
+Seal = Literal["whole", "none", "broken"]
+"""``none``: an earlier version of the program wrote the document, and it has no digest."""
+
+
+def sealed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` with their digest. How they are indented on disk does not matter.
+
+    Raises:
+        TypeError: not made of JSON's types.
+        ValueError: a float is NaN or infinite.
+    """
+    return {**fields, FIELD: _digest(fields)}
+
+
+def seal_of(document: Mapping[str, Any]) -> Seal:
+    """Whether a document is as it was written."""
+    given = document.get(FIELD)
+    if given is None:
+        return "none"
+    rest = {name: value for name, value in document.items() if name != FIELD}
+    try:
+        return "whole" if given == _digest(rest) else "broken"
+    except (TypeError, ValueError):  # NaN, which JSON does not have and Python reads
+        return "broken"
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    text = json.dumps(
+        fields, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )  # ASCII: any string, surrogates too
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
