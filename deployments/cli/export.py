@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from deployments.cli.exits import guarded
 from deployments.cli.text import OutputLost, inert, say
 
 if TYPE_CHECKING:
+    from lavad_core.exports.layout import Written
     from lavad_core.exports.segments import Thresholds
     from lavad_core.results.types import ResultSet
 
@@ -75,10 +77,12 @@ def export(
         raise typer.BadParameter(f"{format_} has scores, not segments", param_hint="--threshold")
     results = open_results(options.store_root(store), run)
     try:
-        _write(results, format_, output, frames, _thresholds(results, given) if format_ in SEGMENTS else None)
+        notes = _write(results, format_, output, frames, _thresholds(results, given) if format_ in SEGMENTS else None)
     except OSError as error:
         raise OutputLost(f"{output}: {error.strerror or error}") from error
     say(f"{len(results.names)} videos of {results.origin} {results.set_id} are in {inert(str(output))}")
+    for note in notes:
+        say(f"note: {inert(note)}")
     if results.unscored:
         say(f"{len(results.unscored)} videos have no scores and are not in it")
 
@@ -94,7 +98,10 @@ def _thresholds(results: ResultSet, given: dict[str, float | None]) -> Threshold
     return Thresholds(**own | {name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _write(results: ResultSet, format_: Format, output: Path, frames: bool, thresholds: Thresholds | None) -> None:
+def _write(
+    results: ResultSet, format_: Format, output: Path, frames: bool, thresholds: Thresholds | None
+) -> Sequence[str]:
+    """What is to be said of what was written."""
     from lavad_core.errors import InternalError
     from lavad_core.exports import layout, segments, tables
     from lavad_core.results.imported import ImportResults
@@ -106,6 +113,12 @@ def _write(results: ResultSet, format_: Format, output: Path, frames: bool, thre
     elif thresholds is not None:
         (segments.write_intervals if format_ == "intervals" else segments.write_fiftyone)(results, output, thresholds)
     elif isinstance(results, RunResults | ImportResults):
-        layout.write_layout(results, output)
+        return _of_layout(layout.write_layout(results, output))
     else:
         raise InternalError(f"results of a store are neither of a run nor of an import: {type(results)}")
+    return ()
+
+
+def _of_layout(written: Written) -> Sequence[str]:
+    ranks = f"each frame has {written.ranks} neighbours, padding among them: the authors' program needs --num_neighbors"
+    return [*([f"{ranks} {written.ranks}"] if written.ranks else []), *written.notes]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lavad_core.datasets.names import listed
 from lavad_core.errors import InputError
 from lavad_core.exports.target import new_folder
 from lavad_core.imports.layout import (
@@ -29,9 +31,36 @@ ENSEMBLE, LANGUAGE_MODEL, PROMPT = "ensemble", "language-model", "prompt"
 SUMMARY_POOL = "clean_summary"
 """The program's own name for what neighbours are looked for in."""
 
+SUMMARIES_OF_NEIGHBOURS = f"captions/{SUMMARY_POOL}"
 
-def write_layout(results: RunResults | ImportResults, target: Path) -> None:
-    """A folder with captions, scores and, where there are any, similarities and names of neighbours; a file a video.
+PADDING = -3.4028234663852886e38
+"""Similarity of what has no weight: the lowest float32, as the program's search returns it."""
+
+PROGRAM_NEIGHBOURS = 10
+"""Ranks that the program looks at if it is not told ``--num_neighbors``."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a user must know of a folder in the authors' layout.
+
+    Attributes:
+        ranks: neighbours of each frame, padding among them; 0 where there are no neighbours.
+        notes: what the files do not have, and why, a sentence each.
+    """
+
+    ranks: int
+    notes: tuple[str, ...]
+
+
+def write_layout(results: RunResults | ImportResults, target: Path) -> Written:
+    """A folder with captions, scores, similarities and names of neighbours; a file a video, so that the authors' program
+    evaluates it.
+
+    That program opens a file of scores, of similarities and of the neighbours' summaries for each video of its list. It takes
+    ``{frame: {rank: score}}`` with K ranks for every frame, or ``{frame: score}``, of which it looks at neither similarities
+    nor summaries: these are then empty. Where a video has fewer candidates than K, the ranks are filled up as the program
+    itself does: with its last candidate, at a similarity that has no weight.
 
     Raw captions are those of the grid frames. Scores that nobody averaged are written as ``{frame: score}``.
 
@@ -41,12 +70,45 @@ def write_layout(results: RunResults | ImportResults, target: Path) -> None:
         DamagedResult: results are gone from the store.
     """
     _check_names(results)
+    ranks = _ranks(results)
+    bare: list[str] = []
+    wordless: list[str] = []
     with new_folder(target) as folder:
         for name in results.names:
-            for kind, values in _files(results, name).items():
+            files = _files(results, name, ranks)
+            if results.neighbours(name) is None:
+                bare.append(name)
+            elif not files[SUMMARIES_OF_NEIGHBOURS]:
+                wordless.append(name)
+            for kind, values in files.items():
                 path = folder / kind / f"{name}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(values, indent=4, allow_nan=False) + "\n", encoding="ascii")
+    return Written(ranks, tuple(_notes(bare, wordless, len(results.names))))
+
+
+def _ranks(results: RunResults | ImportResults) -> int:
+    """Neighbours that every frame must have: at least those that the program looks at if it is not told another number."""
+    longest = 0
+    for name in results.names:
+        own = results.neighbours(name)
+        if own is not None:
+            longest = max(longest, *(len(row) for row in own.scores))
+    return max(longest, PROGRAM_NEIGHBOURS) if longest else 0
+
+
+def _notes(bare: Sequence[str], wordless: Sequence[str], videos: int) -> Iterator[str]:
+    opened = "which the program opens, and reads nothing in unless told to --visualize"
+    if bare:
+        yield (
+            f"{len(bare)} of {videos} videos have scores that nobody says the neighbours of ({listed(bare)}): they are "
+            f"{{frame: score}}; their files of {SIMILARITIES}/ and {SUMMARIES_OF_NEIGHBOURS}/, {opened}, are empty"
+        )
+    if wordless:
+        yield (
+            f"{len(wordless)} of {videos} videos have neighbours without summaries ({listed(wordless)}): their files of "
+            f"{SUMMARIES_OF_NEIGHBOURS}/, {opened}, are empty"
+        )
 
 
 def _check_names(results: RunResults | ImportResults) -> None:
@@ -60,7 +122,7 @@ def _check_names(results: RunResults | ImportResults) -> None:
         )
 
 
-def _files(results: RunResults | ImportResults, name: str) -> dict[str, Mapping[Any, Any]]:
+def _files(results: RunResults | ImportResults, name: str, ranks: int) -> dict[str, Mapping[Any, Any]]:
     """Folder to what its file of the video holds."""
     video, texts = results.scores(name), results.texts(name)
     grid = video.grid.tolist()
@@ -74,24 +136,38 @@ def _files(results: RunResults | ImportResults, name: str) -> dict[str, Mapping[
     files[f"{SUMMARIES}/{LANGUAGE_MODEL}/{ENSEMBLE}"] = texts.summaries
     if raw is not None:
         files[f"{RAW_SCORES}/{LANGUAGE_MODEL}/{ENSEMBLE}/{PROMPT}"] = dict(zip(grid, raw.tolist(), strict=True))
-    if own is not None:
-        files |= _ranked(own, grid, name)
-    elif not only_raw:
+    if own is None and not only_raw:
         files[REFINED] = dict(zip(grid, video.scores.tolist(), strict=True))
-    return {kind: values for kind, values in files.items() if values}
+    files = {kind: values for kind, values in files.items() if values}
+    opened: dict[str, Mapping[Any, Any]] = {f"{SIMILARITIES}/{SUMMARY_POOL}": {}, SUMMARIES_OF_NEIGHBOURS: {}}
+    return files | opened | (_ranked(own, grid, name, ranks, texts.summaries) if own is not None else {})
 
 
-def _ranked(own: Neighbours, grid: Sequence[int], name: str) -> dict[str, Mapping[Any, Any]]:
-    """``{frame: {rank: value}}`` of the neighbours."""
+def _ranked(
+    own: Neighbours, grid: Sequence[int], name: str, ranks: int, summaries: Mapping[int, str]
+) -> dict[str, Mapping[Any, Any]]:
+    """``{frame: {rank: value}}`` of the neighbours, and of the padding."""
 
     def by_rank(rows: Sequence[Sequence[Any]]) -> dict[int, dict[int, Any]]:
         return {frame: dict(enumerate(row)) for frame, row in zip(grid, rows, strict=True)}
 
+    # A frame with fewer neighbours has all candidates of the video: the program's last one is that of the latest frame.
+    last = [
+        max(range(len(row)), key=own.frames[at].__getitem__) if own.frames else len(row) - 1
+        for at, row in enumerate(own.scores)
+    ]
+
+    def filled(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        return [[*row, *[row[at]] * (ranks - len(row))] for row, at in zip(rows, last, strict=True)]
+
+    padded = [[*row, *[PADDING] * (ranks - len(row))] for row in own.similarities]
     files: dict[str, Mapping[Any, Any]] = {
-        REFINED: by_rank(own.scores),
-        f"{SIMILARITIES}/{SUMMARY_POOL}": by_rank(own.similarities),
+        REFINED: by_rank(filled(own.scores)),
+        f"{SIMILARITIES}/{SUMMARY_POOL}": by_rank(padded),
     }
     if own.frames:
-        named = [[f"{name}/{frame}" for frame in row] for row in own.frames]
-        files[f"{NEIGHBOURS}/{SUMMARY_POOL}"] = by_rank(named)
+        frames = filled(own.frames)
+        files[f"{NEIGHBOURS}/{SUMMARY_POOL}"] = by_rank([[f"{name}/{frame}" for frame in row] for row in frames])
+        if all(frame in summaries for row in frames for frame in row):
+            files[SUMMARIES_OF_NEIGHBOURS] = by_rank([[summaries[frame] for frame in row] for row in frames])
     return files

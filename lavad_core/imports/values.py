@@ -138,7 +138,9 @@ def parse_ranked_frames(content: bytes, where: str) -> Nested[int]:
 
 
 def _ranked(content: bytes, where: str, check: Callable[[Any, str, str], T]) -> Nested[T]:
-    return {frame: _inner(value, frame, where, check) for frame, value in _parse(content, where)}
+    """An empty file says that nothing is known of neighbours."""
+    pairs = _parse(content, where, least=0)
+    return {frame: _inner(value, frame, where, check) for frame, value in pairs}
 
 
 def _inner(value: Any, frame: int, where: str, check: Callable[[Any, str, str], T]) -> dict[int, T]:
@@ -153,8 +155,8 @@ def _by_frame(pair: tuple[int, Any]) -> int:
     return pair[0]
 
 
-def _parse(content: bytes, where: str) -> list[tuple[int, Any]]:
-    """Frames and values, in increasing order; at least one."""
+def _parse(content: bytes, where: str, least: int = 1) -> list[tuple[int, Any]]:
+    """Frames and values, in increasing order; at least ``least`` of them."""
 
     def no_number(word: str) -> NoReturn:
         _fail(where, f"a value is {word}, which is not a number of JSON")
@@ -170,7 +172,7 @@ def _parse(content: bytes, where: str) -> list[tuple[int, Any]]:
         ) from error
     if not isinstance(pairs, _Pairs):
         _fail(where, f"the file holds {_shown(pairs)}")
-    if not pairs:
+    if len(pairs) < least:
         _fail(where, "there are no values")
     return sorted(_keys(pairs, where), key=_by_frame)
 

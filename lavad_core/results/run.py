@@ -17,6 +17,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
+from lavad_core.method.sampling import window_samples
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.settings import commits_of, config_of_results
 from lavad_core.results.types import ScoredVideo, VideoTexts
@@ -134,20 +135,38 @@ class RunResults:
         return VideoTexts(captions, self._cleaned(name), self._said(name, "summarise", "summary"))
 
     def windows(self, name: str) -> Nested[str]:
-        """Grid frame to the cleaned captions of its window, by frame; of the frames from it to the next where the run knows no
-        windows (imported summaries). Empty without cleaned captions."""
+        """Grid frame to the cleaned captions of its window, by frame: of the window that its summary was made of; of the one
+        that the run's settings give it where summaries are imported or left out. Empty without cleaned captions."""
         cleaned = self._said(name, "clean", "caption")
         if not cleaned:
             return {}
-        if "summarise" in self._scored[name]:
-            table = self._table(name, "summarise", ["frame", "sampled_frames"])
-            samples = dict(zip(table["frame"].to_pylist(), table["sampled_frames"].to_pylist(), strict=True))
-            if any(samples.values()):
-                return {centre: {frame: cleaned[frame] for frame in window} for centre, window in samples.items()}
-        found: Nested[str] = {}
-        for frame, text in cleaned.items():
-            found.setdefault(frame - frame % self.config.video.frame_interval, {})[frame] = text
-        return found
+        grid: list[int] = self._table(name, "refine", ["frame"])["frame"].to_pylist()
+        windows = self._sampled(name) or dict(zip(grid, self._window_samples(name, grid), strict=True))
+        found = {at: {frame: cleaned[frame] for frame in window if frame in cleaned} for at, window in windows.items()}
+        return {at: window for at, window in found.items() if window}
+
+    def _sampled(self, name: str) -> dict[int, list[int]]:
+        """Frames of the windows that summaries were made of; empty if the run made none."""
+        if "summarise" not in self._scored[name]:
+            return {}
+        table = self._table(name, "summarise", ["frame", "sampled_frames"])
+        samples: list[list[int]] = table["sampled_frames"].to_pylist()
+        return dict(zip(table["frame"].to_pylist(), samples, strict=True)) if any(samples) else {}
+
+    def _window_samples(self, name: str, grid: Sequence[int]) -> list[list[int]]:
+        times = self._table(name, "probe", ["time_s"])["time_s"].to_numpy()
+        window = self.config.window
+        samples = window_samples(
+            np.array(grid, np.int64),
+            len(times),
+            self.config.video.frame_interval,
+            times,
+            duration_s=window.duration_s,
+            samples=window.samples,
+            sampling=window.sampling,
+            frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
+        )
+        return [frames.tolist() for frames in samples]
 
     def neighbours(self, name: str) -> Neighbours | None:
         """What the refined scores are averages of; None where there was no refinement."""

@@ -75,8 +75,11 @@ def test_the_layout_is_the_authors(tmp_path: Path) -> None:
         for name in FRAMES:
             theirs = json.loads((given / kind / f"{name}.json").read_text())
             ours = json.loads((tmp_path / "out" / kind / f"{name}.json").read_text())
-            without_padding = {at: {rank: row[rank] for rank in "01"} for at, row in theirs.items()}
-            assert ours == without_padding, kind
+            assert all(list(row) == [str(rank) for rank in range(10)] for row in ours.values()), kind
+            without_padding = [
+                {at: {rank: row[rank] for rank in "01"} for at, row in own.items()} for own in (ours, theirs)
+            ]
+            assert without_padding[0] == without_padding[1], kind
 
 
 def test_a_run_in_the_authors_layout(tmp_path: Path) -> None:
