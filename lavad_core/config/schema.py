@@ -113,6 +113,13 @@ class VideoConfig(Section):
         6 * 3600.0, affects=NOTHING, description="Longest pass of the decoding process over one video, seconds.", gt=0
     )
     threads: int = setting(0, affects=NOTHING, description="Decoder threads; 0 lets the codec choose.", ge=0, le=64)
+    max_pause_s: float = setting(
+        3600.0,
+        affects=("probe",),
+        description="Longest pause, seconds, that the header's duration need not confirm; longer ones are damaged stamps, "
+        "named and taken out.",
+        gt=0,
+    )
     folder_frame_rate: float = setting(
         30.0,
         affects=("probe",),
@@ -132,6 +139,7 @@ class VideoConfig(Section):
             total_timeout_s=self.total_timeout_s,
             formats=self.formats,
             threads=self.threads,
+            max_pause_s=self.max_pause_s,
         )
 
 

@@ -18,7 +18,7 @@ from lavad_core.errors import InternalError
 from lavad_core.store.types import Key
 
 STAGE_VERSIONS: dict[str, int] = {
-    "probe": 2,
+    "probe": 3,
     "caption": 1,
     "embed_captions": 1,
     "embed_frames": 1,

@@ -17,6 +17,7 @@ SCHEMA = pa.schema(
         pa.field("pts", pa.int64(), nullable=False),
         pa.field("time_s", pa.float64(), nullable=False),
         pa.field("decoded", pa.bool_(), nullable=False),
+        pa.field("packet", pa.int64(), nullable=False),
     ]
 )
 
@@ -35,6 +36,7 @@ def run(context: StageContext) -> Commit:
                     pa.array(found.pts),
                     pa.array(found.times_s),
                     pa.array(decoded),
+                    pa.array(np.full(found.frames, -1, np.int64) if found.packets is None else found.packets),
                 ],
                 schema=SCHEMA,
             )

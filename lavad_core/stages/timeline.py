@@ -21,8 +21,9 @@ def load_probe(context: StageContext) -> Probe:
 
 def read_probe(store: Store, commit: Commit) -> Probe:
     """The same for whoever has the commit."""
-    table = store.read(commit, ["pts", "decoded"])
+    table = store.read(commit, ["pts", "decoded", "packet"])
     facts = commit.facts
+    packets = table["packet"].to_numpy()
     return Probe(
         status="ok" if commit.status == "ok" else "ok_with_gaps",
         reason=commit.message,
@@ -37,6 +38,7 @@ def read_probe(store: Store, commit: Commit) -> Probe:
         container=facts["container"],
         frames_from_header=facts["frames_from_header"],
         counts=dict(commit.counts),
+        packets=packets if (packets >= 0).any() else None,
     )
 
 

@@ -7,14 +7,12 @@ The only file that reads with ``av`` (:mod:`lavad_core.video.encode` writes). It
 from __future__ import annotations
 
 import errno
-import os
-import re
-import stat
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import av
@@ -27,10 +25,38 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
-from lavad_core.video import extent, timeline
+from lavad_core.video import announced, seen
+from lavad_core.video.pictures import is_shown, rotation
 
 MAX_DEMUX_RETRIES = 16
 """Reads in a row that may fail before the rest of a damaged file is given up."""
+
+MAX_NEW_STREAMS = 1000
+"""How often PyAV may stumble over a stream that was not there when the file was opened; no packet of the video's is lost."""
+
+FAULTS = (
+    av.FFmpegError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    SystemError,
+    TypeError,
+    ValueError,
+)
+"""What reading and decoding a damaged file raises: FFmpeg's errors, and PyAV's own."""
+
+OWN_DURATION = frozenset({"mov", "matroska", "asf", "avi"})
+"""Containers whose header states a duration. FFmpeg takes that of the others from the packets' own stamps."""
+
+WRAPS = {"mpegts": 1 << 33, "mpeg": 1 << 33}
+"""Ticks after which a container's stamps begin anew (ISO/IEC 13818-1, 2.4.3.7)."""
+
+DEFAULT_PROBE_BYTES = 5_000_000
+"""What FFmpeg reads to find a file's streams."""
+
+MAX_PROBE_BYTES, MAX_ANALYSED_US = 64 << 20, 600_000_000
+"""What is read where that shows no picture: bytes, microseconds."""
 
 MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""
@@ -81,7 +107,7 @@ def open_video(
     Raises:
         VideoRejected: ``missing``, ``unreadable``, ``empty``, ``format``, ``no-video``, ``too-large``.
     """
-    size_bytes, cut_bytes = _inspect(path)
+    size_bytes, cut_bytes = announced.inspect(path)
     # Errors are counted (see VideoReader._complained) and nothing is printed.
     av.logging.set_level(av.logging.PANIC)
     options = {
@@ -90,36 +116,30 @@ def open_video(
         "max_pixels": str(_allocation_pixels(max_pixels)),
     }
     logged = av.logging.get_last_error()[0]
-    try:
-        media = av.open("file:" + path, mode="r", options=options, **_OPEN_ARGUMENTS)
-    except av.FFmpegError as error:
-        raise _refusal(error) from None
+    media = _open(path, options)
+    if not _videos(media) and size_bytes > DEFAULT_PROBE_BYTES:
+        # The picture may begin later than the sound.
+        media.close()
+        media = _open(path, options | {"probesize": str(MAX_PROBE_BYTES), "analyzeduration": str(MAX_ANALYSED_US)})
     with media:
         if not set(media.format.name.split(",")) & set(",".join(formats).split(",")):
             raise VideoRejected("format", f"the container format {media.format.name} is not one of video.formats")
         reader = VideoReader(media, max_pixels, threads, count_only, logged)
-        reader.size_bytes, reader.cut_bytes = size_bytes, cut_bytes
+        reader.path, reader.size_bytes, reader.cut_bytes = path, size_bytes, cut_bytes
         yield reader
 
 
-def _inspect(path: str) -> tuple[int, int]:
-    """Size of a regular file, and the bytes that it announces but lacks."""
+def _open(path: str, options: dict[str, str]) -> av.container.InputContainer:
     try:
-        # Not blocking: a named pipe with a video's name must not hold the child up.
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise VideoRejected("missing", "not a regular file")
-            if not status.st_size:
-                raise VideoRejected("empty", "the file has zero bytes")
-            return status.st_size, extent.missing_bytes(file, status.st_size)
-    except FileNotFoundError:
-        raise VideoRejected("missing", "the file does not exist") from None
-    except OSError as error:
-        raise VideoRejected("unreadable", f"the file cannot be read: {error.strerror}") from None
+        media: av.container.InputContainer = av.open("file:" + path, mode="r", options=options, **_OPEN_ARGUMENTS)
+        return media
+    except FAULTS as error:
+        raise _refusal(error) from None
 
 
-def _refusal(error: av.FFmpegError) -> Exception:
+def _refusal(error: Exception) -> Exception:
+    if not isinstance(error, av.FFmpegError):
+        return VideoRejected("format", f"not a media file that can be opened: {error!a:.300}")
     if error.errno == errno.ENOMEM:
         return MemoryError(str(error.strerror))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EIO):
@@ -136,9 +156,11 @@ class VideoReader:
         time_base: seconds per tick.
         frames_from_header: None where the header says nothing.
         decode_errors, demux_errors: counted while :meth:`decode` runs.
+        path: of the file.
         size_bytes, cut_bytes: of the file; bytes that it announces beyond its end.
     """
 
+    path: str = ""
     size_bytes: int = 0
     cut_bytes: int = 0
 
@@ -165,7 +187,7 @@ class VideoReader:
         self.codec = str(context.name)
         self.container = media.format.name
         self.time_base = Fraction(stream.time_base or Fraction(1, 90000))
-        self.frames_from_header: int | None = stream.frames or _tagged_frames(stream)
+        self.frames_from_header: int | None = stream.frames or announced.tagged_frames(stream.metadata)
         self._indexed = len(stream.index_entries) if "mov" in self.container.split(",") else 0
         self.decode_errors = self.demux_errors = 0
         self._pts, self._dts, self._packet_flags = array("q"), array("q"), bytearray()
@@ -184,8 +206,8 @@ class VideoReader:
         return len(self._pts)
 
     def stamp(self, packet: int) -> int:
-        """Presentation time stamp of a packet, ticks; :data:`timeline.NO_STAMP` where it has none."""
-        return self._pts[packet] if packet >= 0 else timeline.NO_STAMP
+        """Presentation time stamp of a packet, ticks; :data:`seen.NO_STAMP` where it has none."""
+        return self._pts[packet] if packet >= 0 else seen.NO_STAMP
 
     @property
     def step(self) -> int:
@@ -206,7 +228,7 @@ class VideoReader:
             return float(self._stream.duration * self.time_base)
         return self._media.duration / av.time_base if self._media.duration else None
 
-    def decode(self, tick: Callable[[], None]) -> Iterator[Decoded]:
+    def decode(self, tick: Callable[[], None], stop_at: int | None = None) -> Iterator[Decoded]:
         """All frames in presentation order.
 
         Each packet's time stamp is replaced by its ordinal on the way into the decoder, which carries stamps from packet to
@@ -214,16 +236,17 @@ class VideoReader:
 
         Args:
             tick: called for every packet.
+            stop_at: read no more than so many packets; what comes behind ended an earlier process.
         """
-        for packet in self._demux():
+        for packet in islice(self._demux(), stop_at):
             tick()
             ordinal = self._note(packet)
             packet.pts = ordinal
             try:
                 frames = self._context.decode(packet)
-            except av.FFmpegError as error:
+            except FAULTS as error:
                 self._failed(error)
-                self._packet_flags[ordinal] |= timeline.FAILED
+                self._packet_flags[ordinal] |= seen.FAILED
                 continue
             for frame in frames:
                 yield self._decoded(frame)
@@ -232,7 +255,7 @@ class VideoReader:
                 frames = self._context.decode(None)
             except EOFError:
                 break
-            except av.FFmpegError as error:
+            except FAULTS as error:
                 self._failed(error)
                 continue
             for frame in frames:
@@ -240,9 +263,9 @@ class VideoReader:
             if not frames:
                 break
 
-    def seen(self, frame_packet: array[int], frame_flags: bytearray) -> timeline.Seen:
+    def seen(self, frame_packet: array[int], frame_flags: bytearray, max_pause_s: float) -> seen.Seen:
         """What the pass saw, for :func:`timeline.build`."""
-        return timeline.Seen(
+        return seen.Seen(
             packet_pts=np.asarray(self._pts, dtype=np.int64),
             packet_dts=np.asarray(self._dts, dtype=np.int64),
             packet_flags=np.frombuffer(bytes(self._packet_flags), dtype=np.uint8),
@@ -251,33 +274,43 @@ class VideoReader:
             step=self.step,
             ticks_per_s=float(1 / self.time_base),
             damaged=self.demux_errors > 0,
+            duration_s=self._own_duration_s() or 0.0,
+            announced=self.frames_from_header or 0,
+            wrap=WRAPS.get(self.container, 0),
+            max_pause_s=max_pause_s,
         )
+
+    def _own_duration_s(self) -> float | None:
+        """The duration that the header states, whatever the packets' stamps say."""
+        if self.container == "flv":
+            return announced.flv_duration_s(self.path)
+        return self.duration_s_from_header if OWN_DURATION & set(self.container.split(",")) else None
 
     @property
     def corrupt_packets(self) -> int:
         """Packets that the demuxer says are damaged."""
-        return sum(1 for flags in self._packet_flags if flags & timeline.CORRUPT)
+        return sum(1 for flags in self._packet_flags if flags & seen.CORRUPT)
 
     def missing_tail(self) -> int:
         """Frames that the container announces behind the last packet that is in the file."""
         if self._indexed:
             return max(0, self._indexed - self.packets)
         if self.container == "avi" and self.frames_from_header:
-            last = max((stamp for stamp in self._dts if stamp != timeline.NO_STAMP), default=-1)
+            last = max((stamp for stamp in self._dts if stamp != seen.NO_STAMP), default=-1)
             return max(0, self.frames_from_header - max(self.packets, last + 1))
         if self.container == "matroska,webm" and self.packets:
-            if tagged := _tagged_frames(self._stream):
+            if tagged := announced.tagged_frames(self._stream.metadata):
                 return max(0, tagged - self.packets)
             last, step_s = max(self._pts), float(self.step * self.time_base)
-            announced_s = _seconds(self._stream.metadata.get("DURATION", ""))
-            if last != timeline.NO_STAMP and step_s and announced_s:
+            announced_s = announced.seconds(self._stream.metadata.get("DURATION", ""))
+            if last != seen.NO_STAMP and step_s and announced_s:
                 short_s = announced_s - float(last * self.time_base) - step_s
                 return max(1, int(short_s / step_s)) if short_s > 0.5 * step_s else 0
         return 0
 
     def _demux(self) -> Iterator[Any]:
-        failures = 0
-        while failures < MAX_DEMUX_RETRIES:
+        failures = new_streams = 0
+        while failures < MAX_DEMUX_RETRIES and new_streams < MAX_NEW_STREAMS:
             try:
                 for packet in self._media.demux(self._stream):
                     if self._complained() and self.container == "matroska,webm":
@@ -293,6 +326,11 @@ class VideoReader:
                     raise VideoRejected("unreadable", f"the file cannot be read: {error.strerror}") from None
                 self.demux_errors += 1
                 failures += 1
+            except LookupError:
+                new_streams += 1
+            except FAULTS:
+                self.demux_errors += 1
+                failures += 1
 
     def _complained(self) -> bool:
         """Whether the demuxer logged an error since the last call. Some skip what they cannot read and tell only the log."""
@@ -301,14 +339,14 @@ class VideoReader:
         return new and last is not None and last[1] == self.container
 
     def _note(self, packet: Any) -> int:
-        hidden = packet.is_discard or not _is_shown(self.codec, packet)
-        self._pts.append(timeline.NO_STAMP if packet.pts is None else packet.pts)
-        self._dts.append(timeline.NO_STAMP if packet.dts is None else packet.dts)
-        self._packet_flags.append(timeline.HIDDEN * hidden | timeline.CORRUPT * bool(packet.is_corrupt))
+        hidden = packet.is_discard or not is_shown(self.codec, packet)
+        self._pts.append(seen.NO_STAMP if packet.pts is None else packet.pts)
+        self._dts.append(seen.NO_STAMP if packet.dts is None else packet.dts)
+        self._packet_flags.append(seen.HIDDEN * hidden | seen.CORRUPT * bool(packet.is_corrupt))
         return len(self._pts) - 1
 
-    def _failed(self, error: av.FFmpegError) -> None:
-        if error.errno == errno.ENOMEM:
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, av.FFmpegError) and error.errno == errno.ENOMEM:
             raise MemoryError(str(error.strerror))
         self.decode_errors += 1
 
@@ -324,17 +362,6 @@ class VideoReader:
 def _allocation_pixels(max_pixels: int) -> int:
     """What FFmpeg may allocate for a frame: it counts up to 128 pixels of padding on each side. The exact check is ours."""
     return min(2 * max_pixels + (1 << 20), (1 << 31) - 1)
-
-
-def frame_flags(frame: Any) -> int:
-    """:data:`timeline.CORRUPT` and :data:`timeline.INTERLACED` of a decoded frame."""
-    return timeline.CORRUPT * bool(frame.is_corrupt) | timeline.INTERLACED * bool(frame.interlaced_frame)
-
-
-def rotation(frame: Any) -> int:
-    """Degrees clockwise, a multiple of 90, that make a decoded frame upright."""
-    # PyAV gives the counter-clockwise angle of the display matrix.
-    return int(-90 * round(frame.rotation / 90)) % 360
 
 
 def upright_rgb(frame: Any) -> NDArray[np.uint8]:
@@ -357,35 +384,13 @@ def upright_rgb(frame: Any) -> NDArray[np.uint8]:
 
 
 def _video_stream(media: av.container.InputContainer) -> Any:
-    streams = [s for s in media.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = _videos(media)
     if not streams:
         raise VideoRejected("no-video", "a media file without a video stream")
+    streams = [stream for stream in streams if stream.codec_context is not None] or streams
     best = media.streams.best("video")
     return best if best in streams else streams[0]
 
 
-def _is_shown(codec: str, packet: Any) -> bool:
-    """False for the invisible reference frames that VP8 and VP9 keep in packets of their own."""
-    if codec == "vp8":
-        return bool(memoryview(packet)[0] & 0x10)
-    if codec == "vp9":
-        data = memoryview(packet)
-        is_superframe = data[-1] & 0xE0 == 0xC0
-        if is_superframe or data[0] >> 6 != 2 or data[0] & 0x30 == 0x30:
-            return True
-        return bool(data[0] & 0x08 or data[0] & 0x02)
-    return True
-
-
-def _tagged_frames(stream: Any) -> int | None:
-    """Matroska's statistics tag."""
-    for key, value in stream.metadata.items():
-        if key.split("-")[0] == "NUMBER_OF_FRAMES" and value.isascii() and value.isdigit() and len(value) < 12:
-            return int(value)
-    return None
-
-
-def _seconds(text: str) -> float:
-    """Seconds of ``HH:MM:SS.fraction``; 0 for anything else."""
-    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,12})?)", text, re.ASCII)
-    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0
+def _videos(media: av.container.InputContainer) -> list[Any]:
+    return [s for s in media.streams.video if not s.disposition & av.stream.Disposition.attached_pic]

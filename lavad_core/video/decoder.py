@@ -16,6 +16,7 @@ from lavad_core.video import plan
 from lavad_core.video.limits import Limits
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
+from lavad_core.video.survivor import Survivor
 from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoHeader, VideoSource
 
 TICK_S = 0.5
@@ -27,6 +28,10 @@ GAP_COUNTS = {
     "demux_errors": "reads failed in the container",
     "corrupt_frames": "frames are damaged",
     "corrupt_packets": "packets are damaged",
+    "damaged_stamps": "time stamps are damaged",
+    "time_jumps": "jumps of the time stamps were taken out",
+    "holes_unfilled": "holes beside damage are longer than the file has room for frames, and were left",
+    "stopped_at_packet": "packets were read before the decoder died, and none of those behind",
     "cut_bytes": "bytes that the container announces are beyond the end of the file",
 }
 """The counts that make a video ``ok_with_gaps``, and what each says."""
@@ -44,7 +49,7 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
         VideoRejected: with a reason of :data:`lavad_core.video.types.REJECTIONS`; ``changed`` if an image of a folder vanishes
             meanwhile.
     """
-    with _named(source), Child(_request("probe", source, limits), b"", **_bounds(limits)) as child:
+    with _named(source), Survivor(_request("probe", source, limits), b"", _bounds(limits)) as child:
         header, raw = child.receive()
     try:
         return _probe(header, raw, folder_frame_rate)
@@ -105,12 +110,13 @@ def open_frames(
         "requests": [{"resize": r.geometry.resize, "side": r.geometry.side, "every": r.every} for r in requests],
         "frames": probe.frames,
         "strict": probe.status == "ok",
-        "by_order": probe.counts.get("timestamps_repaired", 0) > 0,
+        "stop_at": probe.counts.get("stopped_at_packet") or None,
     }
-    arrays = [probe.pts, probe.gaps, *(() if r.frames is None else r.frames for r in requests)]
+    packets = () if probe.packets is None else probe.packets
+    arrays = [packets, probe.gaps, *(() if r.frames is None else r.frames for r in requests)]
     header["arrays"] = [len(values) for values in arrays]
     raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
-    with Child(header, raw, **_bounds(limits)) as child:
+    with Survivor(header, raw, _bounds(limits)) as child:
         del raw  # bytes of the probe's and the requests' arrays once more
         frames = Prefetch(_receive_frames(source, child, requests, probe), queue_frames)
         try:
@@ -121,7 +127,7 @@ def open_frames(
 
 
 def _receive_frames(
-    source: VideoSource, child: Child, requests: Sequence[FrameRequest], probe: Probe
+    source: VideoSource, child: Survivor, requests: Sequence[FrameRequest], probe: Probe
 ) -> Iterator[Frame]:
     """Exactly the wanted frames: a child that leaves one out, repeats one or stops early is an error."""
     with _named(source):
@@ -159,7 +165,11 @@ def _request(do: str, source: VideoSource, limits: Limits) -> dict[str, Any]:
         "max_pixels": limits.max_pixels,
         "max_frames": limits.max_frames,
         "max_memory_bytes": limits.max_memory_bytes,
+        "max_pause_s": limits.max_pause_s,
         "threads": limits.threads,
+        "stop_at": None,
+        "strict": False,
+        "delivered": 0,
         "tick_s": min(TICK_S, limits.stall_timeout_s / 4),
     }
 
@@ -168,8 +178,8 @@ def _bounds(limits: Limits) -> dict[str, Any]:
     return {
         "stall_timeout_s": limits.stall_timeout_s,
         "total_timeout_s": limits.total_timeout_s,
-        # A message is one picture or 16 bytes for each frame; the child cannot hold more than its memory.
-        "max_raw_bytes": max(limits.max_memory_bytes, 16 * limits.max_frames),
+        # A message is one picture or 24 bytes for each frame; the child cannot hold more than its memory.
+        "max_raw_bytes": max(limits.max_memory_bytes, 24 * limits.max_frames),
     }
 
 
@@ -185,18 +195,23 @@ def _named(source: VideoSource) -> Iterator[None]:
 def _probe(header: dict[str, Any], raw: bytearray, folder_frame_rate: float) -> Probe:
     frames = int(header["frames"])
     values = np.frombuffer(raw, dtype="<i8").astype(np.int64)
-    pts, gaps = values[:frames], values[frames:]
+    number = int(header["gaps"])
+    pts, gaps, packets = values[:frames], values[frames : frames + number], values[frames + number :]
     if frames < 1 or len(pts) != frames or (np.diff(pts) <= 0).any():
         raise ValueError(f"{len(pts)} time stamps for {frames} frames, or not in order")
     if len(gaps) and not (gaps[0] >= 0 and (np.diff(gaps) > 0).all() and gaps[-1] < frames):
         raise ValueError(f"{len(gaps)} gaps beyond {frames} frames, or not in order")
-    pts.flags.writeable = False
+    if number < 0 or len(gaps) != number or len(packets) not in (0, frames):
+        raise ValueError(f"{len(gaps)} of {number} gaps, and {len(packets)} packets for {frames} frames")
+    pts.flags.writeable = packets.flags.writeable = False
     counts = {str(name): int(value) for name, value in header["counts"].items()}
     findings = [f"{counts[name]} {words}" for name, words in GAP_COUNTS.items() if counts.get(name)]
+    jumps = [f"{float(seconds):.1f} s before frame {int(index)}" for index, seconds in header["jumps"]]
+    reason = "; ".join(findings) + (f" (jumps: {', '.join(jumps)})" if jumps else "")
     base = header["time_base"]
     return Probe(
         status="ok_with_gaps" if findings else "ok",
-        reason="; ".join(findings),
+        reason=reason,
         frames=frames,
         pts=pts,
         time_base=Fraction(*base) if base else _folder_time_base(folder_frame_rate),
@@ -208,6 +223,7 @@ def _probe(header: dict[str, Any], raw: bytearray, folder_frame_rate: float) -> 
         container=str(header["container"]),
         frames_from_header=header["frames_from_header"],
         counts=counts,
+        packets=packets if len(packets) else None,
     )
 
 

@@ -19,6 +19,7 @@ class Limits:
         total_timeout_s: longest wait for the decoding process over one pass, seconds.
         formats: demuxers that may open a file, by FFmpeg's names.
         threads: decoder threads; 0 lets the codec choose.
+        max_pause_s: longest step from one time stamp to the next that the header need not confirm, seconds.
     """
 
     max_pixels: int
@@ -28,3 +29,4 @@ class Limits:
     total_timeout_s: float
     formats: tuple[str, ...]
     threads: int
+    max_pause_s: float = 3600.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +20,7 @@ from typing import Any, Self
 import lavad_core
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import wire
+from lavad_core.video.answer import PROGRESS
 from lavad_core.video.types import REJECTIONS
 
 PIPE_BYTES = 1 << 20
@@ -95,6 +98,10 @@ class Child:
         self._greeted = False
         answers, answer_fd = os.pipe()
         errors, error_fd = os.pipe()
+        with tempfile.TemporaryFile() as file:
+            file.truncate(PROGRESS.size)
+            progress_fd = os.dup(file.fileno())
+        self._progress = mmap.mmap(progress_fd, PROGRESS.size)
         # A full pipe of complaints must not stop the child; what does not fit is lost.
         os.set_blocking(error_fd, False)
         with suppress(ImportError, AttributeError, OSError):
@@ -107,7 +114,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=error_fd,
-                pass_fds=(answer_fd,),
+                pass_fds=(answer_fd, progress_fd),
                 env=environment(),
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
             )
@@ -118,8 +125,9 @@ class Child:
         finally:
             os.close(answer_fd)
             os.close(error_fd)
+            os.close(progress_fd)
         self._answers, self._errors = answers, errors
-        self._outbox = wire.pack(request, len(raw)) + raw
+        self._outbox = wire.pack({**request, "progress_fd": progress_fd}, len(raw)) + raw
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +143,13 @@ class Child:
                 self._process.stdin.close()
         os.close(self._answers)
         os.close(self._errors)
+        self._progress.close()
+
+    @property
+    def reached(self) -> int:
+        """How many packets, or images, the process had begun with in the last pass over its source."""
+        (count,) = PROGRESS.unpack_from(self._progress, 0)
+        return int(count)
 
     def kill(self) -> None:
         """End the process at once; safe from any thread and more than once."""

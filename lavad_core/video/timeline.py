@@ -13,24 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-NO_STAMP = np.iinfo(np.int64).min
-"""A packet without this time stamp."""
-
-HIDDEN = 1
-"""Packet flag: shows no frame (outside the edit list, invisible reference)."""
-CORRUPT = 2
-"""Packet or frame flag: the demuxer or decoder says that it is damaged."""
-FAILED = 4
-"""Packet flag: the decoder refused it."""
-INTERLACED = 8
-"""Frame flag."""
-
-REORDER_FRAMES = 32
-"""A step back by up to this many frames is decode order (H.264 and HEVC reorder 16 at most, fields twice that); a longer one is
-a new time line (a joined transport stream)."""
-
-MAX_JUMP_S = 86400.0
-"""A step forward by more than a day is a damaged time stamp."""
+from lavad_core.video.clock import Jump, one_clock, typical_step
+from lavad_core.video.seen import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, REORDER_FRAMES, Seen
 
 NEAR_FRAMES = 16
 """A hole is beside damage that is at most so many frames away: reordering spreads the damage of one packet that far."""
@@ -42,28 +26,14 @@ REGULAR_FRACTION = 0.95
 """A video has a constant rate if so many of its steps are equal."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What one decoding pass saw.
+HEADER_SLACK = 1.02
+"""Headers round the duration, and leave out the last frame's."""
 
-    Attributes:
-        packet_pts, packet_dts: int64 [P], decode order; :data:`NO_STAMP` where absent.
-        packet_flags: uint8 [P].
-        frame_packet: int64 [F], output order: the packet that each frame came from, -1 unknown.
-        frame_flags: uint8 [F].
-        step: ticks from frame to frame by the header's rate; 0 unknown.
-        ticks_per_s: of the time base.
-        damaged: damage was met at no known place (the demuxer reported an error).
-    """
+DEFAULT_RATE = 30
+"""Frames per second where neither stamps nor header say anything that can be true."""
 
-    packet_pts: NDArray[np.int64]
-    packet_dts: NDArray[np.int64]
-    packet_flags: NDArray[np.uint8]
-    frame_packet: NDArray[np.int64]
-    frame_flags: NDArray[np.uint8]
-    step: int = 0
-    ticks_per_s: float = 1.0
-    damaged: bool = False
+RATES = (1 / 60, 1000)
+"""Frames per second that a header can mean, lowest and highest."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +43,25 @@ class Timeline:
     Attributes:
         pts: int64 [M], strictly increasing.
         gaps: int64 [G], indices without a decoded frame, increasing.
-        repaired: frames whose stamp is not the file's own; if > 0 frames are matched by order, not by stamp.
+        packets: int64 [M], the packet that each frame came from, -1 for gaps; empty if that is not known of every frame, or one
+            packet gave several: then frames can only be told by their order.
+        repaired: frames whose stamp is not the file's own.
         missing_outside: packets without a frame before the first or after the last decoded frame; not part of ``pts``.
+        unfilled: holes beside damage that were left, because the file has no room for so many frames.
+        parts: time lines that follow each other.
+        damaged_stamps: frames whose stamp left the clock, and came back.
+        jumps: where steps of the stamps were taken out: frame behind it, seconds.
     """
 
     pts: NDArray[np.int64]
     gaps: NDArray[np.int64]
+    packets: NDArray[np.int64]
     repaired: int
     missing_outside: int
+    unfilled: int = 0
+    parts: int = 1
+    damaged_stamps: int = 0
+    jumps: tuple[tuple[int, float], ...] = ()
 
 
 def build(seen: Seen, max_frames: int) -> Timeline:
@@ -95,12 +76,28 @@ def build(seen: Seen, max_frames: int) -> Timeline:
     stamps = np.where(known, seen.packet_pts[np.maximum(seen.frame_packet, 0)], NO_STAMP)
     if not known or (stamps == NO_STAMP).any():
         return _by_order(seen, stamps, missing)
+    clock = one_clock(seen, missing)
+    found = _on_one_clock(clock.seen, missing, max_frames)
+    return replace(
+        found,
+        repaired=max(found.repaired, clock.moved),
+        parts=clock.parts,
+        damaged_stamps=clock.damaged,
+        jumps=tuple(_place(found.pts, jump, seen) for jump in clock.jumps),
+    )
+
+
+def _place(pts: NDArray[np.int64], jump: Jump, seen: Seen) -> tuple[int, float]:
+    return int(np.searchsorted(pts, jump.stamp)), jump.ticks / seen.ticks_per_s
+
+
+def _on_one_clock(seen: Seen, missing: NDArray[np.int64], max_frames: int) -> Timeline:
+    stamps = seen.packet_pts[seen.frame_packet]
     if (np.diff(stamps) > 0).all():
         return _by_stamp(seen, stamps, missing, max_frames)
     flagged = (seen.packet_flags & (CORRUPT | FAILED)).any() or (seen.frame_flags & CORRUPT).any()
     if flagged or len(missing) or seen.damaged:
-        # A decoder that lost its references puts some frames out behind their turn, and a stamp may be damaged itself: these
-        # frames count as not decoded.
+        # A decoder that lost its references puts some frames out behind their turn: these count as not decoded.
         kept = _longest_increasing(stamps)
         if len(stamps) - len(kept) <= MAX_ODD_FRACTION * len(stamps):
             odd = np.setdiff1d(np.arange(len(stamps)), kept)
@@ -150,14 +147,19 @@ def _by_stamp(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64],
     inside = np.unique(lost[(lost > stamps[0]) & (lost < stamps[-1])])
     pts = np.union1d(stamps, inside)
     outside = int(np.count_nonzero((lost < stamps[0]) | (lost > stamps[-1])))
-    holes = _holes(seen, pts, stamps, lost)
-    if len(pts) + len(holes) <= max_frames:
-        pts = np.union1d(pts, holes)
-    return Timeline(pts, np.flatnonzero(~np.isin(pts, stamps)), 0, outside)
+    holes, unfilled = _holes(seen, pts, stamps, lost, max_frames)
+    pts = np.union1d(pts, holes)
+    places = np.searchsorted(pts, stamps)
+    packets = np.full(len(pts), -1, dtype=np.int64)
+    packets[places] = seen.frame_packet
+    return Timeline(pts, np.setdiff1d(np.arange(len(pts)), places), packets, 0, outside, unfilled)
 
 
-def _holes(seen: Seen, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Stamps that a constant-rate video lacks beside known damage: the demuxer lost whole packets there.
+def _holes(
+    seen: Seen, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: NDArray[np.int64], max_frames: int
+) -> tuple[NDArray[np.int64], int]:
+    """Stamps that a constant-rate video lacks beside known damage (the demuxer lost whole packets there), shortest holes
+    first as long as the file has room for so many frames; and how many holes were left.
 
     Without damage nothing is filled: a variable-rate video that leaves out unchanged frames is healthy.
     """
@@ -171,24 +173,41 @@ def _holes(seen: Seen, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: 
     )
     evidence = np.sort(evidence[evidence != NO_STAMP])
     if len(pts) < 8 or not (len(evidence) or seen.damaged):
-        return none
+        return none, 0
     steps = np.diff(pts)
     median = float(np.median(steps))
     regular = np.abs(steps - median) <= max(1.0, 0.02 * median)
     if np.count_nonzero(regular) < REGULAR_FRACTION * len(steps):
-        return none
+        return none, 0
     step = float(steps[regular].mean())
-    filled = []
-    for position in np.flatnonzero(steps > 1.5 * step):
-        low, high = pts[position], pts[position + 1]
-        times = round(float(high - low) / step)
-        if times > 10_000_000 or abs(high - low - times * step) > max(2.0, 0.25 * step):
+    room = _room(seen, len(pts), len(stamps), step, max_frames)
+    filled, left = [none], 0
+    found = np.flatnonzero(steps > 1.5 * step)
+    for position in found[np.argsort(steps[found], kind="stable")].tolist():
+        low, high = int(pts[position]), int(pts[position + 1])
+        times = round((high - low) / step)
+        if abs(high - low - times * step) > max(2.0, 0.25 * step):
             continue
         reach = NEAR_FRAMES * step
         near = np.searchsorted(evidence, low - reach) < np.searchsorted(evidence, high + reach, side="right")
-        if near or seen.damaged:
-            filled.append(low + np.rint(np.arange(1, times) * (float(high - low) / times)).astype(np.int64))
-    return np.concatenate(filled) if filled else none
+        if not (near or seen.damaged):
+            continue
+        if times - 1 > room:
+            left += 1
+            continue
+        room -= times - 1
+        filled.append(low + np.rint(np.arange(1, times) * ((high - low) / times)).astype(np.int64))
+    return np.concatenate(filled), left
+
+
+def _room(seen: Seen, frames: int, decoded: int, step: float, max_frames: int) -> int:
+    """How many frames the file can have beside the known ones: as many as the header says, by number and by duration; where
+    it says nothing, or less than there is, not more than were decoded."""
+    announced = [seen.announced] if seen.announced else []
+    if seen.duration_s:
+        announced.append(int(HEADER_SLACK * seen.duration_s * seen.ticks_per_s / step) + 1)
+    credible = [number for number in announced if number >= frames]
+    return min(*credible, max_frames) - frames if credible else min(frames + decoded, max_frames) - frames
 
 
 def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64]) -> Timeline:
@@ -205,7 +224,14 @@ def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64])
     source = source[order]
     gaps = np.flatnonzero(order >= frames)
     pts, changed = _stamps(seen, source)
-    return Timeline(pts, gaps, max(1, changed), int(np.count_nonzero(~inside)))
+    packets = np.where(order >= frames, -1, source)
+    packets = packets if _told_apart(seen.frame_packet) else packets[:0]
+    return Timeline(pts, gaps, packets, max(1, changed), int(np.count_nonzero(~inside)))
+
+
+def _told_apart(frame_packet: NDArray[np.int64]) -> bool:
+    """Whether each frame has a packet of its own."""
+    return bool((frame_packet >= 0).all()) and len(np.unique(frame_packet)) == len(frame_packet)
 
 
 def _stamps(seen: Seen, source: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
@@ -215,10 +241,13 @@ def _stamps(seen: Seen, source: NDArray[np.int64]) -> tuple[NDArray[np.int64], i
     if (raw == NO_STAMP).any() and (dts != NO_STAMP).all():
         raw = dts
     valid = raw != NO_STAMP
-    step = seen.step or _median_step(raw[valid])
     count = np.arange(len(raw))
-    if not valid.any():
-        return count * step, len(raw)
+    low, high = seen.ticks_per_s / RATES[1], seen.ticks_per_s / RATES[0]
+    announced = seen.step if low <= seen.step <= high or not seen.step else round(seen.ticks_per_s / DEFAULT_RATE)
+    own = np.unique(raw[valid])
+    if 2 * len(own) <= len(raw):  # none, or the same again and again
+        return count * max(1, announced or round(seen.ticks_per_s / DEFAULT_RATE)), len(raw)
+    step = max(1, announced or typical_step(own, 0))
     anchor = np.maximum.accumulate(np.where(valid, count, -1))
     anchor = np.where(anchor < 0, int(np.argmax(valid)), anchor)
     pts = raw[anchor] + (count - anchor) * step
@@ -226,12 +255,7 @@ def _stamps(seen: Seen, source: NDArray[np.int64]) -> tuple[NDArray[np.int64], i
         pts = np.sort(pts)  # stamps in decode order (AVI): the frames' times are the same set, sorted
     else:
         steps = np.diff(pts)
-        jump = (steps < -REORDER_FRAMES * step) | (steps > MAX_JUMP_S * seen.ticks_per_s)
+        jump = (steps < -REORDER_FRAMES * step) | (steps > seen.max_pause_s * seen.ticks_per_s)
         pts = pts[0] + np.concatenate(([0], np.cumsum(np.where(jump, step, steps))))
     pts = np.maximum.accumulate(pts - count) + count
     return pts.astype(np.int64), int(np.count_nonzero(pts != raw))
-
-
-def _median_step(stamps: NDArray[np.int64]) -> int:
-    steps = np.diff(np.unique(stamps))
-    return max(1, int(np.median(steps))) if len(steps) else 1

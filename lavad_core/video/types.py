@@ -21,7 +21,8 @@ REJECTIONS = {
     "no-video": "a media file without a video stream",
     "no-frames": "a video stream of which no frame could be decoded",
     "too-large": "more pixels or frames than the configured limits",
-    "decoder-crashed": "the decoding process died",
+    "decoder-crashed": "the decoding process died, each time that it was tried",
+    "decoder-failed": "the decoding process met an error that is not the file's",
     "decoder-killed": "somebody else ended the decoding process: the system, out of memory, or whoever stopped the run",
     "decoder-timeout": "the decoding process made no progress in time",
     "decoder-memory": "the decoding process ran into its memory limit",
@@ -147,6 +148,8 @@ class Probe:
         codec, container: names as the demuxer gives them; ``jpeg``/``frames`` etc. for a folder.
         frames_from_header: what the container says, None where it says nothing; never trusted.
         counts: frames_decoded, frames_missing, decode_errors, corrupt_frames, …
+        packets: int64 [M], ordinal of the packet that each frame came from, -1 for gaps; None where frames can only be told by
+            their order.
     """
 
     status: Literal["ok", "ok_with_gaps"]
@@ -162,6 +165,7 @@ class Probe:
     container: str
     frames_from_header: int | None
     counts: dict[str, int]
+    packets: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @property
     def times_s(self) -> NDArray[np.float64]:

@@ -215,7 +215,7 @@ def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     found = probe(source, limits, 30.0)
     make_video(tmp_path / "v.mp4", frames=30)
     with (
-        pytest.raises(VideoRejected, match="frame 30 could be decoded before") as caught,
+        pytest.raises(VideoRejected, match=r"frame \d+ could be decoded before") as caught,
         open_frames(source, EVERY_FRAME, found, limits) as frames,
     ):
         assert len(list(frames)) == 40

@@ -1,0 +1,55 @@
+"""What the two kinds of sources need to answer the parent. Runs in the decoding child."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Send = Callable[[dict[str, Any], Sequence[Any]], None]
+"""Sends a message: its header and raw parts."""
+
+Picture = Callable[[], NDArray[np.uint8]]
+"""Makes a frame's picture: uint8 [height, width, 3]."""
+
+Message = tuple[dict[str, Any], Sequence[Any]]
+"""A header and raw parts."""
+
+PROGRESS = struct.Struct("<Q")
+"""What parent and child share while the child works: how many packets or images it has begun with."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A request, and the ways to answer it.
+
+    Attributes:
+        request: what the parent asked for (:mod:`lavad_core.video.decoder`).
+        send: sends a message.
+        begin: gives, for a pass over the source, what is to be called for each packet or image.
+    """
+
+    request: dict[str, Any]
+    send: Send
+    begin: Callable[[], Callable[[], None]]
+
+
+def int64(values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """The values as they go through the pipe."""
+    return np.ascontiguousarray(values, dtype="<i8")
+
+
+def once(make: Picture) -> Picture:
+    """The same picture at each call, made at the first."""
+    made: list[NDArray[np.uint8]] = []
+
+    def get() -> NDArray[np.uint8]:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

@@ -1,0 +1,32 @@
+"""Frames and packets as PyAV gives them: what they say of themselves. Runs in the decoding child."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lavad_core.video.seen import CORRUPT, INTERLACED
+
+
+def frame_flags(frame: Any) -> int:
+    """:data:`seen.CORRUPT` and :data:`seen.INTERLACED` of a decoded frame."""
+    return CORRUPT * bool(frame.is_corrupt) | INTERLACED * bool(frame.interlaced_frame)
+
+
+def rotation(frame: Any) -> int:
+    """Degrees clockwise, a multiple of 90, that make a decoded frame upright."""
+    # PyAV gives the counter-clockwise angle of the display matrix; a damaged one has none.
+    return int(-90 * round(frame.rotation / 90)) % 360 if math.isfinite(frame.rotation) else 0
+
+
+def is_shown(codec: str, packet: Any) -> bool:
+    """False for the invisible reference frames that VP8 and VP9 keep in packets of their own."""
+    if codec == "vp8":
+        return bool(memoryview(packet)[0] & 0x10)
+    if codec == "vp9":
+        data = memoryview(packet)
+        is_superframe = data[-1] & 0xE0 == 0xC0
+        if is_superframe or data[0] >> 6 != 2 or data[0] & 0x30 == 0x30:
+            return True
+        return bool(data[0] & 0x08 or data[0] & 0x02)
+    return True

@@ -1,0 +1,55 @@
+"""What one decoding pass saw of packets and frames: arrays that :mod:`lavad_core.video.timeline` makes a time line of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_STAMP = np.iinfo(np.int64).min
+"""A packet without this time stamp."""
+
+HIDDEN = 1
+"""Packet flag: shows no frame (outside the edit list, invisible reference)."""
+CORRUPT = 2
+"""Packet or frame flag: the demuxer or decoder says that it is damaged."""
+FAILED = 4
+"""Packet flag: the decoder refused it."""
+INTERLACED = 8
+"""Frame flag."""
+
+REORDER_FRAMES = 32
+"""A step back by up to this many frames can be decode order (H.264 and HEVC reorder 16 at most, fields twice that)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one decoding pass saw.
+
+    Attributes:
+        packet_pts, packet_dts: int64 [P], decode order; :data:`NO_STAMP` where absent.
+        packet_flags: uint8 [P].
+        frame_packet: int64 [F], output order: the packet that each frame came from, -1 unknown.
+        frame_flags: uint8 [F].
+        step: ticks from frame to frame by the header's rate; 0 unknown.
+        ticks_per_s: of the time base.
+        damaged: damage was met at no known place (the demuxer reported an error).
+        duration_s: seconds that the header announces, apart from the packets' stamps; 0 unknown.
+        announced: frames that the header announces; 0 unknown.
+        wrap: ticks after which the container's clock begins anew; 0 never.
+        max_pause_s: a longer step forward, seconds, must be announced by the header.
+    """
+
+    packet_pts: NDArray[np.int64]
+    packet_dts: NDArray[np.int64]
+    packet_flags: NDArray[np.uint8]
+    frame_packet: NDArray[np.int64]
+    frame_flags: NDArray[np.uint8]
+    step: int = 0
+    ticks_per_s: float = 1.0
+    damaged: bool = False
+    duration_s: float = 0.0
+    announced: int = 0
+    wrap: int = 0
+    max_pause_s: float = 3600.0
