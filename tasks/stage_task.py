@@ -1,7 +1,8 @@
 """The one way in which a stage for a video becomes a Prefect task.
 
 No tags on these tasks: a tag costs a request to the server for each task run. Nothing is retried but failures of
-services (:class:`lavad_core.errors.ServiceError`, told by class); a bad video is bad the next time too.
+services (:class:`lavad_core.errors.ServiceError`, told by class); a bad video is bad the next time too. ``run.retries`` counts
+for an outage: a try that brought new answers, which are kept, begins the count anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.runs.work import LLM_REQUESTS
 from lavad_core.store.types import Key
 from tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
 from tasks.inert import inert
@@ -28,12 +30,18 @@ JITTER = 0.3
 MAX_BACKOFF_S = 600.0
 """A service that needs longer than ten minutes between tries needs a person."""
 
+MOST_TRIES = 1000
+"""Tries of a task in all, however often it got on in between: a server that comes and goes needs a person too."""
+
+_LAST_TRY = "lavad_last_try"
+"""Attribute of a ServiceError: as many tries in a row as there may be have failed without a new answer."""
+
 StageTask = Task[[RunRef, PreparedVideo, str, Key], dict[str, Any]]
 
 
 def is_retried(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Whether a failed try is tried again: by the exception's class, never by its words."""
-    return isinstance(state.data, ServiceError)
+    return isinstance(state.data, ServiceError) and not getattr(state.data, _LAST_TRY, False)
 
 
 def _run_name(parameters: dict[str, Any]) -> str:
@@ -67,9 +75,13 @@ def stage_task(stage: str, description: str) -> StageTask:
     def run(run: RunRef, video: PreparedVideo, node_id: str, key: Key) -> dict[str, Any]:
         job = job_of(run)
         job.check(node_id)
+        answers = 0
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
-                outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
+                try:
+                    outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
+                finally:
+                    answers = record.work[LLM_REQUESTS]  # what else a try made is lost with it
         except StoreUnavailable as error:
             job.give_up(node_id, str(error))
             raise
@@ -80,7 +92,8 @@ def stage_task(stage: str, description: str) -> StageTask:
                 job.give_up(node_id, str(error))
             raise
         except ServiceError as error:
-            if _is_last_try():
+            if job.is_last_try(node_id, video.name, progressed=answers > 0) or _is_last_of_all():
+                setattr(error, _LAST_TRY, True)
                 job.service_failed(node_id, str(error))
             raise
         job.service_answered(node_id)
@@ -102,7 +115,7 @@ def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bo
     return stage.with_options(
         cache_policy=commit_policy(store_root),
         result_storage=value_folder(store_root),
-        retries=settings.retries,
+        retries=MOST_TRIES - 1 if settings.retries else 0,  # is_retried says when it is enough
         retry_delay_seconds=delays or 0,
         refresh_cache=True if refresh else None,
     )
@@ -115,6 +128,6 @@ def _refresh(job: Job, key: Key) -> bool:
     return found is not None and found.status == "rejected"
 
 
-def _is_last_try() -> bool:
+def _is_last_of_all() -> bool:
     context = TaskRunContext.get()
     return context is None or context.task_run.run_count > context.task.retries

@@ -58,6 +58,7 @@ class Job:
     retry_rejected: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _silent: dict[str, int] = field(default_factory=dict)
+    _tries: dict[tuple[str, str], int] = field(default_factory=dict)
     _given_up: dict[str, str] = field(default_factory=dict)
 
     def check(self, node_id: str) -> None:
@@ -72,6 +73,22 @@ class Job:
         """Do not try this stage for other videos of this run."""
         with self._guard:
             self._given_up.setdefault(node_id, why)
+
+    def is_last_try(self, node_id: str, video: str, *, progressed: bool) -> bool:
+        """Whether a failed try of a stage was the last one.
+
+        Args:
+            node_id: the stage.
+            video: name of the video.
+            progressed: the try brought something that the next one need not ask for: what is down now is another outage.
+
+        Returns:
+            True after ``run.retries`` + 1 failed tries in a row without progress; the first of a new outage is one of them.
+        """
+        with self._guard:
+            tries = 1 if progressed else self._tries.get((node_id, video), 0) + 1
+            self._tries[node_id, video] = tries
+        return tries > self.bench.config.run.retries
 
     def service_failed(self, node_id: str, why: str) -> None:
         """A service did not answer for a video, at the last try."""

@@ -121,7 +121,7 @@ def _lines(value: dict[str, Any], prefix: str, indent: int, origins: Mapping[str
         comment = f"  # {_one_line(origins[path])}" if path in origins else ""
         if key == "base_url":
             below = mask_address(below)
-        if key == "options":  # what is in them is the user's own: no keys of ours
+        if key in ("options", "extra_body"):  # what is in them is the user's own: no keys of ours
             yield f"{pad}{key}: {_flow(below)}{comment}"
         elif isinstance(below, SecretStr):
             yield f"{pad}# {key}: {MASK}{comment}"

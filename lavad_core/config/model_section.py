@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from lavad_core.config.setting import Section
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
+from lavad_core.config.setting import Section, setting
+from lavad_core.digest import canonical_json
+from lavad_core.runs.masking import masked
 
 CAPTIONER_STAGES = ("caption",)
 ENCODER_STAGES = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")
@@ -20,3 +27,44 @@ class ModelSection(Section):
         """Whether it computes on this process's device: one call at a time, under the device lock. False: somewhere else,
         and several threads may call it at once."""
         return True
+
+
+def check_recordable(values: Mapping[str, JsonValue], instead: str) -> None:
+    """Values of the user's own are recorded with each result and travel as a flow's parameters, where secrets are masked: they
+    would arrive changed.
+
+    Args:
+        values: what the user gave.
+        instead: where secrets are to come from.
+
+    Raises:
+        ValueError: one looks like a secret, or JSON cannot say it.
+    """
+    hidden = [name for name, below in values.items() if masked(below, name) != below]
+    if hidden:
+        raise ValueError(
+            f"{hidden[0]!r} is, or holds, what looks like a secret, and it would be recorded with the results; {instead}"
+        )
+    canonical_json(values).encode()  # half a surrogate pair is a ValueError here, not when the first key is made
+
+
+def extra_body(stages: Iterable[str]) -> Any:
+    """The field of what else each request to a server holds."""
+    return setting(
+        {},
+        affects=stages,
+        description="Fields added to each request, such as {chat_template_kwargs: {enable_thinking: false}}.",
+    )
+
+
+def check_extra_body(values: Mapping[str, JsonValue], ours: Mapping[str, str]) -> None:
+    """Raises ValueError for a secret, and for a field that the program sets itself.
+
+    Args:
+        values: what the user gave.
+        ours: such a field to what is to be set in its place.
+    """
+    for name in values:
+        if name in ours:
+            raise ValueError(f"{name!r} cannot be given here, the program sets it itself: {ours[name]}")
+    check_recordable(values, "keys are sent with api_key, from the environment")

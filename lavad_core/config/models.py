@@ -2,15 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, JsonValue, SecretStr, field_validator
 
-from lavad_core.config.model_section import CHAT_STAGES, ENCODER_STAGES, NAME_PATTERN, ModelSection
+from lavad_core.config.model_section import (
+    CAPTIONER_STAGES,
+    CHAT_STAGES,
+    ENCODER_STAGES,
+    NAME_PATTERN,
+    ModelSection,
+    check_extra_body,
+    extra_body,
+)
 from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
 from lavad_core.config.setting import NOTHING, setting
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+
+SystemRole = Literal["auto", "fold", "send"]
+
+OnChange = Literal["warn", "refuse", "new", "accept"]
+
+_WHOLE = "answers are read whole, and one for each request; leave it out"
+_NO_STREAM = {"stream": _WHOLE, "stream_options": _WHOLE, "n": _WHOLE, "best_of": _WHOLE, "echo": _WHOLE}
+
+_CHAT_FIELDS = {
+    **_NO_STREAM,
+    "model": "set chat.model",
+    "messages": "set summarise.prompt, score.context_prompt and score.format_prompt",
+    "prompt": "set summarise.prompt, score.context_prompt and score.format_prompt",
+    **dict.fromkeys(
+        ("max_tokens", "max_completion_tokens"),
+        "set summarise.total_tokens, score.total_tokens and score.max_answer_tokens",
+    ),
+    "temperature": "set summarise.temperature and score.temperature",
+    "top_p": "set summarise.top_p and score.top_p",
+    "seed": "set chat.seed",
+    **dict.fromkeys(
+        ("structured_outputs", "response_format", "guided_choice", "guided_json", "guided_regex", "guided_grammar"),
+        "set score.answer",
+    ),
+    **dict.fromkeys(
+        ("logprobs", "top_logprobs", "return_tokens_as_token_ids", "return_token_ids", "add_special_tokens"),
+        "set score.expected",
+    ),
+}
+"""Fields of a request that are not for ``extra_body``, with what is to be set in their place."""
+
+_CAPTION_FIELDS = {
+    **_NO_STREAM,
+    "model": "set the captioner's model",
+    "messages": "set the captioner's prompt",
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "set the captioner's max_new_tokens"),
+    "temperature": "captions are greedy; leave it out",
+    "seed": "captions are greedy; leave it out",
+}
+
+
+def _on_change(stages: tuple[str, ...]) -> Any:
+    return setting(
+        "warn",
+        affects=stages,
+        description="When the server no longer answers as the one whose results are in the store: warn, refuse to run, take it "
+        "for a new model, or accept it as the known one from now on.",
+    )
+
+
+def _system_role() -> Any:
+    return setting(
+        "auto",
+        affects=CHAT_STAGES,
+        description="fold puts the system text before the user's, with a blank line between, for models without that role; "
+        "send sends it; auto asks the model's template or server which it takes. What it comes to is part of the identity.",
+    )
 
 
 class Blip2Config(ModelSection):
@@ -55,6 +120,8 @@ class OpenAICaptionerConfig(ModelSection):
     max_new_tokens: int = setting(40, affects=("caption",), description="Most tokens of a caption.", ge=1, le=512)
     image_side: int = setting(448, affects=("caption",), description="Short side sent, pixels.", ge=32, le=4096)
     jpeg_quality: int = setting(95, affects=("caption",), description="Of the pictures sent.", ge=1, le=100)
+    extra_body: dict[str, JsonValue] = extra_body(CAPTIONER_STAGES)
+    on_change: OnChange = _on_change(CAPTIONER_STAGES)
     concurrency: int = setting(16, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
     timeout_s: float = setting(120.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(5, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
@@ -63,6 +130,12 @@ class OpenAICaptionerConfig(ModelSection):
     @property
     def in_process(self) -> bool:
         return False
+
+    @field_validator("extra_body")
+    @classmethod
+    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        check_extra_body(value, _CAPTION_FIELDS)
+        return value
 
 
 CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig | PythonCaptionerConfig, Field(discriminator="kind")]
@@ -147,11 +220,20 @@ class VllmChatConfig(ModelSection):
     timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(6, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
     max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
+    system_role: SystemRole = _system_role()
+    extra_body: dict[str, JsonValue] = extra_body(CHAT_STAGES)
+    on_change: OnChange = _on_change(CHAT_STAGES)
     seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
 
     @property
     def in_process(self) -> bool:
         return False
+
+    @field_validator("extra_body")
+    @classmethod
+    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        check_extra_body(value, _CHAT_FIELDS)
+        return value
 
 
 class LocalChatConfig(ModelSection):
@@ -163,6 +245,7 @@ class LocalChatConfig(ModelSection):
     dtype: Dtype = setting("auto", affects=CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = setting(16, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    system_role: SystemRole = _system_role()
     seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
 
 

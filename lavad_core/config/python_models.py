@@ -7,10 +7,15 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, field_validator
 
-from lavad_core.config.model_section import CAPTIONER_STAGES, CHAT_STAGES, ENCODER_STAGES, NAME_PATTERN, ModelSection
+from lavad_core.config.model_section import (
+    CAPTIONER_STAGES,
+    CHAT_STAGES,
+    ENCODER_STAGES,
+    NAME_PATTERN,
+    ModelSection,
+    check_recordable,
+)
 from lavad_core.config.setting import NOTHING, setting
-from lavad_core.digest import canonical_json
-from lavad_core.runs.masking import masked
 
 _MODEL = re.compile(r"(.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):[^\W\d]\w*")
 """``FILE.py:FUNCTION`` or ``package.module:FUNCTION``."""
@@ -65,15 +70,7 @@ class PythonModel(ModelSection):
     @field_validator("options")
     @classmethod
     def _can_be_recorded(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Options are recorded with each result and travel as a flow's parameters, where secrets are masked: they would
-        arrive changed."""
-        hidden = [name for name, below in value.items() if masked(below, name) != below]
-        if hidden:
-            raise ValueError(
-                f"{hidden[0]!r} is, or holds, what looks like a secret, and options are recorded with the results; let the "
-                "function take secrets from its environment"
-            )
-        canonical_json(value).encode()  # half a surrogate pair is a ValueError here, not when the first key is made
+        check_recordable(value, "let the function take secrets from its environment")
         return value
 
 

@@ -346,7 +346,11 @@ class RunConfig(Section):
         le=64,
     )
     retries: int = setting(
-        3, affects=NOTHING, description="Times a task is tried again when a service failed.", ge=0, le=20
+        3,
+        affects=NOTHING,
+        description="Times a task is tried again when a service failed; counted anew once it got on.",
+        ge=0,
+        le=20,
     )
     retry_backoff_s: float = setting(
         10.0, affects=NOTHING, description="First delay; doubles each time.", ge=0, le=3600

@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from lavad_core.config.model_section import ModelSection
 from lavad_core.config.models import (
@@ -25,12 +26,17 @@ from lavad_core.config.models import (
 from lavad_core.config.python_models import PythonModel
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
+from lavad_core.models.chat.template_files import FILES, folds_system
 from lavad_core.models.encoders.imagebind.clip_bpe import PACKAGED, TOKENIZER_FILES, tokenizer_folder
 from lavad_core.models.licences import licence_of
 from lavad_core.models.python_model import find_source, python_identity
 from lavad_core.models.quoting import first_line
 from lavad_core.models.random_models import PREFIX, random_identity
 from lavad_core.video.identity import IdentityCache, file_digest
+
+FOLDED = ";system=fold"
+"""Part of an identity: system messages are folded into the user's turn. A model that takes them has nothing in its place, as
+before there was a choice."""
 
 Configured = TypeVar("Configured", bound=ModelSection)
 
@@ -74,11 +80,49 @@ def model_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
     Returns:
         ``local:<digest>`` of the weights, configuration and tokenizer files; ``hub:<id>@<commit>``;
         ``served:<name>@<revision>`` as configured, ``unstated`` without one; ``random:<name>#<recipe>``;
-        ``python:<function>@<revision>#<digest>`` of the function's file.
+        ``python:<function>@<revision>#<digest>`` of the function's file. :data:`FOLDED` behind it where system messages are
+        folded into the user's turn.
 
     Raises:
-        ModelError: the model is neither here nor can its commit be found out.
+        ModelError: the model is neither here nor can its commit be found out; or its chat template cannot be used.
     """
+    weights = _weights_identity(config, cache)
+    return weights + FOLDED if isinstance(config, LocalChatConfig) and system_role(config) == "fold" else weights
+
+
+def system_role(config: LocalChatConfig, *, download: bool = True) -> Literal["send", "fold"]:
+    """What becomes of system messages: as configured, or as the chat template of the model wants it. Read from files, without
+    loading the model; a model that is not here, and may not be asked for, is taken for one that takes them.
+
+    Raises:
+        ModelError: the template cannot be used.
+    """
+    if config.system_role != "auto":
+        return config.system_role
+    if config.model.startswith(PREFIX):
+        return "send"
+    folder: Path | None = Path(config.model).expanduser()
+    if folder is not None and not folder.exists():
+        folder = _cached_snapshot(config.model, config.revision or "main")
+        if folder is None and download:
+            folder = _template_from_hub(config)
+    return "fold" if folder is not None and folds_system(folder, config.model) else "send"
+
+
+def _template_from_hub(config: LocalChatConfig) -> Path | None:
+    """The folder that the small files with the template were downloaded to; None if none was: then the model cannot be loaded
+    either, which says more."""
+    from huggingface_hub import hf_hub_download
+
+    commit = hub_commit(config.model, config.revision)
+    folder = None
+    for name in FILES:
+        with suppress(OSError, ValueError):  # no such file, or no hub
+            folder = Path(hf_hub_download(config.model, name, revision=commit, etag_timeout=_LOOK_UP_TIMEOUT_S)).parent
+    return folder
+
+
+def _weights_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
     if isinstance(config, PythonModel):
         return python_identity(config, cache)
     if isinstance(config, OpenAICaptionerConfig | VllmChatConfig):
@@ -106,10 +150,11 @@ def pinned(config: Configured) -> Configured:
 def _pins(config: ModelSection) -> dict[str, str | None]:
     if not isinstance(config, Blip2Config | ClipConfig | LocalChatConfig) or config.model.startswith(PREFIX):
         return {}
+    roles = {"system_role": system_role(config)} if isinstance(config, LocalChatConfig) else {}
     folder = Path(config.model).expanduser()
     if folder.exists():
-        return {"model": str(folder), "revision": None}
-    return {"revision": hub_commit(config.model, config.revision)}
+        return {"model": str(folder), "revision": None, **roles}
+    return {"revision": hub_commit(config.model, config.revision), **roles}
 
 
 def find_model(config: ModelConfig) -> ModelFinding:
@@ -148,6 +193,8 @@ def local_identity(config: ModelConfig, cache: IdentityCache | None) -> str:
     finding = find_model(config)
     if finding.found is False and not _COMMIT.fullmatch(getattr(config, "revision", None) or ""):
         raise ModelError(finding.where)
+    if isinstance(config, LocalChatConfig):
+        config = config.model_copy(update={"system_role": system_role(config, download=False)})
     return model_identity(config, cache)
 
 

@@ -155,10 +155,19 @@ _CONDITIONS: dict[str, Callable[[LavadConfig, str], bool]] = {
     "chat.context_tokens": lambda config, stage: (
         config.chat.kind == "openai" and config.chat.context_tokens < getattr(config, stage).total_tokens
     ),
+    # What these come to is part of the model's identity.
+    "chat.system_role": lambda config, stage: False,
+    "chat.on_change": lambda config, stage: False,
+    "captioner.on_change": lambda config, stage: False,
     "refine.neighbours": lambda config, stage: config.refine.enabled,
     "refine.pool": lambda config, stage: config.refine.enabled,
 }
 """Fields that a stage reads only under some value of others; a changed field that is not read re-runs nothing."""
+
+
+_AS_BEFORE: dict[str, Any] = {"chat.extra_body": {}, "captioner.extra_body": {}}
+"""Fields that came later, with the value at which a stage does what it did without them. Not counted then, so that results from
+before are found."""
 
 
 def _settings(config: LavadConfig, stage: str, prefix: str = "", skip: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -171,6 +180,8 @@ def _settings(config: LavadConfig, stage: str, prefix: str = "", skip: tuple[str
             if not prefix or not path.startswith(prefix):
                 continue
             path = "captioner." + path.removeprefix(prefix)
+        if path in _AS_BEFORE and value == _AS_BEFORE[path]:
+            continue
         condition = _CONDITIONS.get(path)
         if condition is None or condition(config, stage):
             found[path] = list(value) if isinstance(value, tuple) else value

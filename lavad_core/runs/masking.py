@@ -49,6 +49,8 @@ def masked_text(text: str) -> str:
 def names_secret(key: str, value: Any) -> bool:
     """Whether the value under a key is to be hidden: one of the key's words is "key", "token", "password", …"""
     words = {word.lower() for word in _WORD.findall(key)}
+    if words & {"id", "ids"} and isinstance(value, list | tuple) and all(type(number) is int for number in value):
+        return False  # of tokens: stop_token_ids
     if words & _SECRET_WORDS:
         return value is not None
     return bool(words & _PLURALS) and not isinstance(value, (int, float)) and value is not None

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from chat import templates
 from tokenizers import Tokenizer
 
 from lavad_core.config.models import LocalChatConfig
@@ -187,7 +188,7 @@ def test_an_answer_that_is_cut(model: LocalChat) -> None:
     [
         pytest.param(summary_of("a dog. " * 1500), "exceed the model's context of 4096", id="prompt-too-long"),
         pytest.param(summary_of("a dog.", max_tokens=4096), "exceed the model's context", id="answer-too-long"),
-        pytest.param(summary_of("", messages=(("user", "a"), ("user", "b"))), "chat template refuses", id="roles"),
+        pytest.param(summary_of("", messages=(("user", "a"), ("user", "b"))), "refuses the messages", id="roles"),
         pytest.param(score_of("a dog.", max_tokens=2), "max_tokens 2 ended the answer", id="too-short-for-a-choice"),
     ],
 )
@@ -258,7 +259,7 @@ def test_either_name_of_the_cache(model: LocalChat) -> None:
     expected = [answer.text for answer in answers_of(model, requests)]
     for kind, name in ((Old, "past_key_values"), (New, "cache")):
         seen.clear()
-        shown = LocalChat(kind(model._model, name), model._tokenizer, model._device, 4)
+        shown = LocalChat(kind(model._model, name), model._tokenizer, model._device, 4, model._template, folds=False)
         assert [answer.text for answer in answers_of(shown, requests)] == expected
         assert set(seen) == {name}
 
@@ -325,3 +326,37 @@ def test_a_tokenizers_own_padding_and_truncation_are_off_before_two_threads_use_
     loaded.close()
     with pytest.raises(InternalError, match="released"):
         list(loaded.answer([summary_of("a dog.")]))
+
+
+@pytest.mark.parametrize("source", templates.FOLDS.values(), ids=templates.FOLDS)
+def test_a_template_without_a_system_role(tiny_llama: Path, tmp_path: Path, source: str) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(source)
+    request = summary_of(SCENES[0])
+
+    def loaded(role: str) -> LocalChat:
+        config = LocalChatConfig(model=str(folder), system_role=role)  # type: ignore[arg-type]
+        model = load_chat(config, random_folder=lambda name: tiny_llama)
+        assert isinstance(model, LocalChat)
+        return model
+
+    by_itself, told = loaded("auto"), loaded("fold")
+    try:
+        assert by_itself.count_tokens(request.messages) == told.count_tokens(request.messages)
+        assert answers_of(by_itself, [request]) == answers_of(told, [request])
+        shown = by_itself._tokenizer.decode(by_itself._render(request.messages))
+        assert prompts.SUMMARY in shown
+        assert SCENES[0] in shown
+    finally:
+        by_itself.close()
+        told.close()
+
+
+def test_a_template_that_does_not_end(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    )
+    monkeypatch.setattr("lavad_core.models.chat.template.RENDER_TIMEOUT_S", 1.0)
+    with pytest.raises(ModelError, match="took longer than 1 s"):
+        load_chat(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)

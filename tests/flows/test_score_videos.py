@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from flows.score_videos import score_videos
 from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
 from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.runs.sources import left_of, scored_before
 from lavad_core.store.files import FileStore
@@ -195,6 +197,36 @@ def test_a_service_is_asked_again_and_nothing_else_is(stages: FakeStages, tmp_pa
     runs = {one.name: one for one in task_runs(state, 30)}
     assert runs["summarise · slow"].run_count == 3
     assert runs["clean · bad"].run_count == 1
+
+
+def test_new_answers_begin_the_count_of_retries_anew(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New answers of each failed try; with two retries, and how often it was tried."""
+    cases = {
+        "four-outages": ([2, 1, 3, 1, 0], 6, "ok"),
+        "then-none": ([5, 0, 0, 0], 3, "failed"),
+        "at-the-last-try": ([0, 0, 4, 0, 0, 0], 5, "failed"),
+        "never": ([0, 0, 0], 3, "failed"),
+    }
+
+    monkeypatch.setattr("tasks.workbench.GIVE_UP_AFTER", 9)
+
+    def outage(answers: list[int]) -> Callable[[Any], None]:
+        left = iter(answers)
+
+        def act(context: Any) -> None:
+            if (came := next(left, None)) is not None:
+                context.count(work.LLM_REQUESTS, came)
+                raise ServiceUnavailable("connection refused")
+
+        return act
+
+    stages.actions.update({(name, "summarise"): outage(answers) for name, (answers, _, _) in cases.items()})
+    videos = make_videos(tmp_path / "videos", *(f"{name}.mp4" for name in cases))
+    run(videos, store, settings=settings(store, retry_backoff_s=0.0, workers=4))
+    assert {name: stages.calls[name, "summarise"] for name in cases} == {n: tries for n, (_, tries, _) in cases.items()}
+    assert outcomes(load_run(store)) == {name: status for name, (_, _, status) in cases.items()}
 
 
 def test_a_service_that_stays_down_is_not_waited_for_once_more_for_each_video(

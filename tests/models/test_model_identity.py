@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat import templates
 
 from lavad_core.config.models import (
     Blip2Config,
@@ -268,3 +270,39 @@ class TestOthers:
         assert random.found is True
         assert "made on the spot" in random.where
         assert find_model(blip2("random:nothing")).found is False
+
+
+@pytest.mark.parametrize(
+    ("source", "setting", "folds"),
+    [
+        *[pytest.param(source, "auto", False, id=f"auto: {name}") for name, source in templates.TAKES_SYSTEM.items()],
+        *[pytest.param(source, "auto", True, id=f"auto: {name}") for name, source in templates.FOLDS.items()],
+        pytest.param(templates.GEMMA, "send", False, id="sent as asked"),
+        pytest.param(templates.QWEN, "fold", True, id="folded as asked"),
+        pytest.param("", "auto", False, id="no template"),
+    ],
+)
+@pytest.mark.parametrize("where", ["file", "configuration", "hub"])
+def test_what_becomes_of_system_messages_is_part_of_the_identity(
+    folder: Path, hub: Path, source: str, setting: Any, folds: bool, where: str
+) -> None:
+    at = download(hub, "org/chat", COMMIT) if where == "hub" else folder
+    tokens = {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+    if where == "configuration":
+        (at / "tokenizer_config.json").write_text(json.dumps({**tokens, "chat_template": source}))
+    else:
+        (at / "tokenizer_config.json").write_text(json.dumps(tokens))
+        (at / "chat_template.jinja").write_text(source)
+    config = LocalChatConfig(model="org/chat" if where == "hub" else str(at), system_role=setting)
+    bare = LocalChatConfig(model=config.model, system_role="send")
+    expected = model_identity(bare, None) + (identity.FOLDED if folds else "")
+    assert model_identity(config, None) == identity.local_identity(config, None) == expected
+    assert pinned(config).system_role == ("fold" if folds else "send")
+
+
+def test_a_template_without_an_end_is_an_error_of_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(loop)
+    monkeypatch.setattr("lavad_core.models.chat.template.RENDER_TIMEOUT_S", 1.0)
+    with pytest.raises(ModelError, match="took longer than 1 s"):
+        model_identity(LocalChatConfig(model=str(folder)), None)

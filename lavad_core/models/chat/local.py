@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import torch
 import transformers
 
@@ -19,6 +18,8 @@ from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import InternalError, ModelError, RequestRejected
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
+from lavad_core.models.chat.roles import folded
+from lavad_core.models.chat.template import ChatTemplate, chosen, system_role_of
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.finite import way_out
 from lavad_core.models.loading import cache_name, loading, placed
@@ -64,9 +65,12 @@ class LocalChat:
     request draws its random numbers from a generator of its own, seeded with ``ChatRequest.seed``.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, device: torch.device, batch_size: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, device: torch.device, batch_size: int, template: ChatTemplate, *, folds: bool
+    ) -> None:
         """Use :meth:`load`."""
         self._model, self._tokenizer, self._device = model, tokenizer, device
+        self._template, self._folds = template, folds
         self._batcher = Batcher(batch_size, device, what="requests")
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
@@ -86,7 +90,7 @@ class LocalChat:
             path_or_id: local folder or hub id.
 
         Raises:
-            ModelError: it is not there, is damaged, or has no chat template.
+            ModelError: it is not there, is damaged, or has no chat template that can be used.
             DeviceOutOfMemory: the weights do not fit.
         """
         device = resolve_device(config.device)
@@ -107,9 +111,13 @@ class LocalChat:
             )
         if report["missing_keys"]:
             raise ModelError(f"chat model {name} lacks weights: {sorted(report['missing_keys'])[:5]}")
-        if not tokenizer.chat_template:
+        source = chosen(tokenizer.chat_template)
+        if source is None:
             raise ModelError(f"chat model {name} has no chat template; give a chat model, not a base model")
-        return cls(placed(model, device, dtype, name, "chat.dtype"), tokenizer, device, config.batch_size)
+        template = ChatTemplate(source, tokenizer.special_tokens_map, path_or_id)
+        role = system_role_of(template) if config.system_role == "auto" else config.system_role
+        weights = placed(model, device, dtype, name, "chat.dtype")
+        return cls(weights, tokenizer, device, config.batch_size, template, folds=role == "fold")
 
     @property
     def context_tokens(self) -> int:
@@ -167,15 +175,12 @@ class LocalChat:
     def close(self) -> None:
         """Free the device memory. A later call of :meth:`answer` is an InternalError."""
         self._model = None
+        self._template.close()
         free(self._device)
 
     def _render(self, messages: Sequence[tuple[str, str]]) -> list[int]:
         """Token ids of the prompt. The template writes the first token (BOS) itself: the tokenizer must not add another."""
-        dialog = [{"role": role, "content": text} for role, text in messages]
-        try:
-            text = self._tokenizer.apply_chat_template(dialog, tokenize=False, add_generation_prompt=True)
-        except (jinja2.TemplateError, IndexError) as error:
-            raise RequestRejected(400, f"the model's chat template refuses the messages: {error}") from error
+        text = self._template.render(folded(messages) if self._folds else messages)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _text(self, prompt: list[int], tokens: list[int]) -> str:

@@ -1,0 +1,64 @@
+"""The chat template in a model's folder, without loading the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lavad_core.errors import ModelError
+from lavad_core.models.chat.template import MAX_TEMPLATE_CHARACTERS, chosen, resolved_role, special_tokens
+
+TEMPLATE_FILE = "chat_template.jinja"
+CONFIGURATION = "tokenizer_config.json"
+TOKENS = "special_tokens_map.json"
+FILES = (CONFIGURATION, TEMPLATE_FILE, TOKENS)
+"""What of a model's repository says how its prompts are written."""
+
+MAX_CONFIGURATION_BYTES = 16 * 2**20
+"""Of a tokenizer's configuration: those of models with thousands of added tokens have 1 MB."""
+
+
+def template_in(folder: Path) -> tuple[str, dict[str, str]] | None:
+    """The template and the special tokens that it may name; None for a model without one, or whose files are not to be read:
+    whoever loads it says so.
+
+    Args:
+        folder: the model's.
+    """
+    given = {**_object(folder / CONFIGURATION), **_object(folder / TOKENS)}
+    tokens = special_tokens(given)
+    text = _text(folder / TEMPLATE_FILE, 4 * MAX_TEMPLATE_CHARACTERS)
+    source = text if text else chosen(given.get("chat_template"))
+    return (source, tokens) if source else None
+
+
+def folds_system(folder: Path, model: str) -> bool:
+    """Whether the template in a model's folder does not take a system message; False where there is none to ask.
+
+    Raises:
+        ModelError: the template is beyond its limits or takes no messages.
+    """
+    found = template_in(folder)
+    if found is None:
+        return False
+    source, tokens = found
+    return resolved_role(source, tuple(sorted(tokens.items())), model) == "fold"
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(_text(path, MAX_CONFIGURATION_BYTES))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(path: Path, most: int) -> str:
+    try:
+        if path.stat().st_size > most:
+            raise ModelError(f"{str(path)!r} has more than {most} bytes")
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
