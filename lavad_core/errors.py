@@ -61,14 +61,15 @@ class RequestRejected(InputError):
 
     Attributes:
         status: the HTTP status.
+        field: the field of the request that it names as the reason; empty if it names none.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, field: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.field = status, field
 
-    def __reduce__(self) -> tuple[type, tuple[int, str]]:
-        return type(self), (self.status, str(self))
+    def __reduce__(self) -> tuple[type, tuple[int, str, str]]:
+        return type(self), (self.status, str(self), self.field)
 
 
 class ContentRefused(RequestRejected):

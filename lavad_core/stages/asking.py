@@ -46,6 +46,18 @@ def build_all(context: StageContext, build: Callable[[Item], Built], items: Sequ
         return list(threads.map(build, items))
 
 
+def asked_of(config: LavadConfig, identity: str) -> str:
+    """What answers are kept under: the model's identity, and what its section says that changes answers to equal requests.
+
+    Args:
+        config: the configuration.
+        identity: of the chat model.
+    """
+    fields = ("extra_body", "options", "dtype")
+    beside = {name: value for name in fields if (value := getattr(config.chat, name, None)) not in (None, {}, "auto")}
+    return f"{identity};{digest(beside)}" if beside else identity
+
+
 def ask_all(
     context: StageContext, model: ChatModel, device: AbstractContextManager[Any], requests: Sequence[ChatRequest]
 ) -> list[ChatAnswer]:
@@ -54,7 +66,7 @@ def ask_all(
 
     A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
     """
-    identity = context.bench.graph.identities["chat"]
+    identity = asked_of(context.config, context.bench.graph.identities["chat"])
     in_process = context.config.chat.in_process
     answers: dict[ChatRequest, ChatAnswer] = {}
     missing = list(dict.fromkeys(requests))

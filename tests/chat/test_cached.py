@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lavad_core.errors import ServiceUnavailable
+from lavad_core.errors import RequestRejected, ServiceUnavailable
 from lavad_core.models.chat.cached import ask, request_key
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 from lavad_core.store.answers import AnswerCache
@@ -194,3 +194,26 @@ def test_what_a_model_of_the_users_own_calls_an_end(said: str, kept: str) -> Non
                 yield number, ChatAnswer("a", said, 1, 1)  # type: ignore[arg-type]
 
     assert dict(ask(Own(), [FREE], DictCache(), "m")) == {0: ChatAnswer("a", kept, 1, 1)}  # type: ignore[arg-type]
+
+
+def test_an_answer_that_the_store_does_not_take_is_refused_with_the_limit(tmp_path: Path) -> None:
+    class Long:
+        def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+            yield 0, ChatAnswer("x" * 5_000_000, "stop", 1, 1)
+
+    with pytest.raises(RequestRejected, match=r"an answer of 50001\d\d bytes.*the store takes 1048576"):
+        list(
+            ask(Long(), [ChatRequest((("user", "a"),), 8, 0.0, 1.0, 0)], AnswerCache(tmp_path / "answers.sqlite"), "m")
+        )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("odd", [-1, 2.5, "7", None, True, 10**40])
+def test_counts_of_a_model_of_the_users_own_are_counts_or_none(tmp_path: Path, odd: Any) -> None:
+    class Odd:
+        def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+            yield 0, ChatAnswer("fine", "stop", odd, odd)
+
+    cache = AnswerCache(tmp_path / "answers.sqlite")
+    for _ in range(2):
+        ((_, answer),) = ask(Odd(), [ChatRequest((("user", "a"),), 8, 0.0, 1.0, 0)], cache, "m")  # type: ignore[arg-type]
+        assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)

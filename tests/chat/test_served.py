@@ -10,13 +10,26 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from scripted_server import BUSY, MODELS, TOO_LONG, Reply, ScriptedServer, Seen, chat_body, scripted
+from scripted_server import (
+    BUSY,
+    MODELS,
+    NO_MODEL,
+    TOO_LONG,
+    Reply,
+    ScriptedServer,
+    Seen,
+    chat_body,
+    error_body,
+    in_turn,
+    scripted,
+)
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.method.prompts import SCORE_CHOICES
 from lavad_core.models.chat import load_chat
-from lavad_core.models.chat.openai_server import ALLOWANCE_PER_MESSAGE, TRIES_OUTSIDE_CHOICES, ServedChat
+from lavad_core.models.chat.openai_server import TRIES_OUTSIDE_CHOICES, ServedChat
+from lavad_core.models.chat.optional import ALLOWANCE_PER_MESSAGE, OPTIONAL_ATTEMPTS
 from lavad_core.models.chat.replies import ONLY_THOUGHT
 from lavad_core.models.protocols import ChatModel, ChatRequest
 
@@ -105,10 +118,6 @@ def test_too_few_tokens_for_a_choice_are_not_asked_for_again() -> None:
         assert len(server.seen) == 1
 
 
-def no_usage() -> dict[str, Any]:
-    return {key: value for key, value in chat_body("x").items() if key != "usage"}
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -116,10 +125,8 @@ def no_usage() -> dict[str, Any]:
         pytest.param(chat_body("x", "error"), id="error"),
         pytest.param({**chat_body("x"), "choices": []}, id="no-choices"),
         pytest.param({**chat_body("x"), "choices": None}, id="choices-null"),
-        pytest.param(no_usage(), id="no-usage"),
         pytest.param({"error": {"message": "upstream", "code": 500}}, id="error-with-200"),
         pytest.param(chat_body(["x"]), id="content-of-another-type"),  # type: ignore[arg-type]
-        pytest.param({**chat_body("x"), "usage": {"prompt_tokens": "1", "completion_tokens": 2}}, id="usage-is-text"),
     ],
 )
 def test_a_200_that_is_not_an_answer_is_tried_again(body: dict[str, Any]) -> None:
@@ -204,7 +211,7 @@ def test_a_prompt_that_is_too_long_is_not_sent_again() -> None:
     [
         pytest.param({"object": "list", "data": []}, "it serves none", id="nothing"),
         pytest.param(MODELS | {"data": [{"id": f"other{n}"} for n in range(9)]}, "'other4', … ", id="others"),
-        pytest.param({"detail": "?"}, "it serves none", id="not-a-list"),
+        pytest.param(MODELS | {"data": [{"id": "tiny:13b"}]}, "it serves 'tiny:13b'", id="another-tag"),
     ],
 )
 def test_the_model_must_be_served(models: dict[str, Any], word: str) -> None:
@@ -217,6 +224,7 @@ def test_the_model_must_be_served(models: dict[str, Any], word: str) -> None:
 def test_a_refused_key_names_its_setting() -> None:
     with scripted(Reply(body={})) as server:
         server.models = Reply(401, {"error": "Unauthorized"})
+        server.script = in_turn(Reply(401, {"error": "Unauthorized"}))
         with pytest.raises(RequestRejected, match=r"LAVAD_CHAT__API_KEY") as caught:
             ServedChat(config_of(server, api_key=SecretStr("hunter2")))
         assert "hunter2" not in str(caught.value)
@@ -237,19 +245,204 @@ def test_tokens_are_counted_by_the_server_once_a_text() -> None:
     assert server.seen[0].body["add_generation_prompt"] is True
 
 
+NO_USE = {
+    "no-such-path": Reply(404, {"detail": "Not Found"}),
+    "no-such-method": Reply(405, {"detail": "Method Not Allowed"}),
+    "another-answer": Reply(200, {"tokens": []}),
+    "tokens-and-no-count": Reply(200, {"tokens": [0] * 40}),
+    "no-such-endpoint-400": Reply(400, {"error": {"message": "Unknown endpoint"}}),
+    "key-401": Reply(401, {"error": "Unauthorized"}),
+    "gateway-403": Reply(403, {"message": "Missing Authentication Token"}),
+    "not-implemented": Reply(501, {"error": "not implemented"}),
+    "model-404": Reply(404, NO_MODEL),
+    "gone": Reply(410, b""),
+    "redirect": Reply(302, b"", {"Location": "/login"}),
+    "moved": Reply(308, b"", {"Location": "https://example.org/"}),
+    "page": Reply(200, b"<!doctype html><title>app</title>", content_type="text/html"),
+    "nothing": Reply(200, b""),
+    "a-list": Reply(200, [1, 2, 3]),
+    "null": Reply(200, None),
+    "count-null": Reply(200, {"count": None}),
+    "count-text": Reply(200, {"count": "40"}),
+    "count-float": Reply(200, {"count": 40.5}),
+    "count-true": Reply(200, {"count": True}),
+    "count-zero": Reply(200, {"count": 0}),
+    "count-negative": Reply(200, {"count": -3}),
+    "count-huge": Reply(200, {"count": 10**40}),
+    "not-json": Reply(200, b"{'count': 3}"),
+    "deep": Reply(200, b"[" * 100_000),
+    "error-500": Reply(500, b"Internal Server Error"),
+    "busy": Reply(503, BUSY),
+    "too-many": Reply(429, {"error": "slow down"}),
+}
+"""What an endpoint answers that a server does not have, or that a proxy in front of it has instead."""
+
+
+@pytest.mark.parametrize("reply", NO_USE.values(), ids=NO_USE)
+def test_a_server_that_does_not_count_gets_an_estimate(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    def script(seen: Seen) -> Reply:
+        return reply if seen.path == "/tokenize" else Reply(body=chat_body("fine"))
+
+    with scripted(script=script) as server, served(server) as model:
+        assert model.count_tokens([("user", "é" * 10), ("assistant", "ab")]) == 7 + 1 + 2 * ALLOWANCE_PER_MESSAGE
+        asked = len(server.seen)
+        assert model.count_tokens([("user", "x")]) == 1 + ALLOWANCE_PER_MESSAGE
+        assert asked == len(server.seen) <= OPTIONAL_ATTEMPTS
+        assert [answer.text for _, answer in model.answer([FREE])] == ["fine"]
+    assert len([record for record in caplog.records if "estimates" in record.message]) == 1
+
+
+@pytest.mark.parametrize("reply", [*NO_USE.values(), Reply(200, {"data": None}), Reply(200, {"data": ["tiny"]})])
+def test_a_server_that_does_not_say_what_it_serves_is_tried(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    with scripted(Reply(body=chat_body("fine"))) as server:
+        server.models = reply
+        with served(server) as model:
+            assert model.context_tokens == 4096
+            assert len(server.seen) == 1
+            assert [answer.text for _, answer in model.answer([FREE])] == ["fine"]
+    assert len([record for record in caplog.records if "is believed" in record.message]) == 1
+
+
 @pytest.mark.parametrize(
-    "reply",
+    ("rows", "context"),
     [
-        pytest.param(Reply(404, {"detail": "Not Found"}), id="no-such-path"),
-        pytest.param(Reply(405, {"detail": "Method Not Allowed"}), id="no-such-method"),
-        pytest.param(Reply(200, {"tokens": []}), id="another-answer"),
+        pytest.param([{"id": "tiny:latest"}], 4096, id="a tag"),
+        pytest.param([{"id": "tiny:latest", "max_model_len": 7}, {"id": "tiny", "max_model_len": 512}], 512, id="both"),
+        pytest.param(
+            [{"id": "base", "max_model_len": 400}, {"id": "tiny", "parent": "base", "max_model_len": None}],
+            400,
+            id="adapter",
+        ),
+        pytest.param([{"id": "tiny", "parent": "tiny"}], 4096, id="its own parent"),
+        pytest.param([{"id": "tiny", "parent": "gone", "max_model_len": True}], 4096, id="no parent"),
+        *[
+            pytest.param([{"id": "tiny", "max_model_len": odd}], 4096, id=f"{odd!r}")
+            for odd in ("512", -1, 0, 512.0, [])
+        ],
+        pytest.param([{"id": ["tiny"]}, None, {"id": "tiny", "max_model_len": 300}], 300, id="odd rows beside it"),
     ],
 )
-def test_a_server_that_does_not_count_gets_an_estimate(reply: Reply) -> None:
-    with scripted(reply) as server, served(server) as model:
-        assert model.count_tokens([("user", "é" * 10), ("assistant", "ab")]) == 7 + 1 + 2 * ALLOWANCE_PER_MESSAGE
-        assert model.count_tokens([("user", "x")]) == 1 + ALLOWANCE_PER_MESSAGE
+def test_the_row_of_a_model(rows: list[Any], context: int) -> None:
+    with scripted(Reply(body={})) as server:
+        server.models = Reply(body={"object": "list", "data": rows})
+        with served(server) as model:
+            assert model.context_tokens == context
+
+
+def test_a_server_that_is_not_there_is_not_one_without_endpoints() -> None:
+    with scripted(Reply(reset=True)) as server, served(server) as model, pytest.raises(ServiceUnavailable):
+        model.count_tokens(DIALOG)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        None,
+        [],
+        "10 tokens",
+        {"prompt_tokens": -5, "completion_tokens": -(10**30)},
+        {"prompt_tokens": "12", "completion_tokens": None},
+        {"prompt_tokens": True, "completion_tokens": 1.5},
+        {"prompt_tokens": 10**30, "completion_tokens": 1e300},
+        {"prompt_tokens": {"text": 1}},
+    ],
+)
+def test_counts_that_cannot_be_are_none(usage: Any) -> None:
+    with scripted(Reply(body={**chat_body("x"), "usage": usage})) as server, served(server) as model:
+        ((_, answer),) = model.answer([FREE])
+    assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
+
+
+def test_whole_numbers_written_with_a_point_are_counts() -> None:
+    usage = {"prompt_tokens": 12.0, "completion_tokens": 3}
+    with scripted(Reply(body={**chat_body("x"), "usage": usage})) as server, served(server) as model:
+        ((_, answer),) = model.answer([FREE])
+    assert (answer.prompt_tokens, answer.completion_tokens) == (12, 3)
+    assert type(answer.prompt_tokens) is int
+
+
+@pytest.mark.parametrize("request_", [pytest.param(FREE, id="free-text"), pytest.param(SCORE, id="choice")])
+@pytest.mark.parametrize("text", [pytest.param("x" * 5_000_000, id="5 MB"), pytest.param("車" * 200_000, id="600 kB")])
+def test_an_answer_longer_than_its_tokens_can_be(request_: ChatRequest, text: str) -> None:
+    with scripted(Reply(body=chat_body(text))) as server, served(server) as model:
+        with pytest.raises(RequestRejected, match=r"an answer of \d+ characters, where \d+ tokens were asked for"):
+            list(model.answer([request_]))
         assert len(server.seen) == 1
+
+
+EXTRA = {"chat_template_kwargs": {"enable_thinking": False}, "top_k": 20}
+
+
+def test_extra_fields_go_with_each_request() -> None:
+    def script(seen: Seen) -> Reply:
+        return Reply(body={"count": 9}) if seen.path == "/tokenize" else Reply(body=chat_body("[0.3]"))
+
+    with scripted(script=script) as server, served(server, extra_body=EXTRA) as model:
+        assert model.count_tokens(DIALOG) == 9
+        list(model.answer([FREE, SCORE]))
+        tokenize, *asked = server.seen
+    assert tokenize.body["chat_template_kwargs"] == EXTRA["chat_template_kwargs"]
+    assert "top_k" not in tokenize.body
+    for seen in asked:
+        assert EXTRA.items() <= seen.body.items()
+        assert seen.body["model"] == "tiny"
+
+
+def without_system(seen: Seen) -> Reply | None:
+    """The refusal of a server whose template knows no system role."""
+    if "messages" in seen.body and any(message["role"] == "system" for message in seen.body["messages"]):
+        return Reply(400, error_body("Conversation roles must alternate user/assistant/…", "BadRequestError", 400))
+    return None
+
+
+SYSTEM = ChatRequest((("system", "Be brief."), ("user", "What?")), 8, 0.0, 1.0, 7)
+FOLDED = [{"role": "user", "content": "Be brief.\n\nWhat?"}]
+
+
+@pytest.mark.parametrize("role", ["auto", "fold"])
+def test_a_server_without_a_system_role(role: str) -> None:
+    def script(seen: Seen) -> Reply:
+        other = Reply(body={"count": 9}) if seen.path == "/tokenize" else Reply(body=chat_body("fine"))
+        return without_system(seen) or other
+
+    with scripted(script=script) as server, served(server, system_role=role) as model:
+        assert model.count_tokens(SYSTEM.messages) == 9
+        for _ in range(3):
+            assert [answer.text for _, answer in model.answer([SYSTEM])] == ["fine"]
+        assert [seen.body["messages"] for seen in server.seen[-2:]] == [FOLDED, FOLDED]
+        assert len(server.seen) == 4 + 2 * (role == "auto")
+
+
+def test_sent_as_it_is_the_refusal_is_the_servers() -> None:
+    with scripted(script=lambda seen: without_system(seen) or Reply(body=chat_body("fine"))) as server:
+        with served(server, system_role="send") as model, pytest.raises(RequestRejected, match="roles must alternate"):
+            list(model.answer([SYSTEM]))
+        assert len(server.seen) == 1
+
+
+def test_a_refusal_that_folding_does_not_mend_is_the_first_one() -> None:
+    replies = Reply(400, {"error": "the first"}), Reply(400, {"error": "the second"})
+    with scripted(*replies) as server, served(server) as model:
+        with pytest.raises(RequestRejected, match="the first"):
+            list(model.answer([SYSTEM]))
+        assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("system", [False, True])
+def test_a_server_that_knows_the_newer_name_of_max_tokens_alone(system: bool) -> None:
+    words = "Unsupported parameter: 'max_tokens' is not supported with this model."
+
+    def script(seen: Seen) -> Reply:
+        if "max_tokens" in seen.body:
+            return Reply(400, error_body(words, "invalid_request_error", 400, "max_tokens"))
+        return (without_system(seen) if system else None) or Reply(body=chat_body("fine"))
+
+    with scripted(script=script) as server, served(server) as model:
+        for _ in range(2):
+            assert [answer.text for _, answer in model.answer([SYSTEM])] == ["fine"]
+        assert server.seen[-1].body["max_completion_tokens"] == 8
+        assert "max_tokens" not in server.seen[-1].body
 
 
 PIECES = {1: "[", 2: " [", 3: "0", 4: "1", 5: ".", 6: "]", **{10 + digit: str(digit) for digit in range(1, 10)}}

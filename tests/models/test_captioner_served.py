@@ -225,3 +225,22 @@ def test_is_a_captioner_of_its_configured_geometry() -> None:
         assert captioner.geometry == Geometry("short_side", 300)
     finally:
         captioner.close()
+
+
+def test_extra_fields_go_with_each_request_and_do_not_replace_ours(
+    serve: Callable[..., Script], caption_with: Callable[..., list[str]]
+) -> None:
+    script = serve(lambda *_: said("a van"))
+    extra = {"chat_template_kwargs": {"enable_thinking": False}, "min_p": 0.1}
+    caption_with(script.url, [grey(1)], extra_body=extra)
+    assert extra.items() <= script.bodies[0].items()
+    assert script.bodies[0]["temperature"] == 0
+
+
+def test_a_caption_longer_than_its_tokens_can_be(
+    serve: Callable[..., Script], caption_with: Callable[..., list[str]]
+) -> None:
+    script = serve(lambda *_: said("a van " * 900_000))
+    with pytest.raises(RequestRejected, match=r"an answer of 5400000 characters, where 40 tokens were asked for"):
+        caption_with(script.url, [grey(1)])
+    assert len(script.bodies) == 1

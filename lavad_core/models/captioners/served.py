@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 from lavad_core.config.models import OpenAICaptionerConfig
 from lavad_core.errors import ContentRefused
 from lavad_core.models.chat.http import Call, JsonPool, Post
-from lavad_core.models.chat.replies import said
+from lavad_core.models.chat.replies import checked_length, said
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry
@@ -69,16 +69,22 @@ class ServedCaptioner:
 
     async def _ask(self, image: Image, post: Post) -> ChatAnswer:
         try:
-            answer = await post(Call("chat/completions", self._body(image), check=_check))
+            answer = await post(Call("chat/completions", self._body(image), check=self._check))
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)
         text, finish_reason = said(answer)
         return ChatAnswer("" if finish_reason == "refused" else text, finish_reason, 0, 0)
 
+    def _check(self, answer: dict[str, Any], attempt: int, attempts: int) -> None:
+        """Only a whole answer counts: a stopping server gives half ones with status 200 and finish_reason ``abort``."""
+        text, _ = said(answer)
+        checked_length(text, self._config.max_new_tokens)
+
     def _body(self, image: Image) -> dict[str, Any]:
         config = self._config
         picture = {"type": "image_url", "image_url": {"url": _data_uri(image, config.jpeg_quality)}}
         return {
+            **config.extra_body,
             "model": config.model,
             "messages": [{"role": "user", "content": [picture, {"type": "text", "text": config.prompt}]}],
             "max_tokens": config.max_new_tokens,
@@ -91,8 +97,3 @@ def _data_uri(image: Image, quality: int) -> str:
     buffer = io.BytesIO()
     PillowImage.fromarray(image).save(buffer, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _check(answer: dict[str, Any], attempt: int, attempts: int) -> None:
-    """Only a whole answer counts: a stopping server gives half ones with status 200 and finish_reason ``abort``."""
-    said(answer)

@@ -6,14 +6,17 @@ Every new answer is durable before it is handed on: a stage that is killed asks 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, get_args
 
 from lavad_core.digest import digest
-from lavad_core.models.chat.replies import finish_reason_of
+from lavad_core.errors import RequestRejected
+from lavad_core.models.chat.replies import finish_reason_of, token_count
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest, FinishReason
+from lavad_core.store.answers import MAX_ANSWER_BYTES
 
 KEY_VERSION = 1
 """Part of every key; raise it when what a stored answer means changes."""
@@ -80,7 +83,7 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
             return
         for position, given in model.answer(missing):
             request, answer = missing[position], _named(given)
-            cache.put(keys[request], dataclasses.asdict(answer))
+            cache.put(keys[request], _checked_size(answer))
             self.asked += 1
             for number in places[request]:
                 yield number, answer
@@ -105,11 +108,28 @@ def ask(model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCachePro
 
 
 def _named(answer: ChatAnswer) -> ChatAnswer:
-    """With one of our finish reasons and a text: a model of the user's own may pass on what its service says."""
+    """With one of our finish reasons, a text and counts: a model of the user's own may pass on what its service says."""
     reason = finish_reason_of(answer.finish_reason) or "stop"
-    if reason == answer.finish_reason and isinstance(answer.text, str):
-        return answer
-    return dataclasses.replace(answer, finish_reason=reason, text=answer.text or "")
+    counts = token_count(answer.prompt_tokens), token_count(answer.completion_tokens)
+    return dataclasses.replace(
+        answer, finish_reason=reason, text=answer.text or "", prompt_tokens=counts[0], completion_tokens=counts[1]
+    )
+
+
+def _checked_size(answer: ChatAnswer) -> dict[str, Any]:
+    """The answer as the cache keeps it.
+
+    Raises:
+        RequestRejected: it is longer than the cache takes.
+    """
+    value = dataclasses.asdict(answer)
+    size = len(json.dumps(value))
+    if size > MAX_ANSWER_BYTES:
+        raise RequestRejected(
+            200,
+            f"an answer of {size} bytes, beginning {answer.text[:40]!r}; the store takes {MAX_ANSWER_BYTES} of one answer",
+        )
+    return value
 
 
 def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnswer | None:

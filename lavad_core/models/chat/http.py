@@ -68,12 +68,20 @@ class Call:
         check: given the parsed answer, the number of this attempt (from 1) and the last one's; raises
             :class:`ServiceError` for an answer that asking again may repair, another error for one that it will not.
         at_root: ``path`` is below the server's root (``base_url`` without its last ``/v1``): ``tokenize``.
+        attempts: most tries, where they are fewer than the pool's.
+        timeout_s: of one try, where it is shorter than the pool's.
     """
 
     path: str
     body: dict[str, Any]
     check: Callable[[dict[str, Any], int, int], None] | None = None
     at_root: bool = False
+    attempts: int | None = None
+    timeout_s: float | None = None
+
+
+class UnusableAnswer(ServiceUnavailable):
+    """The server is there, and what it answered is of no use: 408, 409, 425, 429, 5xx, or no JSON object."""
 
 
 class Post(Protocol):
@@ -188,6 +196,10 @@ class JsonPool:
         """One POST, with retries; errors as :meth:`run`."""
         return _submit(self._retried("POST", Call(path, body, at_root=at_root))).result()
 
+    def ask(self, method: str, call: Call) -> dict[str, Any]:
+        """One call, with retries; errors as :meth:`run`."""
+        return _submit(self._retried(method, call)).result()
+
     def close(self) -> None:
         """Cancel what is in flight and close the connections. The pool is not used afterwards."""
         with suppress(concurrent.futures.TimeoutError):
@@ -212,8 +224,9 @@ class JsonPool:
             self._tasks.discard(task)
 
     async def _retried(self, method: str, call: Call) -> dict[str, Any]:
+        attempts = min(call.attempts or self._attempts, self._attempts)
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
+            stop=tenacity.stop_after_attempt(attempts),
             wait=self._delay_s,
             retry=tenacity.retry_if_exception_type(ServiceError),
             reraise=True,
@@ -224,7 +237,7 @@ class JsonPool:
             with attempt:
                 answer = await self._once(method, call, content)
                 if call.check is not None:
-                    call.check(answer, attempt.retry_state.attempt_number, self._attempts)
+                    call.check(answer, attempt.retry_state.attempt_number, attempts)
         return answer
 
     def _delay_s(self, state: tenacity.RetryCallState) -> float:
@@ -238,16 +251,17 @@ class JsonPool:
         url = f"{self._root if call.at_root else self._server}/{call.path}"
         where = f"{method} {self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
         headers = {"Content-Type": "application/json"} if sent is not None else {}
+        timeout_s = min(call.timeout_s or self._timeout_s, self._timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 async with self._client.stream(method, url, content=sent, headers=headers) as response:
                     content = bytearray()
                     async for chunk in response.aiter_bytes():
                         content += chunk
                         if len(content) > MAX_ANSWER_BYTES:
-                            raise ServiceUnavailable(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+                            raise UnusableAnswer(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise ServiceTimeout(f"{where}: no complete answer within {self._timeout_s:g} s (timeout_s)") from error
+            raise ServiceTimeout(f"{where}: no complete answer within {timeout_s:g} s (timeout_s)") from error
         except httpx.RequestError as error:
             words = self._quote(str(error) or type(error).__name__)
             raise ServiceUnavailable(f"{where}: {words}; is the server up, and base_url right?") from error
@@ -255,7 +269,7 @@ class JsonPool:
         if response.status_code != 200:
             raise self._refusal(where, response, parsed, bytes(content))
         if parsed is None:
-            raise ServiceUnavailable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
+            raise UnusableAnswer(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
         return parsed
 
     def _refusal(
@@ -270,7 +284,7 @@ class JsonPool:
         if refused_by(status, parsed):
             return ContentRefused(status, message)
         if status in _RETRIED or status >= 500:
-            busy = ServiceUnavailable(message)
+            busy = UnusableAnswer(message)
             setattr(busy, _RETRY_AFTER, _retry_after_s(response.headers.get("Retry-After", "")))
             return busy
         if status in (401, 403):
@@ -281,7 +295,8 @@ class JsonPool:
             message += "; is base_url given up to and including /v1?"
         if 300 <= status < 400:
             message += "; redirects are not followed, give base_url as the server wants it"
-        return RequestRejected(status, message)
+        field = detail.get("param")
+        return RequestRejected(status, message, field if isinstance(field, str) else "")
 
     def _quote(self, words: str) -> str:
         """A server's words: short, without control characters, without our secrets."""

@@ -6,14 +6,28 @@ What is believed of its answers and what is checked: ``docs/design/trust-in-text
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.models.chat.choices import MASKED, ChoiceTree, NotConstrained, Position
 from lavad_core.models.chat.http import Call, JsonPool, Post
-from lavad_core.models.chat.replies import finish_reason_of, said
+from lavad_core.models.chat.optional import (
+    TEMPLATE_FIELDS,
+    Absent,
+    as_objects,
+    context_of,
+    counted_tokens,
+    estimated_tokens,
+    listed_models,
+    names_of,
+    row_of,
+)
+from lavad_core.models.chat.replies import checked_length, finish_reason_of, said, token_counts
+from lavad_core.models.chat.roles import Messages, folded, has_system
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
@@ -30,16 +44,35 @@ MAX_LEFT = 0.05
 TRIES_OUTSIDE_CHOICES = 3
 """A server that ignores ``structured_outputs`` does so every time: a few tries, fewer than for a lost connection."""
 
-ALLOWANCE_PER_MESSAGE = 16
-"""Tokens that a chat template puts around a message, at most: Llama-2 needs 10, ChatML 5, Llama-3 6."""
-
-BYTES_PER_TOKEN = 3
-"""Of a text whose tokens nobody counts. English prose has about four, lists of numbers (as in P_F) fewer."""
-
 COUNTS_KEPT = 65_536
 """Token counts remembered; a video has a few thousand windows."""
 
+TRIAL_TOKENS = 8
+"""Most tokens of the answer that shows whether a server can be used which does not say what it serves."""
+
 _ID = "token_id:"
+
+_MALFORMED = frozenset({400, 422})
+"""A request of this form is not taken, whoever asks."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How requests are written where servers differ.
+
+    Attributes:
+        folds: system messages go into the user's turn.
+        limit: the field of the most tokens: OpenAI's newer models know ``max_completion_tokens`` alone.
+    """
+
+    folds: bool
+    limit: str = "max_tokens"
+
+    def messages(self, messages: Messages) -> list[dict[str, str]]:
+        """As a request has them."""
+        return as_objects(folded(messages) if self.folds else messages)
 
 
 class ServedChat:
@@ -52,7 +85,8 @@ class ServedChat:
             ServiceError: it cannot be reached, after the configured retries.
             RequestRejected: it refuses the key.
         """
-        self._model = config.model
+        self._model, self._extra = config.model, config.extra_body
+        self._way, self._may_fold = Way(folds=config.system_role == "fold"), config.system_role == "auto"
         self._pool = JsonPool(
             config.base_url,
             config.api_key,
@@ -79,8 +113,7 @@ class ServedChat:
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
         """Tokens of the rendered prompt, as the server counts them.
 
-        For a server without ``/tokenize`` it is an estimate: :data:`BYTES_PER_TOKEN` bytes of the text a token, and
-        :data:`ALLOWANCE_PER_MESSAGE` for each message.
+        For a server without ``/tokenize`` it is an estimate (:func:`~lavad_core.models.chat.optional.estimated_tokens`).
         """
         return self._count(tuple((role, text) for role, text in messages))
 
@@ -97,38 +130,80 @@ class ServedChat:
 
     def _find_model(self, context_tokens: int) -> int:
         """``/v1/models`` rather than ``/health``: another server on this port is healthy too."""
-        listed = self._pool.get("models").get("data")
-        rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
-        for row in rows:
-            if row.get("id") == self._model:
-                longest = row.get("max_model_len")
-                return min(context_tokens, longest) if isinstance(longest, int) and longest > 0 else context_tokens
-        served = [repr(str(row.get("id"))[:100]) for row in rows[:5]] + (["…"] if len(rows) > 5 else [])
-        raise ModelError(
-            f"{self._pool.shown_url} does not serve the model {self._model!r}; it serves {', '.join(served) or 'none'} "
-            "(set chat.model, or start the server with --served-model-name)"
-        )
+        try:
+            rows = listed_models(self._pool)
+        except Absent as absent:
+            # The chat endpoint alone can say what is wrong with the key or the address.
+            trial = ChatRequest((("user", "Hello"),), TRIAL_TOKENS, 0.0, 1.0, 0)
+            for _ in self.answer([trial]):
+                log.warning(
+                    "the server does not say what it serves (%s): that it runs %r, and that its context is "
+                    "chat.context_tokens = %d, is believed", absent, self._model, context_tokens,
+                )  # fmt: skip
+            return context_tokens
+        if row_of(rows, self._model) is None:
+            raise ModelError(
+                f"{self._pool.shown_url} does not serve the model {self._model!r}; it serves {names_of(rows)} "
+                "(set chat.model, or start the server with --served-model-name)"
+            )
+        return min(context_tokens, context_of(rows, self._model) or context_tokens)
 
     def _count_at_server(self, messages: tuple[tuple[str, str], ...]) -> int:
-        if self._tokenizes:
-            body = {"model": self._model, "messages": _messages(messages), "add_generation_prompt": True}
+        if not self._tokenizes:
+            return estimated_tokens(messages)
+        ways = [self._way]
+        if self._may_fold and not self._way.folds and has_system(messages):
+            ways.append(replace(self._way, folds=True))
+        why = ""
+        for way in ways:
             try:
-                count = self._pool.post("tokenize", body, at_root=True).get("count")
-            except RequestRejected as error:
-                if error.status not in (404, 405):
-                    raise
-                self._tokenizes = False
-            else:
-                if isinstance(count, int) and count > 0:
-                    return count
-                self._tokenizes = False
+                text = folded(messages) if way.folds else messages
+                return counted_tokens(self._pool, self._model, text, self._extra)
+            except Absent as absent:
+                why = why or str(absent)
+        self._tokenizes = False
+        log.warning(
+            "token counts of %r are estimates, about a fifth too high for English: its server does not count (%s); "
+            "captions may be left out that would have fitted", self._model, why,
+        )  # fmt: skip
         return estimated_tokens(messages)
 
-    async def _ask(self, request: ChatRequest, post: Post) -> ChatAnswer:
+    async def _posted(self, request: ChatRequest, post: Post) -> dict[str, Any]:
+        """The server's answer; in another way if it refuses the one and takes the other."""
+        refusals: list[RequestRejected] = []
+        ways = [self._way]
+        for way in ways:  # grows
+            try:
+                body = self._body(request, way)
+                answer = await post(Call("chat/completions", body, functools.partial(_check, request)))
+            except ContentRefused:
+                raise
+            except RequestRejected as refusal:
+                refusals.append(refusal)
+                ways += [other for other in self._others(way, refusal, request) if other not in ways]
+                continue
+            if not way.folds and has_system(request.messages):
+                self._may_fold = False  # it takes them: a later refusal has another reason
+            if way not in (ways[0], self._way):
+                log.warning("the server of %r refuses requests as usual: they are sent as %s", self._model, way)
+                self._way = way
+            return answer
+        raise refusals[0]
+
+    def _others(self, way: Way, refusal: RequestRejected, request: ChatRequest) -> Iterator[Way]:
+        """What to try after a refusal: told by status and field, never by words."""
+        if refusal.field == "max_tokens" and way.limit == "max_tokens":
+            yield replace(way, limit="max_completion_tokens")
+        about = refusal.field in ("", "messages")  # else something else is wrong with it
+        if refusal.status in _MALFORMED and about and self._may_fold and not way.folds and has_system(request.messages):
+            yield replace(way, folds=True)
+
+    def _body(self, request: ChatRequest, way: Way) -> dict[str, Any]:
         body: dict[str, Any] = {
+            **self._extra,
             "model": self._model,
-            "messages": _messages(request.messages),
-            "max_tokens": request.max_tokens,
+            "messages": way.messages(request.messages),
+            way.limit: request.max_tokens,
             # All of these always: the model's generation_config.json replaces the server's defaults.
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -139,8 +214,11 @@ class ServedChat:
             if request.distribution:
                 body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
                 body |= {"return_tokens_as_token_ids": True, "return_token_ids": True}
+        return body
+
+    async def _ask(self, request: ChatRequest, post: Post) -> ChatAnswer:
         try:
-            answer = await post(Call("chat/completions", body, functools.partial(_check, request)))
+            answer = await self._posted(request, post)
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)  # the server says nothing of tokens
         text, finish_reason = said(answer)
@@ -149,7 +227,7 @@ class ServedChat:
             text = choice
             if request.distribution:
                 log_probabilities = await self._distribution(request.choices, answer, post)
-        return ChatAnswer(text, finish_reason, *_tokens(answer), log_probabilities=log_probabilities)
+        return ChatAnswer(text, finish_reason, *token_counts(answer), log_probabilities=log_probabilities)
 
     async def _distribution(self, choices: tuple[str, ...], answer: dict[str, Any], post: Post) -> dict[str, float]:
         """Follow what the answer's own tokens do not tell, until little is left (see :mod:`.choices`).
@@ -171,6 +249,7 @@ class ServedChat:
                 if branch.tokens:
                     suffixes = tree.suffixes(branch)
                     body = {
+                        **_without_template(self._extra),
                         "model": self._model,
                         "prompt": prompt + list(branch.tokens),
                         "max_tokens": max(map(len, suffixes)) + 2,  # a token is a byte or more; and the end
@@ -212,16 +291,9 @@ class ServedChat:
             self._pieces[number] = texts[1].removeprefix(texts[0])
 
 
-def estimated_tokens(messages: Sequence[tuple[str, str]]) -> int:
-    """Tokens of a prompt, without a tokenizer. The number of its bytes, which they cannot exceed, would leave no room for a
-    summary beside the paper's prompts in 512 tokens."""
-    return sum(-(-len(text.encode(errors="surrogatepass")) // BYTES_PER_TOKEN) for _, text in messages) + (
-        ALLOWANCE_PER_MESSAGE * len(messages)
-    )
-
-
-def _messages(messages: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"role": role, "content": text} for role, text in messages]
+def _without_template(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Of ``extra_body``, what a completion of token ids takes: it has no template."""
+    return {name: value for name, value in extra.items() if name not in TEMPLATE_FIELDS}
 
 
 def _number(token: str) -> int:
@@ -229,14 +301,6 @@ def _number(token: str) -> int:
     if not token.startswith(_ID):
         raise ValueError(f"token {token!r} is not written as its id")
     return int(token.removeprefix(_ID))
-
-
-def _tokens(answer: dict[str, Any]) -> tuple[int, int]:
-    """Of prompt and answer; 0 where a refused answer does not say."""
-    usage = answer.get("usage")
-    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
-    prompt, completion = (count if isinstance(count, int) else 0 for count in counts)
-    return prompt, completion
 
 
 def _check_finished(answer: dict[str, Any], attempt: int, last: int) -> None:
@@ -251,13 +315,9 @@ def _check_finished(answer: dict[str, Any], attempt: int, last: int) -> None:
 def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int) -> None:
     """See :class:`~lavad_core.models.chat.http.Call`."""
     text, finish_reason = said(answer)
-    usage = answer.get("usage")
+    checked_length(text, request.max_tokens)
     if finish_reason == "refused":
         return  # whatever else is in it
-    if not isinstance(usage, dict):
-        raise ServiceUnavailable("an answer without usage")
-    if not all(isinstance(usage.get(name), int) for name in ("prompt_tokens", "completion_tokens")):
-        raise ServiceUnavailable("an answer whose usage has another type")
     if request.choices is None:
         return
     choice = without_thoughts(text)

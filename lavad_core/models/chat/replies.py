@@ -10,11 +10,20 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lavad_core.errors import ServiceUnavailable
+from lavad_core.errors import RequestRejected, ServiceUnavailable
 from lavad_core.models.protocols import FinishReason
 
 ONLY_THOUGHT = "<think>"
 """Text of an answer whose server keeps the thought in a field of its own and gave nothing else: a thought without an end."""
+
+MOST_CHARACTERS_PER_TOKEN = 128
+"""Of an answer; the longest tokens of real models are rows of 128 spaces."""
+
+MOST_CHARACTERS_BESIDE = 4096
+"""Of an answer beyond its tokens: a server may count no thoughts."""
+
+MOST_COUNTED_TOKENS = 10_000_000
+"""A count of tokens above it is none."""
 
 _STOPPED = frozenset(
     {"stop", "eos", "eos_token", "stop_sequence", "stop_token", "end_turn", "complete", "tool_calls", "function_call"}
@@ -168,6 +177,32 @@ def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
     if not text.strip() and (_is_thought(content) or message.get("reasoning") or message.get("reasoning_content")):
         text = ONLY_THOUGHT
     return text, finish_reason
+
+
+def checked_length(text: str, max_tokens: int) -> None:
+    """Raises RequestRejected for a text that ``max_tokens`` tokens cannot be: the server ignores the limit, and answers of
+    megabytes would fill the store."""
+    most = MOST_CHARACTERS_PER_TOKEN * max_tokens + MOST_CHARACTERS_BESIDE
+    if len(text) > most:
+        raise RequestRejected(
+            200,
+            f"an answer of {len(text)} characters, where {max_tokens} tokens were asked for (at most {most} characters): the "
+            "server ignores max_tokens, or is not a language model's",
+        )
+
+
+def token_counts(answer: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens of prompt and answer; 0 where the server does not say, or says what cannot be."""
+    usage = answer.get("usage")
+    given = usage if isinstance(usage, dict) else {}
+    return token_count(given.get("prompt_tokens")), token_count(given.get("completion_tokens"))
+
+
+def token_count(value: object) -> int:
+    """A count as a server or a model of the user's own gives it; 0 for what is none."""
+    if isinstance(value, float) and value.is_integer():  # some servers write 12.0
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MOST_COUNTED_TOKENS else 0
 
 
 def _text(content: object) -> tuple[str, bool]:
