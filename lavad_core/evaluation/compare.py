@@ -15,6 +15,7 @@ from lavad_core.evaluation.bootstrap import draw, interval
 from lavad_core.evaluation.evaluate import checked, intervals_of, own_scores
 from lavad_core.evaluation.grid import GridVideo, grid_video
 from lavad_core.evaluation.rows import Measured, ground_of, measure, smoothed
+from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, ProtocolOptions
 from lavad_core.results.types import ResultSet
 
@@ -27,7 +28,8 @@ class Difference:
         a, b: None where undefined, and then ``reason`` says why.
         difference: A − B.
         low, high: of its 95 % interval by the paired bootstrap; None where there was none.
-        b_better: part of the resamples in which B is higher, equal ones half: the probability that B is better.
+        b_better: part of the resamples in which B is higher, equal ones (:data:`lavad_core.evaluation.ties.SAME`) half: the
+            probability that B is better.
         reason: empty if both are defined.
     """
 
@@ -139,7 +141,7 @@ def difference(a: Measured, b: Measured) -> Difference:
         low, high = interval(samples)
         if low is not None:
             defined = samples[np.isfinite(samples)]
-            better = float((defined < 0).mean() + (defined == 0).mean() / 2)
+            better = float((defined < -SAME).mean() + (np.abs(defined) <= SAME).mean() / 2)
     return Difference(a.value, b.value, a.value - b.value, low, high, better)
 
 

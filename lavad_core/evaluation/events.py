@@ -11,6 +11,7 @@ from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import ratio
 from lavad_core.evaluation.grid import Array, GridVideo
 from lavad_core.evaluation.rows import Ground, Measured
+from lavad_core.evaluation.ties import settled
 from lavad_core.evaluation.types import EventRow, ProtocolOptions
 from lavad_core.method.detection import segments
 
@@ -42,20 +43,25 @@ def annotated_intervals(video: GridVideo) -> list[Interval]:
 
 
 def found_intervals(video: GridVideo, threshold: float, options: ProtocolOptions) -> list[Interval]:
-    """First and last frame of a video's segments."""
+    """First and last frame of a video's segments. A score reaches a threshold that it is equal to but for rounding."""
     if options.low_threshold is not None and options.low_threshold > threshold:
         raise InputError(
             f"the low threshold {options.low_threshold:g} is above the threshold {threshold:g}; it says how far down a "
             "segment that reached the threshold goes on, so give at most that"
         )
+    scores, limits = (
+        settled(video.scores),
+        [threshold, threshold if options.low_threshold is None else options.low_threshold],
+    )
+    high, low = settled(np.array(limits)).tolist()
     found = segments(
-        video.scores,
+        scores,
         np.arange(0, video.frames, video.interval),
         video.frames,
         video.interval,
         np.arange(video.frames, dtype=np.float64),  # lengths and gaps are in frames then
-        threshold=threshold,
-        low_threshold=options.low_threshold,
+        threshold=high,
+        low_threshold=low,
         min_length_s=options.min_length,
         max_gap_s=options.max_gap,
     )

@@ -11,6 +11,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.evaluate import label
+from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions, Row
 from lavad_core.results.types import ResultSet
 
@@ -48,7 +49,7 @@ class Change:
         """By more than the tolerance; or it cannot be had any more."""
         if self.difference is None:
             return self.before is not None
-        return self.difference < -self.tolerance
+        return self.difference < -self.tolerance - SAME
 
     def __str__(self) -> str:
         name = METRICS[self.metric] + (f" σ{self.sigma:g}" if self.sigma else "")

@@ -17,6 +17,7 @@ from lavad_core.evaluation.bootstrap import (
 )
 from lavad_core.evaluation.frames import frame_auc, frame_metrics, one_label
 from lavad_core.evaluation.grid import Array, GridVideo, Weights, weights_of
+from lavad_core.evaluation.ties import means, settled
 from lavad_core.evaluation.types import Metric
 
 
@@ -105,7 +106,7 @@ def smoothed(videos: Sequence[GridVideo], scores: Array, sigma: float) -> Array:
     from scipy.ndimage import gaussian_filter1d
 
     ends = np.cumsum([len(video.scores) for video in videos])[:-1]
-    return np.concatenate([gaussian_filter1d(own, sigma) for own in np.split(scores, ends)])
+    return settled(np.concatenate([gaussian_filter1d(own, sigma) for own in np.split(scores, ends)]))
 
 
 def measure(ground: Ground, scores: Array) -> tuple[dict[str, Measured], Array]:
@@ -179,8 +180,8 @@ def _video_level(ground: Ground, scores: Array, how: str) -> Measured:
 
 
 def video_scores(ground: Ground, scores: Array, how: str) -> Array:
-    """float64, [V], the highest (``max``) or mean (``mean``) of each video's grid scores."""
+    """float64, [V], the highest (``max``) or mean (``mean``) of each video's grid scores; equal ones are equal."""
     begins = np.flatnonzero(np.diff(ground.weights.video, prepend=-1))
     if how == "max":
         return np.maximum.reduceat(scores, begins)
-    return np.add.reduceat(scores, begins) / np.bincount(ground.weights.video, minlength=ground.weights.videos)
+    return means(np.split(scores, begins[1:]))

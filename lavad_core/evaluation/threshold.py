@@ -19,6 +19,7 @@ from lavad_core.evaluation.evaluate import checked
 from lavad_core.evaluation.events import found_intervals
 from lavad_core.evaluation.grid import GridVideo, gather, weights_of
 from lavad_core.evaluation.rows import entries
+from lavad_core.evaluation.ties import TIE, settled
 from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.imports.files import read_text
 from lavad_core.models.quoting import first_line
@@ -142,7 +143,7 @@ def choose_threshold(
         DamagedResult: scores are gone from the store.
     """
     options = checked(options or ProtocolOptions())
-    videos, _ = gather(dataset, results)
+    videos = gather(dataset, results)[0]
     if rule.most is None:
         threshold, value = _by_frames(videos, rule)
     else:
@@ -185,10 +186,10 @@ def _by_frames(videos: Sequence[GridVideo], rule: Rule) -> tuple[float, float]:
         precision, recall, thresholds = precision_recall_curve(labels, scores, sample_weight=weights)
         both = (precision + recall)[:-1]
         f1 = np.divide(2 * (precision * recall)[:-1], both, out=np.zeros_like(both), where=both > 0)
-        best = len(f1) - 1 - int(f1[::-1].argmax())
+        best = len(f1) - 1 - int(settled(f1)[::-1].argmax())
         return float(thresholds[best]), float(f1[best])
     false, true, thresholds = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
-    best = int((true - false).argmax())
+    best = int(settled(true - false).argmax())
     if not np.isfinite(thresholds[best]):
         raise InputError(f"rule {rule}: no threshold finds more of the anomalous frames than of the normal ones")
     return float(thresholds[best]), float((true - false)[best])
@@ -213,7 +214,7 @@ def _by_false_alarms(videos: Sequence[GridVideo], most: float, options: Protocol
         threshold = round(top - step * (top - bottom) / STEPS, 9)
         loud = [video for video in normal if highest[id(video)] >= threshold]
         rate = sum(len(found_intervals(video, threshold, options)) for video in loud) / hours
-        if rate > most:
+        if rate > most * (1 + TIE):
             break
         chosen = threshold, rate
     if chosen is None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from lavad_core.evaluation.grid import Array
 from lavad_core.evaluation.rows import Ground
+from lavad_core.evaluation.ties import settled
 
 ORACLE, CONSTANT, CENTRE = "video-label oracle", "constant", "clip-centre prior"
 
@@ -20,7 +21,7 @@ def trivial_scores(ground: Ground) -> dict[str, Array]:
     return {
         ORACLE: ground.anomalous[ground.weights.video].astype(np.float64),
         CONSTANT: np.full(len(ground.weights.video), 0.5),
-        CENTRE: np.concatenate([centre_prior(len(video.scores)) for video in ground.videos]),
+        CENTRE: settled(np.concatenate([centre_prior(len(video.scores)) for video in ground.videos])),
     }
 
 

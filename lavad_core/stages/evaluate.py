@@ -22,7 +22,7 @@ from lavad_core.results.types import MemoryResults, ScoredVideo
 from lavad_core.store.types import Commit, Key
 
 STAGE = "evaluate"
-VERSION = 3
+VERSION = 4
 
 SCHEMA = pa.schema(
     [
