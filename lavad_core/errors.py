@@ -16,6 +16,7 @@
     │   ├── StoreUnavailable       no space, no permission, an I/O error
     │   └── DamagedResult          bytes that do not match their commit; recomputed or reported, never used
     ├── DeviceOutOfMemory          one item alone does not fit the device
+    ├── NotAsked                   its model was of no use for other videos; tried again by a later run
     ├── Interrupted                the run is being stopped; what was in work is not committed
     └── InternalError              our bug
 
@@ -102,6 +103,10 @@ class DamagedResult(StoreError):
 
 class DeviceOutOfMemory(LavadError):
     """A single item does not fit the device; smaller batches were tried."""
+
+
+class NotAsked(LavadError):
+    """A stage was not tried for a video, since its model's answers were of no use for the first ones. Not committed."""
 
 
 class Interrupted(LavadError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from lavad_core.errors import Interrupted, VideoRejected
+from lavad_core.errors import Interrupted, NotAsked, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import SCORED, VideoOutcome, VideoStatus
 from lavad_core.video.types import VideoSource
@@ -28,6 +28,7 @@ class Entry:
         status: ``not-run`` until it is decided.
         reason: a word. message: a sentence.
         frames: of the video, None until it has been probed.
+        notes: what its stages said of their results, in order.
         same_as: name of the video of the same content that is computed in its place; empty if it is computed itself.
     """
 
@@ -39,6 +40,7 @@ class Entry:
     frames: int | None = None
     same_as: str = ""
     alive: bool = True
+    notes: list[str] = field(default_factory=list)
 
 
 class Ledger:
@@ -61,7 +63,7 @@ class Ledger:
         entry.alive = False
         if isinstance(error, VideoRejected):
             entry.status, entry.reason = "rejected", error.reason
-        elif isinstance(error, GivenUp | Interrupted):
+        elif isinstance(error, GivenUp | Interrupted | NotAsked):
             entry.status, entry.reason = "not-run", type(error).__name__
         else:
             entry.status, entry.reason = "failed", type(error).__name__ if error is not None else "Unknown"
@@ -69,11 +71,14 @@ class Ledger:
 
     def gaps(self, name: str, message: str) -> None:
         """A stage's result for a video is ``ok_with_gaps``."""
-        entry = self.entries[name]
-        if entry.reason != "gaps":
-            entry.reason, entry.message = "gaps", message
-        elif message not in entry.message:  # every stage's: one must not hide the other
-            entry.message += BETWEEN + message
+        self.entries[name].reason = "gaps"
+        self.note(name, message)
+
+    def note(self, name: str, message: str) -> None:
+        """A stage has something to say of its result for a video. Every stage's: one must not hide the other."""
+        notes = self.entries[name].notes
+        if message not in notes:
+            notes.append(message)
 
     @property
     def live(self) -> list[PreparedVideo]:
@@ -85,7 +90,7 @@ class Ledger:
         for entry in self.entries.values():
             if entry.alive and entry.video is not None and not entry.same_as:
                 entry.status = "ok_with_gaps" if entry.reason == "gaps" else "ok"
-                entry.message = entry.message if entry.reason == "gaps" else ""
+                entry.message = BETWEEN.join(entry.notes)
 
     def outcomes(self) -> list[VideoOutcome]:
         """One for each video of the user; those of the same content as another end as that one does."""

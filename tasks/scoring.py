@@ -122,6 +122,8 @@ class Scoring:
                 record.fingerprint = value["fingerprint"]
         if value["status"] == "ok_with_gaps":
             self._ledger.gaps(video.name, value["message"])
+        elif value["message"]:
+            self._ledger.note(video.name, value["message"])
         if node.stage == "probe":
             self._ledger.entries[video.name].frames = value["frames"]
         self._progress.add(1)

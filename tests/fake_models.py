@@ -100,7 +100,7 @@ class FakeChat:
     def _text(self, request: ChatRequest) -> str:
         said = request.messages[-1][1]
         if "rate the scene" not in request.messages[0][1]:
-            return f"First line.\n{said.splitlines()[-1].strip()}"
+            return f"Here is a summary:\n\n{said.splitlines()[-1].strip()}"
         if said in self.answers:
             return self.answers[said]
         level = int(said.rstrip(".").split()[-1])

@@ -101,7 +101,8 @@ class _Lines:
         with self._guard:
             self._count.take(record, again)
             ended, total = self._count.ended, self._count.total
-        if record.seconds is None or (record.cached and record.status == "ok" and ended < total):
+        quiet = record.cached and record.status == "ok" and not record.message
+        if record.seconds is None or (quiet and ended < total):
             return  # of a thousand cached results the last says enough
         say(f"{record.node} {ended}/{total}: {inert(record.video)}: {_how(record, again)}")
 
@@ -112,8 +113,8 @@ def _how(record: StageRecord, again: str) -> str:
         return f"{again} failed after {took}, to be tried again: {inert(record.reason)}: {inert(record.message)}"
     if record.status in ("failed", "rejected"):
         return f"{record.status} after {took}: {inert(record.reason)}: {inert(record.message)}"
-    gaps = f", {inert(record.message)}" if record.status == "ok_with_gaps" else ""
-    return ("cached" if record.cached else took) + gaps
+    said = f", {inert(record.message)}" if record.message else ""
+    return ("cached" if record.cached else took) + said
 
 
 class _Bars:
@@ -134,7 +135,7 @@ class _Bars:
                 doing[record.video] = None
             else:
                 doing.pop(record.video, None)
-                if record.status in ("failed", "rejected"):
+                if record.status != "ok" or record.message:
                     self._bars.console.print(inert(f"{record.node}: {record.video}: {_how(record, again)}"))
             names = short(inert(", ".join(doing)), NAME_WIDTH)
             self._bars.update(self._tasks[record.node], advance=over, doing=names)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from lavad_core.config.language import ScoreConfig, SummariseConfig
 from lavad_core.config.models import (
     BLIP2_DEFAULT,
     CaptionerConfig,
@@ -20,7 +21,6 @@ from lavad_core.config.models import (
     VllmChatConfig,
 )
 from lavad_core.config.setting import NOTHING, Section, setting
-from lavad_core.method import prompts
 from lavad_core.video.limits import Limits
 
 __all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "Semantics", "StageName"]
@@ -50,7 +50,13 @@ SEMANTICS: dict[str, dict[str, Any]] = {
         "window.frame_rate": "native",
         "refine.pool": "all",
         "encoder.long_text": "keep-end",
+        "summarise.keep": "auto",
+        "summarise.unfinished": "drop",
         "score.answer": "choice",
+        "score.match": "own",
+        "score.above_one": "none",
+        "score.without_summary": "interpolate",
+        "score.reject_unparsed_fraction": 0.5,
     },
     "reference": {
         "window.sampling": "any-frame",
@@ -58,7 +64,13 @@ SEMANTICS: dict[str, dict[str, Any]] = {
         "window.frame_rate": "constant",
         "refine.pool": "unique",
         "encoder.long_text": "lose-end",
+        "summarise.keep": "last-line",
+        "summarise.unfinished": "keep",
         "score.answer": "free-text",
+        "score.match": "first",
+        "score.above_one": "score",
+        "score.without_summary": "ask",
+        "score.reject_unparsed_fraction": 1.0,
     },
 }
 """What ``semantics`` sets: the formulas of the paper with defects repaired, or what the authors' program does."""
@@ -181,75 +193,6 @@ class CleanConfig(Section):
     )
 
 
-class SummariseConfig(Section):
-    """Temporal summaries (Eq. 3)."""
-
-    enabled: bool = setting(
-        True, affects=("summarise",), description="False takes the cleaned caption itself as the summary (Table 3)."
-    )
-    prompt: str = setting(prompts.SUMMARY, affects=("summarise",), description="P_S, the system message.")
-    separator: str = setting("\n ", affects=("summarise",), description="Between the captions of the user message.")
-    temperature: float = setting(0.6, affects=("summarise",), description="0 is greedy.", ge=0, le=2)
-    top_p: float = setting(0.9, affects=("summarise",), description="Nucleus.", gt=0, le=1)
-    total_tokens: int = setting(
-        512,
-        affects=("summarise",),
-        description="Most tokens of prompt and answer together; captions farthest from the centre are left out first.",
-        ge=64,
-    )
-    min_answer_tokens: int = setting(
-        64, affects=("summarise",), description="Tokens kept free for the answer when captions are left out.", ge=1
-    )
-    keep: Literal["last-line", "all"] = setting(
-        "last-line",
-        affects=("summarise",),
-        description="Part of the reply that is kept; the reference keeps its last line.",
-    )
-
-
-class ScoreConfig(Section):
-    """LLM-based anomaly scoring (Eq. 4)."""
-
-    context_prompt: str = setting(
-        prompts.CONTEXT["impersonation"],
-        affects=("score",),
-        description="P_C, first part of the system message: a text, or one of "
-        + ", ".join(prompts.CONTEXT)
-        + " for those of the paper's Tables 4 and 5.",
-    )
-    format_prompt: str = setting(prompts.FORMAT, affects=("score",), description="P_F, second part.")
-    answer: Literal["choice", "free-text"] = setting(
-        "choice",
-        affects=("score",),
-        description="The server allows only the 11 values (paper), or a number is searched in free text (reference).",
-    )
-    expected: bool = setting(
-        False,
-        affects=("score",),
-        description="With choice: the expected value under the model's probabilities of the 11 values, not the value said.",
-    )
-    temperature: float = setting(0.6, affects=("score",), description="0 is greedy.", ge=0, le=2)
-    top_p: float = setting(0.9, affects=("score",), description="Nucleus.", gt=0, le=1)
-    total_tokens: int = setting(
-        512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
-    )
-    max_answer_tokens: int = setting(
-        64,
-        affects=("score",),
-        description="Most tokens of a choice, which needs at least 8; of free text, what is kept free for it at least.",
-        ge=8,
-    )
-    max_unparsed_fraction: float = setting(
-        0.05, affects=("score",), description="Above it a video's scores are ok_with_gaps.", ge=0, le=1
-    )
-
-    @field_validator("context_prompt")
-    @classmethod
-    def _by_name(cls, value: str) -> str:
-        """The text that a name stands for, so that a result depends on the text alone."""
-        return prompts.CONTEXT.get(value.strip(), value)
-
-
 class RefineConfig(Section):
     """Video-text score refinement (Eq. 5)."""
 
@@ -354,6 +297,12 @@ class RunConfig(Section):
     )
     retry_backoff_s: float = setting(
         10.0, affects=NOTHING, description="First delay; doubles each time.", ge=0, le=3600
+    )
+    give_up_after_unusable: int = setting(
+        3,
+        affects=NOTHING,
+        description="First videos of a stage without any usable answer, after which it is not asked for others; 0: never.",
+        ge=0,
     )
     targets: tuple[StageName, ...] = setting(
         ("clean", "detect"), affects=NOTHING, description="Stages wanted; what they need is run too."

@@ -13,6 +13,17 @@ from lavad_core.method.prompts import SCORE_CHOICES, SCORE_VALUES
 from lavad_core.method.summarising import Messages
 
 _BRACKETED = re.compile(r"\[(\d+(?:\.\d+)?)\]", re.ASCII)
+_PART_OF_MORE_BEFORE = re.compile(r"[\w)\]}$][\"'`]?\Z", re.ASCII)
+"""An index of something; a quotation mark can be between: ``d['a'][0]``."""
+_PART_OF_MORE_AFTER = re.compile(r"[\[(]|\.?\w|:\s*(?:http|www)", re.ASCII)
+"""Another index, a call, a link, an attribute."""
+_WORD = re.compile(r"\w")
+_ANNOUNCED = re.compile(
+    r"(?:\b(?:score|rating|rate|answer|response|output|result|value|level)\b[^.!?\[\]\n]{0,40}?"
+    r"|[:：]|\b(?:is|as|be|at|say|give|assign|choose|select|pick))[\s\"'`*_:=>(-]*$",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[=({\[,;]\s*$|^\s*(?:return|print|def|for|if|import|assert|yield)\b")
 _VALUES = dict(zip(SCORE_CHOICES, SCORE_VALUES, strict=True))
 
 
@@ -41,15 +52,43 @@ def parse_choice(reply: str) -> float | None:
     return _VALUES.get(reply.strip())
 
 
-def parse_free_text(reply: str) -> float | None:
-    """The first bracketed number of a reply, as the reference finds it; None if it is absent or outside [0, 1]."""
+def parse_free_text(reply: str, *, above_one: bool = False) -> float | None:
+    """The first bracketed number of a reply, as the reference finds it; None if there is none.
+
+    Args:
+        reply: the model's answer.
+        above_one: a number above 1 is a score too, as in the reference: ``[10]`` is 10. Else there is none then.
+    """
     match = _BRACKETED.search(reply)
     value = float(match[1]) if match else math.nan
+    return value if 0 <= value <= 1 or (above_one and math.isfinite(value)) else None
+
+
+def parse_own_score(reply: str) -> float | None:
+    """The bracketed number of a reply that is a score in its own right; None if there is none, or two that differ.
+
+    Not one is an index (``x[0]``), a link or a foot-note. A whole number within a text may be a citation ("as seen in [1]"): it
+    counts only as the beginning of the answer, on a line of its own, or after a word that announces it ("score: [1]"). So does
+    a decimal number within code. A number that is no score, such as ``[1.5]``, makes the answer none.
+    """
+    values = {float(match[1]) for match in _BRACKETED.finditer(reply) if _is_own(reply, match)}
+    (value,) = values if len(values) == 1 else (math.nan,)
     return value if 0 <= value <= 1 else None
 
 
+def _is_own(reply: str, match: re.Match[str]) -> bool:
+    before, after = reply[: match.start()], reply[match.end() :]
+    if _PART_OF_MORE_BEFORE.search(before) or _PART_OF_MORE_AFTER.match(after):
+        return False
+    line_before, line_after = before.rpartition("\n")[2], after.partition("\n")[0]
+    alone = not _WORD.search(line_before) and (not _WORD.search(line_after) or not _WORD.search(before))
+    if alone or _ANNOUNCED.search(line_before):
+        return True
+    return "." in match[1] and not _CODE.search(line_before)
+
+
 def interpolate_missing(
-    frames: Sequence[int] | NDArray[np.int64], scores: Sequence[float | None]
+    frames: Sequence[int] | NDArray[np.int64], scores: Sequence[float | None], *, above_one: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Fill scores that could not be read from an answer.
 
@@ -58,6 +97,7 @@ def interpolate_missing(
     Args:
         frames: [n], strictly increasing frame indices.
         scores: [n], in [0, 1], None where missing.
+        above_one: scores may be above 1, as in the reference.
 
     Returns:
         Scores, float64 [n], and which of them are interpolated, bool [n].
@@ -75,7 +115,7 @@ def interpolate_missing(
     if not (np.diff(at) > 0).all():
         raise ValueError("the frames of scores must be strictly increasing")
     known = np.array([score for score in scores if score is not None], dtype=np.float64)
-    outside = known[~((known >= 0) & (known <= 1))]
+    outside = known[~((known >= 0) & ((known <= 1) | (above_one & np.isfinite(known))))]
     if len(outside):
         raise ValueError(f"{len(outside)} scores are outside [0, 1], the first is {outside[0]}")
     filled = np.empty(len(scores), np.float64)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from lavad_core.errors import InputError
+from lavad_core.method.summary_text import whole_summary
 
 Messages = tuple[tuple[str, str], ...]
 """(role, text) pairs, as ``models.protocols.ChatRequest`` takes them."""
@@ -23,15 +24,18 @@ def summary_messages(captions: Sequence[str], prompt: str, separator: str) -> Me
     return ("system", prompt), ("user", separator.join(captions))
 
 
-def kept_part(reply: str, keep: Literal["last-line", "all"]) -> str:
+def kept_part(reply: str, keep: Literal["auto", "last-line", "all"]) -> str:
     """What of a reply is the summary S_i, without surrounding white space.
 
     ``last-line`` skips the model's "Sure, here is a summary:". The reference takes what follows the last line break,
-    which is nothing for a reply that ends in one; here blank lines at the end do not count.
+    which is nothing for a reply that ends in one; here blank lines at the end do not count. ``auto`` is
+    :func:`lavad_core.method.summary_text.whole_summary`: a reply that ends in "Let me know if …" is not known by its last line.
 
     Returns:
-        Empty only if the reply is blank.
+        Empty if the reply is blank, and with ``auto`` if it holds no summary.
     """
+    if keep == "auto":
+        return whole_summary(reply)
     text = reply.strip()
     return text if keep == "all" else text[text.rfind("\n") + 1 :].strip()
 

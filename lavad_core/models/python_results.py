@@ -11,6 +11,8 @@ import numpy as np
 
 from lavad_core.config.python_models import PythonModel
 from lavad_core.errors import ModelError
+from lavad_core.models.chat.replies import finish_reason_of
+from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import Captioner, ChatAnswer, ChatModel, ChatRequest, Encoder, Image, Vectors
 from lavad_core.models.python_model import find_source, their_errors
 from lavad_core.video.types import Geometry
@@ -197,8 +199,11 @@ class TheirChat(_Theirs):
             self._refuse("answer()", f"gave {_shown(answer)}: its text is no text, or its tokens are no counts")
         if request.choices is None:
             return
+        said = without_thoughts(answer.text)
+        if finish_reason_of(answer.finish_reason) == "refused" or (answer.text and not said):
+            return  # a refusal, or a thought and nothing else, is an answer too
         values = {choice.strip() for choice in request.choices}
-        if answer.finish_reason in ("stop", "length") and answer.text not in values:
+        if said not in values:
             self._refuse("answer()", f"gave {_shown(answer.text)}, which is none of the {len(values)} choices")
         logs = answer.log_probabilities
         if not request.distribution:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from lavad_core.errors import DamagedResult, DeviceOutOfMemory, InputError, LavadError, VideoRejected
+from lavad_core.errors import DamagedResult, DeviceOutOfMemory, InputError, LavadError, NotAsked, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.recorder import RunRecorder, StageRecord
@@ -48,6 +48,7 @@ def run_stage(
     Raises:
         VideoRejected: the video cannot be scored; also when an earlier run has committed that.
         Interrupted: the run is being stopped.
+        NotAsked: the stage's model was of no use for the first videos of this run.
         LavadError: as the stage raises; nothing is committed then.
     """
     key = bench.graph.keys(video)[node_id]
@@ -121,7 +122,7 @@ def run_graph(bench: Workbench, videos: Sequence[PreparedVideo], recorder: RunRe
         try:
             with recorder.stage(video.name, video.video_id, node_id) as record:
                 run_stage(bench, video, node_id, record)
-        except (InputError, DeviceOutOfMemory) as error:
+        except (InputError, DeviceOutOfMemory, NotAsked) as error:
             failed[video.name] = error
 
     with ThreadPoolExecutor(bench.config.run.workers) as threads:

@@ -152,6 +152,8 @@ _CONDITIONS: dict[str, Callable[[LavadConfig, str], bool]] = {
     ),
     "window.clips": lambda config, stage: config.window.vector == "spread",
     "score.expected": lambda config, stage: config.score.answer == "choice",
+    "score.match": lambda config, stage: config.score.answer == "free-text",
+    "score.above_one": lambda config, stage: config.score.answer == "free-text" and config.score.match == "first",
     "chat.context_tokens": lambda config, stage: (
         config.chat.kind == "openai" and config.chat.context_tokens < getattr(config, stage).total_tokens
     ),

@@ -12,6 +12,7 @@ from lavad_core.errors import Interrupted
 from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph
+from lavad_core.pipeline.patience import Patience
 from lavad_core.pipeline.prepare import model_identities, prepare_video
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
@@ -34,12 +35,14 @@ class Workbench:
         digests: SHA-256 of files by path, size and time of change.
         models: each is loaded when first asked for.
         in_flight: what is being asked of the language model.
+        patience: how useful the answers of each stage's model were.
     """
 
     def __init__(self, config: LavadConfig, identities: Mapping[str, str] | None = None) -> None:
         self.config = config
         self._given_identities = identities
         self.in_flight = InFlight()
+        self.patience = Patience(config.run.give_up_after_unusable)
         self._stopping = threading.Event()
         # None of these touches the disk or loads anything before it is used.
         self.store = FileStore(config.store)

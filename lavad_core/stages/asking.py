@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.models.chat.cached import ask
+from lavad_core.models.chat.reading import Reading, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
@@ -60,13 +61,17 @@ def asked_of(config: LavadConfig, identity: str) -> str:
 
 def ask_all(
     context: StageContext, model: ChatModel, device: AbstractContextManager[Any], requests: Sequence[ChatRequest]
-) -> list[ChatAnswer]:
-    """The answers, in the order of the requests, their texts storable. What was asked before, in this video or another,
-    is not asked again.
+) -> list[Reading]:
+    """What can be used of the answers, in the order of the requests, texts storable. What was asked before, in this video
+    or another, is not asked again.
 
     A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
+
+    Raises:
+        NotAsked: the answers for the first videos of this stage were of no use.
     """
     identity = asked_of(context.config, context.bench.graph.identities["chat"])
+    context.bench.patience.check(context.node.id)
     in_process = context.config.chat.in_process
     answers: dict[ChatRequest, ChatAnswer] = {}
     missing = list(dict.fromkeys(requests))
@@ -88,4 +93,4 @@ def ask_all(
                 context.record.work[work.LLM_REQUESTS] += asking.asked
                 context.record.work[work.LLM_CACHED] += asking.from_cache
         missing = [request for request in missing if request not in answers]
-    return [replace(answers[request], text=storable(answers[request].text)) for request in requests]
+    return read_answers([replace(answers[request], text=storable(answers[request].text)) for request in requests])

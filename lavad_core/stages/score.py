@@ -12,13 +12,16 @@ from lavad_core.method.scoring import (
     interpolate_missing,
     parse_choice,
     parse_free_text,
+    parse_own_score,
     score_messages,
 )
 from lavad_core.method.summarising import shorten
-from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.models.chat.reading import Reading
+from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_scores
+from lavad_core.stages.score_tally import Tally
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.store.types import Commit
 
@@ -34,27 +37,61 @@ SCHEMA = pa.schema(
 
 def run(context: StageContext) -> Commit:
     """Commit a row a grid frame: the score, what the model answered, and whether the score was ``said``, ``expected``
-    (from the model's probabilities), ``interpolated`` (the answer held none) or ``imported``."""
+    (from the model's probabilities), ``interpolated`` (the answer held none, or there was no summary) or ``imported``."""
     if context.node.imported:
         centres = grid_of(context, load_probe(context)).tolist()
         given = imported_scores(context, centres)
-        return _commit(context, centres, given, [None] * len(centres), ["imported"] * len(centres))
+        return _commit(context, centres, given, [None] * len(centres), ["imported"] * len(centres), Tally(len(centres)))
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
-    model, device = context.bench.models.chat()
-    requests = build_all(context, lambda text: build_request(context.config, model, text), texts)
-    answers = ask_all(context, model, device, requests)
-    found = [read_answer(context.config, answer) for answer in answers]
-    if all(value is None for value in found):
-        raise VideoRejected(
-            "no-scores",
-            f"none of {len(found)} answers for {context.video.name!r} holds a number in [0, 1]; "
-            f"first answer: {answers[0].text[:80]!r}; score.answer = choice makes the server give one",
-        )
-    scores, interpolated = interpolate_missing(frames, found)
+    readings = _ask(context, texts)
+    found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
+    tally = Tally.of(readings, found)
+    _reject(context, tally)
+    above_one = context.config.score.above_one == "score"
+    scores, interpolated = interpolate_missing(frames, found, above_one=above_one)
     said = "expected" if context.config.score.expected else "said"
     origins = ["interpolated" if missing else said for missing in interpolated.tolist()]
-    return _commit(context, frames, scores.tolist(), [answer.text for answer in answers], origins)
+    answers = [None if reading is None else reading.shown for reading in readings]
+    return _commit(context, frames, scores.tolist(), answers, origins, tally)
+
+
+def _ask(context: StageContext, texts: list[str]) -> list[Reading | None]:
+    """What the model says of each summary; None for an empty one of which it is not asked."""
+    asked = [
+        number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
+    ]
+    readings: list[Reading | None] = [None] * len(texts)
+    if asked:
+        model, device = context.bench.models.chat()
+        wanted = [texts[number] for number in asked]
+        requests = build_all(context, lambda text: build_request(context.config, model, text), wanted)
+        for number, reading in zip(asked, ask_all(context, model, device, requests), strict=True):
+            readings[number] = reading
+    return readings
+
+
+def _reject(context: StageContext, tally: Tally) -> None:
+    """
+    Raises:
+        VideoRejected: no score, or too few of them to fill in the others.
+    """
+    settings = context.config.score
+    if tally.answers:
+        context.bench.patience.note(context.node.id, context.video.name, tally.unparsed < tally.windows)
+    if tally.unparsed == tally.windows:
+        raise VideoRejected(
+            "no-scores",
+            f"none of {tally.windows} windows of {context.video.name!r} has a score: {tally.in_words()}"
+            f"{tally.way_out(settings)}",
+        )
+    if tally.unparsed > settings.reject_unparsed_fraction * tally.windows:
+        raise VideoRejected(
+            "no-scores",
+            f"{tally.unparsed} of {tally.windows} windows of {context.video.name!r} have no score of their own "
+            f"({tally.in_words()}), more than score.reject_unparsed_fraction = {settings.reject_unparsed_fraction:g}"
+            f"{tally.way_out(settings)}",
+        )
 
 
 def build_request(config: LavadConfig, model: ChatModel, summary: str) -> ChatRequest:
@@ -79,25 +116,36 @@ def build_request(config: LavadConfig, model: ChatModel, summary: str) -> ChatRe
     )
 
 
-def read_answer(config: LavadConfig, answer: ChatAnswer) -> float | None:
+def read_answer(config: LavadConfig, reading: Reading) -> float | None:
     """The score in an answer, or None."""
-    if config.score.answer == "free-text":
-        return parse_free_text(answer.text)
-    if config.score.expected and answer.log_probabilities is not None:
-        return expected_score(answer.log_probabilities)
-    return parse_choice(answer.text)
+    settings = config.score
+    if settings.answer == "free-text":
+        if settings.match == "own":
+            return parse_own_score(reading.text)
+        return parse_free_text(reading.text, above_one=settings.above_one == "score")
+    if settings.expected and reading.answer.log_probabilities is not None:
+        return expected_score(reading.answer.log_probabilities)
+    return parse_choice(reading.text)
 
 
 def _commit(
-    context: StageContext, frames: list[int], scores: list[float], answers: list[str | None], origins: list[str]
+    context: StageContext,
+    frames: list[int],
+    scores: list[float],
+    answers: list[str | None],
+    origins: list[str],
+    tally: Tally,
 ) -> Commit:
-    unparsed = origins.count("interpolated")
-    too_many = unparsed > context.config.score.max_unparsed_fraction * len(frames)
+    too_many = tally.unparsed > context.config.score.max_unparsed_fraction * len(frames)
+    message = (
+        f"{tally.unparsed} of {len(frames)} answers held no score and were interpolated ({tally.in_words()})"
+        f"{tally.way_out(context.config.score)}"
+    )
     with context.writer(SCHEMA) as writer:
         columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins}
         writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(
             "ok_with_gaps" if too_many else "ok",
-            message=f"{unparsed} of {len(frames)} answers held no score and were interpolated" if too_many else "",
-            counts={"scores": len(frames), "unparsed": unparsed},
+            message=message if too_many else "",
+            counts={"scores": len(frames), **tally.counts},
         )

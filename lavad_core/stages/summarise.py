@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples, nearest_rows
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
+from lavad_core.method.summary_text import finished_part
+from lavad_core.models.chat.reading import Reading
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.summary_outcome import Outcome
 from lavad_core.stages.timeline import grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
@@ -36,13 +39,12 @@ def run(context: StageContext) -> Commit:
     nobody = pa.array([[]] * len(centres), SCHEMA.field("sampled_frames").type)
     with context.writer(SCHEMA) as writer:
         if context.node.imported:
-            summaries = imported_texts(context, centres)
-            return _write(writer, centres, summaries, nobody, [0] * len(centres))
+            return _write(context, writer, centres, imported_texts(context, centres), nobody)
         frames, captions = _cleaned(context)
         if not context.config.summarise.enabled:
             # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
             own = [captions[row] for row in nearest_rows(frames, np.asarray(centres))]
-            return _write(writer, centres, own, nobody, [0] * len(centres))
+            return _write(context, writer, centres, own, nobody)
         windows = samples_of(context, probe)
         model, device = context.bench.models.chat()
 
@@ -54,9 +56,17 @@ def run(context: StageContext) -> Commit:
         built = build_all(context, build, range(len(windows)))
         requests = [request for request, _ in built]
         left_out = [count - kept for count, (_, kept) in zip(windows.lengths.tolist(), built, strict=True)]
-        answers = ask_all(context, model, device, requests)
-        summaries = [kept_part(answer.text, context.config.summarise.keep) for answer in answers]
-        return _write(writer, centres, summaries, _lists(windows), left_out)
+        readings = ask_all(context, model, device, requests)
+        summaries = [read_summary(context.config, reading) for reading in readings]
+        context.bench.patience.note(context.node.id, context.video.name, any(summaries))
+        outcome = Outcome.of(summaries, readings, requests, left_out)
+        return _write(context, writer, centres, summaries, _lists(windows), left_out, outcome)
+
+
+def read_summary(config: LavadConfig, reading: Reading) -> str:
+    """S_i in an answer; empty if it holds none."""
+    drop = reading.fault == "truncated" and config.summarise.unfinished == "drop"
+    return kept_part(finished_part(reading.text) if drop else reading.text, config.summarise.keep)
 
 
 def build_request(
@@ -107,14 +117,25 @@ def _lists(windows: Samples) -> pa.Array:
 
 
 def _write(
-    writer: ResultWriter, centres: list[int], summaries: list[str], windows: pa.Array, left_out: list[int]
+    context: StageContext,
+    writer: ResultWriter,
+    centres: list[int],
+    summaries: list[str],
+    windows: pa.Array,
+    left_out: list[int] | None = None,
+    outcome: Outcome | None = None,
 ) -> Commit:
-    columns = {"frame": centres, "summary": summaries, "sampled_frames": windows, "captions_left_out": left_out}
+    columns = {
+        "frame": centres,
+        "summary": summaries,
+        "sampled_frames": windows,
+        "captions_left_out": left_out or [0] * len(centres),
+    }
     writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
-    empty = sum(not summary.strip() for summary in summaries)
-    shortened = sum(count > 0 for count in left_out)
+    outcome = outcome or Outcome.of(summaries)
+    gaps = outcome.gaps(context.config.summarise)
     return writer.commit(
-        "ok_with_gaps" if empty else "ok",
-        message=f"{empty} of {len(centres)} summaries are empty" if empty else "",
-        counts={"summaries": len(centres), "unique": len(set(summaries)), "empty": empty, "shortened": shortened},
+        "ok_with_gaps" if gaps else "ok",
+        message="; ".join([*gaps, *outcome.warnings()]),
+        counts=outcome.counts,
     )

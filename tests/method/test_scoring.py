@@ -16,6 +16,7 @@ from lavad_core.method.scoring import (
     interpolate_missing,
     parse_choice,
     parse_free_text,
+    parse_own_score,
     score_messages,
 )
 
@@ -67,10 +68,67 @@ def test_parse_free_text(word: str, reply: str, expected: float | None) -> None:
     assert parse_free_text(reply) == expected
 
 
+@pytest.mark.parametrize(
+    ("reply", "expected"), [("[1.5]", 1.5), ("[10] or [0.5]", 10.0), ("[0.5]", 0.5), ("[" + "9" * 5000 + "]", None)]
+)
+def test_the_reference_takes_any_number(reply: str, expected: float | None) -> None:
+    assert parse_free_text(reply, above_one=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "reply", "expected"),
+    [
+        ("plain", " [1.0]\n", 1.0),
+        ("in-text", "Sure! I would say [0.7], as it is odd.", 0.7),
+        ("zero", "[0]", 0.0),
+        ("one", "[1]", 1.0),
+        ("first-of-the-answer", "[0] The scene is normal.", 0.0),
+        ("with-a-colon", "[0]: normal", 0.0),
+        ("on-its-line", "The text\n[0]\nbecause", 0.0),
+        ("fence", "```python\n[0.1]\n```", 0.1),
+        ("fence-with-a-whole-number", "```\n[0]\n```", 0.0),
+        ("announced", "Score: [1]", 1.0),
+        ("announced-in-bold", "Answer: **[0]**", 0.0),
+        ("announced-by-a-verb", "I would rate it as [1].", 1.0),
+        ("announced-far", "I'd give this scene a score of [0]", 0.0),
+        ("announced-as-a-variable", "score = [0.5]", 0.5),
+        ("after-the-range", "[0-1] is the range: [0.4]", 0.4),
+        ("after-a-list", "The list is [0, 0.1]. I choose [0.1]", 0.1),
+        ("chinese", "是[0.3]", 0.3),
+        ("said-twice", "[0.2] and again [0.2]", 0.2),
+        ("two-that-differ", "[0.2] or [0.9]", None),
+        ("index-in-a-bracket", "[x[0]", None),
+        ("index", "return x[0]", None),
+        ("index-of-a-decimal", "a[0.5]", None),
+        ("index-of-a-call", "foo()[0]", None),
+        ("index-after-an-index", "d['a'][0]", None),
+        ("index-before-an-index", "[0][1]", None),
+        ("call-of-a-list", "[0].append(1)", None),
+        ("argument", "print([0])", None),
+        ("decimal-argument", "print([0.5])", None),
+        ("variable", "scores_of_all = [0.5]", None),
+        ("returned", "return [0]", None),
+        ("citation", "As reported in [1], the man falls.", None),
+        ("citation-at-the-end", "The man was seen before [1].", None),
+        ("foot-note", "A man walks.\n[1] A. Smith, 2020", None),
+        ("link", "[1](http://example.org)", None),
+        ("reference-of-a-link", "[1]: http://example.org", None),
+        ("above-one", "[1.5]", None),
+        ("above-one-then-good", "[1.5] or [0.5]", None),
+        ("ten", "[10]", None),
+        ("list", "[0, 0.1, 0.2]", None),
+        ("no-brackets", "0.5", None),
+        ("empty", "", None),
+    ],
+)
+def test_parse_own_score(word: str, reply: str, expected: float | None) -> None:
+    assert parse_own_score(reply) == expected
+
+
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"\[[-+0-9.eEnaif ]{0,12}\]")))
 def test_an_answer_is_in_range_or_none(reply: str) -> None:
-    for value in (parse_free_text(reply), parse_choice(reply)):
+    for value in (parse_free_text(reply), parse_own_score(reply), parse_choice(reply)):
         assert value is None or 0 <= value <= 1
 
 
@@ -89,6 +147,13 @@ def test_interpolate_missing(word: str, frames: list[int], scores: list[float | 
     filled, missing = interpolate_missing(frames, scores)
     assert filled == pytest.approx(expected)
     assert missing.tolist() == [score is None for score in scores]
+
+
+def test_scores_above_one_are_interpolated_where_they_count() -> None:
+    filled, _ = interpolate_missing([0, 16, 32], [10.0, None, 0.0], above_one=True)
+    assert filled.tolist() == [10.0, 5.0, 0.0]
+    with pytest.raises(ValueError, match="outside"):
+        interpolate_missing([0], [math.inf], above_one=True)
 
 
 @settings(deadline=None)

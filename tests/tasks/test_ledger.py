@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lavad_core.errors import InputError, Interrupted, LavadError, VideoRejected
+from lavad_core.errors import InputError, Interrupted, LavadError, NotAsked, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.video.types import VideoSource
@@ -53,6 +53,25 @@ def test_gaps_of_several_stages_are_all_said_and_once() -> None:
     made.gaps("a", "first")
     made.all_stages_done()
     assert [(o.status, o.message) for o in made.outcomes()] == [("ok_with_gaps", "first; second")]
+
+
+def test_a_note_is_no_gap() -> None:
+    made = ledger(a="1", b="2", c="3")
+    made.gaps("a", "1 of 9 captions is empty")
+    made.note("a", "warning: one text")
+    made.note("b", "warning: one text")
+    made.all_stages_done()
+    assert [(o.status, o.reason, o.message) for o in made.outcomes()] == [
+        ("ok_with_gaps", "gaps", "1 of 9 captions is empty; warning: one text"),
+        ("ok", "", "warning: one text"),
+        ("ok", "", ""),
+    ]
+
+
+def test_what_was_not_asked_is_not_run_and_not_failed() -> None:
+    made = ledger(a="1")
+    made.failed("a", NotAsked("not asked"))
+    assert [(o.status, o.reason, o.message) for o in made.outcomes()] == [("not-run", "NotAsked", "not asked")]
 
 
 def test_equal_content_ends_as_its_first() -> None:

@@ -142,10 +142,11 @@ def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnsw
         return None
     if answer.finish_reason not in get_args(FinishReason):
         return None
-    if request.choices is None or answer.finish_reason == "refused" or not without_thoughts(answer.text).strip():
+    said = without_thoughts(answer.text)
+    if request.choices is None or answer.finish_reason == "refused" or (answer.text and not said):
         return answer
     values = {choice.strip() for choice in request.choices}
-    if answer.text not in values:
+    if said not in values:
         return None
     if not request.distribution:
         return answer

@@ -20,6 +20,7 @@ from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
 from lavad_core.models.chat.roles import folded
 from lavad_core.models.chat.template import ChatTemplate, chosen, system_role_of
+from lavad_core.models.chat.thoughts import is_mark, opened_by
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.finite import way_out
 from lavad_core.models.loading import cache_name, loading, placed
@@ -36,6 +37,10 @@ MASKS_KEPT = 64
 CONTEXT_FOR_DECODING = 6
 """Prompt tokens decoded with an answer and taken off again: a decoder drops the space in front of a text's first token,
 and the answer's first token is not the text's first."""
+
+
+TOKENS_OF_A_MARK = 16
+"""Tokens at a prompt's end within which a mark of a thought and the line breaks after it lie."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +159,10 @@ class LocalChat:
             said = self._batcher.run(asked, self._generate)
             distributions = self._distributions(asked, said)
             for number, item, generated, log_probabilities in zip(batch, asked, said, distributions, strict=True):
-                text = self._text(item.prompt, generated.tokens)
                 choices = item.request.choices
+                text = self._text(item.prompt, generated.tokens)
+                if choices is None:
+                    text = opened_by(self._end_of(item.prompt)) + text
                 if choices is not None and (generated.finish_reason != "stop" or text not in choices):
                     raise RequestRejected(
                         400,
@@ -184,10 +191,31 @@ class LocalChat:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _text(self, prompt: list[int], tokens: list[int]) -> str:
-        context = prompt[-CONTEXT_FOR_DECODING:]
-        before = self._tokenizer.decode(context, skip_special_tokens=True)
+        """What was generated, special tokens left out but for those around a thought."""
+        parts, start = list[str](), 0
+        marks = [at for at, token in enumerate(tokens) if token in self._thought_marks]
+        for at in [*marks, len(tokens)]:
+            parts.append(self._decoded(tokens[:start] or prompt, tokens[start:at]))
+            parts += [self._thought_marks[token] for token in tokens[at : at + 1]]
+            start = at + 1
+        return "".join(parts)
+
+    def _decoded(self, before: list[int], tokens: list[int]) -> str:
+        context = before[-CONTEXT_FOR_DECODING:]
+        known = self._tokenizer.decode(context, skip_special_tokens=True)
         text: str = self._tokenizer.decode(context + tokens, skip_special_tokens=True)
-        return text.removeprefix(before)
+        return text.removeprefix(known)
+
+    def _end_of(self, prompt: list[int]) -> str:
+        """The last words of a prompt, where the template may have begun a thought for the model."""
+        text: str = self._tokenizer.decode(prompt[-TOKENS_OF_A_MARK:], skip_special_tokens=False)
+        return text
+
+    @functools.cached_property
+    def _thought_marks(self) -> dict[int, str]:
+        """Special tokens that begin or end a thought, by id."""
+        special = zip(self._tokenizer.all_special_ids, self._tokenizer.all_special_tokens, strict=True)
+        return {number: text for number, text in special if is_mark(text)}
 
     @functools.cached_property
     def _pieces(self) -> dict[int, str]:

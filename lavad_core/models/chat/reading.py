@@ -1,0 +1,81 @@
+"""What can be used of a chat model's answers: the one place where thoughts go, and where it is told what is missing. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lavad_core.models.chat.thoughts import only_ends, without_thoughts
+from lavad_core.models.protocols import ChatAnswer
+
+Fault = Literal["truncated", "empty", "only_thought", "refused"]
+
+WORDS: dict[Fault, str] = {
+    "truncated": "cut off by the limit of tokens",
+    "empty": "empty",
+    "only_thought": "a thought without an answer",
+    "refused": "refused by the model or a content filter",
+}
+"""Faults in the order in which messages name them."""
+
+COUNTS: dict[Fault, str] = {
+    "truncated": "truncated",
+    "empty": "blank",
+    "only_thought": "only_thought",
+    "refused": "refused",
+}
+"""Their names in a commit's counts. (``empty`` is there the number of results without text, for whatever reason.)"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An answer as a stage reads it.
+
+    Attributes:
+        text: without thoughts; empty if there is nothing to use.
+        fault: what is wrong with the answer, if anything; only a ``truncated`` one has a text.
+        answer: as the model gave it.
+    """
+
+    text: str
+    fault: Fault | None
+    answer: ChatAnswer
+
+    @property
+    def shown(self) -> str:
+        """For people: the text, or what was said in its place."""
+        return self.text or self.answer.text
+
+
+def read_answers(answers: Sequence[ChatAnswer]) -> list[Reading]:
+    """The readings of answers to alike questions, in order.
+
+    Where the template opens a thought in the prompt, an answer that is cut off in it has no mark at all. It is told by the
+    others: if one of them ends a thought that it has not begun, those that were cut off before such an end are thoughts.
+    """
+    within = any(only_ends(answer.text) for answer in answers)
+    return [_read(answer, within) for answer in answers]
+
+
+def _read(answer: ChatAnswer, within: bool) -> Reading:
+    if answer.finish_reason == "refused":
+        return Reading("", "refused", answer)
+    text = without_thoughts(answer.text)
+    cut = answer.finish_reason == "length"
+    if within and cut and text == answer.text:
+        text = ""
+    if text.strip():
+        return Reading(text, "truncated" if cut else None, answer)
+    return Reading("", "only_thought" if answer.text.strip() else "truncated" if cut else "empty", answer)
+
+
+def count_faults(readings: Iterable[Reading]) -> Counter[Fault]:
+    """How many answers have each fault."""
+    return Counter(reading.fault for reading in readings if reading.fault is not None)
+
+
+def in_words(faults: Counter[Fault]) -> str:
+    """``3 refused by …, 1 empty``; empty if there are none."""
+    return ", ".join(f"{faults[fault]} {words}" for fault, words in WORDS.items() if faults[fault])

@@ -1,0 +1,95 @@
+"""How the scores of a video came out: counts for the commit, and sentences for people. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lavad_core.config.language import ScoreConfig
+from lavad_core.models.chat.reading import COUNTS, WORDS, Fault, Reading
+
+SHOWN = 80
+"""Characters of an answer in a message."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Of one video.
+
+    Attributes:
+        windows: all of them. answers: those that the model was asked about. unparsed: those without a score of their own.
+        no_summary: of these, windows without a summary. faults: of these, answers by what is wrong with them.
+        no_number: of these, answers in which no score was found. first: such an answer.
+        truncated: answers that were cut off, with a score or without.
+    """
+
+    windows: int
+    answers: int = 0
+    unparsed: int = 0
+    no_summary: int = 0
+    faults: Counter[Fault] = field(default_factory=Counter)
+    no_number: int = 0
+    first: str = ""
+    truncated: int = 0
+
+    @classmethod
+    def of(cls, readings: Sequence[Reading | None], scores: Sequence[float | None]) -> Tally:
+        """
+        Args:
+            readings: of each window; None where there was no summary to ask about.
+            scores: found in them.
+        """
+        answered = [reading for reading in readings if reading is not None]
+        without = [
+            reading for reading, score in zip(readings, scores, strict=True) if reading is not None and score is None
+        ]
+        texts = [reading.text for reading in without if reading.text]
+        return cls(
+            windows=len(readings),
+            answers=len(answered),
+            unparsed=sum(score is None for score in scores),
+            no_summary=len(readings) - len(answered),
+            faults=Counter(reading.fault for reading in without if reading.fault is not None),
+            no_number=sum(reading.fault is None for reading in without),
+            first=texts[0] if texts else "",
+            truncated=sum(reading.fault == "truncated" for reading in answered),
+        )
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """For the commit."""
+        faults = {COUNTS[fault]: self.faults[fault] for fault in COUNTS}
+        return {
+            "unparsed": self.unparsed,
+            "no_summary": self.no_summary,
+            "no_number": self.no_number,
+            **faults,
+            "truncated": self.truncated,
+        }
+
+    def in_words(self) -> str:
+        """Why windows have no score, each reason with its number."""
+        parts = [f"{self.faults[fault]} answers are {words}" for fault, words in WORDS.items() if self.faults[fault]]
+        if self.no_number:
+            parts.append(f"{self.no_number} answers hold no score")
+        if self.no_summary:
+            parts.append(f"{self.no_summary} summaries are empty")
+        if self.first:
+            parts.append(f"first answer without one: {self.first[:SHOWN]!r}")
+        return ", ".join(parts)
+
+    def way_out(self, settings: ScoreConfig) -> str:
+        """What to change, by the most frequent reason."""
+        ways = {
+            "truncated": f"allow more tokens (score.total_tokens, now {settings.total_tokens})",
+            "only_thought": "switch the model's thinking off (chat.extra_body, such as chat_template_kwargs: "
+            f"{{enable_thinking: false}}), or allow more tokens (score.total_tokens, now {settings.total_tokens})",
+            "refused": "ask a model without a content filter (chat.model, chat.base_url)",
+            "no_number": "score.answer = choice makes the server give one" if settings.answer == "free-text" else "",
+        }
+        reasons = Counter({"no_number": self.no_number})
+        reasons.update({str(fault): count for fault, count in self.faults.items()})
+        most = reasons.most_common(1)
+        way = ways.get(most[0][0], "") if most and most[0][1] else ""
+        return f"; {way}" if way else ""

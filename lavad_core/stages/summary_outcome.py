@@ -1,0 +1,127 @@
+"""How the summaries of a video came out: counts for the commit, and sentences for people. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lavad_core.config.language import SummariseConfig
+from lavad_core.models.chat.reading import COUNTS, Fault, Reading, count_faults, in_words
+
+FEW = 5
+"""Windows, and different questions, up to which one text for most of them says nothing."""
+
+SHOWN = 60
+"""Characters of a text in a message."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one video.
+
+    Attributes:
+        summaries: windows. unique: different texts. empty: windows without a text.
+        faults: answers by what is wrong with them. answers: how many there are; 0 if nothing was asked.
+        shortened: windows with captions left out. left_out: such captions.
+        one_text: the text of most windows, and how many have it; None unless there is one.
+    """
+
+    summaries: int
+    unique: int
+    empty: int
+    answers: int = 0
+    faults: Counter[Fault] = field(default_factory=Counter)
+    shortened: int = 0
+    left_out: int = 0
+    one_text: tuple[str, int] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        summaries: Sequence[str],
+        readings: Sequence[Reading] = (),
+        questions: Sequence[Hashable] = (),
+        left_out: Sequence[int] = (),
+    ) -> Outcome:
+        """
+        Args:
+            summaries: a text a window.
+            readings, questions, left_out: of the same windows, if a model was asked.
+        """
+        return cls(
+            len(summaries),
+            len(set(summaries)),
+            sum(not summary.strip() for summary in summaries),
+            len(readings),
+            count_faults(readings),
+            sum(count > 0 for count in left_out),
+            sum(left_out),
+            _one_text(summaries, questions),
+        )
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """For the commit."""
+        found = {
+            "summaries": self.summaries,
+            "unique": self.unique,
+            "empty": self.empty,
+            "shortened": self.shortened,
+            "captions_left_out": self.left_out,
+        }
+        return found | {COUNTS[fault]: self.faults[fault] for fault in COUNTS}
+
+    def gaps(self, settings: SummariseConfig) -> list[str]:
+        """What makes the summaries ``ok_with_gaps``, a sentence each, with the way out."""
+        most = settings.max_faulty_fraction
+        found = []
+        if self.empty:
+            why = f" ({in_words(self.faults)})" if self.faults else ""
+            found.append(f"{self.empty} of {self.summaries} summaries are empty{why}{_way_out(self.faults)}")
+        cut = self.faults["truncated"]
+        if cut > most * self.answers:
+            found.append(
+                f"{cut} of {self.answers} answers were cut off; raise summarise.total_tokens (now {settings.total_tokens}) "
+                f"or summarise.min_answer_tokens (now {settings.min_answer_tokens})"
+            )
+        if self.shortened > most * self.summaries:
+            found.append(
+                f"{self.left_out} captions were left out in {self.shortened} of {self.summaries} windows; raise "
+                f"summarise.total_tokens (now {settings.total_tokens}) as far as the model's context allows"
+            )
+        return found
+
+    def warnings(self) -> list[str]:
+        """What is worth a look and no gap."""
+        if self.one_text is None:
+            return []
+        text, count = self.one_text
+        shown = text if len(text) <= SHOWN else text[:SHOWN] + "…"
+        return [f"warning: {count} of {self.summaries} windows have one and the same summary, {shown!r}"]
+
+
+def _way_out(faults: Counter[Fault]) -> str:
+    if faults["only_thought"]:
+        return (
+            "; switch the model's thinking off (chat.extra_body, such as chat_template_kwargs: {enable_thinking: false}), or "
+            "allow more tokens (summarise.total_tokens)"
+        )
+    if faults["truncated"]:
+        return "; allow more tokens (summarise.total_tokens)"
+    if faults["refused"]:
+        return "; ask a model without a content filter (chat.model, chat.base_url)"
+    return ""
+
+
+def _one_text(summaries: Sequence[str], questions: Sequence[Hashable]) -> tuple[str, int] | None:
+    """A text that more than half of the windows have, and more than half of the different questions: a still scene has few
+    questions, and one answer to them is right."""
+    if len(summaries) <= FEW or not questions:
+        return None
+    text, count = Counter(summaries).most_common(1)[0]
+    asked = len(set(questions))
+    with_it = len({question for question, summary in zip(questions, summaries, strict=True) if summary == text})
+    return (
+        (text, count) if text.strip() and 2 * count > len(summaries) and asked > FEW and 2 * with_it > asked else None
+    )
