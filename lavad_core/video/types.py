@@ -27,7 +27,7 @@ REJECTIONS = {
     "decoder-timeout": "the decoding process made no progress in time",
     "decoder-memory": "the decoding process ran into its memory limit",
     "no-captions": "every captioner said nothing about every frame",
-    "no-scores": "no answer of the language model held a score",
+    "no-scores": "no answer of the language model held a score, or too few did",
     "changed": "the file's content changed while it was being processed",
 }
 """Why a video is rejected: the word used in tables, and what it means."""
