@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -64,8 +65,9 @@ def make_video(
     container_options: dict[str, str] | None = None,
     pts: Sequence[int] | None = None,
     time_base: Fraction | None = None,
-    draw: Callable[[int, tuple[int, int]], NDArray[np.uint8]] = picture,
+    draw: Callable[[int, tuple[int, int]], NDArray[Any]] = picture,
     audio: bool = False,
+    format: str = "rgb24",
 ) -> Path:
     """Write a video.
 
@@ -84,6 +86,7 @@ def make_video(
         time_base: of ``pts``; 1/fps by default.
         draw: the picture of an index.
         audio: add a stream of silence as long as the video.
+        format: pixel format of what ``draw`` gives.
     """
     path = Path(path)
     with av.open(str(path), "w", format=container, options=container_options or {}) as media:
@@ -98,7 +101,7 @@ def make_video(
             stream.codec_context.gop_size = gop
         sound = media.add_stream("aac", rate=16000) if audio else None
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(draw(number, size), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(number, size), format=format)
             frame.pts = pts[number] if pts is not None else number
             frame.time_base = time_base or 1 / Fraction(fps)
             media.mux(stream.encode(frame))

@@ -98,7 +98,7 @@ def one_clock(seen: Seen, missing: NDArray[np.int64]) -> Clock:
     reach = REORDER_FRAMES * step
     stretches = _arrange(_stretches(stamps, step, reach, seen), seen, step)
     trusted = np.concatenate([np.full(s.stop - s.start, s.part >= 0) for s in stretches])
-    lost = _lost_parts(seen, raw, missing, stretches, trusted, max(reach, round(MIN_JUMP_S * seen.ticks_per_s)))
+    lost = _lost_parts(seen, raw, missing, stretches, trusted, step)
     parts = 1 + max(s.part for s in stretches)
     frame_part = np.concatenate([np.full(s.stop - s.start, s.part) for s in stretches])
     offsets = _offsets(stamps, frame_part, raw[missing], lost, parts, step)
@@ -169,20 +169,24 @@ def _arrange(stretches: list[_Stretch], seen: Seen, step: int) -> list[_Stretch]
     placed = stretches[:1]
     for new in stretches[1:]:
         last = placed[-1]
+        fits: list[tuple[float, int]] = []
         for back, old in enumerate(placed[-2 : -2 - LOOK_BACK : -1], start=1):
             between, room = new.start - old.stop, (new.low - old.high) / step
             goes_on = old.part == last.part and new.low > last.high
-            fits = room > 0 and 0.9 * between - 1 < room and (room - between) * step <= RETURN_S * seen.ticks_per_s
-            if fits and not goes_on:
-                for damaged in placed[-back:]:
-                    damaged.part = -1
-                del placed[-back:]
-                new.part = old.part
-                break
+            hole = room - between - 1
+            if room > 0 and room > 0.9 * between - 1 and hole * step <= RETURN_S * seen.ticks_per_s and not goes_on:
+                fits.append((abs(hole), back))
+        if fits:
+            _, back = min(fits)
+            new.part = placed[-1 - back].part
+            for damaged in placed[-back:]:
+                damaged.part = -1
+            del placed[-back:]
         else:
             forward = new.low - last.high
             # FFmpeg takes a clock that starts again a minute or more before its first stamp for one that wrapped.
-            restarts = forward <= 0 or (seen.wrap and forward > seen.wrap // 2)
+            wrapped = seen.wrap and new.low >= seen.wrap and forward > seen.max_pause_s * seen.ticks_per_s
+            restarts = forward <= 0 or wrapped
             new.part = last.part + 1 if restarts else last.part
         placed.append(new)
     numbers = {part: number for number, part in enumerate(sorted({s.part for s in placed}))}
@@ -197,7 +201,7 @@ def _lost_parts(
     missing: NDArray[np.int64],
     stretches: list[_Stretch],
     trusted: NDArray[np.bool_],
-    reach: int,
+    step: int,
 ) -> NDArray[np.int64]:
     """The part of each packet without a frame, by the packets with frames around it; -1 where its stamp cannot be true."""
     parts = np.concatenate([np.full(s.stop - s.start, s.part) for s in stretches])[trusted]
@@ -209,12 +213,15 @@ def _lost_parts(
     pts = raw[missing]
     behind = np.searchsorted(packets, missing)
     left, right = (behind - 1).clip(min=0), behind.clip(max=len(packets) - 1)
-    # Python's integers are unbounded, but these were cut: differences fit.
+    reach = max(REORDER_FRAMES * step, round(MIN_JUMP_S * seen.ticks_per_s))
     from_left, from_right = pts - raw[packets[left]], raw[packets[right]] - pts
     has_left, has_right = behind > 0, behind < len(packets)
-    fits_left = has_left & (from_left >= -reach)
-    fits_right = has_right & (from_right >= -reach)
     same = has_left & has_right & (parts[left] == parts[right])
+    # At a seam no further than its distance in packets allows.
+    near_left = same | (from_left <= reach + 2 * step * (missing - packets[left]))
+    near_right = same | (from_right <= reach + 2 * step * (packets[right] - missing))
+    fits_left = has_left & (from_left >= -reach) & near_left
+    fits_right = has_right & (from_right >= -reach) & near_right
     takes_left = np.where(has_left & has_right, np.abs(from_left) <= np.abs(from_right), has_left)
     found = np.where(takes_left & fits_left, parts[left], np.where(~takes_left & fits_right, parts[right], -1))
     found[same & ~(fits_left & fits_right)] = -1

@@ -32,6 +32,7 @@ GAP_COUNTS = {
     "time_jumps": "jumps of the time stamps were taken out",
     "holes_unfilled": "holes beside damage are longer than the file has room for frames, and were left",
     "stopped_at_packet": "packets were read before the decoder died, and none of those behind",
+    "pages_left_out": "pictures behind the first of their file were not read",
     "cut_bytes": "bytes that the container announces are beyond the end of the file",
 }
 """The counts that make a video ``ok_with_gaps``, and what each says."""

@@ -16,6 +16,9 @@ from lavad_core.video import images
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
 from lavad_core.video.folder import list_frames, number_frames
 
+MIN_PEAK = 1 << 12
+"""Pictures of 16 bits that never reach this value, a sixteenth of white, have fewer bits than their format says."""
+
 
 def probe(path: str, answer: Answer) -> Message:
     """Read every image.
@@ -33,6 +36,7 @@ def probe(path: str, answer: Answer) -> Message:
         )
     tick = answer.begin()
     size: tuple[int, int] | None = None
+    peak = deep = more = 0
     suffixes: set[str] = set()
     good = np.zeros(total, dtype=bool)
     for index, name in names.items():
@@ -41,17 +45,27 @@ def probe(path: str, answer: Answer) -> Message:
             found = images.check(os.path.join(path, name), request["max_pixels"])
         except images.DAMAGE:
             continue
-        size = size or found
+        size = size or found.size
+        more += found.more
+        peak = max(peak, found.peak or 0)
+        deep += found.peak is not None
         suffixes.add(os.path.splitext(name)[1].lower().lstrip("."))
         good[index] = True
     if size is None:
         raise VideoRejected("no-frames", f"none of {len(names)} images could be read")
+    if 0 < peak < MIN_PEAK:
+        raise VideoRejected(
+            "format",
+            f"{deep} pictures of 16 bits hold no value above {peak}: with 65535 for white they would be black; multiply "
+            "pictures of 10 bits by 64, of 12 bits by 16, or save them with 8 bits",
+        )
     gaps = np.flatnonzero(~good)
     counts = {
         "frames_decoded": int(good.sum()),
         "frames_missing": len(gaps),
         "decode_errors": len(names) - int(good.sum()),
         "first_number": first,
+        "pages_left_out": more,
     }
     found_header = {
         "t": "probe",

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,14 @@ DAMAGE = (
 )
 """What Pillow's readers raise on damaged images."""
 
+EIGHT_BITS = {
+    **dict.fromkeys(("1", "L", "P", "LA", "PA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr"), "RGB"),
+    "La": "LA",
+    "RGBa": "RGBA",
+}
+"""Pillow's modes with at most 8 bits a channel, and what each is converted to first. Colour pictures of 16 bits come as their
+upper 8."""
+
 # The project's own limit is checked from the header before pixels are allocated; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -40,16 +49,37 @@ def read_rgb(path: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode an image: uint8 [height, width, 3], RGB, as stored (an EXIF orientation is not applied).
 
     Raises:
-        VideoRejected: ``too-large``; ``changed`` if it is gone; ``unreadable`` if the system cannot read it.
+        VideoRejected: ``too-large``; ``changed`` if it is gone; ``unreadable`` if the system cannot read it; ``format`` if
+            nothing says which of its values is white.
         one of :data:`DAMAGE`: damaged or not an image.
     """
     with _system_errors(path), Image.open(path, formats=FORMATS) as image:
         _check_size(image, path, max_pixels)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        if image.mode == "RGB":
+            return np.asarray(image)
+        if image.mode in EIGHT_BITS:
+            return np.asarray(image.convert(EIGHT_BITS[image.mode]).convert("RGB"))
+        grey = np.minimum((_sixteen_bits(image, path).astype(np.uint32) + 128) >> 8, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
 
 
-def check(path: str, max_pixels: int) -> tuple[int, int]:
-    """Read an image to its end, at an eighth of the size where JPEG allows that; its width and height.
+@dataclass(frozen=True)
+class Checked:
+    """What an image holds.
+
+    Attributes:
+        size: width and height, pixels.
+        peak: the highest value, of 65535, of a grey picture with more than 8 bits; None for others.
+        more: further pictures of the same size in the file (pages, an animation), which are not read.
+    """
+
+    size: tuple[int, int]
+    peak: int | None
+    more: int
+
+
+def check(path: str, max_pixels: int) -> Checked:
+    """Read an image to its end, at an eighth of the size where JPEG allows that.
 
     Raises: as :func:`read_rgb`.
     """
@@ -58,7 +88,41 @@ def check(path: str, max_pixels: int) -> tuple[int, int]:
         _check_size(image, path, max_pixels)
         image.draft("L", (max(1, size[0] // 8), max(1, size[1] // 8)))
         image.load()
-        return size
+        deep = image.mode not in EIGHT_BITS
+        peak = int(_sixteen_bits(image, path).max()) if deep else None
+        return Checked(size, peak, _more(image, size))
+
+
+def _sixteen_bits(image: Image.Image, path: str) -> NDArray[np.uint16]:
+    """A grey picture of more than 8 bits: uint16 [height, width], 65535 is white.
+
+    Pillow's own conversion cuts everything above 255 to white and makes 0 … 1 black.
+
+    Raises:
+        VideoRejected: ``format``, if nothing says which value is white.
+    """
+    values = np.asarray(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # "I": Pillow 10
+        return values.astype(np.uint16)
+    name = ascii(os.path.basename(path))
+    if image.mode == "F":
+        if np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1:
+            return np.rint(values.astype(np.float64) * 65535).astype(np.uint16)
+        low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (np.nan, np.nan)
+        found = f"real numbers from {low:g} to {high:g}, of which 0 … 1 alone can be shown"
+    else:
+        found = f"pixels of Pillow's mode {image.mode!a}, of which nothing says which value is white"
+    raise VideoRejected(
+        "format", f"{name} holds {found}; save the frames with 8 bits, or as 16-bit grey from 0 to 65535"
+    )
+
+
+def _more(image: Image.Image, size: tuple[int, int]) -> int:
+    """Further pictures of the same size: thumbnails and previews are none."""
+    frames = int(getattr(image, "n_frames", 1)) if image.format in ("PNG", "WEBP", "TIFF") else 1
+    if frames > 1:
+        image.seek(1)
+    return frames - 1 if frames > 1 and image.size == size else 0
 
 
 @contextmanager
