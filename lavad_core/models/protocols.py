@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -115,8 +115,12 @@ class ChatAnswer:
             white space around it. It is blank where the model said nothing, also with ``choices``.
         finish_reason: anything else never reaches a caller. ``refused`` is an answer like any other: it is kept and not
             asked for again.
-        prompt_tokens, completion_tokens: as the model counts them.
-        log_probabilities: stripped choice to natural log-probability, summing to 1 over the choices; None unless asked.
+        prompt_tokens, completion_tokens: as the model counts them, of all requests that the answer took.
+        log_probabilities: stripped choice to natural log-probability, summing to 1 over the choices; None unless asked. With
+            them ``text`` is the most probable choice.
+        outside: with ``choices``, the probability that the answer, were it free, would begin with a token that no choice
+            begins with; None where nobody looked. The choices' own probabilities are relative to what is left.
+        follow_ups: requests beside the first that the answer took.
     """
 
     text: str
@@ -124,6 +128,9 @@ class ChatAnswer:
     prompt_tokens: int
     completion_tokens: int
     log_probabilities: dict[str, float] | None = None
+    # Of how the answer was found, not of what it says.
+    outside: float | None = field(default=None, compare=False)
+    follow_ups: int = field(default=0, compare=False)
 
 
 @runtime_checkable

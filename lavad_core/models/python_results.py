@@ -194,14 +194,13 @@ class TheirChat(_Theirs):
         return position, answer
 
     def _check(self, request: ChatRequest, answer: ChatAnswer) -> None:
-        counts = (answer.prompt_tokens, answer.completion_tokens)
-        if not isinstance(answer.text, str) or not all(type(count) is int and count >= 0 for count in counts):
-            self._refuse("answer()", f"gave {_shown(answer)}: its text is no text, or its tokens are no counts")
+        if not isinstance(answer.text, str):
+            self._refuse("answer()", f"gave {_shown(answer)}: its text is no text")
         if request.choices is None:
             return
         said = without_thoughts(answer.text)
-        if finish_reason_of(answer.finish_reason) == "refused" or (answer.text and not said):
-            return  # a refusal, or a thought and nothing else, is an answer too
+        if finish_reason_of(answer.finish_reason) == "refused" or not said.strip():
+            return  # a refusal, a thought and nothing else, or silence is an answer too
         values = {choice.strip() for choice in request.choices}
         if said not in values:
             self._refuse("answer()", f"gave {_shown(answer.text)}, which is none of the {len(values)} choices")

@@ -15,6 +15,8 @@ VIEWS_ENCODED = "views_encoded"
 TEXTS_ENCODED = "texts_encoded"
 LLM_REQUESTS = "llm_requests"
 """Distinct requests that the model answered."""
+LLM_FOLLOW_UPS = "llm_follow_ups"
+"""Requests beside these that answers took: other spellings of a choice, and what a free answer would begin with."""
 LLM_CACHED = "llm_cached"
 """Distinct requests that the answer cache answered."""
 LLM_REPEATED = "llm_repeated"
@@ -31,6 +33,7 @@ COUNTERS = (
     VIEWS_ENCODED,
     TEXTS_ENCODED,
     LLM_REQUESTS,
+    LLM_FOLLOW_UPS,
     LLM_CACHED,
     LLM_REPEATED,
     PROMPT_TOKENS,

@@ -86,6 +86,8 @@ def ask_all(
                     answers[asked[position]] = answer
                     if len(answers) > asking.from_cache + answered_before:  # new, not from the cache
                         context.count(work.PROMPT_TOKENS, answer.prompt_tokens)
+                        if answer.follow_ups:
+                            context.count(work.LLM_FOLLOW_UPS, answer.follow_ups)
                         context.count(work.COMPLETION_TOKENS, answer.completion_tokens)
             finally:
                 asking.close()

@@ -144,6 +144,10 @@ LIKELY = request_of("a", choices=("x", " x", "y"), distribution=True)
         pytest.param(FREE, {"finish_reason": "abort"}, id="not-finished"),
         pytest.param(FREE, {"prompt_tokens": "5"}, id="count-is-text"),
         pytest.param(FREE, {"more": 1}, id="unknown-field"),
+        pytest.param(CHOICE, {"outside": 1.5}, id="no-probability"),
+        pytest.param(CHOICE, {"outside": "0.5"}, id="probability-is-text"),
+        pytest.param(CHOICE, {"outside": float("nan")}, id="probability-is-nan"),
+        pytest.param(LIKELY, {"follow_ups": None}, id="requests-not-counted"),
         pytest.param(CHOICE, {"text": "z"}, id="not-a-choice"),
         pytest.param(CHOICE, {"text": " x"}, id="not-stripped"),
         pytest.param(LIKELY, {"log_probabilities": None}, id="no-distribution"),
@@ -217,3 +221,22 @@ def test_counts_of_a_model_of_the_users_own_are_counts_or_none(tmp_path: Path, o
     for _ in range(2):
         ((_, answer),) = ask(Odd(), [ChatRequest((("user", "a"),), 8, 0.0, 1.0, 0)], cache, "m")  # type: ignore[arg-type]
         assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("request_", [FREE, CHOICE, LIKELY], ids=["free", "choice", "likely"])
+def test_answers_of_older_stores_are_read(request_: ChatRequest) -> None:
+    """They say nothing of what lay outside the choices, nor of what an answer took."""
+    older = {"text", "finish_reason", "prompt_tokens", "completion_tokens", "log_probabilities"}
+    stored = {name: value for name, value in dataclasses.asdict(answer_of(request_)).items() if name in older}
+    model, cache = Scripted(), DictCache()
+    cache.put(request_key("m", request_), stored)
+    assert dict(ask(model, [request_], cache, "m")) == {0: answer_of(request_)}
+    assert model.asked == []
+
+
+def test_what_lies_outside_the_choices_is_kept() -> None:
+    cache = DictCache()
+    answer = dataclasses.replace(answer_of(CHOICE), outside=0.965, follow_ups=2)
+    cache.put(request_key("m", CHOICE), dataclasses.asdict(answer))
+    found = dict(ask(Scripted(), [CHOICE], cache, "m"))[0]
+    assert (found.outside, found.follow_ups) == (0.965, 2)

@@ -164,6 +164,27 @@ def test_distribution_is_the_sum_over_all_spellings(model: LocalChat) -> None:
             assert math.exp(answer.log_probabilities[value]) == pytest.approx(probability, abs=1e-3)
 
 
+def test_what_a_free_answer_would_begin_with(model: LocalChat) -> None:
+    requests = [score_of(scene) for scene in SCENES[:3]] + [score_of(SCENES[0], distribution=True)]
+    answers = answers_of(model, requests)
+    for request, answer in zip(requests, answers, strict=True):
+        with torch.inference_mode():
+            ids = torch.tensor([model._render(request.messages)])
+            first = torch.softmax(model._model(ids).logits[0, -1, : len(model._tokenizer)].double(), dim=0)
+        assert request.choices is not None
+        inside = sum(
+            float(first[number])
+            for number, piece in model._pieces.items()
+            if piece and any(choice.startswith(piece) for choice in request.choices)
+        )
+        assert answer.outside == pytest.approx(1 - inside, abs=1e-6)
+        assert (answer.outside or 0) > 0.9, "a random model does not want to say a number"
+    assert answers_of(model, [summary_of(SCENES[0])])[0].outside is None
+    logs = answers[-1].log_probabilities
+    assert logs is not None
+    assert answers[-1].text == max(logs, key=logs.__getitem__)
+
+
 def test_sampled_choices_follow_the_distribution(model: LocalChat) -> None:
     request = score_of(SCENES[0], distribution=True)
     logs = answers_of(model, [request])[0].log_probabilities

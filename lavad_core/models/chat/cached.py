@@ -22,6 +22,12 @@ KEY_VERSION = 1
 """Part of every key; raise it when what a stored answer means changes."""
 
 
+_FIELDS = dataclasses.fields(ChatAnswer)
+NEEDED = {field.name for field in _FIELDS if field.default is dataclasses.MISSING} | {"log_probabilities"}
+OPTIONAL = {field.name for field in _FIELDS} - NEEDED
+"""Fields of a stored answer; the optional ones are younger than some stores."""
+
+
 class AnswerCacheProtocol(Protocol):
     """Where answers are kept, by digest."""
 
@@ -134,13 +140,15 @@ def _checked_size(answer: ChatAnswer) -> dict[str, Any]:
 
 def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnswer | None:
     """The answer that a cache entry holds, or None if it cannot be the answer to this request: then it is asked anew."""
-    if stored is None or set(stored) != {field.name for field in dataclasses.fields(ChatAnswer)}:
+    if stored is None or not NEEDED <= set(stored) <= NEEDED | OPTIONAL:
         return None
     answer = ChatAnswer(**stored)
     counts = (answer.prompt_tokens, answer.completion_tokens)
     if not isinstance(answer.text, str) or not all(type(count) is int for count in counts):
         return None
-    if answer.finish_reason not in get_args(FinishReason):
+    if answer.finish_reason not in get_args(FinishReason) or type(answer.follow_ups) is not int:
+        return None
+    if answer.outside is not None and not (type(answer.outside) is float and 0 <= answer.outside <= 1):
         return None
     said = without_thoughts(answer.text)
     if request.choices is None or answer.finish_reason == "refused" or (answer.text and not said):

@@ -60,6 +60,26 @@ class Position:
     log_probabilities: Mapping[int, float]
 
 
+def leading_characters(choices: Sequence[str]) -> frozenset[str]:
+    """Characters that lead an answer along where most of the choices can be seen from.
+
+    A character is one of them if after some beginning more of the (stripped) choices go on with it than with all others: ``0``
+    and ``.`` of the eleven scores, but not ``[`` against a space, which both go on to all.
+    """
+    found = set()
+    for choice in choices:
+        for length in range(len(choice)):
+            following: dict[str, set[str]] = defaultdict(set)
+            for other in choices:
+                if other.startswith(choice[:length]) and len(other) > length:
+                    following[other[length]].add(other.strip())
+            best = max(following, key=lambda character: len(following[character]))
+            others = sum(len(values) for character, values in following.items() if character != best)
+            if 0 < others < len(following[best]):
+                found.add(best)
+    return frozenset(found)
+
+
 class Mask:
     """Which tokens may come next."""
 

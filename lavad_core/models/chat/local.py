@@ -60,6 +60,7 @@ class _Generated:
     finish_reason: FinishReason
     positions: list[Position]
     completion_tokens: int
+    outside: float | None
 
 
 class LocalChat:
@@ -168,14 +169,19 @@ class LocalChat:
                         400,
                         f"max_tokens {item.request.max_tokens} ended the answer at {text[:40]!r}, before a whole choice",
                     )
+                if choices is not None:
+                    text = text.strip()
+                if log_probabilities is not None:
+                    text = max(log_probabilities, key=log_probabilities.__getitem__)
                 yield (
                     number,
                     ChatAnswer(
-                        text if choices is None else text.strip(),
+                        text,
                         generated.finish_reason,
                         len(item.prompt),
                         generated.completion_tokens,
                         log_probabilities,
+                        outside=generated.outside,
                     ),
                 )
 
@@ -302,6 +308,7 @@ class _Writer:
         self._positions: list[Position] = []
         self._ended: FinishReason | None = None
         self._end_tokens = 0
+        self._outside: float | None = None
 
     @property
     def done(self) -> bool:
@@ -317,6 +324,9 @@ class _Writer:
             if not pieces:
                 raise ModelError(f"the chat model has no token that continues {self._text!r} to one of the choices")
             allowed = sorted(pieces)
+            if not self._tokens:
+                inside = torch.exp(torch.logsumexp(logits[allowed], dim=0) - torch.logsumexp(logits, dim=0))
+                self._outside = min(1.0, max(0.0, 1.0 - float(inside)))
             values = torch.log_softmax(logits[allowed], dim=0)
             token = allowed[self._pick(values)]
             if self._request.distribution:
@@ -346,4 +356,5 @@ class _Writer:
 
     def result(self) -> _Generated:
         assert self._ended is not None
-        return _Generated(self._tokens, self._ended, self._positions, len(self._tokens) + self._end_tokens)
+        tokens = len(self._tokens) + self._end_tokens
+        return _Generated(self._tokens, self._ended, self._positions, tokens, self._outside)

@@ -13,7 +13,6 @@ from typing import Any
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
-from lavad_core.models.chat.choices import MASKED, ChoiceTree, NotConstrained, Position
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import (
     TEMPLATE_FIELDS,
@@ -26,20 +25,15 @@ from lavad_core.models.chat.optional import (
     names_of,
     row_of,
 )
-from lavad_core.models.chat.replies import checked_length, finish_reason_of, said, token_counts
+from lavad_core.models.chat.replies import checked_length, said, token_counts
 from lavad_core.models.chat.roles import Messages, folded, has_system
+from lavad_core.models.chat.served_choices import ServedChoices, outside_of
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
-TOP_LOGPROBS = 20
-"""vLLM's own limit (``--max-logprobs``). The grammar leaves fewer tokens than that for the 11 scores."""
-
-MAX_FOLLOW_UPS = 64
-"""Requests made for one distribution. A chat model needs none or one; a random model, which likes every spelling of a
-choice as well as any other, about 30."""
-
-MAX_LEFT = 0.05
-"""Most probability of a distribution that may stay untraced before it is refused."""
+PROBED = 8
+"""With log-probabilities at hand, one in so many answers of a call is also asked for without the choices, one token, to see
+what the model would have begun with: a video's mean needs no more."""
 
 TRIES_OUTSIDE_CHOICES = 3
 """A server that ignores ``structured_outputs`` does so every time: a few tries, fewer than for a lost connection."""
@@ -49,8 +43,6 @@ COUNTS_KEPT = 65_536
 
 TRIAL_TOKENS = 8
 """Most tokens of the answer that shows whether a server can be used which does not say what it serves."""
-
-_ID = "token_id:"
 
 _MALFORMED = frozenset({400, 422})
 """A request of this form is not taken, whoever asks."""
@@ -96,7 +88,7 @@ class ServedChat:
             max_backoff_s=config.max_backoff_s,
             key_setting="chat.api_key (LAVAD_CHAT__API_KEY)",
         )
-        self._pieces: dict[int, str] = {}
+        self._choices = ServedChoices(config.model, self._pool.shown_url, _without_template(self._extra))
         self._tokenizes = True
         self._count = functools.lru_cache(COUNTS_KEPT)(self._count_at_server)
         try:
@@ -120,10 +112,10 @@ class ServedChat:
     def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`."""
 
-        def job(request: ChatRequest) -> Callable[[Post], Awaitable[ChatAnswer]]:
-            return lambda post: self._ask(request, post)
+        def job(number: int, request: ChatRequest) -> Callable[[Post], Awaitable[ChatAnswer]]:
+            return lambda post: self._ask(request, post, probe=number % PROBED == PROBED - 1)
 
-        return self._pool.run(job(request) for request in requests)
+        return self._pool.run(job(number, request) for number, request in enumerate(requests))
 
     def close(self) -> None:
         self._pool.close()
@@ -168,13 +160,20 @@ class ServedChat:
         )  # fmt: skip
         return estimated_tokens(messages)
 
-    async def _posted(self, request: ChatRequest, post: Post) -> dict[str, Any]:
-        """The server's answer; in another way if it refuses the one and takes the other."""
+    async def _posted(self, request: ChatRequest, post: Post, *, first_token: bool = False) -> dict[str, Any]:
+        """The server's answer; in another way if it refuses the one and takes the other.
+
+        Args:
+            request: to be answered.
+            post: sends it.
+            first_token: also ask how probable the tokens are that may come first.
+        """
+        also = self._choices.shown() if first_token else {}
         refusals: list[RequestRejected] = []
         ways = [self._way]
         for way in ways:  # grows
             try:
-                body = self._body(request, way)
+                body = self._body(request, way) | also
                 answer = await post(Call("chat/completions", body, functools.partial(_check, request)))
             except ContentRefused:
                 raise
@@ -212,104 +211,62 @@ class ServedChat:
         if request.choices is not None:
             body["structured_outputs"] = {"choice": list(request.choices)}
             if request.distribution:
-                body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-                body |= {"return_tokens_as_token_ids": True, "return_token_ids": True}
+                body |= self._choices.asked(request.choices)
         return body
 
-    async def _ask(self, request: ChatRequest, post: Post) -> ChatAnswer:
+    async def _ask(self, request: ChatRequest, post: Post, *, probe: bool) -> ChatAnswer:
         try:
             answer = await self._posted(request, post)
+            text, finish_reason = said(answer)
+            if (
+                request.choices is not None
+                and finish_reason != "refused"
+                and (choice := without_thoughts(text).strip())
+            ):
+                text = choice
+                if request.distribution:
+                    return await self._traced(request, request.choices, answer, post, probe=probe)
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)  # the server says nothing of tokens
-        text, finish_reason = said(answer)
-        log_probabilities = None
-        if request.choices is not None and finish_reason != "refused" and (choice := without_thoughts(text).strip()):
-            text = choice
-            if request.distribution:
-                log_probabilities = await self._distribution(request.choices, answer, post)
-        return ChatAnswer(text, finish_reason, *token_counts(answer), log_probabilities=log_probabilities)
+        return ChatAnswer(text, finish_reason, *token_counts(answer))
 
-    async def _distribution(self, choices: tuple[str, ...], answer: dict[str, Any], post: Post) -> dict[str, float]:
-        """Follow what the answer's own tokens do not tell, until little is left (see :mod:`.choices`).
+    async def _traced(
+        self, request: ChatRequest, choices: tuple[str, ...], answer: dict[str, Any], post: Post, *, probe: bool
+    ) -> ChatAnswer:
+        """The most probable choice, and how probable each is: what an answer was led to is not said by the model.
 
-        A follow-up is a completion of the very token ids of prompt and branch, held to what the branch still allows:
-        the server's state is then exactly that of an answer which had gone the other way.
+        Args:
+            request: of the answer.
+            choices: of the request.
+            answer: of the server.
+            post: sends more.
+            probe: also find out what a free answer would begin with.
         """
-        tree = ChoiceTree(choices)
-        try:
-            prompt = [int(number) for number in answer["prompt_token_ids"]]
-            positions = [
-                Position(_number(row["token"]), {_number(top["token"]): top["logprob"] for top in row["top_logprobs"]})
-                for row in answer["choices"][0]["logprobs"]["content"]
-            ]
-            for _ in range(MAX_FOLLOW_UPS + 1):
-                branch = tree.next()
-                if branch is None:
-                    break
-                if branch.tokens:
-                    suffixes = tree.suffixes(branch)
-                    body = {
-                        **_without_template(self._extra),
-                        "model": self._model,
-                        "prompt": prompt + list(branch.tokens),
-                        "max_tokens": max(map(len, suffixes)) + 2,  # a token is a byte or more; and the end
-                        "temperature": 0.0,
-                        "structured_outputs": {"choice": suffixes},
-                        "logprobs": TOP_LOGPROBS,
-                        "return_tokens_as_token_ids": True,
-                        "add_special_tokens": False,
-                    }
-                    logprobs = (await post(Call("completions", body, _check_finished)))["choices"][0]["logprobs"]
-                    positions = [
-                        Position(_number(chosen), {_number(token): value for token, value in top.items()})
-                        for chosen, top in zip(logprobs["tokens"], logprobs["top_logprobs"], strict=True)
-                    ]
-                await self._learn_pieces(positions, post)
-                tree.follow(branch, positions, self._pieces)
-        except (NotConstrained, KeyError, IndexError, TypeError, ValueError) as error:
-            raise RequestRejected(
-                200,
-                f"{self._pool.shown_url}: its log-probabilities are not those of a choice ({error}); score.expected "
-                "needs vLLM with return_token_ids and structured_outputs (0.12 or later)",
-            ) from error
-        if tree.left() > MAX_LEFT:
-            raise ModelError(
-                f"model {self._model!r}: {tree.left():.2g} of the probability of its choices is spread over more "
-                f"spellings than can be followed (at most {MAX_LEFT:g}); set score.expected=false"
-            )
-        return tree.result()
-
-    async def _learn_pieces(self, positions: Sequence[Position], post: Post) -> None:
-        """Texts of tokens. Decoders drop the space in front of a text's first token, so each is decoded once and twice
-        in a row: what the second adds is its true text."""
-        seen = {number for p in positions for number, value in p.log_probabilities.items() if value > MASKED}
-        for number in sorted(seen - self._pieces.keys()):
-            texts = []
-            for tokens in ([number], [number, number]):
-                call = Call("detokenize", {"model": self._model, "tokens": tokens}, at_root=True)
-                texts.append((await post(call))["prompt"])
-            self._pieces[number] = texts[1].removeprefix(texts[0])
+        spent, outside = [token_counts(answer)], None
+        if self._choices.lost_its_lead(answer):
+            answer = await self._posted(request, post)
+            spent.append(token_counts(answer))
+        traced = await self._choices.trace(choices, answer, post)
+        spent += traced.spent
+        if probe:
+            free = replace(request, choices=None, distribution=False, max_tokens=1)
+            begun = await self._posted(free, post, first_token=True)
+            spent.append(token_counts(begun))
+            outside = outside_of(begun, traced.first)
+        return ChatAnswer(
+            traced.most_probable,
+            "stop",
+            sum(prompt for prompt, _ in spent),
+            sum(completion for _, completion in spent),
+            traced.log_probabilities,
+            outside=outside,
+            follow_ups=len(spent) - 1,
+        )
 
 
 def _without_template(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Of ``extra_body``, what a completion of token ids takes: it has no template."""
     return {name: value for name, value in extra.items() if name not in TEMPLATE_FIELDS}
-
-
-def _number(token: str) -> int:
-    """The id in ``token_id:123``, as the server writes tokens when asked to."""
-    if not token.startswith(_ID):
-        raise ValueError(f"token {token!r} is not written as its id")
-    return int(token.removeprefix(_ID))
-
-
-def _check_finished(answer: dict[str, Any], attempt: int, last: int) -> None:
-    try:
-        reason = answer["choices"][0]["finish_reason"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ServiceUnavailable("an answer without choices or finish_reason") from error
-    if finish_reason_of(reason) is None:
-        raise ServiceUnavailable(f"an answer that was not finished (finish_reason {str(reason)[:40]!r})")
 
 
 def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int) -> None:
