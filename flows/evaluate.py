@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.common import configuration, run_name
+from lavad_core.datasets.types import Reading
 from lavad_core.evaluation.evaluate import checked
 from lavad_core.evaluation.regression import Regression, checked_tolerances
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions
@@ -25,6 +26,8 @@ def evaluate(
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
     videos: str | None = None,
+    first_frame: int | None = None,
+    frame_count_tolerance: int | None = None,
     sigmas: list[float] | None = None,
     thresholds: list[float] | None = None,
     threshold_file: str | None = None,
@@ -49,6 +52,7 @@ def evaluate(
         preset: with ``settings`` says where the store is, as for ``score-videos``.
         settings: as ``preset``.
         videos: folder of the videos, for the pictures of the report.
+        first_frame, frame_count_tolerance: how the files are to be taken; those of the settings where not given.
         sigmas: rows smoothed by so many grid steps beside the unsmoothed ones.
         thresholds: of the events; 0.5 if neither they nor ``threshold_file`` are given.
         threshold_file: that ``lavad threshold --output`` wrote.
@@ -78,7 +82,13 @@ def evaluate(
         seed=seed,
     )
     options = checked(asked)  # before anything is read
-    ref = SetRef(str(config.store), resolved_run(str(config.store), run_id), dataset, labels, list_file, videos)
+    reading = Reading(
+        config.evaluate.first_frame if first_frame is None else first_frame,
+        config.evaluate.frame_count_tolerance if frame_count_tolerance is None else frame_count_tolerance,
+    )
+    ref = SetRef(
+        str(config.store), resolved_run(str(config.store), run_id), dataset, labels, list_file, videos, reading
+    )
     found = evaluate_set(ref, options, threshold_file)
     regression = None if baseline is None else check_baseline(ref, found, options, baseline, limits)
     folder = report or str(config.store / "cache" / "reports" / found.header.results["id"])

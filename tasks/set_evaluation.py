@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lavad_core.config.schema import DetectConfig, VideoConfig
 from lavad_core.datasets.configured import labelled_by
-from lavad_core.datasets.types import Dataset
+from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.evaluate import evaluate as evaluate_results
 from lavad_core.evaluation.json import read_evaluation, to_json
@@ -43,6 +43,7 @@ class SetRef:
         dataset: name of the data set's adapter; None takes ``labels`` as a temporal annotation alone.
         labels, list_file: paths of the data set's files.
         videos: folder of the videos, for the report's pictures.
+        reading: how the files are to be taken.
     """
 
     store: str
@@ -51,6 +52,7 @@ class SetRef:
     labels: str | None
     list_file: str | None
     videos: str | None
+    reading: Reading = field(default_factory=Reading)
 
     def open(self) -> tuple[Dataset, ResultSet]:
         """Labels and scores.
@@ -61,7 +63,8 @@ class SetRef:
         labels, list_file, videos = (None if p is None else Path(p) for p in (self.labels, self.list_file, self.videos))
         if self.dataset is None and labels is None:
             raise InputError("whose labels? Give `dataset`, or `labels` with a temporal annotation, or evaluate.labels")
-        return labelled_by(labels, self.dataset, list_file, videos), open_results(Path(self.store), self.run_id)
+        dataset = labelled_by(labels, self.dataset, list_file, videos, self.reading)
+        return dataset, open_results(Path(self.store), self.run_id)
 
 
 @task(name="resolve", description="Which run or import is evaluated.", **HERE)

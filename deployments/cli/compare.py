@@ -28,6 +28,8 @@ def compare(
     adapter: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     sigma: evaluation_options.Sigmas = None,
     resamples: evaluation_options.Resamples = evaluation_options.RESAMPLES,
@@ -52,7 +54,7 @@ def compare(
         )
     if published and sigma:
         raise typer.BadParameter("published numbers are compared unsmoothed", param_hint="--sigma")
-    dataset = evaluation_options.labels_of(adapter, labels, list_, videos)
+    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
     root = options.store_root(store)
     if published:
         own = evaluate(dataset, open_results(root, given[0] if given else None), ProtocolOptions(resamples=0))

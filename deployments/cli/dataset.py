@@ -65,6 +65,7 @@ def check(
         typer.Argument(metavar="PATH", help="File of labels or folder of masks, then the list, if there is one."),
     ] = None,
     list_file: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
     videos: dataset_options.Videos = None,
     count: Annotated[
         bool, typer.Option("--count/--no-count", help="Decode the videos and count their frames, as a run does.")
@@ -91,7 +92,8 @@ def check(
     labels = given[0] if given else None
     if adapter == "folder" and videos is None:
         videos = labels
-    dataset = open_dataset(adapter, labels, given[1] if len(given) == 2 else list_file, videos=videos)
+    reading = dataset_options.reading(first_frame, 0)
+    dataset = open_dataset(adapter, labels, given[1] if len(given) == 2 else list_file, videos=videos, reading=reading)
     if videos is None:
         report = check_dataset(dataset)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset
+    from lavad_core.datasets.types import Dataset, Reading
 
 DatasetName = Annotated[
     str | None,
@@ -33,18 +33,77 @@ Videos = Annotated[
     Path | None,
     typer.Option("--videos", help="Folder of the data set's videos.", metavar="DIR", show_default=False),
 ]
+FirstFrame = Annotated[
+    int | None,
+    typer.Option(
+        "--first-frame",
+        min=0,
+        max=1,
+        help="What a file of intervals calls the first frame; as the data set is published if not given.",
+        metavar="0|1",
+        show_default=False,
+    ),
+]
+Tolerance = Annotated[
+    int,
+    typer.Option(
+        "--frame-count-tolerance",
+        min=0,
+        max=15,
+        help="The list may count so many frames more than the scores of a video cover; they are left out, and the "
+        "protocol says so.",
+        metavar="N",
+    ),
+]
 
 
-def opened(name: str, labels: Path | None, list_: Path | None, videos: Path | None = None) -> Dataset:
-    """The data set that the options give; what a user should know of its files goes to stderr.
+def reading(first_frame: int | None, tolerance: int) -> Reading:
+    """What the two options say of the files."""
+    from lavad_core.datasets.types import Reading
+
+    return Reading(first_frame, tolerance)
+
+
+def labels_of(
+    adapter: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None,
+    reading: Reading | None = None,
+) -> Dataset:
+    """The data set that the options give; its notes are among the evaluation's warnings.
+
+    Raises:
+        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+    """
+    from lavad_core.datasets.configured import labelled_by
+
+    if adapter is None and labels is None:
+        raise typer.BadParameter(
+            "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
+            param_hint="--dataset",
+        )
+    if adapter is None and list_ is not None:
+        raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
+    return labelled_by(labels, adapter, list_, videos, reading)
+
+
+def opened(
+    name: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None = None,
+    reading: Reading | None = None,
+) -> Dataset:
+    """The data set that the options give, by an adapter or of a temporal annotation alone; what a user should know of its files
+    goes to stderr.
 
     Raises:
         InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
     """
     from deployments.cli.text import inert, say
-    from lavad_core.datasets.registry import open_dataset
 
-    dataset = open_dataset(name, labels, list_, videos=videos)
+    dataset = labels_of(name, labels, list_, videos, reading)
     for note in dataset.notes:
         say(f"{inert(dataset.title)}: {inert(note)}")
     return dataset

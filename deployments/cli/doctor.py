@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -20,7 +19,7 @@ from deployments.cli.exits import Exit, guarded
 from deployments.cli.text import say, show_table, size
 
 if TYPE_CHECKING:
-    from lavad_core.config.schema import LavadConfig
+    from lavad_core.config.schema import EvaluateConfig, LavadConfig
 
 SERVER_TIMEOUT_S = 5.0
 """A server that does not say what it serves within this is called unreachable."""
@@ -198,14 +197,15 @@ def _store(config: LavadConfig) -> Iterator[Check]:
     state = "there" if root.exists() else "made by the first run"
     yield Check("store", verdict, f"{FileStore(root).root}: {state}, {size(free)} free")
     if config.evaluate.labels is not None:
-        yield _labels(config.evaluate.labels, config.evaluate.dataset, config.evaluate.list)
+        yield _labels(config.evaluate)
 
 
-def _labels(path: Path, adapter: str | None, list_file: Path | None) -> Check:
-    from lavad_core.datasets.configured import labelled_by
+def _labels(settings: EvaluateConfig) -> Check:
+    from lavad_core.datasets.configured import configured
     from lavad_core.errors import InputError
 
     try:
-        return Check("labels", "ok", f"{path}: {len(labelled_by(path, adapter, list_file).videos)} videos")
+        dataset = configured(settings)
+        return Check("labels", "ok", f"{settings.labels}: {0 if dataset is None else len(dataset.videos)} videos")
     except InputError as error:
         return Check("labels", "fault", str(error))

@@ -24,6 +24,8 @@ def evaluate(
     adapter: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     sigma: evaluation_options.Sigmas = None,
     threshold: Annotated[
@@ -65,7 +67,7 @@ def evaluate(
 
     chosen = None if threshold_from is None else read_threshold(threshold_from)
     thresholds = [*(threshold or []), *([] if chosen is None else [chosen.threshold])]
-    dataset = evaluation_options.labels_of(adapter, labels, list_, videos)
+    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
     results = open_results(options.store_root(store), run)
     found = evaluated(
         dataset,

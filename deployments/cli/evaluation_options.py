@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from deployments.cli.text import OutputLost, say
-
-if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset
 
 Sigmas = Annotated[
     list[float] | None,
@@ -47,24 +44,6 @@ MaxGap = Annotated[
 ]
 
 RESAMPLES = 1000
-
-
-def labels_of(adapter: str | None, labels: Path | None, list_: Path | None, videos: Path | None) -> Dataset:
-    """The data set that the options give; its notes are among the evaluation's warnings.
-
-    Raises:
-        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
-    """
-    from lavad_core.datasets.configured import labelled_by
-
-    if adapter is None and labels is None:
-        raise typer.BadParameter(
-            "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
-            param_hint="--dataset",
-        )
-    if adapter is None and list_ is not None:
-        raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
-    return labelled_by(labels, adapter, list_, videos)
 
 
 def write_output(path: Path, text: str) -> None:

@@ -71,6 +71,8 @@ def import_(
     dataset: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     interval: Annotated[
         int | None,
@@ -104,11 +106,10 @@ def import_(
     if until is not None:
         raise typer.BadParameter("it belongs to --settings", param_hint="--until")
     sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
-    opened = dataset_options.opened(dataset, labels, list_, videos) if dataset is not None else None
-    if opened is None and (labels is not None or list_ is not None):
-        raise typer.BadParameter(
-            "labels and lists are read by a data set's adapter: give --dataset", param_hint="--dataset"
-        )
+    opened = None
+    if dataset is not None or labels is not None or list_ is not None:
+        reading = dataset_options.reading(first_frame, tolerance)
+        opened = dataset_options.opened(dataset, labels, list_, videos, reading)
     root = load_config(overrides=[] if store is None else [f"store={store}"]).store
     recorded = record_import(root, sources, opened, videos=videos, interval=interval, frame_rate=frame_rate)
     _tell(recorded)

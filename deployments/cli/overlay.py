@@ -20,6 +20,8 @@ def overlay(
     dataset: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     threshold: shown.Threshold = shown.THRESHOLD,
     store: options.StoreFolder = None,
@@ -32,7 +34,9 @@ def overlay(
 
     if output.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"{str(output)!r}: an overlay is an .mp4 file", param_hint="--output")
-    source = shown.open_shown(store, run, dataset, labels, list_, videos, threshold)
+    source = shown.open_shown(
+        store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
+    )
     found = source.report(shown.known_name(source, video), most=1)
     footage = source.footage(found.name, found.frames)
     if output.exists() and output.samefile(footage.source.path):

@@ -24,6 +24,8 @@ def report(
     dataset: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     sigma: evaluation_options.Sigmas = None,
     threshold: shown.Threshold = shown.THRESHOLD,
@@ -41,7 +43,9 @@ def report(
     from lavad_core.evaluation.types import ProtocolOptions
     from lavad_core.reports.site import write_report
 
-    source = shown.open_shown(store, run, dataset, labels, list_, videos, threshold)
+    source = shown.open_shown(
+        store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
+    )
     evaluation = None
     if source.dataset is not None:
         protocol = ProtocolOptions(

@@ -39,6 +39,8 @@ def plot(
     dataset: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     sigma: evaluation_options.Sigmas = None,
     threshold: shown.Threshold = shown.THRESHOLD,
@@ -55,7 +57,12 @@ def plot(
         raise typer.BadParameter("a curve over time is of one run")
     check_format(output)
     given: list[tuple[str, str | None]] = [_named(run) for run in runs or ()] or [("", None)]
-    sources = {name: shown.open_shown(store, run, dataset, labels, list_, videos, threshold) for name, run in given}
+    sources = {
+        name: shown.open_shown(
+            store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
+        )
+        for name, run in given
+    }
     if roc or pr:
         kind: Literal["roc", "pr"] = "roc" if roc else "pr"
         curves, prevalence = _rates(sources, kind, tuple(sigma or ()))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployments.cli import evaluation_options, options
+from deployments.cli import dataset_options, options
 from deployments.cli.text import OutputLost, inert, is_terminal, say
 
 if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset
+    from lavad_core.datasets.types import Dataset, Reading
     from lavad_core.reports.source import ReportSource
     from lavad_core.results.types import ResultSet
     from lavad_core.video.types import VideoSource
@@ -39,6 +39,7 @@ def open_shown(
     list_: Path | None,
     videos: Path | None,
     threshold: float = THRESHOLD,
+    reading: Reading | None = None,
 ) -> ReportSource:
     """The results that the options name, with their labels and videos as far as these are at hand.
 
@@ -56,7 +57,7 @@ def open_shown(
     video = VideoConfig()
     return ReportSource(
         results,
-        _labels(results, dataset, labels, list_, videos),
+        _labels(results, dataset, labels, list_, videos, reading),
         _videos(root, results, videos),
         threshold=threshold,
         limits=video.limits,
@@ -66,20 +67,24 @@ def open_shown(
 
 
 def _labels(
-    results: ResultSet, dataset: str | None, labels: Path | None, list_: Path | None, videos: Path | None
+    results: ResultSet,
+    dataset: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None,
+    reading: Reading | None,
 ) -> Dataset | None:
     """Those that are given; else those that a run was evaluated against, if they are still there."""
-    from lavad_core.datasets.configured import labelled_by
+    from lavad_core.datasets.configured import configured
     from lavad_core.errors import InputError
     from lavad_core.results.run import RunResults
 
     if dataset is not None or labels is not None or list_ is not None:
-        return evaluation_options.labels_of(dataset, labels, list_, videos)
-    settings = results.config.evaluate if isinstance(results, RunResults) else None
-    if settings is None or settings.labels is None:
+        return dataset_options.labels_of(dataset, labels, list_, videos, reading)
+    if not isinstance(results, RunResults):
         return None
     try:
-        return labelled_by(settings.labels, settings.dataset, settings.list)
+        return configured(results.config.evaluate)
     except InputError as error:  # they were somewhere else when the run was made; what it found is there
         say(f"without labels: {inert(error)}")
         return None

@@ -26,6 +26,8 @@ def threshold(
     adapter: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
     videos: dataset_options.Videos = None,
     rule: Annotated[str, typer.Option("--rule", help="f1, youden, or false-alarms-per-hour=X.", metavar="RULE")] = "f1",
     low_threshold: evaluation_options.LowThreshold = None,
@@ -42,7 +44,7 @@ def threshold(
     from lavad_core.results.open import open_results
 
     parsed = parse_rule(rule)
-    dataset = evaluation_options.labels_of(adapter, labels, list_, videos)
+    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
     chosen = choose_threshold(
         dataset,
         open_results(options.store_root(store), run),

@@ -253,6 +253,20 @@ class EvaluateConfig(Section):
         affects=("evaluate",),
         description="List of videos that belongs to `evaluate.dataset`, with frame counts or without.",
     )
+    first_frame: Literal[0, 1] | None = setting(
+        None,
+        affects=("evaluate",),
+        description="What a file of intervals calls the first frame. None: as the data set is published (MSAD's files 1, all "
+        "others 0).",
+    )
+    frame_count_tolerance: int = setting(
+        0,
+        affects=("evaluate",),
+        description="A list may count so many frames more than the scores of a video cover; they are left out. 1 takes "
+        "lists that count one frame too many. The evaluation's header says it.",
+        ge=0,
+        le=15,
+    )
 
 
 class ImportConfig(Section):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lavad_core.datasets.lists import read_list
+from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
@@ -22,11 +22,13 @@ class Paths:
         annotation: file of labels, or folder of masks.
         list_file: which videos, and how long they are.
         videos: folder of the videos.
+        first_frame: what a text file of intervals calls the first frame, 0 or 1; None is as the data set is published.
     """
 
     annotation: Path | None = None
     list_file: Path | None = None
     videos: Path | None = None
+    first_frame: int | None = None
 
     def labels(self, what: str) -> Path:
         """:attr:`annotation`.
@@ -108,12 +110,13 @@ def select(
     """
     if list_file is None:
         return dict(videos), (), ()
-    names = read_list(list_file)
+    names = read_list(list_file, videos)
     matched = match(names, videos)
     unlabelled = [name for name in matched.missing if not normal(name)]
     if unlabelled:
+        lines = ", ".join(str(names[name].line) for name in unlabelled[:3])
         raise InputError(
-            f"list of videos: {str(list_file)!r}: {len(unlabelled)} of {len(names)} videos have no labels: "
+            f"list of videos: {str(list_file)!r}, line {lines}: {len(unlabelled)} of {len(names)} videos have no labels: "
             f"{listed(unlabelled, matched.extra)}; are list and labels of the same data set?"
         )
     result, notes = {}, []
@@ -125,6 +128,25 @@ def select(
                 "labels"
             )
         result[name] = replace(video, name=name, frames=found.frames or video.frames)
+    if note := _contradicted(result, names):
+        notes.append(note)
     if matched.extra:
         notes.append(f"the list leaves out {len(matched.extra)} labelled videos: {listed(matched.extra)}")
     return result, (source_file("list", list_file),), tuple(notes)
+
+
+def _contradicted(videos: Mapping[str, LabelledVideo], listed_as: Mapping[str, ListedVideo]) -> str:
+    """A sentence where a column of 0 and 1 in the list is not about the videos being anomalous; else empty.
+
+    A column with one value says nothing, and other values are numbers of classes.
+    """
+    said = {name: found.labels[0] for name, found in listed_as.items() if len(found.labels) == 1}
+    if set(said.values()) != {"0", "1"}:
+        return ""
+    wrong = [name for name, label in said.items() if (label == "1") != videos[name].is_anomalous]
+    if not wrong or len(wrong) == len(said):  # 1 is normal, then
+        return ""
+    return (
+        f"the list says 0 and 1, and {len(wrong)} of {len(said)} videos are the other in the "
+        f"labels: {listed(wrong)}; the labels count"
+    )

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from lavad_core.datasets.annotations import read_annotations
+from lavad_core.config.schema import EvaluateConfig
+from lavad_core.datasets.annotations import WHAT, Annotation, counts_from_1, read_annotations, without_folders
 from lavad_core.datasets.build import source_file
+from lavad_core.datasets.names import listed, says_normal
 from lavad_core.datasets.registry import open_dataset
-from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.datasets.types import Dataset, LabelledVideo, Reading
 from lavad_core.errors import InputError
 
 
+def configured(settings: EvaluateConfig) -> Dataset | None:
+    """The data set of the ``evaluate.*`` settings; None if they name no labels.
+
+    Raises:
+        InputError: see :func:`labelled_by`.
+    """
+    if settings.labels is None:
+        return None
+    reading = Reading(settings.first_frame, settings.frame_count_tolerance)
+    return labelled_by(settings.labels, settings.dataset, settings.list, reading=reading)
+
+
 def labelled_by(
-    labels: Path | None, adapter: str | None = None, list_file: Path | None = None, videos: Path | None = None
+    labels: Path | None,
+    adapter: str | None = None,
+    list_file: Path | None = None,
+    videos: Path | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
     """What the ``evaluate.*`` settings, or the options of the same names, name.
 
@@ -22,16 +41,49 @@ def labelled_by(
             videos.
         list_file: ``evaluate.list``.
         videos: folder of the data set's videos, for adapters that look at it.
+        reading: what the user says of the files.
 
     Raises:
         InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
     """
     if adapter is not None:
-        return open_dataset(adapter, labels, list_file, videos=videos)
+        return open_dataset(adapter, labels, list_file, videos=videos, reading=reading)
     if labels is None:
         raise InputError("a temporal annotation or the name of a data set's adapter is needed")
-    labelled = {
-        name: LabelledVideo(name, (found.class_name,) if found.class_name and found.intervals else (), found.intervals)
-        for name, found in read_annotations(labels).items()
-    }
-    return Dataset("annotation", "temporal annotation", labelled, (source_file("annotation", labels),))
+    reading = reading or Reading()
+    try:
+        found = without_folders(read_annotations(labels, reading.first_frame or 0))
+    except InputError as error:
+        raise InputError(
+            f"{error}; for the files of a data set that is known give --dataset (evaluate.dataset)"
+        ) from error
+    labelled = {name: _as_written(name, annotation, labels) for name, annotation in found.items()}
+    notes = () if reading.first_frame is not None else (counts_from_1(found),)
+    notes = tuple(note for note in (*notes, _taken_for_normal(found)) if note)
+    files = (source_file("annotation", labels),)
+    return Dataset("annotation", "temporal annotation", labelled, files, notes=notes, reading=reading)
+
+
+def _taken_for_normal(found: Mapping[str, Annotation]) -> str:
+    """A sentence on videos that have a class of anomalies and no interval; empty where there is none."""
+    bare = [
+        name
+        for name, annotation in found.items()
+        if not annotation.intervals and not any(map(says_normal, (name, annotation.class_name)))
+    ]
+    bare = [name for name in bare if found[name].class_name not in ("", "A")]  # A is XD-Violence's word for it
+    if not bare:
+        return ""
+    return (
+        f"{len(bare)} videos have a class that is not Normal and no interval, and are taken for normal: {listed(bare)}"
+    )
+
+
+def _as_written(name: str, found: Annotation, path: Path) -> LabelledVideo:
+    if found.intervals and says_normal(found.class_name):
+        raise InputError(
+            f"{WHAT}: {str(path)!r}, line {found.line}: {name!r} is of class {found.class_name!r} and has "
+            f"{len(found.intervals)} intervals; a normal video has `-1 -1`"
+        )
+    classes = (found.class_name,) if found.class_name and found.intervals else ()
+    return LabelledVideo(name, classes, found.intervals, found.frames)

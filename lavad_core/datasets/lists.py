@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
+from lavad_core.datasets.features import Features, is_feature
+from lavad_core.datasets.lines import INTEGERS, base_name, cells_of, integer, is_integer, leading, rows_of
 from lavad_core.datasets.names import match_key, without_ending
-from lavad_core.datasets.types import MAX_FRAMES
+from lavad_core.datasets.tables import read_headed
+from lavad_core.datasets.types import MAX_FRAMES, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
 
 MAX_BYTES = 64 * 2**20
 """UCF-Crime's list has 8 kB."""
 
-EXPECTED = "`name first last label` (frames, both inclusive) or `name` alone, with folders and an ending or without"
+WHAT = "list of videos"
+EXPECTED = (
+    "`name first last label` (frames, both inclusive), `name label`, `name frames` or `name` alone, with folders and an ending "
+    "or without; or columns path,label"
+)
 
-_NUMBERED = re.compile(r"(.*\S)\s+(-?\d{1,15})\s+(-?\d{1,15})\s+(-?\d{1,9})", re.ASCII)
+MOST_LABELS = 14
+"""UCF-Crime has 13 classes and Normal. A lone number below is a label, one above a number of frames: no video is that short."""
 
-_FEATURES = re.compile(r"(?:__(?P<crop>[0-9])|_i3d)\.npy", re.ASCII | re.IGNORECASE)
-"""XD-Violence and MSAD publish their lists as names of files of features: ``…__0.npy`` to ``…__4.npy`` for the five crops of a
-video, ``…_i3d.npy``."""
+_COMMON_CLASSES = frozenset(["normal", "abnormal", "anomaly", "anomalous", "a"])
 
 
 @dataclass(frozen=True)
@@ -29,58 +36,203 @@ class ListedVideo:
 
     Attributes:
         frames: of the video; None if the line does not say.
-        label: number of its class; None if the line does not say.
+        labels: its classes as written, numbers or words; empty if the line does not say.
+        line: of the file, from 1.
     """
 
     frames: int | None = None
-    label: int | None = None
+    labels: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
 
 
-def read_list(path: Path) -> dict[str, ListedVideo]:
+@dataclass(frozen=True)
+class _Line:
+    """A line whose name is known, and whose fields are not understood yet."""
+
+    number: int
+    written: str
+    fields: tuple[str, ...]
+
+
+def read_list(path: Path, labelled: Mapping[str, LabelledVideo] | None = None) -> dict[str, ListedVideo]:
     """Videos by name, without folders and ending, in the order of the list.
 
-    Byte order mark, CRLF, tabs, runs of spaces and blank lines are fine. A name may hold spaces.
+    Byte order mark, any line ends, tabs, runs of spaces, commas, blank lines, comments (``# …``) and names of columns are fine.
+    A name may hold spaces. Names of files of features are those of their videos, all crops of one.
+
+    Args:
+        path: of the list.
+        labelled: the videos that have labels: a line that is the name of one is nothing else.
 
     Raises:
-        InputError: the file cannot be read, is empty, names a video twice, or a video has no frames; says which line.
+        InputError: the file cannot be read, is empty, names a video twice, a video has no frames, or a line is of another form
+            or may be of two; says which line.
     """
-    what = "list of videos"
+    known = {match_key(name) for name in labelled or ()}
+    classes = {name.lower() for video in (labelled or {}).values() for name in video.classes} | _COMMON_CLASSES
+    text = read_text(path, WHAT, MAX_BYTES)
+
+    def is_name(written: str) -> bool:
+        return bool({match_key(written), match_key(base_name(written))} & known)
+
+    def fail(number: int, problem: str) -> InputError:
+        return InputError(f"{WHAT}: {str(path)!r}, line {number}: {problem}; expected is {EXPECTED}")
+
+    lines = _headed(path, text, is_name)
+    if lines is None:
+        lines = []
+        for number, line in rows_of(text, is_name):
+            try:
+                lines.append(_taken_apart(number, line.strip(), is_name, classes))
+            except ValueError as problem:
+                raise fail(number, str(problem)) from problem
+    try:
+        said = _understood(lines)
+    except _Ambiguous as problem:
+        raise fail(problem.line, str(problem)) from problem
+    features = Features([base_name(line.written) for line in lines if is_feature(line.written)], known)
     result: dict[str, ListedVideo] = {}
-    lines: dict[str, int] = {}
-    for number, line in enumerate(read_text(path, what, MAX_BYTES).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{what}: {str(path)!r}, line {number}"
-        found = _parse(line.strip(), where)
-        if found is None:
-            continue
-        name, listed = found
-        before = lines.setdefault(match_key(name), number)
-        if before != number:
-            raise InputError(f"{where}: {name!r} is there twice, first in line {before}; keep one of the lines")
-        result[name] = listed
+    before: dict[str, dict[str | None, int]] = {}
+    for found, video in zip(lines, said, strict=True):
+        name, crop = features.video_of(base_name(found.written))
+        name = without_ending(name)
+        if not name:
+            raise fail(found.number, "there is no name")
+        crops = before.setdefault(match_key(name), {})
+        if not crops:
+            result[name] = video
+        elif crop in crops or None in crops or crop is None:
+            first = crops.get(crop, min(crops.values()))
+            raise fail(found.number, f"{name!r} is there twice, first in line {first}; keep one of the lines")
+        elif video != result.get(name, video):
+            first = min(crops.values())
+            raise fail(found.number, f"this crop of {name!r} has other frames or labels than the one in line {first}")
+        crops[crop] = found.number
     if not result:
-        raise InputError(f"{what}: {str(path)!r} names no video; expected are lines of {EXPECTED}")
+        raise InputError(f"{WHAT}: {str(path)!r} names no video; expected are lines of {EXPECTED}")
     return result
 
 
-def _parse(line: str, where: str) -> tuple[str, ListedVideo] | None:
-    """Name and what the line says; None for another crop of a video that is there already."""
-    numbered = _NUMBERED.fullmatch(line)
-    written = (numbered[1] if numbered else line).replace("\\", "/").rpartition("/")[2]
-    features = _FEATURES.search(written)
-    if features is not None and features.end() == len(written):
-        if features["crop"] not in (None, "0"):
-            return None
-        written = written[: features.start()]
-    name = without_ending(written)
-    if not name:
-        raise InputError(f"{where}: there is no name; expected is {EXPECTED}")
-    if not numbered:
-        return name, ListedVideo()
-    first, last, label = int(numbered[2]), int(numbered[3]), int(numbered[4])
+def _headed(path: Path, text: str, is_name: Callable[[str], bool]) -> list[_Line] | None:
+    """Lines of a file whose first one names its columns, a path and others; None if it does not."""
+    rows = read_headed(path, text, WHAT)
+    if rows is None or is_name(text.lstrip().partition("\n")[0].strip()):
+        return None
+    lines = []
+    for number, row in rows:
+        frames = [row["frames"]] if "frames" in row else []
+        fields = ["0", str(integer(frames[0]) - 1)] if frames and is_integer(frames[0]) else frames
+        if label := row.get("label"):
+            fields = [*fields, label]
+        lines.append(_Line(number, row["name"], tuple(fields)))
+    return lines
+
+
+def _taken_apart(number: int, line: str, is_name: Callable[[str], bool], classes: Collection[str]) -> _Line:
+    """Where the name ends.
+
+    Raises:
+        ValueError: the line looks like another form.
+    """
+    if is_name(line):
+        return _Line(number, line, ())
+    cells = cells_of(line)
+    if cells.name:
+        return _Line(number, cells.name, cells.rest)
+    words = cells.rest
+    count = int(words[-1].lower() in classes)
+    while count < len(words) - 1 and (is_integer(words[-1 - count]) or INTEGERS.fullmatch(words[-1 - count])):
+        count += 1
+    count = min(count, len(words) - 1)
+    name, fields = words[: len(words) - count], words[len(words) - count :]
+    written = leading(line, name)
+    if len(name) > 1 and not is_name(written):
+        if count > 1 and name[-1].lower() in classes:
+            fields = (name[-1], *fields)
+        elif numbers := [word for word in name[1:] if is_integer(word) or INTEGERS.fullmatch(word)]:
+            raise ValueError(
+                f"{numbers[0]!r} is part of no known form; if it is of the name, write the ending of its file after that (.mp4)"
+            )
+    return _Line(number, written, tuple(fields))
+
+
+class _Ambiguous(ValueError):
+    """A line that has no form, or two."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def _understood(lines: Sequence[_Line]) -> list[ListedVideo]:
+    """What the fields of each line say. Those that alone could be one thing or another, all lines together decide."""
+    singles = [line for line in lines if len(line.fields) == 1 and is_integer(line.fields[0])]
+    pairs = [line for line in lines if len(line.fields) == 2 and all(map(is_integer, line.fields))]
+    labels = _all_or_none(
+        singles,
+        lambda line: integer(line.fields[0]) < MOST_LABELS,
+        "{0} may be a label or a number of frames: other lines say another; write `name first last label`",
+    )
+    frames_first = _all_or_none(
+        pairs,
+        lambda line: integer(line.fields[0]) >= MOST_LABELS > integer(line.fields[1]),
+        "{0} {1} may be the first and the last frame, or the number of frames and a label: other lines say another; write "
+        "`name first last label`",
+    )
+    return [_said(line, labels, frames_first) for line in lines]
+
+
+def _all_or_none(lines: Sequence[_Line], test: Callable[[_Line], bool], problem: str) -> bool:
+    """Whether the test holds for all of the lines or for none.
+
+    Raises:
+        _Ambiguous: for some.
+    """
+    held = [test(line) for line in lines]
+    if len(set(held)) > 1:
+        odd = lines[held.index(not held[0])]
+        raise _Ambiguous(odd.number, problem.format(*odd.fields))
+    return bool(held and held[0])
+
+
+def _said(line: _Line, single_is_label: bool, frames_first: bool) -> ListedVideo:
+    fields = line.fields
+    whole = list(map(is_integer, fields))
+    if len(fields) > 3 or not all(whole[:-1]):
+        _another_form(line)
+    if not fields:
+        return ListedVideo(line=line.number)
+    if len(fields) == 1 and whole[0] and not single_is_label:
+        return ListedVideo(_frames(line, 0, integer(fields[0]) - 1), (), line.number)
+    if len(fields) == 2 and all(whole) and not frames_first:
+        if integer(fields[0]) not in (0, 1):
+            _another_form(line)
+        return ListedVideo(_frames(line, *map(integer, fields)), (), line.number)
+    label = tuple(str(integer(word)) if is_integer(word) else word for word in _labels(fields[-1]))
+    if not any(character.isalnum() for word in label for character in word):
+        _another_form(line)
+    if len(fields) == 1:
+        return ListedVideo(None, label, line.number)
+    first, last = (0, integer(fields[0]) - 1) if len(fields) == 2 else map(integer, fields[:2])
+    return ListedVideo(_frames(line, first, last), label, line.number)
+
+
+def _labels(word: str) -> list[str]:
+    return word.split(",") if INTEGERS.fullmatch(word) else [word]
+
+
+def _another_form(line: _Line) -> NoReturn:
+    shown = " ".join(line.fields)
+    intervals = len(line.fields) > 1 and is_integer(line.fields[-1])
+    also = "; lines of `name class start end` are labels (--labels)" if intervals else ""
+    name = base_name(line.written)
+    raise _Ambiguous(line.number, f"{name[:80]!r} is followed by {shown[:80]!r}, which is of no known form{also}")
+
+
+def _frames(line: _Line, first: int, last: int) -> int:
     if not (0 <= first <= last and last - first < MAX_FRAMES):
-        raise InputError(
-            f"{where}: {name!r} has frames {first} to {last}, and that is not 1 to {MAX_FRAMES:,}; expected is {EXPECTED}"
+        raise _Ambiguous(
+            line.number,
+            f"{without_ending(base_name(line.written))!r} has frames {first} to {last}, and that is not 1 to {MAX_FRAMES:,}",
         )
-    return name, ListedVideo(last - first + 1, label)
+    return last - first + 1

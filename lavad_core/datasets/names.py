@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,10 @@ from dataclasses import dataclass, field
 from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError
 from lavad_core.video.discover import MAX_NAMED, VIDEO_SUFFIXES
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NEGATIONS = frozenset(("non", "not", "no", "ab", "un", "in", "anti"))
+_ANOMALOUS = frozenset(("abnormal", "anomaly", "anomalies", "anomalous"))
 
 
 def without_ending(name: str) -> str:
@@ -23,6 +28,18 @@ def match_key(name: str) -> str:
     macOS writes ``é`` as two characters, labels have it as one. Case, spaces, ``#`` and ``=`` count.
     """
     return unicodedata.normalize("NFC", without_ending(name))
+
+
+def says_normal(text: str) -> bool:
+    """Whether ``normal`` is one of the words of a name or a class: ``MSAD_normal_testing_7``, ``Testing_Normal_Videos``.
+
+    Whole words decide, as ``_``, digits, spaces and capitals part them: ``abnormal`` is another one, and ``not_normal`` says
+    the contrary. UCF-Crime calls a folder ``Testing_Normal_Videos_Anomaly``.
+    """
+    words = [word.lower() for word in _WORD.findall(text)]
+    said = [at for at, word in enumerate(words) if word == "normal" and not (at and words[at - 1] in _NEGATIONS)]
+    of_videos = any(words[at + 1 : at + 2] in (["video"], ["videos"]) for at in said)
+    return bool(said) and (of_videos or not any(word in _ANOMALOUS for word in words))
 
 
 @dataclass(frozen=True)

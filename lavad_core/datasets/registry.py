@@ -20,7 +20,7 @@ from lavad_core.datasets.adapters import (
 )
 from lavad_core.datasets.build import Paths
 from lavad_core.datasets.check import against_published
-from lavad_core.datasets.types import Dataset
+from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.errors import InputError
 
 
@@ -34,6 +34,7 @@ class Adapter:
         labels: what the file or folder of labels is.
         list_file: what a list of videos is for.
         published: where the files are; empty for one's own.
+        intervals: labels may be a file of frame numbers, so that it can be asked which number the first frame has.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Adapter:
     labels: str
     list_file: str
     published: str = ""
+    intervals: bool = True
 
 
 ADAPTERS: dict[str, Adapter] = {
@@ -78,6 +80,7 @@ ADAPTERS: dict[str, Adapter] = {
         "folder testing/test_frame_mask (a .npy a video)",
         "optional; may name normal videos of the training part",
         "https://svip-lab.github.io/dataset/campus_dataset.html",
+        intervals=False,
     ),
     "avenue": Adapter(
         "CUHK Avenue",
@@ -85,6 +88,7 @@ ADAPTERS: dict[str, Adapter] = {
         "folder testing_label_mask (N_label.mat)",
         "optional",
         "https://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html",
+        intervals=False,
     ),
     "ped2": Adapter(
         "UCSD Ped2",
@@ -92,6 +96,7 @@ ADAPTERS: dict[str, Adapter] = {
         "UCSDped2.m, or folder UCSDped2/Test (TestNNN, TestNNN_gt)",
         "optional",
         "http://www.svcl.ucsd.edu/projects/anomaly/dataset.html",
+        intervals=False,
     ),
     "own": Adapter(
         "your own",
@@ -99,13 +104,18 @@ ADAPTERS: dict[str, Adapter] = {
         "CSV or JSON: video, start, end, unit, class, frames, frame_rate",
         "optional",
     ),
-    "folder": Adapter("videos without labels", folder.read, "folder of videos", "optional"),
+    "folder": Adapter("videos without labels", folder.read, "folder of videos", "optional", intervals=False),
 }
 """By the name that ``--dataset`` takes."""
 
 
 def open_dataset(
-    adapter: str, annotation: Path | None = None, list_file: Path | None = None, *, videos: Path | None = None
+    adapter: str,
+    annotation: Path | None = None,
+    list_file: Path | None = None,
+    *,
+    videos: Path | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
     """Read a data set's published files; :attr:`Dataset.notes` say what is not as published.
 
@@ -114,6 +124,7 @@ def open_dataset(
         annotation: file of labels, or folder of masks.
         list_file: which videos, and where it says so how long they are; some adapters do without.
         videos: folder of the videos, for adapters that take names from it. Nothing is decoded.
+        reading: what the user says of the files.
 
     Raises:
         InputError: there is no such adapter, a file that it needs is not given, cannot be read, is of another form, or two of
@@ -124,5 +135,13 @@ def open_dataset(
         near = nearest(adapter, ADAPTERS)
         meant = f"; do you mean {near!r}?" if near else ""
         raise InputError(f"there is no data set {adapter!r}{meant}; there are {', '.join(ADAPTERS)}")
-    dataset = found.read(Paths(annotation, list_file, videos))
-    return replace(dataset, notes=(*dataset.notes, *(finding.message for finding in against_published(dataset))))
+    reading = reading or Reading()
+    if reading.first_frame is not None and not found.intervals:
+        raise InputError(
+            f"--first-frame (evaluate.first_frame) is of files of intervals, and {adapter!r} has none: leave it out"
+        )
+    dataset = found.read(Paths(annotation, list_file, videos, reading.first_frame))
+    if reading.first_frame is None:
+        reading = replace(reading, first_frame=dataset.reading.first_frame)
+    notes = (*dataset.notes, *(finding.message for finding in against_published(dataset)))
+    return replace(dataset, notes=notes, reading=reading)

@@ -88,7 +88,22 @@ def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
     Raises:
         InputError: the file cannot be read, lacks one of the ``needed`` columns, has no row or a row of another length.
     """
-    text = read_text(path, what, MAX_BYTES)
+    return _csv_rows(path, what, read_text(path, what, MAX_BYTES), needed)
+
+
+def has_columns(path: Path, what: str, columns: Sequence[str]) -> bool:
+    """Whether a file's first line names these columns, among others: then it is a table, whatever its ending.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    header = read_text(path, what, MAX_BYTES).lstrip().partition("\n")[0].lower()
+    separator = max(",;\t", key=header.count)
+    found = {cell.strip().strip('"') for cell in header.split(separator)}
+    return len(found & set(columns)) > 1
+
+
+def _csv_rows(path: Path, what: str, text: str, needed: Sequence[str]) -> list[Row]:
     separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows: list[Row] = []
@@ -109,6 +124,45 @@ def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
         raise InputError(f"{what}: {str(path)!r}, line {reader.line_num}: {error}") from error
     if not rows:
         raise InputError(f"{what}: {str(path)!r} has no row; expected are columns {', '.join(needed)}, and rows")
+    return rows
+
+
+_NAMES = "path name video video_name video_path file filename file_name feature features feature_path clip"
+_LABELS = "label labels class class_name category type anomaly is_anomaly anomalous"
+_FRAMES = "frames num_frames n_frames nframes frame_count total_frames frame_num"
+_COLUMNS = {"name": _NAMES.split(), "label": _LABELS.split(), "frames": _FRAMES.split()}
+"""What lists call their columns."""
+
+
+def read_headed(path: Path, text: str, what: str) -> list[tuple[int, dict[str, str]]] | None:
+    """Rows of a list of videos whose first line names its columns, as ``path,label``, by ``name``, ``label`` and ``frames``.
+
+    Columns of other names are left out.
+
+    Returns:
+        line and values of each row; None where the first line has no name for a column of names beside another column.
+
+    Raises:
+        InputError: two columns are of one kind, or a row has no name or another length.
+    """
+    header = text.lstrip("\n\r ").partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    columns = [cell.strip().strip('"').lower().replace(" ", "_") for cell in header.split(separator)]
+    kinds = {column: kind for kind, names in _COLUMNS.items() for column in columns if column in names}
+    if len(columns) < 2 or "name" not in kinds.values():
+        return None
+    for kind in _COLUMNS:
+        named = [column for column in columns if kinds.get(column) == kind]
+        if len(named) > 1:
+            raise InputError(
+                f"{what}: {str(path)!r}: several columns may be the {kind}: {', '.join(named)}; keep one of them"
+            )
+    rows = []
+    for row in _csv_rows(path, what, text, ()):
+        values = {kinds[key]: value for name, value in row.values.items() if (key := name.replace(" ", "_")) in kinds}
+        if "name" not in values:
+            row.fail("there is no name of a video")
+        rows.append((int(row.place.removeprefix("line ")), values))
     return rows
 
 

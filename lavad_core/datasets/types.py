@@ -55,6 +55,19 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What only a user can say of a data set's files; the defaults take them as they are published.
+
+    Attributes:
+        first_frame: what a file of intervals calls the first frame, 0 or 1; None is as the data set is published.
+        frame_count_tolerance: a list may count so many frames more than the scores of a video cover, frames.
+    """
+
+    first_frame: int | None = None
+    frame_count_tolerance: int = 0
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set, or the part of it that is evaluated on.
 
@@ -65,6 +78,7 @@ class Dataset:
         files: that it was read from.
         frame_rate: per second, where all its videos have the same; else None.
         notes: what a user should know of these files: a class that is missing, a list of another length than the published one.
+        reading: how the files were taken; ``first_frame`` is None where that is 0.
     """
 
     adapter: str
@@ -73,6 +87,7 @@ class Dataset:
     files: tuple[SourceFile, ...]
     frame_rate: float | None = None
     notes: tuple[str, ...] = ()
+    reading: Reading = Reading()
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lavad_core.datasets.configured import labelled_by
+from lavad_core.datasets.configured import configured
 from lavad_core.datasets.names import Match, listed, match
-from lavad_core.datasets.types import Dataset
+from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
 from lavad_core.evaluation.evaluate import evaluate
@@ -52,16 +52,16 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
     Raises:
         InputError: the labels cannot be read, or a scored video has none.
     """
-    settings = bench.config.evaluate
-    if settings.labels is None:
+    labels = bench.config.evaluate.labels
+    if labels is not None and not videos:
+        raise ConfigError(f"no video has scores: nothing to evaluate against {labels}")
+    dataset = configured(bench.config.evaluate)
+    if dataset is None:
         return None
-    if not videos:
-        raise ConfigError(f"no video has scores: nothing to evaluate against {settings.labels}")
-    dataset = labelled_by(settings.labels, settings.dataset, settings.list)
     names = match(dataset.videos, [video.name for video in videos])
     if names.extra:
         raise InputError(
-            f"{settings.labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
+            f"{labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
             f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
         )
     videos = sorted(videos, key=lambda video: video.name)
@@ -73,6 +73,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
         "files": [[file.role, file.sha256] for file in dataset.files],
         "inputs": [[video.name, key.fingerprint] for video, key in zip(videos, keys, strict=True)],
         "unscored": sorted(unscored),
+        **_other_reading(dataset.reading),
     }
     key = Key(STAGE, digest([key.video_id for key in keys]), digest(provenance))
     found = bench.store.find(key)
@@ -103,6 +104,12 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
                 "unscored": sorted(unscored),
             },
         )
+
+
+def _other_reading(reading: Reading) -> dict[str, int]:
+    """What makes labels of the same files others; nothing where they are taken as all were before it could be said."""
+    found = {"first_frame": reading.first_frame or 0, "frame_count_tolerance": reading.frame_count_tolerance}
+    return {name: value for name, value in found.items() if value}
 
 
 def _without_video(dataset: Dataset, names: Match, unscored: Sequence[str]) -> int:

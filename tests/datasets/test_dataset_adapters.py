@@ -123,7 +123,7 @@ Assault_1,shop,300,1,20
     [
         ("published", "anomaly_annotation.csv", MSAD_CSV),
         ("semicolons", "anomaly_annotation.csv", "\ufeff" + MSAD_CSV.replace(",", ";").replace("\n", "\r\n")),
-        ("text", "msad.txt", "Traffic_accident_12 Traffic_accident 54 425\nAssault_1.mp4 Assault 0 19\n"),
+        ("text", "msad.txt", "Traffic_accident_12 Traffic_accident 55 426\nAssault_1.mp4 Assault 1 20\n"),
     ],
 )
 def test_msad(form: str, name: str, text: str, tmp_path: Path) -> None:
@@ -205,6 +205,23 @@ def test_ped2_script(tmp_path: Path) -> None:
         "Test002": ((), ((0, 0), (1, 1)), None),
     }
     assert open_dataset("ped2", path).videos["Test001"] == open_dataset("ped2", folder).videos["Test001"]
+
+
+@pytest.mark.parametrize(
+    ("case", "script", "expected"),
+    [
+        ("no brackets", "TestVideoFile{end+1}.gt_frame = 2:3;", {"Test001": ((1, 2),)}),
+        (
+            "numbered",
+            "TestVideoFile{2}.gt_frame = [2:3];\nTestVideoFile{1}.gt_frame = [];",
+            {"Test002": ((1, 2),), "Test001": ()},
+        ),
+        ("spaces between", "TestVideoFile{ end + 1 }.gt_frame = [2:3 5:6]", {"Test001": ((1, 2), (4, 5))}),
+    ],
+)
+def test_ped2_scripts(case: str, script: str, expected: dict[str, tuple[tuple[int, int], ...]], tmp_path: Path) -> None:
+    found = open_dataset("ped2", written(tmp_path / "UCSDped2.m", script)).videos
+    assert {name: video.intervals for name, video in found.items()} == expected, case
 
 
 OWN = """video,start,end,unit,class,frames,frame_rate

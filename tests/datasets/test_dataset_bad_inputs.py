@@ -84,6 +84,27 @@ def refused(adapter: str, annotation: Path | None, listing: Path | None = None) 
             None,
             ["Test001", "'0:5' is not first:last"],
         ),
+        (
+            "ped2: not closed",
+            "ped2",
+            "TestVideoFile{1}.gt_frame = [1:5",
+            None,
+            ["line 1", "'TestVideoFile{1}.gt_frame = [1:5'"],
+        ),
+        (
+            "ped2: on two lines",
+            "ped2",
+            "TestVideoFile{end+1}.gt_frame = [1:5, ...\n 7:9];\nTestVideoFile{end+1}.gt_frame = [1:2];",
+            None,
+            ["line 1", "is not understood"],
+        ),
+        (
+            "ped2: twice",
+            "ped2",
+            "TestVideoFile{2}.gt_frame = [1:5];\nTestVideoFile{2}.gt_frame = [1:2];",
+            None,
+            ["line 2", "Test002 is there twice"],
+        ),
         ("ped2: words", "ped2", "TestVideoFile{1}.gt_frame = [a:b];", None, ["'a:b' is not first:last"]),
     ],
 )
@@ -224,6 +245,12 @@ def test_a_matlab_file_that_becomes_too_large_is_not_unpacked(tmp_path: Path, mo
     assert "bytes when unpacked" in refused("avenue", folder)
     monkeypatch.setattr(masks, "MAX_UNPACKED_BYTES", 20 * 200 * 200)
     assert open_dataset("avenue", folder)
+
+
+def test_two_masks_of_one_video(tmp_path: Path) -> None:
+    folder = miniature.avenue(tmp_path, {1: [0, 1]})
+    (folder / "01_label.mat").write_bytes((folder / "1_label.mat").read_bytes())
+    assert "'01_label.mat' and '1_label.mat' are of the same video" in refused("avenue", folder)
 
 
 def test_folders_with_nothing_of_the_kind(tmp_path: Path) -> None:

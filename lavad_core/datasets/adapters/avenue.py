@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from lavad_core.datasets.build import Paths, needed_folder, select, source_folder
 from lavad_core.datasets.masks import intervals_of, read_cell_masks
@@ -19,7 +20,15 @@ def read(paths: Paths) -> Dataset:
         InputError: the folder or a file cannot be read.
     """
     folder = needed_folder(paths.labels("the folder testing_label_mask with 1_label.mat, 2_label.mat, …"), "masks")
-    found = {int(part[1]): path for path in folder.glob("*.mat") if (part := _NAME.fullmatch(path.name))}
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("*.mat")):
+        if (part := _NAME.fullmatch(path.name)) is None:
+            continue
+        other = found.setdefault(int(part[1]), path)
+        if other is not path:
+            raise InputError(
+                f"masks: {str(folder)!r}: {other.name!r} and {path.name!r} are of the same video; keep one of them"
+            )
     if not found:
         raise InputError(f"masks: {str(folder)!r} holds no N_label.mat; expected is the folder testing_label_mask")
     labelled = {}

@@ -38,7 +38,7 @@ def read(paths: Paths) -> Dataset:
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(match_key(row.text("video")), []).append(row)
-    labelled = {video.name: video for video in (_video(group) for group in grouped.values())}
+    labelled = {video.name: video for video in (_video(group, paths.first_frame or 0) for group in grouped.values())}
     videos, lists, notes = select(labelled, paths.list_file)
     rates = {row.number("frame_rate") for row in rows if "frame_rate" in row.values}
     every = len(rates) == 1 and all(any("frame_rate" in row.values for row in group) for group in grouped.values())
@@ -47,7 +47,7 @@ def read(paths: Paths) -> Dataset:
     )
 
 
-def _video(rows: list[Row]) -> LabelledVideo:
+def _video(rows: list[Row], first_frame: int) -> LabelledVideo:
     """The labels of one video."""
     name = without_ending(rows[0].text("video"))
     frames = _agreed(rows, "frames")
@@ -56,7 +56,7 @@ def _video(rows: list[Row]) -> LabelledVideo:
     classes: dict[str, None] = {}
     normal = None
     for row in rows:
-        interval = _interval(row, rate)
+        interval = _interval(row, rate, first_frame)
         if interval is None:
             if len(rows) > 1:
                 other = next(one for one in rows if one is not row)
@@ -88,14 +88,14 @@ def _agreed(rows: list[Row], column: str) -> float | None:
     return said[0][1] if said else None
 
 
-def _interval(row: Row, rate: float | None) -> Interval | None:
+def _interval(row: Row, rate: float | None, first_frame: int) -> Interval | None:
     if "start" not in row.values and "end" not in row.values:
         return None
     unit = row.values.get("unit", "frames").lower()
     if unit not in UNITS:
         row.fail(f"'unit' is {unit[:60]!r}; expected is {' or '.join(UNITS)}")
     if unit == "frames":
-        first, last = row.integer("start"), row.integer("end")
+        first, last = (row.integer(column, least=first_frame) - first_frame for column in ("start", "end"))
     else:
         if rate is None:
             row.fail("'start' and 'end' are seconds, and there is no 'frame_rate' to make frames of them")

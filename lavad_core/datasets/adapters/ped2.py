@@ -17,7 +17,11 @@ MAX_BYTES = 2**20
 """UCSDped2.m has less than a kilobyte."""
 
 _CLIP = re.compile(r"Test[0-9]{3}", re.ASCII)
-_GT_FRAME = re.compile(r"TestVideoFile\{[^{}\n]{1,40}\}\.gt_frame[ \t]*=[ \t]*\[([^\[\]\n]*)\]", re.ASCII)
+_GT_FRAME = re.compile(
+    r"TestVideoFile\{[ \t]*(end[ \t]*\+[ \t]*1|[0-9]{1,4})[ \t]*\}\.gt_frame[ \t]*=[ \t]*"
+    r"(?:\[([^\[\]]*)\]|([^\[\];]+))[ \t]*;?",
+    re.ASCII,
+)
 _RANGE = re.compile(r"([0-9]{1,9})[ \t]*:[ \t]*([0-9]{1,9})", re.ASCII)
 _EXPECTED = "lines as `TestVideoFile{end+1}.gt_frame = [61:180];`, 1-based and inclusive, one for each clip in order"
 
@@ -39,14 +43,25 @@ def read(paths: Paths) -> Dataset:
 
 def _from_script(path: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
     what = "frame labels"
-    written = [line.partition("%")[0] for line in read_text(path, what, MAX_BYTES).split("\n")]
     videos: dict[str, LabelledVideo] = {}
-    for found in _GT_FRAME.finditer("\n".join(written)):
-        name = f"Test{len(videos) + 1:03d}"
+    for number, line in enumerate(read_text(path, what, MAX_BYTES).split("\n"), start=1):
+        statement = line.partition("%")[0].strip()
+        if "gt_frame" not in statement:
+            continue
+        # A clip that is left out would give its labels to the next one.
+        found = _GT_FRAME.fullmatch(statement)
+        place = f"{what}: {str(path)!r}, line {number}"
+        if found is None:
+            raise InputError(f"{place}: {statement[:80]!r} is not understood; expected are {_EXPECTED}")
+        name = f"Test{int(found[1]) if found[1].isdecimal() else len(videos) + 1:03d}"
+        if name in videos:
+            raise InputError(f"{place}: clip {name} is there twice; keep one of the lines")
+        ranges = (found[2] if found[3] is None else found[3]).strip()
         try:
-            intervals = tuple(sorted(_range(word) for word in re.split(r"[,;]|(?<=[0-9])[ \t]+(?=[0-9])", found[1])))
+            words = re.split(r"[,;]|(?<=[0-9])[ \t]+(?=[0-9])", ranges) if ranges else []
+            intervals = tuple(sorted(map(_range, words)))
         except ValueError as problem:
-            raise InputError(f"{what}: {str(path)!r}, clip {name}: {problem}; expected are {_EXPECTED}") from problem
+            raise InputError(f"{place}, clip {name}: {problem}; expected are {_EXPECTED}") from problem
         # Frames lie beside the script where it was unpacked; without them only the videos tell how many there are.
         frames = path.parent / name
         videos[name] = LabelledVideo(name, (), intervals, len(_frames(frames)) if frames.is_dir() else None)

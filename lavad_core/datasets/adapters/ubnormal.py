@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lavad_core.datasets.annotations import read_annotations
+from lavad_core.datasets.annotations import read_annotations, without_folders
 from lavad_core.datasets.build import Paths, merged, needed_folder, select, source_file, source_folder
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
@@ -33,11 +33,13 @@ def read(paths: Paths) -> Dataset:
     """
     path = paths.labels("the folder of the data set with Scene1, Scene2, …, or a file of intervals")
     if path.is_dir():
+        if paths.first_frame:
+            raise InputError("tracks count from 0: leave --first-frame (evaluate.first_frame) out")
         labelled, source = _from_tracks(path)
     else:
         labelled = {
-            name: LabelledVideo(name, (), tuple(sorted(found.intervals)))
-            for name, found in read_annotations(path).items()
+            name: LabelledVideo(name, (), tuple(sorted(found.intervals)), found.frames)
+            for name, found in without_folders(read_annotations(path, paths.first_frame or 0)).items()
         }
         source = source_file("annotation", path)
     videos, lists, notes = select(labelled, paths.list_file, _is_normal)

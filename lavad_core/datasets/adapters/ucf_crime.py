@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lavad_core.datasets.annotations import read_annotations
+from lavad_core.datasets.annotations import WHAT, Annotation, read_annotations, without_folders
 from lavad_core.datasets.build import Paths, select, source_file
-from lavad_core.datasets.lists import read_list
-from lavad_core.datasets.names import listed
+from lavad_core.datasets.lists import ListedVideo, read_list
+from lavad_core.datasets.names import listed, says_normal
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 
@@ -43,33 +44,72 @@ def read(paths: Paths) -> Dataset:
             them.
     """
     path = paths.labels("Temporal_Anomaly_Annotation_for_Testing_Videos.txt")
-    labelled = {}
-    for name, found in read_annotations(path).items():
-        classes = () if found.class_name in ("", NORMAL) else (found.class_name,)
-        if bool(classes) != bool(found.intervals):
-            raise InputError(
-                f"temporal annotation: {str(path)!r}: {name!r} is of class {found.class_name!r} and has "
-                f"{len(found.intervals)} intervals; an anomalous video has some, a {NORMAL} one has `-1 -1`"
-            )
-        labelled[name] = LabelledVideo(name, classes, tuple(sorted(found.intervals)))
+    annotations = without_folders(read_annotations(path, paths.first_frame or 0))
+    labelled = {name: _video(name, found, path) for name, found in annotations.items()}
     videos, lists, notes = select(labelled, paths.list_file)
     if paths.list_file is not None:
-        _check_labels(videos, paths.list_file)
+        _check_labels(videos, read_list(paths.list_file, labelled), paths.list_file)
     return Dataset("ucf-crime", "UCF-Crime", videos, (source_file("annotation", path), *lists), FRAME_RATE, notes)
 
 
-def _check_labels(videos: Mapping[str, LabelledVideo], path: Path) -> None:
-    """The list says the class a second time: if it is another one, list and annotation do not belong together."""
-    wrong = []
-    for name, found in read_list(path).items():
-        if found.label is None:
-            continue
-        said = _LABELS[found.label] if 0 <= found.label < len(_LABELS) else str(found.label)
-        if said != (videos[name].classes or (NORMAL,))[0]:
-            wrong.append(name)
-    if wrong:
+def _video(name: str, found: Annotation, path: Path) -> LabelledVideo:
+    class_name = found.class_name or _class_in(name)
+    classes = () if class_name == "" or says_normal(class_name) else (class_name,)
+    if bool(classes) != bool(found.intervals):
         raise InputError(
-            f"list of videos: {str(path)!r}: {len(wrong)} of {len(videos)} videos have another class there than in the "
-            f"annotation (0 is {_LABELS[0]}, 7 is {NORMAL}, 13 is {_LABELS[13]}): {listed(wrong)}; are the two of the same "
-            "data set?"
+            f"{WHAT}: {str(path)!r}, line {found.line}: {name!r} is of class {class_name!r} and has "
+            f"{len(found.intervals)} intervals; an anomalous video has some, a {NORMAL} one has `-1 -1`"
         )
+    return LabelledVideo(name, classes, tuple(sorted(found.intervals)), found.frames)
+
+
+def _class_in(name: str) -> str:
+    """The class that a video is called by (``Abuse028_x264``), where no column says it."""
+    word = re.match(r"[A-Za-z]*", name)
+    return next((found for found in (*CLASSES, NORMAL) if word is not None and found == word[0]), "")
+
+
+def _check_labels(videos: Mapping[str, LabelledVideo], listed_as: Mapping[str, ListedVideo], path: Path) -> None:
+    """The list says the class a second time: if it is another one, list and annotation do not belong together.
+
+    Numbers are places in one of the alphabets that lists use, or 0 and 1 for normal and anomalous: one of them must fit all
+    videos. A column with one value says nothing.
+
+    Raises:
+        InputError: none fits.
+    """
+    said = {name: found for name, found in listed_as.items() if found.labels}
+    if len(said) > 1 and len({found.labels for found in said.values()}) == 1:
+        return
+    own = {name: (videos[name].classes or (NORMAL,))[0] for name in said}
+    wrong = min(([name for name in said if not fits(said[name].labels, own[name])] for fits in _NUMBERINGS), key=len)
+    if wrong:
+        lines = ", ".join(str(said[name].line) for name in wrong[:3])
+        raise InputError(
+            f"list of videos: {str(path)!r}: {len(wrong)} of {len(videos)} videos have another class there than in "
+            f"the annotation (0 is {_LABELS[0]}, 7 is {NORMAL}, 13 is {_LABELS[13]}): {listed(wrong)} (line {lines}); are the "
+            "two of the same data set?"
+        )
+
+
+def _by_place(alphabet: Sequence[str]) -> Callable[[Sequence[str], str], bool]:
+    """Whether labels are the number of a class, or its name."""
+
+    def fits(labels: Sequence[str], own: str) -> bool:
+        for label in labels:
+            if label.isdecimal():
+                if int(label) < len(alphabet) and alphabet[int(label)] == own:
+                    return True
+            elif (says_normal(label) and own == NORMAL) or label.lower() == own.lower():
+                return True
+        return False
+
+    return fits
+
+
+def _binary(labels: Sequence[str], own: str) -> bool:
+    normal = own == NORMAL
+    return list(labels) in (["0"], ["-1"]) if normal else list(labels) == ["1"]
+
+
+_NUMBERINGS = (_by_place(_LABELS), _by_place((NORMAL, *CLASSES)), _by_place((*CLASSES, NORMAL)), _binary)

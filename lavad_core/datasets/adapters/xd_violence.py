@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lavad_core.datasets.annotations import LABEL_IN_NAME, Annotation, read_annotations
+from lavad_core.datasets.annotations import WHAT, Annotation, read_annotations, without_folders
 from lavad_core.datasets.build import Paths, merged, select, source_file
+from lavad_core.datasets.lines import LABEL_IN_NAME
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
@@ -41,7 +42,10 @@ def read(paths: Paths) -> Dataset:
         InputError: a file cannot be read, is of another form, or a violent video has no interval; says which.
     """
     path = paths.labels("annotations.txt, or a file with lines of `name class start end …`")
-    labelled = {name: _video(name, found, path) for name, found in read_annotations(path, _without_classes).items()}
+    labelled = {
+        name: _video(name, found, path)
+        for name, found in without_folders(read_annotations(path, paths.first_frame or 0)).items()
+    }
     videos, lists, notes = select(labelled, paths.list_file, _is_normal)
     if paths.list_file is None and paths.videos is not None:
         videos = _with_normal(videos, paths.videos)
@@ -54,37 +58,24 @@ def read(paths: Paths) -> Dataset:
     return Dataset("xd-violence", "XD-Violence", videos, (source_file("annotation", path), *lists), FRAME_RATE, notes)
 
 
-def _without_classes(line: str) -> str:
-    """``name class start end class start end`` as ``name start end start end``: the name says all classes."""
-    words = line.split()
-    count = 0
-    while len(words) > count + 3 and _is_triple(words[len(words) - count - 3 :]):
-        count += 3
-    if count < 6:
-        return line  # one class: its column is read as such
-    numbers = [word for word in words[len(words) - count :] if word not in CLASSES]
-    return " ".join([*words[: len(words) - count], *numbers])
-
-
-def _is_triple(words: list[str]) -> bool:
-    return words[0] in CLASSES and words[1].isdecimal() and words[2].isdecimal()
-
-
 def _video(name: str, found: Annotation, path: Path) -> LabelledVideo:
+    where = f"{WHAT}: {str(path)!r}, line {found.line}"
     written = _codes(name) or found.class_name
     if not _CODES.fullmatch(written):
         raise InputError(
-            f"temporal annotation: {str(path)!r}: {name!r} has the class {written!r}; expected is a name that ends in "
+            f"{where}: {name!r} has the class {written!r}; expected is a name that ends in "
             f"{LABEL_IN_NAME}A (normal) or in up to three of {', '.join(CLASSES)}, as {LABEL_IN_NAME}B1-0-0, or a column of "
             "them"
         )
     codes = [code for code in written.split("-") if code in CLASSES]
     if bool(codes) != bool(found.intervals):
         raise InputError(
-            f"temporal annotation: {str(path)!r}: {name!r} is of class {written} and has {len(found.intervals)} intervals; "
+            f"{where}: {name!r} is of class {written} and has {len(found.intervals)} intervals; "
             "a violent video has some, a normal one (A) has none"
         )
-    return LabelledVideo(name, tuple(f"{CLASSES[code]} ({code})" for code in codes), merged(found.intervals))
+    return LabelledVideo(
+        name, tuple(f"{CLASSES[code]} ({code})" for code in codes), merged(found.intervals), found.frames
+    )
 
 
 def _codes(name: str) -> str:
