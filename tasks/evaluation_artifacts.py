@@ -62,6 +62,8 @@ def _protocol(evaluation: Evaluation) -> Iterator[tuple[str, object]]:
     yield "data set", f"{header.dataset} ({header.adapter})"
     for file in header.files:
         yield inert_markdown(file["role"]), f"{file['name']}, SHA-256 {file['sha256']}"
+    if header.reading:
+        yield "read as", header.reading
     yield "results", f"{header.results['origin']} {header.results['id']}"
     yield "videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"
     yield "frames", f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}"

@@ -89,6 +89,8 @@ def _show_comparison(comparison: Comparison) -> None:
         f"over {comparison.videos} videos of {inert(comparison.dataset)} that both have, {comparison.frames} frames, "
         f"{comparison.positive} of them anomalous; A alone has {len(comparison.only_a)}, B alone {len(comparison.only_b)}"
     )
+    if comparison.reading:
+        show(f"read as: {inert(comparison.reading)}")
     show(f"intervals: {inert(comparison.intervals)}, the same resamples for both")
     for row in comparison.rows:
         show("")

@@ -110,6 +110,7 @@ def show_header(header: Header) -> None:
     lines = [
         ("data set", f"{header.dataset} ({header.adapter})"),
         *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
+        *([("read as", header.reading)] if header.reading else []),
         ("results", f"{results['origin']} {results['id']}"),
         ("videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"),
         (

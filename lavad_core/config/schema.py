@@ -21,6 +21,7 @@ from lavad_core.config.models import (
     VllmChatConfig,
 )
 from lavad_core.config.setting import NOTHING, Section, setting
+from lavad_core.datasets.types import MAX_FRAME_COUNT_TOLERANCE
 from lavad_core.video.limits import Limits
 
 __all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "Semantics", "StageName"]
@@ -265,7 +266,7 @@ class EvaluateConfig(Section):
         description="A list may count so many frames more than the scores of a video cover; they are left out. 1 takes "
         "lists that count one frame too many. The evaluation's header says it.",
         ge=0,
-        le=15,
+        le=MAX_FRAME_COUNT_TOLERANCE,
     )
 
 

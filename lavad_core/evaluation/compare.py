@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lavad_core.datasets.frame_counts import said_of
 from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
@@ -67,6 +68,7 @@ class Comparison:
         only_a, only_b: names of the data set's videos that one alone has scores of.
         intervals: how they were made, in a few words.
         rows: the unsmoothed one first.
+        reading: how the data set's files were taken other than as they are published; empty if they were not.
     """
 
     dataset: str
@@ -79,6 +81,7 @@ class Comparison:
     only_b: tuple[str, ...]
     intervals: str
     rows: tuple[ComparedRow, ...] = field(repr=False)
+    reading: str = ""
 
 
 def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptions | None = None) -> Comparison:
@@ -102,8 +105,9 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
             f"no video of {dataset.title} has scores in both {a.set_id!r} ({len(with_a)} of its videos) and "
             f"{b.set_id!r} ({len(with_b)}); names must agree, without the ending of a video file"
         )
+    tolerance = dataset.reading.frame_count_tolerance
     ours, theirs = (
-        [grid_video(dataset.videos[name], one.scores(names[name]), dataset.frame_rate) for name in common]
+        [grid_video(dataset.videos[name], one.scores(names[name]), dataset.frame_rate, tolerance) for name in common]
         for one, names in ((a, with_a), (b, with_b))
     )
     _same_frames(ours, theirs, a.set_id, b.set_id)
@@ -128,6 +132,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
         intervals=intervals_of(options),
         rows=tuple(rows),
+        reading=said_of(dataset.reading, [video.labels.name for video in ours if video.uncovered]),
     )
 
 

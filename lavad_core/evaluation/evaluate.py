@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lavad_core.datasets.frame_counts import said_of
 from lavad_core.datasets.names import Match, match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
@@ -146,6 +147,7 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         weighting="none",
         warnings=cautions(dataset, ground.videos, unscored, names.extra),
         intervals=intervals_of(options),
+        reading=said_of(dataset.reading, [video.labels.name for video in ground.videos if video.uncovered]),
     )
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
 from lavad_core.datasets.names import Match, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.frames import labels_from_intervals
 from lavad_core.results.types import ResultSet, ScoredVideo
+from lavad_core.video.discover import MAX_NAMED
 
 Array = NDArray[np.float64]
 
@@ -31,6 +33,7 @@ class GridVideo:
         positive, negative: float64, [n], frames of each score that are labelled anomalous, and the others.
         clipped: intervals that reach past the end.
         frame_rate: per second; None where nothing tells.
+        uncovered: frames that the list counts, left out by the tolerance that was given.
     """
 
     labels: LabelledVideo
@@ -43,6 +46,7 @@ class GridVideo:
     negative: Array = field(repr=False)
     clipped: int
     frame_rate: float | None
+    uncovered: int = 0
 
     @property
     def is_anomalous(self) -> bool:
@@ -106,26 +110,64 @@ def gather(dataset: Dataset, results: ResultSet) -> tuple[list[GridVideo], Match
     names = match(dataset.videos, results.names, f"{results.origin} {results.set_id!r}")
     if not names.pairs:
         raise InputError(_nothing_in_common(dataset, results))
-    videos = [
-        grid_video(dataset.videos[name], results.scores(scored), dataset.frame_rate)
-        for name, scored in names.pairs.items()
-    ]
-    return videos, names
+    scores = {name: results.scores(scored) for name, scored in names.pairs.items()}
+    tolerance = dataset.reading.frame_count_tolerance
+    check_counts([(dataset.videos[name], scored) for name, scored in scores.items()], tolerance)
+    return [grid_video(dataset.videos[name], scores[name], dataset.frame_rate, tolerance) for name in scores], names
 
 
-def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | None = None) -> GridVideo:
+def check_counts(videos: Sequence[tuple[LabelledVideo, ScoredVideo]], tolerance: int) -> None:
+    """That the scores of all videos cover the frames of the list; one alone would not show whether the list is wrong.
+
+    Raises:
+        InputError: those of several do not; names them, and says which of the two is probably wrong.
+    """
+    found = []
+    for labels, scored in videos:
+        if labels.frames is not None and not _one_beyond(labels.frames, scored):
+            off = deviation(labels.name, labels.frames, len(scored.scores), scored.interval)
+            if off is not None and abs(off.uncovered) > tolerance:
+                found.append(off)
+    if len(found) > 1:
+        shown = ", ".join(
+            f"{one.name!r} ({one.frames} frames, {one.scores} scores)" for one in sorted(found, key=_most)[:MAX_NAMED]
+        )
+        more = f" … {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+        raise InputError(
+            f"the scores of {len(found)} of {len(videos)} videos do not cover its frames as the data set's list has them: "
+            f"{shown}{more}; {probable_cause(found)}"
+        )
+
+
+def _most(found: Deviation) -> int:
+    return -abs(found.uncovered)
+
+
+def _one_beyond(frames: int, scored: ScoredVideo) -> bool:
+    """A decoder may find some frames more than the list counts: the one score that only they need is left out."""
+    needed = -(-frames // scored.interval)
+    return len(scored.scores) == -(-scored.frames // scored.interval) == needed + 1
+
+
+def grid_video(
+    labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | None = None, tolerance: int = 0
+) -> GridVideo:
     """A video's scores with the labels of its frames.
 
     Args:
         labels: of the data set.
         scored: of the results.
         frame_rate: where the results have none.
+        tolerance: frames by which the list may count too many.
 
     Raises:
         InputError: it has no frames, more or fewer scores than grid frames, or a score that is not a number. What is missing
             is never made up.
     """
     frames = scored.frames if labels.frames is None else labels.frames
+    listed_frames = frames
+    if labels.frames is not None and not _one_beyond(frames, scored):
+        frames = counted_frames(frames, len(scored.scores), scored.interval, tolerance)
     if frames < 1:
         raise InputError(f"video {labels.name!r} has {frames} frames; check the frame count of the data set's list")
     starts = np.arange(0, frames, scored.interval)
@@ -146,22 +188,25 @@ def grid_video(labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | N
         negative=np.diff(starts, append=frames) - positive,
         clipped=clipped,
         frame_rate=scored.frame_rate or frame_rate,
+        uncovered=listed_frames - frames,
     )
 
 
 def _covering(labels: LabelledVideo, scored: ScoredVideo, needed: int, what: str, scores: Array) -> Array:
-    """The scores of a video's frames.
-
-    A decoder may find some frames more than the list counts: one score that only they need is left out. One that is missing
-    cannot be made up, and more are of another video.
-    """
+    """The scores of a video's frames: one that is missing cannot be made up, and more than one more are of another video."""
     own = -(-scored.frames // scored.interval)
     if len(scores) != needed and not (len(scores) == own == needed + 1):
-        counted = "the results have" if labels.frames is None else "the data set's list has"
+        if labels.frames is None:
+            counted, frames, cause = "the results have", scored.frames, "score the video again"
+        else:
+            counted, frames = "the data set's list has", labels.frames
+            off = deviation(labels.name, frames, len(scores), scored.interval)
+            cause = "score the video again, or check the list's frame count" if off is None else probable_cause([off])
+            if -(-scored.frames // scored.interval) == len(scores):
+                cause = f"the results themselves count {scored.frames} frames. {cause}"
         raise InputError(
-            f"video {labels.name!r}: {len(scores)} {what} do not cover its frames: {counted} "
-            f"{scored.frames if labels.frames is None else labels.frames}, of which every {scored.interval}th makes {needed} "
-            "scores; score the video again, or check the list's frame count"
+            f"video {labels.name!r}: {len(scores)} {what} do not cover its frames: {counted} {frames}, of which every "
+            f"{scored.interval}th makes {needed} scores; {cause}"
         )
     if not np.isfinite(scores).all():
         raise InputError(

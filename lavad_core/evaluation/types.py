@@ -44,6 +44,7 @@ class Header:
         average_precision, averaging, smoothing, weighting: how it was computed, in a few words.
         warnings: what makes the numbers no comparison with those of papers, a sentence each.
         intervals: how the intervals were made, in a few words.
+        reading: how the data set's files were taken other than as they are published, in a few words; empty if they were not.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class Header:
     weighting: str
     warnings: tuple[str, ...] = ()
     intervals: str = "none"
+    reading: str = ""
 
 
 @dataclass(frozen=True)

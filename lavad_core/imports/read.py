@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
 from lavad_core.datasets.names import listed, match
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
@@ -45,6 +46,7 @@ def read_import(
     *,
     interval: int | None = None,
     frame_rate: float | None = None,
+    tolerance: int = 0,
 ) -> ImportedSet:
     """Read what is to be imported. What is wrong with one video does not stop the others.
 
@@ -54,6 +56,7 @@ def read_import(
         report: takes what is wrong.
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second, where it is known; segments in seconds need it.
+        tolerance: frames by which the counts may be off.
 
     Raises:
         InputError: there are no scores, a source cannot be read, or no video has usable scores.
@@ -76,14 +79,16 @@ def read_import(
     neighbours = NeighbourFiles(sources, names, report) if final else None
     scored: dict[str, ImportedVideo] = {}
     unscored: dict[str, str] = {}
+    counts = _Counts(step, tolerance)
     for name in names.expected:
         try:
-            count = _frame_count(name, main, known, step)
+            count = counts.checked(name, _frame_count(name, main, known, step), main.given[name].count)
             scored[name] = _scored(name, count, step, final, raw, neighbours, report)
         except InputError as error:
             unscored[name] = str(error)
             if name not in main.refused and str(error) != MISSING:  # a file that was refused is reported already
                 report.problems.append(f"{name!r}: {error}")
+    counts.tell(report)
     if not scored:
         raise InputError(
             f"nothing to import: none of {len(unscored)} videos has usable scores: "
@@ -92,6 +97,34 @@ def read_import(
     texts = Texts(sources, names, list(scored), step, report)
     videos = tuple(texts.added(scored[name]) for name in sorted(scored))
     return ImportedSet(step, videos, unscored, tuple(sorted(sources.captions)), frame_rate)
+
+
+class _Counts:
+    """Whether frame counts are those that scores are of: for a list that is wrong all videos together are the evidence."""
+
+    def __init__(self, interval: int, tolerance: int) -> None:
+        self._interval, self._tolerance = interval, tolerance
+        self._off: list[Deviation] = []
+        self._cut: list[str] = []
+
+    def checked(self, name: str, frames: int, scores: int) -> int:
+        """The frames of a video that count."""
+        found = counted_frames(frames, scores, self._interval, self._tolerance)
+        if found != frames:
+            self._cut.append(name)
+        elif (off := deviation(name, frames, scores, self._interval)) is not None:
+            self._off.append(off)
+        return found
+
+    def tell(self, report: Report) -> None:
+        """What is probably wrong, and which counts were not taken as they are."""
+        if self._off:
+            report.problems.append(f"frame counts: {probable_cause(self._off)}")
+        if self._cut:
+            report.notes.append(
+                f"frame counts: {len(self._cut)} videos are taken to be as long as their scores, by up to "
+                f"{self._tolerance} frames (--frame-count-tolerance): {listed(self._cut)}"
+            )
 
 
 def _file_scores(

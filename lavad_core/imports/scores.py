@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.datasets.frame_counts import LIKELY_OFF, deviation
+from lavad_core.datasets.types import MAX_FRAME_COUNT_TOLERANCE
 from lavad_core.errors import InputError
 from lavad_core.imports.arrays import read_npy
 from lavad_core.imports.files import decode
@@ -42,6 +44,11 @@ class GivenScores:
     values: NDArray[np.float64] = field(repr=False)
     frames: NDArray[np.int64] | None = field(default=None, repr=False)
     ranked: Nested[float] | None = field(default=None, repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many scores there are."""
+        return len(self.values if self.frames is None else self.frames)
 
 
 def read_given(file: FoundFile) -> GivenScores:
@@ -136,11 +143,18 @@ def check_grid(scores: GivenScores, frames: int, interval: int) -> None:
         InputError: there is not; says what there is. Nothing is padded or cut.
     """
     needed = -(-frames // interval)
+    off = deviation("", frames, scores.count, interval)
+    if off is not None and 0 < off.uncovered <= LIKELY_OFF < interval and _without_holes(scores, interval):
+        raise InputError(
+            f"{scores.where!r} has all scores of a video of {frames - off.uncovered} frames, and {frames} are counted: the "
+            f"list probably counts {off.uncovered} too many; if so give --frame-count-tolerance {off.uncovered}"
+        )
     if scores.frames is None:
         if len(scores.values) != needed:
             raise InputError(
                 f"{scores.where!r} has {len(scores.values)} scores, but the video has {frames} frames: "
                 f"one for every {interval} frames would be {needed}{_other_interval(len(scores.values), frames)}"
+                f"{_or_the_list(scores, frames, interval)}"
             )
         return
     grid = np.arange(0, frames, interval, dtype=np.int64)
@@ -162,11 +176,25 @@ def check_grid(scores: GivenScores, frames: int, interval: int) -> None:
     if missing[0] > last:
         raise InputError(
             f"{scores.where!r} is shorter than its video: its scores end at frame {last}, the video has {frames} frames, "
-            f"and the last score would be that of frame {grid[-1]}"
+            f"and the last score would be that of frame {grid[-1]}{_or_the_list(scores, frames, interval)}"
         )
     raise InputError(
         f"{scores.where!r} has no score for {len(missing)} of {len(grid)} frames of the grid of every {interval} frames "
         f"(first: {missing[:5].tolist()})"
+    )
+
+
+def _without_holes(scores: GivenScores, interval: int) -> bool:
+    return scores.frames is None or np.array_equal(scores.frames, np.arange(scores.count) * interval)
+
+
+def _or_the_list(scores: GivenScores, frames: int, interval: int) -> str:
+    off = deviation("", frames, scores.count, interval)
+    if off is None or not 0 < off.uncovered <= MAX_FRAME_COUNT_TOLERANCE:
+        return ""
+    return (
+        f"; or the frame count is wrong, and {off.uncovered} too high: the scores cover {frames - off.uncovered} frames "
+        f"(--frame-count-tolerance {off.uncovered} leaves the rest out)"
     )
 
 

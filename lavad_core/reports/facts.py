@@ -67,6 +67,7 @@ def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str
     return [
         ("data set", f"{header.dataset} ({header.adapter})"),
         *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
+        *([("read as", header.reading)] if header.reading else []),
         *found,
         ("videos", f"{header.scored} scored of {header.listed} listed"),
         *([("not in the data set", _listed(header.unlabelled))] if header.unlabelled else []),

@@ -57,8 +57,9 @@ def record_import(
     """
     report = Report()
     rate = frame_rate if frame_rate is not None or dataset is None else dataset.frame_rate
+    tolerance = 0 if dataset is None else dataset.reading.frame_count_tolerance
     frames = frame_counts(dataset, videos, report)
-    found = read_import(sources, frames, report, interval=interval, frame_rate=rate)
+    found = read_import(sources, frames, report, interval=interval, frame_rate=rate, tolerance=tolerance)
     config = {
         "import": {
             "sources": report.sources,
@@ -66,6 +67,7 @@ def record_import(
             "frame_rate": rate,
             "dataset": None if dataset is None else dataset.adapter,
             "files": [] if dataset is None else [asdict(file) for file in dataset.files],
+            "frame_count_tolerance": tolerance,
         }
     }
     with RunRecorder(root, new_run_id(), config=config, origin="import") as recorder:

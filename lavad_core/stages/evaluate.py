@@ -102,6 +102,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
                 "weighting": header.weighting,
                 "average": header.averaging,
                 "unscored": sorted(unscored),
+                **({"reading": header.reading} if header.reading else {}),
             },
         )
 
