@@ -12,6 +12,7 @@ from flows.common import configuration, run_name
 from lavad_core.datasets.types import Reading
 from lavad_core.evaluation.evaluate import checked
 from lavad_core.evaluation.regression import Regression, checked_tolerances
+from lavad_core.evaluation.smoothing import parse_sigma
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions
 from tasks.evaluation_artifacts import publish_evaluation
 from tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
@@ -28,7 +29,7 @@ def evaluate(
     videos: str | None = None,
     first_frame: int | None = None,
     frame_count_tolerance: int | None = None,
-    sigmas: list[float] | None = None,
+    sigmas: list[float | str] | None = None,
     thresholds: list[float] | None = None,
     threshold_file: str | None = None,
     low_threshold: float | None = None,
@@ -53,7 +54,8 @@ def evaluate(
         settings: as ``preset``.
         videos: folder of the videos, for the pictures of the report.
         first_frame, frame_count_tolerance: how the files are to be taken; those of the settings where not given.
-        sigmas: rows smoothed by so many grid steps beside the unsmoothed ones.
+        sigmas: rows smoothed by so many grid steps (a number), frames (``160f``) or seconds (``5.3s``) beside the unsmoothed
+            ones.
         thresholds: of the events; 0.5 if neither they nor ``threshold_file`` are given.
         threshold_file: that ``lavad threshold --output`` wrote.
         low_threshold, min_length, max_gap: of the events' segments: hysteresis, and frames.
@@ -73,7 +75,7 @@ def evaluate(
         dataset, list_file = own.dataset, list_file or (None if own.list is None else str(own.list))
     limits = checked_tolerances(tolerances)
     asked = ProtocolOptions(
-        sigmas=tuple(sigmas or ()),
+        sigmas=tuple(parse_sigma(str(sigma)) for sigma in sigmas or ()),
         thresholds=tuple(thresholds or (() if threshold_file else ProtocolOptions().thresholds)),
         low_threshold=low_threshold,
         min_length=min_length,

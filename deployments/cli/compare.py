@@ -65,7 +65,7 @@ def compare(
             _show_published(beside)
         return
     first, second = (open_results(root, name) for name in given)
-    asked = ProtocolOptions(sigmas=tuple(sigma or ()), resamples=resamples, seed=seed)
+    asked = ProtocolOptions(sigmas=evaluation_options.sigmas(sigma), resamples=resamples, seed=seed)
     comparison = compared(dataset, first, second, asked)
     _tell(json_, output, asdict(comparison))
     if not json_:
@@ -95,7 +95,7 @@ def _show_comparison(comparison: Comparison) -> None:
     for row in comparison.rows:
         show("")
         show_table(
-            (f"σ{row.sigma:g}" if row.sigma else "unsmoothed", "A", "B", "A − B", "95 %", "P(B better)"),
+            (row.title, "A", "B", "A − B", "95 %", "P(B better)"),
             [(title, *_cells(row.metrics[key])) for key, title in METRICS.items()],
             right=range(1, 6),
         )

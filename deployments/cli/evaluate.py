@@ -73,7 +73,7 @@ def evaluate(
         dataset,
         results,
         ProtocolOptions(
-            sigmas=tuple(sigma or ()),
+            sigmas=evaluation_options.sigmas(sigma),
             thresholds=tuple(thresholds or (0.5,)),
             low_threshold=low_threshold,
             min_length=min_length,

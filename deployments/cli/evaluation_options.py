@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deployments.cli.text import OutputLost, say
 
+if TYPE_CHECKING:
+    from lavad_core.evaluation.smoothing import Sigma
+
 Sigmas = Annotated[
-    list[float] | None,
+    list[str] | None,
     typer.Option(
         "--sigma",
-        help="Rows with Gaussian smoothing of this many grid steps beside the unsmoothed ones; may be repeated.",
-        metavar="STEPS",
+        help="Rows with Gaussian smoothing beside the unsmoothed ones; may be repeated. A number is one of scores, which are "
+        "another time where scores are stored for other frames: `160f` is frames, `5.3s` seconds.",
+        metavar="SIGMA",
         show_default=False,
     ),
 ]
@@ -44,6 +48,17 @@ MaxGap = Annotated[
 ]
 
 RESAMPLES = 1000
+
+
+def sigmas(given: list[str] | None) -> tuple[Sigma, ...]:
+    """Of :data:`Sigmas`.
+
+    Raises:
+        InputError: one is none.
+    """
+    from lavad_core.evaluation.smoothing import parse_sigma
+
+    return tuple(parse_sigma(text) for text in given or ())
 
 
 def write_output(path: Path, text: str) -> None:

@@ -49,7 +49,7 @@ def report(
     evaluation = None
     if source.dataset is not None:
         protocol = ProtocolOptions(
-            sigmas=tuple(sigma or ()), thresholds=(source.threshold,), resamples=resamples, seed=seed
+            sigmas=evaluation_options.sigmas(sigma), thresholds=(source.threshold,), resamples=resamples, seed=seed
         )
         evaluation = evaluate(source.dataset, source.results, protocol)
     else:

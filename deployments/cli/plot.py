@@ -12,6 +12,7 @@ from deployments.cli.exits import guarded
 from deployments.cli.text import inert, say, show
 
 if TYPE_CHECKING:
+    from lavad_core.evaluation.smoothing import Sigma
     from lavad_core.evaluation.types import Curve
     from lavad_core.reports.page import VideoCard
     from lavad_core.reports.source import ReportSource
@@ -65,7 +66,7 @@ def plot(
     }
     if roc or pr:
         kind: Literal["roc", "pr"] = "roc" if roc else "pr"
-        curves, prevalence = _rates(sources, kind, tuple(sigma or ()))
+        curves, prevalence = _rates(sources, kind, evaluation_options.sigmas(sigma))
         with shown.writing():
             plot_rates(curves, kind, output, prevalence)
     else:
@@ -83,7 +84,7 @@ def _named(run: str) -> tuple[str, str | None]:
 
 
 def _rates(
-    sources: dict[str, ReportSource], kind: Literal["roc", "pr"], sigmas: tuple[float, ...]
+    sources: dict[str, ReportSource], kind: Literal["roc", "pr"], sigmas: tuple[Sigma, ...]
 ) -> tuple[dict[str, Curve], float]:
     """Legend to curve; and the labelled part of the frames of the first."""
     from lavad_core.errors import InputError

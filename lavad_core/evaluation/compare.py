@@ -13,9 +13,10 @@ from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw, interval
-from lavad_core.evaluation.evaluate import checked, intervals_of, own_scores
+from lavad_core.evaluation.evaluate import checked, intervals_of, own_scores, sigmas_of
 from lavad_core.evaluation.grid import GridVideo, grid_video
-from lavad_core.evaluation.rows import Measured, ground_of, measure, smoothed
+from lavad_core.evaluation.rows import Measured, ground_of, measure
+from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, ProtocolOptions
 from lavad_core.results.types import ResultSet
@@ -48,12 +49,29 @@ class ComparedRow:
     """Both sets' final scores.
 
     Attributes:
-        sigma: of the smoothing, grid steps; 0 is none.
+        sigma: of the smoothing, in ``unit``; 0 is none.
         metrics: by the keys of :data:`lavad_core.evaluation.types.METRICS`.
+        unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
+        width_a, width_b: σ in every unit, of each set; None where nothing is smoothed.
+        unlike: in a few words what the two σ have different: the rows are then not of the same smoothing. Empty if they are.
     """
 
     sigma: float
     metrics: Mapping[str, Difference]
+    unit: Unit = "scores"
+    width_a: Width | None = None
+    width_b: Width | None = None
+    unlike: str = ""
+
+    @property
+    def title(self) -> str:
+        """How tables call the row."""
+        if not self.sigma:
+            return "unsmoothed"
+        sigma = Sigma(self.sigma, self.unit)
+        if not self.unlike:
+            return f"σ{in_words(sigma, self.width_a)}"
+        return f"σ{sigma}: NOT THE SAME SMOOTHING in A and B ({self.unlike})"
 
 
 @dataclass(frozen=True)
@@ -115,12 +133,17 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
     ground = ground_of(ours, draws)
     others = ground_of(theirs, draws)
     rows = []
-    for sigma in (0.0, *options.sigmas):
+    for sigma in (None, *sigmas_of(options)):
         first, second = (
             measure(one, smoothed(one.videos, next(iter(own_scores(one.videos).values())), sigma))[0]
             for one in (ground, others)
         )
-        rows.append(ComparedRow(sigma, {key: difference(first[key], second[key]) for key in METRICS}))
+        metrics = {key: difference(first[key], second[key]) for key in METRICS}
+        if sigma is None:
+            rows.append(ComparedRow(0.0, metrics))
+            continue
+        own, other = width_of(ours, sigma), width_of(theirs, sigma)
+        rows.append(ComparedRow(sigma.value, metrics, sigma.unit, own, other, unlike(own, other)))
     return Comparison(
         dataset=dataset.title,
         a={"id": a.set_id, "origin": a.origin},

@@ -18,7 +18,8 @@ from lavad_core.evaluation.curves import curves_of
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frames import one_label
 from lavad_core.evaluation.grid import Array, GridVideo, gather
-from lavad_core.evaluation.rows import Ground, ground_of, measure, own_auc, smoothed, video_scores
+from lavad_core.evaluation.rows import Ground, ground_of, measure, own_auc, video_scores
+from lavad_core.evaluation.smoothing import Sigma, checked_sigma, in_words, smoothed, width_of
 from lavad_core.evaluation.trivial import trivial_scores
 from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ProtocolOptions, Row, VideoRow
 from lavad_core.results.types import ResultSet
@@ -52,7 +53,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | No
     roc: dict[str, Curve] = {}
     precision_recall: dict[str, Curve] = {}
     for name, scores in own_scores(videos).items():
-        for sigma in (0.0, *options.sigmas):
+        for sigma in (None, *sigmas_of(options)):
             row_scores = smoothed(videos, scores, sigma)
             row, pairs = _row(ground, name, sigma, row_scores)
             if not rows:
@@ -61,7 +62,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | No
             if (curves := curves_of(ground, row_scores)) is not None:
                 roc[label(row)], precision_recall[label(row)] = curves
     for name, scores in trivial_scores(ground).items():
-        rows.append(_row(ground, name, 0.0, scores, ours=False)[0])
+        rows.append(_row(ground, name, None, scores, ours=False)[0])
     return Evaluation(
         header=_header(dataset, results, names, ground, options),
         rows=tuple(rows),
@@ -79,11 +80,7 @@ def checked(options: ProtocolOptions) -> ProtocolOptions:
     Raises:
         InputError: one is out of its range.
     """
-    for sigma in options.sigmas:
-        if not (math.isfinite(sigma) and 0 < sigma <= 10_000):
-            raise InputError(
-                f"σ {sigma:g} is no smoothing: give grid steps above 0, at most 10000; the unsmoothed rows are there anyway"
-            )
+    sigmas = tuple(checked_sigma(sigma) for sigma in options.sigmas)
     if bad := [threshold for threshold in options.thresholds if not math.isfinite(threshold)]:
         raise InputError(f"the threshold {bad[0]} is no finite number; scores are mostly from 0 to 1")
     if options.min_length < 0 or options.max_gap < 0:
@@ -96,7 +93,7 @@ def checked(options: ProtocolOptions) -> ProtocolOptions:
             "of at least 0"
         )
     return ProtocolOptions(
-        sigmas=tuple(dict.fromkeys(map(float, options.sigmas))),
+        sigmas=tuple(dict.fromkeys(sigmas)),
         thresholds=tuple(dict.fromkeys(map(float, options.thresholds))),
         low_threshold=options.low_threshold,
         min_length=options.min_length,
@@ -115,14 +112,22 @@ def own_scores(videos: Sequence[GridVideo]) -> dict[str, Array]:
     return {"refined": final, "raw": np.concatenate(raw)}
 
 
+def sigmas_of(options: ProtocolOptions) -> list[Sigma]:
+    """The σ of checked options."""
+    return [checked_sigma(sigma) for sigma in options.sigmas]
+
+
 def label(row: Row) -> str:
-    """How curves and tables call a row: ``refined``, ``refined σ10``."""
-    return f"{row.name} σ{row.sigma:g}" if row.sigma else row.name
+    """How curves and tables call a row: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
+    return f"{row.name} σ{in_words(Sigma(row.sigma, row.unit), row.width)}" if row.sigma else row.name
 
 
-def _row(ground: Ground, name: str, sigma: float, scores: Array, *, ours: bool = True) -> tuple[Row, Array]:
+def _row(ground: Ground, name: str, sigma: Sigma | None, scores: Array, *, ours: bool = True) -> tuple[Row, Array]:
     measured, pairs = measure(ground, scores)
-    return Row(name, sigma, {key: found.metric for key, found in measured.items()}, ours), pairs
+    metrics = {key: found.metric for key, found in measured.items()}
+    if sigma is None:
+        return Row(name, 0.0, metrics, ours), pairs
+    return Row(name, sigma.value, metrics, ours, sigma.unit, width_of(ground.videos, sigma)), pairs
 
 
 def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, options: ProtocolOptions) -> Header:
@@ -143,7 +148,7 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         results={"id": results.set_id, "origin": results.origin},
         average_precision=AVERAGE_PRECISION,
         averaging=AVERAGING,
-        smoothing=_smoothing(options),
+        smoothing=_smoothing(options, ground),
         weighting="none",
         warnings=cautions(dataset, ground.videos, unscored, names.extra),
         intervals=intervals_of(options),
@@ -158,11 +163,14 @@ def intervals_of(options: ProtocolOptions) -> str:
     return f"95 %, bootstrap over videos, {options.resamples} resamples, seed {options.seed}"
 
 
-def _smoothing(options: ProtocolOptions) -> str:
+def _smoothing(options: ProtocolOptions, ground: Ground) -> str:
     if not options.sigmas:
         return "none"
-    sigmas = ", ".join(f"{sigma:g}" for sigma in options.sigmas)
-    return f"none; in rows with σ a Gaussian of {sigmas} grid steps over each video's scores"
+    words = [
+        in_words(sigma, width_of(ground.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
+        for sigma in sigmas_of(options)
+    ]
+    return f"none; in rows with σ a Gaussian of {', '.join(words)} over each video's scores"
 
 
 def _video_rows(ground: Ground, scores: Array, pairs: Array) -> tuple[VideoRow, ...]:

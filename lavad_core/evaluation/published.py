@@ -142,6 +142,6 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
             "precision is another number, lower on scores with few distinct values"
         )
     yield (
-        "LAVAD's program does not smooth, so the unsmoothed scores are compared; a Gaussian of 10 grid steps alone changes "
-        f"those of another method (URF) by {_SMOOTHING[header.adapter]}"
+        "LAVAD's program does not smooth, so the unsmoothed scores are compared; a Gaussian of 10 grid steps (160 frames) "
+        f"alone changes those of another method (URF) by {_SMOOTHING[header.adapter]}"
     )

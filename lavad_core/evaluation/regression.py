@@ -11,6 +11,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.evaluate import label
+from lavad_core.evaluation.smoothing import Sigma, Unit, unlike
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions, Row
 from lavad_core.results.types import ResultSet
@@ -24,7 +25,7 @@ class Change:
     """A metric now and before.
 
     Attributes:
-        metric: key of :data:`METRICS`. sigma: of the smoothing, grid steps.
+        metric: key of :data:`METRICS`. sigma: of the smoothing, in ``unit``.
         before, now: None where undefined, and then ``reason`` says why.
         low, high: of the 95 % interval of the difference by the paired bootstrap; None without one.
         tolerance: how much it may fall.
@@ -38,6 +39,7 @@ class Change:
     high: float | None
     tolerance: float
     reason: str = ""
+    unit: Unit = "scores"
 
     @property
     def difference(self) -> float | None:
@@ -52,7 +54,7 @@ class Change:
         return self.difference < -self.tolerance - SAME
 
     def __str__(self) -> str:
-        name = METRICS[self.metric] + (f" σ{self.sigma:g}" if self.sigma else "")
+        name = METRICS[self.metric] + (f" σ{Sigma(self.sigma, self.unit)}" if self.sigma else "")
         if self.difference is None or self.before is None or self.now is None:
             before, now = ("undefined" if value is None else f"{value:.4f}" for value in (self.before, self.now))
             return f"{name} {before} → {now} ({self.reason})"
@@ -126,7 +128,7 @@ def against_results(
     """
     found = compare(dataset, now, before, options)
     changes = [
-        Change(metric, row.sigma, one.b, one.a, one.low, one.high, tolerance, one.reason)
+        Change(metric, row.sigma, one.b, one.a, one.low, one.high, tolerance, one.reason, row.unit)
         for row in found.rows
         for metric, tolerance in tolerances.items()
         for one in [row.metrics[metric]]
@@ -136,6 +138,7 @@ def against_results(
         for which, names in (("baseline", found.only_b), ("new results", found.only_a))
         if names
     ]
+    notes += [f"{row.title}: now is A, the baseline is B" for row in found.rows if row.unlike]
     return Regression(before.set_id, True, found.videos, tuple(changes), tuple(notes))
 
 
@@ -163,13 +166,15 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
             f"the baseline is over {before.header.scored} videos, the new results over {now.header.scored}: the numbers are "
             "not of the same frames"
         )
-    earlier = {label(row): row for row in before.rows if row.ours}
+    earlier = {(row.name, row.sigma, row.unit): row for row in before.rows if row.ours}
     changes: list[Change] = []
     for row in (row for row in now.rows if row.ours and row.name == now.rows[0].name):
-        match = before.rows[0] if row is now.rows[0] else earlier.get(label(row))
+        match = before.rows[0] if row is now.rows[0] else earlier.get((row.name, row.sigma, row.unit))
         if match is None:
             notes.append(f"the baseline has no row {label(row)}")
             continue
+        if row.width is not None and match.width is not None and (other := unlike(row.width, match.width)):
+            notes.append(f"{label(row)} is not the same smoothing as the baseline's {label(match)} ({other})")
         changes += _changes(row, match, tolerances)
     return Regression(name, False, now.header.scored, tuple(changes), tuple(notes))
 
@@ -178,7 +183,8 @@ def _changes(now: Row, before: Row, tolerances: Mapping[str, float]) -> list[Cha
     found = []
     for metric, tolerance in tolerances.items():
         new, old = now.metrics[metric], before.metrics[metric]
-        found.append(Change(metric, now.sigma, old.value, new.value, None, None, tolerance, new.reason or old.reason))
+        why = new.reason or old.reason
+        found.append(Change(metric, now.sigma, old.value, new.value, None, None, tolerance, why, now.unit))
     return found
 
 

@@ -17,7 +17,7 @@ from lavad_core.evaluation.bootstrap import (
 )
 from lavad_core.evaluation.frames import frame_auc, frame_metrics, one_label
 from lavad_core.evaluation.grid import Array, GridVideo, Weights, weights_of
-from lavad_core.evaluation.ties import means, settled
+from lavad_core.evaluation.ties import means
 from lavad_core.evaluation.types import Metric
 
 
@@ -91,22 +91,6 @@ def entries(
     at, anomalous = labelled_entries(weights, kept)
     labels = np.arange(len(at)) < anomalous
     return labels, scores[at], np.where(labels, weights.positive[at], weights.negative[at])
-
-
-def smoothed(videos: Sequence[GridVideo], scores: Array, sigma: float) -> Array:
-    """Gaussian smoothing over the grid scores of each video.
-
-    Args:
-        videos: of the scores.
-        scores: float64, [n], one video after the other.
-        sigma: grid steps; 0 is none.
-    """
-    if not sigma:
-        return scores
-    from scipy.ndimage import gaussian_filter1d
-
-    ends = np.cumsum([len(video.scores) for video in videos])[:-1]
-    return settled(np.concatenate([gaussian_filter1d(own, sigma) for own in np.split(scores, ends)]))
 
 
 def measure(ground: Ground, scores: Array) -> tuple[dict[str, Measured], Array]:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lavad_core.evaluation.smoothing import Sigma, Unit, Width
+
 
 @dataclass(frozen=True)
 class ProtocolOptions:
     """What may be chosen. The unsmoothed, unweighted rows are always there.
 
     Attributes:
-        sigmas: of Gaussian smoothing over the grid scores of a video, grid steps (``scipy.ndimage.gaussian_filter1d`` with its
-            default boundary); each gives rows of its own beside the unsmoothed ones.
+        sigmas: of Gaussian smoothing over the grid scores of a video (``scipy.ndimage.gaussian_filter1d`` with its default
+            boundary), in grid steps, frames or seconds; a number is one of grid steps. Each gives rows of its own beside the
+            unsmoothed ones.
         thresholds: of the events, each gives rows of its own. A score of at least this is anomalous.
         low_threshold, min_length, max_gap: of the segments (``method.detection``): hysteresis, and frames.
         resamples: of the bootstrap over videos; 0 for no intervals.
         seed: of the bootstrap.
     """
 
-    sigmas: tuple[float, ...] = ()
+    sigmas: tuple[float | Sigma, ...] = ()
     thresholds: tuple[float, ...] = (0.5,)
     low_threshold: float | None = None
     min_length: int = 1
@@ -105,15 +108,19 @@ class Row:
     Attributes:
         name: ``refined`` and ``raw``, or ``scores`` where the results have one kind only; of a row without a model
             ``video-label oracle``, ``constant``, ``clip-centre prior``.
-        sigma: of the smoothing, grid steps; 0 is none.
+        sigma: of the smoothing, in ``unit``; 0 is none.
         metrics: by the keys of :data:`METRICS`.
         ours: it is of the evaluated results.
+        unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
+        width: σ in every unit; None where nothing is smoothed, and in evaluations of earlier versions.
     """
 
     name: str
     sigma: float
     metrics: Mapping[str, Metric]
     ours: bool = True
+    unit: Unit = "scores"
+    width: Width | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,7 @@ class Evaluation:
         header: the protocol.
         rows: the results' own first.
         classes, events, videos: tables.
-        roc, precision_recall: of each own row, by ``name`` or ``name σ10``; empty where undefined.
+        roc, precision_recall: of each own row, by ``name`` or ``name σ10 (160 frames)``; empty where undefined.
     """
 
     header: Header

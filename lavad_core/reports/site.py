@@ -16,7 +16,8 @@ from typing import Literal
 from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
-from lavad_core.evaluation.types import METRICS, Evaluation, Metric, VideoRow
+from lavad_core.evaluation.smoothing import Sigma, in_words
+from lavad_core.evaluation.types import METRICS, Evaluation, Metric, Row, VideoRow
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
 from lavad_core.reports.pictures import pictures
@@ -123,6 +124,11 @@ class IndexPage:
     def metric_names(self) -> Mapping[str, str]:
         """Key to heading."""
         return METRICS
+
+    @staticmethod
+    def sigma(row: Row) -> str:
+        """Of a row's smoothing, in every unit; 0 for none."""
+        return in_words(Sigma(row.sigma, row.unit), row.width) if row.sigma else "0"
 
     @property
     def slowest(self) -> Sequence[IndexRow]:

@@ -51,7 +51,7 @@ def score(bench: Workbench, recorder: RunRecorder, name: str, video_id: str) -> 
     video = PreparedVideo(name, "/nowhere.mp4", "file", video_id)
     times = [frame / 25 for frame in range(FRAMES)]
     numbers = list(range(FRAMES))
-    timeline = {"frame": numbers, "pts": numbers, "time_s": times, "decoded": [True] * FRAMES}
+    timeline = {"frame": numbers, "pts": numbers, "time_s": times, "decoded": [True] * FRAMES, "packet": numbers}
     commit(bench, recorder, video, "probe", probe.SCHEMA, timeline, frames=FRAMES, duration_s=times[-1])
     said = {"frame": GRID, "summary": SUMMARIES, "sampled_frames": [GRID] * 3, "captions_left_out": [0] * 3}
     commit(bench, recorder, video, "summarise", summarise.SCHEMA, said)

@@ -105,14 +105,15 @@ def test_smoothing_is_scipys_over_each_videos_own_scores() -> None:
     by_itself = {
         name: dataclasses.replace(one, scores=gaussian_filter1d(one.scores, 2.5)) for name, one in found.videos.items()
     }
-    assert (row.name, row.sigma, label(row)) == ("refined", 2.5, "refined σ2.5")
+    assert (row.name, row.sigma, label(row)) == ("refined", 2.5, "refined σ2.5 (40 frames, 1.6 s)")
     assert row.metrics == evaluate(data, MemoryResults(by_itself), BARE).rows[0].metrics
 
 
 def test_order_of_rows_and_their_curves() -> None:
     data, found = random_set(3, 12)
     evaluation = evaluate(data, found, dataclasses.replace(BARE, sigmas=(10, 2, 10)))
-    own = ["refined", "refined σ10", "refined σ2", "raw", "raw σ10", "raw σ2"]
+    smooth = ["", " σ10 (160 frames, 6.4 s)", " σ2 (32 frames, 1.28 s)"]
+    own = [f"{kind}{row}" for kind in ("refined", "raw") for row in smooth]
     assert [label(row) for row in evaluation.rows if row.ours] == own
     assert list(evaluation.roc) == list(evaluation.precision_recall) == own
     assert all(set(row.metrics) == set(METRICS) for row in evaluation.rows)

@@ -12,7 +12,7 @@ from tasks.evaluation_artifacts import metric_rows
 def test_cells_have_the_interval_or_the_reason() -> None:
     evaluation = evaluate(*random_set(1, 30), ProtocolOptions(sigmas=(2.0,), resamples=100))
     rows = metric_rows(evaluation)
-    assert [row["scores"] for row in rows][:2] == ["refined", "refined σ2"]
+    assert [row["scores"] for row in rows][:2] == ["refined", "refined σ2 \\(32 frames, 1.28 s\\)"]
     assert all(set(row) == {"scores", *METRICS.values()} for row in rows)
     auc = evaluation.rows[0].metrics["auc"]
     assert auc.value is not None

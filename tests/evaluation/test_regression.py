@@ -92,7 +92,7 @@ def test_a_row_that_the_file_lacks_is_said() -> None:
     now = evaluate(DATA, found(0.9), OPTIONS)
     before = evaluate(DATA, BEFORE, ProtocolOptions(resamples=0))
     regression = against_evaluation(now, before, "f", TOLERANCES)
-    assert regression.notes == ("the baseline has no row scores σ1",)
+    assert regression.notes == ("the baseline has no row scores σ1 (10 frames)",)
     assert {change.sigma for change in regression.changes} == {0.0}
 
 

@@ -174,7 +174,8 @@ def run_from_summaries(root: Path, more: list[str], frames: int = 400) -> tuple[
     grid = list(range(0, frames, INTERVAL))
     any_frame = config.window.sampling == "any-frame"
     cleaned = {at: f"frame {at}" for at in (range(frames) if any_frame else grid)}
-    timeline = {"frame": list(range(frames)), "pts": list(range(frames)), "time_s": times, "decoded": [True] * frames}
+    numbers = list(range(frames))
+    timeline = {"frame": numbers, "pts": numbers, "time_s": times, "decoded": [True] * frames, "packet": numbers}
     made = {"frame": list(cleaned), "caption": list(cleaned.values())}
     unknown: dict[str, list[Any]] = {
         field.name: ["" if pa.types.is_string(field.type) else 0] * len(cleaned)

@@ -53,7 +53,7 @@ def test_metrics_curves_and_report(runs: dict[str, str], tmp_path: Path) -> None
     assert (state.name, state.message) == ("Completed", "AUC (micro) 0.8750, AP 0.5000")
     found = artifacts(state)
     table = json.loads(found["lavad-metrics"])
-    assert [row["scores"] for row in table][:2] == ["refined", "refined σ1"]
+    assert [row["scores"] for row in table][:2] == ["refined", "refined σ1 \\(16 frames, 0.64 s\\)"]
     assert table[0]["AUC (micro)"] == "0.8750"
     assert "labels.txt, SHA-256 " in found["lavad-evaluation"]
     assert "index.html" in found["lavad-evaluation"]
