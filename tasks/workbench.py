@@ -124,7 +124,7 @@ def open_job(config: LavadConfig, run_id: str, *, retry_rejected: bool = False) 
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)
     with RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners)) as recorder:
-        job = Job(Workbench(config), recorder, retry_rejected)
+        job = Job(Workbench(config, record=True), recorder, retry_rejected)
         job.bench.store.sweep()  # what dead processes left
         with _jobs_guard:
             _jobs[ref] = job
@@ -147,5 +147,5 @@ def job_of(ref: RunRef) -> Job:
         if job is None:
             settings = load_run(Path(ref.store), ref.run_id).config
             recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings)
-            job = _jobs[ref] = Job(Workbench(load_config(settings=settings)), recorder)
+            job = _jobs[ref] = Job(Workbench(load_config(settings=settings), record=True), recorder)
     return job

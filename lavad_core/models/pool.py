@@ -21,6 +21,12 @@ Lock = AbstractContextManager[Any]
 _CAPTIONER = "captioner:"
 
 
+class Ready(Protocol):
+    """See :class:`ModelPool`."""
+
+    def __call__(self, role: str, section: Configured) -> Configured: ...
+
+
 class _Closable(Protocol):
     def close(self) -> None: ...
 
@@ -39,8 +45,13 @@ class ModelPool:
         loads: role to how often it was loaded.
     """
 
-    def __init__(self, config: LavadConfig) -> None:
-        self._config = config
+    def __init__(self, config: LavadConfig, ready: Ready | None = None) -> None:
+        """
+        Args:
+            config: whose models they are.
+            ready: given role and section, the section to load the model with; nothing is changed without it.
+        """
+        self._config, self._ready = config, ready
         self._guard = threading.Lock()
         self._models: dict[str, Future[_Closable]] = {}
         self._failed: set[str] = set()
@@ -122,7 +133,7 @@ class ModelPool:
     def _model(self, role: str, section: Configured, load: Callable[[Configured], Model]) -> tuple[Model, Lock]:
         """The model of a section, and its lock. Whatever the kind: what a section says of itself decides."""
         lock: Lock = self.device_lock if section.in_process else nullcontext()
-        return self._get(role, lambda: load(pinned(section))), lock
+        return self._get(role, lambda: load(pinned(self._ready(role, section) if self._ready else section))), lock
 
     def _release_captioners(self) -> None:
         """Free the loaded ones. One that another thread is about to load is not waited for: it waits for this thread."""

@@ -10,7 +10,9 @@ from pathlib import Path
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import Interrupted
 from lavad_core.models.chat.in_flight import InFlight
+from lavad_core.models.identity import Configured
 from lavad_core.models.pool import ModelPool
+from lavad_core.models.served.register import ServedModels
 from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph
 from lavad_core.pipeline.patience import Patience
 from lavad_core.pipeline.prepare import model_identities, prepare_video
@@ -27,6 +29,7 @@ class Workbench:
     Args:
         config: the configuration.
         identities: role to model identity, where another process has resolved them already; else resolved here.
+        record: whether what servers say of their models is kept, as a run does it.
 
     Attributes:
         config: the configuration.
@@ -36,9 +39,12 @@ class Workbench:
         models: each is loaded when first asked for.
         in_flight: what is being asked of the language model.
         patience: how useful the answers of each stage's model were.
+        served: what is known of served models.
     """
 
-    def __init__(self, config: LavadConfig, identities: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, config: LavadConfig, identities: Mapping[str, str] | None = None, *, record: bool = False
+    ) -> None:
         self.config = config
         self._given_identities = identities
         self.in_flight = InFlight()
@@ -49,7 +55,9 @@ class Workbench:
         cache = self.store.root / "cache"
         self.answers = AnswerCache(cache / "answers.sqlite")
         self.digests = IdentityCache(cache / "digests.sqlite")
-        self.models = ModelPool(config)
+        self.served = ServedModels(cache / "servers.json", record=record)
+        self._suffixes: dict[str, str] = {}
+        self.models = ModelPool(config, self._ready)
 
     def stop(self) -> None:
         """Let the stages in work end at their next frame or answer, without a result. For signals."""
@@ -65,8 +73,13 @@ class Workbench:
         """The stages that this configuration needs."""
         identities = self._given_identities
         if identities is None:
-            identities = model_identities(self.config, self.digests)
+            plain = model_identities(self.config, self.digests)
+            identities = self.served.applied(self.config, plain)
+            self._suffixes = {role: identity.removeprefix(plain[role]) for role, identity in identities.items()}
         return build_graph(self.config, identities)
+
+    def _ready(self, role: str, section: Configured) -> Configured:
+        return self.served.ready(section, self._suffixes.get(role))
 
     @property
     def limits(self) -> Limits:

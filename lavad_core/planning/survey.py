@@ -50,7 +50,9 @@ def cost_of_videos(
         graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
         looked = _Looked(config, graph, sources, None, None)
         return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
-    found, missing = known_identities(config, Workbench(config).digests)
+    looking = Workbench(config)
+    found, missing = known_identities(config, looking.digests)
+    found = looking.served.applied(config, found, ask=False)
     bench = Workbench(config, {**dict.fromkeys(config.models, UNKNOWN), **found})
     surveyed = survey(bench, sources, refresh=refresh)
     notes = [

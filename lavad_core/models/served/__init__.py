@@ -1,0 +1,1 @@
+"""Which model is behind a served name: asked once, kept, compared (docs/design/served-models.md)."""

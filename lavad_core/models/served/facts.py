@@ -1,0 +1,95 @@
+"""What tells one served model from another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.digest import digest
+from lavad_core.errors import LavadError
+
+SHORT_DIGITS = 12
+"""Hexadecimal digits that tell the models behind one name apart; there are a few."""
+
+MOST_CHARACTERS = 300
+"""Of what is kept of a server's words."""
+
+
+Served = OpenAICaptionerConfig | VllmChatConfig
+
+
+class NotMet(LavadError):
+    """The server is not there, or says nothing."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a server says of a model. None: it did not say.
+
+    Attributes:
+        root: the weights, as vLLM lists them: a folder or a hub id.
+        version: of the server.
+        answer: to a fixed question, greedy. None also where it answers otherwise each time.
+        folds: whether it refuses system messages, or leaves them out.
+    """
+
+    root: str | None = None
+    version: str | None = None
+    answer: str | None = None
+    folds: bool | None = None
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """Of what :meth:`as_json` gave; what is of another type counts as not said."""
+        texts = {name: stored.get(name) for name in ("root", "version", "answer")}
+        folds = stored.get("folds")
+        return cls(
+            **{name: value if isinstance(value, str) else None for name, value in texts.items()},
+            folds=folds if isinstance(folds, bool) else None,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For keeping."""
+        return asdict(self)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it was not to be had at all."""
+        return all(getattr(self, field.name) is None for field in fields(self))
+
+    @property
+    def weights(self) -> str:
+        """The end of :attr:`root`: a folder may be mounted elsewhere."""
+        return (self.root or "").rstrip("/").rpartition("/")[2]
+
+    @property
+    def mark(self) -> str:
+        """What tells this model from others of its name."""
+        return digest([self.weights, self.answer])[:SHORT_DIGITS]
+
+    def updated(self, now: Facts) -> Facts:
+        """These facts, with what of ``now`` is no part of :attr:`mark`."""
+        return replace(self, version=now.version or self.version, folds=self.folds if now.folds is None else now.folds)
+
+    def filled(self, other: Facts) -> Facts:
+        """These facts, with ``other``'s where there are none."""
+        mine, theirs = asdict(self), asdict(other)
+        return Facts(**{name: theirs[name] if value is None else value for name, value in mine.items()})
+
+
+def differences(known: Facts, now: Facts) -> list[str]:
+    """Why ``now`` is not the model that ``known`` was; empty if nothing says so.
+
+    Another version of the server, or another folder of the same name, is no other model: an update must not make the results
+    in a store worthless. Another answer to the fixed question is one, though an update can cause it: a person decides which.
+    """
+    found = []
+    if known.root and now.root and known.weights != now.weights:
+        found.append(f"it serves {now.root!r}, and served {known.root!r}")
+    if known.answer is not None and now.answer is not None and known.answer != now.answer:
+        found.append(f"it answers a fixed question with {now.answer[:60]!r}, and answered {known.answer[:60]!r}")
+    if found and known.version != now.version and known.version and now.version:
+        found.append(f"its version is {now.version}, and was {known.version}")
+    return found

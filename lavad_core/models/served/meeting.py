@@ -1,0 +1,167 @@
+"""Asking a server what identifies it: a handful of small requests, once a process."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image as PillowImage
+
+from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
+from lavad_core.models.chat.http import Call, JsonPool, UnusableAnswer
+from lavad_core.models.chat.optional import (
+    Absent,
+    as_objects,
+    ask_optional,
+    counted_tokens,
+    listed_models,
+    positive,
+    row_of,
+)
+from lavad_core.models.chat.replies import said
+from lavad_core.models.chat.roles import Messages, folded
+from lavad_core.models.served.facts import MOST_CHARACTERS, Facts, NotMet, Served
+
+MEETING_TIMEOUT_S = 20.0
+"""Of each of the requests; a server that needs longer is asked by the run itself."""
+
+QUESTION = "Name ten things that can be seen in a street, separated by commas."
+PICTURE_QUESTION = "Describe this picture in one sentence."
+ANSWER_TOKENS = 32
+"""Of the answer to the fixed question: enough for other weights to say other words."""
+
+_SHORT, _LONG = "Be brief.", "Be brief, and say nothing that was not asked for. " * 4
+_REFUSED = (RequestRejected, UnusableAnswer, ModelError)
+_PICTURE_SIDE = 64
+
+
+def meet(config: Served) -> Facts:
+    """What the server of a model says of it.
+
+    Raises:
+        NotMet: nothing; the words say why.
+    """
+    pool = JsonPool(
+        config.base_url,
+        config.api_key,
+        concurrency=1,
+        timeout_s=min(config.timeout_s, MEETING_TIMEOUT_S),
+        retries=0,
+        max_backoff_s=0,
+    )
+    try:
+        facts = _facts(pool, config)
+    except (ServiceUnavailable, ServiceTimeout) as error:
+        raise NotMet(str(error)) from error
+    finally:
+        pool.close()
+    if facts.says_nothing:
+        raise NotMet(f"{pool.shown_url} says neither what it serves nor anything else")
+    return facts
+
+
+def _facts(pool: JsonPool, config: Served) -> Facts:
+    try:
+        row: Mapping[str, Any] | None = row_of(listed_models(pool), config.model)
+    except Absent as absent:
+        if isinstance(absent.__cause__, ServiceTimeout):
+            raise NotMet(str(absent)) from absent  # each of the other requests would take as long
+        row = None
+    root = row.get("root") if row is not None else None
+    try:
+        version = ask_optional(pool, "GET", "version", at_root=True).get("version")
+    except Absent:
+        version = None
+    folds = _folds(pool, config) if isinstance(config, VllmChatConfig) and config.system_role == "auto" else None
+    return Facts(_short(root), _short(version), _answer(pool, config, bool(folds)), folds)
+
+
+def _short(value: object) -> str | None:
+    if not isinstance(value, str) or not value:
+        return None
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value[:MOST_CHARACTERS])
+
+
+def _answer(pool: JsonPool, config: Served, folds: bool) -> str | None:
+    """To the fixed question; None if two answers differ, or there is none."""
+    if isinstance(config, OpenAICaptionerConfig):
+        content: Any = [
+            {"type": "image_url", "image_url": {"url": picture()}},
+            {"type": "text", "text": PICTURE_QUESTION},
+        ]
+    else:
+        content = QUESTION
+    messages = [{"role": "user", "content": content}]
+    found = set()
+    for _ in range(2):
+        try:
+            found.add(_said(_chat(pool, config, messages, ANSWER_TOKENS)))
+        except (*_REFUSED, ServiceUnavailable, ServiceTimeout):
+            return None
+    return found.pop()[:MOST_CHARACTERS] if len(found) == 1 else None
+
+
+def _said(answer: dict[str, Any]) -> str:
+    """The text and the thought, wherever the server puts it."""
+    text, _ = said(answer)
+    message = answer["choices"][0]["message"]
+    thought = message.get("reasoning_content") or message.get("reasoning") or ""
+    return f"{thought}{text}" if isinstance(thought, str) else text
+
+
+def _chat(pool: JsonPool, config: Served, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
+    body = {
+        **config.extra_body,
+        "model": config.model,
+        "messages": messages,
+        "max_tokens": max_tokens,
+        "temperature": 0.0,
+        "seed": 0,
+    }
+    return pool.ask("POST", Call("chat/completions", body))
+
+
+def _folds(pool: JsonPool, config: VllmChatConfig) -> bool | None:
+    """Whether system messages must be folded: the server refuses them and takes the same folded, or the prompt has as many
+    tokens whatever they say. None if that does not come out."""
+    for length in (_length_by_count, _length_by_usage):
+        try:
+            try:
+                short = length(pool, config, _dialog(_SHORT))
+            except (Absent, *_REFUSED):
+                length(pool, config, folded(_dialog(_SHORT)))
+                return True
+            long = length(pool, config, _dialog(_LONG))
+            if short is None or long is None or short != long:
+                return False
+            # A server that always says the same counts nothing.
+            return length(pool, config, _dialog(_SHORT, _LONG)) != short
+        except (Absent, *_REFUSED):
+            continue
+    return None
+
+
+def _dialog(system: str, user: str = "Hello") -> Messages:
+    return ("system", system), ("user", user)
+
+
+def _length_by_count(pool: JsonPool, config: VllmChatConfig, messages: Messages) -> int | None:
+    return counted_tokens(pool, config.model, messages, config.extra_body)
+
+
+def _length_by_usage(pool: JsonPool, config: VllmChatConfig, messages: Messages) -> int | None:
+    usage = _chat(pool, config, as_objects(messages), ANSWER_TOKENS // 4).get("usage")
+    return positive(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
+
+
+def picture() -> str:
+    """A picture that is the same everywhere, as a data URI: a white square on a black ground."""
+    image = PillowImage.new("RGB", (_PICTURE_SIDE, _PICTURE_SIDE))
+    quarter = _PICTURE_SIDE // 4
+    image.paste((255, 255, 255), (quarter, quarter, 3 * quarter, 3 * quarter))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

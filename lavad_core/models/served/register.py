@@ -1,0 +1,218 @@
+"""The served models of a store: what is known of them, and what it means that one is another now."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from lavad_core.config.model_section import ModelSection
+from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.config.schema import LavadConfig
+from lavad_core.digest import digest
+from lavad_core.errors import ModelError
+from lavad_core.models.identity import FOLDED
+from lavad_core.models.served.facts import Facts, NotMet, Served, differences
+from lavad_core.store.faults import store_errors
+from lavad_core.store.local import kernel_lock, make_folders
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 16 * 2**20
+"""Of the file; an entry has some hundred bytes."""
+
+Section = TypeVar("Section", bound=ModelSection)
+
+_guard = threading.Lock()
+_met: dict[str, Facts] = {}
+"""By section: what looks after a run must be told the same as the run. Servers that were not there are asked again."""
+_told: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a store knows of one served name.
+
+    Attributes:
+        models: the first is the one that results without a mark are of; those after it have results with one
+            (``on_change: new``).
+        last: which of them was there last.
+    """
+
+    models: tuple[Facts, ...] = ()
+    last: int = 0
+
+
+class ServedModels:
+    """What is known of the served models whose results a store has.
+
+    Args:
+        path: the file.
+        record: whether new facts are kept, as a run does it, which asks each server once; else they are only looked at.
+    """
+
+    def __init__(self, path: Path, *, record: bool = False) -> None:
+        self.path, self._record = path, record
+        self._asked: set[str] = set()
+
+    def applied(self, config: LavadConfig, identities: Mapping[str, str], *, ask: bool = True) -> dict[str, str]:
+        """Identities with what their servers add to them.
+
+        Args:
+            config: the configuration.
+            identities: by role.
+            ask: whether servers are asked; else the last known counts.
+
+        Raises:
+            ModelError: a server has another model than the store's results are of, and ``on_change`` is ``refuse``.
+        """
+        found = dict(identities)
+        for role in identities:
+            section = config.models.get(role)
+            if isinstance(section, Served):
+                found[role] += self.suffix(section, ask=ask)
+        return found
+
+    def suffix(self, section: Served, *, ask: bool = True) -> str:
+        """What is added to the identity of a served model: the mark of a new model, and :data:`FOLDED`."""
+        known = self._known(section)
+        now = self._facts(section) if ask else None
+        before = known.models[known.last] if known.models else Facts()
+        folds = system_role(section, before if now is None else now.filled(before)) == "fold"
+        return self._mark(section, known, now) + (FOLDED if folds else "")
+
+    def ready(self, section: Section, assumed: str | None) -> Section:
+        """The section that a model is to be loaded with: what ``auto`` stands for is in it.
+
+        Args:
+            section: of any model.
+            assumed: the suffix with which keys were made; None if none were.
+
+        Raises:
+            ModelError: the server came up after the keys were made, and has another model or other roles than they say.
+        """
+        if not isinstance(section, Served):
+            return section
+        if assumed is not None and (now := self.suffix(section)) != assumed:
+            raise ModelError(
+                f"{section.model!r}: its server was not there when the run began, and is not as was assumed "
+                f"({now or 'as before'}, and not {assumed or 'as before'}); run again, what is done is kept"
+            )
+        facts = self._facts(section)
+        if isinstance(section, VllmChatConfig) and facts is not None and facts.folds is not None:
+            return section.model_copy(update={"system_role": system_role(section, facts)})
+        return section
+
+    def _facts(self, section: Served) -> Facts | None:
+        """What the server says; None if it is not there."""
+        from lavad_core.models.served.meeting import meet
+
+        key = digest([_key(section), section.base_url, getattr(section, "system_role", "")])
+        with _guard:
+            if key in _met and (key in self._asked or not self._record):
+                return _met[key]
+            try:
+                _met[key] = meet(section)
+            except NotMet as error:
+                log.info("the server of %r was not asked what it has: %s", section.model, error)
+                return None
+            self._asked.add(key)
+            return _met[key]
+
+    def _mark(self, section: Served, known: Known, now: Facts | None) -> str:
+        models = known.models
+        if not models or now is None:
+            if now is not None:
+                self._keep(section, known, Known((now,)))
+            return f"#{models[known.last].mark}" if known.last and section.on_change == "new" else ""
+        same = next((number for number, facts in enumerate(models) if not differences(facts, now)), None)
+        if same is not None:
+            # What a mark is made of stays as it is.
+            newest = now.filled(models[same]) if same == 0 else models[same].updated(now)
+            updated = (*models[:same], newest, *models[same + 1 :])
+            self._keep(section, known, Known(updated, same))
+        if same == 0:
+            return ""
+        why = "; ".join(differences(models[0], now))
+        setting = "chat.on_change" if isinstance(section, VllmChatConfig) else f"on_change of {section.name}"
+        ways = (
+            f"set {setting}=new to compute anew, or =accept if it is the same (a server's update can change an answer)"
+        )
+        if section.on_change == "new":
+            if same is not None:
+                return f"#{models[same].mark}"
+            _tell(f"{section.model!r} is a new model from now on, and its results are made anew: {why}")
+            self._keep(section, known, Known((*models, now), len(models)))
+            return f"#{now.mark}"
+        if section.on_change == "accept":
+            _tell(f"{section.model!r} is taken for the known model from now on, as asked, though {why}")
+            self._keep(section, known, Known((now, *models[1:])))
+            return ""
+        if section.on_change == "refuse":
+            raise ModelError(f"{section.model!r} is not the model that the results in the store are of: {why}; {ways}")
+        _tell(
+            f"{section.model!r} may not be the model that the results in the store are of, and they are used together with new "
+            f"ones: {why}; {ways}"
+        )
+        return ""
+
+    def _known(self, section: Served) -> Known:
+        row = self._read().get(_key(section))
+        if not isinstance(row, dict) or not isinstance(row.get("models"), list):
+            return Known()
+        models = tuple(Facts.read(one) for one in row["models"] if isinstance(one, dict))
+        last = row.get("last")
+        return Known(models, last if type(last) is int and 0 <= last < len(models) else 0)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            if self.path.stat().st_size > MAX_BYTES:
+                raise ValueError("too long")
+            found = json.loads(self.path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            _tell(
+                f"what is known of served models cannot be read ({str(self.path)!r}: {error}); they count as the known ones"
+            )
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _keep(self, section: Served, before: Known, after: Known) -> None:
+        if not self._record or after == before:
+            return
+        row = {"name": section.model, "models": [one.as_json() for one in after.models], "last": after.last}
+        with kernel_lock(self.path.with_name(self.path.name + ".lock")), store_errors("write", self.path):
+            make_folders(self.path.parent)
+            temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+            temporary.write_text(json.dumps({**self._read(), _key(section): row}, indent=1, sort_keys=True))
+            os.replace(temporary, self.path)
+
+
+def system_role(section: Served, facts: Facts) -> Literal["send", "fold"]:
+    """What becomes of system messages: as configured, or as the server takes them."""
+    if not isinstance(section, VllmChatConfig):
+        return "send"
+    if section.system_role != "auto":
+        return section.system_role
+    return "fold" if facts.folds else "send"
+
+
+def _key(section: Served) -> str:
+    """Of a name with its revision: not of an address, which may change."""
+    role = "captioner" if isinstance(section, OpenAICaptionerConfig) else "chat"
+    return digest([role, section.model, section.revision, section.extra_body])
+
+
+def _tell(words: str) -> None:
+    """Once a process."""
+    with _guard:
+        first = words not in _told
+        _told.add(words)
+    if first:
+        log.warning("%s", words)
