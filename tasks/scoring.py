@@ -17,6 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.graph import Node, PreparedVideo
 from lavad_core.pipeline.prepare import check_imports
+from lavad_core.planning.prompts import check_prompts
 from lavad_core.runs.manifest import SCORED, RunManifest
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
@@ -75,6 +76,7 @@ class Scoring:
         self._ledger = Ledger(sources)
         check_imports(self._job.bench.config)
         _ = self.nodes  # a model that is not there is said before a video is read
+        check_prompts(self._job.bench.config)
         futures = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
             for source in sources

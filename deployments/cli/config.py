@@ -8,7 +8,7 @@ import typer
 
 from deployments.cli import options
 from deployments.cli.exits import guarded
-from deployments.cli.text import show
+from deployments.cli.text import inert, say, show
 
 app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema and the presets.")
 
@@ -56,3 +56,32 @@ def presets(
         return
     for known, text in presets().items():
         show(f"{known:12}  {text.splitlines()[0].lstrip('# ')}")
+
+
+@app.command("prompts")
+@guarded
+def show_prompts(
+    preset: options.Preset = None,
+    config: options.Files = None,
+    set_: options.Overrides = None,
+    store: options.StoreFolder = None,
+) -> None:
+    """Print what the chat model is asked, as it leaves and as the model reads it, and whether it fits."""
+    from lavad_core.planning.prompts import chat_stages, prompts_of
+
+    loaded = options.loaded(preset, config, set_, store).config
+    if not (stages := chat_stages(loaded)):
+        say("no stage of this configuration asks a chat model")
+        return
+    if not (prompts := prompts_of(loaded)):
+        say(f"{' and '.join(stages)} ask a model of your own: how it reads its messages, it alone knows")
+    for prompt in prompts:
+        how = "folded into the user's turn" if prompt.folds else "sent as they are"
+        show(f"# {prompt.stage}: {prompt.in_words}; system messages are {how}")
+        for role, text in prompt.messages:
+            show(f"[{role}]\n{inert(text, keep_lines=True)}")
+        if prompt.rendered is None:
+            show("# the server does not say how the model reads it")
+        else:
+            show(f"# as the model reads it\n{inert(prompt.rendered, keep_lines=True)}")
+        show("")

@@ -57,7 +57,7 @@ def doctor(
 ) -> None:
     """Check versions, devices, models with their licences, servers and the store. Exit code 1 if the run would not work."""
     loaded = options.loaded(preset, config, set_, store).config
-    checks = [*_versions(), *_devices(), *_models(loaded), _prefect(), *_store(loaded)]
+    checks = [*_versions(), *_devices(), *_models(loaded), *_prompts(loaded), _prefect(), *_store(loaded)]
     show_table(("check", "verdict", "found"), [(check.what, check.verdict, check.found) for check in checks])
     faults = sum(check.verdict == "fault" for check in checks)
     if faults:
@@ -142,6 +142,7 @@ def served_check(role: str, section: Any) -> Check:
     """Whether the server of a model is there and serves it."""
     from lavad_core.errors import LavadError
     from lavad_core.models.chat.http import JsonPool
+    from lavad_core.models.chat.optional import Absent, listed_models, names_of, row_of
 
     try:
         pool = JsonPool(
@@ -153,16 +154,35 @@ def served_check(role: str, section: Any) -> Check:
             max_backoff_s=0,
         )
         try:
-            listed = pool.get("models").get("data")
+            rows = listed_models(pool)
         finally:
             pool.close()
+    except Absent as absent:
+        return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
     except LavadError as error:
         return Check(role, "fault", str(error))
-    entries = listed if isinstance(listed, list) else []
-    serves = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry]
-    if section.model not in serves:
-        return Check(role, "fault", f"{pool.shown_url} serves {', '.join(serves) or 'nothing'}, not {section.model!r}")
+    if row_of(rows, section.model) is None:
+        return Check(role, "fault", f"{pool.shown_url} serves {names_of(rows)}, not {section.model!r}")
     return Check(role, "ok", f"{section.model} at {pool.shown_url}")
+
+
+def _prompts(config: LavadConfig) -> Iterator[Check]:
+    """Whether the chat model takes the prompts, and whether they fit."""
+    from lavad_core.errors import LavadError, ServiceError
+    from lavad_core.planning.prompts import prompts_of
+
+    try:
+        prompts = prompts_of(config)
+    except ServiceError:
+        return  # its own check says so
+    except LavadError as error:
+        yield Check("prompts", "fault", str(error))
+        return
+    for prompt in prompts:
+        how = "; system messages are folded into the user's turn" if prompt.folds else ""
+        verdict: Verdict = "ok" if prompt.fits else "fault" if prompt.counted else "note"
+        way_out = "" if prompt.fits else f"; allow more ({prompt.setting}), or shorten the prompt"
+        yield Check(f"prompt {prompt.stage}", verdict, f"{prompt.in_words}{how}{way_out}")
 
 
 def _prefect() -> Check:

@@ -101,12 +101,28 @@ def system_role(config: LocalChatConfig, *, download: bool = True) -> Literal["s
         return config.system_role
     if config.model.startswith(PREFIX):
         return "send"
-    folder: Path | None = Path(config.model).expanduser()
-    if folder is not None and not folder.exists():
-        folder = _cached_snapshot(config.model, config.revision or "main")
-        if folder is None and download:
-            folder = _template_from_hub(config)
+    folder = _folder(config, download=download)
     return "fold" if folder is not None and folds_system(folder, config.model) else "send"
+
+
+def model_folder(config: LocalChatConfig) -> Path:
+    """The folder with a chat model's small files: its own, that of a download, or of what is fetched of the hub now.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = _folder(config, download=True)
+    if folder is None:
+        raise ModelError(find_model(config).where)
+    return folder
+
+
+def _folder(config: LocalChatConfig, *, download: bool) -> Path | None:
+    folder = Path(config.model).expanduser()
+    if folder.exists():
+        return folder
+    snapshot = _cached_snapshot(config.model, config.revision or "main")
+    return _template_from_hub(config) if snapshot is None and download else snapshot
 
 
 def _template_from_hub(config: LocalChatConfig) -> Path | None:
