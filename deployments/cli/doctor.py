@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SERVER_TIMEOUT_S = 5.0
 """A server that does not say what it serves within this is called unreachable."""
 
+SERVED_NAMED = 10
+"""Models of a server that are named where the wanted one is not among them."""
+
 IMPORT_TIMEOUT_S = 120.0
 """Importing PyAV takes half a second; on a cold network disk much longer."""
 
@@ -142,7 +145,7 @@ def served_check(role: str, section: Any) -> Check:
     """Whether the server of a model is there and serves it."""
     from lavad_core.errors import LavadError
     from lavad_core.models.chat.http import JsonPool
-    from lavad_core.models.chat.optional import Absent, listed_models, names_of, row_of
+    from lavad_core.models.chat.optional import Absent, listed_models, row_of
 
     try:
         pool = JsonPool(
@@ -161,8 +164,9 @@ def served_check(role: str, section: Any) -> Check:
         return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
     except LavadError as error:
         return Check(role, "fault", str(error))
+    serves = ", ".join(str(row["id"]) for row in rows[:SERVED_NAMED]) + (" …" if len(rows) > SERVED_NAMED else "")
     if row_of(rows, section.model) is None:
-        return Check(role, "fault", f"{pool.shown_url} serves {names_of(rows)}, not {section.model!r}")
+        return Check(role, "fault", f"{pool.shown_url} serves {serves or 'nothing'}, not {section.model!r}")
     return Check(role, "ok", f"{section.model} at {pool.shown_url}")
 
 

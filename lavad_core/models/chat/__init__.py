@@ -9,7 +9,6 @@ from lavad_core.config.models import ChatConfig, LocalChatConfig
 from lavad_core.config.python_models import PythonModel
 from lavad_core.models.protocols import ChatModel
 from lavad_core.models.python_model import load_python
-from lavad_core.models.python_results import TheirChat
 from lavad_core.models.random_models import local_or_random
 
 
@@ -31,6 +30,8 @@ def load_chat(config: ChatConfig, *, random_folder: Callable[[str], Path]) -> Ch
 
         return LocalChat.load(config, local_or_random(config.model, random_folder))
     if isinstance(config, PythonModel):
+        from lavad_core.models.python_results import TheirChat  # which reads answers with a module of this package
+
         return TheirChat(config, load_python(config, ChatModel))
     from lavad_core.models.chat.openai_server import ServedChat
 
