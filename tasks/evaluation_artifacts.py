@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from prefect import task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from lavad_core.evaluation.evaluate import label
+from lavad_core.evaluation.header import header_lines
 from lavad_core.evaluation.regression import Regression
 from lavad_core.evaluation.types import METRICS, Evaluation, Metric
 from tasks.artifacts import HERE, unimportant
@@ -44,7 +45,7 @@ def evaluation_text(
     lines = [f"# {inert_markdown(ended)}: {inert_markdown(message)}", ""]
     lines += [f"* **warning**: {inert_markdown(warning)}" for warning in header.warnings]
     lines += ["", "| protocol | |", "|---|---|"]
-    lines += [f"| {name} | {inert_markdown(value)} |" for name, value in _protocol(evaluation)]
+    lines += [f"| {inert_markdown(name)} | {inert_markdown(value)} |" for name, value in header_lines(header)]
     lines += ["", f"Report: {inert_markdown(report)} on the machine that ran this; open `index.html` there.", ""]
     if regression is not None:
         lines += _baseline(regression)
@@ -55,23 +56,6 @@ def evaluation_text(
         if len(header.unscored) > MAX_NAMED:
             lines.append(f"* … {len(header.unscored) - MAX_NAMED} more")
     return "\n".join(lines) + "\n"
-
-
-def _protocol(evaluation: Evaluation) -> Iterator[tuple[str, object]]:
-    header = evaluation.header
-    yield "data set", f"{header.dataset} ({header.adapter})"
-    for file in header.files:
-        yield inert_markdown(file["role"]), f"{file['name']}, SHA-256 {file['sha256']}"
-    if header.reading:
-        yield "read as", header.reading
-    yield "results", f"{header.results['origin']} {header.results['id']}"
-    yield "videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"
-    yield "frames", f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}"
-    yield "smoothing", header.smoothing
-    yield "weighting", header.weighting
-    yield "AUC", header.averaging
-    yield "AP", header.average_precision
-    yield "intervals", header.intervals
 
 
 def _baseline(regression: Regression) -> list[str]:

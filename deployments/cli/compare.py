@@ -92,6 +92,7 @@ def _show_comparison(comparison: Comparison) -> None:
     if comparison.reading:
         show(f"read as: {inert(comparison.reading)}")
     show(f"intervals: {inert(comparison.intervals)}, the same resamples for both")
+    _show_recipes(comparison)
     for row in comparison.rows:
         show("")
         show_table(
@@ -101,6 +102,18 @@ def _show_comparison(comparison: Comparison) -> None:
         )
         for reason in dict.fromkeys(found.reason for found in row.metrics.values() if found.reason):
             show(f"–: {inert(reason)}")
+
+
+def _show_recipes(comparison: Comparison) -> None:
+    """How both were made, and what differs."""
+    both = {name: text for name, text in comparison.recipe_a.items() if comparison.recipe_b.get(name) == text}
+    for name, text in both.items():
+        show(f"both: {inert(name)}: {inert(text)}")
+    if comparison.differs:
+        show("")
+        show_table(("differs", "A", "B"), comparison.differs)
+    elif comparison.recipe_a:
+        show("nothing that results depend on differs between A and B")
 
 
 def _cells(found: Difference) -> tuple[str, ...]:

@@ -106,26 +106,9 @@ def show_evaluation(evaluation: Evaluation, worst: int) -> None:
 
 def show_header(header: Header) -> None:
     """The protocol, a line each."""
-    results = header.results
-    lines = [
-        ("data set", f"{header.dataset} ({header.adapter})"),
-        *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
-        *([("read as", header.reading)] if header.reading else []),
-        ("results", f"{results['origin']} {results['id']}"),
-        ("videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"),
-        (
-            "frames",
-            f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}; "
-            f"{header.clipped_intervals} intervals cut at the end of their video",
-        ),
-        ("smoothing", header.smoothing),
-        ("weighting", header.weighting),
-        ("AUC", header.averaging),
-        ("AP", header.average_precision),
-        ("intervals", header.intervals),
-        *(("warning", warning) for warning in header.warnings),
-    ]
-    for name, text in lines:
+    from lavad_core.evaluation.header import header_lines
+
+    for name, text in (*header_lines(header), *(("warning", warning) for warning in header.warnings)):
         show(f"{inert(name) + ':':<12}{inert(text)}")
 
 

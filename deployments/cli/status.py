@@ -15,6 +15,7 @@ from deployments.cli.exits import guarded
 from deployments.cli.text import inert, say, seconds, show, show_table, size
 
 if TYPE_CHECKING:
+    from lavad_core.results.types import Recipe
     from lavad_core.runs.manifest import RunManifest
 
 LISTED = 5
@@ -79,6 +80,7 @@ def _tell_of_earlier(root: Path, run_id: str) -> None:
 
 def _list(root: Path, as_json: bool) -> None:
     from lavad_core.errors import StoreError
+    from lavad_core.results.recipe import in_short
     from lavad_core.runs.manifest import list_runs, load_run
 
     runs = []
@@ -90,12 +92,33 @@ def _list(root: Path, as_json: bool) -> None:
     for run in runs:
         for why in run.altered:
             say(f"WARNING: {run.run_id}: {inert(why)}")
+    recipes = [_recipe(run) for run in runs]
     lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
     headers = ("run", "status", "started", "seconds", "videos", "outcomes")
     if as_json:
-        show(json.dumps([dict(zip(headers, line, strict=True)) for line in lines], indent=2))
+        rows = zip(lines, recipes, strict=True)
+        show(json.dumps([{**dict(zip(headers, line, strict=True)), "recipe": r.lines} for line, r in rows], indent=2))
     else:
-        show_table(headers, lines, right=(3, 4))
+        rows_of_text = [(*line, in_short(recipe)) for line, recipe in zip(lines, recipes, strict=True)]
+        show_table((*headers, "made with"), rows_of_text, right=(3, 4))
+
+
+def _recipe(run: RunManifest) -> Recipe:
+    """How a run's scores were made, by its record; nothing if another version recorded what this one does not know."""
+    from lavad_core.config.load import load_recorded
+    from lavad_core.errors import ConfigError
+    from lavad_core.results.recipe import recipe_of_import, recipe_of_run
+    from lavad_core.results.types import Recipe
+
+    if run.origin == "import":
+        sources = run.config.get("import", {}).get("sources", {})
+        return recipe_of_import(
+            run, tuple(role.removeprefix("captions of ") for role in sources if "captions of " in role)
+        )
+    try:
+        return recipe_of_run(run, load_recorded(run.config))
+    except ConfigError:
+        return Recipe()
 
 
 def _counted(manifest: RunManifest) -> str:

@@ -19,6 +19,7 @@ from lavad_core.evaluation.rows import Measured, ground_of, measure
 from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, ProtocolOptions
+from lavad_core.results.recipe import differences
 from lavad_core.results.types import ResultSet
 
 
@@ -99,6 +100,9 @@ class Comparison:
     only_b: tuple[str, ...]
     intervals: str
     rows: tuple[ComparedRow, ...] = field(repr=False)
+    differs: tuple[tuple[str, str, str], ...] = ()
+    recipe_a: Mapping[str, str] = field(default_factory=dict)
+    recipe_b: Mapping[str, str] = field(default_factory=dict)
     reading: str = ""
 
 
@@ -155,6 +159,9 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
         intervals=intervals_of(options),
         rows=tuple(rows),
+        differs=differences(a.recipe, b.recipe),
+        recipe_a=a.recipe.lines,
+        recipe_b=b.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in ours if video.uncovered]),
     )
 

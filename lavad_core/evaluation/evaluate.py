@@ -152,6 +152,7 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         weighting="none",
         warnings=cautions(dataset, ground.videos, unscored, names.extra),
         intervals=intervals_of(options),
+        recipe=results.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in ground.videos if video.uncovered]),
     )
 

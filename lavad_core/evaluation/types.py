@@ -48,6 +48,8 @@ class Header:
         warnings: what makes the numbers no comparison with those of papers, a sentence each.
         intervals: how the intervals were made, in a few words.
         reading: how the data set's files were taken other than as they are published, in a few words; empty if they were not.
+        recipe: how the scores were made, name to text: captioners, encoder, chat model, prompts, semantics, window, neighbours,
+            switches; empty where nothing says so.
     """
 
     dataset: str
@@ -69,6 +71,7 @@ class Header:
     warnings: tuple[str, ...] = ()
     intervals: str = "none"
     reading: str = ""
+    recipe: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

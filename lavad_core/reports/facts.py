@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lavad_core.evaluation.header import header_lines
 from lavad_core.evaluation.types import METRICS, Evaluation, Metric, VideoRow
 from lavad_core.reports.source import ReportSource
 from lavad_core.reports.video import VideoReport
@@ -53,32 +54,21 @@ def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[T
 
 def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str, str]]:
     """The protocol, and what the scores come from."""
-    found = [("results", f"{source.results.origin} {source.results.set_id}")]
+    results = source.results
+    if evaluation is None:
+        found = [("results", f"{results.origin} {results.set_id}"), *results.recipe.lines.items()]
+        found.append(("labels", "none: nothing to evaluate against"))
+    else:
+        found = header_lines(evaluation.header)
+        if unlabelled := evaluation.header.unlabelled:
+            found.append(("not in the data set", _listed(unlabelled)))
     if source.run is not None:
-        run, config = source.run.run, source.run.config
+        run = source.run.run
         found += [
             ("started", f"{run.started}, {run.seconds:.0f} s"),
-            ("captioners", ", ".join(captioner.name for captioner in config.captioners) or "none"),
             ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),
         ]
-    if evaluation is None:
-        return [*found, ("labels", "none: nothing to evaluate against")]
-    header = evaluation.header
-    return [
-        ("data set", f"{header.dataset} ({header.adapter})"),
-        *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
-        *([("read as", header.reading)] if header.reading else []),
-        *found,
-        ("videos", f"{header.scored} scored of {header.listed} listed"),
-        *([("not in the data set", _listed(header.unlabelled))] if header.unlabelled else []),
-        ("frames", f"{header.frames:,}, {header.positive:,} of them labelled; a score every {header.interval} frames"),
-        ("intervals cut", f"{header.clipped_intervals} reached past the end of their video"),
-        ("average", header.averaging),
-        ("AP", header.average_precision),
-        ("smoothing", header.smoothing),
-        ("weighting", header.weighting),
-        ("intervals", header.intervals),
-    ]
+    return found
 
 
 def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:

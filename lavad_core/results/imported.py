@@ -17,7 +17,8 @@ from lavad_core.errors import DamagedResult
 from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
-from lavad_core.results.types import ScoredVideo, VideoTexts
+from lavad_core.results.recipe import recipe_of_import
+from lavad_core.results.types import Recipe, ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import SCORED, RunManifest, load_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
@@ -183,6 +184,11 @@ class ImportResults:
         """In the order of the column ``captions``."""
         names: list[str] = self.commit.facts["captioners"]
         return names
+
+    @property
+    def recipe(self) -> Recipe:
+        """Where the values came from."""
+        return recipe_of_import(self.run, tuple(self.captioners))
 
     @property
     def has_final_scores(self) -> bool:

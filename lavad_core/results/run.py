@@ -19,12 +19,13 @@ from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.method.sampling import window_samples
 from lavad_core.results.nearest import nearest_texts
+from lavad_core.results.recipe import recipe_of_run
 from lavad_core.results.settings import commits_of, config_of_results
-from lavad_core.results.types import ScoredVideo, VideoTexts
+from lavad_core.results.types import Recipe, ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
 from lavad_core.runs.sources import load_sources
 from lavad_core.store.files import FileStore
-from lavad_core.store.types import Key
+from lavad_core.store.types import Commit, Key
 
 RunKeys = Mapping[str, Mapping[str, Key]]
 """Video id to node id to the key of the result that a run made or found."""
@@ -63,8 +64,17 @@ class RunResults:
         Raises:
             ConfigError: another version of the program recorded it, and this one does not know a setting of it.
         """
-        first = next(iter(self._scored.values()), {})
-        return config_of_results(self.run, commits_of(self.store, first))
+        return config_of_results(self.run, self._commits)
+
+    @cached_property
+    def _commits(self) -> Mapping[str, Commit]:
+        """Of one video; all are made with the same settings."""
+        return commits_of(self.store, next(iter(self._scored.values()), {}))
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How the scores were made."""
+        return recipe_of_run(self.run, self.config, self._commits)
 
     @cached_property
     def _runs(self) -> list[RunManifest]:

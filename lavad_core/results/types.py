@@ -53,6 +53,19 @@ class VideoTexts:
     summaries: Mapping[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the scores of a set were made (``results.recipe``).
+
+    Attributes:
+        lines: name to text, for people: captioners, encoder, chat model, prompts, semantics, window, neighbours, switches.
+        settings: everything that a result depends on, for comparisons; the lines where nothing else is known.
+    """
+
+    lines: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
 class ResultSet(Protocol):
     """A run of this program, or an import.
 
@@ -60,7 +73,11 @@ class ResultSet(Protocol):
         set_id: of the run or import, as ``lavad status`` lists it.
         origin: where the scores come from.
         unscored: videos that should have scores and have none, with the reason in a few words.
+        recipe: how the scores were made.
     """
+
+    @property
+    def recipe(self) -> Recipe: ...
 
     @property
     def set_id(self) -> str: ...
@@ -98,6 +115,7 @@ class MemoryResults:
     origin: Literal["run", "import"] = "import"
     unscored: Mapping[str, str] = field(default_factory=dict)
     said: Mapping[str, VideoTexts] = field(default_factory=dict, repr=False)
+    recipe: Recipe = field(default_factory=Recipe, repr=False)
 
     @property
     def names(self) -> Sequence[str]:

@@ -1,0 +1,28 @@
+"""The protocol of an evaluation in lines, the same for a terminal, pages and artifacts."""
+
+from __future__ import annotations
+
+from lavad_core.evaluation.types import Header
+
+
+def header_lines(header: Header) -> list[tuple[str, str]]:
+    """Name and text of each, without the warnings."""
+    results = header.results
+    return [
+        ("data set", f"{header.dataset} ({header.adapter})"),
+        *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
+        *([("read as", header.reading)] if header.reading else []),
+        ("results", f"{results['origin']} {results['id']}"),
+        *header.recipe.items(),
+        ("videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"),
+        (
+            "frames",
+            f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}; "
+            f"{header.clipped_intervals} intervals cut at the end of their video",
+        ),
+        ("smoothing", header.smoothing),
+        ("weighting", header.weighting),
+        ("AUC", header.averaging),
+        ("AP", header.average_precision),
+        ("intervals", header.intervals),
+    ]

@@ -1,0 +1,156 @@
+"""How the scores of a set were made: the part of a report's protocol that is not about labels and metrics.
+
+One function for runs and one for imports; evaluations, comparisons, pages, artifacts and ``lavad status --all`` show what
+these say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from lavad_core.config.schema import SEMANTICS, LavadConfig
+from lavad_core.config.setting import leaves
+from lavad_core.method import prompts
+from lavad_core.pipeline.graph import needed_roles
+from lavad_core.results.types import Recipe
+from lavad_core.runs.manifest import RunManifest
+from lavad_core.store.types import Commit
+
+NOT_KNOWN = "not known: an import does not say"
+
+DIGITS = 12
+"""Of the SHA-256 of a prompt that is none of the paper's."""
+
+
+def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, Commit] | None = None) -> Recipe:
+    """The recipe of a run.
+
+    Args:
+        run: the run.
+        config: of it.
+        commits: node id to the commits of one of its videos, which say which weights and which version of a stage it was.
+    """
+    commits = commits or {}
+    models = {
+        node: str(commit.provenance["model"]) for node, commit in commits.items() if commit.provenance.get("model")
+    }
+    lines = dict(_lines(config))
+    lines["program"] = ", ".join(f"{name} {run.versions[name]}" for name in ("lavad",) if name in run.versions)
+    if run.git_revision:
+        lines["program"] += f", {run.git_revision}"
+    settings = {
+        path: _text(value) for path, stages, value in leaves(config) if stages and not path.startswith("evaluate.")
+    }
+    settings |= {f"model of {node}": model for node, model in models.items()}
+    settings |= {
+        f"version of {node}": str(commit.provenance["version"])
+        for node, commit in commits.items()
+        if "version" in commit.provenance
+    }
+    return Recipe({name: text for name, text in lines.items() if text}, settings)
+
+
+def recipe_of_import(run: RunManifest, captioners: tuple[str, ...]) -> Recipe:
+    """The recipe of an import: where its values came from, and what nobody says of them."""
+    given: Mapping[str, Any] = run.config.get("import", {})
+    sources = given.get("sources", {})
+    lines = {
+        f"imported {role}": f"{source.get('name', '')}, {source.get('files', 0)} files, SHA-256 {source.get('sha256', '')}"
+        for role, source in sources.items()
+    }
+    lines["captioners"] = ", ".join(captioners) or NOT_KNOWN
+    lines |= dict.fromkeys(
+        ("encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches"), NOT_KNOWN
+    )
+    return Recipe(lines, lines)
+
+
+def differences(a: Recipe, b: Recipe) -> tuple[tuple[str, str, str], ...]:
+    """What two recipes have different: name, of A, of B. Every setting that a result depends on, weights and versions of
+    stages are compared where both say them."""
+    own, other = (a.settings, b.settings) if a.settings.keys() & b.settings.keys() else (a.lines, b.lines)
+    names = dict.fromkeys([*own, *other])
+    return tuple(
+        (name, own.get(name, "–"), other.get(name, "–")) for name in names if own.get(name, "–") != other.get(name, "–")
+    )
+
+
+def in_short(recipe: Recipe) -> str:
+    """A line for a table of runs."""
+    kept = ("captioners", "encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches")
+    return "; ".join(f"{name}: {recipe.lines[name]}" for name in kept if recipe.lines.get(name, NOT_KNOWN) != NOT_KNOWN)
+
+
+def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
+    used = needed_roles(config)
+    given = config.imports
+    named = ", ".join(captioner.name for captioner in config.captioners if f"captioner:{captioner.name}" in used)
+    yield "captioners", f"imported: {', '.join(given.captions)}" if given.captions else named or "none"
+    long_text = getattr(config.encoder, "long_text", "")  # ImageBind's alone
+    encoder = f"{config.encoder.kind} {_model(config.encoder.model)}" + (
+        f", long texts {long_text}" if long_text else ""
+    )
+    yield "encoder", encoder if "encoder" in used else "none"
+    chat = config.chat
+    served = "served" if chat.kind == "openai" else chat.kind
+    revision = f" at {chat.revision}" if chat.revision else ""
+    yield "chat model", f"{_model(chat.model)}{revision}, {served}, seed {chat.seed}" if "chat" in used else "none"
+    yield "prompts", _prompts(config) if "chat" in used else "none"
+    yield "semantics", _semantics(config)
+    window = config.window
+    rate = f"{window.constant_frame_rate:g} frames a second" if window.frame_rate == "constant" else "own frame rate"
+    vector = f"{window.clips} clips" if window.vector == "spread" else "first and last sample"
+    yield (
+        "window",
+        (
+            f"T {window.duration_s:g} s, N {window.samples} of {window.sampling}, {rate}, {vector}; "
+            f"every {config.video.frame_interval}th frame"
+        ),
+    )
+    yield "neighbours", f"K {config.refine.neighbours} of {config.refine.pool}" if config.refine.enabled else "none"
+    on = {name: getattr(config, name).enabled for name in ("clean", "summarise", "refine")}
+    made = {"clean": given.cleaned, "summarise": given.summaries, "score": given.scores, "refine": given.refined}
+    words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
+    yield "switches", ", ".join(words)
+    score = config.score
+    expected = ", expected" if score.expected else ""
+    yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"
+
+
+def _model(name: str) -> str:
+    """A path of one machine says less than its last part."""
+    return PurePath(name).name if PurePath(name).is_absolute() else name
+
+
+def _prompts(config: LavadConfig) -> str:
+    contexts = {text: name for name, text in prompts.CONTEXT.items()}
+    known = {
+        "P_S": {prompts.SUMMARY: "paper"}.get(config.summarise.prompt),
+        "P_C": contexts.get(config.score.context_prompt),
+        "P_F": {prompts.FORMAT: "paper"}.get(config.score.format_prompt),
+    }
+    given = {
+        "P_S": config.summarise.prompt,
+        "P_C": config.score.context_prompt,
+        "P_F": config.score.format_prompt,
+    }
+    return ", ".join(f"{name} {known[name] or _digest(text)}" for name, text in given.items())
+
+
+def _digest(text: str) -> str:
+    return f"own (SHA-256 {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:DIGITS]}…)"
+
+
+def _semantics(config: LavadConfig) -> str:
+    values = {path: value for path, _, value in leaves(config)}
+    fields = SEMANTICS[config.semantics]
+    others = [f"{path} {values[path]}" for path, value in fields.items() if path in values and values[path] != value]
+    return config.semantics + (f", but {', '.join(others)}" if others else "")
+
+
+def _text(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value) if not isinstance(value, str) else value
+    return text if len(text) <= 80 else f"{text[:60]}… (SHA-256 {hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}…)"

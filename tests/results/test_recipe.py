@@ -1,0 +1,116 @@
+"""How scores were made is part of every report, and comparisons say what differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command import lavad
+from filled_store import fill
+
+from lavad_core.evaluation.header import header_lines
+from lavad_core.evaluation.json import from_json
+from lavad_core.results.open import open_results
+from lavad_core.results.recipe import NOT_KNOWN, differences, in_short
+from lavad_core.results.types import Recipe
+
+NAMES = ("captioners", "encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches")
+
+CHANGES = {
+    "T": ("window.duration_s=5", "window", "T 5 s"),
+    "N": ("window.samples=20", "window", "N 20"),
+    "the sampling": ("window.sampling=any-frame", "semantics", "paper, but window.sampling any-frame"),
+    "K": ("refine.neighbours=3", "neighbours", "K 3 of all"),
+    "the pool": ("refine.pool=unique", "neighbours", "K 10 of unique"),
+    "a context prompt by name": ("score.context_prompt=both", "prompts", "P_C both"),
+    "a context prompt of one's own": ("score.context_prompt=Rate it.", "prompts", "P_C own (SHA-256 "),
+    "the summary prompt": ("summarise.prompt=Sum up.", "prompts", "P_S own (SHA-256 "),
+    "the format prompt": ("score.format_prompt=A number.", "prompts", "P_F own (SHA-256 "),
+    "no cleaning": ("clean.enabled=false", "switches", "clean off"),
+    "no refinement": ("refine.enabled=false", "neighbours", "none"),
+    "the temperature": ("score.temperature=0", "answers", "temperature 0"),
+    "the answers": ("score.answer=free-text", "answers", "free-text"),
+    "the seed": ("chat.seed=8", "chat model", "seed 8"),
+    "the interval": ("video.frame_interval=16", "window", "every 16th frame"),
+}
+
+
+@pytest.mark.parametrize("word", CHANGES)
+def test_the_recipe_says_it_and_a_comparison_names_it(word: str, tmp_path: Path) -> None:
+    setting, line, said = CHANGES[word]
+    before, _ = fill(tmp_path, "first")
+    after, _ = fill(tmp_path, "first", more=(setting,))
+    one, other = open_results(tmp_path, before).recipe, open_results(tmp_path, after).recipe
+    assert set(NAMES) <= one.lines.keys()
+    assert said in other.lines[line]
+    named = [name for name, _, _ in differences(one, other)]
+    path = setting.partition("=")[0]
+    assert (path in named) == (word != "the interval")  # 16 is the default
+    assert differences(one, one) == ()
+
+
+def test_imported_stages_are_no_models(tmp_path: Path) -> None:
+    more = ("imports.summaries=/somewhere", "imports.scores=/somewhere", "run.targets=[score]")
+    fill(tmp_path, more=more)
+    lines = open_results(tmp_path).recipe.lines
+    assert (lines["chat model"], lines["prompts"]) == ("none", "none")
+    assert "summarise imported, score imported" in lines["switches"]
+
+
+def test_a_path_of_this_machine_is_left_out(tmp_path: Path) -> None:
+    fill(tmp_path, more=("chat.model=/models/of/mine/llama",))
+    recipe = open_results(tmp_path).recipe
+    assert "transformers" in recipe.lines["chat model"]
+    assert "/models" not in json.dumps(dict(recipe.lines))
+
+
+def test_what_an_import_does_not_say(tmp_path: Path) -> None:
+    run, _ = fill(tmp_path / "store", "first")
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "first.json").write_text(json.dumps({0: 0.1, 16: 0.2, 32: 0.3}))
+    (tmp_path / "list.txt").write_text("first 0 39 7\n")
+    (tmp_path / "labels.txt").write_text("first.mp4  Normal  -1  -1  -1  -1\n")
+    labels = ["--dataset", "ucf-crime", "--labels", str(tmp_path / "labels.txt"), "--list", str(tmp_path / "list.txt")]
+    store = ["--store", str(tmp_path / "store")]
+    made = lavad("import", "--scores", str(tmp_path / "scores"), *labels, *store, "--json")
+    assert made.exit_code == 0, made.stderr
+    imported = json.loads(made.stdout)["run"]
+    lines = open_results(tmp_path / "store", imported).recipe.lines
+    assert lines["encoder"] == lines["chat model"] == NOT_KNOWN
+    assert "SHA-256" in lines["imported scores"]
+
+    evaluated = lavad("evaluate", "--run", run, *labels, *store, "--resamples", "0", "--json")
+    assert evaluated.exit_code == 0, evaluated.stderr
+    header = from_json(evaluated.stdout).header
+    assert set(NAMES) <= header.recipe.keys()
+    assert dict(header_lines(header))["prompts"] == "P_S paper, P_C impersonation, P_F paper"
+    shown = lavad("evaluate", "--run", run, *labels, *store, "--resamples", "0").stdout
+    assert all(f"\n{name}:" in shown for name in NAMES)
+
+    compared = lavad("compare", run, imported, *labels, *store, "--resamples", "0")
+    assert compared.exit_code == 0, compared.stderr
+    assert NOT_KNOWN in compared.stdout
+    same = lavad("compare", run, run, *labels, *store, "--resamples", "0")
+    assert "nothing that results depend on differs between A and B" in same.stdout
+    assert "both: semantics: paper" in same.stdout
+
+    listed = lavad("status", "--all", *store).stdout
+    assert "chat model: random:llama" in listed
+    rows = json.loads(lavad("status", "--all", "--json", *store).stdout)
+    assert [set(NAMES) <= row["recipe"].keys() for row in rows] == [True, True]
+
+    pages = lavad("report", "--run", run, *labels, *store, "--resamples", "0", "--output", str(tmp_path / "report"))
+    assert pages.exit_code in (0, 1), pages.stderr
+    index = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(f"<dt>{name}</dt>" in index for name in NAMES)
+
+
+def test_a_short_form_leaves_out_what_is_not_known() -> None:
+    assert in_short(Recipe({"encoder": NOT_KNOWN, "captioners": "a, b", "program": "x"})) == "captioners: a, b"
+
+
+def test_weights_and_versions_of_stages_are_compared() -> None:
+    one = Recipe({}, {"model of clean": "sha256:1", "version of refine": "1", "chat.seed": "0"})
+    other = Recipe({}, {"model of clean": "sha256:2", "version of refine": "2", "chat.seed": "0"})
+    assert [name for name, _, _ in differences(one, other)] == ["model of clean", "version of refine"]
