@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lavad_core.datasets.matlab import marked_elements
 from lavad_core.datasets.types import Interval
 from lavad_core.errors import InputError
 from lavad_core.imports.arrays import read_npy
@@ -21,15 +22,6 @@ from lavad_core.video.images import DAMAGE
 
 MAX_BYTES = 256 * 2**20
 """Of a file of masks. Avenue's are compressed and have some hundred kilobytes."""
-
-MAX_UNPACKED_BYTES = 2 * 2**30
-"""Of a MATLAB file. The longest of Avenue has 1439 masks of 360x640: 0.3 GB."""
-
-_ZLIB_MOST = 1032
-"""Deflate packs no tighter; a file this many times smaller than the limit need not be looked through."""
-
-_PACKED = 15
-"""MATLAB's number for a compressed element."""
 
 MAX_PIXELS = 64 * 2**20
 """Of a picture that is a mask."""
@@ -71,44 +63,15 @@ def read_cell_masks(path: Path, variable: str) -> NDArray[np.bool_]:
     Raises:
         InputError: the file cannot be read or has no such cell.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     what = "masks"
     content = read_bytes(path, what, MAX_BYTES)
     try:
-        _check_unpacked(content)
-        cells = loadmat(io.BytesIO(content), variable_names=[variable])[variable]
-        if cells.dtype != object or not cells.size:
-            raise ValueError(f"{variable} is an array {list(cells.shape)} of {cells.dtype}")
-        return np.array([bool(np.any(np.asarray(cell) != 0)) for cell in cells.ravel(order="F")])
-    except (MatReadError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, OSError, EOFError) as error:
-        problem: Exception = error
-    except (struct.error, zlib.error, MemoryError, OverflowError) as error:
-        problem = error
-    raise InputError(
-        f"{what}: {str(path)!r} is not a MATLAB file (version 5 to 7) with a cell {variable} of a mask for each frame: "
-        f"{type(problem).__name__}: {first_line(problem)}"
-    ) from problem
-
-
-def _check_unpacked(content: bytes) -> None:
-    """Raises ValueError or zlib.error if a MATLAB file becomes too large, or is damaged, where it is packed."""
-    if len(content) * _ZLIB_MOST <= MAX_UNPACKED_BYTES:
-        return
-    order = ">" if content[126:128] == b"MI" else "<"
-    place, total = 128, len(content)
-    while place + 8 <= len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, place)
-        packed = content[place + 8 : place + 8 + size] if kind == _PACKED else b""
-        unpack = zlib.decompressobj()
-        while packed:
-            piece = unpack.decompress(packed, 2**20)
-            total += len(piece)
-            if total > MAX_UNPACKED_BYTES:
-                raise ValueError(f"it has more than {MAX_UNPACKED_BYTES} bytes when unpacked")
-            packed = unpack.unconsumed_tail if piece else b""
-        place += 8 + size
+        return marked_elements(content, variable)
+    except (ValueError, struct.error, zlib.error) as problem:
+        raise InputError(
+            f"{what}: {str(path)!r} is not a MATLAB file (version 5 to 7) with a cell {variable} of a mask for each frame: "
+            f"{type(problem).__name__}: {first_line(problem)}"
+        ) from problem
 
 
 def read_picture_masks(paths: Sequence[Path]) -> NDArray[np.bool_]:

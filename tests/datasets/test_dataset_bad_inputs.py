@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from miniature import XD
 from scipy.io import savemat
 
-from lavad_core.datasets import masks
+from lavad_core.datasets import matlab
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import InputError
 
@@ -238,12 +239,87 @@ def test_matlab_masks(write: Callable[[Path], object], tmp_path: Path) -> None:
     assert "a cell volLabel" in message
 
 
+def element(kind: int, data: bytes) -> bytes:
+    return struct.pack("<II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+
+def matrix(kind: int, lengths: tuple[int, ...], body: bytes, name: bytes = b"") -> bytes:
+    flags = element(6, struct.pack("<II", kind, 0))
+    return element(14, flags + element(5, struct.pack(f"<{len(lengths)}i", *lengths)) + element(1, name) + body)
+
+
+def cell(lengths: tuple[int, ...], body: bytes) -> bytes:
+    return matrix(1, lengths, body, b"volLabel")
+
+
+MASK = matrix(9, (2, 3), element(2, bytes((0, 1, 0, 0, 0, 0))))
+HUGE = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("case", "content", "says"),
+    [
+        ("a cell", cell((1, HUGE), MASK), "says that it has 2147483647 elements, and 64 bytes"),
+        ("a product", cell((HUGE, HUGE), MASK), "says that it has 4611686014132420609 elements"),
+        ("some gigabytes", cell((1, 3 * 10**8), MASK), "says that it has 300000000 elements"),
+        ("negative", cell((1, -5), MASK), "dimensions [1, -5]"),
+        ("a mask", cell((1, 1), matrix(9, (HUGE, 1000), element(2, b"\1" * 8))), "2147483647000 numbers, and 16 bytes"),
+        (
+            "bytes of a mask",
+            cell((1, 1), matrix(9, (1, 1), struct.pack("<IIQ", 2, 2**32 - 16, 1))),
+            "1 numbers, and 42949672",
+        ),
+        ("a cell in it", cell((1, 1), matrix(1, (1, HUGE), MASK)), "element 1 of volLabel is no array of numbers"),
+        ("a structure", cell((1, 1), matrix(2, (1, HUGE), MASK)), "is no array of numbers"),
+        ("a text", cell((1, 1), matrix(4, (1, HUGE), element(4, b"ab"))), "is no array of numbers"),
+        ("a sparse one", cell((1, 1), matrix(5, (HUGE, HUGE), element(9, b"\0" * 8))), "is no array of numbers"),
+        ("a type that SciPy dies of", cell((1, 1), matrix(9, (1, 1), element(99, b"\1"))), "of an unknown type"),
+        ("many dimensions", cell((1,) * 10_000, MASK), "flags or dimensions of another length"),
+        ("no element", cell((1, 0), b""), "volLabel has no element"),
+        ("one mask of two", cell((1, 2), MASK), "it ends in the middle"),
+        ("a file in a file", struct.pack("<II", 14, 2**32 - 16) + MASK, "it ends in the middle"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+def test_matlab_files_that_announce_what_is_not_there(
+    case: str, content: bytes, says: str, packed: bool, tmp_path: Path
+) -> None:
+    if packed:
+        small = zlib.compress(content)
+        content = struct.pack("<II", 15, len(small)) + small
+    start = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+    (tmp_path / "1_label.mat").write_bytes(start + content)
+    message = refused("avenue", tmp_path)
+    assert "a cell volLabel of a mask for each frame" in message
+    assert says in message or case == "one mask of two", (case, message)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i4", "u8", "f4", "f8", "bool"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+def test_masks_of_any_kind_of_number_are_read(kind: str, packed: bool, tmp_path: Path) -> None:
+    cells = np.empty((1, 5), dtype=object)
+    values = [np.zeros((300, 400)), np.eye(300, 400), np.zeros((0, 0)), np.ones((1, 1)), -np.zeros((2, 2))]
+    for index, mask in enumerate(values):
+        cells[0, index] = mask.astype(kind)
+    savemat(tmp_path / "1_label.mat", {"other": np.ones(9), "volLabel": cells}, do_compression=packed)
+    (video,) = open_dataset("avenue", tmp_path).videos.values()
+    assert (video.frames, video.intervals) == (5, ((1, 1), (3, 3)))
+
+
+def test_a_packed_mask_with_a_wrong_checksum(tmp_path: Path) -> None:
+    folder = miniature.avenue(tmp_path, {1: [0, 1, 1, 0]})
+    content = bytearray((folder / "1_label.mat").read_bytes())
+    content[-1] ^= 1
+    (folder / "1_label.mat").write_bytes(content)
+    assert "incorrect data check" in refused("avenue", folder)
+
+
 def test_a_matlab_file_that_becomes_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = miniature.avenue(tmp_path, {1: [0, 1] * 8}, size=(200, 200))
     assert open_dataset("avenue", folder)
-    monkeypatch.setattr(masks, "MAX_UNPACKED_BYTES", 16 * 200 * 200)
+    monkeypatch.setattr(matlab, "MAX_UNPACKED_BYTES", 16 * 200 * 200)
     assert "bytes when unpacked" in refused("avenue", folder)
-    monkeypatch.setattr(masks, "MAX_UNPACKED_BYTES", 20 * 200 * 200)
+    monkeypatch.setattr(matlab, "MAX_UNPACKED_BYTES", 20 * 200 * 200)
     assert open_dataset("avenue", folder)
 
 
