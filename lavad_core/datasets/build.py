@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lavad_core.datasets.lists import ListedVideo, read_list
-from lavad_core.datasets.names import listed, match
-from lavad_core.datasets.types import Interval, LabelledVideo, SourceFile
+from lavad_core.datasets.names import listed, match, match_key
+from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
-from lavad_core.video.identity import folder_digest
+from lavad_core.video.identity import files_digest
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,32 @@ def source_file(role: str, path: Path) -> SourceFile:
         raise InputError(f"{role}: {str(path)!r} cannot be read: {error.strerror}") from error
 
 
-def source_folder(role: str, path: Path, pattern: str) -> SourceFile:
-    """A folder whose files ``pattern`` were read, with the digest of their names and content.
+def source_folder(role: str, path: Path, files: Iterable[Path]) -> SourceFile:
+    """A folder of which ``files`` were read, with the digest of their names and content; what else is in it does not count.
 
     Raises:
         InputError: one cannot be read any more.
     """
     try:
-        return SourceFile(role, path.resolve().name, folder_digest(path, None, pattern))
+        return SourceFile(role, path.resolve().name, files_digest(path, files, None))
     except OSError as error:
         raise InputError(f"{role}: {str(path)!r} cannot be read: {error.strerror}") from error
+
+
+def visible_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that match, sorted; without what systems and archives put beside them: hidden ones (``._a.npy`` of
+    macOS), ``__MACOSX`` and ``@eaDir``.
+
+    Args:
+        folder: that is searched.
+        pattern: as :meth:`pathlib.Path.glob` takes it.
+    """
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if not any(part.startswith((".", "@", "__MACOSX")) for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 def needed_folder(path: Path, what: str) -> Path:
@@ -87,6 +103,44 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
         else:
             result.append((first, last))
     return tuple(result)
+
+
+def read_each(
+    paths: Mapping[str, Path], read_one: Callable[[str, Path], LabelledVideo]
+) -> tuple[dict[str, LabelledVideo], dict[str, str]]:
+    """The videos whose labels are in files of their own. A damaged one does not stop the others.
+
+    Returns:
+        videos by name, those with a damaged file without labels; and why, for :func:`set_aside`.
+
+    Raises:
+        InputError: none can be read; says why of the first.
+    """
+    videos: dict[str, LabelledVideo] = {}
+    unreadable: dict[str, str] = {}
+    for name, path in paths.items():
+        try:
+            videos[name] = read_one(name, path)
+        except InputError as error:
+            videos[name] = LabelledVideo(name)
+            unreadable[name] = str(error)
+    if unreadable and len(unreadable) == len(videos):
+        raise InputError(next(iter(unreadable.values())))
+    return videos, unreadable
+
+
+def set_aside(dataset: Dataset, unreadable: Mapping[str, str]) -> Dataset:
+    """The data set without the videos whose labels cannot be read: they are unscored, and a note says so."""
+    why = {match_key(name): reason for name, reason in unreadable.items()}
+    found = {name: why[match_key(name)] for name in dataset.videos if match_key(name) in why}
+    if not found:
+        return dataset
+    note = (
+        f"the labels of {len(found)} of {len(dataset.videos)} videos cannot be read, and these videos are unscored: "
+        f"{next(iter(found.values()))}" + (f" … {len(found) - 1} more" if len(found) > 1 else "")
+    )
+    videos = {name: video for name, video in dataset.videos.items() if name not in found}
+    return replace(dataset, videos=videos, unreadable=found, notes=(note, *dataset.notes))
 
 
 def select(

@@ -66,6 +66,10 @@ def check(
             for name, video in dataset.videos.items()
         }
         dataset = replace(dataset, videos=videos)
+    findings += [
+        Finding("error", f"the labels of {name!r} cannot be read: {why}", [name])
+        for name, why in dataset.unreadable.items()
+    ]
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
     published = against_published(dataset)

@@ -185,8 +185,14 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
         raise InputError(f"{what}: {str(path)!r} holds {_kind(found)}; expected is {expected}")
     rows = []
     for number, entry in enumerate(found, start=1):
-        if not isinstance(entry, dict) or any(isinstance(value, dict | list | bool) for value in entry.values()):
+        if not isinstance(entry, dict):
             raise InputError(f"{what}: {str(path)!r}, entry {number} is {_kind(entry)}; expected is {expected}")
+        for key, value in entry.items():
+            if isinstance(value, dict | list | bool):
+                raise InputError(
+                    f"{what}: {str(path)!r}, entry {number} is an object whose {key[:60]!r} is {_kind(value)}; values are "
+                    f"texts and numbers, leave other keys out; expected is {expected}"
+                )
         values = _filled((key.strip().lower(), "" if value is None else str(value)) for key, value in entry.items())
         row = Row(values, f"entry {number}", path, what)
         if not all(value.isascii() or value.encode("utf-8", "replace").decode() == value for value in values.values()):

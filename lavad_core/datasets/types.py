@@ -83,6 +83,8 @@ class Dataset:
         frame_rate: per second, where all its videos have the same; else None.
         notes: what a user should know of these files: a class that is missing, a list of another length than the published one.
         reading: how the files were taken; ``first_frame`` is None where that is 0.
+        unreadable: videos of the data set whose labels cannot be read, and why; they are not among ``videos``, and count as
+            unscored.
     """
 
     adapter: str
@@ -92,6 +94,7 @@ class Dataset:
     frame_rate: float | None = None
     notes: tuple[str, ...] = ()
     reading: Reading = Reading()
+    unreadable: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

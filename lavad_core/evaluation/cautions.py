@@ -28,8 +28,9 @@ def _cautions(
     dataset: Dataset, videos: Sequence[GridVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
 ) -> Iterator[str]:
     if unscored:
+        listed_videos = len(dataset.videos) + len(dataset.unreadable)
         yield (
-            f"{len(unscored)} of {len(dataset.videos)} videos have no scores: {listed(list(unscored))}; a metric over a part "
+            f"{len(unscored)} of {listed_videos} videos have no scores: {listed(list(unscored))}; a metric over a part "
             "of a data set is not that data set's"
         )
     scored_classes = {name for video in videos for name in video.labels.classes}

@@ -133,14 +133,17 @@ def _row(ground: Ground, name: str, sigma: Sigma | None, scores: Array, *, ours:
 def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, options: ProtocolOptions) -> Header:
     why = {match_key(name): reason for name, reason in results.unscored.items()}
     unscored = {name: why.get(match_key(name), f"not in the {results.origin}") for name in names.missing}
+    unscored |= dataset.unreadable
+    unreadable = set(map(match_key, dataset.unreadable))
+    unlabelled = tuple(name for name in names.extra if match_key(name) not in unreadable)
     return Header(
         dataset=dataset.title,
         adapter=dataset.adapter,
         files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
-        listed=len(dataset.videos),
+        listed=len(dataset.videos) + len(dataset.unreadable),
         scored=len(ground.videos),
         unscored=unscored,
-        unlabelled=names.extra,
+        unlabelled=unlabelled,
         frames=round(float(ground.positive.sum() + ground.negative.sum())),
         positive=round(float(ground.positive.sum())),
         clipped_intervals=sum(video.clipped for video in ground.videos),
@@ -150,7 +153,7 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         averaging=AVERAGING,
         smoothing=_smoothing(options, ground),
         weighting="none",
-        warnings=cautions(dataset, ground.videos, unscored, names.extra),
+        warnings=cautions(dataset, ground.videos, unscored, unlabelled),
         intervals=intervals_of(options),
         recipe=results.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in ground.videos if video.uncovered]),

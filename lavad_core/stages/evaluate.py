@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.datasets.configured import configured
-from lavad_core.datasets.names import Match, listed, match
+from lavad_core.datasets.names import Match, listed, match, match_key
 from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
@@ -58,6 +58,9 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
     dataset = configured(bench.config.evaluate)
     if dataset is None:
         return None
+    unreadable = set(map(match_key, dataset.unreadable))
+    unscored = [*unscored, *(video.name for video in videos if match_key(video.name) in unreadable)]
+    videos = [video for video in videos if match_key(video.name) not in unreadable]
     names = match(dataset.videos, [video.name for video in videos])
     if names.extra:
         raise InputError(

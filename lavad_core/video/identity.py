@@ -181,10 +181,26 @@ def folder_digest(path: str | Path, cache: IdentityCache | None, pattern: str = 
         FileNotFoundError: the folder is missing or holds no such file.
     """
     folder = Path(os.path.abspath(path))
-    files = sorted(file for file in folder.rglob(pattern) if file.is_file())
+    files = [file for file in folder.rglob(pattern) if file.is_file()]
     if not files:
         raise FileNotFoundError(2, f"no file {pattern!r} in the folder", os.fspath(folder))
-    return _combined(folder, files, [digest for digest, _ in _digests(files, cache)])
+    return files_digest(folder, files, cache)
+
+
+def files_digest(folder: str | Path, files: Iterable[Path], cache: IdentityCache | None) -> str:
+    """The same of some files of a folder.
+
+    Args:
+        folder: that names are relative to.
+        files: in it.
+        cache: digests of earlier calls.
+
+    Raises:
+        OSError: a file cannot be read or changes while it is read.
+    """
+    root = Path(os.path.abspath(folder))
+    found = sorted(Path(os.path.abspath(file)) for file in files)
+    return _combined(root, found, [digest for digest, _ in _digests(found, cache)])
 
 
 class _Changed(OSError):

@@ -302,3 +302,10 @@ def test_options_out_of_range(word: str, options: ProtocolOptions, message: str)
 def test_auc_alone_is_that_of_all_metrics() -> None:
     assert frame_auc(np.array([True, False]), np.array([0.2, 0.1]), np.array([3.0, 4.0])) == (1.0, "")
     assert frame_auc(np.array([True, False]), np.array([0.2, 0.1]), np.array([3.0, 0.0]))[0] is None
+
+
+def test_videos_whose_labels_cannot_be_read_are_unscored() -> None:
+    data = dataclasses.replace(dataset(LabelledVideo("a", (), ((0, 9),))), unreadable={"b": "masks: damaged"})
+    header = evaluate(data, results(scored("a", 20, [0.1, 0.2], 10), scored("b.mp4", 20, [0.1, 0.2], 10)), BARE).header
+    assert (header.listed, header.scored, header.unscored, header.unlabelled) == (2, 1, {"b": "masks: damaged"}, ())
+    assert any("1 of 2 videos have no scores: 'b'" in warning for warning in header.warnings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lavad_core.datasets.build import Paths, needed_folder, select, source_folder
+from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
 from lavad_core.datasets.masks import intervals_of, read_cell_masks
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
@@ -21,7 +21,7 @@ def read(paths: Paths) -> Dataset:
     """
     folder = needed_folder(paths.labels("the folder testing_label_mask with 1_label.mat, 2_label.mat, …"), "masks")
     found: dict[int, Path] = {}
-    for path in sorted(folder.glob("*.mat")):
+    for path in visible_files(folder, "*.mat"):
         if (part := _NAME.fullmatch(path.name)) is None:
             continue
         other = found.setdefault(int(part[1]), path)
@@ -31,11 +31,12 @@ def read(paths: Paths) -> Dataset:
             )
     if not found:
         raise InputError(f"masks: {str(folder)!r} holds no N_label.mat; expected is the folder testing_label_mask")
-    labelled = {}
-    for number, path in sorted(found.items()):
-        marked = read_cell_masks(path, "volLabel")
-        name = f"{number:02d}"
-        labelled[name] = LabelledVideo(name, (), intervals_of(marked), len(marked))
+    labelled, unreadable = read_each({f"{number:02d}": path for number, path in sorted(found.items())}, _read_masks)
     videos, lists, notes = select(labelled, paths.list_file)
-    files = (source_folder("masks", folder, "*_label.mat"), *lists)
-    return Dataset("avenue", "CUHK Avenue", videos, files, notes=notes)
+    files = (source_folder("masks", folder, found.values()), *lists)
+    return set_aside(Dataset("avenue", "CUHK Avenue", videos, files, notes=notes), unreadable)
+
+
+def _read_masks(name: str, path: Path) -> LabelledVideo:
+    marked = read_cell_masks(path, "volLabel")
+    return LabelledVideo(name, (), intervals_of(marked), len(marked))

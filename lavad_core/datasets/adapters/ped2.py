@@ -89,17 +89,19 @@ def _from_masks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
             "give UCSDped2.m instead, which has the frame labels of all"
         )
     videos = {}
+    read: list[Path] = []
     for clip in clips:
         masks = _frames(folder / f"{clip.name}_gt")
         frames = len(_frames(clip))
         if len(masks) != frames:
             raise InputError(f"masks: {str(folder)!r}: {clip.name} has {frames} frames, and {len(masks)} masks")
         videos[clip.name] = LabelledVideo(clip.name, (), intervals_of(read_picture_masks(masks)), frames)
-    return videos, source_folder("masks", folder, "Test[0-9][0-9][0-9]_gt/*")
+        read += masks
+    return videos, source_folder("masks", folder, read)
 
 
 def _frames(folder: Path) -> list[Path]:
     try:
-        return [folder / name for name in list_frames(folder)]
+        return [folder / name for name in list_frames(folder) if not name.startswith(".")]
     except OSError as error:
         raise InputError(f"frames: {str(folder)!r} cannot be read: {error.strerror}") from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from lavad_core.datasets.build import Paths, needed_folder, select, source_folder
+from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
 from lavad_core.datasets.masks import intervals_of, read_frame_mask
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
@@ -22,14 +23,17 @@ def read(paths: Paths) -> Dataset:
         InputError: the folder or a file cannot be read, or the list names a test video that has no mask.
     """
     folder = needed_folder(paths.labels("the folder test_frame_mask with a .npy for each test video"), "frame masks")
-    labelled = {}
-    for path in sorted(folder.glob("*.npy")):
-        marked = read_frame_mask(path)
-        labelled[path.stem] = LabelledVideo(path.stem, (), intervals_of(marked), len(marked))
-    if not labelled:
+    masks = {path.stem: path for path in visible_files(folder, "*.npy")}
+    if not masks:
         raise InputError(
             f"frame masks: {str(folder)!r} holds no .npy; expected is one for each test video, as 01_0014.npy"
         )
+    labelled, unreadable = read_each(masks, _read_mask)
     videos, lists, notes = select(labelled, paths.list_file, lambda name: bool(_TRAINING.fullmatch(name)))
-    files = (source_folder("masks", folder, "*.npy"), *lists)
-    return Dataset("shanghaitech", "ShanghaiTech Campus", videos, files, notes=notes)
+    files = (source_folder("masks", folder, masks.values()), *lists)
+    return set_aside(Dataset("shanghaitech", "ShanghaiTech Campus", videos, files, notes=notes), unreadable)
+
+
+def _read_mask(name: str, path: Path) -> LabelledVideo:
+    marked = read_frame_mask(path)
+    return LabelledVideo(name, (), intervals_of(marked), len(marked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lavad_core.datasets.annotations import read_annotations, without_folders
-from lavad_core.datasets.build import Paths, merged, needed_folder, select, source_file, source_folder
+from lavad_core.datasets.build import Paths, merged, needed_folder, select, source_file, source_folder, visible_files
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
@@ -65,7 +65,7 @@ def _from_tracks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
     needed_folder(folder, "tracks")
     videos: dict[str, LabelledVideo] = {}
     places: dict[str, Path] = {}
-    for path in sorted(folder.rglob(f"*{_TRACKS}")):
+    for path in visible_files(folder, f"**/*{_TRACKS}"):
         name = path.name.removesuffix(_TRACKS)
         if name in places:
             raise InputError(
@@ -77,10 +77,10 @@ def _from_tracks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
         raise InputError(
             f"tracks: {str(folder)!r} holds no NAME{_TRACKS}; expected is the folder with Scene1, Scene2, …"
         )
-    for path in sorted(folder.rglob("*")):
+    for path in visible_files(folder, "**/*"):
         if path.suffix.lower() in VIDEO_SUFFIXES and path.stem not in videos:
             videos[path.stem] = LabelledVideo(path.stem)
-    return videos, source_folder("tracks", folder, f"*{_TRACKS}")
+    return videos, source_folder("tracks", folder, places.values())
 
 
 def _tracks(path: Path) -> tuple[Interval, ...]:
