@@ -11,7 +11,7 @@ import typer
 from deployments.cli import dataset_options, evaluation_options, options
 from deployments.cli.evaluate import show_header
 from deployments.cli.exits import guarded
-from deployments.cli.text import inert, show, show_table
+from deployments.cli.text import fixed, inert, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.compare import Comparison, Difference
@@ -117,13 +117,15 @@ def _show_recipes(comparison: Comparison) -> None:
 
 
 def _cells(found: Difference) -> tuple[str, ...]:
-    between = "" if found.low is None or found.high is None else f"{found.low:+.4f} … {found.high:+.4f}"
+    between = (
+        "" if found.low is None or found.high is None else f"{fixed(found.low, 4, '+')} … {fixed(found.high, 4, '+')}"
+    )
     better = "" if found.b_better is None else f"{found.b_better:.3f}"
     return _number(found.a), _number(found.b), _number(found.difference, "+"), between, better
 
 
 def _number(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.4f}"
+    return "–" if value is None else fixed(value, 4, sign)
 
 
 def _show_published(beside: PublishedComparison) -> None:

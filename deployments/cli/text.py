@@ -7,8 +7,12 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
-from lavad_core.inert import csv_cell, inert
+from lavad_core.inert import csv_cell, fixed, inert
+
+MAX_WIDTH = 60
+"""Characters of a column: longer cells are folded on a terminal, and elsewhere stand out of line."""
 
 
 class OutputLost(Exception):
@@ -57,7 +61,7 @@ def is_terminal(stream: object = None) -> bool:
 
 
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """A table on stdout: drawn on a terminal, aligned columns of full width elsewhere.
+    """A table on stdout: drawn on a terminal, aligned columns with all that is in the cells elsewhere.
 
     Args:
         headers: a word a column.
@@ -73,13 +77,17 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, righ
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number, header in enumerate(headers):
-            table.add_column(Text(header), justify="right" if number in numbers else "left", overflow="fold")
+            most = MAX_WIDTH if number < len(headers) - 1 else None
+            justify: Literal["left", "right"] = "right" if number in numbers else "left"
+            table.add_column(Text(header), justify=justify, overflow="fold", max_width=most)
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
         with to_stdout():
             Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
         return
-    widths = [max(len(line[number]) for line in [list(headers), *cells]) for number in range(len(headers))]
+    # One long name does not push the other columns off the screen: its own line is then out of step, and nothing is lost.
+    lengths = [[len(line[number]) for line in [list(headers), *cells]] for number in range(len(headers))]
+    widths = [max((length for length in own if length <= MAX_WIDTH), default=0) for own in lengths]
     for line in [list(headers), *cells]:
         padded = [
             cell.rjust(width) if number in numbers else cell.ljust(width)
@@ -91,7 +99,7 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, righ
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else inert(value)
+    return fixed(value, 3) if isinstance(value, float) else inert(value)
 
 
 def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -14,6 +14,7 @@ from lavad_core.evaluation.evaluate import label
 from lavad_core.evaluation.smoothing import Sigma, Unit, unlike
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions, Row
+from lavad_core.inert import fixed
 from lavad_core.results.types import ResultSet
 
 TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}
@@ -58,10 +59,11 @@ class Change:
         if self.difference is None or self.before is None or self.now is None:
             before, now = ("undefined" if value is None else f"{value:.4f}" for value in (self.before, self.now))
             return f"{name} {before} → {now} ({self.reason})"
-        between = "" if self.low is None or self.high is None else f" [{self.low:+.4f}, {self.high:+.4f}]"
-        return (
-            f"{name} {self.before:.4f} → {self.now:.4f}: {self.difference:+.4f}{between}, {self.tolerance:g} tolerated"
+        between = (
+            "" if self.low is None or self.high is None else f" [{fixed(self.low, 4, '+')}, {fixed(self.high, 4, '+')}]"
         )
+        change = fixed(self.difference, 4, "+")
+        return f"{name} {self.before:.4f} → {self.now:.4f}: {change}{between}, {self.tolerance:g} tolerated"
 
 
 @dataclass(frozen=True)

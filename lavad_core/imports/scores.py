@@ -117,7 +117,7 @@ def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
         raise InputError(
             f"{where!r}: {len(bad)} of {len(values)} scores are not in [0, 1], first at position {bad[0]}: {values[bad[0]]}"
         )
-    return values
+    return values + 0.0  # -0 is 0, and would be written as a number below it
 
 
 def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:

@@ -107,7 +107,7 @@ def _span(row: Mapping[str, Any]) -> Span | None:
         raise ValueError(f"{start:g} to {end:g} are no frames; seconds are called start_s and end_s")
     if not 0 <= score <= 1:
         raise ValueError(f"the score {score:g} is outside [0, 1]")
-    return Span(start, end, score, in_seconds)
+    return Span(start, end, score + 0.0, in_seconds)  # -0 is 0
 
 
 def _number(row: Mapping[str, Any], name: str) -> float:

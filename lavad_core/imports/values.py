@@ -215,7 +215,7 @@ def _score(value: Any, at: str, where: str) -> float:
     number = _number(value, at, where)
     if not 0 <= number <= 1:
         _fail(where, f"{at} has the score {_shown(value)}, outside [0, 1]")
-    return number
+    return number + 0.0  # -0 is 0, and would be written as a number below it
 
 
 def _frame_of(value: Any, at: str, where: str) -> int:

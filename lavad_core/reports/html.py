@@ -18,6 +18,9 @@ from markupsafe import Markup
 from lavad_core.inert import inert
 from lavad_core.reports import charts
 
+LONGEST_PART = 24
+"""Letters of a name that are kept together: a name may have 250 and no joint."""
+
 
 def render(template: str, **values: Any) -> str:
     """The HTML of a template.
@@ -70,8 +73,10 @@ def _visible(value: Any) -> Any:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that a narrow column breaks at its joints first."""
-    return Markup("<wbr>").join(re.split(r"(?<=[_/.-])", inert(name)))
+    """A name that a narrow column breaks at its joints first, and a long part without joints anywhere."""
+    parts = re.split(r"(?<=[_/.-])", inert(name))
+    pieces = (part[at : at + LONGEST_PART] for part in parts for at in range(0, max(len(part), 1), LONGEST_PART))
+    return Markup("<wbr>").join(pieces)
 
 
 def _data_uri(jpeg: bytes) -> str:

@@ -276,5 +276,5 @@ class ImportResults:
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """None for a column without values."""
-    return None if column.null_count else column.to_numpy()
+    """None for a column without values; -0, which earlier versions kept, is 0."""
+    return None if column.null_count else column.to_numpy() + 0.0
