@@ -103,7 +103,7 @@ class ScoreConfig(Section):
     reject_unparsed_fraction: float = setting(
         0.5,
         affects=("score",),
-        description="Above it, or without any score, a video is rejected (no-scores): most would be made up.",
+        description="Above it, of the answers that were not refused, a video is rejected (no-scores), as without any score.",
         ge=0,
         le=1,
     )

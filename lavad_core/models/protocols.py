@@ -134,6 +134,15 @@ class ChatAnswer:
 
 
 @runtime_checkable
+class AnsweringCaptioner(Captioner, Protocol):
+    """A captioner that is a chat model: it also tells how each caption ended."""
+
+    def answers(self, images: Sequence[Image]) -> list[ChatAnswer]:
+        """What was said of each image, in order; errors as :meth:`caption`."""
+        ...
+
+
+@runtime_checkable
 class ChatModel(Protocol):
     """Φ_LLM: messages to text (paper Sec. 3.3)."""
 

@@ -190,6 +190,11 @@ def _settings(config: LavadConfig, stage: str, prefix: str = "", skip: tuple[str
     return found
 
 
+_READ_AS: dict[str, dict[str, Any]] = {"openai": {"captioner.reading": 2}}
+"""Raised where captions of one kind alone are read from answers in another way: a new version of the stage would caption
+anew with all kinds."""
+
+
 def _caption_nodes(config: LavadConfig) -> list[Node]:
     interval = {"video.frame_interval": config.video.frame_interval}
     if config.imports.captions:
@@ -200,7 +205,7 @@ def _caption_nodes(config: LavadConfig) -> list[Node]:
             captioner.name,
             ("probe",),
             role=f"captioner:{captioner.name}",
-            settings=_settings(config, "caption", f"captioners.{number}."),
+            settings=_settings(config, "caption", f"captioners.{number}.") | _READ_AS.get(captioner.kind, {}),
         )
         for number, captioner in enumerate(config.captioners)
     ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lavad_core.models.protocols import Image
+from lavad_core.models.chat.reading import Fault, caption_of, count_faults, counted, in_words, read_answers
+from lavad_core.models.chat.thoughts import without_thoughts
+from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
@@ -38,12 +41,17 @@ CHANGE = 25.0
 nothing happen rightly get one caption."""
 
 
+MOST_CUT = 0.05
+"""Of a video's captions may be cut off by the limit of tokens before its result is ``ok_with_gaps``."""
+
+
 def run(context: StageContext) -> Commit:
     """Commit a row a grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or the same
     of everything, is named: beside others of an ensemble nobody would miss it."""
     probe = load_probe(context)
     pictures = _Pictures()
-    batches = _imported(context, probe) if context.node.imported else _captioned(context, probe, pictures)
+    faults: Counter[Fault] = Counter()
+    batches = _imported(context, probe) if context.node.imported else _captioned(context, probe, pictures, faults)
     name = context.node.variant
     empty = wordless = rows = 0
     said: set[str] = set()
@@ -60,6 +68,8 @@ def run(context: StageContext) -> Commit:
         message = ""
         if wordless:
             message = f"captioner {name}: {empty} of {rows} captions are empty"
+            if unusable := in_words(Counter({fault: count for fault, count in faults.items() if fault != "truncated"})):
+                message += f" ({unusable})"
             if wordless > empty:
                 message += f", and {wordless - empty} have no letter or digit"
         elif len(said) == 1 and rows >= LEAST_FRAMES and pictures.change >= CHANGE:
@@ -67,10 +77,13 @@ def run(context: StageContext) -> Commit:
         if wordless == rows or (message and not wordless):
             message += "; its weights or its precision may be at fault"
             log.warning("%r: %s", context.video.name, message)
+        if faults["truncated"] > MOST_CUT * rows:
+            message += "; " if message else f"captioner {name}: "
+            message += f"{faults['truncated']} of {rows} captions are cut off; raise its max_new_tokens"
         return writer.commit(
             "ok_with_gaps" if message else "ok",
             message=message,
-            counts={"captions": rows, "empty": empty, "wordless": wordless},
+            counts={"captions": rows, "empty": empty, "wordless": wordless, **counted(faults)},
         )
 
 
@@ -93,16 +106,27 @@ class _Pictures:
                 self.change = max(self.change, float(np.abs(small - self._first).mean()))
 
 
-def _captioned(context: StageContext, probe: Probe, pictures: _Pictures) -> Iterator[tuple[list[int], list[str]]]:
+def _captioned(
+    context: StageContext, probe: Probe, pictures: _Pictures, faults: Counter[Fault]
+) -> Iterator[tuple[list[int], list[str]]]:
     captioner, device = context.bench.models.captioner(context.node.variant)
     section = next(item for item in context.config.captioners if item.name == context.node.variant)
     with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context, probe))]) as frames:
         for batch in calls_of(frames, section, context.config.run.queue_frames):
             with device:
-                captions = captioner.caption([frame.image for frame in batch])
+                captions = _captions(captioner, [frame.image for frame in batch], faults)
             context.count(work.CAPTIONS_MADE, len(captions))
             pictures.add([frame.image for frame in batch])
             yield [frame.index for frame in batch], [storable(caption) for caption in captions]
+
+
+def _captions(captioner: Captioner, images: list[Image], faults: Counter[Fault]) -> list[str]:
+    """Captions without thoughts; what is wrong with answers is added to ``faults``."""
+    if not isinstance(captioner, AnsweringCaptioner):
+        return [without_thoughts(caption) for caption in captioner.caption(images)]
+    readings = read_answers(captioner.answers(images))
+    faults.update(count_faults(readings))
+    return [caption_of(reading) for reading in readings]
 
 
 def _imported(context: StageContext, probe: Probe) -> Iterator[tuple[list[int], list[str]]]:

@@ -85,12 +85,11 @@ def _reject(context: StageContext, tally: Tally) -> None:
             f"none of {tally.windows} windows of {context.video.name!r} has a score: {tally.in_words()}"
             f"{tally.way_out(settings)}",
         )
-    if tally.unparsed > settings.reject_unparsed_fraction * tally.windows:
+    if tally.useless > settings.reject_unparsed_fraction * tally.given:
         raise VideoRejected(
             "no-scores",
-            f"{tally.unparsed} of {tally.windows} windows of {context.video.name!r} have no score of their own "
-            f"({tally.in_words()}), more than score.reject_unparsed_fraction = {settings.reject_unparsed_fraction:g}"
-            f"{tally.way_out(settings)}",
+            f"{tally.useless} of {tally.given} answers for {context.video.name!r} hold no score ({tally.in_words()}), more "
+            f"than score.reject_unparsed_fraction = {settings.reject_unparsed_fraction:g}{tally.way_out(settings)}",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.language import ScoreConfig
-from lavad_core.models.chat.reading import COUNTS, WORDS, Fault, Reading
+from lavad_core.models.chat.reading import WORDS, Fault, Reading, counted
 
 SHOWN = 80
 """Characters of an answer in a message."""
@@ -57,9 +57,19 @@ class Tally:
         )
 
     @property
+    def given(self) -> int:
+        """Answers that the model gave. A refusal is none: else the videos with something to refuse would be rejected."""
+        return self.answers - self.faults["refused"]
+
+    @property
+    def useless(self) -> int:
+        """Of the answers given, those without a score."""
+        return self.unparsed - self.no_summary - self.faults["refused"]
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """For the commit."""
-        faults = {COUNTS[fault]: self.faults[fault] for fault in COUNTS}
+        faults = counted(self.faults)
         return {
             "unparsed": self.unparsed,
             "no_summary": self.no_summary,

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.language import SummariseConfig
-from lavad_core.models.chat.reading import COUNTS, Fault, Reading, count_faults, in_words
+from lavad_core.models.chat.reading import Fault, Reading, count_faults, counted, in_words
 
 FEW = 5
 """Windows, and different questions, up to which one text for most of them says nothing."""
@@ -70,7 +70,7 @@ class Outcome:
             "shortened": self.shortened,
             "captions_left_out": self.left_out,
         }
-        return found | {COUNTS[fault]: self.faults[fault] for fault in COUNTS}
+        return found | counted(self.faults)
 
     def gaps(self, settings: SummariseConfig) -> list[str]:
         """What makes the summaries ``ok_with_gaps``, a sentence each, with the way out."""

@@ -142,6 +142,12 @@ def test_no_pictures(serve: Callable[..., Script], caption_with: Callable[..., l
     ("reply", "caption"),
     [
         pytest.param(said("cut at the most tok", "length"), "cut at the most tok", id="length is an answer"),
+        pytest.param(said("A man walks. He is tur", "length"), "A man walks.", id="half a sentence goes"),
+        pytest.param(said("<think>A\nfight?</think>\n\nA man\nwalks."), "A man walks.", id="thought"),
+        pytest.param(said("Okay, a fight?</think>A man walks."), "A man walks.", id="thought begun in the prompt"),
+        pytest.param(said("<think>A fight", "length"), "", id="thought without an end"),
+        pytest.param(said("A man hi", "content_filter"), "", id="content filter"),
+        pytest.param((400, {"error": {"message": "no", "code": "content_filter"}}), "", id="content filter with 400"),
         pytest.param(said(""), "", id="empty"),
         pytest.param(said(None), "", id="null"),
     ],

@@ -174,8 +174,22 @@ def test_a_video_of_which_too_few_windows_have_a_score_is_rejected(
         return
     assert isinstance(failed["street"], VideoRejected)
     assert failed["street"].reason == "no-scores"
-    for words in ("5 of 13 windows", "5 answers hold no score", "score.reject_unparsed_fraction = 0.3", "x = [x[0]"):
+    for words in ("5 of 13 answers", "5 answers hold no score", "score.reject_unparsed_fraction = 0.3", "x = [x[0]"):
         assert words in str(failed["street"])
+
+
+@pytest.mark.parametrize("scoring_too", [True, False])
+def test_a_video_that_is_mostly_refused_stays(run: Callable[..., Any], scoring_too: bool) -> None:
+    """With something to refuse: else exactly the anomalous videos would leave the metric."""
+
+    def say(text: str, scoring: bool) -> ChatAnswer | None:
+        return REFUSED if scoring == scoring_too and "man at 192" not in text else None
+
+    bench, (video,), failed = run(say)
+    assert failed == {}
+    score = commits(bench, video)[1]
+    assert score.status == "ok_with_gaps"
+    assert score.counts["unparsed"] > len(GRID) / 2
 
 
 def test_after_the_first_useless_videos_a_stage_asks_no_more(run: Callable[..., Any]) -> None:

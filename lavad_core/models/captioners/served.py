@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 from lavad_core.config.models import OpenAICaptionerConfig
 from lavad_core.errors import ContentRefused
 from lavad_core.models.chat.http import Call, JsonPool, Post
+from lavad_core.models.chat.reading import caption_of, read_answers
 from lavad_core.models.chat.replies import checked_length, said
-from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry
 
@@ -53,7 +53,7 @@ class ServedCaptioner:
             RequestRejected: the server refuses a request.
             ModelError: it does not serve the model.
         """
-        return [" ".join(without_thoughts(answer.text).split()) for answer in self.answers(images)]
+        return [caption_of(reading) for reading in read_answers(self.answers(images))]
 
     def answers(self, images: Sequence[Image]) -> list[ChatAnswer]:
         """As the server gave them, in order, so that those without a caption can be told apart; errors as :meth:`caption`."""

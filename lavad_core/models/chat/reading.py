@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lavad_core.method.summary_text import finished_part
 from lavad_core.models.chat.thoughts import only_ends, without_thoughts
 from lavad_core.models.protocols import ChatAnswer
 
@@ -71,9 +72,21 @@ def _read(answer: ChatAnswer, within: bool) -> Reading:
     return Reading("", "only_thought" if answer.text.strip() else "truncated" if cut else "empty", answer)
 
 
+def caption_of(reading: Reading) -> str:
+    """The caption in an answer, in one line. Of one that was cut off, its whole sentences, if it has any: a caption is short,
+    and half of it still names what is seen."""
+    cut = reading.fault == "truncated"
+    return " ".join(((cut and finished_part(reading.text)) or reading.text).split())
+
+
 def count_faults(readings: Iterable[Reading]) -> Counter[Fault]:
     """How many answers have each fault."""
     return Counter(reading.fault for reading in readings if reading.fault is not None)
+
+
+def counted(faults: Counter[Fault]) -> dict[str, int]:
+    """For the counts of a commit: every kind, also those that did not occur."""
+    return {COUNTS[fault]: faults[fault] for fault in COUNTS}
 
 
 def in_words(faults: Counter[Fault]) -> str:
