@@ -68,6 +68,8 @@ class Ledger:
         else:
             entry.status, entry.reason = "failed", type(error).__name__ if error is not None else "Unknown"
         entry.message = str(error) if error is not None else "the task run ended without a result and without an error"
+        if isinstance(error, VideoRejected):  # what an earlier stage said of its result may be why
+            entry.message = BETWEEN.join([entry.message, *entry.notes])
 
     def gaps(self, name: str, message: str) -> None:
         """A stage's result for a video is ``ok_with_gaps``."""

@@ -21,6 +21,8 @@ from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError, Requ
 from lavad_core.method import prompts
 from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.local import LocalChat
+from lavad_core.models.chat.reading import read_answers
+from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 
 BOTH = tuple(spelling for choice in prompts.SCORE_CHOICES for spelling in (choice, " " + choice))
@@ -84,6 +86,30 @@ def test_greedy_is_what_generate_says(model: LocalChat) -> None:
         assert answer.completion_tokens == generated.shape[1] - prompt.shape[1]
         ended = generated[0, -1] == model._tokenizer.eos_token_id
         assert answer.finish_reason == ("stop" if ended else "length")
+
+
+def test_a_thought_that_the_template_begins_is_part_of_the_answer(
+    model: LocalChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could not be told from the answer where it is cut off."""
+    begun = list(model._tokenizer("<think>\n", add_special_tokens=False)["input_ids"])
+    render = model._render
+    plain = answers_of(model, [summary_of(SCENES[2])])[0]
+    assert not plain.text.startswith("<think>")
+    monkeypatch.setattr(model, "_render", lambda messages: [*render(messages), *begun])
+    answer = answers_of(model, [summary_of(SCENES[2])])[0]
+    assert answer.text.startswith("<think>")
+    assert read_answers([answer])[0].fault == "only_thought"
+    assert answers_of(model, [score_of(SCENES[2])])[0].text in prompts.SCORE_CHOICES
+
+
+def test_special_tokens_around_a_thought_stay(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``[THINK]`` of Magistral is a special token: without it the thought would be the beginning of the answer."""
+    monkeypatch.setitem(vars(model), "_thought_marks", {1: "[THINK]", 2: "[/THINK]"})
+    ids = model._tokenizer("a dog", add_special_tokens=False)["input_ids"]
+    text = model._text(list(ids), [1, *ids, 2, *ids])
+    assert text.startswith("[THINK]")
+    assert without_thoughts(text) == model._tokenizer.decode(ids).strip()
 
 
 def test_the_prompt_has_one_first_token(model: LocalChat) -> None:

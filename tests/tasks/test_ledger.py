@@ -68,6 +68,18 @@ def test_a_note_is_no_gap() -> None:
     ]
 
 
+def test_a_rejection_comes_with_what_earlier_stages_said() -> None:
+    made = ledger(a="1", b="2")
+    for name in "ab":
+        made.gaps(name, "9 of 9 summaries are empty (9 refused)")
+    made.failed("a", VideoRejected("no-scores", "none of 9 windows has a score"))
+    made.failed("b", InputError("bad"))
+    assert [o.message for o in made.outcomes()] == [
+        "none of 9 windows has a score; 9 of 9 summaries are empty (9 refused)",
+        "bad",
+    ]
+
+
 def test_what_was_not_asked_is_not_run_and_not_failed() -> None:
     made = ledger(a="1")
     made.failed("a", NotAsked("not asked"))
