@@ -72,6 +72,7 @@ _OFFER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+_CONTROL = re.compile(r"[ \t]*[\x00-\x08\x0e-\x1b\x7f]+[ \t]*")
 _MARKER = re.compile(r"(?:[-*•–·]|\(?\d{1,3}[.):]|#{1,6}|>)(?:\s+|$)")
 _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _RULE = re.compile(r"[-*_=~`]{3,}\w*")
@@ -88,12 +89,13 @@ def whole_summary(reply: str) -> str:
     """A reply's summary in one line: ``summarise.keep: auto``.
 
     The line after a preamble where the reply has that form; else all of it. Headings, the preamble in front, the offer of
-    further help at the end, marks of lists and of Markdown are left out. Of a reply of several lines each becomes a sentence.
+    further help at the end, marks of lists and of Markdown, and control characters are left out. Of a reply of several lines
+    each becomes a sentence.
 
     Returns:
         Empty if the reply holds nothing but these.
     """
-    lines = [line.strip() for line in reply.strip().splitlines()]
+    lines = [line.strip() for line in _CONTROL.sub(" ", reply).strip().splitlines()]
     lines = [line for line in lines if not _RULE.fullmatch(line)]
     kept: list[str] = []
     for number, line in enumerate(lines):

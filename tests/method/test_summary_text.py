@@ -54,6 +54,7 @@ MISTRAL = ' Based on the provided description, here is a summary:\n\n"A man is s
         ("fence", "```\nA man walks.\n```", "A man walks."),
         ("french", "Voici un résumé de la scène :\n\nUn homme marche.", "Un homme marche."),
         ("chinese", "以下是摘要：\n\n一个男人走路。", "一个男人走路。"),
+        ("control-characters", "A man \x00 walks.\u2028\x00 He runs.\x1b", "A man walks. He runs."),
         ("only-a-preamble", "Sure! Here is a summary of the scene:", ""),
         ("only-an-offer", "Let me know if you would like more details!", ""),
         ("blank", " \n ", ""),
