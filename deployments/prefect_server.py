@@ -16,22 +16,16 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import ProxyHandler, build_opener
 
-from prefect.settings import (
-    PREFECT_API_KEY,
-    PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    PREFECT_HOME,
-    temporary_settings,
-)
+from filelock import FileLock, Timeout
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from deployments.ports import free_port
-from lavad_core.config.secrets import sendable_key
+from deployments.prefect_check import checked_api, shown
+from deployments.prefect_settings import private_environment, speaking_to
 from lavad_core.errors import ServiceUnavailable
 
 START_TIMEOUT_S = 180.0
@@ -40,8 +34,11 @@ START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 12.0
 """From SIGTERM to SIGKILL; the records on their way to the database are written first."""
 
-CHECK_TIMEOUT_S = 10.0
-"""For a configured API to say that it is there."""
+WAIT_TIMEOUT_S = 600.0
+"""For other runs that are starting a server on the same records; a start on a database that is there takes 5 s."""
+
+START_LOCK = "lavad-start.lock"
+"""File in ``PREFECT_HOME``, locked while a private server starts."""
 
 RECORDER = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -77,89 +74,87 @@ def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True) -
         ServiceUnavailable: a configured API does not answer, or the private server does not start.
     """
     configured = PREFECT_API_URL.value()
-    with _console(console_logs):
-        if configured:
-            check_api(configured, PREFECT_API_KEY.value())
-            announce(f"Prefect: {_shown(configured)}")
-            yield configured
-            return
-        with private_server(announce) as url:
-            # The heartbeat thread is joined at the end of each flow, up to a second; it serves automations on a server that
-            # outlives the flow's process, and this one does not.
-            settings = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-            with _environment({"PREFECT_API_URL": url}), temporary_settings(updates=settings):
-                yield url
-
-
-def check_api(url: str, key: str | None = None) -> None:
-    """Ask a configured API whether it is there.
-
-    Raises:
-        ServiceUnavailable: it is not.
-    """
-    way_out = "start that server, or unset PREFECT_API_URL (`prefect config unset PREFECT_API_URL`) for a private one"
-    try:
-        key = sendable_key(key or "")
-    except ValueError as error:
-        raise ServiceUnavailable(f"PREFECT_API_KEY {error}") from None
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        request = Request(f"{_shown(url).rstrip('/')}/health", headers=headers)  # urllib knows no user:password@
-        with build_opener().open(request, timeout=CHECK_TIMEOUT_S):
-            return
-    except HTTPError as error:
-        if error.code in (401, 403, 404):  # it is there; what it wants the client will say
-            return
-        raise ServiceUnavailable(f"the Prefect API at {_shown(url)} answers {error.code}; {way_out}") from error
-    except (URLError, OSError, ValueError) as error:
-        why = getattr(error, "reason", error)
-        raise ServiceUnavailable(f"the Prefect API at {_shown(url)} does not answer ({why}); {way_out}") from error
+    if configured:
+        url = checked_api(configured)
+        corrected = "" if url == configured else f" (PREFECT_API_URL is {shown(configured)}, and the API is below it)"
+        announce(f"Prefect: {shown(url)}{corrected}")
+        with speaking_to(url, private=False), _console(console_logs):
+            yield url
+        return
+    with private_server(announce) as url, speaking_to(url, private=True), _console(console_logs):
+        yield url
 
 
 @contextmanager
 def private_server(
-    announce: Callable[[str], None], *, environ: Mapping[str, str] | None = None, extra: Mapping[str, str] | None = None
+    announce: Callable[[str], None], *, home: Path | None = None, extra: Mapping[str, str] | None = None
 ) -> Iterator[str]:
     """A server of our own on a free port of 127.0.0.1; the address of its API.
 
     It has a process group of its own, so that Ctrl-C reaches the run first, and it ends with this process even when that is
-    killed (:mod:`deployments.server_child`).
+    killed (:mod:`deployments.server_child`). Settings for another server do not reach it (:mod:`deployments.prefect_settings`).
 
     Args:
         announce: told where it is.
-        environ: the environment it gets, this process's if not given.
+        home: the folder of its database, ``PREFECT_HOME`` if not given.
         extra: variables over our own settings.
     """
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    home = PREFECT_HOME.value()
-    variables = {
-        **(os.environ if environ is None else environ),
-        **RECORDER,
-        **QUIET,
-        **NOT_OURS,
-        "PREFECT_SERVER_UI_API_URL": url,
-        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        "PYTHONUNBUFFERED": "1",
-        **(extra or {}),
-    }
-    variables.pop("PREFECT_API_URL", None)
+    home = Path(home or PREFECT_HOME.value()).expanduser().absolute()
     announce(f"Prefect: starting a private server (records in {str(home)!r}; `prefect server start` shows them later)")
-    with tempfile.TemporaryFile("w+b") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("server_child.py")), str(port)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=variables,
-            start_new_session=True,
-        )
-        try:
+    with tempfile.TemporaryFile("w+b") as output, ExitStack() as cleanup:
+        with _alone(home, announce):
+            port = free_port()
+            url = f"http://127.0.0.1:{port}/api"
+            child = subprocess.Popen(
+                [sys.executable, "-P", str(Path(__file__).with_name("server_child.py")), str(port)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=Path(__file__).parent,  # no .env, prefect.toml or pyproject.toml of the user is there
+                env={
+                    **private_environment(os.environ, home),
+                    **RECORDER,
+                    **QUIET,
+                    **NOT_OURS,
+                    "PREFECT_SERVER_UI_API_URL": url,
+                    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+                    "PYTHONUNBUFFERED": "1",
+                    **(extra or {}),
+                },
+                start_new_session=True,
+            )
+            cleanup.callback(_stop, child)
             _wait_until_ready(child, url, output)
-            announce(f"Prefect: http://127.0.0.1:{port} while the run lasts")
-            yield url
-        finally:
-            _stop(child)
+        announce(f"Prefect: http://127.0.0.1:{port} while the run lasts")
+        yield url
+
+
+@contextmanager
+def _alone(home: Path, announce: Callable[[str], None]) -> Iterator[None]:
+    """One start at a time on a home: a new database is migrated by the first server, and two at once break each other.
+
+    The kernel lets go of the lock with the process that has it. A home that takes no lock is left to the server to judge.
+    """
+    lock = FileLock(home / START_LOCK)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        announce("Prefect: another run is just starting a server on these records; waiting for it")
+        try:
+            lock.acquire(timeout=WAIT_TIMEOUT_S)
+        except Timeout:
+            raise ServiceUnavailable(
+                f"for {WAIT_TIMEOUT_S:.0f} s other runs have been starting Prefect servers on {str(home)!r}; give this run "
+                "a PREFECT_HOME of its own, or a server for all (PREFECT_API_URL)"
+            ) from None
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _wait_until_ready(child: subprocess.Popen[bytes], url: str, output: object) -> None:
@@ -196,26 +191,6 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     finally:
         if child.stdin is not None:
             child.stdin.close()
-
-
-def _shown(url: str) -> str:
-    """The address without user and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

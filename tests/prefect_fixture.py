@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -19,16 +18,16 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings,
     )
 
-    from deployments.prefect_server import _environment, private_server
+    from deployments.prefect_server import private_server
+    from deployments.prefect_settings import environment
 
     home = tmp_path_factory.mktemp("prefect-home")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    with private_server(lambda text: None, environ={**environ, "PREFECT_HOME": str(home)}) as url:
+    with private_server(lambda text: None, home=home) as url:
         settings = {
             PREFECT_API_URL: url,
             PREFECT_HOME: home,
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
             PREFECT_RESULTS_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("prefect-results"),
         }
-        with _environment({"PREFECT_API_URL": url, "PREFECT_HOME": str(home)}), temporary_settings(updates=settings):
+        with environment({"PREFECT_API_URL": url, "PREFECT_HOME": str(home)}), temporary_settings(updates=settings):
             yield url

@@ -190,20 +190,24 @@ def _prompts(config: LavadConfig) -> Iterator[Check]:
 
 
 def _prefect() -> Check:
-    from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
+    from deployments.prefect_settings import import_prefect
+    from lavad_core.errors import ConfigError, ServiceError
 
-    from deployments.prefect_server import check_api
-    from lavad_core.config.secrets import mask_address
-    from lavad_core.errors import ServiceError
-
-    url = PREFECT_API_URL.value()
-    if not url:
-        return Check("Prefect", "ok", "no server configured: `lavad run` starts a private one")
     try:
-        check_api(url, PREFECT_API_KEY.value())
-    except ServiceError as error:
+        import_prefect()
+        from prefect.settings import PREFECT_API_URL
+
+        from deployments.prefect_check import checked_api, shown
+
+        url = PREFECT_API_URL.value()
+        if not url:
+            return Check("Prefect", "ok", "no server configured: `lavad run` starts a private one")
+        found = checked_api(url)
+    except (ConfigError, ServiceError) as error:
         return Check("Prefect", "fault", str(error))
-    return Check("Prefect", "ok", f"server at {mask_address(url)}")
+    if found != url:
+        return Check("Prefect", "note", f"server at {shown(found)}, which PREFECT_API_URL = {shown(url)} only leads to")
+    return Check("Prefect", "ok", f"server at {shown(found)}")
 
 
 def _store(config: LavadConfig) -> Iterator[Check]:

@@ -11,10 +11,12 @@ import yaml
 from pydantic import JsonValue, SecretStr
 from pydantic_core import PydanticUndefined
 
+from lavad_core.config.address import mask_address
 from lavad_core.config.schema import SEMANTICS, LavadConfig
-from lavad_core.config.secrets import MASK, is_masked_address, mask_address
+from lavad_core.config.secrets import is_masked_address
 from lavad_core.config.setting import affects_of
 from lavad_core.config.tree import Row, rows
+from lavad_core.runs.masking import MASK
 
 _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
@@ -150,10 +152,14 @@ def _flow(value: Any) -> str:
 
 
 def _scalar(value: Any, style: str | None = None) -> str:
-    """On one line, whatever is in it."""
+    """On one line, whatever is in it: YAML would show marks that turn the text around as they are."""
     return (
         yaml.safe_dump(
-            value, default_flow_style=True, allow_unicode=True, width=2**31, default_style=style or _style(value)
+            value,
+            default_flow_style=True,
+            allow_unicode=not isinstance(value, str) or value.isprintable(),
+            width=2**31,
+            default_style=style or _style(value),
         )
         .removesuffix("\n...\n")
         .strip()

@@ -20,15 +20,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from lavad_core.config import sources
+from lavad_core.config.address import ADDRESS, user_info
 from lavad_core.config.merge import Merger, add_secrets, resolved_paths, take_secrets, unmask_addresses
-from lavad_core.config.refuse import explain, refuse_other_kinds, refuse_unknown
+from lavad_core.config.reading import PathKey
+from lavad_core.config.refuse import explain, origin_of, refuse_other_kinds, refuse_unknown
 from lavad_core.config.schema import SEMANTICS, LavadConfig
-from lavad_core.config.secrets import without_masks
+from lavad_core.config.secrets import secret_values, without_masks
 from lavad_core.config.setting import leaves
-from lavad_core.config.sources import PathKey, Source
+from lavad_core.config.sources import Source
 from lavad_core.config.suggest import nearest
 from lavad_core.config.tree import ROOT, is_local_model
 from lavad_core.errors import ConfigError
+from lavad_core.runs.masking import remember_secrets
 
 _PRESET, _FILE, _ENVIRONMENT, _SETTINGS, _OVERRIDE = range(1, 6)
 """Ranks of the sources."""
@@ -112,7 +115,25 @@ def load(
     except ValidationError as error:
         raise ConfigError(explain(error, origins)) from None
     config = _with_absolute_defaults(config)
+    _refuse_passwords(config, origins)
+    remember_secrets(secret_values(config))
     return Loaded(config, _leaf_origins(config, origins))
+
+
+def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> None:
+    """A user and password in the address of a model, say, would be recorded: only ``base_url`` is known to hold them."""
+    for dotted, _stages, value in leaves(config):
+        name = dotted.rpartition(".")[2]
+        if (
+            isinstance(value, str)
+            and name != ADDRESS
+            and not name.endswith(("prompt", "separator"))
+            and user_info(value)
+        ):
+            raise ConfigError(
+                f"{dotted} ({origin_of(origins, tuple(dotted.split('.')))}) is an address with a user, and perhaps a password, "
+                f"which would be recorded (it is not shown). Only {ADDRESS} may hold them"
+            )
 
 
 def _with_absolute_defaults(config: LavadConfig) -> LavadConfig:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lavad_core.config import sources
+from lavad_core.config.reading import PathKey
 from lavad_core.config.secrets import find_address, is_masked_address, variable
-from lavad_core.config.sources import PathKey, Source
+from lavad_core.config.sources import Source
 from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, SecretStr, field_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator
 
+from lavad_core.config.address import checked_address
 from lavad_core.config.model_section import (
     CAPTIONER_STAGES,
     CHAT_STAGES,
@@ -76,6 +77,8 @@ def _system_role() -> Any:
         description="fold puts the system text before the user's, with a blank line between, for models without that role; "
         "send sends it; auto asks the model's template or server which it takes. What it comes to is part of the identity.",
     )
+Address = Annotated[str, AfterValidator(checked_address)]
+"""Of a server. What is no address is refused before anything records it."""
 
 
 class Blip2Config(ModelSection):
@@ -110,7 +113,7 @@ class OpenAICaptionerConfig(ModelSection):
     revision: str | None = setting(
         None, affects=("caption",), description="Which weights the server runs; for the record."
     )
-    base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
+    base_url: Address = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_… in the environment.")
     prompt: str = setting(
         "Describe what happens in this picture in one short sentence.",
@@ -208,7 +211,7 @@ class VllmChatConfig(ModelSection):
     revision: str | None = setting(
         None, affects=CHAT_STAGES, description="Which weights the server runs; for the record."
     )
-    base_url: str = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
+    base_url: Address = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
     context_tokens: int = setting(
         4096,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from lavad_core.config.sources import PathKey, Source
+from lavad_core.config.address import ADDRESS
+from lavad_core.config.reading import PathKey
+from lavad_core.config.sources import Source
 from lavad_core.config.suggest import nearest
 from lavad_core.config.tree import ROOT, Shape, child, item, known_paths
 from lavad_core.errors import ConfigError
+from lavad_core.runs.masking import MASK, masked_text
 
 MAX_REPORTED = 5
 """Faults that one error names."""
+
+MAX_INTEGER = 2**63 - 1
+"""What JSON readers, SQLite and Arrow agree on."""
 
 
 def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
@@ -26,8 +33,8 @@ def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
 
 
 def refuse_unknown(source: Source) -> None:
-    """Raises ConfigError if ``source`` gives a key that no kind of section has, or a path that is empty: that would be the
-    current folder."""
+    """Raises ConfigError if ``source`` gives a key that no kind of section has, a path that is empty (that would be the current
+    folder), or a value that would be taken for another one than it looks like."""
     faults = list(_unknown(source, source.tree, ROOT, ()))
     if faults:
         raise ConfigError(_listed(faults))
@@ -44,9 +51,52 @@ def _unknown(source: Source, value: Any, shape: Shape, path: PathKey) -> Iterato
                 yield from _unknown(source, below, found, here)
     elif shape.kind == "leaf" and shape.is_path and isinstance(value, str) and not value.strip():
         yield f"{'.'.join(path)} ({source.origin(path)}): the path is empty"
+    elif shape.kind == "leaf":
+        yield from (f"{'.'.join(path)} ({source.origin(path)}): {fault}" for fault in _scalar_faults(value, shape))
+        yield from _words_in_json(source, shape, path)
     elif isinstance(value, list) and shape.kind == "sections":
         for number, below in enumerate(value):
             yield from _unknown(source, below, item(shape), (*path, str(number)))
+
+
+def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:
+    """What no setting may be, whatever its type: JSON, SQLite or the system would refuse it later, in their own words."""
+    if isinstance(value, bool):
+        if bool not in shape.types and not shape.is_json:
+            yield (
+                f"{str(value).lower()} is neither a number nor a text (YAML reads yes, no, on and off as true and false); "
+                "put a word in quotes"
+            )
+    elif isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            yield f"a number of more than {MAX_INTEGER.bit_length()} bits"
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield "must be a finite number"
+    elif isinstance(value, str):
+        if "\0" in value:
+            yield "holds the character NUL, which no text or path can have"
+        elif half := next((char for char in value if "\ud800" <= char <= "\udfff" and not _is_byte(char, shape)), None):
+            yield f"holds half a character ({ascii(half)[1:-1]}), which is no text"
+    elif isinstance(value, dict | list):
+        for name, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from (f"{name!r}: {fault}" for fault in _scalar_faults(below, shape))
+
+
+def _is_byte(char: str, shape: Shape) -> bool:
+    """A byte of a file's name that is no UTF-8, as Python has it."""
+    return shape.is_path and "\udc80" <= char <= "\udcff"
+
+
+def _words_in_json(source: Source, shape: Shape, path: PathKey) -> Iterator[str]:
+    """What is in such a field has no type here that would say what is meant."""
+    if shape.is_json:
+        for place, word in source.words.items():
+            if place[: len(path)] == path:
+                yield (
+                    f"{'.'.join(place)} ({source.origin(place)}): {word} is true or false for some and a text for others; "
+                    + ("write true or false, or put it in quotes")
+                )
 
 
 def _unknown_key(path: PathKey, origin: str) -> str:
@@ -105,9 +155,11 @@ def explain(error: ValidationError, origins: Mapping[PathKey, str]) -> str:
         if fault["type"] == "union_tag_invalid":
             path, value = (*path, "kind"), context["tag"]
             where, message = f"{where}.kind", f"allowed are {context['expected_tags']}"
-        shown = "" if not path or isinstance(value, dict | list | tuple) else f" = {value!r:.80}"
+        shown = "" if not path or isinstance(value, dict | list | tuple) else f" = {masked_text(repr(value)):.80}"
         if shape is not None and shape.is_secret:
-            shown = " = '**********'"
+            shown = f" = {MASK!r}"
+        elif path[-1:] == (ADDRESS,):  # where in it a password is, nobody knows
+            shown = ""
         if fault["type"] == "tuple_type" and isinstance(value, str):
             message += f", such as [{value}]"
         near = _near_choice(value, context)

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from lavad_core.config.address import ADDRESS, mask_address, user_info
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.setting import leaves
-
-MASK = "**********"
-
-_ADDRESS = "base_url"
-"""The field of addresses that may hold ``user:password@``."""
+from lavad_core.runs.masking import MASK
 
 
 def sendable_key(key: str) -> str:
@@ -54,29 +51,14 @@ def _public(value: Any, name: str = "") -> Any:
         }
     if isinstance(value, tuple):
         return [_public(below) for below in value]
-    if name == _ADDRESS:
+    if name == ADDRESS:
         return mask_address(value)
     return str(value) if isinstance(value, Path) else value
 
 
-def _userinfo(address: str) -> str:
-    try:
-        return urlsplit(address).netloc.rpartition("@")[0]
-    except ValueError:  # no address at all; who uses it says so
-        return ""
-
-
-def mask_address(address: str) -> str:
-    """The address with :data:`MASK` in place of user and password."""
-    if not _userinfo(address):
-        return address
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=f"{MASK}@{parts.netloc.rpartition('@')[2]}"))
-
-
 def is_masked_address(name: str, value: object) -> bool:
     """Whether a value comes from :func:`mask_address` and lacks its user and password."""
-    return name == _ADDRESS and isinstance(value, str) and _userinfo(value) == MASK
+    return name == ADDRESS and isinstance(value, str) and user_info(value) == MASK
 
 
 def without_masks(value: Any) -> Any:
@@ -95,8 +77,15 @@ def secret_leaves(config: LavadConfig) -> Iterator[tuple[str, str]]:
     for path, _stages, value in leaves(config):
         if isinstance(value, SecretStr):
             yield path, value.get_secret_value()
-        elif path.endswith(f".{_ADDRESS}") and _userinfo(str(value)):
+        elif path.endswith(f".{ADDRESS}") and user_info(str(value)):
             yield path, str(value)
+
+
+def secret_values(config: LavadConfig) -> Iterator[str]:
+    """Every secret of a configuration as it may stand in a text: keys, passwords, and pairs of user and password."""
+    for _path, value in secret_leaves(config):
+        pair = user_info(value)
+        yield from ((pair, pair.partition(":")[2], unquote(pair.partition(":")[2])) if pair else (value.strip(),))
 
 
 def export_secrets(config: LavadConfig, environ: MutableMapping[str, str]) -> None:
@@ -113,4 +102,4 @@ def variable(path: str) -> str:
 def find_address(environ: Mapping[str, str], path: str) -> str | None:
     """The address with user and password that the environment has for a masked one."""
     value = environ.get(variable(path), "")
-    return value if _userinfo(value) else None
+    return value if user_info(value) else None

@@ -5,14 +5,12 @@ Each gives a plain tree with the origin of every value; nothing is validated her
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lavad_core.config.reading import MAX_DEPTH, PathKey, read_json, read_yaml
 from lavad_core.config.tree import ROOT, Shape, child
 from lavad_core.errors import ConfigError
 
@@ -28,14 +26,6 @@ NOT_SETTINGS_PREFIXES = ("LAVAD_TEST_",)
 MAX_FILE_BYTES = 1 << 20
 """A configuration of a hundred captioners has 30 kB; a larger file is not a configuration."""
 
-MAX_DEPTH = 12
-"""The tree is four deep; deeper input is a mistake or an alias that contains itself."""
-
-MAX_KEYS = 100_000
-"""Keys and items of a file, aliases counted as often as they are used: more is an accident or a bomb."""
-
-PathKey = tuple[str, ...]
-
 
 @dataclass
 class Source:
@@ -47,6 +37,7 @@ class Source:
         origins: path to a text that says where exactly the value was given.
         folder: what relative paths are relative to; None is the current folder at the time of loading.
         rank: the greater wins.
+        words: paths of values that were given as ``yes``, ``no``, ``on`` or ``off``: true and false for YAML 1.1 alone.
     """
 
     name: str
@@ -54,6 +45,7 @@ class Source:
     origins: dict[PathKey, str] = field(default_factory=dict)
     folder: Path | None = None
     rank: int = 0
+    words: dict[PathKey, str] = field(default_factory=dict)
 
     def origin(self, path: PathKey) -> str:
         """Of the value at ``path``; else of the nearest part of the tree above it, or of the first below it, that is known."""
@@ -93,47 +85,20 @@ def from_file(path: Path, rank: int, name: str | None = None) -> Source:
         raise ConfigError(f"configuration file {name!r} cannot be read: {error.strerror or error}") from error
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"configuration file {name!r} is larger than {MAX_FILE_BYTES} bytes; is it the right file?")
-    origins: dict[PathKey, str] = {}
     try:
-        loader = yaml.SafeLoader(data.decode())
-        try:
-            node = loader.get_single_node()
-            if node is not None:
-                _note_lines(node, (), name, origins)
-            tree = {} if node is None else loader.construct_document(node)
-        finally:
-            loader.dispose()
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"configuration file {name!r} is not UTF-8 text (byte {error.start})") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"configuration file {name!r} is not YAML: {' '.join(str(error).split())}") from error
-    if tree is None:
-        tree = {}
+    found = read_yaml(text, name)
+    tree = {} if found.value is None else found.value
     if not isinstance(tree, dict):
         raise ConfigError(f"configuration file {name!r}: keys and values are wanted, found {_what(tree)}")
-    return Source(name, _plain(tree, name), origins, path.absolute().parent, rank)
+    return Source(name, _plain(tree, name), found.origins, path.absolute().parent, rank, found.words)
 
 
 def _what(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"{type(value).__name__} {value!r:.60}"
-
-
-def _note_lines(node: yaml.Node, path: PathKey, name: str, origins: dict[PathKey, str]) -> None:
-    """Remember the line of every key, and refuse a key given twice: YAML's loader would keep the last in silence."""
-    if len(path) > MAX_DEPTH or len(origins) > MAX_KEYS:
-        raise ConfigError(f"{name}: more than {MAX_DEPTH} deep or {MAX_KEYS} keys; no configuration is")
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            below = (*path, str(key.value))
-            where = f"{name}:{key.start_mark.line + 1}"
-            if below in origins:
-                raise ConfigError(f"{where}: {'.'.join(below)} is given twice; first at {origins[below]}")
-            origins[below] = where
-            _note_lines(value, below, name, origins)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            origins[*path, str(number)] = f"{name}:{value.start_mark.line + 1}"
-            _note_lines(value, (*path, str(number)), name, origins)
+    """Its kind alone: a file that is no configuration may be one that holds a key."""
+    return "a list" if isinstance(value, list) else f"one value ({type(value).__name__}; not shown)"
 
 
 def from_environment(environ: Mapping[str, str], rank: int) -> Source:
@@ -149,6 +114,10 @@ def from_environment(environ: Mapping[str, str], rank: int) -> Source:
         if not environ[variable].strip():
             continue
         path = tuple(variable.removeprefix(PREFIX).lower().split(NESTING))
+        if twin := next((other for known, _, other in given if known == path), None):
+            raise ConfigError(
+                f"environment variable {variable} is the same setting as {twin.rpartition(' ')[2]}; give one"
+            )
         if not all(path):
             raise ConfigError(
                 f"environment variable {variable} names no setting; the form is {PREFIX}SECTION{NESTING}KEY"
@@ -190,7 +159,7 @@ def _join_mapping_names(path: PathKey) -> PathKey:
     return path
 
 
-def _typed(text: str, path: PathKey, origin: str) -> Any:
+def _typed(source: Source, text: str, path: PathKey, origin: str) -> Any:
     """The value that ``text`` spells, as the field at ``path`` wants it.
 
     Where a text is wanted it is taken as it stands (a revision of digits is no number), but for ``null`` and for text
@@ -203,18 +172,20 @@ def _typed(text: str, path: PathKey, origin: str) -> Any:
     if shape is not None and shape.kind == "leaf" and shape.is_text and stripped[:1] not in ('"', "'"):
         return None if stripped in ("null", "~") and type(None) in shape.types else text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = read_yaml(text, f"{origin}: the value")
+    except ConfigError as error:
         try:
-            return json.loads(text)
+            return read_json(text)
         except ValueError:
-            raise ConfigError(f"{origin}: the value is not readable as YAML or JSON") from None
+            raise error from None
+    source.words.update({(*path, *below): word for below, word in found.words.items()})
+    return found.value
 
 
 def _put_all(source: Source, given: list[tuple[PathKey, str, str]]) -> None:
     """Wholes before their parts, so that a part changes what was given whole; the last of equals wins."""
     for path, text, origin in sorted(given, key=lambda entry: len(entry[0])):
-        _put(source, path, _plain(_typed(text, path, origin), origin), origin)
+        _put(source, path, _plain(_typed(source, text, path, origin), origin), origin)
         source.origins[path] = origin
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MASK = "**********"
@@ -28,22 +30,72 @@ _SECRET_WORDS = frozenset(
 )
 _PLURALS = frozenset({"tokens", "keys"})  # numbers of tokens are no secrets
 
+_OWN_NAMES = frozenset({"captions"})
+"""Fields whose keys are names that the user chose: ``imports.captions``. A captioner called "key-frames" is no secret."""
+
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+# The structures that a secret stands in. A word alone ("passwd", "basic", "secret") is never one: it may be in a caption, a
+# file's name or a sentence.
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
-_QUERY = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*)://[^\s'\"<>?#]*\?)[^\s'\"<>#]+")
-_BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_QUERY = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*)://[^\s'\"<>?#]*)([?#])[^\s'\"<>]+")
+_HEADER = re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:bearer|basic)\s+)[^\s'\",;]+", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer\s+)(?=[^\s'\"]*[0-9])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_BASIC = re.compile(r"\b(basic\s+)([A-Za-z0-9+/]{8,}={0,2})", re.IGNORECASE)
+_NAMES = r"api_?key|apikey|password|passwd|secret|(?:access|auth|client|api)_?(?:token|secret|key)"
 _ASSIGNED = re.compile(
-    r"\b([\w-]*(?:api[_-]?key|password|passwd|secret|access[_-]?token|auth[_-]?token)['\"]?\s*[=:]\s*)['\"]?[^\s,;'\"]+",
-    re.IGNORECASE,
+    # Nothing may stand between name, sign and value: "/etc/passwd: no such file" assigns nothing.
+    rf"((?<![/\w.])(?:[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD)|(?i:{_NAMES}))=)['\"]?[^\s,;'\"&]+"
 )
+_IN_JSON = re.compile(rf"""((["'])(?i:{_NAMES}|token)\2\s*:\s*)["'][^'"]+""")
+
+_VARIABLE = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|AUTH_STRING)$")
+"""How the names of environment variables that hold a secret end."""
+
+MIN_SECRET = 6
+"""Characters of a known secret that is looked for in texts; a shorter one would be found in words."""
+
+_known: set[str] = set()
+
+
+def remember_secrets(values: Iterable[str]) -> None:
+    """From now on these values are masked wherever they stand in a text, whatever is around them."""
+    _known.update(value for value in values if _is_distinct(value))
+
+
+def _is_distinct(value: str) -> bool:
+    """Whether a value can be told from words: placeholders such as ``EMPTY`` and ``secret`` are given as keys too."""
+    return len(value) >= MIN_SECRET and not (value.isalpha() and len(value) < 2 * MIN_SECRET)
+
+
+def _secrets() -> list[str]:
+    """The longest first: one may be a part of another."""
+    given = {value.strip() for name, value in os.environ.items() if _VARIABLE.search(name)}
+    return sorted(_known | {value for value in given if _is_distinct(value)}, key=lambda value: (-len(value), value))
 
 
 def masked_text(text: str) -> str:
-    """``text`` without user, password and query of URLs, bearer tokens, and ``password=…``."""
+    """``text`` without secrets: user, password, query and fragment of URLs, headers, assignments of keys, and every value that
+    the configuration or the environment gives as a secret."""
+    for secret in _secrets():
+        if secret in text:
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", MASK, text)
     text = _USER_INFO.sub(f"{MASK}@", text)
-    text = _QUERY.sub(rf"\g<1>{MASK}", text)
-    text = _BEARER.sub(rf"\g<1> {MASK}", text)
+    text = _QUERY.sub(rf"\g<1>\g<2>{MASK}", text)
+    text = _HEADER.sub(rf"\g<1>{MASK}", text)
+    text = _BEARER.sub(rf"\g<1>{MASK}", text)
+    text = _BASIC.sub(_masked_basic, text)
+    text = _IN_JSON.sub(rf"\g<1>{MASK}", text)
     return _ASSIGNED.sub(rf"\g<1>{MASK}", text)
+
+
+def _masked_basic(found: re.Match[str]) -> str:
+    """Only what is user and password once it is decoded: "basic training" is none."""
+    try:
+        is_pair = b":" in base64.b64decode(found[2], validate=True)
+    except ValueError:
+        is_pair = False
+    return f"{found[1]}{MASK}" if is_pair else found[0]
 
 
 def names_secret(key: str, value: Any) -> bool:
@@ -61,7 +113,8 @@ def masked(value: Any, key: str = "") -> Any:
     if key and names_secret(key, value):
         return MASK
     if isinstance(value, Mapping):
-        return {str(name): masked(below, str(name)) for name, below in value.items()}
+        own = key in _OWN_NAMES
+        return {str(name): masked(below, "" if own else str(name)) for name, below in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(below) for below in value]
     if value is None or isinstance(value, (bool, int, float)):

@@ -120,6 +120,8 @@ def another_value(row: Row, value: Any) -> Any:
         return "/some/other/place"
     if SecretStr in types:
         return "secret"
+    if row.name == "base_url":
+        return "http://other:8000/v1"
     if str in types:
         return "other" if row.path.startswith("captioners.") or value is None else f"{value}-other"
     assert all(get_origin(kind) is tuple for kind in types), row.path

@@ -1,0 +1,72 @@
+"""Addresses of services: which are taken, and how they are shown. They may hold a user and a password."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+from lavad_core.runs.masking import MASK
+
+ADDRESS = "base_url"
+"""The field of addresses that may hold ``user:password@``."""
+
+_UNREADABLE = "(an address that cannot be read; not shown, since it may hold a password)"
+
+
+def checked_address(address: str) -> str:
+    """``address``, if it is one that a client can use: http or https, a host, a port or none, a path.
+
+    Raises:
+        ValueError: it is not. The text is never repeated: it may hold a password, and where is not known.
+    """
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound or not address.isprintable() or " " in address or "\\" in address:
+        raise ValueError(
+            "is no address such as http://127.0.0.1:8000/v1 (http or https, host, port, path; special characters of a "
+            "password as %XX). It is not shown, since it may hold a password"
+        )
+    if parts.query or parts.fragment or "?" in address or "#" in address:
+        raise ValueError(
+            "holds a query (?…) or a fragment (#…), which no request of ours has; a key belongs into api_key, and a # or ? of "
+            "a password is written %23 or %3F. The address is not shown, since it may hold one"
+        )
+    return address
+
+
+def bare_address(address: str) -> str:
+    """The address for messages: without user, password, query and fragment; a phrase in the place of what is no address."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return _UNREADABLE
+    if not parts.scheme or not host or "@" in parts.path:
+        return _UNREADABLE
+    place = f"[{host}]" if ":" in host else host
+    shown = urlunsplit((parts.scheme, f"{place}{port}", parts.path, "", ""))
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+
+
+def user_info(address: str) -> str:
+    """User and password of an address as they stand in it; empty if there are none."""
+    try:
+        return urlsplit(address).netloc.rpartition("@")[0]
+    except ValueError:  # no address at all; the configuration refuses it
+        return ""
+
+
+def mask_address(address: str) -> str:
+    """The address with :data:`MASK` in place of user and password, and without query and fragment."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return MASK
+    if parts.query or parts.fragment:
+        parts = parts._replace(query="", fragment="")
+    if "@" in parts.netloc:
+        parts = parts._replace(netloc=f"{MASK}@{parts.netloc.rpartition('@')[2]}")
+    return urlunsplit(parts)
