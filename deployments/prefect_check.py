@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -25,6 +24,7 @@ from lavad_core.config.address import bare_address
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
 from lavad_core.models.quoting import first_line
+from tasks.client import AddressError, ClientError, StatusError
 
 CHECK_TIMEOUT_S = 10.0
 """For each question to a configured API."""
@@ -66,7 +66,7 @@ def _candidates(url: str) -> Iterator[str]:
 def _client(url: str) -> SyncPrefectClient:
     try:
         return get_client(sync_client=True, httpx_settings={"timeout": CHECK_TIMEOUT_S})
-    except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+    except (OSError, ValueError, ImportError, AddressError) as error:
         if isinstance(error, OSError):
             cause = f"PREFECT_API_SSL_CERT_FILE or SSL_CERT_FILE = {PREFECT_API_SSL_CERT_FILE.value()!r} cannot be used"
         else:
@@ -78,14 +78,14 @@ def _is_an_api(client: SyncPrefectClient, url: str) -> bool:
     """Whether ``/health`` says ``true``, as Prefect's does. A UI answers every path with its page, and 200."""
     try:
         answer = client.request("GET", "/health")
-    except httpx.HTTPStatusError as error:
+    except StatusError as error:
         status = error.response.status_code
         if status in (401, 403):  # a gate before it: it is asked for what it wants below
             return True
         if status == 404:
             return False
         raise ServiceUnavailable(f"the Prefect API at {shown(url)} answers {status}; {_WAY_OUT}") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+    except (ClientError, AddressError, OSError, ValueError) as error:
         raise ServiceUnavailable(_silence(url, error)) from error
     try:
         return answer.json() is True
@@ -97,7 +97,7 @@ def _let_in(client: SyncPrefectClient, url: str) -> None:
     """Ask for something that needs the user's key: ``/health`` does not."""
     try:
         client.request("GET", "/admin/version")
-    except httpx.HTTPStatusError as error:
+    except StatusError as error:
         status = error.response.status_code
         if status in (401, 403):
             raise ServiceUnavailable(
@@ -106,7 +106,7 @@ def _let_in(client: SyncPrefectClient, url: str) -> None:
             ) from None
         if status != 404:  # Prefect Cloud has no such page
             raise ServiceUnavailable(f"the Prefect API at {shown(url)} answers {status}; {_WAY_OUT}") from None
-    except (httpx.HTTPError, OSError, ValueError) as error:
+    except (ClientError, OSError, ValueError) as error:
         raise ServiceUnavailable(_silence(url, error)) from error
 
 

@@ -196,8 +196,10 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def _console(wanted: bool) -> Iterator[None]:
     """Without ``wanted``: Prefect's console handlers off, its API handlers on."""
+    from prefect.logging.configuration import setup_logging
     from prefect.logging.handlers import PrefectConsoleHandler
 
+    setup_logging()  # else Prefect makes its console handlers later, and they cannot be left out
     if wanted:
         yield
         return

@@ -31,6 +31,10 @@ PREFIXES = ("PREFECT_", "UVICORN_")
 KEPT = frozenset({"home", "profiles_path", "tasks.refresh_cache"})
 """Settings that are about this machine and this run, whichever server it is."""
 
+REQUEST_TIMEOUT_S = 20.0
+"""For one answer of the API, unless the user has set PREFECT_API_REQUEST_TIMEOUT. Prefect's default of a minute, with its
+tries, lets a server that hangs hold the end of a run for six."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """No proxy can reach what these names mean here."""
 
@@ -92,6 +96,8 @@ def speaking_to(url: str, *, private: bool) -> Iterator[None]:
         # The heartbeat thread is joined at the end of each flow, up to a second; it serves automations on a server that
         # outlives the flow's process, and this one does not.
         _put(given, "flows.heartbeat_frequency", None)
+    if "request_timeout" not in context.settings.api.model_fields_set or private:
+        _put(given, "api.request_timeout", REQUEST_TIMEOUT_S)
     _put(given, "api.url", url)
     settings = _changed(context.settings, given)
     variables = {"PREFECT_API_URL": url, **(direct(os.environ) if is_loopback(url) else {})}

@@ -5,47 +5,34 @@ Everything that users made is inert in them (:mod:`tasks.inert`): the UI renders
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from prefect import task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
 from lavad_core.store.maintenance import Finding
+from tasks.channel import Channel, channel
 from tasks.inert import inert_markdown
-
-log = logging.getLogger("lavad_core.flow")
 
 VIDEOS_KEY = "lavad-videos"
 SUMMARY_KEY = "lavad-summary"
 PROGRESS_KEY = "lavad-progress"
 FINDINGS_KEY = "lavad-store-findings"
 
+PROGRESS_CLOSE_S = 2.0
+"""For the last position of the bar; the tables that follow say the same."""
+
 MAX_FINDINGS = 1000
 """Rows of the table of findings: a store that is damaged all over is not read row by row."""
 
 HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
-
-
-@contextmanager
-def unimportant(what: str) -> Iterator[None]:
-    """A server that is away for a moment must not end a run whose results do not depend on it."""
-    try:
-        yield
-    except Exception as error:  # whatever the client raises: it is said, and the run goes on
-        log.warning("the %s is not shown: %s: %s", what, type(error).__name__, error)
 
 
 def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None]) -> list[dict[str, Any]]:
@@ -102,14 +89,14 @@ def _number(value: Any) -> str:
 @task(name="publish", description="Publish the table of videos and the summary.", **HERE)
 def publish_run(
     rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
-) -> None:
-    """The artifacts of a run that has ended, whichever way. What they say is in the run's manifest too."""
-    with unimportant("table of videos"):
-        create_table_artifact(rows, key=VIDEOS_KEY, description=inert_markdown(message))
-    with unimportant("summary"):
-        create_markdown_artifact(
-            summary_text(run, ended, message, metrics), key=SUMMARY_KEY, description=f"Run {run.run_id}"
-        )
+) -> bool:
+    """The artifacts of a run that has ended, whichever way; whether the server took them. What they say is in the run's
+    manifest too."""
+    text = summary_text(run, ended, message, metrics)
+    with channel() as shown:
+        shown.artifact("table of videos", "table", VIDEOS_KEY, rows, inert_markdown(message))
+        shown.artifact("summary", "markdown", SUMMARY_KEY, text, f"Run {run.run_id}")
+    return shown.all_shown
 
 
 @task(name="publish-findings", description="Publish what a check of the store found.", **HERE)
@@ -120,34 +107,59 @@ def publish_findings(findings: Sequence[Finding], note: str) -> None:
         for finding in findings[:MAX_FINDINGS]
     ]
     more = len(findings) - len(rows)
-    create_table_artifact(
-        rows, key=FINDINGS_KEY, description=note + (f"; {more} more findings are left out" if more > 0 else "")
-    )
+    left_out = f"; {more} more findings are left out" if more > 0 else ""
+    with channel() as shown:
+        shown.artifact("table of findings", "table", FINDINGS_KEY, rows, note + left_out)
 
 
 @dataclass
 class Progress:
-    """A progress bar in the UI, moved at most once for each per cent: an update is a request to the server.
+    """A progress bar in the UI, moved at most once for each per cent: an update is a request to the server. Sent by a
+    :class:`~tasks.channel.Channel`, which only keeps the latest.
 
     Attributes:
         total: task runs expected.
     """
 
     total: int
+    _channel: Channel | None = None
     _artifact: UUID | None = None
     _done: int = 0
     _shown: int = field(default=-1)
 
     def start(self) -> None:
         """Show an empty bar."""
-        with unimportant("progress bar"):
-            self._artifact = create_progress_artifact(0.0, key=PROGRESS_KEY, description="stages of videos done")
+        self._channel = Channel()
+        self._show(0)
 
     def add(self, amount: int) -> None:
         """So many more are done, or will not be done any more."""
         self._done += amount
         percent = min(100, self._done * 100 // max(self.total, 1))
-        if self._artifact is not None and percent > self._shown:
+        if percent > self._shown:
+            self._show(percent)
+
+    def stop(self) -> None:
+        """No more of it."""
+        if self._channel is not None:
+            self._channel.close(PROGRESS_CLOSE_S)
+            self._channel = None
+
+    def _show(self, percent: int) -> None:
+        if self._channel is not None:
             self._shown = percent
-            with unimportant("progress bar"):
-                update_progress_artifact(self._artifact, float(percent))
+            flow_run_id = self._channel.flow_run_id
+            self._channel.put("progress bar", lambda client: self._send(client, percent, flow_run_id))
+
+    def _send(self, client: SyncPrefectClient, percent: int, flow_run_id: UUID | None) -> None:
+        if self._artifact is not None:
+            client.update_artifact(self._artifact, ArtifactUpdate(data=float(percent)))
+            return
+        made = ArtifactCreate(
+            type="progress",
+            key=PROGRESS_KEY,
+            description="stages of videos done",
+            data=float(percent),
+            flow_run_id=flow_run_id,
+        )
+        self._artifact = client.create_artifact(made).id

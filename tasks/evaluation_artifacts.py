@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from prefect import task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from lavad_core.evaluation.evaluate import label
 from lavad_core.evaluation.header import header_lines
 from lavad_core.evaluation.regression import Regression
 from lavad_core.evaluation.types import METRICS, Evaluation, Metric
-from tasks.artifacts import HERE, unimportant
+from tasks.artifacts import HERE
+from tasks.channel import channel
 from tasks.inert import inert_markdown
 
 METRICS_KEY = "lavad-metrics"
@@ -84,11 +84,11 @@ def publish_evaluation(
         report: folder of it.
         curves: kind to picture, as ``data:`` address.
     """
-    with unimportant("table of metrics"):
-        create_table_artifact(metric_rows(evaluation), key=METRICS_KEY, description=inert_markdown(message))
-    with unimportant("protocol"):
-        text = evaluation_text(evaluation, ended, message, regression, report)
-        create_markdown_artifact(text, key=EVALUATION_KEY, description=inert_markdown(evaluation.header.results["id"]))
-    for kind, picture in curves.items():
-        with unimportant(f"{kind} curve"):
-            create_image_artifact(picture, key=CURVE_KEYS[kind], description=f"{kind.upper()}, all frames together")
+    text = evaluation_text(evaluation, ended, message, regression, report)
+    results = inert_markdown(evaluation.header.results["id"])
+    with channel() as shown:
+        shown.artifact("table of metrics", "table", METRICS_KEY, metric_rows(evaluation), inert_markdown(message))
+        shown.artifact("protocol", "markdown", EVALUATION_KEY, text, results)
+        for kind, picture in curves.items():
+            title = f"{kind.upper()}, all frames together"
+            shown.artifact(f"{kind} curve", "image", CURVE_KEYS[kind], picture, title)

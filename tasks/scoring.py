@@ -23,6 +23,7 @@ from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
 from tasks import artifacts, evaluation, videos
 from tasks.commit_cache import remove_loose_records
+from tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from tasks.ledger import Ledger, ending
 from tasks.stage_task import bind
 from tasks.stages import STAGE_TASKS
@@ -169,6 +170,8 @@ class Scoring:
     def finish(self) -> State[Any]:
         """Write the run's manifest, publish the artifacts, and say how it ended."""
         outcomes = self._ledger.outcomes()
+        if any(outcome.status == "not-run" for outcome in outcomes):
+            self._job.bench.check_stop()  # whoever raised the signal's exception first lost it: libraries catch some
         name, message = ending(outcomes)
         if self._evaluation_failed and name == "Completed":
             name = "PartiallyFailed"
@@ -176,13 +179,15 @@ class Scoring:
         manifest = self.close(name.lower() if name != "PartiallyFailed" else "partially-failed", message)
         frames = {outcome.name: self._ledger.frames_of(outcome.name) for outcome in outcomes}
         rows = artifacts.video_rows(manifest.videos, frames)
-        artifacts.publish_run(rows, manifest, name, message, self._metrics)
-        if name == "Completed":
-            return Completed(message=message)
-        return Failed(name=name, message=message)
+        state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
+        decided(state)
+        if not artifacts.publish_run(rows, manifest, name, message, self._metrics):
+            hurry(LAST_TRIES_AGAIN)
+        return state
 
     def close(self, status: str, message: str) -> RunManifest:
         """Write the manifest, once."""
+        self._progress.stop()
         if self._manifest is None:
             self._manifest = self._job.recorder.finish(
                 status, self._ledger.outcomes(), message=message, metrics=self._metrics
@@ -210,6 +215,7 @@ def scoring(
 ) -> Iterator[Scoring]:
     """A run, with its worker threads and its record, which is written however the run ends."""
     with open_job(config, run_id, retry_rejected=retry_rejected) as (run, job):
+        begun()
         remove_loose_records(config.store)
         workers = Workers(max_workers=config.run.workers)
         work = Scoring(run, job, workers, refresh)
@@ -221,7 +227,7 @@ def scoring(
                     work.stop()
                     raise
         except BaseException as error:  # written down and passed on, whatever it is
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not job.bench.stopping:
                 work.close("failed", f"{type(error).__name__}: {error}")
             else:
                 work.close("interrupted", "stopped before its end; what was finished is in the store")

@@ -136,6 +136,12 @@ def open_job(config: LavadConfig, run_id: str, *, retry_rejected: bool = False) 
             job.bench.close()
 
 
+def stop_jobs() -> None:
+    """The stages of all runs of this process end at their next frame or answer. For signals."""
+    for job in list(_jobs.values()):
+        job.bench.stop()
+
+
 def job_of(ref: RunRef) -> Job:
     """The run in this process; built from the run's record if it was started in another.
 

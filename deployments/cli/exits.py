@@ -76,6 +76,13 @@ class Debug:
     on = False
 
 
+class Leave:
+    """Whether the process ends without the handlers that libraries have put to its end: one of them waits for a server that
+    has gone."""
+
+    at_once = False
+
+
 class Told:
     """Whether a stopped run has said how to go on."""
 
@@ -87,11 +94,13 @@ class Interrupted(BaseException):
 
     Attributes:
         signal: its number.
+        begun: a run had begun, which can go on.
     """
 
-    def __init__(self, signal: int) -> None:
+    def __init__(self, signal: int, *, begun: bool = True) -> None:
         super().__init__(signal)
         self.signal = signal
+        self.begun = begun
 
 
 def code_of(error: BaseException) -> Exit:
@@ -125,8 +134,9 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
         except Interrupted as stop:
-            Told.go_on = True
-            say(GO_ON)
+            if stop.begun:
+                Told.go_on = True
+                say(GO_ON)
             raise typer.Exit(128 + stop.signal) from None
         except LavadError as error:
             _report(error, bug=isinstance(error, InternalError))

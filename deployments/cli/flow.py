@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli.exits import Debug, Exit, Interrupted
+from deployments.cli.exits import Debug, Exit, Interrupted, Leave
 from deployments.cli.text import inert, say
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 SEND_TIMEOUT_S = 10.0
 """For logs and events that are on their way to the API when a flow ends: some hundreds, in batches."""
+
+STOPPED_SEND_TIMEOUT_S = 2.0
+"""The same after a signal."""
+
+REPORT_S = 2.0
+"""For telling the API that a run ends because its process does."""
 
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of progress bars, also on a terminal.")]
 
@@ -108,44 +114,101 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
         LavadError: what ended the flow itself, not what a video suffered.
     """
     from deployments.cli.progress import progress
+    from deployments.prefect_settings import import_prefect
     from lavad_core.config.secrets import export_secrets
     from lavad_core.runs.manifest import load_run, new_run_id
 
     export_secrets(config, os.environ)
     run_id = new_run_id()
+    state: Any = None
+    with stop.held():
+        import_prefect()
+        from deployments.prefect_server import prefect_api
+        from tasks import ending
+        from tasks.client import ClientError
+        from tasks.workbench import stop_jobs, watching
+    stop.at_signal += [stop_jobs, ending.hurry_all]
+    stop.at_force.append(lambda: ending.report_now("the process was ended while the run was going", REPORT_S))
+    stop.exit_code = lambda number: _code_of_complete(config, run_id, 128 + number)
     try:
         with progress(videos, plain) as (listener, announce):
-            from prefect.logging.configuration import setup_logging
-
-            from deployments.prefect_server import prefect_api
-            from tasks.workbench import watching
-
             announce(f"run {run_id}")
-            setup_logging()  # else Prefect makes its console handlers later, and they cannot be left out
-            with prefect_api(announce, console_logs=Debug.on), watching(listener):
+            with prefect_api(announce, console_logs=Debug.on), ending.own_settings(), watching(listener):
                 try:
                     state = start(run_id)
                 finally:
-                    _send_what_waits()
-    except BaseException:
-        if stop.signal:  # whatever a library made of it on the way
-            raise Interrupted(stop.signal) from None
-        raise
+                    if not stop.signal:
+                        ending.reported()
+                    _send_what_waits(STOPPED_SEND_TIMEOUT_S if stop.signal else SEND_TIMEOUT_S)
+    except BaseException as error:
+        if stop.signal:  # whatever a library made of it on the way; below it is seen whether the run was complete
+            pass
+        elif isinstance(error, ClientError):  # of Prefect's client: the library's own requests raise errors of its own
+            _prefect_failed(config, run_id, error)
+        else:
+            raise
+    manifest = _complete(config, run_id)
     if stop.signal:
-        raise Interrupted(stop.signal)
-    if (error := _error_of(state)) is not None:
-        raise error
-    return Ended(load_run(config.store, run_id), state.is_completed())
+        if manifest is None:
+            raise Interrupted(stop.signal)
+        say("lavad: the run was complete before it could stop")
+    if state is not None and (error := _error_of(state)) is not None:
+        if isinstance(error, ClientError):
+            _prefect_failed(config, run_id, error)
+        else:
+            raise error
+    if manifest is None:
+        manifest = load_run(config.store, run_id)
+    return Ended(manifest, state.is_completed() if state is not None else manifest.status == "completed")
 
 
-def _send_what_waits() -> None:
-    """Logs and events of the run go to the API while it is there; what is left when a private server has gone is tried again
-    and again at the end of the process, in vain."""
+def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
+    """The run's manifest, if the run has come to its end, well or not."""
+    from lavad_core.errors import InputError, StoreError
+    from lavad_core.runs.manifest import load_run
+
+    try:
+        manifest = load_run(config.store, run_id)
+    except (InputError, StoreError):  # it had not begun to be recorded, or nobody can say
+        return None
+    return manifest if manifest.ended and manifest.status != "interrupted" else None
+
+
+def _code_of_complete(config: LavadConfig, run_id: str, else_: int) -> int:
+    """The exit code of a run that is complete though the process ends by force; ``else_`` if it is not."""
+    manifest = _complete(config, run_id)
+    return else_ if manifest is None else int(Ended(manifest, manifest.status == "completed").exit_code)
+
+
+def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:
+    """Prefect's API went away. That is only a word for a run that is complete.
+
+    Raises:
+        ServiceUnavailable: the run is not complete.
+    """
+    from lavad_core.errors import ServiceUnavailable
+    from lavad_core.models.quoting import first_line
+    from lavad_core.runs.masking import masked_text
+
+    why = inert(masked_text(f"{type(error).__name__}: {first_line(error)}"))
+    if _complete(config, run_id) is None:
+        raise ServiceUnavailable(
+            f"Prefect's API does not do its part ({why}). What is finished is in the store: when the server is back, or "
+            "without PREFECT_API_URL, give the same command again"
+        ) from error
+    say(f"lavad: Prefect's API did not hear how the run ended ({why}); the run is complete, and its record has it")
+
+
+def _send_what_waits(timeout_s: float) -> None:
+    """Logs and events of the run go to the API while it is there. What is left then would be tried again and again at the end
+    of the process, each piece for seconds and in vain: the process is to end without that."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
     for worker in (EventsWorker, APILogWorker):
-        worker.drain_all(timeout=SEND_TIMEOUT_S, at_exit=False)
+        _, left = worker.drain_all(timeout=timeout_s, at_exit=False)  # type: ignore[misc]
+        if left:
+            Leave.at_once = True
 
 
 def _error_of(state: Any) -> BaseException | None:

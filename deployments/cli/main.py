@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from deployments.cli.early import install
+
+    install()
+
+import io
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 import lavad_core
-from deployments.cli import config, dataset, store
+from deployments.cli import config, dataset, early, store
 from deployments.cli.compare import compare
 from deployments.cli.demo import demo
 from deployments.cli.doctor import doctor
 from deployments.cli.evaluate import evaluate
-from deployments.cli.exits import EPILOG, Debug, flush, output_lost
+from deployments.cli.exits import EPILOG, Debug, Exit, Interrupted, Leave, flush, output_lost
 from deployments.cli.export import export
 from deployments.cli.import_ import import_
 from deployments.cli.overlay import overlay
@@ -25,7 +32,7 @@ from deployments.cli.plot import plot
 from deployments.cli.run import retry, run
 from deployments.cli.show import show_video
 from deployments.cli.status import status
-from deployments.cli.text import OutputLost, inert, prepare_streams, show, to_stdout
+from deployments.cli.text import OutputLost, inert, prepare_streams, say, show, to_stdout
 from deployments.cli.threshold import threshold
 
 app = typer.Typer(
@@ -64,13 +71,20 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+OWN_SIGNALS = frozenset({"run", "retry", "demo"})
+"""Commands that have nothing to tidy before they take signals themselves (:mod:`deployments.cli.signals`)."""
+
+
 @app.callback()
 def root(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and debug messages on stderr.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
+    if context.invoked_subcommand not in OWN_SIGNALS:
+        early.begin()
     Debug.on = debug or bool(os.environ.get("LAVAD_DEBUG"))
     log = logging.getLogger("lavad_core")
     log.setLevel(logging.DEBUG if Debug.on else logging.INFO)
@@ -87,13 +101,39 @@ class _Stderr(logging.Handler):
 
 
 def main() -> None:
-    """Entry point of the ``lavad`` command."""
+    """Run the command that ``sys.argv`` names, and end the process."""
+    code = _run()
+    if Leave.at_once:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run() -> int:
     prepare_streams()
     try:
         with to_stdout():  # commands guard themselves; the help of typer does not
-            app()
+            code = app(standalone_mode=False)
     except OutputLost as error:
-        sys.exit(output_lost(error))
+        return output_lost(error)
+    except Interrupted as stop:
+        return 128 + stop.signal
+    except typer.Abort:
+        return Exit.INTERRUPTED
+    except typer.Exit as end:
+        return end.exit_code
+    except USAGE_ERROR as error:  # shown as typer would, but for what the user typed: it may hold control characters
+        text = io.StringIO()
+        error.show(file=text)
+        say(text.getvalue().rstrip("\n"))
+        return int(error.exit_code)
+    return code if isinstance(code, int) else Exit.OK
+
+
+USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""Of the click that typer uses, which may be one of its own."""
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -32,16 +32,41 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Stop:
-    """What has been asked for.
+    """What has been asked for, and what is done then.
 
     Attributes:
         signal: number of the first signal; 0 if none.
         announced: somebody has been told.
+        at_signal: called with the first signal, from a thread of its own.
+        at_force: called before the end by force, from that thread; each must be bounded.
+        exit_code: of the end by force: given the signal's number.
     """
 
     def __init__(self) -> None:
         self.signal = 0
         self.announced = threading.Event()
+        self.at_signal: list[Callable[[], None]] = []
+        self.at_force: list[Callable[[], None]] = []
+        self.exit_code: Callable[[int], int] = lambda number: 128 + number
+        self._held = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A signal within the body interrupts after it. For imports, which take a second or two: an exception in one of
+        the interpreter's callbacks is printed and lost."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self.signal:
+            raise Interrupted(self.signal)
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """The handler of both signals."""
+        self.signal = self.signal or number
+        if not self._held:
+            raise Interrupted(number)
 
 
 @contextmanager
@@ -51,12 +76,7 @@ def interruptible(grace_s: float = GRACE_S) -> Iterator[Stop]:
     reader, writer = socket.socketpair()
     reader.setblocking(True)
     writer.setblocking(False)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stop.signal = stop.signal or number
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in _NAMES}
+    before = {number: signal.signal(number, stop.interrupt) for number in _NAMES}
     # Python's handlers run in the main thread only, when it gets there, and other libraries replace them for a while; the
     # bytes on this descriptor come at once and always.
     descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
@@ -81,19 +101,25 @@ def _watch(reader: socket.socket, stop: Stop, grace_s: float) -> None:
         if number not in _NAMES:
             continue
         if first:
-            end_by_force(first)
+            end_by_force(first, stop)
         first = stop.signal = number
         say(f"lavad: {_NAMES[signal.Signals(number)]}: stopping; what is finished is kept (again: stop at once)")
-        clock = threading.Timer(grace_s, end_by_force, args=(number,))
+        clock = threading.Timer(grace_s, end_by_force, args=(number, stop))
         clock.daemon = True
         clock.start()
         stop.announced.set()
+        for act in list(stop.at_signal):
+            act()
 
 
-def end_by_force(number: int) -> None:
+def end_by_force(number: int, stop: Stop | None = None) -> None:
     """End this process and its children now."""
     import psutil
 
+    stop = stop or Stop()
+    for act in list(stop.at_force):
+        act()
+    code = stop.exit_code(number)
     children = psutil.Process().children(recursive=True)
     for child in children:
         with suppress(psutil.Error):
@@ -103,6 +129,6 @@ def end_by_force(number: int) -> None:
         with suppress(psutil.Error):
             child.kill()
     # Asked first: nothing may hold up the end, not even a reader of stderr who does not read.
-    if not Told.go_on and select.select([], [2], [], 0)[1]:
+    if code >= 128 and not Told.go_on and select.select([], [2], [], 0)[1]:
         os.write(2, f"{GO_ON}\n".encode())
-    os._exit(128 + number)
+    os._exit(code)

@@ -36,8 +36,8 @@ def to_stdout() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """A line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for people, on stderr. Whatever is in it, it moves no cursor and turns no text around."""
+    print(inert(text, keep_lines=True), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:

@@ -63,6 +63,11 @@ class Workbench:
         """Let the stages in work end at their next frame or answer, without a result. For signals."""
         self._stopping.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopping.is_set()
+
     def check_stop(self) -> None:
         """Raises Interrupted after :meth:`stop`."""
         if self._stopping.is_set():

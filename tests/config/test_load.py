@@ -181,7 +181,7 @@ def test_refused(case: str, sources: dict[str, Any], says: list[str]) -> None:
         ("key twice", "window: {samples: 3}\nwindow: {samples: 4}\n", ["a.yaml:2", "window is given twice", "a.yaml:1"]),
         ("not YAML", "window: [\n", ["is not YAML", "line"]),
         ("a list", "- 1\n", ["keys and values are wanted, found a list"]),
-        ("a Python object", "store: !!python/object/apply:os.system ['true']\n", ["is not YAML of plain values", "line 1 has a tag"]),
+        ("a Python object", "store: !!python/object/apply:os.system ['true']\n", ["of plain values", "line 1 has"]),
         ("contains itself", "window: &a {samples: *a}\n", ["deep"]),
         ("brackets without end", "window: " + "[" * 5000, ["is not YAML"]),
         ("billion laughs", "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

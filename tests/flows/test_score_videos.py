@@ -32,7 +32,7 @@ from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.runs.sources import left_of, scored_before
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
-from tasks import artifacts as artifacts_module
+from tasks import channel as channel_module
 from tasks import evaluation
 from tasks.workbench import watching
 
@@ -260,16 +260,10 @@ def test_a_server_that_does_not_take_artifacts_does_not_end_the_run(
     def away(*args: Any, **kwargs: Any) -> None:
         raise httpx.ConnectError("connection refused")
 
-    for name in ("create_progress_artifact", "create_table_artifact", "create_markdown_artifact"):
-        monkeypatch.setattr(artifacts_module, name, away)
+    monkeypatch.setattr(channel_module, "get_client", away)
     assert run(make_videos(tmp_path / "videos", "one.mp4"), store).is_completed()
-    assert "the table of videos is not shown: ConnectError" in caplog.text
-    monkeypatch.undo()
-    monkeypatch.setattr(artifacts_module, "update_progress_artifact", away)
-    progress = artifacts_module.Progress(2)
-    progress._artifact = UUID(int=1)
-    progress.add(1)
-    assert "the progress bar is not shown" in caplog.text
+    assert "not shown in Prefect: table of videos, summary (ConnectError: connection refused)" in caplog.text
+    assert "not shown in Prefect: progress bar" in caplog.text
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_once(

@@ -25,7 +25,7 @@ from lavad_core.runs.manifest import (
     load_run,
     new_run_id,
 )
-from lavad_core.runs.masking import MASK, masked, masked_text
+from lavad_core.runs.masking import MASK, masked, masked_text, remember_secrets
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.records import StageRecord
 
@@ -289,12 +289,35 @@ TEXTS = {
     "bearer": ("bearer abcdef123", f"bearer {MASK}"),
     "assignment": ("OPENAI_API_KEY=sk-123, retry", f"OPENAI_API_KEY={MASK}, retry"),
     "in JSON": ('{"password": "x"}', f'{{"password": {MASK}"}}'),
+    "fragment": ("https://host/a#access_token=1", f"https://host/a#{MASK}"),
+    "header": ("authorization: Basic eDp5", f"authorization: Basic {MASK}"),
+    "basic": ("Basic dXNlcjpwYXNzd29yZA==", f"Basic {MASK}"),
+    "a word for a file": ("'/etc/passwd': no such file", "'/etc/passwd': no such file"),
+    "words of a caption": ("a secret: a man hides the password", "a secret: a man hides the password"),
+    "a word and a colon": ("passwd: not a directory", "passwd: not a directory"),
+    "basic words": ("basic training of recruits", "basic training of recruits"),
+    "a bearer of something": ("the bearer carrying boxes", "the bearer carrying boxes"),
+    "a video's name": ("/videos/secret=1.mp4", "/videos/secret=1.mp4"),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS.values(), ids=TEXTS.keys())
 def test_masking_of_text(text: str, expected: str) -> None:
     assert masked_text(text) == expected
+
+
+def test_known_secrets_are_masked_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_zU7")
+    monkeypatch.setenv("SOME_API_KEY", "secret")  # a word: it would be found in sentences
+    remember_secrets(["p4ss/w0rd", "EMPTY"])
+    assert masked_text("got p4ss/w0rd, hf_zU7, xhf_zU7 and EMPTY in secret") == (
+        f"got {MASK}, {MASK}, xhf_zU7 and EMPTY in secret"
+    )
+
+
+def test_names_that_the_user_chose_are_no_fields() -> None:
+    config = {"imports": {"captions": {"key-frames": "/a", "auth": "/b"}}, "x": {"auth": "y"}}
+    assert masked(config) == {"imports": config["imports"], "x": {"auth": MASK}}
 
 
 def test_the_environment_is_described_without_imports(repository: Path) -> None:

@@ -1,0 +1,72 @@
+"""What is shown never holds what is computed: the channel drops, counts and says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tasks import channel as channel_module
+from tasks.channel import MAX_WAITING, Channel
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> object:
+    made = object()
+    monkeypatch.setattr(channel_module, "get_client", lambda **given: made)
+    return made
+
+
+def test_what_is_put_is_sent_in_order_and_with_a_client_of_its_own(client: object) -> None:
+    sent: list[tuple[str, Any]] = []
+    shown = Channel()
+    for name in "abc":
+        shown.put(name, lambda given, name=name: sent.append((name, given)))
+    shown.close()
+    assert sent == [("a", client), ("b", client), ("c", client)]
+    assert shown.all_shown
+
+
+def test_only_the_latest_of_a_name_waits(client: object) -> None:
+    sent: list[int] = []
+    free = threading.Event()
+    shown = Channel()
+    shown.put("first", lambda _: free.wait(10))
+    for number in range(500):
+        shown.put("bar", lambda _, number=number: sent.append(number))
+    free.set()
+    shown.close()
+    assert sent[-1] == 499
+    assert len(sent) <= 2
+
+
+def test_a_server_that_hangs_holds_nobody(client: object, caplog: pytest.LogCaptureFixture) -> None:
+    hang = threading.Event()
+    shown = Channel()
+    for number in range(MAX_WAITING + 5):
+        shown.put(f"artifact {number}", lambda _: hang.wait(60))
+    began = time.monotonic()
+    shown.close(0.05)
+    assert time.monotonic() - began < 5  # a bound, not a speed: the thread hangs for 60
+    hang.set()
+    assert not shown.all_shown
+    assert "not shown in Prefect: " in caplog.text
+    assert "artifact 54" in caplog.text
+
+
+def test_what_fails_is_said_once_and_what_succeeds_later_is_not(
+    client: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: Any) -> None:
+        raise ConnectionError("gone \x1b[31m")
+
+    shown = Channel()
+    shown.put("bar", broken)
+    shown.put("table", broken)
+    shown.close()
+    assert caplog.text.count("not shown in Prefect: bar, table (ConnectionError: gone \\x1b[31m)") == 1
+    again = Channel()
+    again.close()
+    assert again.all_shown
