@@ -77,6 +77,8 @@ def _system_role() -> Any:
         description="fold puts the system text before the user's, with a blank line between, for models without that role; "
         "send sends it; auto asks the model's template or server which it takes. What it comes to is part of the identity.",
     )
+
+
 Address = Annotated[str, AfterValidator(checked_address)]
 """Of a server. What is no address is refused before anything records it."""
 
