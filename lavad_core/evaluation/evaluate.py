@@ -22,6 +22,7 @@ from lavad_core.evaluation.rows import Ground, ground_of, measure, own_auc, vide
 from lavad_core.evaluation.smoothing import Sigma, checked_sigma, in_words, smoothed, width_of
 from lavad_core.evaluation.trivial import trivial_scores
 from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ProtocolOptions, Row, VideoRow
+from lavad_core.method.sampling import sampled
 from lavad_core.results.types import ResultSet
 
 MAX_RESAMPLES = 100_000
@@ -157,7 +158,15 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         intervals=intervals_of(options),
         recipe=results.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in ground.videos if video.uncovered]),
+        samples=_samples(results),
     )
+
+
+def _samples(results: ResultSet) -> str:
+    found = results.window_samples()
+    if not found:
+        return "unknown" if found is None else "none: no summary was made of a window"
+    return f"{sampled(found)} a window"
 
 
 def intervals_of(options: ProtocolOptions) -> str:

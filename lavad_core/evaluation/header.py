@@ -20,6 +20,7 @@ def header_lines(header: Header) -> list[tuple[str, str]]:
             f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}; "
             f"{header.clipped_intervals} intervals cut at the end of their video",
         ),
+        ("samples", header.samples),
         ("smoothing", header.smoothing),
         ("weighting", header.weighting),
         ("AUC", header.averaging),

@@ -50,6 +50,7 @@ class Header:
         reading: how the data set's files were taken other than as they are published, in a few words; empty if they were not.
         recipe: how the scores were made, name to text: captioners, encoder, chat model, prompts, semantics, window, neighbours,
             switches; empty where nothing says so.
+        samples: how many frames the windows really sampled, in a few words; ``unknown`` if the results do not say.
     """
 
     dataset: str
@@ -72,6 +73,7 @@ class Header:
     intervals: str = "none"
     reading: str = ""
     recipe: Mapping[str, str] = field(default_factory=dict)
+    samples: str = "unknown"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -16,6 +16,10 @@ Frames = NDArray[np.int64]
 TIME_TOLERANCE_S = 1e-6
 """Two times this close are the same: rounding of k / 30 must not move a frame over the edge of a window. The finest
 time bases in use (1/90000 s) have steps eleven times as long."""
+
+
+SAMPLED = "window_samples"
+"""Fact in the commit of summaries: number of samples to how many windows have it; empty if no window was sampled."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ class Samples:
     def lengths(self) -> NDArray[np.int64]:
         """int64, [n], 1 to N: how many samples each window has."""
         return np.minimum(self.counts, self.most)
+
+    @property
+    def short(self) -> int:
+        """How many windows have fewer candidates than samples are wanted."""
+        return int(np.count_nonzero(self.counts < self.most))
+
+    @property
+    def histogram(self) -> dict[str, int]:
+        """Number of samples, as JSON's keys are written, to how many windows have it."""
+        numbers, windows = np.unique(self.lengths, return_counts=True)
+        return {str(number): count for number, count in zip(numbers.tolist(), windows.tolist(), strict=True)}
 
     def __len__(self) -> int:
         return len(self.first)
@@ -158,6 +173,41 @@ def window_samples(
         return Samples(centres // step, np.ones(len(centres), np.int64), step, 1)
     first = -(-starts // step)  # in candidates: grid positions or frames
     return Samples(first, -(-stops // step) - first, step, samples)
+
+
+def sampled(lengths: Mapping[int, int]) -> str:
+    """How many frames windows really sampled: the median, and the range where they differ.
+
+    Args:
+        lengths: number of samples to how many windows have it; at least one window.
+    """
+    numbers = np.array(sorted(lengths), np.int64)
+    windows = np.array([lengths[number] for number in numbers.tolist()])
+    # the lower median: a number that some window has
+    median = int(numbers[np.searchsorted(np.cumsum(windows), (int(windows.sum()) + 1) // 2)])
+    spread = f" ({numbers[0]} to {numbers[-1]})" if len(numbers) > 1 else ""
+    return f"{median}{spread}"
+
+
+def cannot_be_had(short: int, windows: int, samples: int, sampling: Literal["grid", "any-frame"]) -> str:
+    """What to say where most windows have fewer candidates than samples are wanted; empty where they have as many.
+
+    With grid frames at 16 frames an interval and 15 a second, a window of 2.5 s has 3 candidates, and N = 10 and N = 20 are the
+    same setting.
+
+    Args:
+        short: windows with fewer candidates.
+        windows: all.
+        samples: N.
+        sampling: which frames are candidates.
+    """
+    if 2 * short <= windows:
+        return ""
+    way_out = "window.sampling=any-frame has more" if sampling == "grid" else "a longer window.duration_s has more"
+    return (
+        f"{short} of {windows} windows have fewer candidate frames than window.samples = {samples}, and use what there is: "
+        f"{way_out}"
+    )
 
 
 def frames_of(windows: Iterable[ArrayLike], frames: int) -> Frames:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.method.sampling import cannot_be_had
 from lavad_core.pipeline.graph import Graph, Node
 from lavad_core.planning.experience import Experience
 from lavad_core.planning.footage import Footage
 from lavad_core.planning.rates import Rate, RateTable
-from lavad_core.planning.work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, work_of
+from lavad_core.planning.work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, windows_of, work_of
 from lavad_core.runs import work
 
 NO_MODEL = frozenset({ROWS, FRAMES_DECODED, work.VIDEOS_DECODED})
@@ -141,8 +142,11 @@ def run_cost(
     sums = {(node.id, side): _Sum() for node in graph.nodes for side in ("everything", "left")}
     heads = {"everything": _Head(), "left": _Head()}
     lengths: Counter[str] = Counter()
+    short = windows = 0
     for item in items:
         lengths[item.footage.source] += 1
+        sampled = windows_of(config, item.footage)
+        short, windows = short + sampled.short, windows + len(sampled)
         works = work_of(config, graph, item.footage)
         nodes = {node.id for node in graph.nodes}
         for side, running in (("everything", nodes), ("left", nodes & item.left)):
@@ -151,6 +155,7 @@ def run_cost(
                 sums[node_id, side].add(works[node_id], without_pass=shared and node_id == "embed_windows")
             if running:
                 heads[side].add(item.footage, config.video.frame_interval)
+    thin = cannot_be_had(short, windows, config.window.samples, config.window.sampling)
     stages = [
         _stage(config, node, sums[node.id, "everything"], sums[node.id, "left"], table, told) for node in graph.nodes
     ]
@@ -161,7 +166,7 @@ def run_cost(
         left=_totals(stages, heads["left"], "left"),
         uncounted=uncounted,
         lengths=dict(lengths),
-        notes=(*notes, *_notes(told, table)),
+        notes=(*notes, *([thin] if thin else []), *_notes(told, table)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.method.sampling import frames_of, grid, window_clips, window_samples
+from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
 from lavad_core.pipeline.graph import Graph, Node
 from lavad_core.planning.footage import Footage
 from lavad_core.runs import work
@@ -89,25 +89,29 @@ def shared_pass(config: LavadConfig, running: Mapping[str, bool]) -> bool:
     return both and config.encoder.encodes_clips
 
 
+def windows_of(config: LavadConfig, footage: Footage) -> Samples:
+    """The sampled frames of each window of a video."""
+    window, interval = config.window, config.video.frame_interval
+    return window_samples(
+        grid(footage.frames, interval),
+        footage.frames,
+        interval,
+        footage.times_s,
+        duration_s=window.duration_s,
+        samples=window.samples,
+        sampling=window.sampling,
+        frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
+    )
+
+
 class _Counted:
     """Counts of a video that several stages have in common; what is costly only where it is asked for."""
 
     def __init__(self, config: LavadConfig, footage: Footage) -> None:
-        window, interval = config.window, config.video.frame_interval
         self.frames = footage.frames
         self._config = config
-        self._centres = grid(footage.frames, interval)
-        self.grid = len(self._centres)
-        self._samples = window_samples(
-            self._centres,
-            footage.frames,
-            interval,
-            footage.times_s,
-            duration_s=window.duration_s,
-            samples=window.samples,
-            sampling=window.sampling,
-            frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
-        )
+        self._samples = windows_of(config, footage)
+        self.grid = len(self._samples)
 
     def cleaned(self) -> int:
         """Frames whose captions are cleaned."""

@@ -215,6 +215,10 @@ class ImportResults:
         """Of the scored videos, sorted."""
         return list(self._places)
 
+    def window_samples(self) -> Mapping[int, int] | None:
+        """Nothing in an import tells."""
+        return None
+
     def scores(self, name: str) -> ScoredVideo:
         """Scores of one of :attr:`names`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
-from lavad_core.method.sampling import window_samples
+from lavad_core.method.sampling import SAMPLED, window_samples
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_run
 from lavad_core.results.settings import commits_of, config_of_results
@@ -177,6 +177,18 @@ class RunResults:
             frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
         )
         return [frames.tolist() for frames in samples]
+
+    def window_samples(self) -> Mapping[int, int] | None:
+        """Number of samples to how many windows have it, by the commits of the summaries; None if one is from before that
+        was noted, or gone."""
+        found: Counter[int] = Counter()
+        for keys in self._scored.values():
+            if "summarise" in keys:
+                commit = self.store.find(keys["summarise"])
+                if commit is None or SAMPLED not in commit.facts:
+                    return None
+                found.update({int(number): windows for number, windows in commit.facts[SAMPLED].items()})
+        return found
 
     def neighbours(self, name: str) -> Neighbours | None:
         """What the refined scores are averages of; None where there was no refinement."""

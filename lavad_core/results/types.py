@@ -105,6 +105,11 @@ class ResultSet(Protocol):
         """Texts of one of :attr:`names`; errors as :meth:`scores`."""
         ...
 
+    def window_samples(self) -> Mapping[int, int] | None:
+        """Number of samples to how many windows of all videos have it; empty where no window was sampled, None where a result
+        does not say it."""
+        ...
+
 
 @dataclass(frozen=True)
 class MemoryResults:
@@ -129,3 +134,7 @@ class MemoryResults:
     def texts(self, name: str) -> VideoTexts:
         """Of one of :attr:`names`."""
         return self.said.get(name, VideoTexts())
+
+    def window_samples(self) -> Mapping[int, int] | None:
+        """Nothing tells."""
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.method.sampling import Samples, nearest_rows
+from lavad_core.method.sampling import SAMPLED, Samples, cannot_be_had, nearest_rows
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.method.summary_text import finished_part
 from lavad_core.models.chat.reading import Reading
@@ -20,6 +21,8 @@ from lavad_core.stages.imported import imported_texts
 from lavad_core.stages.summary_outcome import Outcome
 from lavad_core.stages.timeline import grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
+
+log = logging.getLogger(__name__)
 
 SCHEMA = pa.schema(
     [
@@ -36,15 +39,14 @@ def run(context: StageContext) -> Commit:
     left out to fit the model's context."""
     probe = load_probe(context)
     centres = grid_of(context, probe).tolist()
-    nobody = pa.array([[]] * len(centres), SCHEMA.field("sampled_frames").type)
     with context.writer(SCHEMA) as writer:
         if context.node.imported:
-            return _write(context, writer, centres, imported_texts(context, centres), nobody)
+            return _write(context, writer, centres, imported_texts(context, centres))
         frames, captions = _cleaned(context)
         if not context.config.summarise.enabled:
             # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
             own = [captions[row] for row in nearest_rows(frames, np.asarray(centres))]
-            return _write(context, writer, centres, own, nobody)
+            return _write(context, writer, centres, own)
         windows = samples_of(context, probe)
         model, device = context.bench.models.chat()
 
@@ -60,7 +62,7 @@ def run(context: StageContext) -> Commit:
         summaries = [read_summary(context.config, reading) for reading in readings]
         context.bench.patience.note(context.node.id, context.video.name, any(summaries))
         outcome = Outcome.of(summaries, readings, requests, left_out)
-        return _write(context, writer, centres, summaries, _lists(windows), left_out, outcome)
+        return _write(context, writer, centres, summaries, windows, left_out, outcome)
 
 
 def read_summary(config: LavadConfig, reading: Reading) -> str:
@@ -121,14 +123,15 @@ def _write(
     writer: ResultWriter,
     centres: list[int],
     summaries: list[str],
-    windows: pa.Array,
+    windows: Samples | None = None,
     left_out: list[int] | None = None,
     outcome: Outcome | None = None,
 ) -> Commit:
+    nobody = pa.array([[]] * len(centres), SCHEMA.field("sampled_frames").type)
     columns = {
         "frame": centres,
         "summary": summaries,
-        "sampled_frames": windows,
+        "sampled_frames": nobody if windows is None else _lists(windows),
         "captions_left_out": left_out or [0] * len(centres),
     }
     writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
@@ -136,6 +139,31 @@ def _write(
     gaps = outcome.gaps(context.config.summarise)
     return writer.commit(
         "ok_with_gaps" if gaps else "ok",
-        message="; ".join([*gaps, *outcome.warnings()]),
-        counts=outcome.counts,
+        message="; ".join([*gaps, *outcome.warnings(), *_thin(context, windows)]),
+        counts={**outcome.counts, "short_windows": 0 if windows is None else windows.short},
+        facts={SAMPLED: {} if windows is None else windows.histogram},
     )
+
+
+def _thin(context: StageContext, windows: Samples | None) -> list[str]:
+    """A sentence if most windows have fewer candidates than the configuration wants samples."""
+    window = context.config.window
+    short, number = (0, 0) if windows is None else (windows.short, len(windows))
+    words = cannot_be_had(short, number, window.samples, window.sampling)
+    if words:
+        _warn_once(
+            f"window.samples = {window.samples} of {window.duration_s:g} s by {window.sampling}",
+            context.video.name,
+            words,
+        )
+    return [words] if words else []
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(setting: str, video: str, words: str) -> None:
+    """The log names the first video; the others' commits say it too."""
+    if setting not in _warned:
+        _warned.add(setting)
+        log.warning("%r: %s", video, words)

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.method.sampling import (
+    cannot_be_had,
     frames_of,
     grid,
     nearest_grid,
     nearest_rows,
+    sampled,
     window_bounds,
     window_clips,
     window_samples,
@@ -327,3 +329,32 @@ def test_nearest_grid(frames: int, interval: int) -> None:
 def test_nearest_rows(frames: list[int], wanted: list[int]) -> None:
     expected = [min(range(len(frames)), key=lambda at: (abs(frames[at] - frame), at)) for frame in wanted]
     assert nearest_rows(np.array(frames), np.array(wanted, np.int64)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "rate", "duration_s", "samples", "sampling", "used", "warned"),
+    [
+        ("Table 8 at 15 frames a second", 15.0, 2.5, 10, "grid", "3 (2 to 3)", "window.sampling=any-frame"),
+        ("Table 8, N = 20", 15.0, 10.0, 20, "grid", "9 (5 to 9)", "window.sampling=any-frame"),
+        ("the paper's own setting at 30", 30.0, 10.0, 10, "grid", "10", ""),
+        ("any frame of 2.5 s", 15.0, 2.5, 10, "any-frame", "10", ""),
+        ("one frame a second", 1.0, 5.0, 10, "any-frame", "4 (2 to 4)", "a longer window.duration_s"),
+        ("one sample", 15.0, 2.5, 1, "grid", "1", ""),
+    ],
+)
+def test_a_sampling_that_cannot_be_had_is_said(
+    word: str,
+    rate: float,
+    duration_s: float,
+    samples: int,
+    sampling: Literal["grid", "any-frame"],
+    used: str,
+    warned: str,
+) -> None:
+    windows = window_samples(
+        grid(1600, 16), 1600, 16, None, duration_s=duration_s, samples=samples, sampling=sampling, frame_rate=rate
+    )
+    said = cannot_be_had(windows.short, len(windows), samples, sampling)
+    assert (warned in said) if warned else not said
+    assert sampled({int(number): count for number, count in windows.histogram.items()}) == used
+    assert sum(windows.histogram.values()) == len(windows) == 100

@@ -29,6 +29,7 @@ def test_scores_and_texts_of_a_run(tmp_path: Path) -> None:
     np.testing.assert_array_equal(video.raw_scores, [0.0, 1.0, 0.5])
     np.testing.assert_array_equal(video.grid, GRID)
     np.testing.assert_array_equal(video.times_s, np.arange(FRAMES) / 25)
+    assert found.window_samples() is None  # these commits are of a version that did not note it
     texts = found.texts(EVIL)
     assert texts.summaries == dict(zip(GRID, SUMMARIES, strict=True))
     assert (texts.captions, texts.cleaned) == ({}, {})
