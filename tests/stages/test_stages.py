@@ -48,6 +48,9 @@ def test_every_stage_says_what_it_should(make_bench: Callable[..., Any], street:
     # A window of 4.8 s at 10 a second holds 3 grid frames: c - 24 … c + 23. The fake keeps the last caption.
     summaries = {row["frame"]: row for row in bench.rows(video, "summarise")}
     assert summaries[64]["sampled_frames"] == [48, 64, 80]
+    commit = bench.store.find(bench.graph.keys(video)["summarise"])
+    assert (commit.facts["window_samples"], commit.counts["short_windows"]) == ({"2": 2, "3": 11}, 13)
+    assert "13 of 13 windows have fewer candidate frames than window.samples = 10" in commit.message
     assert summaries[64]["summary"] == "first sees level 20"
     assert summaries[96]["summary"] == "first sees level 3"
     scores = {row["frame"]: row for row in bench.rows(video, "score")}
