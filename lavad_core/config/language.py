@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from lavad_core.config.setting import Section, setting
+from lavad_core.config.setting import NOTHING, Section, setting
 from lavad_core.method import prompts
 
 
@@ -96,6 +96,14 @@ class ScoreConfig(Section):
         "interpolate",
         affects=("score",),
         description="The score of an empty summary: from those around it, or what the model says of an empty text (reference).",
+    )
+    max_outside: float = setting(
+        0.5,
+        affects=NOTHING,
+        description="With choice: above this probability, in the mean of a video, of saying something else than the choices "
+        "allow, it is said that the model does not fit. Known of in-process models, and with expected.",
+        ge=0,
+        le=1,
     )
     max_unparsed_fraction: float = setting(
         0.05, affects=("score",), description="Above it a video's scores are ok_with_gaps.", ge=0, le=1

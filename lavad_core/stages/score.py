@@ -21,6 +21,7 @@ from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_scores
+from lavad_core.stages.misfit import Misfit
 from lavad_core.stages.score_tally import Tally
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.store.types import Commit
@@ -31,13 +32,15 @@ SCHEMA = pa.schema(
         pa.field("score", pa.float64(), nullable=False),
         pa.field("answer", pa.string()),
         pa.field("origin", pa.string(), nullable=False),
+        pa.field("outside", pa.float64()),
     ]
 )
 
 
 def run(context: StageContext) -> Commit:
     """Commit a row a grid frame: the score, what the model answered, and whether the score was ``said``, ``expected``
-    (from the model's probabilities), ``interpolated`` (the answer held none, or there was no summary) or ``imported``."""
+    (from the model's probabilities), ``interpolated`` (the answer held none, or there was no summary) or ``imported``; and,
+    where somebody looked, how probable it was that the answer would have begun otherwise than the choices do."""
     if context.node.imported:
         centres = grid_of(context, load_probe(context)).tolist()
         given = imported_scores(context, centres)
@@ -53,7 +56,8 @@ def run(context: StageContext) -> Commit:
     said = "expected" if context.config.score.expected else "said"
     origins = ["interpolated" if missing else said for missing in interpolated.tolist()]
     answers = [None if reading is None else reading.shown for reading in readings]
-    return _commit(context, frames, scores.tolist(), answers, origins, tally)
+    outside = [None if reading is None else reading.answer.outside for reading in readings]
+    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside)
 
 
 def _ask(context: StageContext, texts: list[str]) -> list[Reading | None]:
@@ -134,17 +138,23 @@ def _commit(
     answers: list[str | None],
     origins: list[str],
     tally: Tally,
+    outside: list[float | None] | None = None,
 ) -> Commit:
+    outside = outside or [None] * len(frames)
     too_many = tally.unparsed > context.config.score.max_unparsed_fraction * len(frames)
-    message = (
+    said = [
         f"{tally.unparsed} of {len(frames)} answers held no score and were interpolated ({tally.in_words()})"
         f"{tally.way_out(context.config.score)}"
-    )
+    ] * too_many
+    misfit = Misfit.of(outside)
+    if misfit.outside > context.config.score.max_outside:
+        said.append(misfit.in_words(context.config))
     with context.writer(SCHEMA) as writer:
-        columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins}
+        columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
         writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(
             "ok_with_gaps" if too_many else "ok",
-            message=message if too_many else "",
-            counts={"scores": len(frames), **tally.counts},
+            message="; ".join(said),
+            counts={"scores": len(frames), **tally.counts, "looked_outside": misfit.answers},
+            facts={"outside": misfit.outside} if misfit.answers else {},
         )
