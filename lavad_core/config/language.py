@@ -59,7 +59,13 @@ class ScoreConfig(Section):
         + ", ".join(prompts.CONTEXT)
         + " for those of the paper's Tables 4 and 5.",
     )
-    format_prompt: str = setting(prompts.FORMAT, affects=("score",), description="P_F, second part.")
+    format_prompt: str = setting(
+        prompts.FORMAT,
+        affects=("score",),
+        description="P_F, second part: a text, or one of "
+        + ", ".join(prompts.FORMATS)
+        + " for those of the authors' programs, which differ by a space.",
+    )
     answer: Literal["choice", "free-text"] = setting(
         "choice",
         affects=("score",),
@@ -121,3 +127,9 @@ class ScoreConfig(Section):
     def _by_name(cls, value: str) -> str:
         """The text that a name stands for, so that a result depends on the text alone."""
         return prompts.CONTEXT.get(value.strip(), value)
+
+    @field_validator("format_prompt")
+    @classmethod
+    def _format_by_name(cls, value: str) -> str:
+        """As for the context prompt."""
+        return prompts.FORMATS.get(value.strip(), value)

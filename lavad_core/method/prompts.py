@@ -13,7 +13,10 @@ FORMAT = (
     "in the provided list below [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] without any textual explanation. "
     "It should begin with '[' and end with ']'."
 )
-"""P_F."""
+"""P_F, as the paper and the authors' program for UCF-Crime have it."""
+
+FORMATS = {"ucf-crime": FORMAT, "xd-violence": FORMAT.replace("end with ']'", "end with  ']'")}
+"""P_F by name: the authors' program for XD-Violence has two spaces in it, which are another token to a language model."""
 
 
 def context(*, impersonation: bool, anomaly_prior: bool) -> str:

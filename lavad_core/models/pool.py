@@ -112,6 +112,14 @@ class ModelPool:
         with self._guard:
             return role in self._failed
 
+    def interrupt(self) -> None:
+        """Let calls of models in this process end early where the models can. Takes no lock: for signals."""
+        for future in list(self._models.values()):
+            if future.done() and future.exception() is None:
+                interrupt = getattr(future.result(), "interrupt", None)
+                if interrupt is not None:
+                    interrupt()
+
     def release(self, role: str) -> None:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
         with self._guard:

@@ -62,6 +62,9 @@ class Workbench:
     def stop(self) -> None:
         """Let the stages in work end at their next frame or answer, without a result. For signals."""
         self._stopping.set()
+        interrupt = getattr(self.models, "interrupt", None)  # a pool of the caller's own need not have it
+        if interrupt is not None:
+            interrupt()
 
     @property
     def stopping(self) -> bool:

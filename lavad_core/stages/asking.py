@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
+from lavad_core.errors import Interrupted
 from lavad_core.models.chat.cached import ask
 from lavad_core.models.chat.reading import Reading, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
@@ -85,10 +86,13 @@ def ask_all(
                 for position, answer in asking:
                     answers[asked[position]] = answer
                     if len(answers) > asking.from_cache + answered_before:  # new, not from the cache
-                        context.count(work.PROMPT_TOKENS, answer.prompt_tokens)
-                        if answer.follow_ups:
-                            context.count(work.LLM_FOLLOW_UPS, answer.follow_ups)
-                        context.count(work.COMPLETION_TOKENS, answer.completion_tokens)
+                        _spend(context, answer)
+                        context.count(work.LLM_REQUESTS, 0)  # for whoever stops the run
+            except Interrupted:
+                # A batch ends at once, and is taken answer by answer: those that nobody has taken yet are not thrown away.
+                for answer in asking.keep_finished():
+                    _spend(context, answer)
+                raise
             finally:
                 asking.close()
                 # Not by count(), which may raise: an error on its way out must not be hidden by that.
@@ -96,3 +100,12 @@ def ask_all(
                 context.record.work[work.LLM_CACHED] += asking.from_cache
         missing = [request for request in missing if request not in answers]
     return read_answers([replace(answers[request], text=storable(answers[request].text)) for request in requests])
+
+
+def _spend(context: StageContext, answer: ChatAnswer) -> None:
+    """Note what an answer took; raises nothing."""
+    spent = context.record.work
+    spent[work.PROMPT_TOKENS] += answer.prompt_tokens
+    spent[work.COMPLETION_TOKENS] += answer.completion_tokens
+    if answer.follow_ups:
+        spent[work.LLM_FOLLOW_UPS] += answer.follow_ups

@@ -17,7 +17,7 @@ from chat import templates
 from tokenizers import Tokenizer
 
 from lavad_core.config.models import LocalChatConfig
-from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError, RequestRejected
+from lavad_core.errors import DeviceOutOfMemory, InternalError, Interrupted, ModelError, RequestRejected
 from lavad_core.method import prompts
 from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.local import LocalChat
@@ -309,6 +309,33 @@ def test_either_name_of_the_cache(model: LocalChat) -> None:
         shown = LocalChat(kind(model._model, name), model._tokenizer, model._device, 4, model._template, folds=False)
         assert [answer.text for answer in answers_of(shown, requests)] == expected
         assert set(seen) == {name}
+
+
+def test_an_interrupt_ends_the_batch_and_gives_what_is_finished(
+    model: LocalChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores end after a few tokens, a summary goes on."""
+    requests = [score_of(SCENES[0]), score_of(SCENES[1]), summary_of(SCENES[0], max_tokens=60), score_of(SCENES[2])]
+    expected = answers_of(model, requests)
+    chat = LocalChat(model._model, model._tokenizer, model._device, 4, model._template, folds=model._folds)
+    forward, steps = chat._model.forward, []
+
+    def counted(**arguments: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 12:
+            chat.interrupt()
+        return forward(**arguments)
+
+    monkeypatch.setattr(chat._model, "forward", counted)
+    answers = chat.answer(requests)
+    given = []
+    for _ in range(3):
+        given.append(next(answers))
+        assert answers.ready == 3 - len(given)
+    with pytest.raises(Interrupted):
+        next(answers)
+    assert dict(given) == {number: expected[number] for number in (0, 1, 3)}
+    assert len(steps) == 12
 
 
 def test_logits_that_are_no_numbers(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> None:

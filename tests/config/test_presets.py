@@ -9,7 +9,13 @@ from lavad_core.config.schema import SEMANTICS
 from lavad_core.config.tree import ROOT, child
 from lavad_core.method import prompts
 
-SALESFORCE = ["blip2-flan-t5-xl", "blip2-flan-t5-xl-coco", "blip2-flan-t5-xxl", "blip2-opt-6.7b", "blip2-opt-6.7b-coco"]
+SALESFORCE = [
+    "blip2-opt-6.7b-coco",
+    "blip2-opt-6.7b",
+    "blip2-flan-t5-xxl",
+    "blip2-flan-t5-xl",
+    "blip2-flan-t5-xl-coco",
+]
 
 
 def test_names() -> None:
@@ -78,3 +84,15 @@ def test_context_prompts_of_the_tables_can_be_named(name: str) -> None:
         load_config(preset="ucf-crime", overrides=["score.context_prompt=plain text"], environ={}).score.context_prompt
         == "plain text"
     )
+
+
+def test_p_f_of_xd_violence_has_the_two_spaces_of_the_authors_program() -> None:
+    def given(text: str) -> str:
+        return load_config(
+            preset="xd-violence", overrides=[f"score.format_prompt={text}"], environ={}
+        ).score.format_prompt
+
+    theirs = given("xd-violence")
+    assert theirs.endswith("It should begin with '[' and end with  ']'.")
+    assert theirs.replace("  ", " ") == prompts.FORMAT == given("ucf-crime")
+    assert given("plain text") == "plain text"

@@ -58,14 +58,32 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
         self, model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCacheProtocol, identity: str
     ) -> None:
         self.asked = self.from_cache = self.repeated = 0
+        self._given: Iterator[tuple[int, ChatAnswer]] = iter(())
         self._answers = self._run(model, list(requests), cache, identity)
 
     def __next__(self) -> tuple[int, ChatAnswer]:
         return next(self._answers)
 
+    def keep_finished(self) -> list[ChatAnswer]:
+        """Store what the model has finished and nobody has taken yet, and nothing more: for who stops iterating.
+
+        Returns:
+            These answers.
+        """
+        kept: list[ChatAnswer] = []
+        while getattr(self._given, "ready", 0):
+            pair = next(self._answers, None)
+            if pair is None:
+                break
+            kept.append(pair[1])
+        return kept
+
     def close(self) -> None:
         """Abandon what is in flight."""
         self._answers.close()
+        close = getattr(self._given, "close", None)
+        if close is not None:
+            close()
 
     def _run(
         self, model: ChatModel, requests: list[ChatRequest], cache: AnswerCacheProtocol, identity: str
@@ -87,7 +105,8 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
                 yield number, answer
         if not missing:
             return
-        for position, given in model.answer(missing):
+        self._given = model.answer(missing)
+        for position, given in self._given:
             request, answer = missing[position], _named(given)
             cache.put(keys[request], _checked_size(answer))
             self.asked += 1

@@ -7,7 +7,8 @@ same definition of their probabilities (:mod:`.choices`). Sampled answers differ
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ import torch
 import transformers
 
 from lavad_core.config.models import LocalChatConfig
-from lavad_core.errors import InternalError, ModelError, RequestRejected
+from lavad_core.errors import InternalError, Interrupted, ModelError, RequestRejected
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
+from lavad_core.models.chat.ready import Ready
 from lavad_core.models.chat.roles import folded
 from lavad_core.models.chat.template import ChatTemplate, chosen, system_role_of
 from lavad_core.models.chat.thoughts import is_mark, opened_by
@@ -78,6 +80,7 @@ class LocalChat:
         self._model, self._tokenizer, self._device = model, tokenizer, device
         self._template, self._folds = template, folds
         self._batcher = Batcher(batch_size, device, what="requests")
+        self._stopping = threading.Event()
         self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
@@ -134,14 +137,23 @@ class LocalChat:
         """Tokens of the rendered prompt."""
         return len(self._render(messages))
 
-    def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
+    def answer(self, requests: Sequence[ChatRequest]) -> Ready[tuple[int, ChatAnswer]]:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`. All prompts are checked before the first is asked.
 
         Raises:
             RequestRejected: a prompt that the template refuses, or that does not fit the context with its answer.
             ModelError: the model's logits are not finite.
             DeviceOutOfMemory: one request alone does not fit.
+            Interrupted: after :meth:`interrupt`, when what was finished has been given.
         """
+        return Ready(self._rounds(requests))
+
+    def interrupt(self) -> None:
+        """Let the batch in work end at its next token; for signals. What it has finished is still given."""
+        self._stopping.set()
+
+    def _rounds(self, requests: Sequence[ChatRequest]) -> Generator[list[tuple[int, ChatAnswer]], None, None]:
+        """The answers of one batch after the other."""
         if self._model is None:
             raise InternalError("this chat model was released; ask the pool for it again")
         items = [_Item(self._render(request.messages), request) for request in requests]
@@ -157,8 +169,15 @@ class LocalChat:
         while order:
             batch, order = order[: self._batcher.batch_size], order[self._batcher.batch_size :]
             asked = [items[number] for number in batch]
-            said = self._batcher.run(asked, self._generate)
+            whole = [
+                (number, item, generated)
+                for number, item, generated in zip(batch, asked, self._batcher.run(asked, self._generate), strict=True)
+                if generated is not None
+            ]
+            batch, asked = [number for number, _, _ in whole], [item for _, item, _ in whole]
+            said = [generated for _, _, generated in whole]
             distributions = self._distributions(asked, said)
+            done: list[tuple[int, ChatAnswer]] = []
             for number, item, generated, log_probabilities in zip(batch, asked, said, distributions, strict=True):
                 choices = item.request.choices
                 text = self._text(item.prompt, generated.tokens)
@@ -173,17 +192,18 @@ class LocalChat:
                     text = text.strip()
                 if log_probabilities is not None:
                     text = max(log_probabilities, key=log_probabilities.__getitem__)
-                yield (
-                    number,
-                    ChatAnswer(
-                        text,
-                        generated.finish_reason,
-                        len(item.prompt),
-                        generated.completion_tokens,
-                        log_probabilities,
-                        outside=generated.outside,
-                    ),
+                answer = ChatAnswer(
+                    text,
+                    generated.finish_reason,
+                    len(item.prompt),
+                    generated.completion_tokens,
+                    log_probabilities,
+                    outside=generated.outside,
                 )
+                done.append((number, answer))
+            yield done
+            if self._stopping.is_set():
+                raise Interrupted("the run is being stopped; answers that were not finished will be asked for again")
 
     def close(self) -> None:
         """Free the device memory. A later call of :meth:`answer` is an InternalError."""
@@ -254,12 +274,14 @@ class LocalChat:
                 _Item(items[number].prompt, items[number].request, branch.tokens, branch.text, follow_up=True)
                 for number, _, branch in followed
             ]
-            for (_, tree, branch), generated in zip(followed, self._batcher.run(branches, self._generate), strict=True):
-                tree.follow(branch, generated.positions, self._pieces)
+            for (_, tree, branch), more in zip(followed, self._batcher.run(branches, self._generate), strict=True):
+                assert more is not None, "a follow-up goes on to its end"
+                tree.follow(branch, more.positions, self._pieces)
         return [trees[number].result() if number in trees else None for number in range(len(items))]
 
     @torch.inference_mode()
-    def _generate(self, items: Sequence[_Item]) -> list[_Generated]:
+    def _generate(self, items: Sequence[_Item]) -> list[_Generated | None]:
+        """None for what :meth:`interrupt` cut off: it is no answer."""
         writers = [_Writer(item, self._mask(item.request.choices) if item.request.choices else None) for item in items]
         sequences = [[*item.prompt, *item.said] for item in items]
         longest = max(map(len, sequences))
@@ -288,8 +310,9 @@ class LocalChat:
                 filler if writer.done else writer.write(row, self._ends)
                 for writer, row in zip(writers, logits, strict=True)
             ]
-            if all(writer.done for writer in writers):
-                return [writer.result() for writer in writers]
+            stop = self._stopping.is_set() and not items[0].follow_up  # those are a few tokens, and complete an answer
+            if stop or all(writer.done for writer in writers):
+                return [writer.result() if writer.done else None for writer in writers]
             ids = torch.tensor(following, device=self._device)[:, None]
             attention = torch.cat([attention, attention.new_ones(len(items), 1)], dim=1)
             positions = positions[:, -1:] + 1

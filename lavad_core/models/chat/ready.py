@@ -1,0 +1,35 @@
+"""Answers that come several at once, and are taken one by one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Ready(Iterator[T], Generic[T]):
+    """The items of a generator's lists, which knows how many can be had without waiting: who stops takes those first.
+
+    Args:
+        rounds: gives what a batch has finished.
+    """
+
+    def __init__(self, rounds: Generator[list[T], None, None]) -> None:
+        self._rounds = rounds
+        self._items: deque[T] = deque()
+
+    @property
+    def ready(self) -> int:
+        """Items that the next calls give at once."""
+        return len(self._items)
+
+    def __next__(self) -> T:
+        while not self._items:
+            self._items.extend(next(self._rounds))
+        return self._items.popleft()
+
+    def close(self) -> None:
+        """Abandon the rest."""
+        self._rounds.close()

@@ -1,0 +1,61 @@
+"""A stop in the middle of a batch: what was finished is stored, and not asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import pytest
+from fake_models import FakeChat, FakePool
+
+from lavad_core.errors import Interrupted
+from lavad_core.models.chat.ready import Ready
+from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.runs import work
+from lavad_core.runs.recorder import StageRecord
+from lavad_core.stages.asking import ask_all
+from lavad_core.stages.context import StageContext
+from lavad_core.video.types import VideoSource
+
+BATCH = 16
+
+
+class Batches(FakeChat):
+    """Finishes 16 answers at once; the stop comes while it is at the second batch."""
+
+    def __init__(self, stop: Callable[[], None] | None) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def answer(self, requests: Sequence[ChatRequest]) -> Ready[tuple[int, ChatAnswer]]:
+        return Ready(self._rounds(list(super().answer(requests))))
+
+    def _rounds(self, answers: list[Any]) -> Generator[list[tuple[int, ChatAnswer]], None, None]:
+        for start in range(0, len(answers), BATCH):
+            if start and self._stop is not None:
+                self._stop()
+            yield answers[start : start + BATCH]
+
+
+def requests_of(count: int) -> list[ChatRequest]:
+    return [ChatRequest((("system", "s"), ("user", f"level {n}")), 8, 0.0, 1.0, 0) for n in range(count)]
+
+
+def test_finished_answers_are_stored_before_the_stop_is_obeyed(
+    make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    pool = FakePool()
+    bench = make_bench(pool)
+    pool.chat_model = Batches(bench.stop)
+    video = bench.prepare(street)
+    record = StageRecord(video.name, video.video_id, "summarise", "")
+    requests = requests_of(3 * BATCH)
+    with pytest.raises(Interrupted):
+        ask_all(StageContext(bench, video, "summarise", record), pool.chat_model, pool.lock, requests)
+    assert record.work[work.LLM_REQUESTS] == 2 * BATCH, "the batch in work to its end, and none after it"
+    assert record.work[work.COMPLETION_TOKENS] == 5 * 2 * BATCH
+
+    again = make_bench(FakePool())
+    record = StageRecord(video.name, video.video_id, "summarise", "")
+    ask_all(StageContext(again, video, "summarise", record), again.pool.chat_model, again.pool.lock, requests)
+    assert (record.work[work.LLM_CACHED], record.work[work.LLM_REQUESTS]) == (2 * BATCH, BATCH)
