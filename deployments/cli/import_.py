@@ -22,7 +22,7 @@ SHOWN = 20
 
 Until = Literal["captions", "cleaned", "summaries", "scores"]
 
-PER_VIDEO = "folder or archive (.tar.xz, .tar.gz, .zip) with a file for each video"
+PER_VIDEO = "folder or archive (.tar.xz, .tar.gz, .zip) with a file for each video, or one .json file of all"
 
 
 @guarded

@@ -19,6 +19,7 @@ from typing import Any
 
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_bytes
+from lavad_core.imports.set_file import file_of, is_set_file, videos_of
 from lavad_core.imports.values import MAX_BYTES
 
 MAX_FILES = 200_000
@@ -88,7 +89,7 @@ def find_files(place: Path, endings: tuple[str, ...], what: str) -> Iterator[Fou
     """The files with one of ``endings``, at any depth; of a folder in the order of their paths. Hidden names are left out.
 
     Args:
-        place: a folder, or a ``.zip`` or ``.tar`` archive (``.gz``, ``.xz``, ``.bz2``).
+        place: a folder, a ``.zip`` or ``.tar`` archive (``.gz``, ``.xz``, ``.bz2``), or one ``.json`` file with all videos.
         endings: of the wanted files, lower case.
         what: they are, for errors.
 
@@ -101,11 +102,13 @@ def find_files(place: Path, endings: tuple[str, ...], what: str) -> Iterator[Fou
         found = _of_tar(place, what, open_tar)
     elif _archive_ending(place) == ".zip":
         found = _of_zip(place, what)
+    elif is_set_file(place):
+        found = _of_set_file(place, what)
     else:
         state = "is neither a folder nor an archive" if place.exists() else "does not exist"
         raise InputError(
             f"{what}: {str(place)!r} {state}; expected is a folder or an archive ({', '.join(ENDINGS)}) with a file for each "
-            "video"
+            "video, or one .json file of all"
         )
     for number, file in enumerate(found, start=1):
         if number > MAX_FILES:
@@ -171,6 +174,23 @@ def _of_zip(place: Path, what: str) -> Iterator[FoundFile]:
         for entry in archive.infolist():
             if not entry.is_dir():
                 yield FoundFile(place, PurePosixPath(entry.filename).as_posix(), partial(read, entry))
+
+
+def _of_set_file(place: Path, what: str) -> Iterator[FoundFile]:
+    """A file for each video that the file names: what is wrong with one does not stop the others."""
+    for name, values in videos_of(place, what):
+        where = f"{str(place)!r}, {name!r}"
+        ending, read = ".json", None
+        try:
+            ending, content = file_of(values, what, where)
+            read = partial(bytes, content)
+        except InputError as error:
+            read = partial(_refuse, error)
+        yield FoundFile(place, f"{name}{ending}", read)
+
+
+def _refuse(error: InputError) -> bytes:
+    raise error
 
 
 def _too_large(place: Path, path: str, what: str) -> InputError:

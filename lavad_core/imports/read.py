@@ -17,6 +17,7 @@ from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
 from lavad_core.imports.scores import GivenScores, check_grid, interval_of, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
+from lavad_core.imports.set_file import MAX_FRAMES, RAW
 from lavad_core.imports.sources import ARRAYS, JSON, Names, Report, Sources, read_files
 from lavad_core.imports.texts import Texts
 from lavad_core.imports.types import ImportedSet, ImportedVideo
@@ -64,7 +65,7 @@ def read_import(
     names = Names(frames)
     known = dict(frames or {})
     final, interval = _final_scores(sources, names, known, report, interval, frame_rate)
-    raw = _file_scores(sources.raw_scores, "raw scores", names, read_plain, report)
+    raw = _file_scores(sources.raw_scores, RAW, names, read_plain, report)
     main = final or raw
     if main is None:
         raise InputError(
@@ -167,6 +168,7 @@ def _final_scores(
         try:
             if count is None:
                 raise InputError(NO_FRAME_COUNT)
+            _check_count(count)
             values, beyond = scores_of(found[written], count, interval, frame_rate)
         except InputError as error:
             refused[name] = str(error)
@@ -184,11 +186,18 @@ def _frame_count(name: str, main: _Scores, known: Mapping[str, int | None], inte
         raise InputError(main.refused.get(name, MISSING))
     count = known.get(name)
     if count is not None:
-        return count
+        return _check_count(count)
     scores = main.given[name]
     if scores.frames is None and interval == 1:
         return len(scores.values)  # an array with a score a frame
     raise InputError(NO_FRAME_COUNT)
+
+
+def _check_count(count: int) -> int:
+    """A list can announce more frames than any memory has: nothing is allocated for them."""
+    if count > MAX_FRAMES:
+        raise InputError(f"the list says that it has {count} frames; at most {MAX_FRAMES} are read")
+    return count
 
 
 def _scored(
