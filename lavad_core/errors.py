@@ -82,7 +82,13 @@ class ServiceError(LavadError):
 
 
 class ServiceUnavailable(ServiceError):
-    """No connection, 408, 409, 425, 429, 5xx, or an answer that was cut off."""
+    """No connection, 408, 409, 425, 429, 5xx, or an answer that was cut off.
+
+    Attributes:
+        answered: the server is there: it answered, with something that is of no use.
+    """
+
+    answered = False
 
 
 class ServiceTimeout(ServiceError):

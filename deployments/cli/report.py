@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 SHOWN = 100
 """Videos in the table at the end; `lavad status` has all."""
 
+_WAYS_OUT = {
+    "no-scores": "its answers are kept; set score.answer=choice, or change the prompts, the chat model or chat.seed",
+    "no-captions": "take another captioner, or its dtype float32",
+    "too-large": "raise video.max_pixels or video.max_frames",
+}
+"""By reason of a rejection: what to change."""
+
 _STORE_ERRORS = ("StoreError", "StoreUnavailable", "DamagedResult")
 
 
@@ -32,12 +40,40 @@ def report(manifest: RunManifest, bench: Workbench) -> None:
     say(f"scores: {inert(str(config.store))}")
     if scored:
         say(f"  look: {inert(_show_command(scored[0].name, str(config.store)))}")
-    if failed := len(manifest.videos) - len(scored):
-        say(
-            f"{failed} of {len(manifest.videos)} videos have no scores; `lavad retry {manifest.run_id}` tries them again"
-        )
+    if (offer := worth_a_retry(manifest)) is not None:
+        say(offer)
+    for line in rejected_for_good(manifest):
+        say(line)
     if random := random_models(config):
         say(f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}")
+
+
+def _repeats(video: VideoOutcome) -> bool:
+    """Whether trying again would meet the same content, or the same answers, which are kept."""
+    from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
+
+    return video.status == "rejected" and video.reason in REJECTED_BY_CONTENT
+
+
+def worth_a_retry(manifest: RunManifest) -> str | None:
+    """The offer of ``lavad retry``; None where it would change nothing."""
+    missing = [video for video in manifest.videos if video.status not in SCORED]
+    again = [video for video in missing if not _repeats(video)]
+    if not again:
+        return None
+    which = "them" if len(again) == len(missing) else f"{len(again)} of them"
+    retry = f"`lavad retry {manifest.run_id}` tries {which} again"
+    return f"{len(missing)} of {len(manifest.videos)} videos have no scores; {retry}"
+
+
+def rejected_for_good(manifest: RunManifest) -> list[str]:
+    """What is to be changed for videos that would be rejected again."""
+    reasons = Counter(video.reason for video in manifest.videos if _repeats(video))
+    return [
+        f"{count} of {len(manifest.videos)} videos are rejected ({reason}), and trying again would find the same: "
+        f"{_WAYS_OUT.get(reason, 'mend the files, or leave them out')}"
+        for reason, count in sorted(reasons.items())
+    ]
 
 
 def _show_command(name: str, store: str) -> str:

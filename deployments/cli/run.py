@@ -65,7 +65,9 @@ def run(
 def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: Plain = False) -> None:
     """Try the failed, rejected and unreached videos of a run again, with the run's own configuration. Secrets come from
     the environment."""
+    from deployments.cli.report import rejected_for_good
     from lavad_core.config.load import load_config
+    from lavad_core.runs.manifest import load_run
     from lavad_core.runs.sources import left_of, scored_before
 
     root = options.store_root(store)
@@ -76,6 +78,8 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
     resolved = load_config(settings={**left.settings, "store": str(root)})
     warn_ahead(resolved)
     say(f"trying {len(left.unfinished)} videos of run {left.run_id} again")
+    for line in rejected_for_good(load_run(root, left.run_id)):
+        say(line)
     before = scored_before(root, left.done)
 
     def start(run_id: str) -> Any:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from chat import templates
+from chat.scripted_server import Reply, chat_body, scripted
 from command import lavad
+
+from lavad_core.models.random_models import random_folder
 
 TINY = ["--preset", "tiny"]
 
@@ -126,3 +131,43 @@ def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = lavad("doctor", *TINY, "--store", str(tmp_path / "file" / "store"))
     assert checks(result.stdout)["store"] == "fault"
+
+
+def test_prompts_are_rendered(tmp_path: Path) -> None:
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "store"))
+    assert checks(result.stdout)["prompt summarise"] == checks(result.stdout)["prompt score"] == "ok"
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "store"), "--set", "score.total_tokens=100")
+    assert checks(result.stdout)["prompt score"] == "fault"
+    assert "allow more (score.total_tokens)" in result.stdout
+    assert result.exit_code == 1
+
+
+def test_a_template_that_refuses_the_system_role(tmp_path: Path) -> None:
+    folder = shutil.copytree(random_folder("llama"), tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(templates.MISTRAL)
+    chat = f"chat={{kind: transformers, model: {folder}}}"
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "store"), "--set", chat)
+    assert result.exit_code == 0, result.output
+    assert "system messages are folded into the user's turn" in result.stdout
+    result = lavad("doctor", *TINY, "--store", str(tmp_path / "store"), "--set", chat, "--set", "chat.system_role=send")
+    assert checks(result.stdout)["prompts"] == "fault"
+    assert "Conversation roles must alternate" in result.stdout
+    assert result.exit_code == 1
+
+
+def test_the_prompts_are_shown(tmp_path: Path) -> None:
+    result = lavad("config", "prompts", *TINY, "--store", str(tmp_path / "store"))
+    assert result.exit_code == 0, result.output
+    assert "# summarise: " in result.stdout
+    assert "<s>[INST] <<SYS>>" in result.stdout
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("answer", [404, 401, 403, 501])
+def test_a_server_that_does_not_list_its_models_is_no_fault(answer: int, tmp_path: Path) -> None:
+    with scripted(script=lambda seen: Reply(body=chat_body("fine"))) as server:
+        server.models = Reply(answer, {"error": "no"})
+        chat = f"chat={{kind: openai, model: m, base_url: {server.base_url}}}"
+        result = lavad("doctor", *TINY, "--store", str(tmp_path), "--set", chat)
+    assert checks(result.stdout)["chat"] == "note"
+    assert result.exit_code == 0, result.output

@@ -11,11 +11,11 @@ from command import lavad
 from filled_store import EVIL, fill
 
 from deployments.cli.progress import SERVICE_ERRORS, progress
-from deployments.cli.report import exit_code, random_models, report, work_line
+from deployments.cli.report import exit_code, random_models, rejected_for_good, report, work_line, worth_a_retry
 from deployments.cli.text import seconds, show_csv, size
 from lavad_core.errors import ServiceError
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.runs.manifest import VideoOutcome, load_run
+from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_run
 from lavad_core.runs.records import StageRecord
 
 
@@ -39,6 +39,32 @@ def outcome(status: str, reason: str = "") -> VideoOutcome:
 )
 def test_exit_code_of_a_run(case: str, videos: list[VideoOutcome], code: int) -> None:
     assert exit_code(videos) == code, case
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "offer", "says"),
+    [
+        ([("failed", "ServiceUnavailable")], "1 of 1 videos have no scores; `lavad retry r` tries them again", []),
+        ([("rejected", "no-scores")], None, ["rejected (no-scores)", "score.answer=choice"]),
+        ([("rejected", "format"), ("ok", "")], None, ["1 of 2 videos are rejected (format)", "mend the files"]),
+        ([("rejected", "no-captions")], None, ["another captioner"]),
+        ([("rejected", "too-large")], None, ["video.max_pixels"]),
+        ([("rejected", "timeout")], "`lavad retry r` tries them again", []),
+        ([("rejected", "no-scores"), ("not-run", "GivenUp")], "tries 1 of them again", ["rejected (no-scores)"]),
+        ([("ok", ""), ("ok_with_gaps", "gaps")], None, []),
+    ],
+)
+def test_a_retry_is_offered_where_it_can_change_something(
+    outcomes: list[tuple[str, str]], offer: str | None, says: list[str]
+) -> None:
+    videos = tuple(outcome(status, reason) for status, reason in outcomes)  # type: ignore[arg-type]
+    manifest = RunManifest("r", "completed", {}, {}, {}, None, "", "", 0.0, 0, {}, {}, videos)
+    offered = worth_a_retry(manifest)
+    assert (offered is None) is (offer is None)
+    assert (offer or "") in (offered or "")
+    lines = "\n".join(rejected_for_good(manifest))
+    assert all(words in lines for words in says)
+    assert bool(lines) is bool(says)
 
 
 def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

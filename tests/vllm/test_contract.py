@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from chat.scripted_server import MODELS, NO_MODEL, TOO_LONG, chat_body
 from vllm_server import VllmServer, get, post
+
+from lavad_core.method import prompts
 
 pytestmark = pytest.mark.vllm
 
@@ -102,3 +105,22 @@ def test_completions_of_token_ids(vllm_server: VllmServer) -> None:
     assert choice["text"] in ("0]", "1]")
     assert choice["finish_reason"] == "stop"
     assert all(token.startswith("token_id:") for tokens in choice["logprobs"]["top_logprobs"] for token in tokens)
+
+
+def real_sized(number: int) -> dict[str, Any]:
+    """A prompt as the paper's are, sampled with a seed, which all requests of a run have."""
+    captions = [f"a man walks down a street with a bag number {number} in shot {shot}" for shot in range(10)]
+    messages = [{"role": "system", "content": prompts.SUMMARY}, {"role": "user", "content": "\n ".join(captions)}]
+    return ASK | {"messages": messages, "temperature": 0.6, "top_p": 0.9, "seed": 1000 + number, "max_tokens": 16}
+
+
+def test_many_seeded_real_sized_prompts_at_once(vllm_server: VllmServer) -> None:
+    """More tokens than are read in one step: read in chunks, a seeded one among them ends vLLM 0.32 on the CPU."""
+    with ThreadPoolExecutor(48) as threads:
+        answers = list(
+            threads.map(lambda n: post(f"{vllm_server.base_url}/chat/completions", real_sized(n)), range(48))
+        )
+    assert [status for status, _ in answers] == [200] * 48
+    assert sum(body["usage"]["prompt_tokens"] for _, body in answers) > 8192
+    assert all(body["choices"][0]["finish_reason"] in ("stop", "length") for _, body in answers)
+    assert get(f"{vllm_server.base_url}/models")[0] == 200

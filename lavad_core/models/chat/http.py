@@ -80,10 +80,6 @@ class Call:
     timeout_s: float | None = None
 
 
-class UnusableAnswer(ServiceUnavailable):
-    """The server is there, and what it answered is of no use: 408, 409, 425, 429, 5xx, or no JSON object."""
-
-
 class Post(Protocol):
     """What a job of :meth:`JsonPool.run` asks with: one call, with its retries."""
 
@@ -259,7 +255,7 @@ class JsonPool:
                     async for chunk in response.aiter_bytes():
                         content += chunk
                         if len(content) > MAX_ANSWER_BYTES:
-                            raise UnusableAnswer(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+                            raise _unusable(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ServiceTimeout(f"{where}: no complete answer within {timeout_s:g} s (timeout_s)") from error
         except httpx.RequestError as error:
@@ -269,7 +265,7 @@ class JsonPool:
         if response.status_code != 200:
             raise self._refusal(where, response, parsed, bytes(content))
         if parsed is None:
-            raise UnusableAnswer(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
+            raise _unusable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
         return parsed
 
     def _refusal(
@@ -284,7 +280,7 @@ class JsonPool:
         if refused_by(status, parsed):
             return ContentRefused(status, message)
         if status in _RETRIED or status >= 500:
-            busy = UnusableAnswer(message)
+            busy = _unusable(message)
             setattr(busy, _RETRY_AFTER, _retry_after_s(response.headers.get("Retry-After", "")))
             return busy
         if status in (401, 403):
@@ -304,6 +300,13 @@ class JsonPool:
             words = words.replace(secret, "***")
         words = words if len(words) <= MAX_QUOTED else words[:MAX_QUOTED] + "…"
         return "".join(character if character.isprintable() else repr(character)[1:-1] for character in words)
+
+
+def _unusable(message: str) -> ServiceUnavailable:
+    """The server is there, and what it answered is of no use: 408, 409, 425, 429, 5xx, or no JSON object."""
+    error = ServiceUnavailable(message)
+    error.answered = True
+    return error
 
 
 def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:

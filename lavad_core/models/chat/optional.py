@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout
-from lavad_core.models.chat.http import Call, JsonPool, UnusableAnswer
+from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
+from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.roles import Messages
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,11 @@ def ask_optional(
     call = Call(path, dict(body or {}), at_root=at_root, attempts=OPTIONAL_ATTEMPTS, timeout_s=OPTIONAL_TIMEOUT_S)
     try:
         return pool.ask(method, call)
-    except (RequestRejected, ModelError, UnusableAnswer, ServiceTimeout) as error:
+    except (RequestRejected, ModelError, ServiceTimeout) as error:
+        raise Absent(str(error)) from error
+    except ServiceUnavailable as error:
+        if not error.answered:
+            raise
         raise Absent(str(error)) from error
 
 

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
-from lavad_core.models.chat.http import Call, JsonPool, UnusableAnswer
+from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.optional import (
     Absent,
     as_objects,
@@ -34,7 +34,7 @@ ANSWER_TOKENS = 32
 """Of the answer to the fixed question: enough for other weights to say other words."""
 
 _SHORT, _LONG = "Be brief.", "Be brief, and say nothing that was not asked for. " * 4
-_REFUSED = (RequestRejected, UnusableAnswer, ModelError)
+_REFUSED = (RequestRejected, ModelError)
 _PICTURE_SIDE = 64
 
 
@@ -153,7 +153,12 @@ def _length_by_count(pool: JsonPool, config: VllmChatConfig, messages: Messages)
 
 
 def _length_by_usage(pool: JsonPool, config: VllmChatConfig, messages: Messages) -> int | None:
-    usage = _chat(pool, config, as_objects(messages), ANSWER_TOKENS // 4).get("usage")
+    try:
+        usage = _chat(pool, config, as_objects(messages), ANSWER_TOKENS // 4).get("usage")
+    except ServiceUnavailable as error:
+        if not error.answered:
+            raise
+        raise Absent(str(error)) from error  # some servers fail where their template refuses
     return positive(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
 
 
