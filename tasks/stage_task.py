@@ -7,6 +7,7 @@ for an outage: a try that brought new answers, which are kept, begins the count 
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ MOST_TRIES = 1000
 
 _LAST_TRY = "lavad_last_try"
 """Attribute of a ServiceError: as many tries in a row as there may be have failed without a new answer."""
+
+TRIES: ContextVar[tuple[int, int]] = ContextVar("tries", default=(1, 1))
+"""Which try of an outage has failed last in this context, and how many there are."""
 
 StageTask = Task[[RunRef, PreparedVideo, str, Key], dict[str, Any]]
 
@@ -75,13 +79,17 @@ def stage_task(stage: str, description: str) -> StageTask:
     def run(run: RunRef, video: PreparedVideo, node_id: str, key: Key) -> dict[str, Any]:
         job = job_of(run)
         job.check(node_id)
-        answers = 0
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
                 try:
                     outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
-                finally:
-                    answers = record.work[LLM_REQUESTS]  # what else a try made is lost with it
+                except ServiceError as error:
+                    # What else a try made is lost with it.
+                    tries = job.failed_tries(node_id, video.name, progressed=record.work[LLM_REQUESTS] > 0)
+                    most = job.bench.config.run.retries + 1
+                    TRIES.set((tries, most))  # for whoever is told of the record's end
+                    setattr(error, _LAST_TRY, tries >= most or _is_last_of_all())
+                    raise
         except StoreUnavailable as error:
             job.give_up(node_id, str(error))
             raise
@@ -92,8 +100,7 @@ def stage_task(stage: str, description: str) -> StageTask:
                 job.give_up(node_id, str(error))
             raise
         except ServiceError as error:
-            if job.is_last_try(node_id, video.name, progressed=answers > 0) or _is_last_of_all():
-                setattr(error, _LAST_TRY, True)
+            if getattr(error, _LAST_TRY, True):
                 job.service_failed(node_id, str(error))
             raise
         job.service_answered(node_id)

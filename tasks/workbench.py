@@ -74,21 +74,19 @@ class Job:
         with self._guard:
             self._given_up.setdefault(node_id, why)
 
-    def is_last_try(self, node_id: str, video: str, *, progressed: bool) -> bool:
-        """Whether a failed try of a stage was the last one.
+    def failed_tries(self, node_id: str, video: str, *, progressed: bool) -> int:
+        """How many tries of a stage have failed in a row without getting on, this one included.
 
         Args:
             node_id: the stage.
             video: name of the video.
-            progressed: the try brought something that the next one need not ask for: what is down now is another outage.
-
-        Returns:
-            True after ``run.retries`` + 1 failed tries in a row without progress; the first of a new outage is one of them.
+            progressed: the try brought something that the next one need not ask for: what is down now is another outage, and
+                this is its first try.
         """
         with self._guard:
             tries = 1 if progressed else self._tries.get((node_id, video), 0) + 1
             self._tries[node_id, video] = tries
-        return tries > self.bench.config.run.retries
+        return tries
 
     def service_failed(self, node_id: str, why: str) -> None:
         """A service did not answer for a video, at the last try."""

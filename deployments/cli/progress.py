@@ -55,11 +55,10 @@ def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
 
 
 def _tries() -> tuple[int, int]:
-    """Which try of the task at work this is, and how many there are at most. Records come from the thread that works."""
-    from prefect.context import TaskRunContext
+    """Which try of an outage this is, and how many there are. Records come from the thread that works."""
+    from tasks.stage_task import TRIES
 
-    context = TaskRunContext.get()
-    return (context.task_run.run_count, context.task.retries + 1) if context is not None else (1, 1)
+    return TRIES.get()
 
 
 def _try_again(record: StageRecord) -> str:

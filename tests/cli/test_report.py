@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from command import lavad
@@ -109,7 +108,8 @@ def test_random_models_are_those_that_the_run_needs(tmp_path: Path) -> None:
 def record(
     video: str, node: str, status: str = "ok", *, cached: bool = False, done: bool = True, reason: str = "no-video"
 ) -> StageRecord:
-    made = StageRecord(video, "0", node, "", cached=cached, status=status, reason=reason, message="no\x1bpicture")
+    message = "no\x1bpicture" if status in ("failed", "rejected") else ""
+    made = StageRecord(video, "0", node, "", cached=cached, status=status, reason=reason, message=message)
     made.seconds = 1.5 if done else None
     return made
 
@@ -187,15 +187,14 @@ def test_the_reasons_of_services_are_the_classes_that_are_tried_again() -> None:
     assert set(SERVICE_ERRORS) == {kind.__name__ for kind in kinds}
 
 
-def test_prefect_says_which_try_it_is() -> None:
-    from prefect.context import TaskRunContext
-
+def test_the_task_says_which_try_it_is() -> None:
     from deployments.cli.progress import _tries
+    from tasks.stage_task import TRIES
 
     assert _tries() == (1, 1)
-    at_work = {"task_run": SimpleNamespace(run_count=2), "task": SimpleNamespace(retries=3)}
-    with TaskRunContext.model_construct(None, **at_work):
-        assert _tries() == (2, 4)
+    before = TRIES.set((2, 4))
+    assert _tries() == (2, 4)
+    TRIES.reset(before)
 
 
 def test_bars_count_videos_not_tries(
