@@ -55,5 +55,7 @@ def run(context: StageContext) -> Commit:
                 "codec": found.codec,
                 "container": found.container,
                 "frames_from_header": found.frames_from_header,
+                "completeness": found.completeness,
+                "unchecked": found.unchecked,
             },
         )

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, seen
+from lavad_core.video.completeness import Report, examine
 from lavad_core.video.pictures import is_shown, rotation
 
 MAX_DEMUX_RETRIES = 16
@@ -188,15 +189,10 @@ class VideoReader:
         self.container = media.format.name
         self.time_base = Fraction(stream.time_base or Fraction(1, 90000))
         self.frames_from_header: int | None = stream.frames or announced.tagged_frames(stream.metadata)
-        self._indexed = len(stream.index_entries) if "mov" in self.container.split(",") else 0
         self.decode_errors = self.demux_errors = 0
         self._pts, self._dts, self._packet_flags = array("q"), array("q"), bytearray()
         self._logged = logged
-        # An index that was cut short by an error announces fewer packets than the header.
-        complained = self._complained()
-        if complained and self._indexed:
-            self._indexed = max(self._indexed, stream.frames)
-        if complained and self.container == "matroska,webm":
+        if self._complained() and self.container == "matroska,webm":
             self.demux_errors += 1
         _OPENED.append(self)
 
@@ -291,22 +287,14 @@ class VideoReader:
         """Packets that the demuxer says are damaged."""
         return sum(1 for flags in self._packet_flags if flags & seen.CORRUPT)
 
-    def missing_tail(self) -> int:
-        """Frames that the container announces behind the last packet that is in the file."""
-        if self._indexed:
-            return max(0, self._indexed - self.packets)
-        if self.container == "avi" and self.frames_from_header:
-            last = max((stamp for stamp in self._dts if stamp != seen.NO_STAMP), default=-1)
-            return max(0, self.frames_from_header - max(self.packets, last + 1))
-        if self.container == "matroska,webm" and self.packets:
-            if tagged := announced.tagged_frames(self._stream.metadata):
-                return max(0, tagged - self.packets)
-            last, step_s = max(self._pts), float(self.step * self.time_base)
-            announced_s = announced.seconds(self._stream.metadata.get("DURATION", ""))
-            if last != seen.NO_STAMP and step_s and announced_s:
-                short_s = announced_s - float(last * self.time_base) - step_s
-                return max(1, int(short_s / step_s)) if short_s > 0.5 * step_s else 0
-        return 0
+    def examine(self, tick: Callable[[], None]) -> Report:
+        """What the container's own structure says of this stream; read without the codec library."""
+        try:
+            return examine(self.path, self.container, self._stream.id, float(self.step * self.time_base), tick)
+        except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise
+            raise VideoRejected("unreadable", f"the file cannot be read: {error.strerror}") from None
 
     def _demux(self) -> Iterator[Any]:
         failures = new_streams = 0

@@ -208,6 +208,11 @@ def _probe(header: dict[str, Any], raw: bytearray, folder_frame_rate: float) -> 
     counts = {str(name): int(value) for name, value in header["counts"].items()}
     findings = [f"{counts[name]} {words}" for name, words in GAP_COUNTS.items() if counts.get(name)]
     jumps = [f"{float(seconds):.1f} s before frame {int(index)}" for index, seconds in header["jumps"]]
+    if words := _words(header["findings"]) if "findings" in header else "":
+        findings.append(words)
+    unchecked = _words(header["unchecked"]) if "unchecked" in header else ""
+    if findings and unchecked:
+        findings.append(f"{unchecked}, so more may be missing")
     reason = "; ".join(findings) + (f" (jumps: {', '.join(jumps)})" if jumps else "")
     base = header["time_base"]
     return Probe(
@@ -225,7 +230,15 @@ def _probe(header: dict[str, Any], raw: bytearray, folder_frame_rate: float) -> 
         frames_from_header=header["frames_from_header"],
         counts=counts,
         packets=packets if len(packets) else None,
+        unchecked=unchecked,
     )
+
+
+def _words(text: Any) -> str:
+    """A sentence of the child's own; it is not believed to have none of the file in it."""
+    if not isinstance(text, str) or not (text.isascii() and (text.isprintable() or not text)) or len(text) > 2000:
+        raise ValueError(f"a sentence like {text!a:.100}")
+    return text
 
 
 def _folder_time_base(frames_per_s: float) -> Fraction:

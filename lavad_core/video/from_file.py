@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from lavad_core.errors import VideoRejected
 from lavad_core.video import container, pictures, timeline
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
+from lavad_core.video.completeness import verdict
 from lavad_core.video.seen import CORRUPT
+from lavad_core.video.ticker import ticker
 
 MAX_NAMED_JUMPS = 5
 """Jumps that the reason names; the others are counted."""
@@ -67,12 +69,16 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
             raise VideoRejected(
                 "no-frames", f"none of {reader.packets} packets of codec {reader.codec} could be decoded"
             )
-        found = timeline.build(reader.seen(frame_packet, flags, request["max_pause_s"]), request["max_frames"])
-        tail = reader.missing_tail()
+        report = reader.examine(ticker(lambda: answer.send({"t": "tick"}, ()), request["tick_s"]))
+        seen = verdict.informed(reader.seen(frame_packet, flags, request["max_pause_s"]), report)
+        found = timeline.build(seen, request["max_frames"])
+        missing = verdict.compare(report, seen, found)
         counts = {
             "frames_decoded": len(frame_packet),
-            "frames_missing": len(found.gaps) + found.missing_outside + tail,
-            "missing_tail": tail,
+            "frames_missing": missing.total,
+            "missing_tail": missing.behind,
+            "structure_errors": report.damaged,
+            "hidden_packets": missing.hidden,
             "decode_errors": reader.decode_errors,
             "demux_errors": reader.demux_errors,
             "corrupt_frames": sum(1 for value in flags if value & CORRUPT),
@@ -99,8 +105,11 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
             "gaps": len(found.gaps),
             "jumps": [[index, seconds] for index, seconds in found.jumps[:MAX_NAMED_JUMPS]],
             "counts": counts,
+            "findings": report.sentence,
+            "unchecked": "" if report.end_checked else report.why_unchecked,
         }
-    damaged = any(counts[key] for key in ("frames_missing", "decode_errors", "demux_errors", "corrupt_frames"))
+    kinds = ("frames_missing", "decode_errors", "demux_errors", "corrupt_frames", "structure_errors")
+    damaged = any(counts[key] for key in kinds)
     return header, [int64(found.pts), int64(found.gaps), int64(found.packets)], damaged
 
 

@@ -150,6 +150,7 @@ class Probe:
         counts: frames_decoded, frames_missing, decode_errors, corrupt_frames, …
         packets: int64 [M], ordinal of the packet that each frame came from, -1 for gaps; None where frames can only be told by
             their order.
+        unchecked: why the end of the file could not be checked (its container announces none); empty if it was.
     """
 
     status: Literal["ok", "ok_with_gaps"]
@@ -166,6 +167,12 @@ class Probe:
     frames_from_header: int | None
     counts: dict[str, int]
     packets: NDArray[np.int64] | None = field(default=None, repr=False)
+    unchecked: str = ""
+
+    @property
+    def completeness(self) -> Literal["checked", "unchecked"]:
+        """Whether the container announces its end, so that a shortened file would have been noticed."""
+        return "unchecked" if self.unchecked else "checked"
 
     @property
     def times_s(self) -> NDArray[np.float64]:

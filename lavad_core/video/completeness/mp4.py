@@ -1,0 +1,257 @@
+"""MP4 and MOV: what sample tables, edit list and headers say of the video track, and whether they agree.
+
+ISO/IEC 14496-12: 8.6 (time tables, edit list), 8.7 (sizes, chunks), 8.8 (fragments).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.video.completeness import mp4_fragments
+from lavad_core.video.completeness.mp4_edits import USUAL_TIMESCALES, Edits
+from lavad_core.video.completeness.report import CHUNK_BYTES, Report, Source, uint
+
+MAX_BOXES = 1 << 20
+"""Boxes that are walked, at most."""
+
+MAX_TABLE_BYTES = 1 << 26
+"""A longer table (8 million samples) is not compared."""
+
+MAX_SAMPLES = 1 << 22
+"""More samples than these are counted and not laid out in time."""
+
+CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex"})
+
+TABLES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4}
+"""Bytes of an entry."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box: its kind, where its payload begins and ends."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+@dataclass
+class Track:
+    """What a track says of itself; tables as they are in the file.
+
+    Attributes:
+        handler: ``vide`` for pictures.
+        number: of the track.
+        shown: ticks of the movie, by the track's header; 0 unknown.
+        timescale, duration: of its media.
+        edits: (duration in the movie's ticks, start in the media's ticks).
+        tables: int64 [entries, fields] by kind of box.
+        sizes: int64 [samples]; empty where all have the size ``size``.
+        samples: that the table of sizes announces.
+    """
+
+    handler: bytes = b""
+    number: int = 0
+    shown: int = 0
+    timescale: int = 0
+    duration: int = 0
+    edits: list[tuple[int, int]] = field(default_factory=list)
+    tables: dict[bytes, NDArray[np.int64]] = field(default_factory=dict)
+    size: int = 0
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    samples: int = 0
+
+
+@dataclass
+class Movie:
+    """The headers of a file."""
+
+    timescale: int = 0
+    tracks: list[Track] = field(default_factory=list)
+    fragments_ticks: int = 0
+    fragmented: bool = False
+    defaults: dict[int, int] = field(default_factory=dict)
+
+
+def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
+    """The boxes of a stretch of the file, one behind the other, until one contradicts itself."""
+    for _ in range(MAX_BOXES):
+        head = source.at(start, 16)
+        if start + 8 > end or len(head) < 8:
+            return
+        length, payload = uint(head, 0, 4), start + 8
+        if length == 1 and len(head) == 16:
+            length, payload = uint(head, 8, 8), start + 16
+        elif length == 0:
+            length = end - start
+        if start + length < payload:
+            return
+        yield Box(head[4:8], payload, min(start + length, end))
+        start += length
+
+
+def check(source: Source, track: int | None = None) -> Report:
+    """Compare the tables of the video track, or count the samples of its fragments.
+
+    Args:
+        source: the file.
+        track: number of the track that is decoded; None is the first video track.
+    """
+    report, movie = Report(end_checked=True), Movie()
+    top = list(boxes(source, 0, source.size))
+    for box in top:
+        if box.kind == b"moov":
+            _walk(source, box, movie, report)
+    videos = [t for t in movie.tracks if t.handler == b"vide" and track in (None, t.number)]
+    if not videos:
+        videos = [t for t in movie.tracks if t.handler == b"vide"]
+    if not videos:
+        report.end_checked, report.why_unchecked = False, "no video track was found in the MP4 header"
+        return report
+    video = videos[0]
+    if any(box.kind == b"moof" for box in top):
+        mp4_fragments.check(source, top, movie, video, report)
+    else:
+        _compare(video, source, report)
+        report.edits = _edits(video, movie, report)
+    return report
+
+
+def _walk(source: Source, box: Box, movie: Movie, report: Report) -> None:
+    for inner in boxes(source, box.start, box.end):
+        if inner.kind == b"trak":
+            movie.tracks.append(Track())
+        if inner.kind in CONTAINERS:
+            movie.fragmented = movie.fragmented or inner.kind == b"mvex"
+            _walk(source, inner, movie, report)
+        elif movie.tracks:
+            _track_box(source, inner, movie.tracks[-1], report)
+        if inner.kind in (b"mvhd", b"mehd", b"trex"):
+            body = source.at(inner.start, 40)
+            if inner.kind == b"mvhd":
+                movie.timescale = uint(body, 20 if body[:1] == b"\1" else 12, 4)
+            elif inner.kind == b"mehd":
+                movie.fragments_ticks = uint(body, 4, 8 if body[:1] == b"\1" else 4)
+            else:
+                movie.defaults[uint(body, 4, 4)] = uint(body, 12, 4)
+
+
+def _track_box(source: Source, box: Box, track: Track, report: Report) -> None:
+    body = source.at(box.start, min(box.end - box.start, 64))
+    long = body[:1] == b"\1"
+    if box.kind == b"tkhd":
+        track.number = uint(body, 20 if long else 12, 4)
+        track.shown = uint(body, 28, 8) if long else uint(body, 20, 4)
+    elif box.kind == b"mdhd":
+        track.timescale = uint(body, 20 if long else 12, 4)
+        track.duration = uint(body, 24, 8) if long else uint(body, 16, 4)
+    elif box.kind == b"hdlr" and not track.handler:
+        track.handler = body[8:12]
+    elif box.kind == b"elst":
+        width = 8 if long else 4
+        body = source.at(box.start, min(box.end - box.start, 1 << 16))
+        entry = 2 * width + 4
+        for at in range(8, 8 + min(uint(body, 4, 4) * entry, len(body) - 8 - entry + 1), entry):
+            start = int.from_bytes(body[at + width : at + 2 * width], "big", signed=True)
+            track.edits.append((uint(body, at, width), start))
+    elif box.kind in TABLES:
+        track.tables[b"stco" if box.kind == b"co64" else box.kind] = _table(source, box, TABLES[box.kind], report)
+    elif box.kind == b"stsz":
+        track.size, track.samples = uint(body, 4, 4), uint(body, 8, 4)
+        if not track.size:
+            rows = _table(source, Box(b"stsz", box.start + 4, box.end), 4, report)
+            track.sizes = rows[:, 0]
+    elif box.kind == b"stz2":
+        track.samples = uint(body, 8, 4)
+
+
+def _table(source: Source, box: Box, width: int, report: Report) -> NDArray[np.int64]:
+    """The rows of a table of 32-bit numbers (64-bit for ``co64``), as many as the box has room for."""
+    announced = uint(source.at(box.start, 8), 4, 4)
+    room = max(0, box.end - box.start - 8) // width
+    if announced > room:
+        report.damage("tables of the MP4 header that announce more rows than they have")
+    length = min(announced, room) * width
+    if length > MAX_TABLE_BYTES:
+        length = 0
+    data = bytearray()
+    while len(data) < length:
+        more = source.at(box.start + 8 + len(data), min(CHUNK_BYTES, length - len(data)))
+        if not more:
+            break
+        data += more
+    if box.kind == b"co64":
+        return np.frombuffer(data[: len(data) // 8 * 8], ">i8").astype(np.int64).reshape(-1, 1)
+    rows = np.frombuffer(data[: len(data) // width * width], ">u4")
+    if box.kind == b"ctts":  # signed in version 1, and in version 0 of some writers
+        rows = rows.view(">i4")
+    return rows.astype(np.int64).reshape(-1, width // 4)
+
+
+def _compare(video: Track, source: Source, report: Report) -> None:
+    counts = {b"stsz": video.samples}
+    tables = video.tables
+    if len(times := tables.get(b"stts", _NONE)):
+        counts[b"stts"] = int(times[:, 0].sum())
+    if len(shifts := tables.get(b"ctts", _NONE)):
+        counts[b"ctts"] = int(shifts[:, 0].sum())
+    chunks = _samples_by_chunk(tables)
+    if chunks is not None:
+        counts[b"stsc"] = int(chunks.sum())
+    room = len(video.sizes) if not video.size else video.samples
+    likely = [count for count in counts.values() if list(counts.values()).count(count) > 1]
+    # A table that stands alone is the damaged one; without two that agree the sizes count, which have a row each.
+    report.frames = likely[0] if likely else room
+    if len(set(counts.values())) > 1:
+        report.damage("tables of the MP4 header that announce different numbers of samples")
+    if len(shifts) and (shifts[:, 0] == 0).any() and len(times) and counts[b"stts"] != counts[b"ctts"]:
+        report.damage("empty rows in the tables of the MP4 header")
+    if chunks is not None and not report.findings and video.samples <= MAX_SAMPLES:
+        _places(video, chunks, source, report)
+
+
+_NONE = np.empty((0, 3), np.int64)
+
+
+def _samples_by_chunk(tables: dict[bytes, NDArray[np.int64]]) -> NDArray[np.int64] | None:
+    """int64 [chunks]: samples of each; None where a table is missing or contradicts itself."""
+    runs, offsets = tables.get(b"stsc", _NONE), tables.get(b"stco", _NONE)
+    if not len(runs) or not len(offsets):
+        return None
+    firsts = runs[:, 0]
+    if firsts[0] != 1 or (np.diff(firsts) <= 0).any() or firsts[-1] > len(offsets):
+        return np.zeros(len(offsets), np.int64)
+    lengths = np.diff(np.append(firsts, len(offsets) + 1))
+    return np.repeat(runs[:, 1], lengths)
+
+
+def _places(video: Track, chunks: NDArray[np.int64], source: Source, report: Report) -> None:
+    """Chunks beyond the end of the file: it was cut off, or a table is damaged."""
+    sizes = video.sizes if not video.size else np.full(video.samples, video.size, np.int64)
+    if int(chunks.sum()) != len(sizes):
+        return
+    ends = np.concatenate(([0], np.cumsum(sizes)))
+    last = np.cumsum(chunks)
+    beyond = video.tables[b"stco"][:, 0] + ends[last] - ends[last - chunks] > source.size
+    if beyond.any():
+        report.damage("chunks of frames that lie beyond the end of the file", int(beyond.sum()))
+
+
+def _edits(video: Track, movie: Movie, report: Report) -> Edits | None:
+    """The edit list as :mod:`.mp4_edits` needs it; None where it has no end."""
+    media = [duration for duration, start in video.edits if start >= 0]
+    if not media or not all(media):
+        return None
+    ticks_per_s = movie.timescale
+    durations = np.empty(0, np.int64)
+    times = video.tables.get(b"stts", _NONE)
+    if len(times) and 0 < int(times[:, 0].sum()) == report.frames and report.frames <= MAX_SAMPLES:
+        durations = np.repeat(times[:, 1], times[:, 0])
+    usual = ticks_per_s in USUAL_TIMESCALES or any(ticks_per_s == track.timescale for track in movie.tracks)
+    shown = sum(duration for duration, _ in video.edits)
+    agree = not video.shown or abs(video.shown - shown) <= 1 + len(video.edits)
+    return Edits(sum(media) / max(1, ticks_per_s), max(1, ticks_per_s), usual, agree, video.timescale, durations)

@@ -1,0 +1,53 @@
+"""How many frames a constant rate has in a stretch of time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+REGULAR_FRACTION = 0.9
+"""A rate is constant if so many of its steps are alike (stamps in whole milliseconds jitter by one)."""
+
+FEW = 4
+"""With fewer frames than these the header's rate is believed."""
+
+SHORTEST_S = 1 / 250
+"""A header's rate that is faster is the tick of a clock (FFmpeg's guess for ASF and FLV: 1000)."""
+
+MAX_FRAMES = 1 << 31
+
+
+def step_of(times_s: Sequence[float], header_s: float) -> float:
+    """Seconds from frame to frame of a constant rate; 0 if it varies or is not known.
+
+    Args:
+        times_s: stamps, in any order.
+        header_s: seconds by the header's rate, 0 unknown.
+    """
+    times = np.unique(np.asarray(times_s, dtype=np.float64))
+    if len(times) < FEW:
+        return header_s if header_s >= SHORTEST_S else 0.0
+    steps = np.diff(times)
+    step = float(np.median(steps))
+    alike = np.abs(steps - step) <= max(0.0011, 0.02 * step)
+    return float(steps[alike].mean()) if np.count_nonzero(alike) >= REGULAR_FRACTION * len(steps) else 0.0
+
+
+def frames_expected(times_s: Sequence[float], end_s: float, header_s: float) -> int | None:
+    """Frames of a video of a constant rate from the first of ``times_s`` to its end; at least as many as there are.
+
+    Args:
+        times_s: stamps of the frames that are there.
+        end_s: when the video ends by its header; 0 unknown, then the last frame is the last.
+        header_s: seconds from frame to frame by the header's rate, 0 unknown.
+
+    Returns:
+        None where the rate varies or is not known.
+    """
+    step = step_of(times_s, header_s) if len(times_s) else 0.0
+    if step <= 0:
+        return None
+    first, last = min(times_s), max(times_s)
+    whole = max(round((end_s - first) / step), round((last - first) / step) + 1)
+    return max(len(times_s), min(whole, MAX_FRAMES))

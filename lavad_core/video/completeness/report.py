@@ -1,0 +1,91 @@
+"""What a check of a container's structure reports, and how the checks read a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from lavad_core.video.completeness.mp4_edits import Edits
+
+CHUNK_BYTES = 1 << 20
+"""What is read at once, at most: a size in a file is never a reason to allocate more."""
+
+MAX_FINDINGS = 8
+"""Kinds of damage that are told apart in a verdict; each is counted."""
+
+
+@dataclass
+class Report:
+    """What a container announces about its first video stream, what is there, and what is damaged.
+
+    Attributes:
+        frames: packets that show a frame which an undamaged copy would hold; None where nothing says it.
+        end_checked: the container says where it ends (a size, a count, a duration, an end mark), and that was compared.
+        why_unchecked: what it does not announce, if the end could not be checked.
+        findings: what is damaged: a sentence for each kind, with its count.
+        unknown_loss: frames are lost and nothing says how many.
+        edits: the edit list, where there is one.
+    """
+
+    frames: int | None = None
+    end_checked: bool = False
+    why_unchecked: str = ""
+    findings: dict[str, int] = field(default_factory=dict)
+    unknown_loss: bool = False
+    edits: Edits | None = None
+
+    def damage(self, what: str, count: int = 1) -> None:
+        """Count a kind of damage. ``what`` is a sentence of ours, with nothing of the file in it."""
+        if what in self.findings or len(self.findings) < MAX_FINDINGS:
+            self.findings[what] = self.findings.get(what, 0) + count
+
+    @property
+    def damaged(self) -> int:
+        """Places that are damaged."""
+        return sum(self.findings.values())
+
+    @property
+    def sentence(self) -> str:
+        """The findings, and whether the number of missing frames is a lower bound."""
+        words = [f"{what} ({count})" if count > 1 else what for what, count in self.findings.items()]
+        if self.unknown_loss:
+            words.append("how many frames that takes is not announced, so the number of missing frames is the least")
+        return "; ".join(words)
+
+
+class Source:
+    """A file that is read at positions. Reading beyond its end gives fewer bytes.
+
+    Args:
+        file: open for reading, binary.
+        size: bytes.
+        tick: called for every read.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, tick: Callable[[], None] = lambda: None) -> None:
+        self._file, self.size, self._tick = file, size, tick
+
+    def at(self, position: int, count: int) -> bytes:
+        """At most ``count`` bytes (and at most :data:`CHUNK_BYTES`) from ``position``."""
+        self._tick()
+        self._file.seek(position)
+        return self._file.read(min(count, CHUNK_BYTES))
+
+    def find(self, mark: bytes, position: int) -> int:
+        """Position of the next ``mark``, -1 if there is none."""
+        while position < self.size:
+            chunk = self.at(position, CHUNK_BYTES)
+            found = chunk.find(mark)
+            if found >= 0:
+                return position + found
+            if position + len(chunk) >= self.size:
+                return -1
+            position += len(chunk) - len(mark) + 1
+        return -1
+
+
+def uint(data: bytes, offset: int, width: int, order: str = "big") -> int:
+    """An unsigned number of ``width`` bytes; what lies beyond the end of ``data`` counts as zero."""
+    value = int.from_bytes(data[offset : offset + width].ljust(width, b"\0"), "big")
+    return value if order == "big" else int.from_bytes(value.to_bytes(width, "big"), "little")
