@@ -159,11 +159,13 @@ class VideoReader:
         decode_errors, demux_errors: counted while :meth:`decode` runs.
         path: of the file.
         size_bytes, cut_bytes: of the file; bytes that it announces beyond its end.
+        first_position: byte of the file where the first packet begins, -1 unknown.
     """
 
     path: str = ""
     size_bytes: int = 0
     cut_bytes: int = 0
+    first_position: int = -1
 
     def __init__(
         self, media: av.container.InputContainer, max_pixels: int, threads: int, count_only: bool, logged: int
@@ -327,6 +329,8 @@ class VideoReader:
         return new and last is not None and last[1] == self.container
 
     def _note(self, packet: Any) -> int:
+        if not self._pts and packet.pos is not None:
+            self.first_position = packet.pos
         hidden = packet.is_discard or not is_shown(self.codec, packet)
         self._pts.append(seen.NO_STAMP if packet.pts is None else packet.pts)
         self._dts.append(seen.NO_STAMP if packet.dts is None else packet.dts)

@@ -72,7 +72,7 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
         report = reader.examine(ticker(lambda: answer.send({"t": "tick"}, ()), request["tick_s"]))
         seen = verdict.informed(reader.seen(frame_packet, flags, request["max_pause_s"]), report)
         found = timeline.build(seen, request["max_frames"])
-        missing = verdict.compare(report, seen, found)
+        missing = verdict.compare(report, seen, found, reader.first_position)
         counts = {
             "frames_decoded": len(frame_packet),
             "frames_missing": missing.total,

@@ -5,6 +5,7 @@ Advanced Systems Format, revision 01.20.03: 3.2 (file properties), 5 (data objec
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass
 from typing import Any
@@ -152,12 +153,9 @@ def _walk(source: Source, position: int, end: int, length: int, video: int, obje
         if not marked:
             position += length
             continue
-        following = source.find(mark, position + 1)
-        while 0 <= following < end - length and source.at(following + length, 3) not in (mark, b""):
-            following = source.find(mark, following + 1)
-        if following < 0:
-            break
-        position = following
+        found = source.marks(re.compile(re.escape(mark)), position + 1, 3)
+        followed = (at for at in found if at >= end - length or source.at(at + length, 3) in (mark, b""))
+        position = next(followed, end)
     objects.close()
     return damaged
 

@@ -5,9 +5,12 @@ Microsoft's AVI RIFF file reference, and the OpenDML extensions, version 1.02.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from lavad_core.video.completeness.report import Report, Source, uint
+
+_CHUNK = re.compile(rb"0[0-9](?:dc|db|wb)(?=.{4})", re.DOTALL)
 
 MAX_CHUNKS = 1 << 28
 MAX_INDEX_ENTRIES = 1 << 24
@@ -94,15 +97,12 @@ def _video(kind: bytes, seen: _Seen) -> bool:
 
 def _resync(source: Source, position: int, end: int) -> int:
     """Where the next chunk of a stream begins, -1 if there is none."""
-    while position < end:
-        chunk = source.at(position, min(1 << 16, end - position))
-        for offset in range(0, len(chunk) - 7):
-            if chunk[offset] == 0x30 and chunk[offset + 2 : offset + 4] in (b"dc", b"db", b"wb"):
-                length = uint(chunk, offset + 4, 4, "little")
-                following = source.at(position + offset + 8 + length + length % 2, 4)
-                if position + offset + 8 + length <= end and (not following or _printable(following)):
-                    return position + offset
-        position += max(1, len(chunk) - 7)
+    for found in source.marks(_CHUNK, position, 8):
+        length = uint(source.at(found + 4, 4), 0, 4, "little")
+        if found + 8 + length <= end:
+            following = source.at(found + 8 + length + length % 2, 4)
+            if not following or _printable(following):
+                return found
     return -1
 
 

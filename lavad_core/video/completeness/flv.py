@@ -6,6 +6,7 @@ Adobe Flash Video File Format Specification, version 10.1, annex E.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from array import array
 
@@ -17,8 +18,7 @@ AUDIO, VIDEO, SCRIPT = 8, 9, 18
 END_TOLERANCE_S = 0.5
 """A duration may reach so far behind the last tag (durations of the last frame and sound packet, rounding)."""
 
-RESYNC_BYTES = 1 << 20
-"""How far a damaged chain is searched for its next link at once."""
+_TAG = re.compile(rb"[\x08\x09](?=.{7}\0\0\0)", re.DOTALL)
 
 MAX_SCRIPT_BYTES = 1 << 16
 
@@ -92,14 +92,10 @@ def _tag(source: Source, position: int) -> int | None:
 
 def _resync(source: Source, position: int) -> int:
     """Position of the next whole tag, -1 if there is none."""
-    while position < source.size:
-        chunk = source.at(position, RESYNC_BYTES)
-        for offset in range(len(chunk) - 11):
-            if chunk[offset] in (AUDIO, VIDEO) and chunk[offset + 8 : offset + 11] == b"\0\0\0":
-                length = _tag(source, position + offset)
-                if length and uint(source.at(position + offset + 11 + length, 4), 0, 4) == 11 + length:
-                    return position + offset
-        position += max(1, len(chunk) - 11)
+    for found in source.marks(_TAG, position, 11):
+        length = _tag(source, found)
+        if length and uint(source.at(found + 11 + length, 4), 0, 4) == 11 + length:
+            return found
     return -1
 
 

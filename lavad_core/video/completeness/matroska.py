@@ -10,6 +10,7 @@ import struct
 import zlib
 from array import array
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from lavad_core.video.announced import seconds
 from lavad_core.video.completeness.rate import frames_expected
@@ -67,7 +68,7 @@ class _Seen:
 
 
 def element(source: Source, position: int) -> tuple[int, int, int] | None:
-    """Identifier, position of the payload, and its size (:data:`UNKNOWN`) of the element at ``position``; None if it is none."""
+    """Identifier, position of the payload, and its size (:data:`UNKNOWN`) of an element; None if there is none."""
     head = source.at(position, 12)
     if len(head) < 2 or head[0] < 0x10:
         return None
@@ -153,7 +154,7 @@ def _cluster(source: Source, position: int, stop: int, endless: bool, report: Re
             report.damage("a Matroska cluster with damaged blocks")
             seen.lost_before |= not seen.times_s
             at = source.find(CLUSTER.to_bytes(4, "big"), position)
-            return at if 0 <= at and (endless or at < stop) else (source.size if endless else max(stop, begin))
+            return at if at >= 0 and (endless or at < stop) else (source.size if endless else max(stop, begin))
         kind, start, size = found
         if kind == CRC32 and not checked and position == begin and size == 4 and not endless:
             checked = True
@@ -224,10 +225,10 @@ def _children(body: bytes) -> list[tuple[int, bytes]]:
 
 def _master(kind: int, body: bytes, report: Report, seen: _Seen) -> None:
     children = _children(body)
-    if children and children[0][0] == CRC32 and len(children[0][1]) == 4:
-        if zlib.crc32(body[6:]) != uint(children[0][1], 0, 4, "little"):
-            report.damage("a Matroska header, index or tag with a wrong checksum")
-            return
+    expected = children[0][1] if children and children[0][0] == CRC32 else b""
+    if len(expected) == 4 and zlib.crc32(body[6:]) != uint(expected, 0, 4, "little"):
+        report.damage("a Matroska header, index or tag with a wrong checksum")
+        return
     if kind == INFO:
         for name, value in children:
             if name == 0x2AD7B1 and value:
@@ -239,7 +240,7 @@ def _master(kind: int, body: bytes, report: Report, seen: _Seen) -> None:
                     seen.announced_s = duration * seen.scale_s
     elif kind == TRACKS:
         for name, value in children:
-            fields = {inner: part for inner, part in _children(value)} if name == 0xAE else {}
+            fields = dict(_children(value)) if name == 0xAE else {}
             if uint(fields.get(0x83, b""), 0, 1) == 1 and seen.video < 0:
                 seen.video = uint(fields.get(0xD7, b""), 0, len(fields.get(0xD7, b"")))
                 seen.uid = uint(fields.get(0x73C5, b""), 0, len(fields.get(0x73C5, b"")))
@@ -283,7 +284,7 @@ def _judge(seen: _Seen, segment: int, step_s: float, report: Report) -> None:
         return
     if seen.announced_s and seen.last_s + END_TOLERANCE_S < seen.announced_s:
         steps = sorted(set(seen.times_s))
-        longest = max((after - before for before, after in zip(steps, steps[1:], strict=False)), default=0.0)
+        longest = max((after - before for before, after in pairwise(steps)), default=0.0)
         if seen.last_s + 2 * longest < seen.announced_s:
             report.damage("the Matroska header announces a longer duration")
     if seen.frames > there:

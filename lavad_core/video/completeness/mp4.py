@@ -116,8 +116,7 @@ def check(source: Source, track: int | None = None) -> Report:
     if any(box.kind == b"moof" for box in top):
         mp4_fragments.check(source, top, movie, video, report)
     else:
-        _compare(video, source, report)
-        report.edits = _edits(video, movie, report)
+        _compare(video, movie, source, report)
     return report
 
 
@@ -192,7 +191,7 @@ def _table(source: Source, box: Box, width: int, report: Report) -> NDArray[np.i
     return rows.astype(np.int64).reshape(-1, width // 4)
 
 
-def _compare(video: Track, source: Source, report: Report) -> None:
+def _compare(video: Track, movie: Movie, source: Source, report: Report) -> None:
     counts = {b"stsz": video.samples}
     tables = video.tables
     if len(times := tables.get(b"stts", _NONE)):
@@ -210,8 +209,10 @@ def _compare(video: Track, source: Source, report: Report) -> None:
         report.damage("tables of the MP4 header that announce different numbers of samples")
     if len(shifts) and (shifts[:, 0] == 0).any() and len(times) and counts[b"stts"] != counts[b"ctts"]:
         report.damage("empty rows in the tables of the MP4 header")
+    positions = np.empty(0, np.int64)
     if chunks is not None and not report.findings and video.samples <= MAX_SAMPLES:
-        _places(video, chunks, source, report)
+        positions = _places(video, chunks, source, report)
+    report.edits = _edits(video, movie, positions, report)
 
 
 _NONE = np.empty((0, 3), np.int64)
@@ -229,19 +230,23 @@ def _samples_by_chunk(tables: dict[bytes, NDArray[np.int64]]) -> NDArray[np.int6
     return np.repeat(runs[:, 1], lengths)
 
 
-def _places(video: Track, chunks: NDArray[np.int64], source: Source, report: Report) -> None:
-    """Chunks beyond the end of the file: it was cut off, or a table is damaged."""
+def _places(video: Track, chunks: NDArray[np.int64], source: Source, report: Report) -> NDArray[np.int64]:
+    """int64 [samples]: where each begins. Those beyond the end of the file are counted."""
     sizes = video.sizes if not video.size else np.full(video.samples, video.size, np.int64)
     if int(chunks.sum()) != len(sizes):
-        return
-    ends = np.concatenate(([0], np.cumsum(sizes)))
-    last = np.cumsum(chunks)
-    beyond = video.tables[b"stco"][:, 0] + ends[last] - ends[last - chunks] > source.size
-    if beyond.any():
-        report.damage("chunks of frames that lie beyond the end of the file", int(beyond.sum()))
+        return np.empty(0, np.int64)
+    ends = np.cumsum(sizes)
+    begins = ends - sizes
+    firsts = np.cumsum(chunks) - chunks
+    used = chunks > 0
+    shifts = video.tables[b"stco"][used, 0] - begins[firsts[used]]
+    positions: NDArray[np.int64] = begins + np.repeat(shifts, chunks[used])
+    if beyond := int(np.count_nonzero(positions + sizes > source.size)):
+        report.damage("frames that lie beyond the end of the file", beyond)
+    return positions
 
 
-def _edits(video: Track, movie: Movie, report: Report) -> Edits | None:
+def _edits(video: Track, movie: Movie, positions: NDArray[np.int64], report: Report) -> Edits | None:
     """The edit list as :mod:`.mp4_edits` needs it; None where it has no end."""
     media = [duration for duration, start in video.edits if start >= 0]
     if not media or not all(media):
@@ -254,4 +259,6 @@ def _edits(video: Track, movie: Movie, report: Report) -> Edits | None:
     usual = ticks_per_s in USUAL_TIMESCALES or any(ticks_per_s == track.timescale for track in movie.tracks)
     shown = sum(duration for duration, _ in video.edits)
     agree = not video.shown or abs(video.shown - shown) <= 1 + len(video.edits)
-    return Edits(sum(media) / max(1, ticks_per_s), max(1, ticks_per_s), usual, agree, video.timescale, durations)
+    return Edits(
+        sum(media) / max(1, ticks_per_s), max(1, ticks_per_s), usual, agree, video.timescale, durations, positions
+    )

@@ -29,6 +29,7 @@ class Edits:
         agree: the track's header has the same duration as its edit list.
         media_ticks_per_s: of the track.
         durations: int64 [samples], ticks of each in decode order; empty where the table is damaged or too long.
+        positions: int64 [samples], where each begins in the file; empty where the tables are damaged or too long.
     """
 
     seconds: float
@@ -37,23 +38,27 @@ class Edits:
     agree: bool
     media_ticks_per_s: int
     durations: NDArray[np.int64]
+    positions: NDArray[np.int64]
 
-    def hidden_wrongly(self, hidden: NDArray[np.bool_]) -> int:
-        """How many hidden packets a cut does not account for.
+    def hidden(self, flags: NDArray[np.bool_], first_position: int) -> tuple[int, int]:
+        """How many samples are hidden, and how many of them no cut accounts for.
 
         Args:
-            hidden: bool [packets], decode order.
+            flags: bool [packets], of those that the demuxer gave, decode order: hidden.
+            first_position: byte of the file where the first of them begins, -1 unknown. The demuxer leaves out samples before
+                the key frame that the cut needs, and behind the end.
         """
+        before = int(np.argmax(self.positions == first_position)) if first_position in self.positions else 0
+        behind = max(0, len(self.positions) - before - len(flags))
+        hidden = np.concatenate((np.ones(before, bool), flags, np.ones(behind, bool)))
         total = int(hidden.sum())
-        if not total:
-            return 0
-        if not (self.usual and self.agree and self.media_ticks_per_s and len(self.durations) == len(hidden)):
-            return total
         shown = np.flatnonzero(~hidden)
-        if not len(shown):
-            return total
+        if not total or not len(shown):
+            return total, total
+        if not (self.usual and self.agree and self.media_ticks_per_s and len(self.durations) == len(hidden)):
+            return total, total
         lacking = self.seconds * self.media_ticks_per_s - float(self.durations[~hidden].sum())
         if lacking > 0.5 * float(np.median(self.durations)) + 2 * self.media_ticks_per_s / self.ticks_per_s:
-            return total
+            return total, total
         # A cut needs what comes before the frames that it shows, and nothing behind the last of them.
-        return int(hidden[shown[0] :].sum()) if hidden[-1] else 0
+        return total, int(hidden[shown[0] :].sum()) if hidden[-1] else 0

@@ -1,8 +1,12 @@
-"""Fragmented MP4: sequence numbers, run counts, decode times, and what its indices say of the end. ISO/IEC 14496-12: 8.8, 8.16."""
+"""Fragmented MP4: sequence numbers, run counts, decode times, and the indices.
+
+ISO/IEC 14496-12: 8.8 (fragments), 8.16 (segments).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +40,7 @@ def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Re
     found: list[_Fragment] = []
     offsets: list[int] = []
     indexed = False
-    payload = 0
+    payload, announced_s = 0, 0.0
     for position, box in enumerate(top):
         if box.kind == b"moof":
             if found:
@@ -48,7 +52,7 @@ def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Re
         elif box.kind == b"mfra":
             offsets, indexed = offsets + _offsets(source, box, video.number), True
         elif box.kind == b"sidx" and not any(other.kind == b"moof" for other in top[:position]):
-            indexed = _segments(source, box, report) or indexed
+            announced_s = max(announced_s, _segments(source, box, movie, video, report))
     if found:
         _compare_bytes(found[-1], payload, report)
     lost = _lost(found, report)
@@ -59,12 +63,17 @@ def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Re
     report.frames = video.samples + sum(fragment.samples for fragment in ours) + lost
     ends = [fragment.base + fragment.ticks for fragment in ours if fragment.base >= 0]
     step = _step(ours)
-    if movie.fragments_ticks and movie.timescale and ends and video.timescale:
+    if movie.fragments_ticks and movie.timescale:
+        announced_s = max(announced_s, movie.fragments_ticks / movie.timescale)
+    if announced_s and step and ends:
         indexed = True
-        short = movie.fragments_ticks * video.timescale / movie.timescale - max(ends)
-        if step and short > 1.5 * step and short > video.timescale / 2:
-            report.damage("the MP4 header announces a longer duration of its fragments")
-            report.frames += min(round(short / step), MAX_SAMPLES_PER_RUN)
+        short = (
+            announced_s * video.timescale - max(ends) + min(fragment.base for fragment in ours if fragment.base >= 0)
+        )
+        if report.findings or short > video.timescale / 2:
+            if short > 1.5 * step and not report.findings:
+                report.damage("the MP4 header announces a longer duration of its fragments")
+            report.frames += max(0, min(round(short / step), MAX_SAMPLES_PER_RUN))
     report.end_checked = indexed
     if not indexed:
         report.why_unchecked = "a fragmented MP4 without an index of its fragments announces no end"
@@ -127,7 +136,7 @@ def _run(source: Source, box: Box, default_ticks: int, default_size: int) -> tup
 
 
 def _compare_bytes(fragment: _Fragment, payload: int, report: Report) -> None:
-    if fragment.data > payload or fragment.data and fragment.data + SLACK_BYTES <= payload:
+    if fragment.data > payload or (fragment.data and fragment.data + SLACK_BYTES <= payload):
         report.damage("fragments whose runs do not fit their media data")
 
 
@@ -139,12 +148,10 @@ def _step(fragments: list[_Fragment]) -> float:
 
 def _lost(found: list[_Fragment], report: Report) -> int:
     """Frames that are missing between fragments, by their decode times."""
-    steps = [after.sequence - before.sequence for before, after in zip(found, found[1:], strict=False)]
+    steps = [after.sequence - before.sequence for before, after in pairwise(found)]
     # Writers that do not count leave all numbers the same.
     if any(step > 0 for step in steps) and (odd := sum(1 for step in steps if step != 1)):
         report.damage("fragments whose sequence number does not follow on", odd)
-    if found and len(found) > 1 and found[0].sequence > 1 and not report.findings:
-        pass  # a part of a live stream begins anywhere
     ours = [fragment for fragment in found if fragment.ours]
     step, lost, expected = _step(ours), 0.0, -1
     for position, fragment in enumerate(ours):
@@ -180,18 +187,21 @@ def _offsets(source: Source, mfra: Box, track: int) -> list[int]:
     return found
 
 
-def _segments(source: Source, box: Box, report: Report) -> bool:
-    """Whether an index in front of all fragments covers the file; one that reaches beyond its end says what is missing."""
+def _segments(source: Source, box: Box, movie: Movie, video: Track, report: Report) -> float:
+    """Seconds that an index in front of all fragments announces of the video track; 0 where it does not.
+
+    One that reaches beyond the end of the file says that it was cut off.
+    """
     body = source.at(box.start, min(box.end - box.start, CHUNK_BYTES))
     wide = 8 if body[:1] == b"\1" else 4
+    track, ticks_per_s = uint(body, 4, 4), uint(body, 8, 4)
     at = 12 + 2 * wide
     count = uint(body, at + 2, 2)
-    sizes = [uint(body, at + 4 + 12 * row, 4) for row in range(count) if at + 16 + 12 * row <= len(body)]
-    if len(sizes) < count or not count:
+    rows = [(uint(body, at + 4 + 12 * row, 4), uint(body, at + 8 + 12 * row, 4)) for row in range(count)]
+    if not count or not ticks_per_s or at + 4 + 12 * count > len(body):
         report.damage("an index of the MP4's segments that contradicts itself")
-        return False
-    end = box.end + uint(body, 12 + wide, wide) + sum(size & 0x7FFFFFFF for size in sizes)
+        return 0.0
+    end = box.end + uint(body, 12 + wide, wide) + sum(size & 0x7FFFFFFF for size, _ in rows)
     if end > source.size:
         report.damage("segments that the MP4 index names are beyond the end of the file")
-        return True
-    return end > source.size * 0.9
+    return sum(ticks for _, ticks in rows) / ticks_per_s if track == video.number or len(movie.tracks) == 1 else 0.0

@@ -5,9 +5,12 @@ Nothing in a program stream announces its end but an end code, which most writer
 
 from __future__ import annotations
 
+import re
+
 from lavad_core.video.completeness.report import Report, Source, uint
 
 PACK, SYSTEM, END = 0xBA, 0xBB, 0xB9
+_START = re.compile(rb"\0\0\x01[\xb9-\xff]")
 NO_END = "an MPEG program stream without its end code announces no end; its packets were followed"
 
 
@@ -69,11 +72,10 @@ def _skip_zeros(source: Source, position: int) -> int:
 
 def _resync(source: Source, position: int) -> int:
     """The next packet or pack that another one follows, -1 if there is none."""
-    while 0 <= (position := source.find(b"\0\0\1", position)):
-        length = _length(source.at(position, 14))
-        if length is not None and (
-            position + length >= source.size or source.at(position + length, 3) in (b"\0\0\1", b"\0\0\0")
-        ):
-            return position
-        position += 1
+    for found in source.marks(_START, position, 4):
+        length = _length(source.at(found, 14))
+        if length is None:
+            continue
+        if found + length >= source.size or source.at(found + length, 3) in (b"\0\0\1", b"\0\0\0"):
+            return found
     return -1

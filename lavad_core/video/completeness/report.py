@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -72,17 +73,30 @@ class Source:
         self._file.seek(position)
         return self._file.read(min(count, CHUNK_BYTES))
 
+    def marks(self, pattern: re.Pattern[bytes], position: int, longest: int) -> Iterator[int]:
+        """Positions of all matches that do not overlap, increasing.
+
+        Args:
+            pattern: what is searched for.
+            position: where the search begins.
+            longest: bytes of the longest match.
+        """
+        length = 1 << 12
+        while position < self.size:
+            chunk = self.at(position, length)
+            if not chunk:
+                return
+            whole = position + len(chunk) >= self.size
+            after = len(chunk) if whole else max(1, len(chunk) - longest + 1)
+            for found in pattern.finditer(chunk):
+                if found.start() >= after:
+                    break
+                yield position + found.start()
+            position, length = position + after, min(2 * length, CHUNK_BYTES)
+
     def find(self, mark: bytes, position: int) -> int:
         """Position of the next ``mark``, -1 if there is none."""
-        while position < self.size:
-            chunk = self.at(position, CHUNK_BYTES)
-            found = chunk.find(mark)
-            if found >= 0:
-                return position + found
-            if position + len(chunk) >= self.size:
-                return -1
-            position += len(chunk) - len(mark) + 1
-        return -1
+        return next(self.marks(re.compile(re.escape(mark)), position, len(mark)), -1)
 
 
 def uint(data: bytes, offset: int, width: int, order: str = "big") -> int:

@@ -5,6 +5,8 @@ ISO/IEC 13818-1, 2.4.3. Nothing in a transport stream announces its end.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ TAIL_BYTES = 1 << 20
 """Of the end of the file, in which packets are put together."""
 
 SYNC = 0x47
+_SYNC = re.compile(b"G")
 SHAPES = ((188, 0), (192, 4), (204, 0))
 """Bytes from packet to packet, and where in them the sync byte is (Blu-ray's time stamps, Reed-Solomon codes behind)."""
 
@@ -91,11 +94,10 @@ def _open_at_end(source: Source) -> bool:
 
 def _search(source: Source, position: int) -> tuple[tuple[int, int], int] | None:
     """The next place where packets follow each other."""
-    while 0 <= (position := source.find(bytes([SYNC]), position)) < source.size - 188:
+    for found in source.marks(_SYNC, position, 1):
         for length, offset in SHAPES:
-            if position >= offset and shape(source, position - offset) == (length, offset):
-                return (length, offset), position - offset
-        position += 1
+            if found >= offset and shape(source, found - offset) == (length, offset):
+                return (length, offset), found - offset
     return None
 
 

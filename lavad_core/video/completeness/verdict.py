@@ -34,23 +34,26 @@ def informed(seen: Seen, report: Report) -> Seen:
     return replace(seen, damaged=seen.damaged or bool(report.findings), announced=known)
 
 
-def compare(report: Report, seen: Seen, found: Timeline) -> Missing:
+def compare(report: Report, seen: Seen, found: Timeline, first_position: int = -1) -> Missing:
     """Count what is missing.
 
     Args:
         report: of the structure; a finding is added for frames that an edit list hides wrongly.
         seen, found: of the decoding pass.
+        first_position: byte of the file where the first packet begins, -1 unknown.
     """
     good = len(found.pts) - len(found.gaps)
-    hidden = seen.packet_flags & HIDDEN != 0
-    wrongly = report.edits.hidden_wrongly(hidden) if report.edits is not None else 0
+    flags = seen.packet_flags & HIDDEN != 0
+    hidden, wrongly = int(np.count_nonzero(flags)), 0
+    if report.edits is not None:
+        hidden, wrongly = report.edits.hidden(flags, first_position)
     if wrongly:
         report.damage(HIDDEN_WRONGLY, wrongly)
-    kept = int(np.count_nonzero(hidden)) - wrongly
+    kept = hidden - wrongly
     known = len(found.gaps) + found.missing_outside
     pairs = 0
     if (seen.frame_flags & INTERLACED != 0).any():
         # Second fields in packets of their own show no frame.
-        pairs = max(0, len(seen.packet_pts) - wrongly - kept - good - known)
+        pairs = max(0, int(np.count_nonzero(~flags)) - good - known)
     behind = max(0, (report.frames or 0) - good - kept - pairs - known)
     return Missing(known + behind, behind, kept)
