@@ -98,7 +98,7 @@ def _facts(results: Results) -> dict[str, Any]:
     probe, detect = results.commit("probe"), results.commit("detect")
     facts: dict[str, Any] = {"frame_interval": results.config.video.frame_interval}
     if probe is not None:
-        facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
+        facts |= {name: probe.facts[name] for name in ("frames", "duration_s", "completeness", "unchecked")}
     if detect is not None:
         facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
         facts |= results.config.detect.model_dump()
@@ -171,4 +171,6 @@ def _footer(results: Results) -> str:
         detect = results.commit("detect")
         assert detect is not None
         parts.append(f"{detect.counts['segments']} segments at threshold {facts['threshold']:g}")
+    if facts.get("unchecked"):
+        parts.append(f"whether the end is missing could not be checked: {inert(facts['unchecked'])}")
     return "; ".join(parts)
