@@ -98,7 +98,9 @@ def _facts(results: Results) -> dict[str, Any]:
     probe, detect = results.commit("probe"), results.commit("detect")
     facts: dict[str, Any] = {"frame_interval": results.config.video.frame_interval}
     if probe is not None:
-        facts |= {name: probe.facts[name] for name in ("frames", "duration_s", "completeness", "unchecked")}
+        facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
+        # Probes of earlier versions did not check it.
+        facts |= {name: probe.facts[name] for name in ("completeness", "unchecked") if name in probe.facts}
     if detect is not None:
         facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
         facts |= results.config.detect.model_dump()

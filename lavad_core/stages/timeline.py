@@ -39,7 +39,7 @@ def read_probe(store: Store, commit: Commit) -> Probe:
         frames_from_header=facts["frames_from_header"],
         counts=dict(commit.counts),
         packets=packets if (packets >= 0).any() else None,
-        unchecked=facts["unchecked"],
+        unchecked=facts.get("unchecked", ""),
     )
 
 

@@ -36,21 +36,30 @@ def examine(path: str, container: str, stream: int, step_s: float, tick: Callabl
         return Report(why_unchecked=f"a raw {STREAMS[container]} stream announces neither its length nor its end")
     with open(path, "rb") as file:
         source = Source(file, os.fstat(file.fileno()).st_size, tick)
-        names = set(container.split(","))
-        if "mp4" in names:
-            return mp4.check(source, stream)
-        if "matroska" in names or "webm" in names:
-            return matroska.check(source, step_s)
-        if "avi" in names:
-            return avi.check(source)
-        if "flv" in names:
-            return flv.check(source, step_s)
-        if "asf" in names:
-            return asf.check(source, stream, step_s)
-        if "ogg" in names:
-            return ogg.check(source, stream)
-        if "mpegts" in names:
-            return transport.check(source, stream)
-        if "mpeg" in names:
-            return program.check(source)
+        try:
+            return _check(source, set(container.split(",")), stream, step_s)
+        except (ArithmeticError, LookupError, ValueError):
+            # Numbers that fit nowhere: the file's, and no reason to give its video up.
+            report = Report(why_unchecked="the container's structure contradicts itself", unknown_loss=True)
+            report.damage("a structure of the container that contradicts itself")
+            return report
+
+
+def _check(source: Source, names: set[str], stream: int, step_s: float) -> Report:
+    if "mp4" in names:
+        return mp4.check(source, stream)
+    if "matroska" in names or "webm" in names:
+        return matroska.check(source, step_s)
+    if "avi" in names:
+        return avi.check(source)
+    if "flv" in names:
+        return flv.check(source, step_s)
+    if "asf" in names:
+        return asf.check(source, stream, step_s)
+    if "ogg" in names:
+        return ogg.check(source, stream)
+    if "mpegts" in names:
+        return transport.check(source, stream)
+    if "mpeg" in names:
+        return program.check(source)
     return Report(why_unchecked="no check is known for this container")

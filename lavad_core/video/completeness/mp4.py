@@ -94,6 +94,23 @@ def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
         start += length
 
 
+def _top(source: Source) -> Iterator[Box]:
+    """The outermost boxes. Behind one that is broken or cut off they go on with the next fragment."""
+    position = 0
+    while position < source.size:
+        for box in boxes(source, position, source.size):
+            if not box.kind.isalnum():
+                break
+            yield box
+            position = box.end
+        else:
+            if position + 8 > source.size:
+                return
+        position = source.find(b"moof", position + 8) - 4
+        if position < 0:
+            return
+
+
 def check(source: Source, track: int | None = None) -> Report:
     """Compare the tables of the video track, or count the samples of its fragments.
 
@@ -102,7 +119,7 @@ def check(source: Source, track: int | None = None) -> Report:
         track: number of the track that is decoded; None is the first video track.
     """
     report, movie = Report(end_checked=True), Movie()
-    top = list(boxes(source, 0, source.size))
+    top = list(_top(source))
     for box in top:
         if box.kind == b"moov":
             _walk(source, box, movie, report)
@@ -114,7 +131,8 @@ def check(source: Source, track: int | None = None) -> Report:
         return report
     video = videos[0]
     if any(box.kind == b"moof" for box in top):
-        mp4_fragments.check(source, top, movie, video, report)
+        step = mp4_fragments.check(source, top, movie, video, report)
+        report.edits = edits_of(video, movie, _NONE[:, 0], report, step)
     else:
         _compare(video, movie, source, report)
     return report
@@ -212,7 +230,7 @@ def _compare(video: Track, movie: Movie, source: Source, report: Report) -> None
     positions = np.empty(0, np.int64)
     if chunks is not None and not report.findings and video.samples <= MAX_SAMPLES:
         positions = _places(video, chunks, source, report)
-    report.edits = _edits(video, movie, positions, report)
+    report.edits = edits_of(video, movie, positions, report)
 
 
 _NONE = np.empty((0, 3), np.int64)
@@ -246,11 +264,14 @@ def _places(video: Track, chunks: NDArray[np.int64], source: Source, report: Rep
     return positions
 
 
-def _edits(video: Track, movie: Movie, positions: NDArray[np.int64], report: Report) -> Edits | None:
-    """The edit list as :mod:`.mp4_edits` needs it; None where it has no end."""
-    media = [duration for duration, start in video.edits if start >= 0]
-    if not media or not all(media):
+def edits_of(
+    video: Track, movie: Movie, positions: NDArray[np.int64], report: Report, step: float = 0.0
+) -> Edits | None:
+    """The edit list as :mod:`.mp4_edits` needs it; None where there is none."""
+    media = [edit for edit in video.edits if edit[1] >= 0]
+    if not media:
         return None
+    seconds = sum(duration for duration, _ in media) / max(1, movie.timescale)
     ticks_per_s = movie.timescale
     durations = np.empty(0, np.int64)
     times = video.tables.get(b"stts", _NONE)
@@ -259,6 +280,4 @@ def _edits(video: Track, movie: Movie, positions: NDArray[np.int64], report: Rep
     usual = ticks_per_s in USUAL_TIMESCALES or any(ticks_per_s == track.timescale for track in movie.tracks)
     shown = sum(duration for duration, _ in video.edits)
     agree = not video.shown or abs(video.shown - shown) <= 1 + len(video.edits)
-    return Edits(
-        sum(media) / max(1, ticks_per_s), max(1, ticks_per_s), usual, agree, video.timescale, durations, positions
-    )
+    return Edits(seconds, media[0][1], step, max(1, ticks_per_s), usual, agree, video.timescale, durations, positions)

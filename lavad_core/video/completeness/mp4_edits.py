@@ -23,7 +23,9 @@ class Edits:
     """The edit list of the video track.
 
     Attributes:
-        seconds: of media that it shows.
+        seconds: of media that it shows; 0 where it has no end, as in fragments.
+        start: ticks of the media where it begins.
+        step: mean ticks of a sample.
         ticks_per_s: of the movie; 0 unknown.
         usual: the movie's time scale is one that writers use.
         agree: the track's header has the same duration as its edit list.
@@ -33,6 +35,8 @@ class Edits:
     """
 
     seconds: float
+    start: int
+    step: float
     ticks_per_s: int
     usual: bool
     agree: bool
@@ -55,6 +59,9 @@ class Edits:
         shown = np.flatnonzero(~hidden)
         if not total or not len(shown):
             return total, total
+        if not self.seconds:
+            # What comes before the beginning, and nothing else.
+            return total, 0 if total <= shown[0] and total * self.step <= self.start + self.step else total
         if not (self.usual and self.agree and self.media_ticks_per_s and len(self.durations) == len(hidden)):
             return total, total
         lacking = self.seconds * self.media_ticks_per_s - float(self.durations[~hidden].sum())

@@ -35,8 +35,8 @@ class _Fragment:
     ours: bool = False
 
 
-def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Report) -> None:
-    """Count the samples of all fragments, and compare with what numbers and indices announce."""
+def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Report) -> float:
+    """Count the samples of all fragments, and compare with what numbers and indices announce; returns ticks of a sample."""
     found: list[_Fragment] = []
     offsets: list[int] = []
     indexed = False
@@ -78,6 +78,7 @@ def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Re
     if not indexed:
         report.why_unchecked = "a fragmented MP4 without an index of its fragments announces no end"
         report.unknown_loss = bool(report.findings)
+    return step
 
 
 def _fragment(source: Source, moof: Box, movie: Movie, video: Track) -> _Fragment:
@@ -163,8 +164,10 @@ def _lost(found: list[_Fragment], report: Report) -> int:
             report.damage("fragments whose decode time is not that of their place")
             ahead, expected = 0, following
             continue
-        if step and ahead > 0.5 * step and ahead < 1 << 40:
+        if step and 0.5 * step < ahead < 1 << 40:
             lost += ahead / step
+        elif step and ahead < -0.5 * step:
+            report.damage("fragments whose decode time is not that of their place")
         expected = fragment.base + fragment.ticks
     # A pause of a recording is no loss unless numbers or sizes say so.
     return round(lost) if report.findings and lost < MAX_SAMPLES_PER_RUN else 0
