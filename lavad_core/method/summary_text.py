@@ -24,8 +24,9 @@ _HERE = (
     rf"(?=[^:：\n]*\b(?:{_WHAT}|what (?:is )?happen\w*|summari[sz]ed?|sentences?|as (?:requested|follows)|version|you go)\b)"
 )
 _ABOUT_ME = (
-    r"(?:i(?:'d| would| will|'ll| can|'m| am|'ve| have)\b[^.!?:：\n]*\b(?:happy|glad|help|assist|summari[sz]e[ds]?|provided?"
-    r"|omit(?:ted)?|tried|kept|left out|removed|avoided|focus(?:ed)?|includ(?:e|ed))\b"
+    r"(?:i(?:['’]d| would| will|['’]ll| can|['’]m| am|['’]ve| have)\b[^.!?:：\n]*\b"
+    r"(?:happy|glad|help|assist|summari[sz]e[ds]?|provided?|omit(?:ted)?|tried|kept|left out|removed|avoided|focus(?:ed)?"
+    r"|includ(?:e|ed))\b"
     r"|i (?:summari[sz]ed|omitted|removed|kept|tried|avoided|focused)\b)"
 )
 
@@ -36,6 +37,9 @@ _LEAD = (
         rf"{_HERE}[^:：\n]{{0,200}}{_COLON}",
         re.IGNORECASE,
     ),
+    # "The scene can be summarized as follows:"
+    re.compile(rf"[^:：\n]{{0,160}}\b(?:as follows|(?:be|is) summari[sz]ed(?: as)?)\s*{_COLON}", re.IGNORECASE),
+    re.compile(rf"(?:to summari[sz]e|in (?:short|brief|summary)|tl;dr){_COLON}", re.IGNORECASE),
     # "The summary of the scene is as follows:"
     re.compile(rf"(?:the|my) {_KIND}{_WHAT}\b[^:：.\n]{{0,80}} (?:is|would be)(?: as follows)?{_COLON}", re.IGNORECASE),
     # "Sure, I can summarize that:", "Certainly, a summary:"
@@ -59,7 +63,8 @@ _OFFER = re.compile(
     rf"""(?:
       (?:please\s+)?(?:let\s+me\s+know|feel\s+free|do\s+not\s+hesitate|don['’]t\s+hesitate)\b
     | (?:i\s+)?hope\s+(?:this|that|it|the\s+above)\b
-    | (?:please\s+)?(?:tell|ask)\s+me\b
+    | (?:please\s+)?(?:tell|ask)\s+me\b | you\s+can\s+(?:ask|let|tell)\b | happy\s+to\s+(?:help|assist|elaborate|provide)\b
+    | should\s+you\s+(?:need|have|want|require)\b | end\s+of\s+(?:the\s+)?(?:summary|description)\b
     | if\s+you(?:['’]d|['’]ve|\s+(?:need|want|have|would|wish|require|like|prefer|could|can|provide|are))\b
     | (?:is|are)\s+there\s+any(?:thing)?\b.*\byou\b | would\s+you\s+like\b | do\s+you\s+(?:need|want|have)\b
     | (?:how|what)\s+else\s+can\s+i\b | can\s+i\s+help\b | i['’]?(?:\s+a)?m\s+here\s+to\b | thank(?:s|\s+you)
