@@ -45,6 +45,7 @@ def run(
     plain: Plain = False,
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
+    from lavad_core.planning.prompts import check_prompts
     from lavad_core.video.discover import discover
 
     resolved = options.loaded(preset, config, set_, store, labels).config
@@ -52,6 +53,7 @@ def run(
     sources = discover(inputs)
     if labelled is not None:
         _warn_unlabelled(resolved, labelled, [source.name for source in sources])
+    check_prompts(resolved)
     if dry_run:
         from deployments.cli.dry_run import show_plan
 

@@ -250,3 +250,16 @@ def test_a_caption_longer_than_its_tokens_can_be(
     with pytest.raises(RequestRejected, match=r"an answer of 5400000 characters, where 40 tokens were asked for"):
         caption_with(script.url, [grey(1)])
     assert len(script.bodies) == 1
+
+
+def test_a_server_that_knows_the_newer_name_of_max_tokens_alone(
+    serve: Callable[..., Script], caption_with: Callable[..., list[str]]
+) -> None:
+    def reply(body: dict[str, Any], number: int) -> Reply:
+        if "max_tokens" in body:
+            return 400, {"error": {"message": "no", "param": "max_tokens", "code": "unsupported_parameter"}}
+        return said(f"{body['max_completion_tokens']} tokens")
+
+    script = serve(reply)
+    assert caption_with(script.url, [grey(1)] * 4, concurrency=1) == ["40 tokens"] * 4
+    assert len(script.bodies) == 5

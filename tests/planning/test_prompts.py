@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from chat import templates
 from chat.scripted_server import Reply, Seen, chat_body, error_body, scripted
+from cli.command import lavad
 
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
@@ -151,3 +152,14 @@ class TestServed:
 
 def test_a_model_of_the_users_own_alone_knows() -> None:
     assert prompts_of(config_of({"kind": "python", "model": "/a.py:load"})) == []
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_it_is_said_before_anything_is_done(more: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    store = tmp_path / "store"
+    options = ["--preset", "tiny", "--store", str(store), "--set", "score.total_tokens=100"]
+    result = lavad("run", str(tmp_path / "a.mp4"), *options, *more)
+    assert result.exit_code == 2, result.output
+    assert "the prompt of score does not fit" in result.stderr
+    assert not store.exists()

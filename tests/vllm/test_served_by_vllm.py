@@ -18,6 +18,8 @@ from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.models.served.facts import differences
+from lavad_core.models.served.meeting import meet
 
 pytestmark = pytest.mark.vllm
 
@@ -174,3 +176,12 @@ def test_an_abandoned_call_leaves_the_server_free(served: ServedChat) -> None:
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert len(answers_of(served, [summary_of(SCENES[0])])) == 1
+
+
+def test_what_a_server_says_of_its_model(vllm_server: VllmServer) -> None:
+    facts = meet(VllmChatConfig(model="tiny", base_url=vllm_server.base_url))
+    assert facts.root == str(vllm_server.folder)
+    assert facts.version
+    assert facts.answer
+    assert facts.folds is False
+    assert differences(facts, meet(VllmChatConfig(model="tiny", base_url=vllm_server.base_url))) == []

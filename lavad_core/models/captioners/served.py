@@ -10,8 +10,9 @@ from typing import Any
 from PIL import Image as PillowImage
 
 from lavad_core.config.models import OpenAICaptionerConfig
-from lavad_core.errors import ContentRefused
+from lavad_core.errors import ContentRefused, RequestRejected
 from lavad_core.models.chat.http import Call, JsonPool, Post
+from lavad_core.models.chat.optional import LIMIT, NEWER_LIMIT
 from lavad_core.models.chat.reading import caption_of, read_answers
 from lavad_core.models.chat.replies import checked_length, said
 from lavad_core.models.protocols import ChatAnswer, Image
@@ -29,7 +30,7 @@ class ServedCaptioner:
         Raises:
             ConfigError: ``base_url`` is not an HTTP address.
         """
-        self._config = config
+        self._config, self._limit = config, LIMIT
         self._pool = JsonPool(
             config.base_url,
             config.api_key,
@@ -68,8 +69,16 @@ class ServedCaptioner:
         self._pool.close()
 
     async def _ask(self, image: Image, post: Post) -> ChatAnswer:
+        body = self._body(image)
         try:
-            answer = await post(Call("chat/completions", self._body(image), check=self._check))
+            try:
+                answer = await post(Call("chat/completions", body, check=self._check))
+            except RequestRejected as refusal:
+                if refusal.field != self._limit or self._limit == NEWER_LIMIT:
+                    raise
+                body[NEWER_LIMIT] = body.pop(self._limit)
+                answer = await post(Call("chat/completions", body, check=self._check))
+                self._limit = NEWER_LIMIT
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)
         text, finish_reason = said(answer)
@@ -87,7 +96,7 @@ class ServedCaptioner:
             **config.extra_body,
             "model": config.model,
             "messages": [{"role": "user", "content": [picture, {"type": "text", "text": config.prompt}]}],
-            "max_tokens": config.max_new_tokens,
+            self._limit: config.max_new_tokens,
             "temperature": 0,
             "seed": _SEED,
         }

@@ -15,6 +15,8 @@ from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import (
+    LIMIT,
+    NEWER_LIMIT,
     TEMPLATE_FIELDS,
     Absent,
     as_objects,
@@ -56,11 +58,11 @@ class Way:
 
     Attributes:
         folds: system messages go into the user's turn.
-        limit: the field of the most tokens: OpenAI's newer models know ``max_completion_tokens`` alone.
+        limit: the field of the most tokens.
     """
 
     folds: bool
-    limit: str = "max_tokens"
+    limit: str = LIMIT
 
     def messages(self, messages: Messages) -> list[dict[str, str]]:
         """As a request has them."""
@@ -191,8 +193,8 @@ class ServedChat:
 
     def _others(self, way: Way, refusal: RequestRejected, request: ChatRequest) -> Iterator[Way]:
         """What to try after a refusal: told by status and field, never by words."""
-        if refusal.field == "max_tokens" and way.limit == "max_tokens":
-            yield replace(way, limit="max_completion_tokens")
+        if refusal.field == way.limit == LIMIT:
+            yield replace(way, limit=NEWER_LIMIT)
         about = refusal.field in ("", "messages")  # else something else is wrong with it
         if refusal.status in _MALFORMED and about and self._may_fold and not way.folds and has_system(request.messages):
             yield replace(way, folds=True)

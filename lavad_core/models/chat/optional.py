@@ -31,6 +31,9 @@ BYTES_PER_TOKEN = 3
 MOST_TOKENS = 10_000_000
 """No prompt has more; a count above is none."""
 
+LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
+"""The field of the most tokens: OpenAI's newer models know the second alone."""
+
 TEMPLATE_FIELDS = ("chat_template", "chat_template_kwargs")
 """Of ``extra_body``: they change the prompt, and so its length."""
 

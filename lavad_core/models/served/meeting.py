@@ -13,6 +13,8 @@ from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.optional import (
+    LIMIT,
+    NEWER_LIMIT,
     Absent,
     as_objects,
     ask_optional,
@@ -117,11 +119,17 @@ def _chat(pool: JsonPool, config: Served, messages: list[dict[str, Any]], max_to
         **config.extra_body,
         "model": config.model,
         "messages": messages,
-        "max_tokens": max_tokens,
+        LIMIT: max_tokens,
         "temperature": 0.0,
         "seed": 0,
     }
-    return pool.ask("POST", Call("chat/completions", body))
+    try:
+        return pool.ask("POST", Call("chat/completions", body))
+    except RequestRejected as refusal:
+        if refusal.field != LIMIT:
+            raise
+        body[NEWER_LIMIT] = body.pop(LIMIT)
+        return pool.ask("POST", Call("chat/completions", body))
 
 
 def _folds(pool: JsonPool, config: VllmChatConfig) -> bool | None:
