@@ -12,6 +12,12 @@ from collections.abc import Mapping
 from lavad_core.errors import VideoRejected
 from lavad_core.video import extent
 
+OWN_DURATION = frozenset({"mov", "matroska", "asf", "avi"})
+"""Containers whose header states a duration. FFmpeg takes that of the others from the packets' own stamps."""
+
+WRAPS = {"mpegts": 1 << 33, "mpeg": 1 << 33}
+"""Ticks after which a container's stamps begin anew (ISO/IEC 13818-1, 2.4.3.7)."""
+
 FLV_HEAD_BYTES = 1 << 16
 """Where an FLV file's ``onMetaData`` ends at the latest."""
 

@@ -6,11 +6,11 @@ The only file that reads with ``av`` (:mod:`lavad_core.video.encode` writes). It
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, seen
 from lavad_core.video.completeness import Report, examine
-from lavad_core.video.pictures import is_shown, rotation
+from lavad_core.video.others import Others
+from lavad_core.video.pictures import Decoded, is_shown, rotation
 
 MAX_DEMUX_RETRIES = 16
 """Reads in a row that may fail before the rest of a damaged file is given up."""
@@ -47,17 +48,14 @@ FAULTS = (
 )
 """What reading and decoding a damaged file raises: FFmpeg's errors, and PyAV's own."""
 
-OWN_DURATION = frozenset({"mov", "matroska", "asf", "avi"})
-"""Containers whose header states a duration. FFmpeg takes that of the others from the packets' own stamps."""
-
-WRAPS = {"mpegts": 1 << 33, "mpeg": 1 << 33}
-"""Ticks after which a container's stamps begin anew (ISO/IEC 13818-1, 2.4.3.7)."""
-
 DEFAULT_PROBE_BYTES = 5_000_000
 """What FFmpeg reads to find a file's streams."""
 
 MAX_PROBE_BYTES, MAX_ANALYSED_US = 64 << 20, 600_000_000
 """What is read where that shows no picture: bytes, microseconds."""
+
+OTHER_STREAM_BYTES = 4096
+"""If there is more behind a transport stream's last packet of video, it is looked at."""
 
 MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""
@@ -71,19 +69,6 @@ _CONVERTER = VideoReformatter()
 _OPENED: list[VideoReader] = []
 """Readers are never freed: freeing a decoder waits for its threads while they may wait for the interpreter to log. The process
 serves one request and leaves without clean-up."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A frame as the decoder gave it.
-
-    Attributes:
-        packet: ordinal of the packet it came from, -1 unknown.
-        frame: the PyAV frame.
-    """
-
-    packet: int
-    frame: Any
 
 
 def library_versions() -> dict[str, str]:
@@ -193,6 +178,7 @@ class VideoReader:
         self.frames_from_header: int | None = stream.frames or announced.tagged_frames(stream.metadata)
         self.decode_errors = self.demux_errors = 0
         self._pts, self._dts, self._packet_flags = array("q"), array("q"), bytearray()
+        self._others, self._end = Others(), 0
         self._logged = logged
         if self._complained() and self.container == "matroska,webm":
             self.demux_errors += 1
@@ -274,7 +260,7 @@ class VideoReader:
             damaged=self.demux_errors > 0,
             duration_s=self._own_duration_s() or 0.0,
             announced=self.frames_from_header or 0,
-            wrap=WRAPS.get(self.container, 0),
+            wrap=announced.WRAPS.get(self.container, 0),
             max_pause_s=max_pause_s,
         )
 
@@ -282,7 +268,19 @@ class VideoReader:
         """The duration that the header states, whatever the packets' stamps say."""
         if self.container == "flv":
             return announced.flv_duration_s(self.path)
-        return self.duration_s_from_header if OWN_DURATION & set(self.container.split(",")) else None
+        return self.duration_s_from_header if announced.OWN_DURATION & set(self.container.split(",")) else None
+
+    @property
+    def other_packets(self) -> int:
+        """Packets of video streams that lie before or behind this one: the recording goes on there."""
+        found = self._others.apart(self.packets)
+        if found or self.container != "mpegts" or self.size_bytes - self._end < OTHER_STREAM_BYTES:
+            return found
+        # FFmpeg gives no packets of streams that it did not see at the beginning.
+        with contextlib.suppress(VideoRejected), _open(self.path, {"skip_initial_bytes": str(self._end)}) as rest:
+            new = [stream for stream in _videos(rest) if stream.id != self._stream.id]
+            return sum(1 for packet in rest.demux(new) if packet.size) if new else 0
+        return 0
 
     @property
     def corrupt_packets(self) -> int:
@@ -302,11 +300,14 @@ class VideoReader:
         failures = new_streams = 0
         while failures < MAX_DEMUX_RETRIES and new_streams < MAX_NEW_STREAMS:
             try:
-                for packet in self._media.demux(self._stream):
+                for packet in self._media.demux(_videos(self._media)):
                     if self._complained() and self.container == "matroska,webm":
                         self.demux_errors += 1
-                    if packet.size:  # an empty packet would put the decoder into its final state
+                    if packet.size and packet.stream_index != self._stream.index:
+                        self._others.note(packet.stream_index, self.packets)
+                    elif packet.size:  # an empty packet would put the decoder into its final state
                         failures = 0
+                        self._end = max(self._end, (packet.pos or 0) + packet.size)
                         yield packet
                 return
             except av.FFmpegError as error:

@@ -33,6 +33,7 @@ GAP_COUNTS = {
     "holes_unfilled": "holes beside damage are longer than the file has room for frames, and were left",
     "stopped_at_packet": "packets were read before the decoder died, and none of those behind",
     "pages_left_out": "pictures behind the first of their file were not read",
+    "other_packets": "packets of another video stream before or behind this one's were not read: join the parts by re-encoding",
     "cut_bytes": "bytes that the container announces are beyond the end of the file",
 }
 """The counts that make a video ``ok_with_gaps``, and what each says."""

@@ -84,6 +84,7 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
             "corrupt_frames": sum(1 for value in flags if value & CORRUPT),
             "corrupt_packets": reader.corrupt_packets,
             "cut_bytes": reader.cut_bytes,
+            "other_packets": reader.other_packets,
             "timestamps_repaired": found.repaired,
             "damaged_stamps": found.damaged_stamps,
             "time_jumps": len(found.jumps),

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from lavad_core.video.seen import CORRUPT, INTERLACED
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A frame as the decoder gave it.
+
+    Attributes:
+        packet: ordinal of the packet it came from, -1 unknown.
+        frame: the PyAV frame.
+    """
+
+    packet: int
+    frame: Any
 
 
 def frame_flags(frame: Any) -> int:

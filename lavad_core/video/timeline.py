@@ -142,11 +142,15 @@ def _missing_packets(seen: Seen) -> NDArray[np.int64]:
 
 def _by_stamp(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64], max_frames: int) -> Timeline:
     lost = seen.packet_pts[missing]
-    # The same stamp as a decoded frame's announces no frame of its own.
-    lost = lost[~np.isin(lost, stamps)]
+    # The same stamp as a decoded frame's announces no frame of its own, if it is that frame's neighbour: behind a seam whose
+    # second part gave no frame, stamps are others' too.
+    at = np.searchsorted(stamps, lost).clip(max=len(stamps) - 1)
+    again = stamps[at] == lost
+    elsewhere = int(np.count_nonzero(again & (np.abs(seen.frame_packet[at] - missing) > REORDER_FRAMES)))
+    lost = lost[~again]
     inside = np.unique(lost[(lost > stamps[0]) & (lost < stamps[-1])])
     pts = np.union1d(stamps, inside)
-    outside = int(np.count_nonzero((lost < stamps[0]) | (lost > stamps[-1])))
+    outside = elsewhere + int(np.count_nonzero((lost < stamps[0]) | (lost > stamps[-1])))
     holes, unfilled = _holes(seen, pts, stamps, lost, max_frames)
     pts = np.union1d(pts, holes)
     places = np.searchsorted(pts, stamps)
