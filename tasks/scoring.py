@@ -219,15 +219,17 @@ def scoring(
         remove_loose_records(config.store)
         workers = Workers(max_workers=config.run.workers)
         work = Scoring(run, job, workers, refresh)
+        stopped = False
         try:
             with workers:
                 try:
                     yield work
                 except BaseException:
+                    stopped = job.bench.stopping  # by a signal, before the failure stops the other threads
                     work.stop()
                     raise
         except BaseException as error:  # written down and passed on, whatever it is
-            if isinstance(error, Exception) and not job.bench.stopping:
+            if isinstance(error, Exception) and not stopped:
                 work.close("failed", f"{type(error).__name__}: {error}")
             else:
                 work.close("interrupted", "stopped before its end; what was finished is in the store")

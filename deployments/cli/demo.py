@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,3 +220,22 @@ def _show(output: Path, manifest: Any) -> None:
     say("work: " + (work_line(manifest) or "none"))
     again = f"lavad run {output / 'videos'} --config {output / CONFIGURATION}"
     say(f"to go on: {inert(again)} --set clean.enabled=false")
+    if hint := path_hint():
+        say(hint)
+
+
+def path_hint() -> str:
+    """What makes `lavad` a command of this shell, if it is none: `make demo` calls the one of its own environment."""
+    folder = Path(sys.executable).parent
+    found = shutil.which("lavad")
+    if found is not None and Path(found).parent == folder:
+        return ""
+    activate = folder / "activate"
+    if activate.is_file():
+        return f"`lavad` is a command of this environment: first `source {inert(shlex.quote(_near(activate)))}`"
+    return f"`lavad` is not on the PATH: it is {inert(shlex.quote(_near(folder / 'lavad')))}"
+
+
+def _near(path: Path) -> str:
+    """Relative to the current folder, where it is below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -85,7 +85,7 @@ class RunRecorder:
             "run_id": run_id,
             "config": masked(config),
             "versions": dict(versions if versions is not None else environment.versions()),
-            "host": dict(host if host is not None else environment.host()),
+            "host": dict(host) if host is not None else {**environment.host(), "process": os.getpid()},
             "git_revision": git_revision if git_revision is not None else environment.git_revision(),
             "started": now_text(),
             "origin": origin,

@@ -96,7 +96,11 @@ class Tally:
             "only_thought": "switch the model's thinking off (chat.extra_body, such as chat_template_kwargs: "
             f"{{enable_thinking: false}}), or allow more tokens (score.total_tokens, now {settings.total_tokens})",
             "refused": "ask a model without a content filter (chat.model, chat.base_url)",
-            "no_number": "score.answer = choice makes the server give one" if settings.answer == "free-text" else "",
+            # Not "choice" alone: whoever has a server without it was sent here by its error.
+            "no_number": "score.answer=choice makes sure of one, with a server that obeys structured_outputs (vLLM from 0.12) "
+            "or in this process (chat.kind=transformers); with another server, ask a model that follows score.format_prompt"
+            if settings.answer == "free-text"
+            else "",
         }
         reasons = Counter({"no_number": self.no_number})
         reasons.update({str(fault): count for fault, count in self.faults.items()})

@@ -129,3 +129,20 @@ def test_clips_of_somebody_else_are_not_touched(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert "was not made by `lavad demo`" in result.stderr
     assert [path.name for path in (tmp_path / "videos").iterdir()] == ["mine.mp4"]
+
+
+def test_the_demonstration_says_how_lavad_becomes_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deployments.cli import demo
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "env" / "bin" / "python"))
+    assert demo.path_hint() == f"`lavad` is not on the PATH: it is {tmp_path}/env/bin/lavad"
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    (tmp_path / "env" / "bin" / "activate").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert demo.path_hint().endswith("first `source env/bin/activate`")
+    command = tmp_path / "env" / "bin" / "lavad"
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert demo.path_hint() == ""

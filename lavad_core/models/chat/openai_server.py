@@ -293,6 +293,7 @@ def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int
         raise ServiceUnavailable(words)
     raise RequestRejected(
         200,
-        f"{words}: the server ignores structured_outputs (vLLM before 0.12, or another server); update it, or set "
-        "score.answer=free-text",
+        f"{words}: the server ignores structured_outputs (vLLM before 0.12, or another server). Update it, or take the model "
+        "into this process (chat.kind=transformers), where it is held to the choices too; score.answer=free-text is for "
+        "models that say the number by themselves",
     )

@@ -1,0 +1,32 @@
+"""Other runs that are at work on the same store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lavad_core.errors import InputError, StoreError
+from lavad_core.runs.manifest import RunManifest, is_running, list_runs, load_run, run_path
+
+MAX_LOOKED_AT = 200
+"""The latest runs; one that is still going was not begun before so many others."""
+
+
+def runs_beside(store_root: Path, own_id: str) -> list[RunManifest]:
+    """Runs of other processes of this machine that are going on, oldest first. One that was killed is none: the kernel has let
+    go of its records."""
+    found = []
+    for run_id in list_runs(store_root)[-MAX_LOOKED_AT:]:
+        if run_id == own_id or run_path(store_root, run_id, ".json").exists():
+            continue
+        try:
+            if is_running(store_root, run_id):
+                found.append(load_run(store_root, run_id))
+        except (InputError, StoreError):  # it ended while it was looked at, or cannot be read: nothing to say of it
+            continue
+    return found
+
+
+def in_words(run: RunManifest) -> str:
+    """Which run it is: ``run <id> (process 17 on gpu-box, since 2026-01-01T00:00:00+00:00)``."""
+    process, name = run.host.get("process", "?"), run.host.get("name", "?")
+    return f"run {run.run_id} (process {process} on {name}, since {run.started})"
