@@ -19,14 +19,16 @@ def install() -> None:
     global _installed
     _installed = True
     for number in _SIGNALS:
-        signal.signal(number, _leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background jobs have it
+            signal.signal(number, _leave)
 
 
 def begin() -> None:
     """From now on they interrupt the main thread: a command is at work that may have something to tidy."""
     if _installed:
         for number in _SIGNALS:
-            signal.signal(number, _interrupt)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupt)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
