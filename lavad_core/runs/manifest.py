@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -208,14 +209,19 @@ def load_log(store_root: Path, run_id: str) -> EventLog:
 
 def _end_of_log(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
     """Length and digest of the log when the run ended, as its record has them."""
+    document = _whole_record(store_root, run_id)
+    return None if document is None else document.get("log")
+
+
+def _whole_record(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
+    """A record that is as it was written; None if there is none."""
     path = run_path(store_root, run_id, ".json")
     with store_errors("read", path):
         try:
             document = json.loads(path.read_bytes())
-            found: Mapping[str, Any] | None = document["log"] if seal_of(document) == "whole" else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
-    return found
+    return document if isinstance(document, dict) and seal_of(document) == "whole" else None
 
 
 def load_records(store_root: Path, run_id: str) -> Iterator[StageRecord]:
@@ -241,12 +247,28 @@ def is_running(store_root: Path, run_id: str) -> bool:
     return False
 
 
+def sources_digest(path: Path) -> str | None:
+    """SHA-256 of a run's list of videos, hexadecimal; None if it has none."""
+    with store_errors("read", path):
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+
+
+def noted_sources(store_root: Path, run_id: str) -> str | None:
+    """What :func:`sources_digest` was when the run ended, as its record has it; None if nothing is noted."""
+    document = _whole_record(store_root, run_id)
+    return None if document is None else document.get("sources")
+
+
 def encode(manifest: RunManifest, log_path: Path) -> bytes:
     """JSON for people and programs; ASCII, so that names in it are inert on a terminal. It holds its digest, and that of the
     log of the run as it is now."""
     values = asdict(manifest)
     del values["altered"], values["sealed"]
-    return (json.dumps(sealed({"format": 2, **values, "log": log_digest(log_path)}), indent=2) + "\n").encode("ascii")
+    beside = {"log": log_digest(log_path), "sources": sources_digest(log_path.with_suffix(".sources"))}
+    return (json.dumps(sealed({"format": 2, **values, **beside}), indent=2) + "\n").encode("ascii")
 
 
 def _parse(values: Mapping[str, Any]) -> RunManifest:

@@ -12,7 +12,17 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import log_is_sealed
-from lavad_core.runs.manifest import FOLDER, SCORED, RunManifest, VideoOutcome, list_runs, load_run, run_path
+from lavad_core.runs.manifest import (
+    FOLDER,
+    SCORED,
+    RunManifest,
+    VideoOutcome,
+    list_runs,
+    load_run,
+    noted_sources,
+    run_path,
+    sources_digest,
+)
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource
@@ -96,6 +106,8 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
         try:
             text = path.read_text(encoding="ascii")
         except FileNotFoundError:
+            if noted_sources(store_root, run_id) is not None:
+                raise DamagedResult(_altered(path, "it is gone")) from None
             raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
     try:
         document = json.loads(text)
@@ -109,11 +121,17 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
     # A bare list is that of an earlier version.
     state = "none" if isinstance(document, list) else seal_of(document)
     if state == "broken" or (state == "none" and log_is_sealed(run_path(store_root, run_id, ".jsonl"))):
-        raise DamagedResult(
-            f"the list of videos {str(path)!r} was changed after it was written: which videos are the run's is no longer "
-            "known; put the file back, or run again (finished results are found, not made again)"
-        )
+        raise DamagedResult(_altered(path, "its digest is another"))
+    if noted_sources(store_root, run_id) not in (None, sources_digest(path)):
+        raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
     return Listed([source for source, run in found if not run], {source: run for source, run in found if run})
+
+
+def _altered(path: Path, why: str) -> str:
+    return (
+        f"the list of videos {str(path)!r} was changed after it was written ({why}): which videos are the run's is no longer "
+        "known; put the file back, or run again (finished results are found, not made again)"
+    )
 
 
 @dataclass(frozen=True)

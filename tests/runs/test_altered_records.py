@@ -15,7 +15,8 @@ from filled_store import fill
 from lavad_core.errors import DamagedResult
 from lavad_core.results.open import open_results
 from lavad_core.runs.check import check_records
-from lavad_core.runs.manifest import load_records, load_run
+from lavad_core.runs.manifest import load_records, load_run, new_run_id
+from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.sources import left_of, load_sources, save_sources
 from lavad_core.seal import FIELD, sealed
 from lavad_core.video.types import VideoSource
@@ -216,3 +217,22 @@ def test_records_under_the_name_of_another_run_are_altered(store: Path) -> None:
 def test_whatever_is_in_a_document_its_digest_holds() -> None:
     document = json.loads(json.dumps(sealed({"a": [1, 2.5, None, "\ud800"], "b": {"c": -0.0}})))
     assert sealed({k: v for k, v in document.items() if k != FIELD}) == document
+
+
+@pytest.mark.parametrize("word", ["gone", "another run's"])
+def test_the_record_knows_its_list_of_videos(word: str, tmp_path: Path) -> None:
+    ids = []
+    for name in ("a", "b"):
+        run = RunRecorder(tmp_path, new_run_id(), config={})
+        save_sources(tmp_path, run.run_id, [VideoSource(name, Path(f"/{name}.mp4"))])
+        run.finish("ok", [])
+        ids.append(run.run_id)
+    first, second = (tmp_path / "runs" / f"{run_id}.sources" for run_id in ids)
+    assert [source.name for source in load_sources(tmp_path, ids[0]).own] == ["a"]
+    if word == "gone":
+        first.unlink()
+    else:
+        shutil.copy(second, first)
+    with pytest.raises(DamagedResult, match="list of videos"):
+        load_sources(tmp_path, ids[0])
+    assert [finding.kind for finding in check_records(tmp_path)] == ["altered"]
