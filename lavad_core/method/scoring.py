@@ -20,10 +20,13 @@ _PART_OF_MORE_AFTER = re.compile(r"[\[(]|\.?\w|:\s*(?:http|www)", re.ASCII)
 _WORD = re.compile(r"\w")
 _ANNOUNCED = re.compile(
     r"(?:\b(?:score|rating|rate|answer|response|output|result|value|level)\b[^.!?\[\]\n]{0,40}?"
-    r"|[:：]|\b(?:is|as|be|at|say|give|assign|choose|select|pick))[\s\"'`*_:=>(-]*$",
+    r"|[:：]|\b(?:is|as|be|at|say|give|assign|choose|select|pick))[\s\"'`*_:=>(-]*\Z",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"[=({\[,;]\s*$|^\s*(?:return|print|def|for|if|import|assert|yield)\b")
+_CODE_BEFORE = re.compile(r"[=({\[,;]\s*\Z")
+_CODE_LINE = re.compile(r"[ \t]*(?:return|print|def|for|if|import|assert|yield)\b")
+_NEAR = 80
+"""Characters before a number within which a word announces it."""
 _VALUES = dict(zip(SCORE_CHOICES, SCORE_VALUES, strict=True))
 
 
@@ -77,14 +80,20 @@ def parse_own_score(reply: str) -> float | None:
 
 
 def _is_own(reply: str, match: re.Match[str]) -> bool:
-    before, after = reply[: match.start()], reply[match.end() :]
-    if _PART_OF_MORE_BEFORE.search(before) or _PART_OF_MORE_AFTER.match(after):
+    start, end = match.span()
+    if _PART_OF_MORE_BEFORE.search(reply[max(0, start - 2) : start]) or _PART_OF_MORE_AFTER.match(reply, end):
         return False
-    line_before, line_after = before.rpartition("\n")[2], after.partition("\n")[0]
-    alone = not _WORD.search(line_before) and (not _WORD.search(line_after) or not _WORD.search(before))
-    if alone or _ANNOUNCED.search(line_before):
+    line_start = reply.rfind("\n", 0, start) + 1
+    line_end = reply.find("\n", end) % (len(reply) + 1)  # the reply's end where there is no line break
+    first_word = _WORD.search(reply)
+    assert first_word is not None  # the number itself, at the latest
+    alone_before = not _WORD.search(reply, line_start, start)
+    if alone_before and (first_word.start() >= start or not _WORD.search(reply, end, line_end)):
         return True
-    return "." in match[1] and not _CODE.search(line_before)
+    just_before = reply[max(line_start, start - _NEAR) : start]
+    if _ANNOUNCED.search(just_before):
+        return True
+    return "." in match[1] and not _CODE_BEFORE.search(just_before) and not _CODE_LINE.match(reply, line_start)
 
 
 def interpolate_missing(

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 
+MOST_LEADS = 5
+"""Of one after the other: "assistant", "Sure!", "I'd be happy to help.", "Here is a summary:"."""
+
 _COLON = r"[:：]"
 _YES = (
     r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|alright|all right|great|got it|understood|no problem|yes"
@@ -24,7 +27,7 @@ _HERE = (
     rf"(?=[^:：\n]*\b(?:{_WHAT}|what (?:is )?happen\w*|summari[sz]ed?|sentences?|as (?:requested|follows)|version|you go)\b)"
 )
 _ABOUT_ME = (
-    r"(?:i(?:['’]d| would| will|['’]ll| can|['’]m| am|['’]ve| have)\b[^.!?:：\n]*\b"
+    r"(?:i(?:['’]d| would| will|['’]ll| can|['’]m| am|['’]ve| have)\b[^.!?:：\n]{0,200}\b"
     r"(?:happy|glad|help|assist|summari[sz]e[ds]?|provided?|omit(?:ted)?|tried|kept|left out|removed|avoided|focus(?:ed)?"
     r"|includ(?:e|ed))\b"
     r"|i (?:summari[sz]ed|omitted|removed|kept|tried|avoided|focused)\b)"
@@ -52,7 +55,7 @@ _LEAD = (
     # "Sure!", "Of course."
     re.compile(rf"{_YES}(?:[.!]+(?=\s|$)|,\s*$)", re.IGNORECASE),
     # "I'd be happy to help you with that!"
-    re.compile(rf"(?:{_YES}\b[,.!]*\s*)?{_ABOUT_ME}[^.!?:：\n]*(?:[.!]+(?=\s|$)|{_COLON})", re.IGNORECASE),
+    re.compile(rf"(?:{_YES}\b[,.!]*\s*)?{_ABOUT_ME}[^.!?:：\n]{{0,200}}(?:[.!]+(?=\s|$)|{_COLON})", re.IGNORECASE),
 )
 _HEADING = re.compile(rf"assistant|{_KIND}{_WHAT}(?: (?:of|for) [^\n.]{{0,80}})?", re.IGNORECASE)
 """A line of its own, without a colon: ``## Summary``; ``assistant``: a role that leaked from a template."""
@@ -66,10 +69,10 @@ _OFFER = re.compile(
     | (?:please\s+)?(?:tell|ask)\s+me\b | you\s+can\s+(?:ask|let|tell)\b | happy\s+to\s+(?:help|assist|elaborate|provide)\b
     | should\s+you\s+(?:need|have|want|require)\b | end\s+of\s+(?:the\s+)?(?:summary|description)\b
     | if\s+you(?:['’]d|['’]ve|\s+(?:need|want|have|would|wish|require|like|prefer|could|can|provide|are))\b
-    | (?:is|are)\s+there\s+any(?:thing)?\b.*\byou\b | would\s+you\s+like\b | do\s+you\s+(?:need|want|have)\b
+    | (?:is|are)\s+there\s+any(?:thing)?\b[^\n]{{0,200}}\byou\b | would\s+you\s+like\b | do\s+you\s+(?:need|want|have)\b
     | (?:how|what)\s+else\s+can\s+i\b | can\s+i\s+help\b | i['’]?(?:\s+a)?m\s+here\s+to\b | thank(?:s|\s+you)
       (?:[.!]|\s+for\s+(?:your|providing|sharing|asking)\b)
-    | (?:please\s+)?note\b[^.!?\n]*\b(?:i|my|me|this\s+summary|the\s+summary|this\s+is\s+a)\b
+    | (?:please\s+)?note\b[^.!?\n]{{0,200}}\b(?:i|my|me|this\s+summary|the\s+summary|this\s+is\s+a)\b
     | (?:this|the\s+above)\s+(?:summary|description|response|answer)\s+
       (?:is|was|does|has|provides?|captures?|focuses|omits|includes?|covers?|excludes?)\b
     | {_ABOUT_ME}
@@ -147,9 +150,9 @@ def _is_prose(rest: list[str]) -> bool:
 
 def _without_lead(line: str, alone: bool) -> str:
     """The first line without what is said before the summary; ``alone``: a blank line and prose follow it."""
-    while line:
+    for _ in range(MOST_LEADS):
         found = next((found for pattern in _LEAD if (found := pattern.match(line))), None)
-        if found is None or not found.end():
+        if found is None:
             break
         line = _NOT_A_TEXT.sub("", line[found.end() :])
     if _HEADING.fullmatch(line) or (alone and line.endswith((":", "："))):

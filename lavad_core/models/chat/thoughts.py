@@ -32,7 +32,7 @@ _MARK = re.compile(
 _FENCE_END = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 
 _CHANNEL = re.compile(
-    r"<\|channel\|>\s*(?P<channel>\w+)(?:(?!<\|message\|>).)*<\|message\|>(?P<text>.*?)"
+    r"<\|channel\|>\s*(?P<channel>\w+)(?:(?!<\|message\|>).){0,200}<\|message\|>(?P<text>.*?)"
     r"(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
     re.DOTALL,
 )
