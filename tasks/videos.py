@@ -8,6 +8,8 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lavad_core.errors import InputError
+from lavad_core.imports.listed import listed_sources
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.sources import Left, decode_input, left_of, save_sources
 from lavad_core.video.discover import discover
@@ -26,7 +28,13 @@ def discover_videos(run: RunRef, inputs: list[str]) -> list[VideoSource]:
     Raises:
         InputError: an input names nothing.
     """
-    sources = discover([decode_input(text) for text in inputs])
+    imports = job_of(run).bench.config.imports
+    if imports.list is not None:
+        if inputs:
+            raise InputError("imports.list names the videos: give no other inputs beside it, or no list")
+        sources = listed_sources(imports)
+    else:
+        sources = discover([decode_input(text) for text in inputs])
     save_sources(Path(run.store), run.run_id, sources)
     return sources
 

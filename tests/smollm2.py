@@ -35,5 +35,11 @@ def write_smollm2(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     file = weights_file()
-    for kind in (AutoTokenizer, AutoModelForCausalLM):
-        kind.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
+    read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name)
+    # It is plain weights by now, and still calls itself quantised, which cannot be saved.
+    config = read.config.to_dict()
+    config.pop("quantization_config", None)
+    plain = AutoModelForCausalLM.from_config(type(read.config).from_dict(config))
+    plain.load_state_dict(read.state_dict())
+    plain.save_pretrained(folder)

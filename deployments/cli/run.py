@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,17 +17,19 @@ from deployments.cli.text import inert, say
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
     from lavad_core.runs.manifest import VideoOutcome
+    from lavad_core.video.types import VideoSource
 
 
 @guarded
 def run(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUTS",
             help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     preset: options.Preset = None,
     config: options.Files = None,
     set_: options.Overrides = None,
@@ -34,6 +37,18 @@ def run(
     labels: Annotated[
         Path | None,
         typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE", show_default=False),
+    ] = None,
+    list_: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="In place of INPUTS: names and frame counts, for imported values that need no pictures. With --frame-rate.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    frame_rate: Annotated[
+        float | None, typer.Option(help="Frames per second of the videos of --list.", show_default=False)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run and why.")] = False,
     refresh: Annotated[
@@ -46,11 +61,10 @@ def run(
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
     from lavad_core.planning.prompts import check_prompts
-    from lavad_core.video.discover import discover
 
-    resolved = options.loaded(preset, config, set_, store, labels).config
+    resolved = options.loaded(preset, config, [*(set_ or []), *_of_list(list_, frame_rate)], store, labels).config
     labelled = _labelled(resolved)
-    sources = discover(inputs)
+    sources = _sources(inputs or [], resolved)
     if labelled is not None:
         _warn_unlabelled(resolved, labelled, [source.name for source in sources])
     check_prompts(resolved)
@@ -60,7 +74,7 @@ def run(
         show_plan(resolved, sources, refresh=refresh)
         return
     warn_ahead(resolved)
-    _run_and_report(resolved, len(sources), plain, scoring(inputs, resolved, refresh=refresh))
+    _run_and_report(resolved, len(sources), plain, scoring(inputs or [], resolved, refresh=refresh))
 
 
 @guarded
@@ -90,6 +104,30 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
         return retry_failed(run_id=left.run_id, settings={"store": str(root)}, new_id=run_id, return_state=True)
 
     _run_and_report(resolved, len(left.unfinished), plain, start, before)
+
+
+def _of_list(path: Path | None, frame_rate: float | None) -> list[str]:
+    """The settings that the two options stand for."""
+    given = [] if path is None else [f"imports.list={json.dumps(str(path.absolute()))}"]
+    return given if frame_rate is None else [*given, f"imports.frame_rate={frame_rate}"]
+
+
+def _sources(inputs: list[str], config: LavadConfig) -> Sequence[VideoSource]:
+    from lavad_core.errors import InputError
+    from lavad_core.imports.listed import listed_sources
+    from lavad_core.pipeline.prepare import check_imports
+    from lavad_core.video.discover import discover
+
+    if config.imports.list is None:
+        if not inputs:
+            raise InputError(
+                "no videos are given: name files or folders, or a list with --list (see `lavad run --help`)"
+            )
+        return discover(inputs)
+    if inputs:
+        raise InputError("--list names the videos: give no other inputs beside it, or no list")
+    check_imports(config)
+    return listed_sources(config.imports)
 
 
 def _labelled(config: LavadConfig) -> set[str] | None:

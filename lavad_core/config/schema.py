@@ -273,6 +273,15 @@ class EvaluateConfig(Section):
 class ImportConfig(Section):
     """Results made elsewhere, one `<video>.json` with `{frame: value}` a video, used in place of a stage's own work."""
 
+    list: Path | None = setting(
+        None,
+        affects=("probe",),
+        description="List of videos with frame counts, in place of the videos: for runs from imported values that need no "
+        "pictures. Needs `imports.frame_rate`.",
+    )
+    frame_rate: float | None = setting(
+        None, affects=("probe",), description="Frames per second of the videos of `imports.list`.", gt=0, le=1000
+    )
     captions: dict[str, Path] = setting(
         {}, affects=("caption",), description="Captioner name to folder; replaces `captioners`."
     )
@@ -291,6 +300,12 @@ class ImportConfig(Section):
     similarities: Path | None = setting(
         None, affects=("refine",), description="Folder of the neighbours' similarities, `{frame: {rank: similarity}}`."
     )
+
+    @model_validator(mode="after")
+    def _list_has_a_rate(self) -> ImportConfig:
+        if self.list is not None and self.frame_rate is None:
+            raise ValueError("imports.list needs imports.frame_rate: how many frames a second the videos have")
+        return self
 
 
 class RunConfig(Section):

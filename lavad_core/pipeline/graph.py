@@ -33,6 +33,10 @@ STAGE_VERSIONS: dict[str, int] = {
 """Raise a stage's number when its code gives other results for the same inputs: it and all that follows run again."""
 
 
+PIXEL_STAGES = ("caption", "embed_frames", "embed_windows")
+"""Stages that look at a video's pictures, unless their values are imported."""
+
+
 @dataclass(frozen=True)
 class Node:
     """One stage of the graph; ``caption`` has one node for each captioner.
@@ -66,14 +70,14 @@ class PreparedVideo:
     Attributes:
         name: the user's name for it.
         path: where it is.
-        kind: ``file`` or ``frames``.
+        kind: ``file``, ``frames``, or ``listed``: known from a list alone.
         video_id: digest of its content.
         imports: node id to SHA-256 of the file whose values replace that node's work.
     """
 
     name: str
     path: str
-    kind: Literal["file", "frames"]
+    kind: Literal["file", "frames", "listed"]
     video_id: str
     imports: Mapping[str, str] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from lavad_core.config.models import ModelConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
 from lavad_core.imports.for_stage import read_for_stage
+from lavad_core.imports.listed import check_listed, listed_id
 from lavad_core.models.identity import local_identity, model_identity
 from lavad_core.pipeline.graph import PreparedVideo, needed_roles
 from lavad_core.video.identity import IdentityCache, identify
@@ -45,11 +46,13 @@ def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
 
 
 def check_imports(config: LavadConfig) -> None:
-    """Say once that a folder of imported values is not there, and not again for each video.
+    """Say once that a folder of imported values is not there, or that a run from a list would need pictures, and not again
+    for each video.
 
     Raises:
-        InputError: it is not.
+        InputError: so it is.
     """
+    check_listed(config)
     folders = import_folders(config)
     if config.imports.similarities is not None:
         folders["similarities"] = config.imports.similarities
@@ -68,9 +71,9 @@ def prepare_video(source: VideoSource, config: LavadConfig, cache: IdentityCache
         VideoRejected: missing, unreadable or empty.
         InputError: an imported file is missing for this video.
     """
-    identity = identify(source, cache)
+    video_id = listed_id(source, config.imports) if source.kind == "listed" else identify(source, cache).video_id
     imports = import_digests(config, source.name)
-    return PreparedVideo(source.name, str(source.path), source.kind, identity.video_id, imports)
+    return PreparedVideo(source.name, str(source.path), source.kind, video_id, imports)
 
 
 def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
+from lavad_core.errors import InputError
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.video.decoder import open_frames
@@ -19,6 +20,8 @@ T = TypeVar("T")
 def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
     """The requested frames of the context's video, read ahead by at most ``run.queue_frames``."""
     source = context.bench.source(context.video)
+    if source.kind == "listed":
+        raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
     queue_frames = context.config.run.queue_frames
     with open_frames(source, requests, probe, context.bench.limits, queue_frames=queue_frames) as frames:
         context.count(work.VIDEOS_DECODED, 1)

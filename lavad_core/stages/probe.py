@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from lavad_core.imports.listed import listed_probe
 from lavad_core.method.detection import shown_until_s
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
@@ -24,8 +25,12 @@ SCHEMA = pa.schema(
 
 def run(context: StageContext) -> Commit:
     """Commit the timeline: a row a frame; facts hold the picture's size, the time base and what the header said."""
-    found = probe(context.bench.source(context.video), context.bench.limits, context.config.video.folder_frame_rate)
-    context.count(work.VIDEOS_DECODED, 1)
+    source = context.bench.source(context.video)
+    if source.kind == "listed":
+        found = listed_probe(source, context.config.imports)
+    else:
+        found = probe(source, context.bench.limits, context.config.video.folder_frame_rate)
+        context.count(work.VIDEOS_DECODED, 1)
     decoded = np.ones(found.frames, np.bool_)
     decoded[list(found.gaps)] = False
     with context.writer(SCHEMA) as writer:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["file", "frames"]
+Kind = Literal["file", "frames", "listed"]
 
 REJECTIONS = {
     "missing": "the path does not exist or is not a regular file or folder",
@@ -40,7 +40,8 @@ class VideoSource:
     Attributes:
         name: unique within a run; the file's name without its ending, or the folder's name; may hold any character.
         path: where it is.
-        kind: ``file`` for a media file, ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …).
+        kind: ``file`` for a media file, ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …);
+            ``listed`` for one of which only a list is there, at ``path``.
     """
 
     name: str

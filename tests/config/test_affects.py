@@ -48,6 +48,8 @@ BASES: dict[str, dict[str, Any]] = {
 
 STRUCTURAL = {
     "run.targets",
+    "imports.list",
+    "imports.frame_rate",
     "imports.captions",
     "imports.summaries",
     "imports.scores",
