@@ -87,12 +87,12 @@ def check_listed(config: LavadConfig) -> None:
     if config.imports.list is None:
         return
     nodes = build_graph(config, dict.fromkeys(config.models, "?")).nodes
-    needs = {node.stage: node.id for node in nodes if node.stage in PIXEL_STAGES and not node.imported}
+    needs = [node for node in nodes if node.stage in PIXEL_STAGES and not node.imported]
     if needs:
-        ways = "; ".join(f"{needs[stage]}: {WAYS_OUT[stage]}" for stage in WAYS_OUT if stage in needs)
+        ways = "; ".join(f"{stage}: {way}" for stage, way in WAYS_OUT.items() if any(n.stage == stage for n in needs))
         raise InputError(
-            f"imports.list: the videos themselves are not given, and {', '.join(needs.values())} would need their pictures; "
-            f"give the videos, or leave that out: {ways}"
+            f"imports.list: the videos themselves are not given, and {', '.join(node.id for node in needs)} would need their "
+            f"pictures; give the videos, or leave that out: {ways}"
         )
 
 
