@@ -66,3 +66,26 @@ def flv_duration_s(path: str) -> float | None:
         return None
     (value,) = struct.unpack_from(">d", head, at + 11)
     return value if math.isfinite(value) and value > 0 else None
+
+
+def further_movies(path: str) -> int:
+    """MP4 files that were put behind the first: FFmpeg reads one ``moov`` and passes the others over without a word.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    movies, position = 0, 0
+    with open(path, "rb") as file:
+        for _ in range(extent.MAX_BOXES):
+            file.seek(position)
+            head = file.read(16)
+            if len(head) < 8:
+                break
+            length = int.from_bytes(head[:4], "big")
+            if length == 1 and len(head) == 16:
+                length = int.from_bytes(head[8:], "big")
+            movies += head[4:8] == b"moov"
+            if length < 8:
+                break
+            position += length
+    return max(0, movies - 1)

@@ -33,6 +33,8 @@ GAP_COUNTS = {
     "holes_unfilled": "holes beside damage are longer than the file has room for frames, and were left",
     "stopped_at_packet": "packets were read before the decoder died, and none of those behind",
     "pages_left_out": "pictures behind the first of their file were not read",
+    "further_movies": "further movies behind the first of the file were not read: join them by re-encoding",
+    "rate_replaced": "frame rate of the header cannot be true: times are by another",
     "other_packets": "packets of another video stream before or behind this one's were not read: join the parts by re-encoding",
     "cut_bytes": "bytes that the container announces are beyond the end of the file",
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
-from lavad_core.video import container, pictures, timeline
+from lavad_core.video import announced, container, pictures, rate, timeline
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
 from lavad_core.video.completeness import verdict
 from lavad_core.video.seen import CORRUPT
@@ -73,7 +73,10 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
         seen = verdict.informed(reader.seen(frame_packet, flags, request["max_pause_s"]), report)
         found = timeline.build(seen, request["max_frames"])
         missing = verdict.compare(report, seen, found, reader.first_position)
+        base = rate.true_time_base(found.pts, reader.time_base, reader.container, path)
         counts = {
+            "further_movies": announced.further_movies(path) if "mov" in reader.container.split(",") else 0,
+            "rate_replaced": int(base != reader.time_base),
             "frames_decoded": len(frame_packet),
             "frames_missing": missing.total,
             "missing_tail": missing.behind,
@@ -96,7 +99,7 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
         header = {
             "t": "probe",
             "frames": len(found.pts),
-            "time_base": [reader.time_base.numerator, reader.time_base.denominator],
+            "time_base": [base.numerator, base.denominator],
             "width": height if turned in (90, 270) else width,
             "height": width if turned in (90, 270) else height,
             "rotation": turned,
@@ -117,11 +120,11 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
 def header(path: str, answer: Answer) -> dict[str, Any]:
     """What the container announces."""
     with _open(path, answer, 1, count_only=True) as reader:
-        rate = reader.rate_from_header
+        stated = reader.rate_from_header
         return {
             "t": "header",
             "frames": reader.frames_from_header,
-            "rate": [rate.numerator, rate.denominator] if rate else None,
+            "rate": [stated.numerator, stated.denominator] if stated else None,
             "duration_s": reader.duration_s_from_header,
         }
 

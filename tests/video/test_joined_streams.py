@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,13 @@ def test_a_codec_that_changes_is_counted(tmp_path: Path) -> None:
     assert found.status == "ok_with_gaps"
     # The parser may put the last packet of the one codec and the first of the other together.
     assert FIRST + SECOND - 1 <= found.frames - len(found.gaps) + found.counts["frames_missing"] <= FIRST + SECOND
+
+
+def test_movies_behind_the_first_are_counted(tmp_path: Path) -> None:
+    found, got = run(join(tmp_path, "mp4", {}))
+    assert (found.status, found.counts["further_movies"]) == ("ok_with_gaps", 1)
+    assert "1 further movies" in found.reason
+    assert got == [(i, i, False) for i in range(FIRST)]
 
 
 @pytest.mark.parametrize(
@@ -196,3 +204,23 @@ def test_the_joined_recording_of_the_report(shared: Path) -> None:
     assert found.times_s[-1] == pytest.approx(959 / 30, abs=0.01)
     with open_frames(source, [FrameRequest(NATIVE, every=1)], found, default_limits()) as frames:
         assert [frame.index for frame in frames if not frame.substituted] == list(range(960))
+
+
+@pytest.mark.parametrize(
+    ("word", "scale", "rate", "replaced"),
+    [
+        ("one frame in 1000 seconds", 1000, 1, 1),
+        ("a million frames a second", 1, 1_000_000, 1),
+        ("the true rate", 1, 30, 0),
+        ("another rate that can be", 1, 15, 0),
+    ],
+)
+def test_a_rate_that_cannot_be_is_replaced(word: str, scale: int, rate: int, replaced: int, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "v.avi", frames=FIRST, codec="mpeg4")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<II", data, data.index(b"strh") + 28, scale, rate)
+    path.write_bytes(data)
+    found, got = run(path)
+    assert (found.status == "ok", found.counts["rate_replaced"]) == (not replaced, replaced)
+    assert len(got) == FIRST
+    np.testing.assert_allclose(found.times_s, np.arange(FIRST) / (30 if replaced else rate), atol=0.002)
