@@ -19,8 +19,8 @@ AVI_HEAD_BYTES = 4096
 def true_time_base(pts: NDArray[np.int64], time_base: Fraction, container: str, path: str) -> Fraction:
     """Seconds per tick: the container's, or one by which the frames have a rate that can be.
 
-    More than 1,000 frames a second are never true. Fewer than one a minute can be (a camera that takes a picture an hour); in an
-    AVI, whose time base is nothing else than its rate, the main header must say the same.
+    More than 1,000 frames a second are never true. Fewer than one a minute can be (a camera that takes a picture an hour); in
+    an AVI, whose time base is nothing else than its rate, the main header must say the same.
 
     Args:
         pts: int64 [M], ticks, increasing.
