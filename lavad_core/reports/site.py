@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
 from lavad_core.evaluation.smoothing import Sigma, in_words
+from lavad_core.evaluation.ties import means
 from lavad_core.evaluation.types import METRICS, Evaluation, Metric, Row, VideoRow
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
@@ -262,7 +264,7 @@ def _write_video(
             (None if row is None else row.positive, "%d", True),
             (None if row is None else row.auc.value, "%.3f", False),
             (max(scores), "%.3f", False),
-            (sum(scores) / len(scores), "%.3f", True),
+            (float(means([np.array(scores)])[0]), "%.3f", True),
             (video.overlap, "%.2f", True),
         ],
         seconds=source.seconds(link.name),
