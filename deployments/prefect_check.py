@@ -4,6 +4,7 @@ and proxies. Prefect's client itself would say what is wrong in the middle of a 
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +30,9 @@ from tasks.client import AddressError, ClientError, StatusError
 CHECK_TIMEOUT_S = 10.0
 """For each question to a configured API."""
 
+CROWD = 3
+"""Flow runs beside this one from which a server on SQLite is said to be too busy."""
+
 _WAY_OUT = "start that server, or unset PREFECT_API_URL (`prefect config unset PREFECT_API_URL`) for a private one"
 
 
@@ -41,7 +45,7 @@ def checked_api(url: str) -> str:
     _check_headers()
     if urlsplit(url).scheme not in ("http", "https"):
         raise ServiceUnavailable(f"PREFECT_API_URL = {shown(url)!r} does not begin with http:// or https://")
-    direct_too = direct({}) if is_loopback(url) else {}
+    direct_too = direct(os.environ) if is_loopback(url) else {}
     with environment(direct_too), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         for candidate in _candidates(url):
             with temporary_settings({PREFECT_API_URL: candidate}), _client(candidate) as client:
@@ -50,6 +54,27 @@ def checked_api(url: str) -> str:
                     return candidate
     raise ServiceUnavailable(
         f"at {shown(url)} something answers that is not Prefect's API; its address ends in /api as a rule; {_WAY_OUT}"
+    )
+
+
+def crowd(url: str) -> str:
+    """A sentence for a server that has many runs at the moment; empty for another, and where it does not say.
+
+    SQLite has one writer: from about four flow processes on, a server on it answers 503 for longer than its clients wait.
+    """
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+    direct_too = direct(os.environ) if is_loopback(url) else {}
+    with environment(direct_too), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_URL: url}):
+        try:
+            with _client(url) as client:
+                going = client.request("POST", "/flow_runs/count", json=wanted).json()
+        except (ClientError, ServiceUnavailable, OSError, ValueError):
+            return ""
+    if not isinstance(going, int) or going < CROWD:
+        return ""
+    return (
+        f"Prefect: {going} other flow runs are going on this server. If it keeps its records in SQLite (its default), it will "
+        "refuse some of them (503): use PostgreSQL, or let this run have a private server (unset PREFECT_API_URL)"
     )
 
 

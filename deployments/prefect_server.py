@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from deployments.ports import free_port
-from deployments.prefect_check import checked_api, shown
+from deployments.prefect_check import checked_api, crowd, shown
 from deployments.prefect_settings import private_environment, speaking_to
 from lavad_core.errors import ServiceUnavailable
 
@@ -78,6 +78,8 @@ def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True) -
         url = checked_api(configured)
         corrected = "" if url == configured else f" (PREFECT_API_URL is {shown(configured)}, and the API is below it)"
         announce(f"Prefect: {shown(url)}{corrected}")
+        if busy := crowd(url):
+            announce(busy)
         with speaking_to(url, private=False), _console(console_logs):
             yield url
         return

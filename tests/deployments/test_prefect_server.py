@@ -15,6 +15,7 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+import deployments.prefect_server as prefect_server_module
 from deployments.prefect_check import checked_api
 from deployments.prefect_server import prefect_api, private_server
 from lavad_core.errors import ServiceUnavailable
@@ -111,3 +112,40 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
     ):
         checked_api("http://127.0.0.1:9/api")
     assert "hun" not in str(caught.value)
+
+
+def test_a_start_waits_for_another_on_the_same_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(prefect_server_module, "WAIT_TIMEOUT_S", 0.1)
+    with prefect_server_module._alone(tmp_path, said.append):
+        assert said == []
+        with (
+            pytest.raises(ServiceUnavailable, match="other runs have been starting Prefect servers"),
+            prefect_server_module._alone(tmp_path, said.append),
+        ):
+            pass
+    assert "another run is just starting" in said[0]
+    with prefect_server_module._alone(tmp_path, said.append):
+        assert len(said) == 1
+
+
+@pytest.mark.slow
+def test_first_starts_at_the_same_moment_on_a_new_home(tmp_path: Path, repository: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    starts = [
+        subprocess.Popen(
+            [sys.executable, "-c", PARENT, str(tmp_path / "home")],
+            stdout=subprocess.PIPE, text=True, env={**environ, "PYTHONPATH": str(repository)},
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    try:
+        for start in starts:
+            assert start.stdout is not None
+            assert start.stdout.readline().startswith("http://127.0.0.1:")
+    finally:
+        for start in starts:
+            start.terminate()
+            start.wait(30)
+            assert start.stdout is not None
+            start.stdout.close()

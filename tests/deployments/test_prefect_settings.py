@@ -17,7 +17,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, temporary_settings
 
-from deployments.prefect_check import checked_api
+from deployments.prefect_check import checked_api, crowd
 from deployments.prefect_settings import speaking_to
 from lavad_core.errors import ServiceUnavailable
 
@@ -36,6 +36,10 @@ class _Api(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
 
     def log_message(self, *arguments: object) -> None: ...
 
@@ -94,6 +98,13 @@ def test_what_is_wrong_with_a_configured_api_is_said(
         with pytest.raises(ServiceUnavailable, match=says) as caught:
             checked_api(url)
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("answer", "said"), [("2", False), ("3", True), ("7", True), ('"no"', False), ("{", False)])
+def test_a_server_with_many_runs_is_named_before_anything_starts(answer: str, said: bool) -> None:
+    with answering({**API, "/api/flow_runs/count": (200, answer), "/api/csrf-token": (404, "{}")}) as (place, _):
+        assert bool(crowd(f"http://{place}/api")) is said
+    assert crowd("http://127.0.0.1:9/api") == ""
 
 
 def test_the_users_own_keys_are_sent_to_the_configured_api() -> None:
