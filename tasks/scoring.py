@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.datasets.configured import check_labelled
 from lavad_core.pipeline.graph import Node, PreparedVideo
 from lavad_core.pipeline.prepare import check_imports
 from lavad_core.planning.prompts import check_prompts
@@ -75,6 +76,7 @@ class Scoring:
     def take(self, sources: Sequence[VideoSource]) -> None:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
+        check_labelled(self._job.bench.config.evaluate, [source.name for source in sources])
         check_imports(self._job.bench.config)
         _ = self.nodes  # a model that is not there is said before a video is read
         check_prompts(self._job.bench.config)

@@ -22,9 +22,9 @@ from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.site import write_report
 from lavad_core.reports.source import ReportSource
-from lavad_core.results.open import open_results
+from lavad_core.results.open import chosen_run, open_results
 from lavad_core.results.types import ResultSet
-from lavad_core.runs.manifest import is_run_id, load_run
+from lavad_core.runs.manifest import is_run_id
 from lavad_core.store.faults import store_errors
 from lavad_core.video.discover import discover
 from lavad_core.video.identity import IdentityCache
@@ -69,12 +69,12 @@ class SetRef:
 
 @task(name="resolve", description="Which run or import is evaluated.", **HERE)
 def resolved_run(store: str, run_id: str | None) -> str:
-    """The id; of the latest one if none is given, so that all tasks speak of the same while new ones are made.
+    """The id; of the latest one that has ended if none is given, so that all tasks speak of the same while new ones are made.
 
     Raises:
         InputError: there is no such run.
     """
-    return load_run(Path(store), run_id).run_id
+    return chosen_run(Path(store), run_id).run_id
 
 
 @task(name="evaluate-set", description="All metrics of a set of results.", **HERE)

@@ -159,6 +159,8 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
         f"{counts['positive_frames']} of them positive; labels {inert(bench.config.evaluate.labels)} "
         f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {inert(commit.message)}" if commit.message else "")
     )
+    if reading := commit.facts.get("reading"):
+        say(f"read as: {inert(reading)}")
     if clipped := counts["clipped_intervals"]:
         say(f"{clipped} annotated intervals reach beyond the end of their video and were cut there")
     if others := counts["labels_without_video"]:

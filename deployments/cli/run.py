@@ -65,8 +65,11 @@ def run(
     resolved = options.loaded(preset, config, [*(set_ or []), *_of_list(list_, frame_rate)], store, labels).config
     labelled = _labelled(resolved)
     sources = _sources(inputs or [], resolved)
+    names = [source.name for source in sources]
     if labelled is not None:
-        _warn_unlabelled(resolved, labelled, [source.name for source in sources])
+        if not dry_run:
+            _check_labelled(resolved, names)
+        _warn_unlabelled(resolved, labelled, names)
     check_prompts(resolved)
     if dry_run:
         from deployments.cli.dry_run import show_plan
@@ -132,15 +135,20 @@ def _sources(inputs: list[str], config: LavadConfig) -> Sequence[VideoSource]:
 
 def _labelled(config: LavadConfig) -> set[str] | None:
     """Names of the videos that have labels. Labels that cannot be read are said before hours of work, not after."""
-    if config.evaluate.labels is None:
-        return None
-    from lavad_core.datasets.configured import labelled_by
+    from lavad_core.datasets.configured import configured
 
-    return set(labelled_by(config.evaluate.labels, config.evaluate.dataset, config.evaluate.list).videos)
+    dataset = configured(config.evaluate)
+    return None if dataset is None else {*dataset.videos, *dataset.unreadable}
+
+
+def _check_labelled(config: LavadConfig, names: Sequence[str]) -> None:
+    from lavad_core.datasets.configured import check_labelled
+
+    check_labelled(config.evaluate, names)
 
 
 def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[str]) -> None:
-    """Not an error yet: a video that is rejected needs no label."""
+    """What a run would refuse, and which labels it does not need."""
     from lavad_core.datasets.names import match_key
 
     keys = {match_key(name) for name in labelled}
@@ -149,7 +157,7 @@ def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[st
         say(
             f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: "
             f"{_some(unknown)}; "
-            "there will be no metrics if one of them gets scores (names must agree, without the file ending)"
+            "a run with these labels does not start (names must agree, without the file ending)"
         )
     given = {match_key(name) for name in names}
     if others := [name for name in labelled if match_key(name) not in given]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lavad_core.config.schema import EvaluateConfig
 from lavad_core.datasets.annotations import WHAT, Annotation, counts_from_1, read_annotations, without_folders
 from lavad_core.datasets.build import source_file
-from lavad_core.datasets.names import listed, says_normal
+from lavad_core.datasets.names import listed, match_key, says_normal
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import Dataset, LabelledVideo, Reading
 from lavad_core.errors import InputError
@@ -24,6 +24,34 @@ def configured(settings: EvaluateConfig) -> Dataset | None:
         return None
     reading = Reading(settings.first_frame, settings.frame_count_tolerance)
     return labelled_by(settings.labels, settings.dataset, settings.list, reading=reading)
+
+
+def without_labels(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Videos that a data set has no labels for; one whose labels are there and cannot be read is not among them."""
+    known = {match_key(name) for name in (*dataset.videos, *dataset.unreadable)}
+    return [name for name in names if match_key(name) not in known]
+
+
+def check_labelled(settings: EvaluateConfig, names: Sequence[str]) -> None:
+    """That the labels which a run is to be evaluated against have all of its videos: said before the work, not after it.
+
+    Args:
+        settings: of the run.
+        names: of its videos.
+
+    Raises:
+        InputError: the labels cannot be read, or lack one of the videos.
+    """
+    dataset = configured(settings)
+    if dataset is None:
+        return
+    if missing := without_labels(dataset, names):
+        raise InputError(
+            f"labels {str(settings.labels)!r} have no line for {len(missing)} of {len(names)} videos: "
+            f"{listed(missing, dataset.videos)}; names must agree, without the file ending. Add them (`NAME Normal -1 -1` is a "
+            "normal video), give only videos that have labels, or run without evaluate.labels (--labels) and evaluate "
+            "afterwards"
+        )
 
 
 def labelled_by(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from lavad_core.errors import InputError
 from lavad_core.results.imported import ImportResults
 from lavad_core.results.run import RunResults
 from lavad_core.results.types import ResultSet
-from lavad_core.runs.manifest import load_run
+from lavad_core.runs.manifest import RunManifest, is_running, list_runs, load_run
+
+log = logging.getLogger(__name__)
 
 
 def open_results(store_root: Path, run_id: str | None = None) -> ResultSet:
@@ -15,11 +19,45 @@ def open_results(store_root: Path, run_id: str | None = None) -> ResultSet:
 
     Args:
         store_root: the store's folder.
-        run_id: as ``lavad status --all`` lists it; None for the latest.
+        run_id: as ``lavad status --all`` lists it; None for the latest that has ended.
 
     Raises:
         InputError: there is no such run.
         StoreUnavailable: its records cannot be read.
     """
-    run = load_run(store_root, run_id)
+    run = chosen_run(store_root, run_id)
     return ImportResults(store_root, run) if run.origin == "import" else RunResults(store_root, run)
+
+
+def chosen_run(store_root: Path, run_id: str | None) -> RunManifest:
+    """A run or import whose results are wanted; the latest that has ended if no id is given.
+
+    One that is still going has scores of some videos only. It is taken where it is named, and passed over where it is not; both
+    are said in a warning.
+
+    Raises:
+        InputError: there is no such run, or none has ended.
+        StoreUnavailable: its records cannot be read.
+    """
+    if run_id is not None:
+        run = load_run(store_root, run_id)
+        if run.status == "running":
+            log.warning("run %s is still going: results are of the videos that are done", run_id)
+        return run
+    going: list[str] = []
+    for candidate in reversed(list_runs(store_root)):
+        if not is_running(store_root, candidate):
+            if going:
+                log.warning(
+                    "run %s is still going; the latest that has ended is taken: %s (--run ID takes another)",
+                    going[0],
+                    candidate,
+                )
+            return load_run(store_root, candidate)
+        going.append(candidate)
+    if going:
+        raise InputError(
+            f"store {str(store_root)!r} has no run that has ended: {going[0]} is still going; name it (--run {going[0]}) for "
+            "the videos that are done"
+        )
+    return load_run(store_root)  # says that there is none

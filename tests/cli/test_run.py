@@ -152,6 +152,11 @@ def test_videos_without_labels_are_named_before_the_work(videos: Path, tmp_path:
     assert result.exit_code == 0, result.stderr
     assert "no line for 2 of 4 videos: 'audio', 'zero';" in result.stderr
     assert "are not given" not in result.stderr
+    started = lavad("run", str(videos), "--preset", "tiny", "--store", str(tmp_path / "s"), "--labels", str(labels))
+    assert started.exit_code == 2
+    assert "have no line for 2 of 4 videos: 'audio', 'zero'" in started.stderr
+    assert "run without evaluate.labels (--labels) and evaluate afterwards" in started.stderr
+    assert not (tmp_path / "s" / "runs").exists()
     labels.write_text("good Arson 3 7 -1 -1\nelsewhere Fire 1 2 -1 -1\n")
     result = lavad("run", str(videos / "good.mp4"), "--preset", "tiny", "--labels", str(labels), "--dry-run")
     assert "name 1 videos that are not given: 'elsewhere'; metrics will be over 1 of 2" in result.stderr

@@ -151,3 +151,19 @@ def test_settings_of_scores_alone_make_no_texts(tmp_path: Path) -> None:
     config = load_config(settings=yaml.safe_load(result.stdout), environ={})
     graph = build_graph(config, {})
     assert [node.id for node in graph.nodes] == ["probe", "refine", "detect"]
+
+
+def test_labels_alone_are_any_temporal_annotation(tmp_path: Path) -> None:
+    """As for `lavad evaluate`: no adapter is needed; the lengths of videos may stand in the lines."""
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{name}.mp4 {frames} Arson 2 9\n" for name, frames in small_set.FRAMES.items()))
+    store = ["--store", str(tmp_path / "store")]
+    scores = small_set.scores(tmp_path / "scores")
+    result = lavad("import", "--scores", str(scores), "--labels", str(labels), *store)
+    assert result.exit_code == 0, result.stderr
+    assert "4 of 4 videos, 139 frames" in result.stderr
+    evaluated = lavad("evaluate", "--labels", str(labels), *store, "--resamples", "0")
+    assert evaluated.exit_code == 0, evaluated.stderr
+    assert "4 scored of 4 listed" in evaluated.stdout
+    refused = lavad("import", "--scores", str(scores), "--list", str(labels), *store)
+    assert (refused.exit_code, "whose labels? Give --dataset" in " ".join(refused.stderr.split())) == (2, True)

@@ -341,6 +341,8 @@ def test_retries_of_retries_evaluate_the_whole_set(
 
     monkeypatch.setattr(evaluation, "evaluate_run", noted)
     videos = make_videos(tmp_path / "videos", "first.mp4", "second.mp4", "good.mp4", "other.mp4")
+    names = ("first", "second", "good", "other")
+    (tmp_path / "labels.txt").write_text("".join(f"{name} Normal -1 -1\n" for name in names))
     labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
     for name in ("first", "second"):
         stages.actions[name, "probe"] = rejecting()
@@ -362,6 +364,28 @@ def test_retries_of_retries_evaluate_the_whole_set(
     assert {outcome.name: outcome.status for outcome in outcomes} == dict.fromkeys(
         ("first", "second", "good", "other"), "ok"
     )
+
+
+@pytest.mark.parametrize(
+    ("case", "text", "says"),
+    [
+        ("a video is missing", "good Normal -1 -1\n", "have no line for 1 of 2 videos: 'other'"),
+        ("other names", "x Normal -1 -1\n", "have no line for 2 of 2 videos: 'good', 'other'"),
+        ("not labels", "good\n", "line 1: there are no frame numbers at its end"),
+        ("no file", None, "does not exist"),
+    ],
+)
+def test_labels_are_looked_at_before_the_work(
+    case: str, text: str | None, says: str, stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "good.mp4", "other.mp4")
+    if text is not None:
+        (tmp_path / "labels.txt").write_text(text)
+    labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    state = run(videos, store, settings=labelled)
+    assert state.is_failed(), case
+    assert says in str(state.message), case
+    assert not stages.calls, case
 
 
 HOSTILE = [

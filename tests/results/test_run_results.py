@@ -9,7 +9,9 @@ import pytest
 from filled_store import EVIL, FRAMES, GRID, INTERVAL, SCORES, SUMMARIES, fill
 
 from lavad_core.errors import DamagedResult, InputError
-from lavad_core.results.open import open_results
+from lavad_core.results.open import chosen_run, open_results
+from lavad_core.runs.manifest import new_run_id
+from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.sources import save_sources
 from lavad_core.video.types import VideoSource
 
@@ -71,3 +73,24 @@ def test_an_unknown_run(tmp_path: Path) -> None:
     fill(tmp_path, "first")
     with pytest.raises(InputError, match="`lavad status` lists them"):
         open_results(tmp_path, "20200101T000000000-000000")
+
+
+def test_the_latest_is_the_latest_that_has_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run_id, _ = fill(tmp_path, "first")
+    assert chosen_run(tmp_path, None).run_id == run_id
+    assert not caplog.records
+    with RunRecorder(tmp_path, going := new_run_id(), config={}):
+        assert open_results(tmp_path).set_id == run_id
+        assert f"run {going} is still going; the latest that has ended is taken: {run_id}" in caplog.text
+        caplog.clear()
+        assert open_results(tmp_path, going).set_id == going
+        assert f"run {going} is still going: results are of the videos that are done" in caplog.text
+
+
+def test_where_no_run_has_ended_it_is_said(tmp_path: Path) -> None:
+    going = new_run_id()
+    said = pytest.raises(InputError, match=f"no run that has ended: {going} is still going")
+    with RunRecorder(tmp_path, going, config={}), said:
+        open_results(tmp_path)
+    with pytest.raises(InputError, match="has no runs yet"):
+        open_results(tmp_path / "other")
