@@ -14,6 +14,7 @@ from lavad_core.datasets.lines import (
     Cells,
     base_name,
     cells_of,
+    has_ending,
     integer,
     is_integer,
     leading,
@@ -50,12 +51,14 @@ class Annotation:
             They may reach past the end of the video.
         frames: the video's length, where the line says it.
         line: of the file, from 1.
+        is_file: the name has the ending of a file.
     """
 
     class_name: str
     intervals: tuple[tuple[int, int], ...]
     frames: int | None = field(default=None, compare=False)
     line: int = field(default=0, compare=False)
+    is_file: bool = field(default=False, compare=False)
 
 
 def read_annotations(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
@@ -92,10 +95,18 @@ def read_annotations(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
     return result
 
 
-def without_folders(found: Mapping[str, Annotation]) -> dict[str, Annotation]:
+def without_folders(found: Mapping[str, Annotation], *, of_files_only: bool = False) -> dict[str, Annotation]:
     """The same by names without the folders before them (``Arson/Arson022_x264.mp4``) and the endings of files of features,
-    unless two would become one."""
-    names = {name: base_name(name) or name for name in found}
+    unless two would become one.
+
+    Args:
+        found: by name as written.
+        of_files_only: a ``/`` in a name without an ending is part of it: videos of one name in two folders are called by both.
+    """
+    names = {
+        name: (base_name(name) or name) if annotation.is_file or not of_files_only else name
+        for name, annotation in found.items()
+    }
     features = Features([name for name in names.values() if is_feature(name)], ())
     bare = {without_ending(features.video_of(name)[0]): found[written] for written, name in names.items()}
     return bare if len({match_key(name) for name in bare}) == len(found) else dict(found)
@@ -128,7 +139,7 @@ def _parse(line: str, first_frame: int) -> tuple[str, Annotation]:
     if len(set(classes)) > 1 and not said:
         raise ValueError(f"there are several classes: {', '.join(map(repr, dict.fromkeys(classes)))}; one is expected")
     class_name = classes[0] if len(set(classes)) == 1 else said
-    return without_ending(name), Annotation(without_ending(class_name), intervals, frames)
+    return without_ending(name), Annotation(without_ending(class_name), intervals, frames, is_file=has_ending(name))
 
 
 def _without_brackets(line: str) -> str:

@@ -80,7 +80,7 @@ def labelled_by(
         raise InputError("a temporal annotation or the name of a data set's adapter is needed")
     reading = reading or Reading()
     try:
-        found = without_folders(read_annotations(labels, reading.first_frame or 0))
+        found = without_folders(read_annotations(labels, reading.first_frame or 0), of_files_only=True)
     except InputError as error:
         raise InputError(
             f"{error}; for the files of a data set that is known give --dataset (evaluate.dataset)"

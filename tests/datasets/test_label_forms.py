@@ -166,6 +166,10 @@ def test_names_in_ones_own_annotation(
 
 def test_folders_stay_where_names_need_them(tmp_path: Path) -> None:
     assert list(labelled_by(written(tmp_path / "l", "x/a Fight 1 2\ny/a Fight 3 4")).videos) == ["x/a", "y/a"]
+    assert list(labelled_by(written(tmp_path / "l", "x/a Fight 1 2\nb](http://x)<b> Fight 1 2")).videos) == [
+        "x/a",
+        "b](http://x)<b>",
+    ]
     assert list(labelled_by(written(tmp_path / "l", "x/a.mp4 Fight 1 2\nx/b.mp4 Fight 3 4")).videos) == ["a", "b"]
 
 
