@@ -10,6 +10,7 @@ from typing import Any
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.runs.manifest import RunManifest
+from lavad_core.runs.masking import masked
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
 
@@ -40,6 +41,8 @@ def config_of_results(run: RunManifest, commits: Mapping[str, Commit]) -> LavadC
             if (place := _place(settings, path, commit.provenance.get("variant", ""))) is None:
                 continue
             section, name = place
+            if masked(value, name) != _plain(value):
+                continue  # it has the form of a secret: a record never has those, and nothing here is to show it
             if name in section and _plain(section[name]) != value:
                 others.append(f"{path} is {section[name]!r}, the results were made with {value!r}")
             section[name] = value

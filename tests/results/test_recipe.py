@@ -114,3 +114,11 @@ def test_weights_and_versions_of_stages_are_compared() -> None:
     one = Recipe({}, {"model of clean": "sha256:1", "version of refine": "1", "chat.seed": "0"})
     other = Recipe({}, {"model of clean": "sha256:2", "version of refine": "2", "chat.seed": "0"})
     assert [name for name, _, _ in differences(one, other)] == ["model of clean", "version of refine"]
+
+
+def test_a_secret_of_a_commit_is_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A setting of the fingerprint, and so of the commit; the record has it masked."""
+    fill(tmp_path, "first", more=("score.context_prompt=Rate it; password=hunter2",))
+    found = open_results(tmp_path)
+    assert "hunter2" not in str(found.recipe)
+    assert "hunter2" not in caplog.text
