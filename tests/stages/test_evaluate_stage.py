@@ -57,6 +57,7 @@ def test_other_labels_and_another_reading_of_them_are_another_result(
     given: list[dict[str, Any]] = [
         {"labels": plain}, {"labels": other}, {"labels": plain, "dataset": "ucf-crime"},
         {"labels": plain, "dataset": "ucf-crime", "list": listed},
+        {"labels": plain, "first_frame": 1}, {"labels": plain, "frame_count_tolerance": 1},
     ]  # fmt: skip
     found = []
     for settings in given:
@@ -65,8 +66,13 @@ def test_other_labels_and_another_reading_of_them_are_another_result(
         assert bench.run(video) == {}
         found.append(evaluate_run(bench, [video]))
     assert len({commit.key.fingerprint for commit in found}) == len(given)
-    assert [commit.facts["dataset"] for commit in found] == ["temporal annotation"] * 2 + ["UCF-Crime"] * 2
-    assert [commit.counts["positive_frames"] for commit in found] == [48, 52, 48, 48]
+    assert [commit.facts["dataset"] for commit in found] == [
+        *["temporal annotation"] * 2, *["UCF-Crime"] * 2, *["temporal annotation"] * 2,
+    ]  # fmt: skip
+    assert [commit.counts["positive_frames"] for commit in found] == [48, 52, 48, 48, 48, 48]
+    assert [commit.facts.get("reading", "").partition(",")[0] for commit in found] == [
+        *[""] * 4, "frames of intervals counted from 1", "the list may be off by up to 1 frame",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
