@@ -73,7 +73,7 @@ def crowd(url: str) -> str:
     if not isinstance(going, int) or going < CROWD:
         return ""
     return (
-        f"Prefect: {going} other flow runs are going on this server. If it keeps its records in SQLite (its default), it will "
+        f"Prefect: {going} other flow runs are Running, says this server. If its records are in SQLite (its default), it will "
         "refuse some of them (503): use PostgreSQL, or let this run have a private server (unset PREFECT_API_URL)"
     )
 

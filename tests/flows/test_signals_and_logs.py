@@ -14,12 +14,16 @@ from typing import Any
 import httpx
 import pytest
 from fake_stages import FakeStages, make_videos, settings
+from prefect import flow, runtime
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.check_store import check_store
 from flows.score_videos import score_videos
 from lavad_core.runs.manifest import list_runs, load_run
 from lavad_core.runs.masking import MASK
+from tasks import ending
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -150,3 +154,20 @@ def test_the_library_logs_to_the_run_and_without_secrets(tmp_path: Path, monkeyp
     assert "hunter2" not in run.text
     for path in (tmp_path / "store").rglob("*"):
         assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("decided", [False, True], ids=["in its middle", "its end decided"])
+def test_a_process_that_ends_by_force_leaves_no_run_running(decided: bool) -> None:
+    seen: list[str] = []
+
+    @flow
+    def going() -> None:
+        ending.begun()
+        if decided:
+            ending.decided(Completed(message="all of it"))
+        ending.report_now("the process was ended", 20.0)
+        found = get_client(sync_client=True).read_flow_run(runtime.flow_run.id)
+        seen.extend([str(found.state_name), str(found.state.message if found.state else "")])
+
+    going(return_state=True)
+    assert seen == (["Completed", "all of it"] if decided else ["Crashed", "the process was ended"])
