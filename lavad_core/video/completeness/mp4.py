@@ -269,6 +269,8 @@ def edits_of(
 ) -> Edits | None:
     """The edit list as :mod:`.mp4_edits` needs it; None where there is none."""
     media = [edit for edit in video.edits if edit[1] >= 0]
+    if not media and step:
+        media = [(0, 0)]  # fragments without an edit list: nothing is hidden
     if not media:
         return None
     seconds = sum(duration for duration, _ in media) / max(1, movie.timescale)

@@ -61,7 +61,7 @@ class Edits:
             return total, total
         if not self.seconds:
             # What comes before the beginning, and nothing else.
-            return total, 0 if total <= shown[0] and total * self.step <= self.start + self.step else total
+            return total, 0 if total <= shown[0] and total * self.step < self.start + self.step else total
         if not (self.usual and self.agree and self.media_ticks_per_s and len(self.durations) == len(hidden)):
             return total, total
         lacking = self.seconds * self.media_ticks_per_s - float(self.durations[~hidden].sum())

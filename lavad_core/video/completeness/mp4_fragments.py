@@ -60,7 +60,9 @@ def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Re
     if absent := [offset for offset in offsets if offset not in starts]:
         report.damage("fragments that the MP4 index names are not there", len(absent))
     ours = [fragment for fragment in found if fragment.ours]
-    report.frames = video.samples + sum(fragment.samples for fragment in ours) + lost
+    report.frames = (
+        (video.samples if video.size else len(video.sizes)) + sum(fragment.samples for fragment in ours) + lost
+    )
     ends = [fragment.base + fragment.ticks for fragment in ours if fragment.base >= 0]
     step = _step(ours)
     if movie.fragments_ticks and movie.timescale:
