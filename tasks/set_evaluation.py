@@ -10,7 +10,8 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lavad_core.config.schema import DetectConfig, VideoConfig
+from lavad_core.config.schema import DetectConfig
+from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.configured import labelled_by
 from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.errors import InputError

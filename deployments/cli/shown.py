@@ -47,7 +47,7 @@ def open_shown(
         InputError: there is no such run, or the labels cannot be read.
         StoreUnavailable: there is no store.
     """
-    from lavad_core.config.schema import VideoConfig
+    from lavad_core.config.video import VideoConfig
     from lavad_core.reports.source import ReportSource
     from lavad_core.results.open import open_results
     from lavad_core.video.identity import IdentityCache

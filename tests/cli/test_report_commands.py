@@ -11,7 +11,7 @@ from filled_store import EVIL, fill
 from video_factory import make_video
 
 from deployments.cli.exits import Exit
-from lavad_core.config.schema import VideoConfig
+from lavad_core.config.video import VideoConfig
 from lavad_core.video.decoder import probe
 from lavad_core.video.types import VideoSource
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lavad_core.config.schema import VideoConfig
+from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
 from lavad_core.evaluation.evaluate import evaluate
 from lavad_core.evaluation.types import Evaluation, ProtocolOptions

@@ -12,7 +12,7 @@ import pytest
 from reported import video
 from video_factory import make_frames, make_video, read_index
 
-from lavad_core.config.schema import VideoConfig
+from lavad_core.config.video import VideoConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.reports import overlay
 from lavad_core.reports.overlay import ANOMALOUS, EDGE, NORMAL, layout, write_overlay
