@@ -18,9 +18,10 @@ from lavad_core.datasets.lines import (
     integer,
     is_integer,
     leading,
+    like_a_number,
     rows_of,
 )
-from lavad_core.datasets.names import match_key, without_ending
+from lavad_core.datasets.names import match_key, says_normal, without_ending
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.imports.files import read_text
@@ -31,8 +32,6 @@ MAX_BYTES = 64 * 2**20
 WHAT = "temporal annotation"
 EXPECTED = "`name class start end start end …`: 0-based frames, both ends inclusive, -1 -1 for none"
 EXPECTED_FROM_1 = "`name class start end start end …`: 1-based frames, both ends inclusive, -1 -1 for none"
-
-_UCF_NAME = re.compile(r".+_x264", re.ASCII)
 
 _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _BRACKETS = re.compile(r"[\[(]*(?:[\[(]\s*-?[0-9]+\s*,\s*-?[0-9]+\s*[\])][\s,;]*)+[\])]*\s*$", re.ASCII)
@@ -158,6 +157,8 @@ def _with_name(cells: Cells) -> tuple[str, Sequence[str], int | None]:
             return cells.name, rest[1:], _frames(rest[0])
         if cells.separator == "|" and len(rest) % 2 and all(map(is_integer, rest)):
             return cells.name, rest[1:], _frames(rest[0])
+        if says_normal(cells.name) and integer(rest[0]) > 0 and all(word == "-1" for word in rest[1:]):
+            return cells.name, [*rest[1:], "-1"], _frames(rest[0])
     return cells.name, rest, None
 
 
@@ -188,7 +189,7 @@ def _counted(head: Sequence[str], rest: Sequence[str], line: str) -> tuple[str, 
     """``name number class …``: the number is of frames, or part of the name."""
     name, number = head
     last = max(integer(word) for word in rest[1:])
-    if is_integer(number) and ("/" in name or "\\" in name or _UCF_NAME.fullmatch(name)):
+    if is_integer(number) and ("/" in name or "\\" in name):
         return name, rest, _frames(number)
     if not is_integer(number) or integer(number) > last:
         raise ValueError(
@@ -216,6 +217,8 @@ def _taken_apart(rest: Sequence[str]) -> tuple[list[str], list[int]]:
             run.append(integer(word))
         elif INTEGERS.fullmatch(word):
             raise ValueError(f"{word!r} are no frame numbers; `name first last label,label` is of a list (--list)")
+        elif like_a_number(word):
+            raise ValueError(f"{word!r} is neither a class nor a frame number")
         elif before and not is_integer(before):
             classes[-1] += f" {word}"
         else:

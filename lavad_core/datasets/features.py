@@ -20,6 +20,7 @@ for the five crops of a video, ``…_i3d.npy`` and ``…_swin.npy``; others writ
 
 _CROP = re.compile(r"(?P<rest>.+)__(?P<crop>[0-9]{1,2})", re.ASCII)
 _SHORT_CROP = re.compile(r"(?P<rest>.+)_(?P<crop>[0-9]{1,2})", re.ASCII)
+_SEPARATOR = re.compile(r"[_.-]")
 _LAST_PART = re.compile(r"(?P<rest>.+?)_+(?P<part>[^_]+)")
 
 
@@ -44,12 +45,14 @@ class Features:
             match_key(found["rest"]) for found in firsts if found and int(found["crop"]) == 0
         } & self._known
         self._parts = self._common(stems)
+        self._end = self._common_end(stems)
 
     def video_of(self, written: str) -> tuple[str, str | None]:
         """The name of the video, and which crop of it; what is no file of features is its own name."""
         if not is_feature(written):
             return written, None
-        return self._cut(_stem(written), self._parts | _BACKBONES)
+        stem = _stem(written)
+        return self._cut(stem.removesuffix(self._end), self._parts | _BACKBONES)
 
     def _cut(self, stem: str, parts: Collection[str]) -> tuple[str, str | None]:
         crop = None
@@ -74,6 +77,21 @@ class Features:
         if len(parts) == 1 and any(found and match_key(found["rest"]) in self._known for found in last):
             return frozenset(parts - {""})
         return frozenset()
+
+    def _common_end(self, stems: Sequence[str]) -> str:
+        """What follows the names of labelled videos in all of the stems, the same in each (``_swin_tiny``); else empty."""
+        ends = set()
+        for stem in stems:
+            if match_key(self._cut(stem, self._parts | _BACKBONES)[0]) in self._known:
+                return ""
+            starts = [
+                at for at in map(re.Match.start, _SEPARATOR.finditer(stem)) if match_key(stem[:at]) in self._known
+            ]
+            if starts:
+                ends.add(stem[max(starts) :])
+        end = ends.pop() if len(ends) == 1 else ""
+        says_a_word = any(character.isalpha() for character in end)
+        return end if says_a_word and all(len(stem) > len(end) and stem.endswith(end) for stem in stems) else ""
 
 
 def _stem(written: str) -> str:

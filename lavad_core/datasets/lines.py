@@ -27,6 +27,8 @@ INTEGERS = re.compile(r"-?[0-9]{1,9}(?:,-?[0-9]{1,9})+", re.ASCII)
 """Several classes in one field: ``2,1,6``."""
 
 _SEVERAL_CLASSES = re.compile(r".*\s-?[0-9]+\s+-?[0-9]+\s+-?[0-9]+(?:,-?[0-9]+)+", re.ASCII)
+_UCF_NAME = re.compile(r".+_x264", re.ASCII)
+_LIKE_A_NUMBER = re.compile(r"[\[({\"'+-]*[0-9][0-9.,:;~/+-]*(?:[eE][+-]?[0-9]+)?[\])}\"']*[,;]?", re.ASCII)
 _QUOTED = re.compile(r'"((?:[^"]|"")+)"\s*([,;|\t])(.*)')
 _HEADERS = (
     "video videos name names class classes label labels category type start starting end ending begin first last frame frames "
@@ -87,7 +89,7 @@ def cells_of(line: str) -> Cells:
     """The name and the fields of a line.
 
     Certain is the end of a name before ``|``, ``;``, a comma or a tab with nothing but fields after it, after the ending of
-    a file (``.mp4``, ``.npy``), and after XD-Violence's ``_label_…``.
+    a file (``.mp4``, ``.npy``), after XD-Violence's ``_label_…`` and UCF-Crime's ``…_x264``.
     """
     text = line.strip()
     if (quoted := _QUOTED.fullmatch(text)) is not None:
@@ -100,10 +102,10 @@ def cells_of(line: str) -> Cells:
             fields = _fields(after.split(separator)) if found and name.strip() else None
             if fields is None and separator == "\t" and found and not has_ending(text):
                 fields = _fields(after.split())
-            if fields is not None:
+            if fields is not None and not _goes_on(name):
                 return Cells(name.strip(), fields, separator)
     words = list(re.finditer(r"\S+", text))
-    end = max((at for at, word in enumerate(words) if LABEL_IN_NAME in word[0] or has_ending(word[0])), default=None)
+    end = max((at for at, word in enumerate(words) if ends_name(word[0])), default=None)
     if end is None:
         return Cells("", tuple(word[0] for word in words))
     return Cells(text[: words[end].end()], tuple(word[0] for word in words[end + 1 :]))
@@ -113,6 +115,23 @@ def has_ending(word: str) -> bool:
     """Whether it ends like the file of a video or of its features."""
     suffix = PurePosixPath(word.replace("\\", "/")).suffix.lower()
     return suffix in VIDEO_SUFFIXES or suffix in FEATURE_SUFFIXES
+
+
+def ends_name(word: str) -> bool:
+    """Whether a name certainly ends with this word."""
+    return LABEL_IN_NAME in word or has_ending(word) or _UCF_NAME.fullmatch(word) is not None
+
+
+def like_a_number(word: str) -> bool:
+    """Whether a word is made as numbers, times and ranges are (``1.5``, ``00:01:10``, ``3500-4000``): it is no class."""
+    return _LIKE_A_NUMBER.fullmatch(word) is not None
+
+
+def _goes_on(name: str) -> bool:
+    """Whether numbers follow what certainly ends a name: ``a.mp4 0 1080 2`` is more than a name."""
+    words = name.split()
+    end = max((at for at, word in enumerate(words) if ends_name(word)), default=len(words))
+    return any(map(like_a_number, words[end + 1 :]))
 
 
 def leading(line: str, words: Sequence[str]) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from lavad_core.datasets.features import Features, is_feature
-from lavad_core.datasets.lines import INTEGERS, base_name, cells_of, integer, is_integer, leading, rows_of
+from lavad_core.datasets.lines import (
+    INTEGERS,
+    base_name,
+    cells_of,
+    integer,
+    is_integer,
+    leading,
+    like_a_number,
+    rows_of,
+)
 from lavad_core.datasets.names import match_key, without_ending
 from lavad_core.datasets.tables import read_headed
 from lavad_core.datasets.types import MAX_FRAMES, LabelledVideo
@@ -26,6 +36,13 @@ EXPECTED = (
 
 MOST_LABELS = 14
 """UCF-Crime has 13 classes and Normal. A lone number below is a label, one above a number of frames: no video is that short."""
+
+_SEVERAL = re.compile(
+    r"(?P<before>.*\S\s+-?[0-9]+\s+-?[0-9]+)\s+(?:(?P<quote>[\[({\"'])\s*)?"
+    r"(?P<labels>[0-9A-Za-z-]+(?:\s*[,;|/+]\s*[0-9A-Za-z-]+)*)\s*,?\s*(?(quote)[\])}\"'])",
+    re.ASCII,
+)
+"""First and last frame, and several labels: ``2,1,6``, ``2, 1, 6``, ``[2, 1, 6]``, ``G;B2``."""
 
 _COMMON_CLASSES = frozenset(["normal", "abnormal", "anomaly", "anomalous", "a"])
 
@@ -136,6 +153,9 @@ def _taken_apart(number: int, line: str, is_name: Callable[[str], bool], classes
     """
     if is_name(line):
         return _Line(number, line, ())
+    line = _one_field(line)
+    if is_name(line):
+        return _Line(number, line, ())
     cells = cells_of(line)
     if cells.name:
         return _Line(number, cells.name, cells.rest)
@@ -154,6 +174,17 @@ def _taken_apart(number: int, line: str, is_name: Callable[[str], bool], classes
                 f"{numbers[0]!r} is part of no known form; if it is of the name, write the ending of its file after that (.mp4)"
             )
     return _Line(number, written, tuple(fields))
+
+
+def _one_field(line: str) -> str:
+    """The line with its labels as one field, without quotes around a name alone, and without separators at the end."""
+    line = line.rstrip().rstrip(",;|").rstrip() or line
+    if len(line) > 2 and line[0] == line[-1] in "\"'" and line.count(line[0]) == 2:
+        line = line[1:-1].strip()
+    found = _SEVERAL.fullmatch(line)
+    if found is None:
+        return line
+    return f"{found['before']} {','.join(re.split(r'[^0-9A-Za-z-]+', found['labels']))}"
 
 
 class _Ambiguous(ValueError):
@@ -196,7 +227,7 @@ def _all_or_none(lines: Sequence[_Line], test: Callable[[_Line], bool], problem:
 
 
 def _said(line: _Line, single_is_label: bool, frames_first: bool) -> ListedVideo:
-    fields = line.fields
+    fields = _joined(line.fields)
     whole = list(map(is_integer, fields))
     if len(fields) > 3 or not all(whole[:-1]):
         _another_form(line)
@@ -209,12 +240,27 @@ def _said(line: _Line, single_is_label: bool, frames_first: bool) -> ListedVideo
             _another_form(line)
         return ListedVideo(_frames(line, *map(integer, fields)), (), line.number)
     label = tuple(str(integer(word)) if is_integer(word) else word for word in _labels(fields[-1]))
-    if not any(character.isalnum() for word in label for character in word):
+    if any(like_a_number(word) and ("." in word or ":" in word) for word in label) or not any(
+        character.isalnum() for word in label for character in word
+    ):
         _another_form(line)
     if len(fields) == 1:
         return ListedVideo(None, label, line.number)
     first, last = (0, integer(fields[0]) - 1) if len(fields) == 2 else map(integer, fields[:2])
     return ListedVideo(_frames(line, first, last), label, line.number)
+
+
+def _joined(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """First and last frame and one label, where several labels are fields of their own: ``name,0,1080,2,1,6``.
+
+    Numbers as small after a length are no frames of an interval: that begins and ends within it, and later than the one before.
+    """
+    if len(fields) < 4 or not all(map(is_integer, fields)):
+        return fields
+    first, last, *labels = map(integer, fields)
+    if first not in (0, 1) or last < MOST_LABELS or not all(0 <= label < MOST_LABELS for label in labels):
+        return fields
+    return (*fields[:2], ",".join(map(str, labels)))
 
 
 def _labels(word: str) -> list[str]:

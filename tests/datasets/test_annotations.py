@@ -64,7 +64,7 @@ def test_order_and_blank_lines(tmp_path: Path) -> None:
         ("negative", "a Arson -5 3", "-5 3 is not an interval"),
         ("no-numbers", "a Arson", "no frame numbers"),
         ("no-name", "1 2", "there is no name"),
-        ("broken-number", "a Arson 1.5 2", "1 frame numbers are not pairs"),
+        ("broken-number", "a Arson 1.5 2", "'1.5' is neither a class nor a frame number"),
         ("word-at-the-end", "a Arson 1 2 x", "no frame numbers"),
         ("twice", "ok Arson 1 2", "named before"),
         ("huge-number", "a Arson 1 " + "9" * 5000, "no frame numbers"),
