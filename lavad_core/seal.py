@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 FIELD = "digest"
-"""Of the document: SHA-256 of everything else in it, 64 hexadecimal digits."""
+"""The field that holds the SHA-256 of everything else in the document, 64 hexadecimal digits."""
 
 Seal = Literal["whole", "none", "broken"]
 """``none``: an earlier version of the program wrote the document, and it has no digest."""

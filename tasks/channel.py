@@ -29,7 +29,7 @@ SEND_TIMEOUT_S = 5.0
 """For the server to take one artifact; it needs 40 ms."""
 
 TRIES_AGAIN = 1
-"""Of Prefect's client, after two seconds."""
+"""Further tries of Prefect's client, after two seconds."""
 
 MAX_WAITING = 50
 """Artifacts that wait to be sent; a flow has four."""

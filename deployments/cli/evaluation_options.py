@@ -51,7 +51,7 @@ RESAMPLES = 1000
 
 
 def sigmas(given: list[str] | None) -> tuple[Sigma, ...]:
-    """Of :data:`Sigmas`.
+    """The smoothings that :data:`Sigmas` gave.
 
     Raises:
         InputError: one is none.

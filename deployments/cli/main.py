@@ -133,7 +133,7 @@ def _run() -> int:
 
 
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-"""Of the click that typer uses, which may be one of its own."""
+"""The base class of usage errors in the click that typer uses, which may be one of its own."""
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def _system_role() -> Any:
 
 
 Address = Annotated[str, AfterValidator(checked_address)]
-"""Of a server. What is no address is refused before anything records it."""
+"""The address of a server. Anything else is refused before it is recorded anywhere."""
 
 
 class Blip2Config(ModelSection):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_UNPACKED_BYTES = 2 * 2**30
-"""Of a MATLAB file. The longest of Avenue has 1439 masks of 360x640: 0.3 GB."""
+"""Limit for a MATLAB file. The longest of Avenue has 1439 masks of 360x640: 0.3 GB."""
 
 _HEADER_BYTES = 128
 _MATRIX, _PACKED = 14, 15
@@ -23,7 +23,7 @@ _NUMERIC = range(6, 16)
 """Classes of arrays: double and single, then whole numbers of 8 to 64 bits; truth values are those of 8 bits with a flag."""
 
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-"""Of the numbers as they are stored, which may be smaller ones than the array's."""
+"""Types of the numbers as they are stored, which may be smaller than the array's."""
 
 _MAX_DIMENSIONS = 32
 _PIECE_BYTES = 2**18

@@ -24,10 +24,10 @@ MAX_BYTES = 512 * 2**20
 """VADTree's reasoning about 290 videos takes 4 MB."""
 
 MAX_FRAMES = 20_000_000
-"""Of a video: 185 hours at 30 a second. A range of two numbers can announce more than any memory has."""
+"""Limit for one video: 185 hours at 30 frames a second. A range of two numbers can announce more than any memory has."""
 
 SEGMENT_FRAMES = 30
-"""Of CoReVAD: an answer for each."""
+"""CoReVAD gives one answer for each segment of so many frames."""
 
 RAW = "raw scores"
 """The role in which a range's own score counts, and not the refined one before it."""
@@ -113,7 +113,7 @@ def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.f
 
 
 def _score_of(value: Any, raw: bool, key: str, where: str) -> float:
-    """Of ``score``, ``[score, text]`` or ``[refined, raw, text]``."""
+    """The score in ``score``, ``[score, text]`` or ``[refined, raw, text]``."""
     numbers = [item for item in value if not isinstance(item, str)] if isinstance(value, list) else [value]
     if not numbers:
         raise InputError(f"{where}: the range {key!r} has no score")

@@ -129,7 +129,7 @@ class IndexPage:
 
     @staticmethod
     def sigma(row: Row) -> str:
-        """Of a row's smoothing, in every unit; 0 for none."""
+        """A row's smoothing in every unit; 0 for none."""
         return in_words(Sigma(row.sigma, row.unit), row.width) if row.sigma else "0"
 
     @property

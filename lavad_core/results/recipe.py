@@ -22,7 +22,7 @@ from lavad_core.store.types import Commit
 NOT_KNOWN = "not known: an import does not say"
 
 DIGITS = 12
-"""Of the SHA-256 of a prompt that is none of the paper's."""
+"""Digits that are shown of a prompt's SHA-256, where it is none of the paper's."""
 
 
 def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, Commit] | None = None) -> Recipe:

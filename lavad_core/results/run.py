@@ -68,7 +68,7 @@ class RunResults:
 
     @cached_property
     def _commits(self) -> Mapping[str, Commit]:
-        """Of one video; all are made with the same settings."""
+        """The commits of one video; all videos are made with the same settings."""
         return commits_of(self.store, next(iter(self._scored.values()), {}))
 
     @cached_property

@@ -42,7 +42,7 @@ nothing happen rightly get one caption."""
 
 
 MOST_CUT = 0.05
-"""Of a video's captions may be cut off by the limit of tokens before its result is ``ok_with_gaps``."""
+"""Fraction of a video's captions that may be cut off by the limit of tokens before its result is ``ok_with_gaps``."""
 
 
 def run(context: StageContext) -> Commit:

@@ -11,7 +11,7 @@ from lavad_core.config.schema import LavadConfig
 
 @dataclass(frozen=True)
 class Misfit:
-    """Of one video.
+    """How well the choices fit the model, for one video.
 
     Attributes:
         answers: of which it is known.

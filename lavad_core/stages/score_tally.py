@@ -15,7 +15,7 @@ SHOWN = 80
 
 @dataclass(frozen=True)
 class Tally:
-    """Of one video.
+    """What became of the answers for one video.
 
     Attributes:
         windows: all of them. answers: those that the model was asked about. unparsed: those without a score of their own.
@@ -63,7 +63,7 @@ class Tally:
 
     @property
     def useless(self) -> int:
-        """Of the answers given, those without a score."""
+        """Answers that were given and hold no score."""
         return self.unparsed - self.no_summary - self.faults["refused"]
 
     @property

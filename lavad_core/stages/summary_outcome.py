@@ -18,7 +18,7 @@ SHOWN = 60
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one video.
+    """What became of the summaries of one video.
 
     Attributes:
         summaries: windows. unique: different texts. empty: windows without a text.

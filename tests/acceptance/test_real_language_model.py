@@ -37,7 +37,7 @@ from lavad_core.video.types import VideoSource
 pytestmark = [pytest.mark.slow]
 
 VIDEOS = ("RoadAccidents021_x264", "RoadAccidents017_x264")
-"""Of UCF-Crime's test set, the shortest: 10 and 16 windows."""
+"""The shortest of UCF-Crime's test set: 10 and 16 windows."""
 
 ARCHIVE = "data/urf_ucf_crime/captions.tar.xz"
 

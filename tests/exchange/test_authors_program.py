@@ -41,7 +41,7 @@ from lavad_core.stages import clean, probe, refine, summarise
 def their_scores(
     folder: Path, name: str, frames: int, neighbours: int = 10, kind: str = "scores/refined"
 ) -> list[float]:
-    """Of every frame of a video, as the authors' program makes them."""
+    """Scores of every frame of a video, as the authors' program makes them."""
     scores, similar, captions = (
         json.loads((folder / place / f"{name}.json").read_text())
         for place in (kind, "similarity/clean_summary", "captions/clean_summary")
@@ -79,7 +79,7 @@ def test_videos_with_fewer_candidates_than_neighbours_are_filled_up(tmp_path: Pa
 
 
 def test_the_padding_is_the_programs_own(shared: Path, tmp_path: Path) -> None:
-    """Of the golden outputs, in which a video has one candidate: every file that the program wrote is written again."""
+    """The golden outputs have a video with one candidate: every file that the program wrote is written again."""
     data = shared / "golden/reference/data"
     from lavad_core.datasets.registry import open_dataset
 

@@ -165,7 +165,7 @@ def test_what_is_no_such_file(text: str, says: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["scores", "segments"])
 def test_a_frame_count_of_terabytes_ends_no_import(form: str, tmp_path: Path) -> None:
-    """Of a list: nothing is allocated for it, and the other videos go on."""
+    """A list gives it: nothing is allocated, and the other videos go on."""
     if form == "scores":
         sources = Sources(scores=small_set.scores(tmp_path / "s"))
     else:

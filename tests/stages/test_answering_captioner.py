@@ -20,7 +20,7 @@ class Answering(FakeCaptioner):
 
 
 class Thinking(FakeCaptioner):
-    """Of the user's own: gives its thoughts as captions."""
+    """A captioner of the user's own that gives its thoughts as captions."""
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         return [f"<think>[0.9]</think>{caption}" for caption in super().caption(images)]

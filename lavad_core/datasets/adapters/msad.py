@@ -14,7 +14,7 @@ from lavad_core.datasets.types import Dataset, LabelledVideo, Reading
 from lavad_core.errors import InputError
 
 COLUMNS = ("name", "total frames", "starting frame of anomaly", "ending frame of anomaly")
-"""Of anomaly_annotation.csv, which has the anomalous videos only."""
+"""The columns of anomaly_annotation.csv, which has only the anomalous videos."""
 
 FIRST_FRAME = 1
 """In the CSV and in text files: ends equal the number of frames. Of the 120 intervals of a published text file 68 do, 28

@@ -267,7 +267,7 @@ class ServedChat:
 
 
 def _without_template(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Of ``extra_body``, what a completion of token ids takes: it has no template."""
+    """The part of ``extra_body`` that a completion of token ids takes: it has no template."""
     return {name: value for name, value in extra.items() if name not in TEMPLATE_FIELDS}
 
 

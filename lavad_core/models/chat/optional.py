@@ -26,7 +26,7 @@ ALLOWANCE_PER_MESSAGE = 16
 """Tokens that a chat template puts around a message, at most: Llama-2 needs 10, ChatML 5, Llama-3 6."""
 
 BYTES_PER_TOKEN = 3
-"""Of a text whose tokens nobody counts. English prose has about four, lists of numbers (as in P_F) fewer."""
+"""Estimate for a text whose tokens nobody counts. English prose has about four, lists of numbers (as in P_F) fewer."""
 
 MOST_TOKENS = 10_000_000
 """No prompt has more; a count above is none."""
@@ -35,7 +35,7 @@ LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The field of the most tokens: OpenAI's newer models know the second alone."""
 
 TEMPLATE_FIELDS = ("chat_template", "chat_template_kwargs")
-"""Of ``extra_body``: they change the prompt, and so its length."""
+"""Fields of ``extra_body`` that change the prompt, and so its length."""
 
 
 class Absent(Exception):

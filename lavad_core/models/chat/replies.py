@@ -17,10 +17,10 @@ ONLY_THOUGHT = "<think>"
 """Text of an answer whose server keeps the thought in a field of its own and gave nothing else: a thought without an end."""
 
 MOST_CHARACTERS_PER_TOKEN = 128
-"""Of an answer; the longest tokens of real models are rows of 128 spaces."""
+"""Limit for an answer; the longest tokens of real models are rows of 128 spaces."""
 
 MOST_CHARACTERS_BESIDE = 4096
-"""Of an answer beyond its tokens: a server may count no thoughts."""
+"""Characters that an answer may have beyond its tokens: a server may not count thoughts."""
 
 MOST_COUNTED_TOKENS = 10_000_000
 """A count of tokens above it is none."""

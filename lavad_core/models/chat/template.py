@@ -38,7 +38,7 @@ ALARM_FACTOR = 2.0
 """The process's own limit is this much longer than the parent's: for when nobody is left to end it."""
 
 _LINE_BYTES = 6 * MAX_PROMPT_CHARACTERS + 1024
-"""Of an answer: JSON writes a character in up to six bytes, or twelve where it has two code units."""
+"""Limit for a line that answers: JSON writes a character in up to six bytes, or twelve where it has two code units."""
 
 _BROKEN = frozenset({"TemplateSyntaxError", "TemplateAssertionError"})
 _PIECE = 1 << 16

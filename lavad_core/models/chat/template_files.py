@@ -17,7 +17,7 @@ FILES = (CONFIGURATION, TEMPLATE_FILE, TOKENS)
 """What of a model's repository says how its prompts are written."""
 
 MAX_CONFIGURATION_BYTES = 16 * 2**20
-"""Of a tokenizer's configuration: those of models with thousands of added tokens have 1 MB."""
+"""Limit for a tokenizer's configuration: those of models with thousands of added tokens have 1 MB."""
 
 
 def template_in(folder: Path) -> tuple[str, dict[str, str]] | None:

@@ -14,7 +14,7 @@ SHORT_DIGITS = 12
 """Hexadecimal digits that tell the models behind one name apart; there are a few."""
 
 MOST_CHARACTERS = 300
-"""Of what is kept of a server's words."""
+"""Most characters of a server's words that are kept."""
 
 
 Served = OpenAICaptionerConfig | VllmChatConfig
@@ -42,7 +42,7 @@ class Facts:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        """Of what :meth:`as_json` gave; what is of another type counts as not said."""
+        """The facts that :meth:`as_json` wrote; a value of another type counts as not said."""
         texts = {name: stored.get(name) for name in ("root", "version", "answer")}
         folds = stored.get("folds")
         return cls(

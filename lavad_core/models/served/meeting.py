@@ -28,12 +28,12 @@ from lavad_core.models.chat.roles import Messages, folded
 from lavad_core.models.served.facts import MOST_CHARACTERS, Facts, NotMet, Served
 
 MEETING_TIMEOUT_S = 20.0
-"""Of each of the requests; a server that needs longer is asked by the run itself."""
+"""Time for each of the requests; a server that needs longer is asked by the run itself."""
 
 QUESTION = "Name ten things that can be seen in a street, separated by commas."
 PICTURE_QUESTION = "Describe this picture in one sentence."
 ANSWER_TOKENS = 32
-"""Of the answer to the fixed question: enough for other weights to say other words."""
+"""Length of the answer to the fixed question: enough for other weights to say other words."""
 
 _SHORT, _LONG = "Be brief.", "Be brief, and say nothing that was not asked for. " * 4
 _REFUSED = (RequestRejected, ModelError)

@@ -24,7 +24,7 @@ from lavad_core.store.local import kernel_lock, make_folders
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 16 * 2**20
-"""Of the file; an entry has some hundred bytes."""
+"""Limit for the file; an entry has some hundred bytes."""
 
 Section = TypeVar("Section", bound=ModelSection)
 
@@ -204,7 +204,7 @@ def system_role(section: Served, facts: Facts) -> Literal["send", "fold"]:
 
 
 def _key(section: Served) -> str:
-    """Of a name with its revision: not of an address, which may change."""
+    """The key of a name with its revision, not of an address, which may change."""
     role = "captioner" if isinstance(section, OpenAICaptionerConfig) else "chat"
     return digest([role, section.model, section.revision, section.extra_body])
 

@@ -14,7 +14,7 @@ from lavad_core.video.completeness.report import Report, Source
 
 PACKETS_AT_ONCE = 4096
 TAIL_BYTES = 1 << 20
-"""Of the end of the file, in which packets are put together."""
+"""Bytes at the end of the file in which packets are put together."""
 
 SYNC = 0x47
 _SYNC = re.compile(b"G")
