@@ -25,7 +25,7 @@ ANSWER_S = 1.5
 """For the server to take a state; the process is ending."""
 
 LAST_TRIES_AGAIN = 1
-"""Further tries of Prefect's client for the last state, where the server has just been found silent: after two seconds, not for 62."""
+"""Further tries of Prefect's client for the last state, where the server was found silent: after two seconds, not for 62."""
 
 _guard = threading.Lock()
 _own = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MOST_LEADS = 5
-"""Most leading phrases that are taken off, one after the other: "assistant", "Sure!", "I'd be happy to help.", "Here is a summary:"."""
+"""Most leading phrases taken off in turn: "assistant", "Sure!", "I'd be happy to help.", "Here is a summary:"."""
 
 _COLON = r"[:：]"
 _YES = (
