@@ -87,12 +87,17 @@ class Ledger:
         """Videos that are computed and have not left the chain."""
         return [e.video for e in self.entries.values() if e.alive and e.video is not None and not e.same_as]
 
+    def done(self, name: str) -> list[VideoOutcome]:
+        """A video that is still alive has all its results; its outcome, and those of videos of the same content."""
+        entry = self.entries[name]
+        entry.status = "ok_with_gaps" if entry.reason == "gaps" else "ok"
+        entry.message = BETWEEN.join(entry.notes)
+        return [outcome for outcome in self.outcomes() if name in (outcome.name, self.entries[outcome.name].same_as)]
+
     def all_stages_done(self) -> None:
         """What is still alive has all its results."""
-        for entry in self.entries.values():
-            if entry.alive and entry.video is not None and not entry.same_as:
-                entry.status = "ok_with_gaps" if entry.reason == "gaps" else "ok"
-                entry.message = BETWEEN.join(entry.notes)
+        for video in self.live:
+            self.done(video.name)
 
     def outcomes(self) -> list[VideoOutcome]:
         """One for each video of the user; those of the same content as another end as that one does."""

@@ -131,6 +131,9 @@ class Scoring:
             self._ledger.note(video.name, value["message"])
         if node.stage == "probe":
             self._ledger.entries[video.name].frames = value["frames"]
+        if node.id == self.nodes[-1].id:
+            for outcome in self._ledger.done(video.name):
+                self._job.recorder.outcome(outcome)
         self._progress.add(1)
 
     def _failed(self, name: str, error: BaseException | None) -> None:

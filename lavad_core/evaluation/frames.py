@@ -77,8 +77,9 @@ def frame_metrics(
     )
     if not reason:
         precision, recall, _ = precision_recall_curve(marked, scores, sample_weight=weights)
-        result["average_precision"] = float(average_precision_score(marked, scores, sample_weight=weights))
-        result["pr_auc_trapezoid"] = float(auc(recall, precision))
+        # Sums of floats: 1.0000000000000002 is 1.
+        result["average_precision"] = min(float(average_precision_score(marked, scores, sample_weight=weights)), 1.0)
+        result["pr_auc_trapezoid"] = min(float(auc(recall, precision)), 1.0)
     return result
 
 
@@ -94,7 +95,7 @@ def frame_auc(
     frames, positive = _counts(marked, weights)
     if reason := one_label(positive, frames, "frames"):
         return None, reason
-    return float(roc_auc_score(marked, scores, sample_weight=weights)), ""
+    return min(float(roc_auc_score(marked, scores, sample_weight=weights)), 1.0), ""
 
 
 def one_label(positive: int, total: int, what: str) -> str:

@@ -27,13 +27,20 @@ def has_numbered_frames(folder: Path) -> bool:
 def list_frames(folder: Path) -> list[str]:
     """Names of the images directly in ``folder``, sorted.
 
-    If any is numbered the others are left out: a cover picture beside the frames is not a frame.
+    If any is numbered the others are left out: a cover picture beside the frames is not a frame. Hidden files never are: macOS
+    puts ``._a.jpg`` beside ``a.jpg``.
 
     Raises:
         OSError: the folder cannot be read.
     """
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if os.path.splitext(e.name)[1].lower() in IMAGE_SUFFIXES and e.is_file()]
+        names = [
+            entry.name
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        ]
     numbered = [name for name in names if is_numbered_frame(name)]
     return sorted(numbered or names)
 

@@ -48,6 +48,14 @@ def test_metrics_of_a_small_case() -> None:
     assert metrics["reason"] == ""
 
 
+def test_an_area_is_no_larger_than_1() -> None:
+    """The sum of the steps of recall as floats is 1.0000000000000002."""
+    labels = np.array([True] * 18 + [False] * 3)
+    scores = np.concatenate([1 + np.repeat(np.arange(6), [3, 4, 4, 2, 3, 2]), np.zeros(3)])
+    metrics = frame_metrics(labels, scores)
+    assert (metrics["roc_auc"], metrics["average_precision"], metrics["pr_auc_trapezoid"]) == (1.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("word", "labels", "reason"),
     [("normal", [0, 0], "labelled normal"), ("anomalous", [1, 1], "labelled anomalous"), ("nothing", [], "no frames")],

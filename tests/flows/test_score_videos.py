@@ -115,6 +115,25 @@ def test_stages_in_graph_order_and_each_model_goes_when_its_last_stage_is_over(
     assert stages.released[:4] == ["captioner:a", "captioner:b", "chat", "encoder"]
 
 
+def test_a_run_that_is_killed_behind_its_last_stage_has_its_videos(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "a.mp4", "bad.mp4", "c.mp4")
+    (videos / "same.mp4").write_bytes((videos / "a.mp4").read_bytes())
+    stages.actions["bad", "probe"] = rejecting()
+    run(videos, store)
+    ended = load_run(store)
+    log = store / "runs" / f"{ended.run_id}.jsonl"
+    log.with_suffix(".json").unlink()
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert b'"kind": "end"' in lines[-1] or b'"kind":"end"' in lines[-1]
+    log.write_bytes(b"".join(lines[:-1]))
+    killed = load_run(store)
+    assert killed.status == "interrupted"
+    assert {video.name: video.status for video in killed.videos} == {video.name: video.status for video in ended.videos}
+    assert sorted(video.status for video in killed.videos) == ["ok", "ok", "ok", "rejected"]
+
+
 @pytest.mark.parametrize("way", ["parameter", "setting"])
 def test_refresh_computes_what_is_cached(stages: FakeStages, tmp_path: Path, store: Path, way: str) -> None:
     videos = make_videos(tmp_path / "videos", "one.mp4")

@@ -197,6 +197,9 @@ def test_other_images_are_left_out_or_counted(tmp_path: Path) -> None:
     assert list_frames(folder) == ["000000.jpg", "000001.jpg", "000002.jpg"]
     other = make_frames(tmp_path / "w", range(3), name="frame_{:03d}.jpg")
     assert number_frames(list_frames(other)) == ({0: "frame_000.jpg", 1: "frame_001.jpg", 2: "frame_002.jpg"}, 0)
+    for hidden in ("._frame_000.jpg", "._frame_001.jpg", ".cover.png"):
+        (other / hidden).write_bytes(b"\0\5\x16\7 Mac OS X")
+    assert list_frames(other) == ["frame_000.jpg", "frame_001.jpg", "frame_002.jpg"]
 
 
 def test_the_numbers_of_the_reference_program(shared: Path) -> None:

@@ -102,6 +102,6 @@ def _from_masks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
 
 def _frames(folder: Path) -> list[Path]:
     try:
-        return [folder / name for name in list_frames(folder) if not name.startswith(".")]
+        return [folder / name for name in list_frames(folder)]
     except OSError as error:
         raise InputError(f"frames: {str(folder)!r} cannot be read: {error.strerror}") from error
