@@ -37,7 +37,7 @@ EXPECTED = (
     '{"video": {"first, last": score or [refined, raw, …]}}'
 )
 
-_RANGE = re.compile(r"\s*([0-9]{1,12})(?:\.0*)?\s*,\s*([0-9]{1,12})(?:\.0*)?\s*")
+_RANGE = re.compile(r"\s*[\[(]?\s*([0-9]{1,12})(?:\.0*)?\s*[,:-]\s*([0-9]{1,12})(?:\.0*)?\s*[\])]?\s*")
 _FRAME = re.compile(r"[0-9]{1,12}")
 _LABELS = {"anomalous scenes": 1.0, "normal scenes": 0.0}
 """How an answer of CoReVAD begins, and what its program takes it for."""
@@ -95,7 +95,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.float64]:
-    """A score for each frame. Both ends of a range belong to it; where two share a frame the later one in the file has it."""
+    """A score for each frame. Both ends of a range belong to it; where two share a frame the later segment has it, whatever
+    the order of the file: programs that sort keys put "10, 19" before "2, 10"."""
     spans = []
     for key, value in ranges.items():
         match = _RANGE.fullmatch(key)
@@ -105,7 +106,7 @@ def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.f
             raise InputError(f"{where}: the range {key!r} is no segment of a video of at most {MAX_FRAMES} frames")
         spans.append((first, last, _score_of(value, raw, key, where)))
     frames = np.full(max(last for _, last, _ in spans) + 1, np.nan)
-    for first, last, score in spans:
+    for first, last, score in sorted(spans, key=lambda span: span[:2]):
         frames[first : last + 1] = score
     if len(holes := np.flatnonzero(np.isnan(frames))):
         raise InputError(f"{where}: {len(holes)} frames are in no range, the first is {holes[0]}; nothing is padded")
@@ -114,9 +115,11 @@ def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.f
 
 def _score_of(value: Any, raw: bool, key: str, where: str) -> float:
     """The score in ``score``, ``[score, text]`` or ``[refined, raw, text]``."""
-    numbers = [item for item in value if not isinstance(item, str)] if isinstance(value, list) else [value]
+    numbers = value if isinstance(value, list) else [value]
     if not numbers:
         raise InputError(f"{where}: the range {key!r} has no score")
+    if len(numbers) > 1 and isinstance(numbers[1], str):
+        numbers = numbers[:1]
     score = _number(numbers[1] if raw and len(numbers) > 1 else numbers[0], f"the range {key!r}", where)
     if score == -1:
         raise InputError(

@@ -61,6 +61,23 @@ def test_ranges_of_vadtree(tmp_path: Path) -> None:
         assert video.raw_scores[half - 1 : half + 1].tolist() == [0.2, 0.9]
 
 
+@pytest.mark.parametrize(
+    ("word", "write"), [("sorted keys", "{0}, {1}"), ("brackets", "({0}, {1})"), ("no comma", "{0}-{1}")]
+)
+def test_ranges_in_another_order_and_writing(word: str, write: str, tmp_path: Path) -> None:
+    """Sorted as texts "10, …" stands before "2, …"."""
+    bounds = {name: [0, 2, 10, count - 1] for name, count in FRAMES.items()}
+    each = {
+        name: {write.format(*own[at : at + 2]): [(at + 1) / 10, 0.0, "x"] for at in (0, 2, 1)}
+        for name, own in bounds.items()
+    }
+    found, report = read(scores=written(tmp_path / "s.json", {"vid_score": each}))
+    assert report.problems == [], word
+    for video in found.videos:
+        assert video.scores is not None
+        assert video.scores.tolist() == [0.1] * 2 + [0.2] * 8 + [0.3] * (video.frames - 10)
+
+
 def test_ranges_before_refinement(tmp_path: Path) -> None:
     path = written(tmp_path / "raw.json", {"vid_score": {f"{name}.mp4": tree(name, refined=False) for name in FRAMES}})
     found, _ = read(raw_scores=path)
@@ -122,7 +139,9 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a range that ends before it begins": ({"0, 39": 0.5, "9, 3": 0.5}, "is no segment"),
     "a range of terabytes": ({"0, 999999999999": 0.5}, "is no segment of a video of at most 20000000 frames"),
     "no answer": ({"0, 20": [-1, "?"], "20, 39": [0.5, ""]}, "has -1, which is no score"),
-    "text alone": ({"0, 39": ["?"]}, "has no score"),
+    "text alone": ({"0, 39": ["?"]}, "has '?' where a score is needed"),
+    "text where the refined score is": ({"0, 39": ["-1", 0.5, "?"]}, "has '-1' where a score is needed"),
+    "nothing": ({"0, 39": []}, "has no score"),
     "outside": ({"0, 39": 7}, "40 of 40 scores are not in [0, 1]"),
     "a word": ({"0, 39": {"score": 1}}, "where a score is needed"),
     "true": ([True] * 40, "where a score is needed"),
