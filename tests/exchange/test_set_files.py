@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no answer": ({"0, 20": [-1, "?"], "20, 39": [0.5, ""]}, "has -1, which is no score"),
     "text alone": ({"0, 39": ["?"]}, "has '?' where a score is needed"),
     "text where the refined score is": ({"0, 39": ["-1", 0.5, "?"]}, "has '-1' where a score is needed"),
-    "nothing": ({"0, 39": []}, "has no score"),
+    "an empty list": ({"0, 39": []}, "has no score"),
     "outside": ({"0, 39": 7}, "40 of 40 scores are not in [0, 1]"),
     "a word": ({"0, 39": {"score": 1}}, "where a score is needed"),
     "true": ([True] * 40, "where a score is needed"),
