@@ -54,6 +54,8 @@ _LEAD = (
     ),
     # "Sure!", "Of course."
     re.compile(rf"{_YES}(?:[.!]+(?=\s|$)|,\s*$)", re.IGNORECASE),
+    # "Absolutely — here is a summary."
+    re.compile(rf"{_YES}\b\s*[,.!–—-]*\s*{_HERE}[^:：.!\n]{{0,160}}[.!](?=\s*$)", re.IGNORECASE),
     # "I'd be happy to help you with that!"
     re.compile(rf"(?:{_YES}\b[,.!]*\s*)?{_ABOUT_ME}[^.!?:：\n]{{0,200}}(?:[.!]+(?=\s|$)|{_COLON})", re.IGNORECASE),
 )
@@ -70,6 +72,8 @@ _OFFER = re.compile(
     | should\s+you\s+(?:need|have|want|require)\b | end\s+of\s+(?:the\s+)?(?:summary|description)\b
     | if\s+you(?:['’]d|['’]ve|\s+(?:need|want|have|would|wish|require|like|prefer|could|can|provide|are))\b
     | (?:is|are)\s+there\s+any(?:thing)?\b[^\n]{{0,200}}\byou\b | would\s+you\s+like\b | do\s+you\s+(?:need|want|have)\b
+    | anything\s+else\b[^\n]{{0,200}}\b(?:i|you)\b | if\s+there(?:['’]s|\s+is)\s+any | (?:want|need)\s+(?:more|any|me\s+to)\b
+    | just\s+(?:ask|say\s+so|let\s+me)\b | (?:best|kind)\s+regards\b | \(?(?:word|token|character)\s+count\b
     | (?:how|what)\s+else\s+can\s+i\b | can\s+i\s+help\b | i['’]?(?:\s+a)?m\s+here\s+to\b | thank(?:s|\s+you)
       (?:[.!]|\s+for\s+(?:your|providing|sharing|asking)\b)
     | (?:please\s+)?note\b[^.!?\n]{{0,200}}\b(?:i|my|me|this\s+summary|the\s+summary|this\s+is\s+a)\b
@@ -89,6 +93,10 @@ _QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“", "「": "」", "'": 
 _END = r"(?:[.!?…]+[\"'”’»)\]*]*(?=\s|$)|[。！？…｡]+[”’」』）\"]*|[।۔؟](?=\s|$))"
 _SENTENCE_END = re.compile(_END)
 _ENDED = re.compile(rf"{_END}$")
+_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|Prof|vs|approx|e\.g|i\.e|[A-Z])\.$")
+"""Its full stop ends no sentence, at least not for sure."""
+_SPECIAL = re.compile(r"<\|[a-z_]{2,20}\|>\s*\Z|</s>\s*\Z|<(?:eos|end_of_turn)>\s*\Z")
+"""The token that ends an answer, from servers that do not take it off."""
 _NUMBER_ONLY = re.compile(r"\(?\d{1,3}[.)]")
 _PAUSE = tuple(",;:-–—：；，、")
 
@@ -103,7 +111,7 @@ def whole_summary(reply: str) -> str:
     Returns:
         Empty if the reply holds nothing but these.
     """
-    lines = [line.strip() for line in _CONTROL.sub(" ", reply).strip().splitlines()]
+    lines = [line.strip() for line in _CONTROL.sub(" ", _SPECIAL.sub("", reply)).strip().splitlines()]
     lines = [line for line in lines if not _RULE.fullmatch(line)]
     kept: list[str] = []
     for number, line in enumerate(lines):
@@ -129,7 +137,7 @@ def finished_part(text: str) -> str:
     ends = [
         found.end()
         for found in _SENTENCE_END.finditer(last, start)
-        if not _NUMBER_ONLY.fullmatch(last[start : found.end()])
+        if not _NUMBER_ONLY.fullmatch(last[start : found.end()]) and not _ABBREVIATION.search(last[start : found.end()])
     ]
     if ends:
         return before + line_break + last[: ends[-1]]

@@ -63,6 +63,13 @@ MISTRAL = ' Based on the provided description, here is a summary:\n\n"A man is s
         ("follows-of-the-text", "A man follows: he runs.", None),
         ("control-characters", "A man \x00 walks.\u2028\x00 He runs.\x1b", "A man walks. He runs."),
         ("only-a-preamble", "Sure! Here is a summary of the scene:", ""),
+        ("anything-else", "A man walks.\n\nAnything else I can help you with?", "A man walks."),
+        ("if-there-is", "A man walks.\n\nIf there's anything else, just ask!", "A man walks."),
+        ("want-more", "A man walks. Want more details? Just say so!", "A man walks."),
+        ("word-count", "A man walks.\n\n(Word count: 3)", "A man walks."),
+        ("token-of-the-end", "Summary: A man walks.<|im_end|>", "A man walks."),
+        ("heading-that-is-a-sentence", "Absolutely — here is a summary.\n\nA man walks.", "A man walks."),
+        ("an-offer-that-is-seen", "A man holds a sign: 'Let me know'.", None),
         ("only-an-offer", "Let me know if you would like more details!", ""),
         ("blank", " \n ", ""),
         ("colon-of-the-text", "This is a parking lot at night: a man walks.", None),
@@ -111,6 +118,8 @@ def test_a_long_reply_takes_no_long_time() -> None:
         ("dots", "A man runs... The", "A man runs..."),
         ("blank-lines", "A man.\n\n", "A man."),
         ("empty", "", ""),
+        ("title", "Dr. Smith wal", ""),
+        ("abbreviation", "A man runs. He meets Mr. Bro", "A man runs."),
     ],
 )
 def test_finished_part(word: str, text: str, whole: str) -> None:

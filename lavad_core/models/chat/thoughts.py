@@ -12,19 +12,21 @@ import re
 from dataclasses import dataclass
 
 _NAME = (
-    r"(?:[a-z]+[:_])?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|cot|chain_of_thought|inner_monologue"
-    r"|inner_(?=prefix|suffix))"
+    r"(?:[a-z]+[:_▁]|ant)?(?:think(?:ing)?(?:_process)?|thoughts?(?:_process)?|reasoning|reason|reflection|scratchpad|cot"
+    r"|chain_of_thought|inner_monologue|internal|analysis|planning|deliberation|rationale|inner_(?=prefix|suffix))"
 )
 _ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>"'/]+))*"""
 _SQUARE_NAME = r"(?:think|(?-i:THINKING|THOUGHT|REASONING))"  # "[thinking]" in small letters may be part of a text
 _MARK = re.compile(
     rf"""
-      (?:<|&lt;) \s* (?P<close>/?) \s* (?P<name>{_NAME}) {_ATTRIBUTES} (?P<empty>/?) \s* (?:>|&gt;)
-    | <[|｜] \s* (?P<pipe>(?:/|(?:end|begin|start)_(?:of_)?)? {_NAME} (?:_begin|_start|_end|prefix|suffix)?) \s* [|｜]>
+      (?:<|&lt;) \s* (?P<close>\\?/?) \s* (?P<name>{_NAME}) {_ATTRIBUTES} (?P<empty>/?) \s* (?:>|&gt;)
+    | <[|｜] \s* (?P<pipe>(?:/|(?:end|begin|start)[_▁](?:of[_▁])?)? {_NAME} (?:_begin|_start|_end|prefix|suffix)?) \s* [|｜]>
     | \[ (?P<square_close>/?) (?P<square>{_SQUARE_NAME}) \]
+    | <unused\d+>thought\b (?P<medgemma>) | (?P<medgemma_close><unused\d+>)
     | ◁ \s* (?P<kimi_close>/?) \s* (?P<kimi>{_NAME}) \s* ▷
     | <details\s[^<>]*?type=["']?reasoning[^<>]*> (?P<details>) | (?P<details_close></details\s*>)
     | <\|channel>\s*(?:thought|analysis)\b (?P<gemma>) | (?P<gemma_close><channel\|>)
+    | \A\s*(?P<ollama>Thinking\.\.\.)\s*$ | ^[ \t]*(?P<ollama_close>\.\.\.done\ thinking\.)
     | ^[ \t]*```[ \t]*(?:think(?:ing)?|thought|reasoning)[ \t]*$ (?P<fence>)
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
@@ -45,8 +47,10 @@ _GRANITE = re.compile(r"\A\s*here(?: is|'s|’s) my thought process:", re.IGNORE
 _GRANITE_ANSWER = re.compile(r"here(?: is|'s|’s) my response:", re.IGNORECASE)
 """Granite 3.2 has these two sentences as its marks."""
 
-_ANSWER_NAMES = r"(?:final_?answer|answer|response|output|solution|summary|final|box)"
-_AROUND = re.compile(rf"\A\s*<(?P<name>{_ANSWER_NAMES})>(?P<text>.*?)(?:</(?P=name)>)?\s*\Z", re.IGNORECASE | re.DOTALL)
+_ANSWER_NAMES = r"(?:final_?answer|answer|conclusion|response|output|solution|summary|final|box)"
+_AROUND = re.compile(
+    rf"\A\s*<(?P<name>{_ANSWER_NAMES})>(?P<text>(?:(?!</(?P=name)>).)*)(?:</(?P=name)>.*)?\Z", re.IGNORECASE | re.DOTALL
+)
 _AROUND_PIPES = re.compile(rf"<\|\s*(?:begin_of_|end_of_|start_|end_){_ANSWER_NAMES}\s*\|>", re.IGNORECASE)
 """Marks around the answer itself, which go too."""
 
@@ -115,9 +119,9 @@ def _read(found: re.Match[str]) -> _Mark:
             return _Mark(name, False, False)
     elif found["pipe"] is not None:
         name = found["pipe"]
-        opens = not (name.startswith("/") or re.search(r"^end_|_end$|suffix$", name, re.IGNORECASE))
+        opens = not (name.startswith("/") or re.search(r"^end[_▁]|_end$|suffix$", name, re.IGNORECASE))
         name = re.sub(
-            r"^(?:/|(?:end|begin|start)_(?:of_)?)|_(?:begin|start|end)$|prefix$|suffix$", "", name, flags=re.I
+            r"^(?:/|(?:end|begin|start)[_▁](?:of[_▁])?)|_(?:begin|start|end)$|prefix$|suffix$", "", name, flags=re.I
         )
     elif found["square"] is not None:
         name, opens = found["square"], not found["square_close"]
@@ -125,6 +129,10 @@ def _read(found: re.Match[str]) -> _Mark:
         name, opens = found["kimi"], not found["kimi_close"]
     elif found["details"] is not None or found["details_close"] is not None:
         name, opens = "details", found["details_close"] is None
+    elif found["medgemma"] is not None or found["medgemma_close"] is not None:
+        name, opens = "unused", found["medgemma_close"] is None
+    elif found["ollama"] is not None or found["ollama_close"] is not None:
+        name, opens = "ollama", found["ollama_close"] is None
     elif found["gemma"] is not None or found["gemma_close"] is not None:
         name, opens = "channel", found["gemma_close"] is None
     return _Mark(name.lower(), opens, not opens)
