@@ -63,14 +63,15 @@ class RequestRejected(InputError):
     Attributes:
         status: the HTTP status.
         field: the field of the request that it names as the reason; empty if it names none.
+        words: what the server said, without the address; empty if it is not it that refuses.
     """
 
-    def __init__(self, status: int, message: str, field: str = "") -> None:
+    def __init__(self, status: int, message: str, field: str = "", words: str = "") -> None:
         super().__init__(message)
-        self.status, self.field = status, field
+        self.status, self.field, self.words = status, field, words
 
-    def __reduce__(self) -> tuple[type, tuple[int, str, str]]:
-        return type(self), (self.status, str(self), self.field)
+    def __reduce__(self) -> tuple[type, tuple[int, str, str, str]]:
+        return type(self), (self.status, str(self), self.field, self.words)
 
 
 class ContentRefused(RequestRejected):

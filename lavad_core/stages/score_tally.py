@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.language import ScoreConfig
-from lavad_core.models.chat.reading import WORDS, Fault, Reading, counted
+from lavad_core.models.chat.reading import WORDS, Fault, Reading, counted, refused_with
 
 SHOWN = 80
 """Characters of an answer in a message."""
@@ -44,7 +44,7 @@ class Tally:
         without = [
             reading for reading, score in zip(readings, scores, strict=True) if reading is not None and score is None
         ]
-        texts = [reading.text for reading in without if reading.text]
+        texts = [reading.text for reading in without if reading.text] or [refused_with(without)]
         return cls(
             windows=len(readings),
             answers=len(answered),
@@ -52,7 +52,7 @@ class Tally:
             no_summary=len(readings) - len(answered),
             faults=Counter(reading.fault for reading in without if reading.fault is not None),
             no_number=sum(reading.fault is None for reading in without),
-            first=texts[0] if texts else "",
+            first=texts[0],
             truncated=sum(reading.fault == "truncated" for reading in answered),
         )
 

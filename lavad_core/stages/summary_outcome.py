@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.language import SummariseConfig
-from lavad_core.models.chat.reading import Fault, Reading, count_faults, counted, in_words
+from lavad_core.models.chat.reading import Fault, Reading, count_faults, counted, in_words, refused_with
 
 FEW = 5
 """Windows, and different questions, up to which one text for most of them says nothing."""
@@ -25,6 +25,7 @@ class Outcome:
         faults: answers by what is wrong with them. answers: how many there are; 0 if nothing was asked.
         shortened: windows with captions left out. left_out: such captions.
         one_text: the text of most windows, and how many have it; None unless there is one.
+        refusal: what the server said when it refused an answer.
     """
 
     summaries: int
@@ -35,6 +36,7 @@ class Outcome:
     shortened: int = 0
     left_out: int = 0
     one_text: tuple[str, int] | None = None
+    refusal: str = ""
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class Outcome:
             sum(count > 0 for count in left_out),
             sum(left_out),
             _one_text(summaries, questions),
+            refused_with(readings),
         )
 
     @property
@@ -77,7 +80,8 @@ class Outcome:
         most = settings.max_faulty_fraction
         found = []
         if self.empty:
-            why = f" ({in_words(self.faults)})" if self.faults else ""
+            words = f", with {_shown(self.refusal)}" if self.refusal else ""
+            why = f" ({in_words(self.faults)}{words})" if self.faults else ""
             found.append(f"{self.empty} of {self.summaries} summaries are empty{why}{_way_out(self.faults)}")
         cut = self.faults["truncated"]
         if cut > most * self.answers:
@@ -97,8 +101,11 @@ class Outcome:
         if self.one_text is None:
             return []
         text, count = self.one_text
-        shown = text if len(text) <= SHOWN else text[:SHOWN] + "…"
-        return [f"warning: {count} of {self.summaries} windows have one and the same summary, {shown!r}"]
+        return [f"warning: {count} of {self.summaries} windows have one and the same summary, {_shown(text)}"]
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
 
 
 def _way_out(faults: Counter[Fault]) -> str:

@@ -418,7 +418,7 @@ def test_sent_as_it_is_the_refusal_is_the_servers() -> None:
     with scripted(script=lambda seen: without_system(seen) or Reply(body=chat_body("fine"))) as server:
         with served(server, system_role="send") as model, pytest.raises(RequestRejected, match="roles must alternate"):
             list(model.answer([SYSTEM]))
-        assert len(server.seen) == 1
+        assert len(server.seen) == 2  # and the control question
 
 
 def test_a_refusal_that_folding_does_not_mend_is_the_first_one() -> None:
@@ -426,7 +426,7 @@ def test_a_refusal_that_folding_does_not_mend_is_the_first_one() -> None:
     with scripted(*replies) as server, served(server) as model:
         with pytest.raises(RequestRejected, match="the first"):
             list(model.answer([SYSTEM]))
-        assert len(server.seen) == 2
+        assert len(server.seen) == 4  # and the control question
 
 
 @pytest.mark.parametrize("system", [False, True])

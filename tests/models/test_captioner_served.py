@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -42,10 +43,11 @@ class Script:
                     number = len(script.bodies)
                 status, answer = reply(body, number)
                 content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                with suppress(ConnectionError):  # the client need not wait for the answer
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -188,24 +190,42 @@ class TestPassing:
 
 
 @pytest.mark.parametrize(
-    ("reply", "error"),
+    ("reply", "error", "asked"),
     [
-        pytest.param((400, {"error": {"message": "too large", "type": "BadRequestError"}}), RequestRejected, id="400"),
+        # 2: a picture that shows nothing, to see whether it is the picture that is refused
+        pytest.param((400, {"error": {"message": "no", "type": "BadRequestError"}}), RequestRejected, 2, id="400"),
+        pytest.param((400, {"error": {"message": "no", "param": "seed"}}), RequestRejected, 1, id="a parameter"),
         pytest.param(
             (404, {"error": {"message": "no `x`", "type": "NotFoundError", "param": "model"}}),
             ModelError,
+            1,
             id="no model",
         ),
-        pytest.param((401, {"error": "Unauthorized"}), RequestRejected, id="key"),
+        pytest.param((401, {"error": "Unauthorized"}), RequestRejected, 1, id="key"),
     ],
 )
 def test_refusals_are_not_retried(
-    serve: Callable[..., Script], caption_with: Callable[..., list[str]], reply: Reply, error: type[Exception]
+    serve: Callable[..., Script],
+    caption_with: Callable[..., list[str]],
+    reply: Reply,
+    error: type[Exception],
+    asked: int,
 ) -> None:
     script = serve(lambda *_: reply)
     with pytest.raises(error):
         caption_with(script.url, [grey(1)])
-    assert len(script.bodies) == 1
+    assert len(script.bodies) == asked
+
+
+def test_one_picture_that_is_refused_in_plain_words_has_no_caption(
+    serve: Callable[..., Script], caption_with: Callable[..., list[str]]
+) -> None:
+    def reply(body: dict[str, Any], _: int) -> Reply:
+        return said("a van") if picture_of(body).mean() > 100 else (400, {"error": {"message": "Content Exists Risk"}})
+
+    script = serve(reply)
+    assert caption_with(script.url, [grey(200), grey(1), grey(210)], concurrency=1) == ["a van", "", "a van"]
+    assert len(script.bodies) == 4
 
 
 def test_silence_ends(serve: Callable[..., Script], caption_with: Callable[..., list[str]]) -> None:

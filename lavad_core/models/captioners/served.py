@@ -7,17 +7,20 @@ import io
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import numpy as np
 from PIL import Image as PillowImage
 
 from lavad_core.config.models import OpenAICaptionerConfig
 from lavad_core.errors import ContentRefused, RequestRejected
+from lavad_core.models.chat.control import MOST_WORDS, Control
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import LIMIT, NEWER_LIMIT
 from lavad_core.models.chat.reading import caption_of, read_answers
-from lavad_core.models.chat.replies import checked_length, said
+from lavad_core.models.chat.replies import checked_length, said, token_counts
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry
 
+_GREY = 127
 _SEED = 0
 """Of the sampling; of no effect at temperature 0 on servers that are exact there."""
 
@@ -31,6 +34,7 @@ class ServedCaptioner:
             ConfigError: ``base_url`` is not an HTTP address.
         """
         self._config, self._limit = config, LIMIT
+        self._control = Control(config.model)
         self._pool = JsonPool(
             config.base_url,
             config.api_key,
@@ -68,19 +72,31 @@ class ServedCaptioner:
     def close(self) -> None:
         self._pool.close()
 
-    async def _ask(self, image: Image, post: Post) -> ChatAnswer:
+    async def _posted(self, image: Image, post: Post) -> dict[str, Any]:
         body = self._body(image)
         try:
-            try:
-                answer = await post(Call("chat/completions", body, check=self._check))
-            except RequestRejected as refusal:
-                if refusal.field != self._limit or self._limit == NEWER_LIMIT:
-                    raise
-                body[NEWER_LIMIT] = body.pop(self._limit)
-                answer = await post(Call("chat/completions", body, check=self._check))
-                self._limit = NEWER_LIMIT
+            return await post(Call("chat/completions", body, check=self._check))
+        except RequestRejected as refusal:
+            if refusal.field != self._limit or self._limit == NEWER_LIMIT:
+                raise
+            body[NEWER_LIMIT] = body.pop(self._limit)
+            answer = await post(Call("chat/completions", body, check=self._check))
+            self._limit = NEWER_LIMIT
+            return answer
+
+    async def _asked_control(self, post: Post) -> tuple[int, int]:
+        """Tokens of a caption of a picture that shows nothing."""
+        side = self._config.image_side
+        return token_counts(await self._posted(np.full((side, side, 3), _GREY, np.uint8), post))
+
+    async def _ask(self, image: Image, post: Post) -> ChatAnswer:
+        try:
+            answer = await self._posted(image, post)
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)
+        except RequestRejected as refusal:
+            await self._control.blame(refusal, "picture", lambda: self._asked_control(post))
+            return ChatAnswer(refusal.words[:MOST_WORDS], "refused", 0, 0)
         text, finish_reason = said(answer)
         return ChatAnswer("" if finish_reason == "refused" else text, finish_reason, 0, 0)
 

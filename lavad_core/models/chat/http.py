@@ -30,14 +30,13 @@ from pydantic import SecretStr
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import (
     ConfigError,
-    ContentRefused,
     ModelError,
     RequestRejected,
     ServiceError,
     ServiceTimeout,
     ServiceUnavailable,
 )
-from lavad_core.models.chat.replies import refused_by
+from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is
@@ -51,9 +50,6 @@ FIRST_BACKOFF_S = 0.5
 
 CLOSE_TIMEOUT_S = 10.0
 """For cancelling what is in flight; a connection that does not even close is left to the end of the process."""
-
-_RETRIED = frozenset({408, 409, 425, 429})
-_NO_MODEL = frozenset({"NotFoundError", "not_found_error", "model_not_found"})
 
 T = TypeVar("T")
 
@@ -233,7 +229,10 @@ class JsonPool:
             with attempt:
                 answer = await self._once(method, call, content)
                 if call.check is not None:
-                    call.check(answer, attempt.retry_state.attempt_number, attempts)
+                    try:
+                        call.check(answer, attempt.retry_state.attempt_number, attempts)
+                    except ServiceUnavailable as error:
+                        raise unusable(f"{self._where(method, call)}: 200, but {self._quote(str(error))}") from error
         return answer
 
     def _delay_s(self, state: tenacity.RetryCallState) -> float:
@@ -245,7 +244,7 @@ class JsonPool:
 
     async def _once(self, method: str, call: Call, sent: bytes | None) -> dict[str, Any]:
         url = f"{self._root if call.at_root else self._server}/{call.path}"
-        where = f"{method} {self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
+        where = self._where(method, call)
         headers = {"Content-Type": "application/json"} if sent is not None else {}
         timeout_s = min(call.timeout_s or self._timeout_s, self._timeout_s)
         try:
@@ -255,44 +254,31 @@ class JsonPool:
                     async for chunk in response.aiter_bytes():
                         content += chunk
                         if len(content) > MAX_ANSWER_BYTES:
-                            raise _unusable(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+                            raise unusable(f"{where}: an answer of more than {MAX_ANSWER_BYTES} bytes")
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ServiceTimeout(f"{where}: no complete answer within {timeout_s:g} s (timeout_s)") from error
         except httpx.RequestError as error:
             words = self._quote(str(error) or type(error).__name__)
             raise ServiceUnavailable(f"{where}: {words}; is the server up, and base_url right?") from error
         parsed = _parse(bytes(content))
-        if response.status_code != 200:
+        if response.status_code != 200 or is_error(parsed):
             raise self._refusal(where, response, parsed, bytes(content))
         if parsed is None:
-            raise _unusable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
+            raise unusable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
         return parsed
+
+    def _where(self, method: str, call: Call) -> str:
+        return f"{method} {self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
 
     def _refusal(
         self, where: str, response: httpx.Response, parsed: dict[str, Any] | None, content: bytes
     ) -> RequestRejected | ModelError | ServiceUnavailable:
-        status = response.status_code
-        detail = (parsed or {}).get("error", parsed)
-        if not isinstance(detail, dict):
-            detail = {"message": detail if isinstance(detail, str) else _text(content)}
-        words = self._quote(str(detail.get("message") or detail.get("detail") or detail))
-        message = f"{where}: {status} {words}"
-        if refused_by(status, parsed):
-            return ContentRefused(status, message)
-        if status in _RETRIED or status >= 500:
-            busy = _unusable(message)
-            setattr(busy, _RETRY_AFTER, _retry_after_s(response.headers.get("Retry-After", "")))
-            return busy
-        if status in (401, 403):
-            return RequestRejected(status, f"{message}; the key is read from {self._key_setting}")
-        if status == 404 and (detail.get("param") == "model" or _NO_MODEL & {detail.get("type"), detail.get("code")}):
-            return ModelError(message)
-        if status == 404:
-            message += "; is base_url given up to and including /v1?"
-        if 300 <= status < 400:
-            message += "; redirects are not followed, give base_url as the server wants it"
-        field = detail.get("param")
-        return RequestRejected(status, message, field if isinstance(field, str) else "")
+        """What an answer becomes that is none: another status than 200, or an error under 200."""
+        said = ErrorAnswer.of(response.status_code, parsed, _text(content))
+        error = said.error(where, self._quote(said.words), self._key_setting)
+        if isinstance(error, ServiceUnavailable):
+            setattr(error, _RETRY_AFTER, _retry_after_s(response.headers.get("Retry-After", "")))
+        return error
 
     def _quote(self, words: str) -> str:
         """A server's words: short, without control characters, without our secrets."""
@@ -300,13 +286,6 @@ class JsonPool:
             words = words.replace(secret, "***")
         words = words if len(words) <= MAX_QUOTED else words[:MAX_QUOTED] + "…"
         return "".join(character if character.isprintable() else repr(character)[1:-1] for character in words)
-
-
-def _unusable(message: str) -> ServiceUnavailable:
-    """The server is there, and what it answered is of no use: 408, 409, 425, 429, 5xx, or no JSON object."""
-    error = ServiceUnavailable(message)
-    error.answered = True
-    return error
 
 
 def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:

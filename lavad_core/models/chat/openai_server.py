@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
+from lavad_core.models.chat.control import CONTROL_TEXT, MOST_WORDS, Control
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import (
     LIMIT,
@@ -91,7 +93,9 @@ class ServedChat:
             key_setting="chat.api_key (LAVAD_CHAT__API_KEY)",
         )
         self._choices = ServedChoices(config.model, self._pool.shown_url, _without_template(self._extra))
-        self._tokenizes = True
+        self._control = Control(config.model)
+        self._counts: bool | None = None  # not known before the first count
+        self._counting = threading.RLock()
         self._count = functools.lru_cache(COUNTS_KEPT)(self._count_at_server)
         try:
             self._context_tokens = self._find_model(config.context_tokens)
@@ -143,7 +147,14 @@ class ServedChat:
         return min(context_tokens, context_of(rows, self._model) or context_tokens)
 
     def _count_at_server(self, messages: tuple[tuple[str, str], ...]) -> int:
-        if not self._tokenizes:
+        if self._counts is None:
+            with self._counting:  # threads that count at once wait for the first to find out
+                if self._counts is None:
+                    return self._counted(messages)
+        return self._counted(messages)
+
+    def _counted(self, messages: tuple[tuple[str, str], ...]) -> int:
+        if self._counts is not None and not self._counts:
             return estimated_tokens(messages)
         ways = [self._way]
         if self._may_fold and not self._way.folds and has_system(messages):
@@ -152,14 +163,20 @@ class ServedChat:
         for way in ways:
             try:
                 text = folded(messages) if way.folds else messages
-                return counted_tokens(self._pool, self._model, text, self._extra)
+                count = counted_tokens(self._pool, self._model, text, self._extra)
             except Absent as absent:
                 why = why or str(absent)
-        self._tokenizes = False
-        log.warning(
-            "token counts of %r are estimates, about a fifth too high for English: its server does not count (%s); "
-            "captions may be left out that would have fitted", self._model, why,
-        )  # fmt: skip
+            else:
+                self._counts = True
+                return count
+        with self._counting:
+            if self._counts is not None and not self._counts:  # said by another thread meanwhile
+                return estimated_tokens(messages)
+            self._counts = False
+            log.warning(
+                "token counts of %r are estimates, about a fifth too high for English: its server does not count (%s); "
+                "captions may be left out that would have fitted", self._model, why,
+            )  # fmt: skip
         return estimated_tokens(messages)
 
     async def _posted(self, request: ChatRequest, post: Post, *, first_token: bool = False) -> dict[str, Any]:
@@ -230,7 +247,16 @@ class ServedChat:
                     return await self._traced(request, request.choices, answer, post, probe=probe)
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)  # the server says nothing of tokens
+        except RequestRejected as refusal:
+            spent = await self._control.blame(refusal, _form(request), lambda: self._asked_control(request, post))
+            return ChatAnswer(refusal.words[:MOST_WORDS], "refused", *spent, follow_ups=int(spent != (0, 0)))
         return ChatAnswer(text, finish_reason, *token_counts(answer))
+
+    async def _asked_control(self, request: ChatRequest, post: Post) -> tuple[int, int]:
+        """Tokens of an answer to a question like ``request``, about nothing that anybody would refuse."""
+        (role, _), *before = reversed(request.messages)
+        messages = (*reversed(before), (role, CONTROL_TEXT))
+        return token_counts(await self._posted(replace(request, messages=messages), post))
 
     async def _traced(
         self, request: ChatRequest, choices: tuple[str, ...], answer: dict[str, Any], post: Post, *, probe: bool
@@ -264,6 +290,12 @@ class ServedChat:
             outside=outside,
             follow_ups=len(spent) - 1,
         )
+
+
+def _form(request: ChatRequest) -> Hashable:
+    """What a server may refuse of a request beside its texts, and which requests share it."""
+    roles = tuple(role for role, _ in request.messages)
+    return roles, request.choices, request.distribution, request.temperature, request.top_p
 
 
 def _without_template(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,11 @@ def ask_optional(
     call = Call(path, dict(body or {}), at_root=at_root, attempts=OPTIONAL_ATTEMPTS, timeout_s=OPTIONAL_TIMEOUT_S)
     try:
         return pool.ask(method, call)
-    except (RequestRejected, ModelError, ServiceTimeout) as error:
+    except RequestRejected as error:  # without what its message says of the key and the address
+        raise Absent(
+            f"{method} {path}: {error.status} {error.words}".rstrip() if error.words else str(error)
+        ) from error
+    except (ModelError, ServiceTimeout) as error:
         raise Absent(str(error)) from error
     except ServiceUnavailable as error:
         if not error.answered:

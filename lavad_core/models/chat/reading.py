@@ -56,7 +56,7 @@ def read_answers(answers: Sequence[ChatAnswer]) -> list[Reading]:
     Where the template opens a thought in the prompt, an answer that is cut off in it has no mark at all. It is told by the
     others: if one of them ends a thought that it has not begun, those that were cut off before such an end are thoughts.
     """
-    within = any(only_ends(answer.text) for answer in answers)
+    within = any(answer.finish_reason != "refused" and only_ends(answer.text) for answer in answers)
     return [_read(answer, within) for answer in answers]
 
 
@@ -70,6 +70,11 @@ def _read(answer: ChatAnswer, within: bool) -> Reading:
     if text.strip():
         return Reading(text, "truncated" if cut else None, answer)
     return Reading("", "only_thought" if answer.text.strip() else "truncated" if cut else "empty", answer)
+
+
+def refused_with(readings: Iterable[Reading]) -> str:
+    """What a server said when it refused one of the answers; empty if it said nothing, or refused none."""
+    return next((reading.answer.text for reading in readings if reading.fault == "refused" and reading.answer.text), "")
 
 
 def caption_of(reading: Reading) -> str:

@@ -6,6 +6,7 @@ Servers name one thing in many ways: the end of an answer is ``stop`` or ``eos_t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -94,6 +95,23 @@ _REFUSED_WHOLE = frozenset(
 _NOT_THE_CONTENT = frozenset({"unavailable", "timeout", "overloaded", "exceeded", "missing", "unsupported", "disabled"})
 """In a code they say that the filter did not work, not that it found something."""
 
+_TOO_LONG = frozenset(
+    tuple(name.split("_"))
+    for name in (
+        *("context_length", "context_size", "context_window", "context_limit", "max_context"),
+        *(
+            "too_long",
+            "too_large",
+            "too_many_tokens",
+            "above_max_length",
+            "string_above_max",
+            "max_length",
+            "token_limit",
+        ),
+    )
+)
+"""OpenAI ``context_length_exceeded``, llama.cpp ``exceed_context_size_error``, LiteLLM ``ContextWindowExceededError`` …"""
+
 _LEGAL_REASONS = 451
 _CODES = (
     "code",
@@ -124,6 +142,7 @@ _INSIDE = (
 )
 _DEEPEST = 6
 _MOST_ITEMS = 20
+_MOST_SHOWN = 200
 _MOST_CODE_CHARACTERS = 100
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -150,6 +169,13 @@ def refused_by(status: int, body: Mapping[str, Any] | None) -> bool:
     return status == _LEGAL_REASONS or (body is not None and any(_is_refusal(part) for part in _parts(body)))
 
 
+def too_long(body: Mapping[str, Any] | None) -> bool:
+    """Whether an error answer says, in a field for programs, that the prompt is too long."""
+    return body is not None and any(
+        isinstance(part.get(name), str) and _names(part[name], _TOO_LONG) for part in _parts(body) for name in _CODES
+    )
+
+
 def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
     """Text and finish reason of a chat answer with status 200.
 
@@ -166,7 +192,9 @@ def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         if refused_by(200, answer):
             return "", "refused"
-        raise ServiceUnavailable("an answer without choices, message or finish_reason") from error
+        raise ServiceUnavailable(
+            f"an answer without choices, message or finish_reason: {_beginning(answer)}"
+        ) from error
     text, refused = _text(content)
     if refused or message.get("refusal"):
         return text, "refused"
@@ -203,6 +231,11 @@ def token_count(value: object) -> int:
     if isinstance(value, float) and value.is_integer():  # some servers write 12.0
         value = int(value)
     return value if type(value) is int and 0 <= value <= MOST_COUNTED_TOKENS else 0
+
+
+def _beginning(answer: Mapping[str, Any]) -> str:
+    """Of an answer that is none, for a message."""
+    return json.dumps(answer, ensure_ascii=False, default=str)[:_MOST_SHOWN]
 
 
 def _text(content: object) -> tuple[str, bool]:
@@ -254,12 +287,23 @@ def _is_refusal(part: Mapping[str, Any]) -> bool:
 
 def _says_refused(code: str) -> bool:
     """Whether a word for programs names a content filter or a refusal."""
-    if not code or len(code) > _MOST_CODE_CHARACTERS or re.search(r"\s", code):
-        return False
-    words = [word.lower() for word in _WORD.findall(code)]
+    words = _words(code)
     if _NOT_THE_CONTENT & set(words):
         return False
     if len(words) == 1 and words[0] in _REFUSED_WHOLE:
         return True
+    return _names(code, _REFUSED_WORDS)
+
+
+def _names(code: str, names: frozenset[tuple[str, ...]]) -> bool:
+    """Whether the words of some name are next to each other in a word for programs."""
+    words = _words(code)
     runs = {tuple(words[at : at + size]) for size in (1, 2, 3) for at in range(len(words) - size + 1)}
-    return bool(runs & _REFUSED_WORDS)
+    return bool(runs & names)
+
+
+def _words(code: str) -> list[str]:
+    """Of a word for programs; none of prose."""
+    if len(code) > _MOST_CODE_CHARACTERS or re.search(r"\s", code):
+        return []
+    return [word.lower() for word in _WORD.findall(code)]
