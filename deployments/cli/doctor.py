@@ -59,9 +59,13 @@ def doctor(
     store: options.StoreFolder = None,
 ) -> None:
     """Check versions, devices, models with their licences, servers and the store. Exit code 1 if the run would not work."""
+    from lavad_core.runs.masking import masked_text
+
     loaded = options.loaded(preset, config, set_, store).config
     checks = [*_versions(), *_devices(), *_models(loaded), *_prompts(loaded), _prefect(), *_store(loaded)]
-    show_table(("check", "verdict", "found"), [(check.what, check.verdict, check.found) for check in checks])
+    show_table(
+        ("check", "verdict", "found"), [(check.what, check.verdict, masked_text(check.found)) for check in checks]
+    )
     faults = sum(check.verdict == "fault" for check in checks)
     if faults:
         say(f"lavad: {faults} of {len(checks)} checks failed: a run with this configuration would not work")

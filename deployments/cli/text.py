@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from lavad_core.inert import csv_cell, fixed, inert
+from lavad_core.runs.masking import masked_text
 
 MAX_WIDTH = 60
 """Characters of a column: longer cells are folded on a terminal, and elsewhere stand out of line."""
@@ -36,8 +37,8 @@ def to_stdout() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """A line for people, on stderr. Whatever is in it, it moves no cursor and turns no text around."""
-    print(inert(text, keep_lines=True), file=sys.stderr, flush=True)
+    """A line for people, on stderr. Whatever is in it, it shows no secret, moves no cursor and turns no text around."""
+    print(inert(masked_text(text), keep_lines=True), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:

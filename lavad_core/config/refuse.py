@@ -161,7 +161,7 @@ def explain(error: ValidationError, origins: Mapping[PathKey, str]) -> str:
         elif path[-1:] == (ADDRESS,):  # where in it a password is, nobody knows
             shown = ""
         if fault["type"] == "tuple_type" and isinstance(value, str):
-            message += f", such as [{value}]"
+            message += f", such as [{masked_text(value)}]"
         near = _near_choice(value, context)
         faults.append(
             f"{where}{shown} ({origin_of(origins, path)}): {message[:1].lower() + message[1:]}"

@@ -37,17 +37,33 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 # The structures that a secret stands in. A word alone ("passwd", "basic", "secret") is never one: it may be in a caption, a
 # file's name or a sentence.
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
+_USER_INFO = re.compile(r"(?<=//)[^/?#\s'\"<>]*@")
+# A password with a slash, unless what is before the slash is a port.
+_USER_INFO_WITH_SLASH = re.compile(r"(?<=://)[^/?#\s'\"<>@:]*:(?![0-9]+/)[^?#\s'\"<>@]*@")
+_PAIR = re.compile(r"(?<![\w@/.+-])[\w.+-]+:(?=[^\s@]*[0-9])(?=[^\s@]*[A-Za-z])[^\s'\"<>@/]{6,}@(?=[\w-]+[.:])")
 _QUERY = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]*)://[^\s'\"<>?#]*)([?#])[^\s'\"<>]+")
-_HEADER = re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:bearer|basic)\s+)[^\s'\",;]+", re.IGNORECASE)
+_KEY = r"(?=[^\s'\",;&]*[0-9])[^\s'\",;&]{6,}"
+"""A value that is a key rather than a word."""
+_HEADER = re.compile(
+    r"(\bauthorization['\"]?\s*[:=,]\s*b?['\"]?)(?:((?:bearer|basic)\s+)[^\s'\",;]+|((?:[a-z]+\s+)?)" + _KEY + ")",
+    re.IGNORECASE,
+)
+_COOKIE = re.compile(r"(\bcookie:\s*)\S+=[^\r\n'\"]+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer\s+)(?=[^\s'\"]*[0-9])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _BASIC = re.compile(r"\b(basic\s+)([A-Za-z0-9+/]{8,}={0,2})", re.IGNORECASE)
-_NAMES = r"api_?key|apikey|password|passwd|secret|(?:access|auth|client|api)_?(?:token|secret|key)"
+_NAMES = r"(?:x-)?api[_-]?key|password|passwd|secret|(?:access|auth|client|api)[_-]?(?:token|secret|key)"
 _ASSIGNED = re.compile(
     # Nothing may stand between name, sign and value: "/etc/passwd: no such file" assigns nothing.
-    rf"((?<![/\w.])(?:[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD)|(?i:{_NAMES}))=)['\"]?[^\s,;'\"&]+"
+    rf"((?<![/\w])(?:[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD)|(?i:{_NAMES}))=)['\"]?[^\s,;'\"&]+"
+)
+_PARAMETER = re.compile(rf"([?&;](?i:{_NAMES}|key|token|sig|signature)=)[^\s'\"<>&;#]+")
+_TOKEN = re.compile(rf"((?<![/\w])token=)['\"]?{_KEY}", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"((?<![/\w])(?i:(?:x-)?(?:api|auth|access)[_-](?:key|token)|(?:client|api)[_-]secret)['\"]?\s*:\s*b?['\"]?){_KEY}"
 )
 _IN_JSON = re.compile(rf"""((["'])(?i:{_NAMES}|token)\2\s*:\s*)["'][^'"]+""")
+_ISSUED = re.compile(r"\b(?:sk-|hf_|gh[opsru]_|github_pat_|pn[bu]_|xox[abp]-)(?=[\w-]*[0-9])[\w-]{16,}")
+"""As OpenAI, Hugging Face, GitHub, Prefect Cloud and Slack begin theirs."""
 
 _VARIABLE = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|AUTH_STRING)$")
 """How the names of environment variables that hold a secret end."""
@@ -80,13 +96,14 @@ def masked_text(text: str) -> str:
     for secret in _secrets():
         if secret in text:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", MASK, text)
-    text = _USER_INFO.sub(f"{MASK}@", text)
+    text = _USER_INFO_WITH_SLASH.sub(f"{MASK}@", _USER_INFO.sub(f"{MASK}@", text))
+    text = _PAIR.sub(f"{MASK}@", text)
     text = _QUERY.sub(rf"\g<1>\g<2>{MASK}", text)
-    text = _HEADER.sub(rf"\g<1>{MASK}", text)
-    text = _BEARER.sub(rf"\g<1>{MASK}", text)
+    text = _HEADER.sub(lambda found: f"{found[1]}{found[2] or found[3] or ''}{MASK}", text)
     text = _BASIC.sub(_masked_basic, text)
-    text = _IN_JSON.sub(rf"\g<1>{MASK}", text)
-    return _ASSIGNED.sub(rf"\g<1>{MASK}", text)
+    for structure in (_COOKIE, _BEARER, _IN_JSON, _ASSIGNED, _PARAMETER, _TOKEN, _NAMED):
+        text = structure.sub(rf"\g<1>{MASK}", text)
+    return _ISSUED.sub(MASK, text)
 
 
 def _masked_basic(found: re.Match[str]) -> str:
