@@ -1,23 +1,32 @@
-"""Signals before a command has begun: nothing is at work, so there is nothing to leave in order, and the process just goes.
+"""The first and the last moment of the process.
 
-Imported before anything that takes time to import. An exception would not do: in the middle of an import some are printed with
-a traceback and lost.
+Signals before a command has begun: nothing is at work, so there is nothing to leave in order, and the process just goes. An
+exception would not do: in the middle of an import some are printed with a traceback and lost. So this module is imported
+before anything that takes time to import.
+
+The end: the interpreter ends threads that are still in a library's C++ (a model at work when Ctrl-C comes) in a way that this
+library may take for a fault, and the process aborts (SIGABRT, "FATAL: exception not rethrown"). So the process leaves before
+that, after threads that are waited for and everybody's exit handlers.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import sys
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _installed = False
+_code: int | None = None
 
 
 def install() -> None:
     """From now on SIGINT and SIGTERM end the process at once, with a word and the usual exit code."""
     global _installed
     _installed = True
+    atexit.register(_end)  # the first to be registered is the last to be called
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background jobs have it
             signal.signal(number, _leave)
@@ -29,6 +38,27 @@ def begin() -> None:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _interrupt)
+
+
+def ends_with(code: int) -> None:
+    """The process ends with this exit code once its exit handlers have been called."""
+    global _code
+    _code = code
+
+
+def flush_streams() -> None:
+    """What is still buffered, as far as it can be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # none, gone, closed
+            continue
+
+
+def _end() -> None:
+    if _code is not None:
+        flush_streams()
+        os._exit(_code)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

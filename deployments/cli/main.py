@@ -11,7 +11,6 @@ import io
 import logging
 import os
 import sys
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -97,17 +96,16 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if Debug.on or (record.levelno >= logging.WARNING and record.name != "lavad_core.flow"):
-            print(f"{record.levelname.lower()}: {inert(record.getMessage())}", file=sys.stderr, flush=True)
+            say(f"{record.levelname.lower()}: {inert(record.getMessage())}")
 
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and end the process."""
     code = _run()
     if Leave.at_once:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
+        early.flush_streams()
         os._exit(code)
+    early.ends_with(code)
     sys.exit(code)
 
 

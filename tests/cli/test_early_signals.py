@@ -29,6 +29,30 @@ def test_before_the_first_import(number: signal.Signals, code: int) -> None:
     assert (done.returncode, done.stderr) == (code, "lavad: stopped before anything was begun\n")
 
 
+END = """
+import atexit, sys
+import deployments.cli.entry as entry
+
+class Late:
+    def __del__(self):
+        print("the interpreter was taken down")
+
+sys.modules["kept"] = Late()
+atexit.register(print, "handlers were called")
+sys.argv = ["lavad", *sys.argv[1:]]
+entry.main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["--none"], 2)])
+def test_the_process_leaves_before_the_interpreter_ends_threads_by_force(arguments: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", END, *arguments],
+        env=environment(), cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (code, "handlers were called")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
