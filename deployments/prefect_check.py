@@ -20,12 +20,14 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments.prefect_settings import direct, environment, is_loopback
+from deployments.prefect_settings import direct, environment
 from lavad_core.config.address import bare_address
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
+from lavad_core.models.chat.http import PROXY_WAY_OUT
 from lavad_core.models.quoting import first_line
-from tasks.client import AddressError, ClientError, StatusError
+from lavad_core.runs.masking import masked_text
+from tasks.client import AddressError, ClientError, StatusError, check_proxies
 
 CHECK_TIMEOUT_S = 10.0
 """For each question to a configured API."""
@@ -45,8 +47,7 @@ def checked_api(url: str) -> str:
     _check_headers()
     if urlsplit(url).scheme not in ("http", "https"):
         raise ServiceUnavailable(f"PREFECT_API_URL = {shown(url)!r} does not begin with http:// or https://")
-    direct_too = direct(os.environ) if is_loopback(url) else {}
-    with environment(direct_too), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    with environment(direct(os.environ, url)), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         for candidate in _candidates(url):
             with temporary_settings({PREFECT_API_URL: candidate}), _client(candidate) as client:
                 if _is_an_api(client, candidate):
@@ -57,14 +58,30 @@ def checked_api(url: str) -> str:
     )
 
 
+def check_environment() -> None:
+    """Look at the proxies of the environment before a server is started for which they are not even meant.
+
+    Raises:
+        ServiceUnavailable: no client can be made beside one of them.
+    """
+    try:
+        check_proxies()
+    except (ImportError, ValueError, AddressError) as error:
+        raise ServiceUnavailable(
+            f"no connection to a Prefect API can be made in this environment: {masked_text(first_line(error))}; {PROXY_WAY_OUT}"
+        ) from error
+
+
 def crowd(url: str) -> str:
     """A sentence for a server that has many runs at the moment; empty for another, and where it does not say.
 
     SQLite has one writer: from about four flow processes on, a server on it answers 503 for longer than its clients wait.
     """
     wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
-    direct_too = direct(os.environ) if is_loopback(url) else {}
-    with environment(direct_too), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_URL: url}):
+    with (
+        environment(direct(os.environ, url)),
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_URL: url}),
+    ):
         try:
             with _client(url) as client:
                 going = client.request("POST", "/flow_runs/count", json=wanted).json()
@@ -95,7 +112,7 @@ def _client(url: str) -> SyncPrefectClient:
         if isinstance(error, OSError):
             cause = f"PREFECT_API_SSL_CERT_FILE or SSL_CERT_FILE = {PREFECT_API_SSL_CERT_FILE.value()!r} cannot be used"
         else:
-            cause = "no connection can be made with these settings (is a proxy of the environment one that needs more?)"
+            cause = f"no connection can be made with these settings; {PROXY_WAY_OUT}"
         raise ServiceUnavailable(f"the Prefect API at {shown(url)}: {cause}: {first_line(error)}") from error
 
 

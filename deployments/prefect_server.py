@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from deployments.ports import free_port
-from deployments.prefect_check import checked_api, crowd, shown
+from deployments.prefect_check import check_environment, checked_api, crowd, shown
 from deployments.prefect_settings import private_environment, speaking_to
 from lavad_core.errors import ServiceUnavailable
 
@@ -83,6 +83,7 @@ def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True) -
         with speaking_to(url, private=False), _console(console_logs):
             yield url
         return
+    check_environment()
     with private_server(announce) as url, speaking_to(url, private=True), _console(console_logs):
         yield url
 

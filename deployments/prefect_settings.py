@@ -7,10 +7,9 @@ result storage block of the other server would only break it.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from lavad_core.config.address import is_loopback
 from lavad_core.errors import ConfigError
 from lavad_core.models.quoting import first_line
 
@@ -100,7 +100,7 @@ def speaking_to(url: str, *, private: bool) -> Iterator[None]:
         _put(given, "api.request_timeout", REQUEST_TIMEOUT_S)
     _put(given, "api.url", url)
     settings = _changed(context.settings, given)
-    variables = {"PREFECT_API_URL": url, **(direct(os.environ) if is_loopback(url) else {})}
+    variables = {"PREFECT_API_URL": url, **direct(os.environ, url)}
     with environment(variables), SettingsContext(profile=context.profile, settings=settings):
         yield
 
@@ -154,19 +154,13 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def direct(environ: MutableMapping[str, str] | Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep proxies away from this machine's loopback, beside what they keep away already. The name in
-    small letters wins where there are both, so both are set."""
+def direct(environ: Mapping[str, str], url: str) -> dict[str, str]:
+    """The variables that keep proxies away from this machine's loopback, beside what they keep away already; none for an
+    address that is elsewhere. The name in small letters wins where there are both, so both are set."""
+    if not is_loopback(url):
+        return {}
     before = environ.get("no_proxy", environ.get("NO_PROXY", ""))
     hosts = [host for host in before.split(",") if host.strip()]
-    value = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+    wanted = dict.fromkeys([*LOOPBACK, urlsplit(url).hostname or LOOPBACK[0]])
+    value = ",".join([*hosts, *(host for host in wanted if host not in hosts)])
     return {"no_proxy": value, "NO_PROXY": value}
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the host of an address is this machine's loopback."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from httpx import HTTPError, HTTPStatusError, InvalidURL
+from httpx import Client, HTTPError, HTTPStatusError, InvalidURL
 
 ClientError = HTTPError
 """Every failure of a request of Prefect's client: no connection, no answer, a status of refusal."""
@@ -13,4 +13,14 @@ StatusError = HTTPStatusError
 AddressError = InvalidURL
 """What was given is no address."""
 
-__all__ = ["AddressError", "ClientError", "StatusError"]
+
+def check_proxies() -> None:
+    """Whether a client can be made with the proxies of the environment: one is made for each of them, needed or not.
+
+    Raises:
+        ImportError, ValueError, InvalidURL: it cannot.
+    """
+    Client(verify=False).close()  # nothing is sent
+
+
+__all__ = ["AddressError", "ClientError", "StatusError", "check_proxies"]

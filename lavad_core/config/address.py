@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit, urlunsplit
 
 from lavad_core.runs.masking import MASK
@@ -70,3 +71,15 @@ def mask_address(address: str) -> str:
     if "@" in parts.netloc:
         parts = parts._replace(netloc=f"{MASK}@{parts.netloc.rpartition('@')[2]}")
     return urlunsplit(parts)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the host of an address means the machine that asks, which no proxy can reach for it."""
+    try:
+        host = (urlsplit(address).hostname or "").rstrip(".")
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return number.is_loopback or number.is_unspecified

@@ -342,3 +342,17 @@ def test_a_lone_surrogate_is_the_servers_to_refuse() -> None:
         pool.post("x", {"text": "caf\udce9"})
         pool.close()
         assert server.seen[0].body == {"text": "caf\udce9"}
+
+
+@pytest.mark.parametrize("proxy", ["gopher://u:hunter2@host:1", "http://u:hunter2@[::1"])
+def test_a_proxy_that_cannot_be_used_is_a_fault_of_the_environment(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match=r"http://gpu-box:1/v1 .*proxies of the environment") as caught:
+        pool_of("http://gpu-box:1/v1")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "box.localhost", "[::1]", "0.0.0.0"])
+def test_no_proxy_is_asked_for_this_machine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    pool_of(f"http://{host}:1/v1").close()

@@ -15,10 +15,11 @@ from typing import ClassVar
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_AUTH_STRING, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from deployments.prefect_check import checked_api, crowd
-from deployments.prefect_settings import speaking_to
+from deployments.prefect_server import prefect_api
+from deployments.prefect_settings import direct, speaking_to
 from lavad_core.errors import ServiceUnavailable
 
 
@@ -111,6 +112,36 @@ def test_the_users_own_keys_are_sent_to_the_configured_api() -> None:
     with answering(API) as (place, handler), temporary_settings({PREFECT_API_AUTH_STRING: "me:hunter2"}):
         checked_api(f"http://{place}/api")
     assert {sent for _, sent in handler.seen} == {"Basic bWU6aHVudGVyMg=="}
+
+
+@pytest.mark.parametrize("given", ["gopher://u:hunter2@host:1", "http://u:hunter2@[::1"])
+def test_proxies_that_cannot_be_used_are_said_before_a_server_starts(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", given)
+    said: list[str] = []
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ServiceUnavailable, match="proxies of the environment") as caught,
+        prefect_api(said.append),
+    ):
+        pass
+    assert (said, "hunter2" in str(caught.value)) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("http://127.0.0.2:1/api", ",127.0.0.2"),
+        ("http://[::1]:1/api", ""),
+        ("http://box.localhost:1/api", ",box.localhost"),
+        ("http://0.0.0.0:1/api", ",0.0.0.0"),
+        ("http://gpu-box:1/api", None),
+    ],
+)
+def test_hosts_that_no_proxy_is_asked_for(url: str, hosts: str | None) -> None:
+    expected = None if hosts is None else f"127.0.0.1,localhost,::1{hosts}"
+    assert direct({}, url).get("no_proxy") == expected
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import ipaddress
 import itertools
 import json
 import os
@@ -27,6 +26,7 @@ import httpx
 import tenacity
 from pydantic import SecretStr
 
+from lavad_core.config.address import is_loopback
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import (
     ConfigError,
@@ -37,6 +37,8 @@ from lavad_core.errors import (
     ServiceUnavailable,
 )
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
+from lavad_core.models.quoting import first_line
+from lavad_core.runs.masking import masked_text
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is
@@ -50,6 +52,13 @@ FIRST_BACKOFF_S = 0.5
 
 CLOSE_TIMEOUT_S = 10.0
 """For cancelling what is in flight; a connection that does not even close is left to the end of the process."""
+
+PROXY_WAY_OUT = (
+    "the proxies of the environment (ALL_PROXY, HTTP_PROXY, HTTPS_PROXY) are of the form http://host:port or "
+    "socks5://host:port (with the package socksio, `pip install 'httpx[socks]'`); unset one that "
+    "is not, or all with NO_PROXY='*'"
+)
+"""The client makes a transport for every proxy, so that one that it cannot use is in the way of all connections."""
 
 T = TypeVar("T")
 
@@ -111,7 +120,8 @@ class JsonPool:
             key_setting: the setting that holds the key, for messages.
 
         Raises:
-            ConfigError: ``base_url`` is not an HTTP address, or the key cannot be sent.
+            ConfigError: ``base_url`` is not an HTTP address, the key cannot be sent, or a proxy of the environment cannot be
+                used.
         """
         key = _checked_key(api_key, key_setting)
         self._server, self.shown_url, user = _address(base_url)
@@ -119,13 +129,7 @@ class JsonPool:
         self._secrets = [secret for secret in (key, user[1]) if secret]
         self._concurrency, self._timeout_s, self._attempts = concurrency, timeout_s, retries + 1
         self._max_backoff_s, self._key_setting = max_backoff_s, key_setting
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            auth=user if any(user) and not key else None,
-            timeout=None,  # asyncio.timeout around the whole attempt: httpx knows none for a slow trickle
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            trust_env=not _is_loopback(self._server),  # a proxy of the environment cannot reach this machine's loopback
-        )
+        self._client = _client(self._server, key, user, concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -303,19 +307,26 @@ def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:
     return address, address, (unquote(parts.username or ""), unquote(parts.password or ""))
 
 
+def _client(server: str, key: str, user: tuple[str, str], concurrency: int) -> httpx.AsyncClient:
+    try:
+        return httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            auth=user if any(user) and not key else None,
+            timeout=None,  # asyncio.timeout around the whole attempt: httpx knows none for a slow trickle
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            trust_env=not is_loopback(server),  # a proxy of the environment cannot reach this machine's loopback
+        )
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:  # it makes a transport for each proxy
+        raise ConfigError(
+            f"no connection to {server} can be made in this environment: {masked_text(first_line(error))}; {PROXY_WAY_OUT}"
+        ) from error
+
+
 def _checked_key(api_key: SecretStr | None, setting: str) -> str:
     try:
         return sendable_key(api_key.get_secret_value()) if api_key else ""
     except ValueError as error:
         raise ConfigError(f"{setting} {error}") from None
-
-
-def _is_loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:
