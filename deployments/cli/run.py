@@ -124,7 +124,7 @@ def _sources(inputs: list[str], config: LavadConfig) -> Sequence[VideoSource]:
     if config.imports.list is None:
         if not inputs:
             raise InputError(
-                "no videos are given: name files or folders, or a list with --list (see `lavad run --help`)"
+                "no videos are given: name files or folders (INPUTS), or a list with --list (see `lavad run --help`)"
             )
         return discover(inputs)
     if inputs:
