@@ -14,7 +14,7 @@ class Patience:
     """How useful the answers were for each stage of a run, in this process; safe with threads.
 
     Args:
-        most: videos without a usable answer, none having had one, after which a stage is given up; 0 never.
+        most: videos whose answers were of no use, none having had useful ones, after which a stage is given up; 0 never.
     """
 
     def __init__(self, most: int) -> None:
@@ -32,7 +32,7 @@ class Patience:
             raise NotAsked(_message(node_id, useless))
 
     def note(self, node_id: str, video: str, useful: bool) -> None:
-        """A video's answers are there, and one of them at least was of use, or none."""
+        """A video's answers are there, and were of use, or were not: none of them, or too few for the stage's result."""
         with self._guard:
             if useful:
                 self._useful.add(node_id)
@@ -46,7 +46,7 @@ class Patience:
 
 def _message(node_id: str, useless: list[str]) -> str:
     return (
-        f"{node_id} is not asked for further videos: no answer of the model was of use for the first {len(useless)} of them "
+        f"{node_id} is not asked for further videos: the model's answers were of no use for the first {len(useless)} of them "
         f"({', '.join(map(repr, useless[:3]))}); see what they say, change the model or the setting, then `lavad retry` "
         "(run.give_up_after_unusable, 0 asks for all)"
     )

@@ -81,15 +81,18 @@ def _reject(context: StageContext, tally: Tally) -> None:
         VideoRejected: no score, or too few of them to fill in the others.
     """
     settings = context.config.score
+    too_few = tally.useless > settings.reject_unparsed_fraction * tally.given
     if tally.answers:
-        context.bench.patience.note(context.node.id, context.video.name, tally.unparsed < tally.windows)
+        # Some accidental scores do not make a video's answers useful: it is rejected all the same.
+        useful = tally.unparsed < tally.windows and not too_few
+        context.bench.patience.note(context.node.id, context.video.name, useful)
     if tally.unparsed == tally.windows:
         raise VideoRejected(
             "no-scores",
             f"none of {tally.windows} windows of {context.video.name!r} has a score: {tally.in_words()}"
             f"{tally.way_out(settings)}",
         )
-    if tally.useless > settings.reject_unparsed_fraction * tally.given:
+    if too_few:
         raise VideoRejected(
             "no-scores",
             f"{tally.useless} of {tally.given} answers for {context.video.name!r} hold no score ({tally.in_words()}), more "

@@ -507,6 +507,16 @@ def test_log_probabilities_that_cannot_be_used(body: dict[str, Any]) -> None:
         list(model.answer([request]))
 
 
+def test_a_server_that_refuses_what_is_asked_beside_the_answer_is_an_error() -> None:
+    def script(seen: Seen) -> Reply:
+        refused = Reply(400, error_body("logprobs?", "BadRequestError", 400))
+        return refused if seen.path == "/v1/completions" else with_distribution(seen)
+
+    request = ChatRequest(DIALOG, 8, 0.0, 1.0, 7, BOTH, distribution=True)
+    with scripted(script=script) as server, served(server) as model, pytest.raises(RequestRejected, match="logprobs"):
+        list(model.answer([request]))
+
+
 def test_every_request_is_answered_once_however_busy_the_server() -> None:
     def script(seen: Seen) -> Reply:
         text = seen.body["messages"][0]["content"]

@@ -192,9 +192,13 @@ def test_a_video_that_is_mostly_refused_stays(run: Callable[..., Any], scoring_t
     assert score.counts["unparsed"] > len(GRID) / 2
 
 
-def test_after_the_first_useless_videos_a_stage_asks_no_more(run: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("accident", ["no", "[0.1]"])
+def test_after_the_first_useless_videos_a_stage_asks_no_more(run: Callable[..., Any], accident: str) -> None:
     names = ["a", "b", "c", "d"]
-    say: Say = lambda _, scoring: ChatAnswer("no", "stop", 5, 5) if scoring else None  # noqa: E731
+
+    def say(text: str, scoring: bool) -> ChatAnswer | None:
+        return ChatAnswer(accident if "man at 192" in text else "no", "stop", 5, 5) if scoring else None
+
     bench, videos, failed = run(say, names, score={"answer": "free-text"}, run={"give_up_after_unusable": 2})
     assert [type(failed[name]) for name in names] == [VideoRejected, VideoRejected, NotAsked, NotAsked]
     assert "score is not asked for further videos" in str(failed["c"])

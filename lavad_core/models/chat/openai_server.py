@@ -235,7 +235,13 @@ class ServedChat:
 
     async def _ask(self, request: ChatRequest, post: Post, *, probe: bool) -> ChatAnswer:
         try:
-            answer = await self._posted(request, post)
+            try:
+                answer = await self._posted(request, post)
+            except ContentRefused:
+                raise
+            except RequestRejected as refusal:  # of the question; one of what is asked beside it is none of the text
+                spent = await self._control.blame(refusal, _form(request), lambda: self._asked_control(request, post))
+                return ChatAnswer(refusal.words[:MOST_WORDS], "refused", *spent, follow_ups=int(spent != (0, 0)))
             text, finish_reason = said(answer)
             if (
                 request.choices is not None
@@ -247,9 +253,6 @@ class ServedChat:
                     return await self._traced(request, request.choices, answer, post, probe=probe)
         except ContentRefused:
             return ChatAnswer("", "refused", 0, 0)  # the server says nothing of tokens
-        except RequestRejected as refusal:
-            spent = await self._control.blame(refusal, _form(request), lambda: self._asked_control(request, post))
-            return ChatAnswer(refusal.words[:MOST_WORDS], "refused", *spent, follow_ups=int(spent != (0, 0)))
         return ChatAnswer(text, finish_reason, *token_counts(answer))
 
     async def _asked_control(self, request: ChatRequest, post: Post) -> tuple[int, int]:
