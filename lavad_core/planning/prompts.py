@@ -16,6 +16,7 @@ from lavad_core.method.scoring import score_messages
 from lavad_core.method.summarising import summary_messages
 from lavad_core.models.chat.http import JsonPool
 from lavad_core.models.chat.optional import (
+    TEMPLATE_FIELDS,
     Absent,
     as_objects,
     ask_optional,
@@ -206,6 +207,7 @@ class _Served:
     """A served model: what its server counts and decodes."""
 
     def __init__(self, config: VllmChatConfig, store: Path) -> None:
+        from lavad_core.models.served.meeting import refuses_system
         from lavad_core.models.served.register import ServedModels
 
         self._config = config
@@ -220,6 +222,11 @@ class _Served:
             max_backoff_s=0,
         )
         try:
+            if config.system_role == "send" and refuses_system(self.pool, config):
+                raise ModelError(
+                    f"the server of {config.model!r} refuses system messages, and takes the same text in the user's turn; set "
+                    "chat.system_role=auto or fold"
+                )
             longest = context_of(listed_models(self.pool), config.model)
         except Absent:
             longest = None
@@ -236,7 +243,12 @@ class _Served:
 
     def render(self, messages: Messages) -> str | None:
         model = self._config.model
-        asked = {"model": model, "messages": as_objects(messages), "add_generation_prompt": True}
+        asked = {
+            "model": model,
+            "messages": as_objects(messages),
+            "add_generation_prompt": True,
+            **{name: value for name, value in self._config.extra_body.items() if name in TEMPLATE_FIELDS},
+        }
         try:
             tokens = ask_optional(self.pool, "POST", "tokenize", asked, at_root=True).get("tokens")
             decoded = {"model": model, "tokens": tokens}

@@ -145,6 +145,28 @@ class TestServed:
             with pytest.raises(ConfigError, match="the prompt of score does not fit"):
                 check_prompts(config_of(chat, store=str(tmp_path), score={"total_tokens": 100}))
 
+    @pytest.mark.parametrize("counts", [True, False])
+    def test_system_messages_that_are_to_be_sent_and_are_refused(self, counts: bool, tmp_path: Path) -> None:
+        self.counts = counts
+        with scripted(script=self.script) as server:
+            chat = {"kind": "openai", "model": "tiny", "base_url": server.base_url, "system_role": "send"}
+            config = config_of(chat, store=str(tmp_path))
+            self.refuses = True
+            with pytest.raises(ModelError, match=r"refuses system messages.*set chat\.system_role=auto or fold"):
+                check_prompts(config)
+            self.refuses = False
+            check_prompts(config)
+
+    def test_what_changes_the_template_goes_along(self, tmp_path: Path) -> None:
+        self.refuses, self.counts = False, True
+        extra = {"chat_template_kwargs": {"enable_thinking": False}, "min_p": 0.1}
+        with scripted(script=self.script) as server:
+            chat = {"kind": "openai", "model": "tiny", "base_url": server.base_url, "extra_body": extra}
+            prompts_of(config_of(chat, store=str(tmp_path)))
+            bodies = [seen.body for seen in server.seen if seen.path == "/tokenize"]
+        assert {json.dumps(body.get("chat_template_kwargs")) for body in bodies} == {'{"enable_thinking": false}'}
+        assert not any("min_p" in body for body in bodies)
+
     def test_a_server_that_is_not_there_is_left_to_the_run(self, tmp_path: Path) -> None:
         chat = {"kind": "openai", "model": "tiny", "base_url": "http://127.0.0.1:9/v1"}
         check_prompts(config_of(chat, store=str(tmp_path), score={"total_tokens": 64, "max_answer_tokens": 8}))

@@ -152,6 +152,32 @@ def _folds(pool: JsonPool, config: VllmChatConfig) -> bool | None:
     return None
 
 
+def refuses_system(pool: JsonPool, config: VllmChatConfig) -> bool:
+    """Whether a server refuses a question with a system message and answers the same one folded; False where it answers
+    neither, or not in time: then something else is wrong, or not known.
+
+    Raises:
+        ServiceUnavailable: it cannot be reached.
+    """
+    found = []
+    for messages in (_dialog(_SHORT), folded(_dialog(_SHORT))):
+        try:
+            _chat(pool, config, as_objects(messages), ANSWER_TOKENS // 4)
+        except _REFUSED:
+            found.append(True)
+        except ServiceTimeout:
+            return False
+        except ServiceUnavailable as error:
+            if not error.answered:
+                raise
+            return False
+        else:
+            found.append(False)
+        if not found[0]:
+            break
+    return found == [True, False]
+
+
 def _dialog(system: str, user: str = "Hello") -> Messages:
     return ("system", system), ("user", user)
 
