@@ -26,6 +26,9 @@ from lavad_core.stages.score_tally import Tally
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.store.types import Commit
 
+MOST_SHORTENED = 0.05
+"""Of a video's summaries may lose words before its scores are ``ok_with_gaps``."""
+
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -47,7 +50,7 @@ def run(context: StageContext) -> Commit:
         return _commit(context, centres, given, [None] * len(centres), ["imported"] * len(centres), Tally(len(centres)))
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
-    readings = _ask(context, texts)
+    readings, shortened = _ask(context, texts)
     found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
     tally = Tally.of(readings, found)
     _reject(context, tally)
@@ -57,22 +60,24 @@ def run(context: StageContext) -> Commit:
     origins = ["interpolated" if missing else said for missing in interpolated.tolist()]
     answers = [None if reading is None else reading.shown for reading in readings]
     outside = [None if reading is None else reading.answer.outside for reading in readings]
-    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside)
+    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened)
 
 
-def _ask(context: StageContext, texts: list[str]) -> list[Reading | None]:
-    """What the model says of each summary; None for an empty one of which it is not asked."""
+def _ask(context: StageContext, texts: list[str]) -> tuple[list[Reading | None], int]:
+    """What the model says of each summary, None for an empty one of which it is not asked; and how many were too long."""
     asked = [
         number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
     ]
     readings: list[Reading | None] = [None] * len(texts)
+    shortened = 0
     if asked:
         model, device = context.bench.models.chat()
         wanted = [texts[number] for number in asked]
-        requests = build_all(context, lambda text: build_request(context.config, model, text), wanted)
+        built = build_all(context, lambda text: build_request(context.config, model, text), wanted)
+        requests, shortened = [request for request, _ in built], sum(cut for _, cut in built)
         for number, reading in zip(asked, ask_all(context, model, device, requests), strict=True):
             readings[number] = reading
-    return readings
+    return readings, shortened
 
 
 def _reject(context: StageContext, tally: Tally) -> None:
@@ -100,8 +105,8 @@ def _reject(context: StageContext, tally: Tally) -> None:
         )
 
 
-def build_request(config: LavadConfig, model: ChatModel, summary: str) -> ChatRequest:
-    """The score request for a summary; a summary too long for the context loses its last words."""
+def build_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[ChatRequest, bool]:
+    """The score request for a summary, and whether the summary was too long: then it loses its last words."""
     settings = config.score
     total = min(settings.total_tokens, model.context_tokens)
 
@@ -111,7 +116,7 @@ def build_request(config: LavadConfig, model: ChatModel, summary: str) -> ChatRe
     (kept,) = shorten([summary], 0, lambda texts: tokens(texts[0]) + settings.max_answer_tokens <= total)
     constrained = settings.answer == "choice"
     messages = score_messages(kept, settings.context_prompt, settings.format_prompt)
-    return ChatRequest(
+    request = ChatRequest(
         messages=tuple(messages),
         max_tokens=settings.max_answer_tokens if constrained else max(1, total - tokens(kept)),
         temperature=settings.temperature,
@@ -120,6 +125,7 @@ def build_request(config: LavadConfig, model: ChatModel, summary: str) -> ChatRe
         choices=choices() if constrained else None,
         distribution=constrained and settings.expected,
     )
+    return request, kept != summary
 
 
 def read_answer(config: LavadConfig, reading: Reading) -> float | None:
@@ -142,6 +148,7 @@ def _commit(
     origins: list[str],
     tally: Tally,
     outside: list[float | None] | None = None,
+    shortened: int = 0,
 ) -> Commit:
     outside = outside or [None] * len(frames)
     too_many = tally.unparsed > context.config.score.max_unparsed_fraction * len(frames)
@@ -149,6 +156,12 @@ def _commit(
         f"{tally.unparsed} of {len(frames)} answers held no score and were interpolated ({tally.in_words()})"
         f"{tally.way_out(context.config.score)}"
     ] * too_many
+    too_long = shortened > MOST_SHORTENED * len(frames)
+    if shortened:
+        said.append(
+            f"{shortened} of {len(frames)} summaries were too long for the prompt and lost their last words; raise "
+            f"score.total_tokens (now {context.config.score.total_tokens}) as far as the model's context allows"
+        )
     misfit = Misfit.of(outside)
     if misfit.outside > context.config.score.max_outside:
         said.append(misfit.in_words(context.config))
@@ -156,8 +169,8 @@ def _commit(
         columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
         writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(
-            "ok_with_gaps" if too_many else "ok",
+            "ok_with_gaps" if too_many or too_long else "ok",
             message="; ".join(said),
-            counts={"scores": len(frames), **tally.counts, "looked_outside": misfit.answers},
+            counts={"scores": len(frames), **tally.counts, "shortened": shortened, "looked_outside": misfit.answers},
             facts={"outside": misfit.outside} if misfit.answers else {},
         )

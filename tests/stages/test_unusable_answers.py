@@ -192,6 +192,17 @@ def test_a_video_that_is_mostly_refused_stays(run: Callable[..., Any], scoring_t
     assert score.counts["unparsed"] > len(GRID) / 2
 
 
+@pytest.mark.parametrize(("long", "status"), [(0, "ok"), (1, "ok_with_gaps")])
+def test_a_summary_that_is_too_long_for_the_score_is_said(run: Callable[..., Any], long: int, status: str) -> None:
+    def say(text: str, scoring: bool) -> ChatAnswer | None:
+        return None if scoring or "man at 192" not in text else ChatAnswer("word " * (1 + 400 * long), "stop", 5, 5)
+
+    bench, (video,), _ = run(say)
+    commit = commits(bench, video)[1]
+    assert (commit.status, bool(commit.counts["shortened"])) == (status, bool(long))
+    assert ("lost their last words; raise score.total_tokens (now 512)" in commit.message) is bool(long)
+
+
 @pytest.mark.parametrize("accident", ["no", "[0.1]"])
 def test_after_the_first_useless_videos_a_stage_asks_no_more(run: Callable[..., Any], accident: str) -> None:
     names = ["a", "b", "c", "d"]
