@@ -108,8 +108,10 @@ def show_header(header: Header) -> None:
     """The protocol, a line each."""
     from lavad_core.evaluation.header import header_lines
 
-    for name, text in (*header_lines(header), *(("warning", warning) for warning in header.warnings)):
-        show(f"{inert(name) + ':':<12}{inert(text)}")
+    lines = [*header_lines(header), *(("warning", warning) for warning in header.warnings)]
+    width = max(12, *(len(name) + 2 for name, _ in lines))
+    for name, text in lines:
+        show(f"{inert(name) + ':':<{width}}{inert(text)}")
 
 
 def number(metric: Metric) -> str:

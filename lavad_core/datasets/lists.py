@@ -244,8 +244,8 @@ def _said(line: _Line, single_is_label: bool, frames_first: bool) -> ListedVideo
         character.isalnum() for word in label for character in word
     ):
         _another_form(line)
-    if len(fields) == 1:
-        return ListedVideo(None, label, line.number)
+    if len(fields) == 1 or (len(fields) == 2 and not whole[1] and 0 <= integer(fields[0]) < MOST_LABELS):
+        return ListedVideo(None, label, line.number)  # `name 1 Abuse`: its label twice, and not one frame
     first, last = (0, integer(fields[0]) - 1) if len(fields) == 2 else map(integer, fields[:2])
     return ListedVideo(_frames(line, first, last), label, line.number)
 
@@ -264,7 +264,7 @@ def _joined(fields: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _labels(word: str) -> list[str]:
-    return word.split(",") if INTEGERS.fullmatch(word) else [word]
+    return word.split(",")
 
 
 def _another_form(line: _Line) -> NoReturn:

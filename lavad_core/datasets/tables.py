@@ -176,8 +176,16 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
     def no_number(word: str) -> NoReturn:
         raise ValueError(f"a value is {word}, which is not a number of JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in values:
+                raise ValueError(f"an object has the key {name[:80]!r} twice")
+            values[name] = value
+        return values
+
     try:
-        found: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=no_number)
+        found: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=no_number, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what}: {str(path)!r} is not JSON: {first_line(error)}") from error
     expected = f"a list of objects with {', '.join(needed)}"

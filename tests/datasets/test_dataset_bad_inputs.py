@@ -175,6 +175,7 @@ def test_rows_of_ones_own(case: str, rows: str, says: list[str], tmp_path: Path)
         ),
         ("a truth value", '[{"video": "a", "end": true}]', "entry 1 is an object whose 'end' is True"),
         ("an empty list", '[{"video": "a", "tags": []}]', "entry 1 is an object whose 'tags' is an empty list"),
+        ("a key twice", '[{"video": "a", "start": 1, "start": 9}]', "an object has the key 'start' twice"),
         ("no video", '[{"start": 1}]', "missing: video"),
         ("half a surrogate", '[{"video": "a\\ud800"}]', "half a surrogate pair"),
     ],
