@@ -507,14 +507,19 @@ def test_log_probabilities_that_cannot_be_used(body: dict[str, Any]) -> None:
         list(model.answer([request]))
 
 
-def test_a_server_that_refuses_what_is_asked_beside_the_answer_is_an_error() -> None:
+@pytest.mark.parametrize("path", ["/v1/completions", "/detokenize"])
+@pytest.mark.parametrize(
+    "refusal", [Reply(400, error_body("logprobs?", "BadRequestError", 400)), Reply(404, {"detail": "Not Found"})]
+)
+def test_a_server_that_refuses_what_is_asked_beside_the_answer_is_an_error(path: str, refusal: Reply) -> None:
     def script(seen: Seen) -> Reply:
-        refused = Reply(400, error_body("logprobs?", "BadRequestError", 400))
-        return refused if seen.path == "/v1/completions" else with_distribution(seen)
+        return refusal if seen.path == path else with_distribution(seen)
 
     request = ChatRequest(DIALOG, 8, 0.0, 1.0, 7, BOTH, distribution=True)
-    with scripted(script=script) as server, served(server) as model, pytest.raises(RequestRejected, match="logprobs"):
+    named = pytest.raises(RequestRejected, match=r"score\.expected needs vLLM, .*set score\.expected=false")
+    with scripted(script=script) as server, served(server) as model, named as caught:
         list(model.answer([request]))
+    assert "base_url" not in str(caught.value)
 
 
 def test_every_request_is_answered_once_however_busy_the_server() -> None:

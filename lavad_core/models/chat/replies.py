@@ -27,11 +27,29 @@ MOST_COUNTED_TOKENS = 10_000_000
 """A count of tokens above it is none."""
 
 _STOPPED = frozenset(
-    {"stop", "eos", "eos_token", "stop_sequence", "stop_token", "end_turn", "complete", "tool_calls", "function_call"}
+    {
+        *(
+            "stop",
+            "eos",
+            "eos_token",
+            "stop_sequence",
+            "stop_token",
+            "end_turn",
+            "complete",
+            "tool_calls",
+            "function_call",
+        ),
+        *("completed", "done", "finished", "stopped", "end", "end_of_text", "eos_token_id", "tool_use"),
+    }
 )
 """Also of TGI, Anthropic's and Cohere's servers. A call of a tool is an answer without text."""
 
-_CUT = frozenset({"length", "max_tokens", "max_length", "model_length", "token_limit", "repetition"})
+_CUT = frozenset(
+    {
+        *("length", "max_tokens", "max_length", "model_length", "token_limit", "repetition", "max_new_tokens"),
+        *("max_output_tokens", "max_completion_tokens", "context_length", "model_context_window_exceeded"),
+    }
+)
 """Also of Mistral's, Gemini's and Anthropic's servers; ``repetition``: vLLM ended a loop."""
 
 _REFUSED_WORDS = frozenset(
@@ -151,7 +169,7 @@ def finish_reason_of(word: object) -> FinishReason | None:
     """What a server's finish reason means; None for one that says that the answer was not finished, or says nothing."""
     if not isinstance(word, str):
         return None
-    plain = word.strip().lower()
+    plain = re.sub(r"^finish_?reason[._]", "", word.strip().lower())  # FinishReason.STOP, FINISH_REASON_STOP
     if plain in _STOPPED:
         return "stop"
     if plain in _CUT:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
+from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.models.chat.choices import MASKED, ChoiceTree, NotConstrained, Position, leading_characters
 from lavad_core.models.chat.http import Call, Post
 from lavad_core.models.chat.replies import finish_reason_of, token_counts
@@ -120,7 +120,7 @@ class ServedChoices:
                     break
                 if branch.tokens:
                     body = self._follow_up(prompt + list(branch.tokens), tuple(tree.suffixes(branch)), choices)
-                    more = await post(Call("completions", body, check_finished))
+                    more = await self._beside(post, Call("completions", body, check_finished))
                     spent.append(token_counts(more))
                     logprobs = more["choices"][0]["logprobs"]
                     positions = [
@@ -143,6 +143,19 @@ class ServedChoices:
                 f"spellings than can be followed (at most {MAX_LEFT:g}); set score.expected=false"
             )
         return Traced(tree.result(), first, tuple(spent))
+
+    async def _beside(self, post: Post, call: Call) -> dict[str, Any]:
+        """The answer to what only vLLM can be asked; a server without it has the right address and key all the same."""
+        try:
+            return await post(call)
+        except ContentRefused:
+            raise
+        except RequestRejected as refusal:
+            raise RequestRejected(
+                refusal.status,
+                f"{self._shown_url}: {refusal.status} to {call.path} ({refusal.words or refusal}); score.expected needs vLLM, "
+                "with completions and detokenize: set score.expected=false for another server",
+            ) from refusal
 
     def _follow_up(self, tokens: list[int], suffixes: tuple[str, ...], choices: tuple[str, ...]) -> dict[str, Any]:
         return {
@@ -171,7 +184,7 @@ class ServedChoices:
             texts = []
             for tokens in ([number], [number, number]):
                 call = Call("detokenize", {"model": self._model, "tokens": tokens}, at_root=True)
-                texts.append((await post(call))["prompt"])
+                texts.append((await self._beside(post, call))["prompt"])
             self._pieces[number] = texts[1].removeprefix(texts[0])
 
 
