@@ -7,7 +7,6 @@ machine) builds the same from what the run has recorded in the store.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +19,9 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import LavadError
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.runs.beside import in_words, runs_beside
+from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.recorder import Listener, RunRecorder
-
-log = logging.getLogger("lavad_core.runs")
 
 GIVE_UP_AFTER = 2
 """Videos in a row for which a service did not answer, retries included, before a stage's other videos are not tried."""
@@ -128,12 +125,7 @@ def open_job(config: LavadConfig, run_id: str, *, retry_rejected: bool = False) 
     with RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners)) as recorder:
         job = Job(Workbench(config, record=True), recorder, retry_rejected)
         job.bench.store.sweep()  # what dead processes left
-        if others := runs_beside(Path(ref.store), run_id):
-            log.warning(
-                "%s is at work on this store too. Results are safe, but what both runs want is computed by both, and the first "
-                "result stays: wait for it, or give each run videos of its own",
-                ", ".join(in_words(other) for other in others),
-            )
+        warn_of_runs_beside(Path(ref.store), run_id)
         with _jobs_guard:
             _jobs[ref] = job
         try:

@@ -11,6 +11,7 @@ from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
 from lavad_core.imports.types import ImportedSet
 from lavad_core.results.imported import STAGE, commit_import, video_digests
+from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.store.files import FileStore
@@ -71,6 +72,7 @@ def record_import(
         }
     }
     with RunRecorder(root, new_run_id(), config=config, origin="import") as recorder:
+        warn_of_runs_beside(root, recorder.run_id, "import")
         with recorder.stage("", "", STAGE) as record:
             commit = commit_import(FileStore(root), found, dataset)
             record.video_id, record.fingerprint = commit.key.video_id, commit.key.fingerprint

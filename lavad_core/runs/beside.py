@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from lavad_core.errors import InputError, StoreError
-from lavad_core.runs.manifest import RunManifest, is_running, list_runs, load_run, run_path
+from lavad_core.runs.manifest import Origin, RunManifest, is_running, list_runs, load_run, run_path
+
+log = logging.getLogger("lavad_core.runs")
 
 MAX_LOOKED_AT = 200
 """The latest runs; one that is still going was not begun before so many others."""
@@ -24,6 +27,19 @@ def runs_beside(store_root: Path, own_id: str) -> list[RunManifest]:
         except (InputError, StoreError):  # it ended while it was looked at, or cannot be read: nothing to say of it
             continue
     return found
+
+
+def warn_of_runs_beside(store_root: Path, own_id: str, origin: Origin = "run") -> None:
+    """Say which others of the same origin are at work: what both want is made by both. An import takes no work from a run."""
+    others = [run for run in runs_beside(store_root, own_id) if run.origin == origin]
+    if others:
+        which = ", ".join(in_words(run) for run in others)
+        log.warning(
+            "%s is at work on this store too. Results are safe, but what both want is computed by both, and the first result "
+            "stays: wait for it%s",
+            which if origin == "run" else f"import {which.removeprefix('run ')}",
+            ", or give each run videos of its own" if origin == "run" else "",
+        )
 
 
 def in_words(run: RunManifest) -> str:
