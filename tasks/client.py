@@ -23,4 +23,4 @@ def check_proxies() -> None:
     Client(verify=False).close()  # nothing is sent
 
 
-__all__ = ["AddressError", "ClientError", "StatusError", "check_proxies"]
+__all__ = ["AddressError", "Client", "ClientError", "StatusError", "check_proxies"]

@@ -15,14 +15,17 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SyncClientContext
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 from prefect.states import Crashed
 
-from tasks.client import ClientError
+from tasks.client import Client, ClientError
 
 ANSWER_S = 1.5
 """For the server to take a state; the process is ending."""
+
+LAST_ANSWER_S = 5.0
+"""For each try of that. The same server was given as long for the artifacts, and did not take them."""
 
 LAST_TRIES_AGAIN = 1
 """Further tries of Prefect's client for the last state, where the server was found silent: after two seconds, not for 62."""
@@ -97,10 +100,16 @@ def own_settings() -> Iterator[None]:
 
 
 def hurry(tries_again: int) -> None:
-    """From now on Prefect's client in this context tries a request again at most so often; only within :func:`own_settings`."""
-    if _own:
-        client = get_current_settings().client
-        client.max_retries = min(client.max_retries, tries_again)
+    """From now on Prefect's client in this context tries a request again at most so often, and waits at most
+    :data:`LAST_ANSWER_S` for each answer; only within :func:`own_settings`."""
+    if not _own:
+        return
+    settings = get_current_settings().client
+    settings.max_retries = min(settings.max_retries, tries_again)
+    context = SyncClientContext.get()
+    http = getattr(context.client, "_client", None) if context is not None else None
+    if isinstance(http, Client):  # it was made when the flow run began, with the time for an answer that held then
+        http.timeout = LAST_ANSWER_S
 
 
 def hurry_all() -> None:

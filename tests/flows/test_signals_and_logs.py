@@ -17,6 +17,7 @@ from fake_stages import FakeStages, make_videos, settings
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.context import SyncClientContext
 from prefect.states import Completed
 
 from flows.check_store import check_store
@@ -171,3 +172,17 @@ def test_a_process_that_ends_by_force_leaves_no_run_running(decided: bool) -> No
 
     going(return_state=True)
     assert seen == (["Completed", "all of it"] if decided else ["Crashed", "the process was ended"])
+
+
+def test_a_server_that_is_silent_at_the_end_is_not_given_the_time_of_one_that_is_there() -> None:
+    seen: list[Any] = []
+
+    @flow
+    def going() -> None:
+        client = SyncClientContext.get_or_create()
+        with client as context, ending.own_settings():
+            ending.hurry(1)
+            seen.append(context.client._client.timeout)  # a contract with Prefect: what `hurry` reaches for is there
+
+    going(return_state=True)
+    assert seen == [httpx.Timeout(ending.LAST_ANSWER_S)]
