@@ -12,6 +12,11 @@ from lavad_core.models.chat.reading import Fault, Reading, count_faults, counted
 FEW = 5
 """Windows, and different questions, up to which one text for most of them says nothing."""
 
+_THOUGHTS = (
+    "; if they are thoughts whose beginning is in the prompt, switch the model's thinking off (chat.extra_body, such as "
+    "chat_template_kwargs: {enable_thinking: false})"
+)
+
 SHOWN = 60
 """Characters of a text in a message."""
 
@@ -88,6 +93,8 @@ class Outcome:
             found.append(
                 f"{cut} of {self.answers} answers were cut off; raise summarise.total_tokens (now {settings.total_tokens}) "
                 f"or summarise.min_answer_tokens (now {settings.min_answer_tokens})"
+                + _THOUGHTS
+                * (2 * cut > self.answers)
             )
         if self.shortened > most * self.summaries:
             found.append(

@@ -136,6 +136,7 @@ def test_an_unfinished_sentence_is_left_out_and_counted(run: Callable[..., Any])
     summarise, _ = commits(bench, video)
     assert (summarise.status, summarise.counts["truncated"], summarise.counts["empty"]) == ("ok_with_gaps", 5, 0)
     assert "5 of 13 answers were cut off; raise summarise.total_tokens (now 512)" in summarise.message
+    assert "thinking" not in summarise.message
     assert {row["summary"] for row in bench.rows(video, "summarise") if row["frame"] == 80} == {"A man walks."}
     bench, (video,), _ = run(say, summarise={"unfinished": "keep", "keep": "last-line", "max_faulty_fraction": 0.5})
     assert commits(bench, video)[0].status == "ok"
@@ -190,6 +191,17 @@ def test_a_video_that_is_mostly_refused_stays(run: Callable[..., Any], scoring_t
     score = commits(bench, video)[1]
     assert score.status == "ok_with_gaps"
     assert score.counts["unparsed"] > len(GRID) / 2
+
+
+def test_where_most_answers_are_cut_thoughts_may_be_the_reason(run: Callable[..., Any]) -> None:
+    def say(text: str, scoring: bool) -> ChatAnswer | None:
+        return None if scoring else ChatAnswer(f"Okay, {text}. Let me think. The", "length", 5, 5)
+
+    bench, (video,), _ = run(say)
+    commit = commits(bench, video)[0]
+    assert commit.status == "ok_with_gaps"
+    assert "13 of 13 answers were cut off" in commit.message
+    assert "switch the model's thinking off (chat.extra_body" in commit.message
 
 
 @pytest.mark.parametrize(("long", "status"), [(0, "ok"), (1, "ok_with_gaps")])
