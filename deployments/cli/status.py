@@ -55,10 +55,35 @@ def status(
     if manifest.metrics is not None:
         show("")
         show_table(("metric", "value"), metric_rows(manifest.metrics), right=(1,))
+    _tell_of_unchecked(root, manifest)
     _tell_of_earlier(root, manifest.run_id)
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:
         say(f"other runs: {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} (lavad status RUN)")
+
+
+def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
+    """How many videos may have been cut off without a sign."""
+    from lavad_core.errors import StoreError
+    from lavad_core.results.run import keys_of_run
+    from lavad_core.store.files import FileStore
+
+    if manifest.origin == "import":
+        return
+    try:
+        keys, store = keys_of_run(root, manifest.run_id), FileStore(root)
+        commits = [store.find(nodes["probe"]) for nodes in keys.values() if "probe" in nodes]
+    except StoreError as error:
+        say(f"WARNING: {inert(error)}")
+        return
+    names = {outcome.video_id: outcome.name for outcome in manifest.videos}
+    unchecked = [c for c in commits if c is not None and c.facts.get("unchecked") and c.key.video_id in names]
+    if unchecked:
+        first = inert(names[unchecked[0].key.video_id])
+        say(
+            f"completeness: of {len(unchecked)} of {len(manifest.videos)} videos it could not be checked whether the end is "
+            f"missing: their containers announce none (lavad show {first} says why)"
+        )
 
 
 def _tell_of_earlier(root: Path, run_id: str) -> None:

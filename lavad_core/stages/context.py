@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from lavad_core.errors import DamagedResult
 from lavad_core.pipeline.graph import Node, PreparedVideo
 from lavad_core.runs.recorder import StageRecord
-from lavad_core.store.types import Commit, Key, ResultWriter
+from lavad_core.store.types import Commit, Key, ResultWriter, Status
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -28,6 +28,7 @@ class StageContext:
         node: which stage.
         record: counts the work done.
         refresh: replace a committed result.
+        frames_lost: frames that the probe decoded and this stage's pass could not: others stand in for them.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class StageContext:
         self.node: Node = bench.graph.node(node_id)
         self.record = record
         self.refresh = refresh
+        self.frames_lost = 0
 
     @property
     def config(self) -> LavadConfig:
@@ -75,10 +77,37 @@ class StageContext:
         """All rows of an input's result."""
         return self.bench.store.read(self.input(node_id), columns)
 
-    def writer(self, schema: pa.Schema, node_id: str | None = None) -> AbstractContextManager[ResultWriter]:
-        """A writer for this stage's result, or for another node's that is computed with it."""
+    @contextmanager
+    def writer(self, schema: pa.Schema, node_id: str | None = None) -> Iterator[ResultWriter]:
+        """A writer for this stage's result, or for another node's that is computed with it; its commit notes lost frames."""
         node_id = node_id or self.node.id
         provenance: dict[str, Any] = self.bench.graph.provenances(self.video)[node_id]
-        return self.bench.store.writer(
+        with self.bench.store.writer(
             self.keys[node_id], video=self.video.name, schema=schema, provenance=provenance, replace=self.refresh
-        )
+        ) as writer:
+            yield _Noting(writer, self)
+
+
+class _Noting:
+    """A writer whose commit says how many frames of the pass were not there any more."""
+
+    def __init__(self, writer: ResultWriter, context: StageContext) -> None:
+        self._writer, self._context = writer, context
+
+    def write(self, batch: pa.RecordBatch | pa.Table) -> None:
+        self._writer.write(batch)
+
+    def commit(
+        self,
+        status: Status = "ok",
+        *,
+        reason: str = "",
+        message: str = "",
+        counts: Mapping[str, int] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Commit:
+        if (lost := self._context.frames_lost) and status != "rejected":
+            status, counts = "ok_with_gaps", {**(counts or {}), "frames_lost": lost}
+            words = f"the decoder died, and {lost} frames that the probe had decoded came as the nearest earlier ones"
+            message = f"{message}; {words}" if message else words
+        return self._writer.commit(status, reason=reason, message=message, counts=counts, facts=facts)

@@ -25,14 +25,18 @@ def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]
     queue_frames = context.config.run.queue_frames
     with open_frames(source, requests, probe, context.bench.limits, queue_frames=queue_frames) as frames:
         context.count(work.VIDEOS_DECODED, 1)
-        yield _counted(context, frames)
+        yield _counted(context, frames, frozenset(probe.gaps))
 
 
-def _counted(context: StageContext, frames: Iterator[Frame]) -> Iterator[Frame]:
+def _counted(context: StageContext, frames: Iterator[Frame], gaps: frozenset[int]) -> Iterator[Frame]:
+    lost: set[int] = set()
     for frame in frames:
         context.count(work.FRAMES_DELIVERED, 1)
         if frame.substituted:
             context.count(work.FRAMES_SUBSTITUTED, 1)
+            if frame.index not in gaps and frame.index not in lost:
+                lost.add(frame.index)
+                context.frames_lost += 1
         yield frame
 
 

@@ -28,7 +28,7 @@ from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, seen
 from lavad_core.video.completeness import Report, examine
 from lavad_core.video.others import Others
-from lavad_core.video.pictures import Decoded, is_shown, rotation
+from lavad_core.video.pictures import Decoded, is_shown, ogg_header, rotation
 
 MAX_DEMUX_RETRIES = 16
 """Reads in a row that may fail before the rest of a damaged file is given up."""
@@ -225,6 +225,11 @@ class VideoReader:
         for packet in islice(self._demux(), stop_at):
             tick()
             ordinal = self._note(packet)
+            header, useful = ogg_header(self.container, packet)
+            if header:
+                self._packet_flags[ordinal] |= seen.HIDDEN | seen.HEADER
+            if not useful:
+                continue
             packet.pts = ordinal
             try:
                 frames = self._context.decode(packet)
@@ -290,7 +295,8 @@ class VideoReader:
     def examine(self, tick: Callable[[], None]) -> Report:
         """What the container's own structure says of this stream; read without the codec library."""
         try:
-            return examine(self.path, self.container, self._stream.id, float(self.step * self.time_base), tick)
+            step_s, ordinal = float(self.step * self.time_base), _videos(self._media).index(self._stream)
+            return examine(self.path, self.container, self._stream.id, step_s, tick, ordinal)
         except OSError as error:
             if error.errno == errno.ENOMEM:
                 raise

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Images that are taken for frames, by their ending in any case."""
+
+MAX_SPREAD = 16
+"""A video has at most so many frames for each of its images, by the usual step of their numbers; and :data:`SPARE_FRAMES`."""
+
+SPARE_FRAMES = 1000
+
+MAX_STEP = 1000
+"""A longer step is not the usual one of a video of which every so many frames were saved."""
+
+MAX_FIRST = 10_000
+"""A stretch of a longer video may begin with this number; one that begins later is counted from its beginning."""
+
+MAX_DIGITS = 19
+"""Longer numbers are all one."""
 
 
 def is_numbered_frame(name: str) -> bool:
@@ -61,7 +77,52 @@ def number_frames(names: list[str]) -> tuple[dict[int, str], int]:
         return dict(enumerate(names)), 0
     numbers: dict[int, str] = {}
     for name in names:
-        numbers.setdefault(int(os.path.splitext(name)[0]), name)
+        # int() refuses more than 4,300 digits; a number of 19 and more is out of range for frames anyway.
+        digits = os.path.splitext(name)[0].lstrip("0") or "0"
+        numbers.setdefault(int(digits) if len(digits) < MAX_DIGITS else 10**MAX_DIGITS, name)
     first = min(numbers)
     shift = 1 if first == 1 else 0
     return {number - shift: numbers[number] for number in sorted(numbers)}, first
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A jump of the numbers that was taken out: between which two (-1: before the first), and the index behind it."""
+
+    before: int
+    after: int
+    index: int
+
+
+def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[Jump]]:
+    """Take out the longest jumps of the numbers while they make the video longer than its images make possible.
+
+    One stray number (``0.jpg`` … ``99.jpg``, ``123456.jpg``) would otherwise be a video of as many frames, nearly all gaps.
+
+    Args:
+        numbers: of :func:`number_frames`.
+
+    Returns:
+        the same images, those behind a jump counted one step behind what is in front of it; and the jumps, in their order.
+    """
+    places = list(numbers)
+    steps = [after - before for before, after in pairwise([-1, *places])]
+    inner = sorted(steps[1:]) or [1]
+    usual = min(inner[(len(inner) - 1) // 2], MAX_STEP)
+    most = SPARE_FRAMES + MAX_SPREAD * usual * len(places)
+    out = {0} if steps[0] > MAX_FIRST else set[int]()
+    total = places[-1] - places[0]
+    for at in sorted(range(1, len(steps)), key=lambda at: -steps[at]):
+        if total <= most:
+            break
+        out.add(at)
+        total -= steps[at] - usual
+    moved: dict[int, str] = {}
+    jumps: list[Jump] = []
+    index = -1
+    for at, (number, step) in enumerate(zip(places, steps, strict=True)):
+        index += (usual if index >= 0 else 1) if at in out else step
+        moved[index] = numbers[number]
+        if at in out:
+            jumps.append(Jump(number - step, number, index))
+    return moved, jumps

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, container, pictures, rate, timeline
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
-from lavad_core.video.completeness import verdict
+from lavad_core.video.completeness import damage_of, verdict
 from lavad_core.video.seen import CORRUPT
 from lavad_core.video.ticker import ticker
 
@@ -31,6 +31,8 @@ def probe(path: str, answer: Answer) -> Message:
     alone = answer.request["threads"] == 1
     try:
         header, parts, damaged = _count(path, answer, answer.request["threads"])
+    except MemoryError as error:
+        _reject_what_takes_any_memory(path, answer, error)
     except VideoRejected as rejection:
         if alone or rejection.reason != "no-frames":
             raise
@@ -39,6 +41,24 @@ def probe(path: str, answer: Answer) -> Message:
         # Concealment in several threads is not the same from run to run; results must be.
         header, parts, _ = _count(path, answer, 1)
     return header, parts
+
+
+def _reject_what_takes_any_memory(path: str, answer: Answer, error: MemoryError) -> NoReturn:
+    """A damaged table makes FFmpeg ask for any amount: that is the file's own doing, and will come again.
+
+    Raises:
+        VideoRejected: ``no-frames``, if the file's structure is damaged.
+        MemoryError: it is not; the limit may be too low for the video.
+    """
+    tick = ticker(lambda: answer.send({"t": "tick"}, ()), answer.request["tick_s"])
+    if words := damage_of(path, tick):
+        limit = answer.request["max_memory_bytes"]
+        raise VideoRejected(
+            "no-frames",
+            f"the file is damaged ({words}), and opening it takes more than video.max_memory_bytes = {limit}: repair it, "
+            "say by remuxing it",
+        ) from None
+    raise error
 
 
 def _open(

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
-from lavad_core.video.folder import list_frames, number_frames
+from lavad_core.video.folder import Jump, list_frames, number_frames, without_jumps
 
 MIN_PEAK = 1 << 12
 """Pictures of 16 bits that never reach this value, a sixteenth of white, have fewer bits than their format says."""
+
+MAX_NAMED_JUMPS = 5
+"""Jumps of the numbers that the reason names; the others are counted."""
 
 
 def probe(path: str, answer: Answer) -> Message:
@@ -27,7 +30,7 @@ def probe(path: str, answer: Answer) -> Message:
         VideoRejected: ``missing``, ``unreadable``, ``empty``, ``too-large``, ``no-frames`` or ``changed``.
     """
     request = answer.request
-    names, first = _frame_files(path)
+    names, first, jumps = _frame_files(path)
     total = max(names) + 1
     if total > request["max_frames"]:
         raise VideoRejected(
@@ -66,6 +69,7 @@ def probe(path: str, answer: Answer) -> Message:
         "decode_errors": len(names) - int(good.sum()),
         "first_number": first,
         "pages_left_out": more,
+        "number_jumps": len(jumps),
     }
     found_header = {
         "t": "probe",
@@ -80,11 +84,12 @@ def probe(path: str, answer: Answer) -> Message:
         "counts": counts,
         "gaps": len(gaps),
         "jumps": [],
+        "findings": _in_words(jumps),
     }
     return found_header, [int64(np.arange(total)), int64(gaps), int64(gaps[:0])]
 
 
-def _frame_files(path: str) -> tuple[dict[int, str], int]:
+def _frame_files(path: str) -> tuple[dict[int, str], int, list[Jump]]:
     try:
         names, first = number_frames(list_frames(Path(path)))
     except (FileNotFoundError, NotADirectoryError):
@@ -93,7 +98,15 @@ def _frame_files(path: str) -> tuple[dict[int, str], int]:
         raise VideoRejected("unreadable", f"the folder cannot be read: {error.strerror}") from None
     if not names:
         raise VideoRejected("empty", "a folder without frames")
-    return names, first
+    names, jumps = without_jumps(names)
+    return names, first, jumps
+
+
+def _in_words(jumps: list[Jump]) -> str:
+    """Which jumps were taken out."""
+    words = [f"from {jump.before} to {jump.after}, now frame {jump.index}" for jump in jumps[:MAX_NAMED_JUMPS]]
+    more = f", and {len(jumps) - len(words)} more" if len(jumps) > len(words) else ""
+    return f"the numbers jump {'; '.join(words)}{more}" if jumps else ""
 
 
 def frames(
@@ -101,7 +114,7 @@ def frames(
 ) -> Iterator[tuple[int, Picture]]:
     """Readable images with their index, increasing; each is read only if its picture is asked for."""
     request = answer.request
-    names, _ = _frame_files(path)
+    names, *_ = _frame_files(path)
     lost = set(gaps.tolist())
     tick = answer.begin()
 
@@ -119,5 +132,5 @@ def frames(
 
 def header(path: str, answer: Answer) -> dict[str, Any]:
     """What the names of the images say."""
-    names, _ = _frame_files(path)
+    names, *_ = _frame_files(path)
     return {"t": "header", "frames": max(names) + 1, "rate": None, "duration_s": None}

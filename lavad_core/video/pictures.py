@@ -44,3 +44,22 @@ def is_shown(codec: str, packet: Any) -> bool:
             return True
         return bool(data[0] & 0x08 or data[0] & 0x02)
     return True
+
+
+OGG_HEADERS = (b"\x80theora", b"\x81theora", b"\x82theora", b"OVP80")
+"""How packets begin that hold no picture."""
+
+USELESS_HEADERS = (b"\x81theora", b"OVP80")
+"""Comments, and VP8's own: its decoder takes frames only."""
+
+
+def ogg_header(container: str, packet: Any) -> tuple[bool, bool]:
+    """Whether a packet is no picture but a codec's header, and whether the decoder has a use for it.
+
+    FFmpeg takes those at the beginning of an Ogg file for itself, and gives those of streams that are joined behind the first
+    as packets.
+    """
+    if container != "ogg" or packet.size < 7:
+        return False, True
+    head = bytes(memoryview(packet)[:7])
+    return head.startswith(OGG_HEADERS), not head.startswith(USELESS_HEADERS)

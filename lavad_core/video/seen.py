@@ -16,6 +16,8 @@ CORRUPT = 2
 """Packet or frame flag: the demuxer or decoder says that it is damaged."""
 FAILED = 4
 """Packet flag: the decoder refused it."""
+HEADER = 16
+"""Packet flag, beside :data:`HIDDEN`: a codec's header of a stream that was joined behind another."""
 INTERLACED = 8
 """Frame flag."""
 

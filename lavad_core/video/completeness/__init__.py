@@ -13,13 +13,27 @@ from collections.abc import Callable
 from lavad_core.video.completeness import asf, avi, flv, matroska, mp4, ogg, program, transport
 from lavad_core.video.completeness.report import Report, Source
 
-__all__ = ["Report", "examine"]
+__all__ = ["Report", "damage_of", "examine"]
+
+HEADS = (
+    ("mp4", 4, b"ftyp"),
+    ("mp4", 4, b"moov"),
+    ("mp4", 4, b"mdat"),
+    ("matroska", 0, b"\x1a\x45\xdf\xa3"),
+    ("avi", 8, b"AVI "),
+    ("flv", 0, b"FLV"),
+    ("asf", 0, b"\x30\x26\xb2\x75"),
+    ("ogg", 0, b"OggS"),
+)
+"""Container, and the bytes by which it is known at a place."""
 
 STREAMS = {"h264": "H.264", "hevc": "HEVC", "m4v": "MPEG-4", "mpegvideo": "MPEG"}
 """Demuxers of elementary streams."""
 
 
-def examine(path: str, container: str, stream: int, step_s: float, tick: Callable[[], None]) -> Report:
+def examine(
+    path: str, container: str, stream: int, step_s: float, tick: Callable[[], None], ordinal: int = 0
+) -> Report:
     """Check a file's structure.
 
     Args:
@@ -28,6 +42,7 @@ def examine(path: str, container: str, stream: int, step_s: float, tick: Callabl
         stream: what the demuxer calls the video stream: the track, PID, serial or stream number.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
         tick: called for every read.
+        ordinal: of the decoded stream among the video streams.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,7 +52,7 @@ def examine(path: str, container: str, stream: int, step_s: float, tick: Callabl
     with open(path, "rb") as file:
         source = Source(file, os.fstat(file.fileno()).st_size, tick)
         try:
-            return _check(source, set(container.split(",")), stream, step_s)
+            return _check(source, set(container.split(",")), stream, step_s, ordinal)
         except (ArithmeticError, LookupError, ValueError):
             # Numbers that fit nowhere: the file's, and no reason to give its video up.
             report = Report(why_unchecked="the container's structure contradicts itself", unknown_loss=True)
@@ -45,13 +60,29 @@ def examine(path: str, container: str, stream: int, step_s: float, tick: Callabl
             return report
 
 
-def _check(source: Source, names: set[str], stream: int, step_s: float) -> Report:
+def damage_of(path: str, tick: Callable[[], None]) -> str:
+    """What is damaged in a file that the codec library could not open, in a sentence; empty where nothing is, or the container
+    is not known by its first bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        head = file.read(12)
+    for name, place, mark in HEADS:
+        if head[place : place + len(mark)] == mark:
+            report = examine(path, name, -1, 0.0, tick)
+            return "; ".join(report.findings)
+    return ""
+
+
+def _check(source: Source, names: set[str], stream: int, step_s: float, ordinal: int) -> Report:
     if "mp4" in names:
         return mp4.check(source, stream)
     if "matroska" in names or "webm" in names:
-        return matroska.check(source, step_s)
+        return matroska.check(source, step_s, ordinal)
     if "avi" in names:
-        return avi.check(source)
+        return avi.check(source, ordinal)
     if "flv" in names:
         return flv.check(source, step_s)
     if "asf" in names:

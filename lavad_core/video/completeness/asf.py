@@ -132,7 +132,7 @@ def check(source: Source, video: int | None = None, step_s: float = 0.0) -> Repo
         end_s = 0.0 if header.broadcast else max(header.play_s - header.preroll_s, 0.0)
         if end_s:
             times = [time for time in times if time <= end_s + 1]  # the others are damaged
-        expected = frames_expected(times, end_s, step_s)
+        expected = frames_expected(times, end_s, step_s, source.size, header.file_bytes)
         report.unknown_loss = header.broadcast or expected is None
         # Numbers are counted to 256 only.
         report.frames = there + objects.lost if expected is None else max(there, expected)

@@ -18,6 +18,8 @@ MAX_INDEX_ENTRIES = 1 << 24
 
 @dataclass
 class _Seen:
+    ordinal: int = 0
+    videos: int = 0
     video: int = -1
     streams: int = 0
     frames_in_main: int = 0
@@ -28,14 +30,14 @@ class _Seen:
     odml: int = 0
 
 
-def check(source: Source, stream: int | None = None) -> Report:
+def check(source: Source, ordinal: int = 0) -> Report:
     """Walk all chunks.
 
     Args:
         source: the file.
-        stream: number of the stream that is decoded; None is the first video stream.
+        ordinal: of the decoded stream among the video streams.
     """
-    report, seen = Report(end_checked=True), _Seen()
+    report, seen = Report(end_checked=True), _Seen(ordinal=ordinal)
     position = 0
     while position + 12 <= source.size:
         head = source.at(position, 12)
@@ -48,8 +50,6 @@ def check(source: Source, stream: int | None = None) -> Report:
         position = _list(source, position + 12, end, report, seen)
         position = max(end, position) + (end & 1 and end < source.size)
     _judge(seen, report)
-    if stream is not None and seen.video >= 0 and stream != seen.video:
-        report.frames = None
     return report
 
 
@@ -111,8 +111,10 @@ def _chunk(source: Source, kind: bytes, start: int, length: int, seen: _Seen) ->
         seen.frames_in_main = uint(source.at(start, 20), 16, 4, "little")
     elif kind == b"strh":
         body = source.at(start, 40)
-        if body[:4] == b"vids" and seen.video < 0:
-            seen.video, seen.length = seen.streams - 1, uint(body, 32, 4, "little")
+        if body[:4] == b"vids":
+            if seen.videos == seen.ordinal and seen.video < 0:
+                seen.video, seen.length = seen.streams - 1, uint(body, 32, 4, "little")
+            seen.videos += 1
     elif kind == b"dmlh":
         seen.odml = uint(source.at(start, 4), 0, 4, "little")
     elif kind == b"idx1":
@@ -134,7 +136,9 @@ def _judge(seen: _Seen, report: Report) -> None:
     if seen.video < 0:
         report.end_checked, report.why_unchecked = False, "no video stream was found in the AVI header"
         return
-    announced = [count for count in (seen.length, seen.odml or seen.frames_in_main, seen.index) if count > 0]
+    # The main header counts the frames of the first stream.
+    main = () if seen.ordinal else (seen.odml or seen.frames_in_main,)
+    announced = [count for count in (seen.length, *main, seen.index) if count > 0]
     # Lengths of a recorder that was switched off are zero, and some count a frame too many.
     agreed = [count for count in announced if sum(1 for other in announced if abs(other - count) <= 1) > 1]
     count = min(agreed) if agreed else (seen.length if seen.length and len(announced) == 1 else 0)

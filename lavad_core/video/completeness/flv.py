@@ -61,7 +61,7 @@ def check(source: Source, step_s: float = 0.0) -> Report:
     if announced and max(walk.last_s, walk.last_s - first) + END_TOLERANCE_S < announced:
         report.damage("the FLV metadata announce a longer duration")
     if report.findings:
-        expected = frames_expected(walk.times_s, announced, step_s)
+        expected = frames_expected(walk.times_s, announced, step_s, source.size, walk.file_bytes)
         report.frames, report.unknown_loss = expected or report.frames, expected is None
     # A live recording may have a guess for its duration.
     report.end_checked = bool(walk.file_bytes) or walk.end_mark

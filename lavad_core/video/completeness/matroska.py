@@ -50,9 +50,12 @@ class _Seen:
         video: number of the video track, -1 unknown.
         announced_s: of the whole file.
         frames, track_s: of the video track by its tags; 0 where they say nothing.
+        size, end: bytes of the file; where the segment ends by its own size.
+        ordinal: of the video tracks, those before the decoded one.
         lost_before: a cluster before the first frame is damaged.
     """
 
+    ordinal: int = 0
     scale_s: float = 0.001
     video: int = -1
     uid: int = -1
@@ -64,6 +67,8 @@ class _Seen:
     clusters: set[int] = field(default_factory=set)
     cues: list[int] = field(default_factory=list)
     sized: bool = False
+    size: int = 0
+    end: int = 0
     lost_before: bool = False
 
 
@@ -83,14 +88,15 @@ def element(source: Source, position: int) -> tuple[int, int, int] | None:
     return identifier, position + width + length, UNKNOWN if size == (1 << 7 * length) - 1 else size
 
 
-def check(source: Source, step_s: float = 0.0) -> Report:
+def check(source: Source, step_s: float = 0.0, ordinal: int = 0) -> Report:
     """Walk the segment down to the blocks.
 
     Args:
         source: the file.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
+        ordinal: of the decoded stream among the video streams.
     """
-    report, seen = Report(), _Seen()
+    report, seen = Report(), _Seen(ordinal=ordinal)
     head = element(source, 0)
     segment = element(source, head[1] + head[2]) if head and head[2] >= 0 else None
     if segment is None or segment[0] != SEGMENT:
@@ -110,6 +116,7 @@ def check(source: Source, step_s: float = 0.0) -> Report:
             else:
                 end = segment[1] + segment[2]
     _segment(source, segment[1], end, report, seen)
+    seen.size, seen.end = source.size, segment[1] + max(0, segment[2])
     _judge(seen, segment[1], step_s, report)
     return report
 
@@ -239,9 +246,11 @@ def _master(kind: int, body: bytes, report: Report, seen: _Seen) -> None:
                 if math.isfinite(duration) and 0 < duration < 1e12:
                     seen.announced_s = duration * seen.scale_s
     elif kind == TRACKS:
+        videos = -1
         for name, value in children:
             fields = dict(_children(value)) if name == 0xAE else {}
-            if uint(fields.get(0x83, b""), 0, 1) == 1 and seen.video < 0:
+            videos += uint(fields.get(0x83, b""), 0, 1) == 1
+            if videos == seen.ordinal and seen.video < 0:
                 seen.video = uint(fields.get(0xD7, b""), 0, len(fields.get(0xD7, b"")))
                 seen.uid = uint(fields.get(0x73C5, b""), 0, len(fields.get(0x73C5, b"")))
     elif kind == CUES:
@@ -292,5 +301,5 @@ def _judge(seen: _Seen, segment: int, step_s: float, report: Report) -> None:
         report.frames = seen.frames
     elif report.findings and seen.times_s:
         times = array("d", [0.0]) + seen.times_s if seen.lost_before else seen.times_s
-        expected = frames_expected(times, seen.track_s or seen.announced_s, step_s)
+        expected = frames_expected(times, seen.track_s or seen.announced_s, step_s, seen.size, seen.end)
         report.frames, report.unknown_loss = expected or there, expected is None

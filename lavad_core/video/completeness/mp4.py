@@ -24,6 +24,9 @@ MAX_TABLE_BYTES = 1 << 26
 MAX_SAMPLES = 1 << 22
 """More samples than these are counted and not laid out in time."""
 
+DURATION_SLACK = 0.02
+"""The part by which durations of one track may differ: headers round, and some count the last frame twice."""
+
 CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex"})
 
 TABLES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4}
@@ -68,13 +71,19 @@ class Track:
 
 @dataclass
 class Movie:
-    """The headers of a file."""
+    """The headers of a file.
+
+    Attributes:
+        fragments_ticks, duration: by ``mehd`` and ``mvhd``, ticks of the movie; 0 unknown.
+        defaults: ticks and bytes of a sample in fragments, by track.
+    """
 
     timescale: int = 0
     tracks: list[Track] = field(default_factory=list)
     fragments_ticks: int = 0
     fragmented: bool = False
-    defaults: dict[int, int] = field(default_factory=dict)
+    duration: int = 0
+    defaults: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
@@ -150,11 +159,13 @@ def _walk(source: Source, box: Box, movie: Movie, report: Report) -> None:
         if inner.kind in (b"mvhd", b"mehd", b"trex"):
             body = source.at(inner.start, 40)
             if inner.kind == b"mvhd":
-                movie.timescale = uint(body, 20 if body[:1] == b"\1" else 12, 4)
+                long = body[:1] == b"\1"
+                movie.timescale = uint(body, 20 if long else 12, 4)
+                movie.duration = uint(body, 24, 8) if long else uint(body, 16, 4)
             elif inner.kind == b"mehd":
                 movie.fragments_ticks = uint(body, 4, 8 if body[:1] == b"\1" else 4)
             else:
-                movie.defaults[uint(body, 4, 4)] = uint(body, 12, 4)
+                movie.defaults[uint(body, 4, 4)] = uint(body, 12, 4), uint(body, 16, 4)
 
 
 def _track_box(source: Source, box: Box, track: Track, report: Report) -> None:
@@ -231,6 +242,36 @@ def _compare(video: Track, movie: Movie, source: Source, report: Report) -> None
     if chunks is not None and not report.findings and video.samples <= MAX_SAMPLES:
         positions = _places(video, chunks, source, report)
     report.edits = edits_of(video, movie, positions, report)
+    if _durations_in_doubt(video, movie):
+        report.damage("sample durations that are not those of the MP4's headers, so times may be wrong")
+
+
+def _durations_in_doubt(video: Track, movie: Movie) -> bool:
+    """Whether the durations of the samples stand alone against those of media and track, which agree."""
+    durations, stamps = _times(video)
+    if not len(stamps) or not (video.duration and video.shown and video.timescale and movie.timescale):
+        return False
+    media, shown = video.duration / video.timescale, video.shown / movie.timescale
+    slack = DURATION_SLACK * media + 2 * float(np.median(durations)) / video.timescale
+    shown += sum(start for _, start in video.edits[:1] if start > 0) / video.timescale
+    lengths = [ticks / video.timescale for ticks in _lengths(durations, stamps)]
+    return abs(media - shown) <= slack < min(abs(length - media) for length in lengths)
+
+
+def _times(video: Track) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ticks of each sample in decode order, and when each is shown; both empty where the tables are damaged or too long."""
+    times, shifts = video.tables.get(b"stts", _NONE), video.tables.get(b"ctts", _NONE)
+    count = int(times[:, 0].sum()) if len(times) else 0
+    if not 0 < count <= MAX_SAMPLES or (len(shifts) and int(shifts[:, 0].sum()) != count):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    durations = np.repeat(times[:, 1], times[:, 0])
+    stamps = np.cumsum(durations) - durations
+    return durations, stamps + np.repeat(shifts[:, 1], shifts[:, 0]) if len(shifts) else stamps
+
+
+def _lengths(durations: NDArray[np.int64], stamps: NDArray[np.int64]) -> tuple[int, int]:
+    """Ticks of the media as writers count them: of all samples, or from the first to the end of the last as they are shown."""
+    return int(durations.sum()), int((stamps + durations).max() - stamps.min())
 
 
 _NONE = np.empty((0, 3), np.int64)
@@ -275,11 +316,25 @@ def edits_of(
         return None
     seconds = sum(duration for duration, _ in media) / max(1, movie.timescale)
     ticks_per_s = movie.timescale
-    durations = np.empty(0, np.int64)
-    times = video.tables.get(b"stts", _NONE)
-    if len(times) and 0 < int(times[:, 0].sum()) == report.frames and report.frames <= MAX_SAMPLES:
-        durations = np.repeat(times[:, 1], times[:, 0])
+    durations, stamps = _times(video)
+    if len(durations) != report.frames:
+        durations = stamps = np.empty(0, np.int64)
     usual = ticks_per_s in USUAL_TIMESCALES or any(ticks_per_s == track.timescale for track in movie.tracks)
     shown = sum(duration for duration, _ in video.edits)
     agree = not video.shown or abs(video.shown - shown) <= 1 + len(video.edits)
-    return Edits(seconds, media[0][1], step, max(1, ticks_per_s), usual, agree, video.timescale, durations, positions)
+    contradicted = False
+    if video.duration and len(durations):
+        contradicted = all(abs(length - video.duration) > 2 for length in _lengths(durations, stamps))
+    return Edits(
+        seconds,
+        media[0][1],
+        step,
+        max(1, ticks_per_s),
+        usual,
+        agree,
+        video.timescale,
+        durations,
+        stamps,
+        positions,
+        contradicted,
+    )

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.video.seen import REORDER_FRAMES
+
 USUAL_TIMESCALES = frozenset(
     {100, 600, 1000, 1200, 2400, 2500, 3000, 6000, 10000, 12800, 15360, 24000, 25000, 30000, 44100, 48000, 50000, 60000}
     | {90000, 120000, 240000, 1000000, 10000000}
@@ -29,8 +31,10 @@ class Edits:
         ticks_per_s: of the movie; 0 unknown.
         usual: the movie's time scale is one that writers use.
         agree: the track's header has the same duration as its edit list.
+        contradicted: the media's header has another duration than the table of sample durations.
         media_ticks_per_s: of the track.
         durations: int64 [samples], ticks of each in decode order; empty where the table is damaged or too long.
+        stamps: int64 [samples], when each is shown, ticks; empty as ``durations``.
         positions: int64 [samples], where each begins in the file; empty where the tables are damaged or too long.
     """
 
@@ -42,7 +46,9 @@ class Edits:
     agree: bool
     media_ticks_per_s: int
     durations: NDArray[np.int64]
+    stamps: NDArray[np.int64]
     positions: NDArray[np.int64]
+    contradicted: bool = False
 
     def hidden(self, flags: NDArray[np.bool_], first_position: int) -> tuple[int, int]:
         """How many samples are hidden, and how many of them no cut accounts for.
@@ -62,10 +68,25 @@ class Edits:
         if not self.seconds:
             # What comes before the beginning, and nothing else.
             return total, 0 if total <= shown[0] and total * self.step < self.start + self.step else total
-        if not (self.usual and self.agree and self.media_ticks_per_s and len(self.durations) == len(hidden)):
+        if not (
+            self.usual
+            and self.agree
+            and self.media_ticks_per_s
+            and len(self.durations) == len(self.stamps) == len(hidden)
+        ):
             return total, total
-        lacking = self.seconds * self.media_ticks_per_s - float(self.durations[~hidden].sum())
-        if lacking > 0.5 * float(np.median(self.durations)) + 2 * self.media_ticks_per_s / self.ticks_per_s:
+        # Where the list ends, and where the last sample does: a cut by copying leaves holes among the last frames, and both are
+        # written by one hand.
+        rounding = 2 * self.media_ticks_per_s / self.ticks_per_s
+        end = self.start + self.seconds * self.media_ticks_per_s
+        late = self.stamps > end + REORDER_FRAMES * float(np.median(self.durations))
+        known_ends = (self.stamps + self.durations)[~late]
+        if late[hidden].any() or not len(known_ends) or end - float(known_ends.max()) > rounding:
             return total, total
-        # A cut needs what comes before the frames that it shows, and nothing behind the last of them.
-        return total, int(hidden[shown[0] :].sum()) if hidden[-1] else 0
+        # Nobody cuts a tick behind a frame's beginning.
+        if (hidden & (np.abs(self.start - self.stamps) <= rounding)).any():
+            return total, total
+        # A cut needs what comes before the frames that it shows, and nothing behind the last of them. What lies between them
+        # may be what they refer to, but not where the sample durations that hide it are in doubt.
+        amid = int(hidden[shown[0] :].sum())
+        return total, amid if hidden[-1] or self.contradicted else 0

@@ -15,7 +15,11 @@ FEW = 4
 SHORTEST_S = 1 / 250
 """A header's rate that is faster is the tick of a clock (FFmpeg's guess for ASF and FLV: 1000)."""
 
-MAX_FRAMES = 1 << 31
+MAX_FACTOR = 2
+"""A duration that nothing else supports is believed up to so many times the frames that are there."""
+
+SPARE_FACTOR = 4
+"""By how much the bytes that a file lacks may hold more frames than those that it has."""
 
 
 def step_of(times_s: Sequence[float], header_s: float) -> float:
@@ -34,20 +38,29 @@ def step_of(times_s: Sequence[float], header_s: float) -> float:
     return float(steps[alike].mean()) if np.count_nonzero(alike) >= REGULAR_FRACTION * len(steps) else 0.0
 
 
-def frames_expected(times_s: Sequence[float], end_s: float, header_s: float) -> int | None:
+def frames_expected(
+    times_s: Sequence[float], end_s: float, header_s: float, size_bytes: int = 0, announced_bytes: float = 0
+) -> int | None:
     """Frames of a video of a constant rate from the first of ``times_s`` to its end; at least as many as there are.
+
+    A damaged stamp or duration can announce any number. It is believed as far as twice the frames that are there, or as the
+    bytes that the file lacks by its own sizes have room for.
 
     Args:
         times_s: stamps of the frames that are there.
         end_s: when the video ends by its header; 0 unknown, then the last frame is the last.
         header_s: seconds from frame to frame by the header's rate, 0 unknown.
+        size_bytes, announced_bytes: of the file, and what it announces; 0 unknown.
 
     Returns:
-        None where the rate varies or is not known.
+        None where the rate varies or is not known, or the number cannot be true.
     """
     step = step_of(times_s, header_s) if len(times_s) else 0.0
     if step <= 0:
         return None
     first, last = min(times_s), max(times_s)
-    whole = max(round((end_s - first) / step), round((last - first) / step) + 1)
-    return max(len(times_s), min(whole, MAX_FRAMES))
+    whole = max((end_s - first) / step, (last - first) / step + 1)
+    lacking = max(0.0, announced_bytes - size_bytes) / size_bytes if size_bytes else 0.0
+    if whole > len(times_s) * (MAX_FACTOR + SPARE_FACTOR * lacking) + FEW:
+        return None
+    return max(len(times_s), round(whole))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lavad_core.video.completeness.report import Report
-from lavad_core.video.seen import HIDDEN, INTERLACED, Seen
+from lavad_core.video.seen import HEADER, HIDDEN, INTERLACED, Seen
 from lavad_core.video.timeline import Timeline
 
 HIDDEN_WRONGLY = "frames are hidden by the edit list that no cut accounts for"
@@ -43,7 +43,7 @@ def compare(report: Report, seen: Seen, found: Timeline, first_position: int = -
         first_position: byte of the file where the first packet begins, -1 unknown.
     """
     good = len(found.pts) - len(found.gaps)
-    flags = seen.packet_flags & HIDDEN != 0
+    flags = seen.packet_flags & (HIDDEN | HEADER) == HIDDEN
     hidden, wrongly = int(np.count_nonzero(flags)), 0
     if report.edits is not None:
         hidden, wrongly = report.edits.hidden(flags, first_position)
@@ -54,6 +54,6 @@ def compare(report: Report, seen: Seen, found: Timeline, first_position: int = -
     pairs = 0
     if (seen.frame_flags & INTERLACED != 0).any():
         # Second fields in packets of their own show no frame.
-        pairs = max(0, int(np.count_nonzero(~flags)) - good - known)
+        pairs = max(0, int(np.count_nonzero(seen.packet_flags & HIDDEN == 0)) - good - known)
     behind = max(0, (report.frames or 0) - good - kept - pairs - known)
     return Missing(known + behind, behind, kept)

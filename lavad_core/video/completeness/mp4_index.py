@@ -1,0 +1,154 @@
+"""What a fragmented MP4 announces of its length (``sidx``, ``mehd``, durations of the headers), and which of it can be true.
+
+ISO/IEC 14496-12: 8.8.2 (extends header), 8.16.3 (segment index).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from lavad_core.video.completeness.report import CHUNK_BYTES, Report, Source, uint
+
+if TYPE_CHECKING:
+    from lavad_core.video.completeness.mp4 import Box, Movie, Track
+
+MAX_ROW_FACTOR = 16
+"""A row that announces so many times the duration of its neighbours, of a segment that is not there, is damaged."""
+
+SLACK_BYTES = 256
+"""Of a segment that may be other boxes than its fragments (types, events, times)."""
+
+MAX_LONE_FACTOR = 2
+"""A single duration that nothing else supports is believed up to so many times the frames that are there."""
+
+CONTRADICTION = "durations in the MP4's header, index and fragments that contradict each other"
+
+
+@dataclass(frozen=True)
+class Index:
+    """A ``sidx`` in front of all fragments.
+
+    Attributes:
+        track: that it is of.
+        ticks_per_s: of its own clock.
+        rows: where each segment begins, bytes, ticks.
+        cut: segments reach beyond the end of the file.
+    """
+
+    track: int
+    ticks_per_s: int
+    rows: tuple[tuple[int, int, int], ...]
+    cut: bool
+
+
+def read(source: Source, box: Box, report: Report) -> Index | None:
+    """The rows of an index; None where it contradicts itself. One that reaches beyond the end says that the file was
+    cut off."""
+    body = source.at(box.start, min(box.end - box.start, CHUNK_BYTES))
+    wide = 8 if body[:1] == b"\1" else 4
+    at = 12 + 2 * wide
+    count, ticks_per_s = uint(body, at + 2, 2), uint(body, 8, 4)
+    if not count or not ticks_per_s or at + 4 + 12 * count != len(body):
+        report.damage("an index of the MP4's segments that contradicts itself")
+        return None
+    rows: list[tuple[int, int, int]] = []
+    start = box.end + uint(body, 12 + wide, wide)
+    for row in range(count):
+        size = uint(body, at + 4 + 12 * row, 4) & 0x7FFFFFFF
+        rows.append((start, size, uint(body, at + 8 + 12 * row, 4)))
+        start += size
+    if start > source.size:
+        report.damage("segments that the MP4 index names are beyond the end of the file")
+    return Index(uint(body, 4, 4), ticks_per_s, tuple(rows), start > source.size)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All that announces how long the video is.
+
+    Attributes:
+        index: in front of the fragments.
+        lengths: ticks of the video in each fragment, and its bytes, by where it begins.
+        movie, video: their headers.
+        there: samples that are there.
+        step: ticks of a sample.
+    """
+
+    index: Index | None
+    lengths: dict[int, tuple[int, int]]
+    movie: Movie
+    video: Track
+    there: int
+    step: float
+
+    @property
+    def any(self) -> bool:
+        """Whether anything announces an end."""
+        return self.index is not None or (self.movie.fragments_ticks > 0 and self.movie.timescale > 0)
+
+    def behind(self, span: int, report: Report) -> int:
+        """Frames that are announced behind the last fragment.
+
+        Args:
+            span: ticks from the first fragment to the end of the last.
+            report: what cannot be true is noted in it.
+        """
+        index, scale = self.index, self.video.timescale
+        headers = [
+            ticks * scale / self.movie.timescale
+            for ticks in (self.movie.fragments_ticks, self.movie.duration, self.video.shown)
+            if ticks and self.movie.timescale
+        ]
+        if self.video.duration:
+            headers.append(self.video.duration)
+        slack = 1.5 * self.step if report.findings else max(scale / 2, 1.5 * self.step)
+        if index is not None:
+            announced = self._of_index(index, report)
+        elif self.movie.fragments_ticks and headers:
+            announced = headers[0]
+            agreed = any(abs(other - announced) <= slack for other in headers[1:])
+            if not agreed and (announced - span) / self.step > (MAX_LONE_FACTOR - 1) * self.there:
+                report.damage(
+                    "the MP4 header announces a longer duration of its fragments, which nothing else supports"
+                )
+                report.unknown_loss = True
+                return 0
+        else:
+            return 0
+        if index is not None and self.movie.fragments_ticks and abs(headers[0] - announced) > slack:
+            report.damage(CONTRADICTION)
+        short = announced - span
+        if short <= slack:
+            return 0
+        if not report.findings:
+            report.damage("the MP4 header announces a longer duration of its fragments")
+        return round(short / self.step)
+
+    def _of_index(self, index: Index, report: Report) -> float:
+        """Ticks of the media that the index announces; rows that cannot be true are replaced."""
+        factor = self.video.timescale / index.ticks_per_s
+        there = [self._inside(begin, size) for begin, size, _ in index.rows]
+        whole = [(ticks, own) for (_, _, ticks), (own, covered) in zip(index.rows, there, strict=True) if covered]
+        if factor != 1 and whole and all(abs(ticks - own) <= self.step for ticks, own in whole):
+            report.damage("an MP4 whose index and media have two clocks")
+            factor = 1.0
+        usual = median([own for _, own in whole] or [ticks * factor for _, _, ticks in index.rows])
+        total, wrong = 0.0, 0
+        for (_, _, ticks), (own, covered) in zip(index.rows, there, strict=True):
+            said = ticks * factor
+            if covered and said > own + 1.5 * self.step + 0.1 * own:
+                said, wrong = own, wrong + 1  # all of the segment is there
+            elif not covered and said > MAX_ROW_FACTOR * usual:
+                said, wrong, report.unknown_loss = usual, wrong + 1, True
+            total += said
+        if wrong:
+            report.damage(CONTRADICTION, wrong)
+        return total
+
+    def _inside(self, begin: int, size: int) -> tuple[int, bool]:
+        """Ticks of the fragments in a segment, and whether they fill it."""
+        found = [parts for start, parts in self.lengths.items() if begin <= start < begin + size]
+        own = sum(ticks for ticks, _ in found)
+        return own, own > 0 and sum(length for _, length in found) + SLACK_BYTES >= size
