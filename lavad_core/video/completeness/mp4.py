@@ -24,6 +24,9 @@ MAX_TABLE_BYTES = 1 << 26
 MAX_SAMPLES = 1 << 22
 """More samples than these are counted and not laid out in time."""
 
+MAX_REORDERED = 16
+"""Frames that H.264 and HEVC reorder, at most."""
+
 DURATION_SLACK = 0.02
 """The part by which durations of one track may differ: headers round, and some count the last frame twice."""
 
@@ -269,6 +272,13 @@ def _times(video: Track) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return durations, stamps + np.repeat(shifts[:, 1], shifts[:, 0]) if len(shifts) else stamps
 
 
+def _odd(ticks: int, durations: NDArray[np.int64]) -> bool:
+    """Whether a difference is more than the few whole frames by which writers count differently where a cut leaves holes."""
+    frame = max(1, int(np.median(durations)))
+    frames = round(ticks / frame)
+    return abs(frames) > MAX_REORDERED or abs(ticks - frames * frame) > 2
+
+
 def _lengths(durations: NDArray[np.int64], stamps: NDArray[np.int64]) -> tuple[int, int]:
     """Ticks of the media as writers count them: of all samples, or from the first to the end of the last as they are shown."""
     return int(durations.sum()), int((stamps + durations).max() - stamps.min())
@@ -324,7 +334,7 @@ def edits_of(
     agree = not video.shown or abs(video.shown - shown) <= 1 + len(video.edits)
     contradicted = False
     if video.duration and len(durations):
-        contradicted = all(abs(length - video.duration) > 2 for length in _lengths(durations, stamps))
+        contradicted = all(_odd(length - video.duration, durations) for length in _lengths(durations, stamps))
     return Edits(
         seconds,
         media[0][1],
