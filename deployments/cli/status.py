@@ -81,8 +81,8 @@ def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
     if unchecked:
         first = inert(names[unchecked[0].key.video_id])
         say(
-            f"completeness: of {len(unchecked)} of {len(manifest.videos)} videos it could not be checked whether the end is "
-            f"missing: their containers announce none (lavad show {first} says why)"
+            f"completeness: the end of {len(unchecked)} of {len(manifest.videos)} videos could not be checked: their "
+            f"containers announce none (lavad show {first})"
         )
 
 

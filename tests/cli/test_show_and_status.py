@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import filled_store
@@ -15,6 +16,8 @@ from filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
 
 from lavad_core.runs.sources import save_sources
 from lavad_core.stages import detect
+from lavad_core.store.files import FileStore
+from lavad_core.store.types import Commit, Key
 from lavad_core.video.types import VideoSource
 
 
@@ -244,3 +247,17 @@ def test_a_run_that_was_not_to_refine_says_so(tmp_path: Path) -> None:
     result = lavad("show", "first", "--store", str(tmp_path))
     assert result.exit_code == 1
     assert f"no scores in run {run_id}: its run.targets were summarise; run again with 'refine'" in result.stderr
+
+
+def test_status_says_how_many_ends_could_not_be_checked(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "could not be checked" not in lavad("status", "--store", str(store)).stderr
+    real = FileStore.find
+
+    def find(self: FileStore, key: Key) -> Commit | None:
+        commit = real(self, key)
+        if commit is None or key.stage != "probe":
+            return commit
+        return replace(commit, facts={**commit.facts, "unchecked": "a transport stream announces no end"})
+
+    monkeypatch.setattr(FileStore, "find", find)
+    assert "the end of 2 of 4 videos could not be checked" in lavad("status", "--store", str(store)).stderr
