@@ -133,9 +133,12 @@ def check(source: Source, video: int | None = None, step_s: float = 0.0) -> Repo
         if end_s:
             times = [time for time in times if time <= end_s + 1]  # the others are damaged
         expected = frames_expected(times, end_s, step_s, source.size, header.file_bytes)
-        report.unknown_loss = header.broadcast or expected is None
+        # Whether the earliest was the first is not known where it is later than the clock's zero, with preroll or without.
+        zero = preroll_ms if start >= (preroll_ms := round(header.preroll_s * 1000)) else 0
+        late = 0 < step_s * 500 <= start - zero
+        report.unknown_loss = header.broadcast or late or not expected.exact
         # Numbers are counted to 256 only.
-        report.frames = there + objects.lost if expected is None else max(there, expected)
+        report.frames = there + objects.lost if expected.frames is None else max(there, expected.frames)
     return report
 
 

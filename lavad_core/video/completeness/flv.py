@@ -62,7 +62,7 @@ def check(source: Source, step_s: float = 0.0) -> Report:
         report.damage("the FLV metadata announce a longer duration")
     if report.findings:
         expected = frames_expected(walk.times_s, announced, step_s, source.size, walk.file_bytes)
-        report.frames, report.unknown_loss = expected or report.frames, expected is None
+        report.frames, report.unknown_loss = expected.frames or report.frames, not expected.exact
     # A live recording may have a guess for its duration.
     report.end_checked = bool(walk.file_bytes) or walk.end_mark
     if report.findings and not walk.file_bytes:

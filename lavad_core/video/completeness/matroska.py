@@ -302,4 +302,4 @@ def _judge(seen: _Seen, segment: int, step_s: float, report: Report) -> None:
     elif report.findings and seen.times_s:
         times = array("d", [0.0]) + seen.times_s if seen.lost_before else seen.times_s
         expected = frames_expected(times, seen.track_s or seen.announced_s, step_s, seen.size, seen.end)
-        report.frames, report.unknown_loss = expected or there, expected is None
+        report.frames, report.unknown_loss = expected.frames or there, not expected.exact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,22 @@ MAX_FACTOR = 2
 
 SPARE_FACTOR = 4
 """By how much the bytes that a file lacks may hold more frames than those that it has."""
+
+TICK_S = 0.001
+"""The clocks of ASF, FLV and (as written) Matroska count whole milliseconds."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How many frames there should be.
+
+    Attributes:
+        frames: None where the rate varies or is not known, or the number cannot be true.
+        exact: False where stamps in whole milliseconds leave room for another number; then it is a minimum.
+    """
+
+    frames: int | None
+    exact: bool
 
 
 def step_of(times_s: Sequence[float], header_s: float) -> float:
@@ -40,7 +57,7 @@ def step_of(times_s: Sequence[float], header_s: float) -> float:
 
 def frames_expected(
     times_s: Sequence[float], end_s: float, header_s: float, size_bytes: int = 0, announced_bytes: float = 0
-) -> int | None:
+) -> Expected:
     """Frames of a video of a constant rate from the first of ``times_s`` to its end; at least as many as there are.
 
     A damaged stamp or duration can announce any number. It is believed as far as twice the frames that are there, or as the
@@ -51,16 +68,16 @@ def frames_expected(
         end_s: when the video ends by its header; 0 unknown, then the last frame is the last.
         header_s: seconds from frame to frame by the header's rate, 0 unknown.
         size_bytes, announced_bytes: of the file, and what it announces; 0 unknown.
-
-    Returns:
-        None where the rate varies or is not known, or the number cannot be true.
     """
     step = step_of(times_s, header_s) if len(times_s) else 0.0
     if step <= 0:
-        return None
+        return Expected(None, False)
     first, last = min(times_s), max(times_s)
     whole = max((end_s - first) / step, (last - first) / step + 1)
     lacking = max(0.0, announced_bytes - size_bytes) / size_bytes if size_bytes else 0.0
     if whole > len(times_s) * (MAX_FACTOR + SPARE_FACTOR * lacking) + FEW:
-        return None
-    return max(len(times_s), round(whole))
+        return Expected(None, False)
+    # A few steps, each rounded to a millisecond, do not say what a hundred of them are.
+    error = TICK_S / max(1, len(times_s) - 1)
+    exact = step > error and round(whole * step / (step + error)) == round(whole * step / (step - error))
+    return Expected(max(len(times_s), round(whole)), exact)
