@@ -152,14 +152,7 @@ def served_check(role: str, section: Any) -> Check:
     from lavad_core.models.chat.optional import Absent, listed_models, row_of
 
     try:
-        pool = JsonPool(
-            section.base_url,
-            section.api_key,
-            concurrency=1,
-            timeout_s=min(section.timeout_s, SERVER_TIMEOUT_S),
-            retries=0,
-            max_backoff_s=0,
-        )
+        pool = JsonPool.for_one_look(section, SERVER_TIMEOUT_S)
         try:
             rows = listed_models(pool)
         finally:

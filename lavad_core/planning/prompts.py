@@ -213,14 +213,7 @@ class _Served:
         self._config = config
         ready = ServedModels(store / "cache" / "servers.json").ready(config, None)
         self.folds = ready.system_role == "fold"
-        self.pool = JsonPool(
-            config.base_url,
-            config.api_key,
-            concurrency=1,
-            timeout_s=min(config.timeout_s, _LOOKING_TIMEOUT_S),
-            retries=0,
-            max_backoff_s=0,
-        )
+        self.pool = JsonPool.for_one_look(config, _LOOKING_TIMEOUT_S)
         try:
             if config.system_role == "send" and refuses_system(self.pool, config):
                 raise ModelError(

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
@@ -95,6 +95,19 @@ _RETRY_AFTER = "retry_after_s"
 """Attribute of a :class:`ServiceUnavailable`: the delay that the server asked for."""
 
 
+class Server(Protocol):
+    """A configuration's section of a served model: where it is, its key, and the time of a request, seconds."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def api_key(self) -> SecretStr | None: ...
+
+    @property
+    def timeout_s(self) -> float: ...
+
+
 class JsonPool:
     """A connection pool to one server with bounded concurrency, a total timeout and retries for each request."""
 
@@ -132,6 +145,18 @@ class JsonPool:
         self._client = _client(self._server, key, user, concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def for_one_look(cls, section: Server, most_s: float) -> Self:
+        """For asking a server what it is: one request at a time, within ``most_s`` seconds at most, and no second try."""
+        return cls(
+            section.base_url,
+            section.api_key,
+            concurrency=1,
+            timeout_s=min(section.timeout_s, most_s),
+            retries=0,
+            max_backoff_s=0,
+        )
 
     def map(self, calls: Iterable[Call]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Answers as they come, each with the position of its call; see :meth:`run`."""

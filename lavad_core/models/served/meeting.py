@@ -46,14 +46,7 @@ def meet(config: Served) -> Facts:
     Raises:
         NotMet: nothing; the words say why.
     """
-    pool = JsonPool(
-        config.base_url,
-        config.api_key,
-        concurrency=1,
-        timeout_s=min(config.timeout_s, MEETING_TIMEOUT_S),
-        retries=0,
-        max_backoff_s=0,
-    )
+    pool = JsonPool.for_one_look(config, MEETING_TIMEOUT_S)
     try:
         facts = _facts(pool, config)
     except (ServiceUnavailable, ServiceTimeout) as error:
