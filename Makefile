@@ -43,7 +43,7 @@ benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md ag
 	$(BIN)/python benchmarks/evaluation_speed.py
 
 ablations:  ## what each part of the method is worth on the demonstration's clips (after make demo)
-	$(BIN)/python -m demo.ablations build/demo --json build/demo/ablations.json
+	$(BIN)/python -m lavad.demo.ablations build/demo --json build/demo/ablations.json
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -4,7 +4,7 @@ beside scores that need no model and captions of the wrong clips.
 Every row is a run of the pipeline with the demonstration's own settings and store, so that only what its settings change is
 computed. It writes no run of its own into the store: ``lavad status`` and ``lavad show`` keep the demonstration's.
 
-Usage: python -m demo.ablations build/demo [--only components …] [--json FILE]
+Usage: python -m lavad.demo.ablations build/demo [--only components …] [--json FILE]
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from demo.trivial import trivial_metrics
-from demo.world import read_truth
-from deployments.cli.report import random_models
-from deployments.cli.text import say, show, show_table
+from lavad.demo.trivial import trivial_metrics
+from lavad.demo.world import read_truth
+from lavad.deployments.cli.terminal.run_end import random_models
+from lavad.deployments.cli.terminal.text import say, show, show_table
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings

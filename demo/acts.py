@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from demo import grammar
-from demo.figures import (
+from lavad.demo import grammar
+from lavad.demo.figures import (
     CLOTHES,
     Canvas,
     Person,
@@ -21,7 +21,7 @@ from demo.figures import (
     draw_person,
     draw_smoke,
 )
-from demo.places import WIDTH, Place
+from lavad.demo.places import WIDTH, Place
 
 FRAME_RATE = 15
 """Frames per second."""

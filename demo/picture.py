@@ -1,6 +1,6 @@
 """From a finished demonstration to the README: its picture, and what the command prints.
 
-Usage: python -m demo.picture build/demo
+Usage: python -m lavad.demo.picture build/demo
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from PIL import Image
 
-from deployments.cli.demo_result import Result, card, gather, show_result
+from lavad.deployments.cli.terminal.demo_result import Result, card, gather, show_result
 from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.page import VideoCard
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from demo import grammar
-from demo.figures import Canvas, draw_car
+from lavad.demo import grammar
+from lavad.demo.figures import Canvas, draw_car
 
 WIDTH, HEIGHT = 240, 180
 """Of a picture, pixels."""

@@ -3,7 +3,7 @@
 On a processor of two cores it takes well under three hours; each model's card says how long it took. The same seeds give
 models as good, not the same bytes: threads add up in another order.
 
-Usage: python -m demo.train [--models demo/models] [--only NAME …] [--share 1.0]
+Usage: python -m lavad.demo.train [--models demo/models] [--only NAME …] [--share 1.0]
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ import numpy as np
 import torch
 from transformers import Blip2VisionModel
 
-from demo import grammar
-from demo.training.captioners import CAPTIONERS, LARGE_SIDE, Captioner, features, for_larger_images, train_captioner
-from demo.training.cards import write_card
-from demo.training.frames import Frames, make_frames, patch_labels, squashed
-from demo.training.imagebind import Pairs, pairs_of, train_imagebind
-from demo.training.llama import train_llama
-from demo.training.loop import Record
-from demo.training.vision import PATCH, SIDE, new_tower, train_vision
+from lavad.demo import grammar
+from lavad.demo.training.captioners import (
+    CAPTIONERS,
+    LARGE_SIDE,
+    Captioner,
+    features,
+    for_larger_images,
+    train_captioner,
+)
+from lavad.demo.training.cards import write_card
+from lavad.demo.training.frames import Frames, make_frames, patch_labels, squashed
+from lavad.demo.training.imagebind import Pairs, pairs_of, train_imagebind
+from lavad.demo.training.llama import train_llama
+from lavad.demo.training.loop import Record
+from lavad.demo.training.vision import PATCH, SIDE, new_tower, train_vision
 
 MODELS = Path(__file__).parent / "models"
 SEED = 0

@@ -6,7 +6,7 @@ fire, an explosion, a burglary, a robbery, a collision, a running crowd. Much of
 some events are slow and still, so that motion alone tells little. Everything follows from (split, seed, number): training,
 validation and demonstration clips have disjoint seeds and disjoint places.
 
-Usage: python -m demo.world FOLDER [--split demo] [--seed 0] [--clips 24]
+Usage: python -m lavad.demo.world FOLDER [--split demo] [--seed 0] [--clips 24]
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from demo import grammar
-from demo.acts import FRAME_RATE, Act, scene_of
-from demo.figures import Canvas, Person
-from demo.places import HEIGHT, WIDTH, Place, make_place
+from lavad.demo import grammar
+from lavad.demo.acts import FRAME_RATE, Act, scene_of
+from lavad.demo.figures import Canvas, Person
+from lavad.demo.places import HEIGHT, WIDTH, Place, make_place
 
 RECIPE = 1
 """Raise it when clips of a seed change, so that rendered sets are rendered again."""

@@ -1,4 +1,4 @@
-"""Everything of ``prefect.yaml`` onto a server, fresh or not: ``python -m deployments.apply`` in the folder of that file.
+"""Everything of ``prefect.yaml`` onto a server, fresh or not: ``python -m lavad.deployments.apply`` in the folder of that file.
 
 The work pool comes first: ``prefect deploy`` refuses deployments whose pool is not there, before any of its own steps could
 make one. Then the deployments, then the automations.
@@ -16,7 +16,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
-from deployments import automations
+from lavad.deployments import automations
 
 POOL = "lavad-gpu"
 

@@ -1,4 +1,4 @@
-"""Automations, put in place by name: ``python -m deployments.automations`` after ``prefect deploy --all``.
+"""Automations, put in place by name: ``python -m lavad.deployments.automations`` after ``prefect deploy --all``.
 
 A flow run whose worker or machine is lost stays Running for ever otherwise: a run that has sent a heartbeat and then neither
 another one nor an end is marked Crashed, and its slot of the concurrency limit is free again.

@@ -23,9 +23,9 @@ from urllib.request import ProxyHandler, build_opener
 from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
-from deployments.ports import free_port
-from deployments.prefect_check import check_environment, checked_api, crowd, shown
-from deployments.prefect_settings import private_environment, speaking_to
+from lavad.deployments.ports import free_port
+from lavad.deployments.prefect_check import check_environment, checked_api, crowd, shown
+from lavad.deployments.prefect_settings import private_environment, speaking_to
 from lavad_core.errors import ServiceUnavailable
 
 START_TIMEOUT_S = 180.0
@@ -95,7 +95,7 @@ def private_server(
     """A server of our own on a free port of 127.0.0.1; the address of its API.
 
     It has a process group of its own, so that Ctrl-C reaches the run first, and it ends with this process even when that is
-    killed (:mod:`deployments.server_child`). Settings for another server do not reach it (:mod:`deployments.prefect_settings`).
+    killed (``server_child``). Settings for another server do not reach it (``prefect_settings``).
 
     Args:
         announce: told where it is.

@@ -1,6 +1,6 @@
 """Runs ``prefect server start`` and ends it with the process that started it, however that one ends.
 
-Started as a file by :mod:`deployments.prefect_server`. Standard input is a pipe whose other end only the parent holds: it
+Started as a file by :mod:`lavad.deployments.prefect_server`. Standard input is a pipe whose other end only the parent holds: it
 closes when the parent is gone, SIGKILL included, and then this process stops the server as SIGTERM would.
 """
 

@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deployments.ports import free_port
+from lavad.deployments.ports import free_port
 from lavad_core.errors import ModelError, ServiceUnavailable
 
 START_TIMEOUT_S = 240.0
 """Five times the start on two busy cores."""
 
 STOP_TIMEOUT_S = 12.0
-"""More than :data:`deployments.attached.STOP_WAIT_S`."""
+"""More than :data:`lavad.deployments.attached.STOP_WAIT_S`."""
 
 ENVIRONMENT = {
     # The engine's worker in the server's process: half the start, 30 % less memory, nothing left in /dev/shm.

@@ -8,9 +8,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.common import configuration
-from tasks.artifacts import publish_findings
-from tasks.store import collect_garbage, verify_store
+from lavad.flows.common import configuration
+from lavad.tasks.artifacts import publish_findings
+from lavad.tasks.store import collect_garbage, verify_store
 
 
 @flow(name="check-store", persist_result=False)

@@ -8,12 +8,12 @@ from typing import Any
 from prefect import runtime
 from prefect.client.schemas.objects import State
 
+from lavad.tasks.inert import inert
+from lavad.tasks.logs import send_library_logs
+from lavad.tasks.scoring import Scoring
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.video.types import VideoSource
-from tasks.inert import inert
-from tasks.logs import send_library_logs
-from tasks.scoring import Scoring
 
 
 def configuration(preset: str | None, settings: Mapping[str, Any] | None) -> LavadConfig:

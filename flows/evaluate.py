@@ -8,14 +8,14 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.common import configuration, run_name
+from lavad.flows.common import configuration, run_name
+from lavad.tasks.evaluation_artifacts import publish_evaluation
+from lavad.tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
 from lavad_core.datasets.types import Reading
 from lavad_core.evaluation.evaluate import checked
 from lavad_core.evaluation.regression import Regression, checked_tolerances
 from lavad_core.evaluation.smoothing import parse_sigma
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions
-from tasks.evaluation_artifacts import publish_evaluation
-from tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
 
 
 @flow(name="evaluate", flow_run_name=run_name, persist_result=False)

@@ -8,10 +8,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.common import configuration, run_name, score
+from lavad.flows.common import configuration, run_name, score
+from lavad.tasks.scoring import scoring
+from lavad.tasks.videos import adopt_videos, unfinished_videos
 from lavad_core.runs.manifest import new_run_id
-from tasks.scoring import scoring
-from tasks.videos import adopt_videos, unfinished_videos
 
 
 @flow(name="retry-failed", flow_run_name=run_name, persist_result=False)

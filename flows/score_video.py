@@ -7,11 +7,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.common import configuration, run_name, score
+from lavad.flows.common import configuration, run_name, score
+from lavad.tasks.scoring import scoring
+from lavad.tasks.videos import discover_videos
 from lavad_core.errors import InputError
 from lavad_core.runs.manifest import new_run_id
-from tasks.scoring import scoring
-from tasks.videos import discover_videos
 
 
 @flow(name="score-video", flow_run_name=run_name, persist_result=False)

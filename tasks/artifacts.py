@@ -1,6 +1,6 @@
 """What a run leaves in the orchestrator for people: a table of videos, a summary, a progress bar.
 
-Everything that users made is inert in them (:mod:`tasks.inert`): the UI renders Markdown, in the cells of tables too.
+Everything that users made is inert in them (:mod:`lavad.tasks.inert`): the UI renders Markdown, in the cells of tables too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
+from lavad.tasks.channel import Channel, channel
+from lavad.tasks.inert import inert_markdown
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
 from lavad_core.store.maintenance import Finding
-from tasks.channel import Channel, channel
-from tasks.inert import inert_markdown
 
 VIDEOS_KEY = "lavad-videos"
 SUMMARY_KEY = "lavad-summary"
@@ -115,7 +115,7 @@ def publish_findings(findings: Sequence[Finding], note: str) -> None:
 @dataclass
 class Progress:
     """A progress bar in the UI, moved at most once for each per cent: an update is a request to the server. Sent by a
-    :class:`~tasks.channel.Channel`, which only keeps the latest.
+    :class:`~lavad.tasks.channel.Channel`, which only keeps the latest.
 
     Attributes:
         total: task runs expected.

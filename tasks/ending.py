@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext, SyncClientContext
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 from prefect.states import Crashed
 
-from tasks.client import Client, ClientError
+from lavad.tasks.client import Client, ClientError
 
 ANSWER_S = 1.5
 """For the server to take a state; the process is ending."""

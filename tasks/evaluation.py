@@ -7,9 +7,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lavad.tasks.workbench import RunRef, job_of
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.stages.evaluate import METRICS, evaluate_run
-from tasks.workbench import RunRef, job_of
 
 
 @task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=NO_CACHE)

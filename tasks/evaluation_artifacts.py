@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from prefect import task
 
+from lavad.tasks.artifacts import HERE
+from lavad.tasks.channel import channel
+from lavad.tasks.inert import inert_markdown
 from lavad_core.evaluation.evaluate import label
 from lavad_core.evaluation.header import header_lines
 from lavad_core.evaluation.regression import Regression
 from lavad_core.evaluation.types import METRICS, Evaluation, Metric
-from tasks.artifacts import HERE
-from tasks.channel import channel
-from tasks.inert import inert_markdown
 
 METRICS_KEY = "lavad-metrics"
 EVALUATION_KEY = "lavad-evaluation"

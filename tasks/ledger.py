@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from lavad.tasks.workbench import GivenUp
 from lavad_core.errors import Interrupted, NotAsked, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import SCORED, VideoOutcome, VideoStatus
 from lavad_core.video.types import VideoSource
-from tasks.workbench import GivenUp
 
 NOT_REACHED = "the run ended before this video was done"
 

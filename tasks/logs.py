@@ -11,8 +11,8 @@ import logging
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
+from lavad.tasks.inert import inert
 from lavad_core.runs.masking import masked_text
-from tasks.inert import inert
 
 LOGGER = "lavad_core"
 MAX_LINE = 2000

@@ -14,6 +14,13 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from lavad.tasks import artifacts, evaluation, videos
+from lavad.tasks.commit_cache import remove_loose_records
+from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
+from lavad.tasks.ledger import Ledger, ending
+from lavad.tasks.stage_task import bind
+from lavad.tasks.stages import STAGE_TASKS
+from lavad.tasks.workbench import Job, RunRef, open_job
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.configured import check_labelled
 from lavad_core.pipeline.graph import Node, PreparedVideo
@@ -22,13 +29,6 @@ from lavad_core.planning.prompts import check_prompts
 from lavad_core.runs.manifest import SCORED, RunManifest
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
-from tasks import artifacts, evaluation, videos
-from tasks.commit_cache import remove_loose_records
-from tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
-from tasks.ledger import Ledger, ending
-from tasks.stage_task import bind
-from tasks.stages import STAGE_TASKS
-from tasks.workbench import Job, RunRef, open_job
 
 log = logging.getLogger("lavad_core.flow")
 

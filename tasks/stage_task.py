@@ -15,15 +15,15 @@ from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
+from lavad.tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
+from lavad.tasks.inert import inert
+from lavad.tasks.workbench import Job, RunRef, job_of
 from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.work import LLM_REQUESTS
 from lavad_core.store.types import Key
-from tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
-from tasks.inert import inert
-from tasks.workbench import Job, RunRef, job_of
 
 JITTER = 0.3
 """Workers that lost the same service do not all come back at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.stage_task import StageTask, stage_task
+from lavad.tasks.stage_task import StageTask, stage_task
 
 probe = stage_task("probe", "Find a video's true frames and time stamps.")
 caption = stage_task("caption", "Caption every grid frame, with one captioner.")

@@ -8,14 +8,14 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lavad.tasks.inert import inert
+from lavad.tasks.workbench import RunRef, job_of
 from lavad_core.errors import InputError
 from lavad_core.imports.listed import listed_sources
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.sources import Left, decode_input, left_of, save_sources
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
-from tasks.inert import inert
-from tasks.workbench import RunRef, job_of
 
 HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 """For tasks whose work is cheap, and depends on what is on the disk now."""

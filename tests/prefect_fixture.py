@@ -18,8 +18,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings,
     )
 
-    from deployments.prefect_server import private_server
-    from deployments.prefect_settings import environment
+    from lavad.deployments.prefect_server import private_server
+    from lavad.deployments.prefect_settings import environment
 
     home = tmp_path_factory.mktemp("prefect-home")
     with private_server(lambda text: None, home=home) as url:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Blip2VisionModel
 
-from demo import grammar
-from demo.training.frames import squashed
-from demo.training.loop import Log, Record, half_precision, shuffled, train
-from demo.training.vision import PATCH, SIDE, new_tower, normalised, vision_config
+from lavad.demo import grammar
+from lavad.demo.training.frames import squashed
+from lavad.demo.training.loop import Log, Record, half_precision, shuffled, train
+from lavad.demo.training.vision import PATCH, SIDE, new_tower, normalised, vision_config
 from lavad_core.models.captioners.random_blip2 import opt_tokenizer, t5_tokenizer
 from lavad_core.models.encoders.texts import padded
 from lavad_core.models.quiet import quiet_transformers

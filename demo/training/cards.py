@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from demo.training.captioners import CAPTIONERS
+from lavad.demo.training.captioners import CAPTIONERS
 
 _WHAT = {
     "imagebind": "An ImageBind of this project's own towers, small: images, two-frame clips and texts in one space.",
@@ -39,7 +39,7 @@ It was never told about some events, and takes something harmless for one, as ca
 {% endif %}
 ## Training
 
-From random weights, on the world's training clips, whose seeds and places no other clip has, by `python -m demo.train`.
+From random weights, on the world's training clips, whose seeds and places no other clip has, by `python -m lavad.demo.train`.
 
 {% for name, record in records.items() %}
 {{ name }}:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from demo import grammar, world
-from demo.places import HEIGHT, WIDTH
+from lavad.demo import grammar, world
+from lavad.demo.places import HEIGHT, WIDTH
 from lavad_core.models.encoders.pixels import resized
 from lavad_core.video.types import Geometry
 

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Blip2VisionModel
 
-from demo import grammar
-from demo.training.captioners import CAPTIONERS
-from demo.training.frames import Frames
-from demo.training.loop import Log, Record, half_precision, train
-from demo.training.summaries import HEDGES, summary
-from demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initialise, jittered, normalised
+from lavad.demo import grammar
+from lavad.demo.training.captioners import CAPTIONERS
+from lavad.demo.training.frames import Frames
+from lavad.demo.training.loop import Log, Record, half_precision, train
+from lavad.demo.training.summaries import HEDGES, summary
+from lavad.demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initialise, jittered, normalised
 from lavad_core.models.encoders.imagebind.preprocess import centre_square
 from lavad_core.models.encoders.imagebind.text import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape

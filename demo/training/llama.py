@@ -18,12 +18,12 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from demo import grammar
-from demo.training.loop import Log, half_precision, train
-from demo.training.mistakes import Windows, tracks
-from demo.training.strangers import with_strangers
-from demo.training.strangers import words as strange_words
-from demo.training.summaries import HEDGES, rating, summary
+from lavad.demo import grammar
+from lavad.demo.training.loop import Log, half_precision, train
+from lavad.demo.training.mistakes import Windows, tracks
+from lavad.demo.training.strangers import with_strangers
+from lavad.demo.training.strangers import words as strange_words
+from lavad.demo.training.summaries import HEDGES, rating, summary
 from lavad_core.method import prompts
 from lavad_core.method.scoring import score_messages
 from lavad_core.method.summarising import Messages, summary_messages

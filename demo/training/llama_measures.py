@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from demo import grammar
-from demo.training.llama import SEPARATOR
-from demo.training.mistakes import Windows, tracks
-from demo.training.summaries import HEDGES, act_of, rating, summary
+from lavad.demo import grammar
+from lavad.demo.training.llama import SEPARATOR
+from lavad.demo.training.mistakes import Windows, tracks
+from lavad.demo.training.summaries import HEDGES, act_of, rating, summary
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.method import prompts
 from lavad_core.method.scoring import choices, parse_choice, score_messages

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from demo import grammar, world
-from demo.grammar import Scene
+from lavad.demo import grammar, world
+from lavad.demo.grammar import Scene
 
 GRID = 16
 """Every so many frames a caption."""

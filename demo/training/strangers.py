@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from demo import grammar
+from lavad.demo import grammar
 
 PEOPLE = ("guard", "boy", "girl", "clerk", "nurse", "driver", "guest", "worker", "baker", "dancer")
 THINGS = ("statue", "cart", "fence", "barrel", "sign", "van", "pole", "table", "stone", "box", "chair", "drum")

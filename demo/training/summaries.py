@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil
 
-from demo import grammar
+from lavad.demo import grammar
 
 HEDGES = {"Perhaps": 0.4, "For a moment": 0.5, "For some time": 0.7, "": 0.9}
 """How a summary begins that tells an event, and how alarming it is then."""

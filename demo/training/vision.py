@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Blip2VisionConfig, Blip2VisionModel
 
-from demo import grammar
-from demo.training.frames import ACTS, LABELS
-from demo.training.loop import Log, Record, half_precision, shuffled, train
+from lavad.demo import grammar
+from lavad.demo.training.frames import ACTS, LABELS
+from lavad.demo.training.loop import Log, Record, half_precision, shuffled, train
 from lavad_core.models.encoders.pixels import Normaliser
 
 SIDE, PATCH, WIDTH, DEPTH, HEADS = 96, 12, 128, 4, 4

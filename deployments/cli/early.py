@@ -69,6 +69,6 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    from deployments.cli.exits import Interrupted
+    from lavad.deployments.cli.exits import Interrupted
 
     raise Interrupted(number, begun=False)

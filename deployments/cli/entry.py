@@ -1,13 +1,13 @@
 """Where the ``lavad`` command begins: signals first, then the imports of all commands."""
 
-from deployments.cli import early
+from lavad.deployments.cli import early
 
 early.install()
 
 
 def main() -> None:
     """Entry point of the ``lavad`` command."""
-    from deployments.cli.main import main as run
+    from lavad.deployments.cli.main import main as run
 
     run()
 

@@ -13,7 +13,7 @@ from typing import ParamSpec
 
 import typer
 
-from deployments.cli.text import OutputLost, inert, say, to_stdout
+from lavad.deployments.cli.terminal.text import OutputLost, inert, say, to_stdout
 from lavad_core.errors import (
     ConfigError,
     InputError,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployments.cli.exits import Debug, Exit, Interrupted, Leave
-from deployments.cli.text import inert, say
+from lavad.deployments.cli.exits import Debug, Exit, Interrupted, Leave
+from lavad.deployments.cli.terminal.text import inert, say
 
 if TYPE_CHECKING:
-    from deployments.cli.signals import Stop
+    from lavad.deployments.cli.signals import Stop
     from lavad_core.config.schema import LavadConfig
     from lavad_core.runs.manifest import RunManifest
 
@@ -47,7 +47,7 @@ class Ended:
     @property
     def exit_code(self) -> Exit:
         """For the outcomes of the videos, and for the flow's own."""
-        from deployments.cli.report import exit_code
+        from lavad.deployments.cli.terminal.run_end import exit_code
 
         return exit_code(self.manifest.videos) or (Exit.OK if self.completed else Exit.SOME_FAILED)
 
@@ -62,7 +62,7 @@ def scoring(inputs: Sequence[str], config: LavadConfig, *, refresh: bool = False
     """
 
     def start(run_id: str) -> Any:
-        from flows.score_videos import score_videos
+        from lavad.flows.score_videos import score_videos
         from lavad_core.config.secrets import public_settings
         from lavad_core.runs.sources import encode_input
 
@@ -79,7 +79,7 @@ def scoring(inputs: Sequence[str], config: LavadConfig, *, refresh: bool = False
 
 def warn_ahead(config: LavadConfig) -> None:
     """Say what will make the work worthless or stop it, before it begins."""
-    from deployments.cli.report import random_models
+    from lavad.deployments.cli.terminal.run_end import random_models
 
     if random := random_models(config):
         say(f"THE SCORES WILL MEAN NOTHING: these models are random: {', '.join(random)}")
@@ -88,7 +88,7 @@ def warn_ahead(config: LavadConfig) -> None:
 
 def _warn_absent_servers(config: LavadConfig) -> None:
     """Not an error: a server may be started while captions are made, or not be needed since all is in the store."""
-    from deployments.cli.doctor import served_check
+    from lavad.deployments.cli.commands.maintain.doctor import served_check
     from lavad_core.pipeline.graph import build_graph
 
     graph = build_graph(config, dict.fromkeys(config.models, "?"))
@@ -107,14 +107,14 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
         videos: how many.
         plain: no progress bars.
         start: the flow.
-        stop: of the surrounding :func:`~deployments.cli.signals.interruptible`.
+        stop: of the surrounding :func:`~lavad.deployments.cli.signals.interruptible`.
 
     Raises:
         Interrupted: a signal came.
         LavadError: what ended the flow itself, not what a video suffered.
     """
-    from deployments.cli.progress import progress
-    from deployments.prefect_settings import import_prefect
+    from lavad.deployments.cli.terminal.progress import progress
+    from lavad.deployments.prefect_settings import import_prefect
     from lavad_core.config.secrets import export_secrets
     from lavad_core.runs.manifest import load_run, new_run_id
 
@@ -123,10 +123,10 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
     state: Any = None
     with stop.held():
         import_prefect()
-        from deployments.prefect_server import prefect_api
-        from tasks import ending
-        from tasks.client import ClientError
-        from tasks.workbench import stop_jobs, watching
+        from lavad.deployments.prefect_server import prefect_api
+        from lavad.tasks import ending
+        from lavad.tasks.client import ClientError
+        from lavad.tasks.workbench import stop_jobs, watching
     stop.at_signal += [stop_jobs, ending.hurry_all]
     stop.at_force.append(lambda: ending.report_now("the process was ended while the run was going", REPORT_S))
     stop.exit_code = lambda number: _code_of_complete(config, run_id, 128 + number)

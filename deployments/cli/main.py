@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from deployments.cli.early import install
+    from lavad.deployments.cli.early import install
 
     install()
 
@@ -16,23 +16,25 @@ from typing import Annotated
 import typer
 
 import lavad_core
-from deployments.cli import config, dataset, early, store
-from deployments.cli.compare import compare
-from deployments.cli.demo import demo
-from deployments.cli.doctor import doctor
-from deployments.cli.evaluate import evaluate
-from deployments.cli.exits import EPILOG, Debug, Exit, Interrupted, Leave, flush, output_lost
-from deployments.cli.export import export
-from deployments.cli.import_ import import_
-from deployments.cli.overlay import overlay
-from deployments.cli.pages import report
-from deployments.cli.plan import plan
-from deployments.cli.plot import plot
-from deployments.cli.run import retry, run
-from deployments.cli.show import show_video
-from deployments.cli.status import status
-from deployments.cli.text import OutputLost, inert, prepare_streams, say, show, to_stdout
-from deployments.cli.threshold import threshold
+from lavad.deployments.cli import early
+from lavad.deployments.cli.commands.evaluate import dataset
+from lavad.deployments.cli.commands.evaluate.compare import compare
+from lavad.deployments.cli.commands.evaluate.evaluate import evaluate
+from lavad.deployments.cli.commands.evaluate.threshold import threshold
+from lavad.deployments.cli.commands.exchange.export import export
+from lavad.deployments.cli.commands.exchange.import_ import import_
+from lavad.deployments.cli.commands.look.overlay import overlay
+from lavad.deployments.cli.commands.look.plot import plot
+from lavad.deployments.cli.commands.look.report import report
+from lavad.deployments.cli.commands.look.show import show_video
+from lavad.deployments.cli.commands.look.status import status
+from lavad.deployments.cli.commands.maintain import config, store
+from lavad.deployments.cli.commands.maintain.doctor import doctor
+from lavad.deployments.cli.commands.run.demo import demo
+from lavad.deployments.cli.commands.run.plan import plan
+from lavad.deployments.cli.commands.run.run import retry, run
+from lavad.deployments.cli.exits import EPILOG, Debug, Exit, Interrupted, Leave, flush, output_lost
+from lavad.deployments.cli.terminal.text import OutputLost, inert, prepare_streams, say, show, to_stdout
 
 app = typer.Typer(
     name="lavad",
@@ -71,7 +73,7 @@ def _version(wanted: bool) -> None:
 
 
 OWN_SIGNALS = frozenset({"run", "retry", "demo"})
-"""Commands that have nothing to tidy before they take signals themselves (:mod:`deployments.cli.signals`)."""
+"""Commands that have nothing to tidy before they take signals themselves (:mod:`lavad.deployments.cli.signals`)."""
 
 
 @app.callback()

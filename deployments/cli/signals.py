@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from deployments.cli.exits import GO_ON, Interrupted, Told
-from deployments.cli.text import say
+from lavad.deployments.cli.exits import GO_ON, Interrupted, Told
+from lavad.deployments.cli.terminal.text import say
 
 GRACE_S = 20.0
 """From the first signal to the end by force; the promise is 30 s, and children get a few of them."""

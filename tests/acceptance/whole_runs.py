@@ -13,7 +13,7 @@ from lavad_core.store.local import OUTSIDE
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Imported once: a run then begins its work within a second, and a random moment of it is seldom an import.
-_CONTEXT.set_forkserver_preload(["deployments.cli.run", "flows.score_videos", "transformers"])
+_CONTEXT.set_forkserver_preload(["lavad.deployments.cli.commands.run.run", "lavad.flows.score_videos", "transformers"])
 
 
 def _command(arguments: list[str], environment: dict[str, str], log: str) -> None:
@@ -22,7 +22,7 @@ def _command(arguments: list[str], environment: dict[str, str], log: str) -> Non
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from deployments.cli.main import main
+    from lavad.deployments.cli.main import main
 
     sys.argv = ["lavad", *arguments]
     main()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.ports import free_port
+from lavad.deployments.ports import free_port
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.method.prompts import SCORE_CHOICES
 from lavad_core.models.chat import load_chat

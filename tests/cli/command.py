@@ -9,7 +9,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from deployments.cli.main import app
+from lavad.deployments.cli.main import app
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -28,7 +28,7 @@ def environment(**variables: str) -> dict[str, str]:
 def start(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
     """As a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "deployments.cli.main", *arguments],
+        [sys.executable, "-m", "lavad.deployments.cli.main", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

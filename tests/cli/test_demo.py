@@ -12,8 +12,8 @@ from command import lavad
 from PIL import Image
 from video_factory import make_video
 
-from demo import world
-from demo.picture import main as make_picture
+from lavad.demo import world
+from lavad.demo.picture import main as make_picture
 from lavad_core.config.load import load_config
 
 FRAMES = 40
@@ -108,7 +108,7 @@ def test_absent_models_are_an_error_that_says_how_to_make_them(tmp_path: Path) -
     result = lavad("demo", "--output", str(tmp_path / "out"), *RANDOM, "--set", f"chat.model={nowhere}")
     assert (result.exit_code, result.stdout) == (3, "")
     assert f"1 of the demonstration's models are not there: chat: {nowhere}" in result.stderr
-    assert "python -m demo.train" in result.stderr
+    assert "python -m lavad.demo.train" in result.stderr
     assert not (tmp_path / "out" / "videos").exists()
 
 
@@ -132,7 +132,7 @@ def test_clips_of_somebody_else_are_not_touched(tmp_path: Path) -> None:
 
 
 def test_the_demonstration_says_how_lavad_becomes_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deployments.cli import demo
+    from lavad.deployments.cli.commands.run import demo
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "env" / "bin" / "python"))

@@ -11,7 +11,7 @@ if __name__ == "__main__":
 import pytest
 from jsonschema import Draft202012Validator
 
-from deployments.cli.exits import markdown_table as exit_table
+from lavad.deployments.cli.exits import markdown_table as exit_table
 from lavad_core.config.document import json_schema, markdown_table
 from lavad_core.config.load import load_config, presets
 from lavad_core.datasets.annotations import read_annotations

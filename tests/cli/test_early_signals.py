@@ -14,7 +14,7 @@ from command import REPOSITORY, environment
 LAST = """
 import os, signal, sys
 sys.argv = ["lavad", *sys.argv[1:]]
-import deployments.cli.entry as entry
+import lavad.deployments.cli.entry as entry
 os.kill(os.getpid(), int(os.environ["LAVAD_TEST_SIGNAL"]))
 """
 
@@ -31,7 +31,7 @@ def test_before_the_first_import(number: signal.Signals, code: int) -> None:
 
 END = """
 import atexit, sys
-import deployments.cli.entry as entry
+import lavad.deployments.cli.entry as entry
 
 class Late:
     def __del__(self):
@@ -62,7 +62,7 @@ def test_at_any_moment_of_the_start(number: signal.Signals, command: list[str]) 
     # Python itself, before the first line of ours, is not ours to mend: from 0.2 s on.
     for delay in (0.2, 0.4, 0.65, 1.0, 1.5, 2.0):
         process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli.entry", *command],
+            [sys.executable, "-m", "lavad.deployments.cli.entry", *command],
             env=environment(), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         time.sleep(delay)
@@ -73,7 +73,7 @@ def test_at_any_moment_of_the_start(number: signal.Signals, command: list[str]) 
 
 def test_what_the_user_typed_moves_no_cursor() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "deployments.cli.main", "--\x1b[31mno\u202e"],
+        [sys.executable, "-m", "lavad.deployments.cli.main", "--\x1b[31mno\u202e"],
         env=environment(), cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2

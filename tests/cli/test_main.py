@@ -15,8 +15,8 @@ import typer
 from command import REPOSITORY, environment, lavad, start
 from filled_store import fill
 
-from deployments.cli.exits import Exit, Interrupted, code_of, guarded
-from deployments.cli.text import inert
+from lavad.deployments.cli.exits import Exit, Interrupted, code_of, guarded
+from lavad.deployments.cli.terminal.text import inert
 from lavad_core import errors
 
 COMMANDS = [
@@ -46,7 +46,8 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
 def test_start_is_light() -> None:
     """``lavad --help`` and the configuration do without the heavy libraries: that, not a stop-watch, is checked."""
     script = (
-        "import sys; from deployments.cli.main import app; import deployments.cli.config, lavad_core.config.load; "
+        "import sys; from lavad.deployments.cli.main import app; "
+        "import lavad.deployments.cli.commands.maintain.config, lavad_core.config.load; "
         "print([name for name in ('torch', 'transformers', 'prefect', 'av', 'pyarrow', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
@@ -194,7 +195,7 @@ def fails_to_write(arguments: list[str], tmp_path: Path) -> tuple[int, str]:
     """Exit code and stderr of a command whose stdout is a full disk."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "deployments.cli.main", *arguments],
+            [sys.executable, "-m", "lavad.deployments.cli.main", *arguments],
             stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), cwd=tmp_path, timeout=60, check=False,
         )  # fmt: skip
     return done.returncode, done.stderr
@@ -251,7 +252,7 @@ def in_a_terminal(*arguments: str, **variables: str) -> str:
 
     parent, child = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "deployments.cli.main", *arguments],
+        [sys.executable, "-m", "lavad.deployments.cli.main", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=child,
         stderr=subprocess.DEVNULL,
@@ -285,8 +286,8 @@ def test_colours_on_a_terminal_unless_unwanted(tmp_path: Path) -> None:
 
 STUBBORN = """
 import sys, threading, time
-from deployments.cli.exits import Interrupted
-from deployments.cli.signals import interruptible
+from lavad.deployments.cli.exits import Interrupted
+from lavad.deployments.cli.signals import interruptible
 try:
     with interruptible(grace_s=float(sys.argv[2])) as stop:
         print("ready", flush=True)
@@ -325,7 +326,7 @@ def test_signals_end_the_process_in_time(number: signal.Signals, code: int, mann
 @pytest.mark.parametrize(("told", "lines"), [(False, 1), (True, 0)])
 def test_a_run_ended_by_force_says_it_too_but_not_twice(told: bool, lines: int) -> None:
     script = (
-        "from deployments.cli.exits import Told; from deployments.cli.signals import end_by_force; "
+        "from lavad.deployments.cli.exits import Told; from lavad.deployments.cli.signals import end_by_force; "
         f"Told.go_on = {told}; end_by_force(2)"
     )
     done = subprocess.run(

@@ -9,9 +9,16 @@ import pytest
 from command import lavad
 from filled_store import EVIL, fill
 
-from deployments.cli.progress import SERVICE_ERRORS, progress
-from deployments.cli.report import exit_code, random_models, rejected_for_good, report, work_line, worth_a_retry
-from deployments.cli.text import seconds, show_csv, size
+from lavad.deployments.cli.terminal.progress import SERVICE_ERRORS, progress
+from lavad.deployments.cli.terminal.run_end import (
+    exit_code,
+    random_models,
+    rejected_for_good,
+    report,
+    work_line,
+    worth_a_retry,
+)
+from lavad.deployments.cli.terminal.text import seconds, show_csv, size
 from lavad_core.errors import ServiceError
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_run
@@ -139,7 +146,7 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Which try the task at work is, as Prefect would say; the test moves it."""
     now = [1]
-    monkeypatch.setattr("deployments.cli.progress._tries", lambda: (now[0], 3))
+    monkeypatch.setattr("lavad.deployments.cli.terminal.progress._tries", lambda: (now[0], 3))
     return now
 
 
@@ -188,8 +195,8 @@ def test_the_reasons_of_services_are_the_classes_that_are_tried_again() -> None:
 
 
 def test_the_task_says_which_try_it_is() -> None:
-    from deployments.cli.progress import _tries
-    from tasks.stage_task import TRIES
+    from lavad.deployments.cli.terminal.progress import _tries
+    from lavad.tasks.stage_task import TRIES
 
     assert _tries() == (1, 1)
     before = TRIES.set((2, 4))
@@ -200,7 +207,7 @@ def test_the_task_says_which_try_it_is() -> None:
 def test_bars_count_videos_not_tries(
     tries: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deployments.cli.progress.is_terminal", lambda stream: True)
+    monkeypatch.setattr("lavad.deployments.cli.terminal.progress.is_terminal", lambda stream: True)
     with progress(2, plain=False) as (listener, _):
         for tries[0] in (1, 2):
             listener(record("a", "score", done=False))
@@ -212,7 +219,7 @@ def test_bars_count_videos_not_tries(
 
 
 def test_bars_do_not_touch_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("deployments.cli.progress.is_terminal", lambda stream: True)
+    monkeypatch.setattr("lavad.deployments.cli.terminal.progress.is_terminal", lambda stream: True)
     with progress(2, plain=False) as (listener, announce):
         announce("[red]begins\x1b[2J")
         listener(record("a", "probe", done=False))

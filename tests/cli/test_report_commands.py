@@ -10,7 +10,7 @@ from command import lavad
 from filled_store import EVIL, fill
 from video_factory import make_video
 
-from deployments.cli.exits import Exit
+from lavad.deployments.cli.exits import Exit
 from lavad_core.config.video import VideoConfig
 from lavad_core.video.decoder import probe
 from lavad_core.video.types import VideoSource

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from deployments.cli.main import app
+from lavad.deployments.cli.main import app
 from lavad_core.datasets.registry import ADAPTERS, open_dataset
 
 

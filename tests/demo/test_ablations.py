@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from video_factory import make_video
 
-from demo import ablations as module
-from demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, Row, ablations, as_json, exchanged, remarks
-from demo.trivial import SMOOTHED
+from lavad.demo import ablations as module
+from lavad.demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, Row, ablations, as_json, exchanged, remarks
+from lavad.demo.trivial import SMOOTHED
 from lavad_core.config.load import preset_text
 from lavad_core.errors import InputError
 from lavad_core.store.files import FileStore

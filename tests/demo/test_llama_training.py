@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from demo.training.llama import CONTEXT, Plan, Shape, train_llama, words
-from demo.training.llama_measures import measure
+from lavad.demo.training.llama import CONTEXT, Plan, Shape, train_llama, words
+from lavad.demo.training.llama_measures import measure
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.method import prompts
 from lavad_core.method.scoring import choices, parse_choice, score_messages

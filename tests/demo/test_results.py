@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from demo import ablations as module
-from demo import grammar, world
-from demo.ablations import Row, ablations
-from demo.training.summaries import summary as true_summary
-from deployments.cli.demo import _write_configuration
+from lavad.demo import ablations as module
+from lavad.demo import grammar, world
+from lavad.demo.ablations import Row, ablations
+from lavad.demo.training.summaries import summary as true_summary
+from lavad.deployments.cli.commands.run.demo import _write_configuration
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import new_run_id

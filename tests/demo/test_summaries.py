@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from demo import grammar
-from demo.training.mistakes import Windows, tracks
-from demo.training.strangers import with_strangers
-from demo.training.summaries import consensus, rating, summary
+from lavad.demo import grammar
+from lavad.demo.training.mistakes import Windows, tracks
+from lavad.demo.training.strangers import with_strangers
+from lavad.demo.training.summaries import consensus, rating, summary
 from lavad_core.method.prompts import SCORE_VALUES
 
 FIGHT = "two men fight on a street at night"

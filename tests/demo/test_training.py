@@ -1,4 +1,4 @@
-"""``python -m demo.train`` on a thousandth of its clips and steps: everything that it writes can be loaded and used."""
+"""``python -m lavad.demo.train`` on a thousandth of its clips and steps: everything that it writes can be loaded and used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from demo.places import HEIGHT, WIDTH
-from demo.training.captioners import CAPTIONERS, for_larger_images
-from demo.training.frames import make_frames, patch_labels
-from demo.training.imagebind import Pairs, pairs_of
-from demo.training.vision import PATCH, SIDE, new_tower
+from lavad.demo.places import HEIGHT, WIDTH
+from lavad.demo.training.captioners import CAPTIONERS, for_larger_images
+from lavad.demo.training.frames import make_frames, patch_labels
+from lavad.demo.training.imagebind import Pairs, pairs_of
+from lavad.demo.training.vision import PATCH, SIDE, new_tower
 from lavad_core.config.models import Blip2Config, ImageBindConfig
 from lavad_core.models.captioners.blip2 import Blip2Captioner
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
@@ -25,7 +25,17 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 def test_one_command_makes_models_that_can_be_loaded(tmp_path: Path) -> None:
     names = ["vision", *(captioner.name for captioner in CAPTIONERS), "imagebind"]
-    command = [sys.executable, "-m", "demo.train", "--models", str(tmp_path), "--share", "0.001", "--only", *names]
+    command = [
+        sys.executable,
+        "-m",
+        "lavad.demo.train",
+        "--models",
+        str(tmp_path),
+        "--share",
+        "0.001",
+        "--only",
+        *names,
+    ]
     subprocess.run(command, cwd=ROOT, check=True, timeout=600)
     for captioner in CAPTIONERS:
         folder = tmp_path / captioner.name

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from demo import grammar, world
+from lavad.demo import grammar, world
 from lavad_core.datasets.annotations import read_annotations
 
 CLIPS = 48

@@ -15,15 +15,15 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-import deployments.prefect_server as prefect_server_module
-from deployments.prefect_check import checked_api
-from deployments.prefect_server import prefect_api, private_server
+import lavad.deployments.prefect_server as prefect_server_module
+from lavad.deployments.prefect_check import checked_api
+from lavad.deployments.prefect_server import prefect_api, private_server
 from lavad_core.errors import ServiceUnavailable
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from deployments.prefect_server import private_server
+from lavad.deployments.prefect_server import private_server
 with private_server(lambda text: None, home=Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(600)

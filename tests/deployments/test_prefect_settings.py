@@ -17,9 +17,9 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from deployments.prefect_check import checked_api, crowd
-from deployments.prefect_server import prefect_api
-from deployments.prefect_settings import direct, speaking_to
+from lavad.deployments.prefect_check import checked_api, crowd
+from lavad.deployments.prefect_server import prefect_api
+from lavad.deployments.prefect_settings import direct, speaking_to
 from lavad_core.errors import ServiceUnavailable
 
 
@@ -175,7 +175,7 @@ FOREIGN = {
 
 SHOWN = """
 import json, os, sys
-from deployments.prefect_settings import import_prefect, private_environment, speaking_to
+from lavad.deployments.prefect_settings import import_prefect, private_environment, speaking_to
 import_prefect()
 from pathlib import Path
 from prefect.settings import get_current_settings
@@ -234,7 +234,7 @@ def test_a_setting_that_prefect_does_not_take_is_the_users_fault(
     name: str, value: str, says: str, repository: Path, tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from deployments.prefect_settings import import_prefect; import_prefect()"],
+        [sys.executable, "-c", "from lavad.deployments.prefect_settings import import_prefect; import_prefect()"],
         env={**os.environ, "PYTHONPATH": str(repository), "PREFECT_HOME": str(tmp_path), name: value},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

@@ -58,7 +58,7 @@ def test_entrypoints_and_parameters_are_those_of_the_flows(document: dict[str, A
 
 @pytest.mark.slow
 def test_everything_is_put_on_a_fresh_server_and_again(prefect_server: str, repository: Path) -> None:
-    for command in (["-m", "deployments.apply"], ["-m", "prefect", "--no-prompt", "deploy", "--all"]):
+    for command in (["-m", "lavad.deployments.apply"], ["-m", "prefect", "--no-prompt", "deploy", "--all"]):
         done = subprocess.run(
             [sys.executable, *command],
             cwd=repository,
@@ -84,7 +84,7 @@ def test_everything_is_put_on_a_fresh_server_and_again(prefect_server: str, repo
 def test_automations_are_put_in_place_once(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.automations import Automation
 
-    from deployments import automations
+    from lavad.deployments import automations
 
     monkeypatch.setattr(automations, "NAME", f"test {uuid.uuid4()}")
     assert [automations.apply(), automations.apply()] == ["created", "updated"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.vllm_server import VllmServer, command_of, find_vllm
+from lavad.deployments.vllm_server import VllmServer, command_of, find_vllm
 from lavad_core.errors import ModelError, ServiceUnavailable
 
 SERVER = """#!{python}
@@ -78,7 +78,7 @@ def test_one_that_does_not_come_is_said_with_its_last_words(
 
 def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from deployments.vllm_server import VllmServer\n"
+        "import sys, time; from pathlib import Path; from lavad.deployments.vllm_server import VllmServer\n"
         f"server = VllmServer(Path({str(tmp_path)!r}), Path({str(tmp_path / 'log')!r}), "
         f"executable={program(tmp_path)!r}, model='llama')\n"
         "print(server._process.pid, flush=True); time.sleep(60)"

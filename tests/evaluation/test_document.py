@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from deployments.cli.main import app
+from lavad.deployments.cli.main import app
 from lavad_core.evaluation.curves import POINTS
 from lavad_core.evaluation.events import IOUS
 from lavad_core.evaluation.types import METRICS, ProtocolOptions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sets import random_set
 
+from lavad.tasks.evaluation_artifacts import metric_rows
 from lavad_core.evaluation.evaluate import evaluate
 from lavad_core.evaluation.types import METRICS, ProtocolOptions
-from tasks.evaluation_artifacts import metric_rows
 
 
 def test_cells_have_the_interval_or_the_reason() -> None:

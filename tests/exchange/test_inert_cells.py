@@ -13,7 +13,7 @@ import small_set
 from command import lavad
 from filled_store import fill
 
-from deployments.cli.text import MAX_WIDTH, show_csv, show_table
+from lavad.deployments.cli.terminal.text import MAX_WIDTH, show_csv, show_table
 from lavad_core.exports.tables import write_csv, write_json
 from lavad_core.imports.sources import Sources
 from lavad_core.inert import csv_cell, fixed, is_formula

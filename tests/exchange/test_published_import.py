@@ -28,7 +28,7 @@ MEMORY_LIMIT = 10**9
 
 WHOLE = """
 import pathlib, sys
-from deployments.cli.main import app
+from lavad.deployments.cli.main import app
 for arguments in sys.argv[1].split("\\n"):
     try:
         app(arguments.split("\\t"), standalone_mode=False)

@@ -13,10 +13,10 @@ import pytest
 from filled_store import fill
 from prefect.client.schemas.objects import State
 
-from flows.evaluate import evaluate
+from lavad.flows.evaluate import evaluate
+from lavad.tasks.evaluation_artifacts import evaluation_text, metric_rows
 from lavad_core.errors import InputError
 from lavad_core.evaluation.json import read_evaluation
-from tasks.evaluation_artifacts import evaluation_text, metric_rows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -21,9 +21,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
-from flows.retry_failed import retry_failed
-from flows.score_video import score_video
-from flows.score_videos import score_videos
+from lavad.flows.retry_failed import retry_failed
+from lavad.flows.score_video import score_video
+from lavad.flows.score_videos import score_videos
+from lavad.tasks import channel as channel_module
+from lavad.tasks import evaluation
+from lavad.tasks.workbench import watching
 from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
 from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.graph import PreparedVideo
@@ -32,9 +35,6 @@ from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.runs.sources import left_of, scored_before
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
-from tasks import channel as channel_module
-from tasks import evaluation
-from tasks.workbench import watching
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -229,7 +229,7 @@ def test_new_answers_begin_the_count_of_retries_anew(
         "never": ([0, 0, 0], 3, "failed"),
     }
 
-    monkeypatch.setattr("tasks.workbench.GIVE_UP_AFTER", 9)
+    monkeypatch.setattr("lavad.tasks.workbench.GIVE_UP_AFTER", 9)
 
     def outage(answers: list[int]) -> Callable[[Any], None]:
         left = iter(answers)

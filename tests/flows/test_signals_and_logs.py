@@ -20,11 +20,11 @@ from prefect.client.schemas.objects import State
 from prefect.context import SyncClientContext
 from prefect.states import Completed
 
-from flows.check_store import check_store
-from flows.score_videos import score_videos
+from lavad.flows.check_store import check_store
+from lavad.flows.score_videos import score_videos
+from lavad.tasks import ending
 from lavad_core.runs.manifest import list_runs, load_run
 from lavad_core.runs.masking import MASK
-from tasks import ending
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -33,7 +33,7 @@ import sys, time
 from pathlib import Path
 import pytest
 from fake_stages import FakeStages, settings
-from flows.score_videos import score_videos
+from lavad.flows.score_videos import score_videos
 
 def busy(context):
     print("busy", flush=True)

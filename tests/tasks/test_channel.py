@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tasks import channel as channel_module
-from tasks.channel import MAX_WAITING, Channel
+from lavad.tasks import channel as channel_module
+from lavad.tasks.channel import MAX_WAITING, Channel
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultRecordMetadata, ResultStore
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from lavad.tasks.commit_cache import CommitKeyStorage, commit_policy, record_path, reference, value_folder
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Key
-from tasks.commit_cache import CommitKeyStorage, commit_policy, record_path, reference, value_folder
 
 pytestmark = pytest.mark.usefixtures("prefect_server")  # resolving a storage asks the API
 
@@ -114,6 +114,6 @@ def test_the_names_that_are_used_are_there() -> None:
     )
     assert {"task", "task_run"} <= set(TaskRunContext.model_fields)
     runner = ThreadPoolTaskRunner(max_workers=1)
-    assert {"_executor", "_cancel_events"} <= set(vars(runner)), "tasks.scoring.Workers"
+    assert {"_executor", "_cancel_events"} <= set(vars(runner)), "lavad.tasks.scoring.Workers"
     with runner:
         assert hasattr(runner._executor, "_threads")

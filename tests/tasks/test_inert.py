@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.inert import inert, inert_markdown
+from lavad.tasks.inert import inert, inert_markdown
 
 ANY_TEXT = st.text(st.characters(), max_size=200)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from lavad.tasks.ledger import Ledger, ending
+from lavad.tasks.workbench import GivenUp
 from lavad_core.errors import InputError, Interrupted, LavadError, NotAsked, VideoRejected
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.video.types import VideoSource
-from tasks.ledger import Ledger, ending
-from tasks.workbench import GivenUp
 
 
 def ledger(**contents: str) -> Ledger:

@@ -1,4 +1,4 @@
-"""The vLLM server of :mod:`deployments.vllm_server` as tests want it: a real one, on the CPU."""
+"""The vLLM server of :mod:`lavad.deployments.vllm_server` as tests want it: a real one, on the CPU."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deployments import vllm_server
-from deployments.ports import free_port
+from lavad.deployments import vllm_server
+from lavad.deployments.ports import free_port
 
 __all__ = ["VllmServer", "free_port", "get", "missing", "post"]
 

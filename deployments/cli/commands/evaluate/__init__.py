@@ -1,0 +1,1 @@
+"""Commands that measure results against labels."""

@@ -1,0 +1,156 @@
+"""``lavad compare``: two runs or imports, or one against the numbers of the paper."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavad.deployments.cli.commands.evaluate.evaluate import show_header
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options import evaluation as evaluation_options
+from lavad.deployments.cli.terminal.text import fixed, inert, show, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.evaluation.compare import Comparison, Difference
+    from lavad_core.evaluation.published import PublishedComparison
+
+
+@guarded
+def compare(
+    sets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="A B", help="Ids of two runs or imports; with --published one, or none for the latest."),
+    ] = None,
+    published: Annotated[bool, typer.Option("--published", help="Against the numbers of the paper's tables.")] = False,
+    adapter: dataset_options.DatasetName = None,
+    labels: dataset_options.Labels = None,
+    list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
+    videos: dataset_options.Videos = None,
+    sigma: evaluation_options.Sigmas = None,
+    resamples: evaluation_options.Resamples = evaluation_options.RESAMPLES,
+    seed: evaluation_options.Seed = 0,
+    json_: options.AsJson = False,
+    output: evaluation_options.Output = None,
+    store: options.StoreFolder = None,
+) -> None:
+    """Say whether B is better than A: each metric's difference over the videos that both have, with its interval."""
+    from lavad_core.evaluation.compare import compare as compared
+    from lavad_core.evaluation.evaluate import evaluate
+    from lavad_core.evaluation.published import against_published
+    from lavad_core.evaluation.types import ProtocolOptions
+    from lavad_core.results.open import open_results
+
+    given = sets or []
+    if published and len(given) > 1:
+        raise typer.BadParameter(f"{len(given)} sets were given; --published takes one", param_hint="A B")
+    if not published and len(given) != 2:
+        raise typer.BadParameter(
+            f"{len(given)} sets were given; give two ids (`lavad status --all`), or --published", param_hint="A B"
+        )
+    if published and sigma:
+        raise typer.BadParameter("published numbers are compared unsmoothed", param_hint="--sigma")
+    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
+    root = options.store_root(store)
+    if published:
+        own = evaluate(dataset, open_results(root, given[0] if given else None), ProtocolOptions(resamples=0))
+        beside = against_published(own)
+        _tell(json_, output, {"header": asdict(own.header), **asdict(beside)})
+        if not json_:
+            show_header(own.header)
+            _show_published(beside)
+        return
+    first, second = (open_results(root, name) for name in given)
+    asked = ProtocolOptions(sigmas=evaluation_options.sigmas(sigma), resamples=resamples, seed=seed)
+    comparison = compared(dataset, first, second, asked)
+    _tell(json_, output, asdict(comparison))
+    if not json_:
+        _show_comparison(comparison)
+
+
+def _tell(as_json: bool, output: evaluation_options.Output, document: dict[str, object]) -> None:
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    if output is not None:
+        evaluation_options.write_output(output, text + "\n")
+    if as_json:
+        show(text)
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    from lavad_core.evaluation.types import METRICS
+
+    for name, one in (("A", comparison.a), ("B", comparison.b)):
+        show(f"{name}: {inert(one['origin'])} {inert(one['id'])}")
+    show(
+        f"over {comparison.videos} videos of {inert(comparison.dataset)} that both have, {comparison.frames} frames, "
+        f"{comparison.positive} of them anomalous; A alone has {len(comparison.only_a)}, B alone {len(comparison.only_b)}"
+    )
+    if comparison.reading:
+        show(f"read as: {inert(comparison.reading)}")
+    show(f"intervals: {inert(comparison.intervals)}, the same resamples for both")
+    _show_recipes(comparison)
+    for row in comparison.rows:
+        show("")
+        show_table(
+            (row.title, "A", "B", "A − B", "95 %", "P(B better)"),
+            [(title, *_cells(row.metrics[key])) for key, title in METRICS.items()],
+            right=range(1, 6),
+        )
+        for reason in dict.fromkeys(found.reason for found in row.metrics.values() if found.reason):
+            show(f"–: {inert(reason)}")
+
+
+def _show_recipes(comparison: Comparison) -> None:
+    """How both were made, and what differs."""
+    both = {name: text for name, text in comparison.recipe_a.items() if comparison.recipe_b.get(name) == text}
+    for name, text in both.items():
+        show(f"both: {inert(name)}: {inert(text)}")
+    if comparison.differs:
+        show("")
+        show_table(("differs", "A", "B"), comparison.differs)
+    elif comparison.recipe_a:
+        show("nothing that results depend on differs between A and B")
+
+
+def _cells(found: Difference) -> tuple[str, ...]:
+    between = (
+        "" if found.low is None or found.high is None else f"{fixed(found.low, 4, '+')} … {fixed(found.high, 4, '+')}"
+    )
+    better = "" if found.b_better is None else f"{found.b_better:.3f}"
+    return _number(found.a), _number(found.b), _number(found.difference, "+"), between, better
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else fixed(value, 4, sign)
+
+
+def _show_published(beside: PublishedComparison) -> None:
+    auc, area = beside.ours.metrics["auc"].value, beside.ours.metrics["pr_auc_trapezoid"].value
+    show("")
+    show(f"ours: {inert(beside.ours.name)}, AUC {_number(auc)}, AP as published (trapezoid) {_number(area)}")
+    show_table(
+        ("table", "training", "method", "backbone", "AUC", "ours −", "AP", "ours −"),
+        [
+            (
+                found.row.table,
+                found.row.training,
+                found.row.method,
+                found.row.backbone,
+                _number(found.row.auc),
+                _number(found.auc, "+"),
+                _number(found.row.ap),
+                _number(found.ap, "+"),
+            )
+            for found in beside.rows
+        ],
+        right=range(4, 8),
+    )
+    for note in beside.notes:
+        show(f"note: {inert(note)}")
+    show(f"source: {inert(beside.source)}")

@@ -1,0 +1,180 @@
+"""``lavad dataset``: what a data set's files hold, and what is missing, before a long run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavad.deployments.cli.exits import Exit, guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.datasets.findings import CheckReport
+    from lavad_core.video.types import VideoSource
+
+app = typer.Typer(no_args_is_help=True, help="Data sets: which can be read, and whether yours is complete.")
+
+PROGRESS_EVERY = 25
+"""Videos counted from one line of progress to the next."""
+
+FIGURES = {
+    "videos": "videos",
+    "anomalous": "anomalous videos",
+    "classes": "classes",
+    "intervals": "annotated intervals",
+    "frames": "frames",
+    "positive": "labelled frames",
+    "clipped": "intervals past the end",
+}
+
+
+@app.command("list")
+@guarded
+def list_(json_: options.AsJson = False) -> None:
+    """The data sets that can be read, which files each needs, and where they are published."""
+    from lavad_core.datasets.registry import ADAPTERS
+
+    rows = [
+        {
+            "adapter": name,
+            "title": adapter.title,
+            "labels": adapter.labels,
+            "list": adapter.list_file,
+            "published": adapter.published,
+        }
+        for name, adapter in ADAPTERS.items()
+    ]
+    if json_:
+        show(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    show_table(("adapter", "data set", "labels", "list", "published"), [tuple(row.values()) for row in rows])
+
+
+@app.command("check")
+@guarded
+def check(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="Of `lavad dataset list`.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="File of labels or folder of masks, then the list, if there is one."),
+    ] = None,
+    list_file: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    videos: dataset_options.Videos = None,
+    count: Annotated[
+        bool, typer.Option("--count/--no-count", help="Decode the videos and count their frames, as a run does.")
+    ] = True,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            help="Keep the counts in this store; a run with it does not count again.",
+            metavar="DIR",
+            show_default=False,
+            parser=options.folder,
+        ),
+    ] = None,
+    json_: options.AsJson = False,
+) -> None:
+    """Compare a data set's files with the published figures, and with the videos. Exit code 1 if something is missing."""
+    from lavad_core.datasets.check import check as check_dataset
+    from lavad_core.datasets.registry import open_dataset
+
+    given = [*(paths or [])]
+    if len(given) > 2 or (len(given) == 2 and list_file is not None):
+        raise typer.BadParameter("labels and one list, no more", param_hint="PATH")
+    labels = given[0] if given else None
+    if adapter == "folder" and videos is None:
+        videos = labels
+    reading = dataset_options.reading(first_frame, 0)
+    dataset = open_dataset(adapter, labels, given[1] if len(given) == 2 else list_file, videos=videos, reading=reading)
+    if videos is None:
+        report = check_dataset(dataset)
+    else:
+        from lavad_core.video.discover import discover
+
+        sources = discover([videos])
+        report = check_dataset(dataset, sources, _counter(len(sources), store) if count else None)
+    if json_:
+        show(json.dumps({**dataclasses.asdict(report), "ok": report.ok}, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(report)
+    errors = sum(finding.level == "error" for finding in report.findings)
+    say(f"{inert(report.title)}: {errors} errors, {len(report.findings) - errors} warnings")
+    if not report.ok:
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+def _show(report: CheckReport) -> None:
+    here = dataclasses.asdict(report.here)
+    headers = ["", "here"]
+    rows = [[words, _count(here[key])] for key, words in FIGURES.items()]
+    if report.part:
+        headers.append(f"published ({report.part})")
+        for row, key in zip(rows, FIGURES, strict=True):
+            row.append(_count(report.published.get(key)))
+    show_table(headers, rows, right=(1, 2))
+    show("")
+    show_table(
+        ("file", "name", "SHA-256"),
+        [(file["role"], file["name"], file["sha256"]) for file in report.files]
+        + [("labels", "(names and intervals)", report.labels_sha256)],
+    )
+    if report.findings:
+        show("")
+    for finding in report.findings:
+        show(f"{finding.level}: {inert(finding.message)}")
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _counter(total: int, store: Path | None) -> Callable[[VideoSource], int]:
+    """Counts a video's frames and says how far it is."""
+    counted = 0
+    frames_of = _decoded() if store is None else _stored(store)
+    say(f"counting the frames of up to {total} videos; --no-count leaves that out")
+
+    def frames(source: VideoSource) -> int:
+        nonlocal counted
+        counted += 1
+        if not counted % PROGRESS_EVERY:
+            say(f"{counted} of up to {total}")
+        return frames_of(source)
+
+    return frames
+
+
+def _decoded() -> Callable[[VideoSource], int]:
+    from lavad_core.video.decoder import probe
+
+    video = options.loaded().config.video
+    return lambda source: probe(source, video.limits, video.folder_frame_rate).frames
+
+
+def _stored(store: Path) -> Callable[[VideoSource], int]:
+    """Through the stage that a run begins with, so that a run finds its result."""
+    from lavad_core.pipeline.execute import run_stage
+    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.runs.records import StageRecord
+
+    config = options.loaded(store=store).config
+    # Probing needs no model: which ones a run will have does not matter to its result's name.
+    bench = Workbench(config, dict.fromkeys(config.models, "?"))
+
+    def frames(source: VideoSource) -> int:
+        return int(
+            run_stage(bench, bench.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).commit.facts[
+                "frames"
+            ]
+        )
+
+    return frames

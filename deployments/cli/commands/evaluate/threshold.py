@@ -1,0 +1,93 @@
+"""``lavad threshold``: a threshold chosen on labelled videos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options import evaluation as evaluation_options
+from lavad.deployments.cli.terminal.text import inert, say, show
+
+if TYPE_CHECKING:
+    from lavad_core.evaluation.threshold import ChosenThreshold
+
+VALUE = {"f1": "F1 of frames", "youden": "Youden's J of frames", "false-alarms-per-hour": "false alarms an hour"}
+"""What each rule looks at."""
+
+
+@guarded
+def threshold(
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="Run or import; the latest if not given.", metavar="ID", show_default=False),
+    ] = None,
+    adapter: dataset_options.DatasetName = None,
+    labels: dataset_options.Labels = None,
+    list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
+    videos: dataset_options.Videos = None,
+    rule: Annotated[str, typer.Option("--rule", help="f1, youden, or false-alarms-per-hour=X.", metavar="RULE")] = "f1",
+    low_threshold: evaluation_options.LowThreshold = None,
+    min_length: evaluation_options.MinLength = 1,
+    max_gap: evaluation_options.MaxGap = 0,
+    json_: options.AsJson = False,
+    output: evaluation_options.Output = None,
+    store: options.StoreFolder = None,
+) -> None:
+    """Choose the threshold of segments on labelled training or validation videos, by a stated rule. Not on the videos that
+    are evaluated with it."""
+    from lavad_core.evaluation.threshold import choose_threshold, parse_rule, to_json
+    from lavad_core.evaluation.types import ProtocolOptions
+    from lavad_core.results.open import open_results
+
+    parsed = parse_rule(rule)
+    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
+    chosen = choose_threshold(
+        dataset,
+        open_results(options.store_root(store), run),
+        parsed,
+        ProtocolOptions(low_threshold=low_threshold, min_length=min_length, max_gap=max_gap),
+    )
+    if output is not None:
+        evaluation_options.write_output(output, to_json(chosen))
+    if json_:
+        show(to_json(chosen).rstrip("\n"))
+    else:
+        _show(chosen, parsed.name)
+    _warn(chosen)
+
+
+def _show(chosen: ChosenThreshold, rule: str) -> None:
+    results = chosen.results
+    lines = [
+        ("threshold", repr(chosen.threshold)),
+        ("rule", f"{chosen.rule}: {chosen.definition}"),
+        (VALUE[rule], f"{chosen.value:.4f}"),
+        ("chosen on", f"{len(chosen.names)} videos of {chosen.dataset} ({chosen.adapter}) with scores"),
+        ("frames", f"{chosen.frames}, {chosen.positive} of them anomalous"),
+        *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in chosen.files),
+        ("labels", f"digest {chosen.labels}"),
+        ("results", f"{results['origin']} {results['id']}, unsmoothed"),
+        ("to use it", f"--set detect.threshold={chosen.threshold!r}, or lavad evaluate --threshold-from FILE"),
+    ]
+    width = max(len(name) for name, _ in lines) + 2
+    for name, text in lines:
+        show(f"{inert(name) + ':':<{width}}{inert(text)}")
+
+
+def _warn(chosen: ChosenThreshold) -> None:
+    say(
+        "a threshold is chosen on training or validation videos; on the videos that it was chosen on its events are no result "
+        "of a test (lavad evaluate --threshold-from FILE says so)"
+    )
+    if tests := [file["name"] for file in chosen.files if "test" in file["name"].lower()]:
+        say(
+            f"WARNING: {inert(repr(tests[0]))} looks like the labels of a test set: do not evaluate on it with this threshold"
+        )
+    if not 0 <= chosen.threshold <= 1:
+        say(f"WARNING: {chosen.threshold:g} is outside [0, 1]: detect.threshold does not take it")

@@ -1,0 +1,124 @@
+"""``lavad export``: results for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.text import OutputLost, inert, say
+
+if TYPE_CHECKING:
+    from lavad_core.exports.layout import Written
+    from lavad_core.exports.segments import Thresholds
+    from lavad_core.results.types import ResultSet
+
+Format = Literal["csv", "json", "parquet", "intervals", "fiftyone", "authors"]
+TABLES = ("csv", "json", "parquet")
+SEGMENTS = ("intervals", "fiftyone")
+
+
+@guarded
+def export(
+    format_: Annotated[
+        Format,
+        typer.Argument(
+            metavar="FORMAT",
+            help="csv, json, parquet: a row a grid frame with its texts; intervals: segments as lines of UCF-Crime's "
+            "annotation; fiftyone: segments as temporal detections; authors: the folders of the authors' program.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="A new file; a new folder for fiftyone and authors.", parser=options.folder
+        ),
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="A run or import; the latest if not given.", metavar="ID", show_default=False),
+    ] = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Tables: a row a frame, without texts.")] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Segments: a score of at least this; the run's own, or 0.5.", show_default=False
+        ),
+    ] = None,
+    low_threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Segments go on while scores stay at or above this.", show_default=False),
+    ] = None,
+    min_length_s: Annotated[
+        float | None, typer.Option(min=0, help="Shorter segments are left out.", show_default=False)
+    ] = None,
+    max_gap_s: Annotated[
+        float | None,
+        typer.Option(min=0, help="Segments with at most this between them become one.", show_default=False),
+    ] = None,
+    store: options.StoreFolder = None,
+) -> None:
+    """Write the results of a run or an import for other programs. Nothing is written over."""
+    from lavad_core.results.open import open_results
+
+    if frames and format_ not in TABLES:
+        raise typer.BadParameter(f"{format_} has no rows", param_hint="--frames")
+    given = {
+        "threshold": threshold,
+        "low_threshold": low_threshold,
+        "min_length_s": min_length_s,
+        "max_gap_s": max_gap_s,
+    }
+    if format_ not in SEGMENTS and any(value is not None for value in given.values()):
+        raise typer.BadParameter(f"{format_} has scores, not segments", param_hint="--threshold")
+    results = open_results(options.store_root(store), run)
+    try:
+        notes = _write(results, format_, output, frames, _thresholds(results, given) if format_ in SEGMENTS else None)
+    except OSError as error:
+        raise OutputLost(f"{output}: {error.strerror or error}") from error
+    say(f"{len(results.names)} videos of {results.origin} {results.set_id} are in {inert(str(output))}")
+    for note in notes:
+        say(f"note: {inert(note)}")
+    if results.unscored:
+        say(f"{len(results.unscored)} videos have no scores and are not in it")
+
+
+def _thresholds(results: ResultSet, given: dict[str, float | None]) -> Thresholds:
+    """Those of the command line, else of the run."""
+    from lavad_core.exports.segments import Thresholds
+    from lavad_core.results.run import RunResults
+
+    own: dict[str, float | None] = {}
+    if isinstance(results, RunResults):
+        own = {name: getattr(results.config.detect, name) for name in given}
+    return Thresholds(**own | {name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _write(
+    results: ResultSet, format_: Format, output: Path, frames: bool, thresholds: Thresholds | None
+) -> Sequence[str]:
+    """What is to be said of what was written."""
+    from lavad_core.errors import InternalError
+    from lavad_core.exports import layout, segments, tables
+    from lavad_core.results.imported import ImportResults
+    from lavad_core.results.run import RunResults
+
+    if format_ in TABLES:
+        write = {"csv": tables.write_csv, "json": tables.write_json, "parquet": tables.write_parquet}[format_]
+        write(results, output, frames=frames)
+    elif thresholds is not None:
+        (segments.write_intervals if format_ == "intervals" else segments.write_fiftyone)(results, output, thresholds)
+    elif isinstance(results, RunResults | ImportResults):
+        return _of_layout(layout.write_layout(results, output))
+    else:
+        raise InternalError(f"results of a store are neither of a run nor of an import: {type(results)}")
+    return ()
+
+
+def _of_layout(written: Written) -> Sequence[str]:
+    ranks = f"each frame has {written.ranks} neighbours, padding among them: the authors' program needs --num_neighbors"
+    return [*([f"{ranks} {written.ranks}"] if written.ranks else []), *written.notes]

@@ -1,0 +1,203 @@
+"""``lavad import``: somebody else's results as a set of results, or as settings of a run that goes on from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lavad.deployments.cli.exits import Exit, guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.imports.sources import Sources
+    from lavad_core.results.record import Recorded
+
+SHOWN = 20
+"""Problems and notes that are printed; all are counted."""
+
+Until = Literal["captions", "cleaned", "summaries", "scores"]
+
+PER_VIDEO = "folder or archive (.tar.xz, .tar.gz, .zip) with a file for each video, or one .json file of all"
+
+
+@guarded
+def import_(
+    layout: Annotated[
+        Path | None, typer.Option("--layout", help="Folder in the layout of the authors' program.", metavar="DIR")
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            "--scores", help=f"Final scores: {PER_VIDEO}: `{{frame: score}}` (.json), .npy or .csv.", metavar="PATH"
+        ),
+    ] = None,
+    raw_scores: Annotated[
+        Path | None, typer.Option("--raw-scores", help="The language model's own scores, the same way.", metavar="PATH")
+    ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            "--segments", help="Segments in place of scores: CSV or JSON of video, start, end, score.", metavar="FILE"
+        ),
+    ] = None,
+    captions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--captions", help="Captions of a captioner, `{frame: text}`; may be repeated.", metavar="NAME=PATH"
+        ),
+    ] = None,
+    cleaned: Annotated[Path | None, typer.Option("--cleaned", help="Cleaned captions.", metavar="PATH")] = None,
+    summaries: Annotated[Path | None, typer.Option("--summaries", help="Summaries.", metavar="PATH")] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            help="Import nothing, but print settings with which `lavad run --config FILE` goes on from the files of a folder "
+            "in the authors' layout.",
+            metavar="DIR",
+        ),
+    ] = None,
+    until: Annotated[
+        Until | None,
+        typer.Option(
+            "--until", help="With --settings: leave out what comes after; the run computes it.", show_default=False
+        ),
+    ] = None,
+    dataset: dataset_options.DatasetName = None,
+    labels: dataset_options.Labels = None,
+    list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
+    videos: dataset_options.Videos = None,
+    interval: Annotated[
+        int | None,
+        typer.Option(
+            "--interval",
+            min=1,
+            help="Frames from one score to the next; as in the files if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    frame_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--frame-rate", min=0.001, help="Frames a second, where the data set does not say.", show_default=False
+        ),
+    ] = None,
+    store: options.StoreFolder = None,
+    json_: options.AsJson = False,
+) -> None:
+    """Read scores and texts that were made elsewhere, and check them against the videos of a data set. What is imported is
+    listed by `lavad status`, and its id is a RUN for `lavad evaluate`, `lavad report` and `lavad export`."""
+    from lavad_core.config.load import load_config
+    from lavad_core.results.record import record_import
+
+    if settings is not None:
+        from lavad_core.imports.settings import settings_of
+
+        given = _sources(None, scores, raw_scores, segments, captions or [], cleaned, summaries)
+        show(settings_of(settings, until, given).rstrip())
+        return
+    if until is not None:
+        raise typer.BadParameter("it belongs to --settings", param_hint="--until")
+    sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
+    opened = None
+    if dataset is not None or labels is not None or list_ is not None:
+        reading = dataset_options.reading(first_frame, tolerance)
+        opened = dataset_options.opened(dataset, labels, list_, videos, reading)
+    root = load_config(overrides=[] if store is None else [f"store={store}"]).store
+    recorded = record_import(root, sources, opened, videos=videos, interval=interval, frame_rate=frame_rate)
+    _tell(recorded)
+    if json_:
+        show(json.dumps(_as_json(recorded), indent=2))
+    else:
+        _table(recorded)
+        say(
+            f"import {recorded.run.run_id} is in {inert(str(root))}: `lavad evaluate --run {recorded.run.run_id} --dataset …`"
+        )
+    if recorded.report.problems or any(video.status == "failed" for video in recorded.run.videos):
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+def _sources(
+    layout: Path | None,
+    scores: Path | None,
+    raw_scores: Path | None,
+    segments: Path | None,
+    captions: Sequence[str],
+    cleaned: Path | None,
+    summaries: Path | None,
+) -> Sources:
+    from lavad_core.imports.layout import find_layout
+    from lavad_core.imports.sources import Sources
+
+    if scores is not None and segments is not None:
+        raise typer.BadParameter("give --scores or --segments, not both")
+    named: dict[str, Path] = {}
+    for text in captions:
+        name, equals, path = text.partition("=")
+        if not (name.strip() and equals and path.strip()) or name in named:
+            raise typer.BadParameter(
+                f"{inert(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
+            )
+        named[name] = Path(path)
+    given = Sources(
+        scores=scores,
+        raw_scores=raw_scores,
+        segments=segments,
+        captions=named,
+        cleaned=cleaned,
+        summaries=summaries,
+    )
+    return given if layout is None else find_layout(layout, given)
+
+
+def _tell(recorded: Recorded) -> None:
+    """Problems and notes, on stderr."""
+    missing = [video for video in recorded.run.videos if video.status == "failed"]
+    for kind, lines in (("", recorded.report.problems), ("note: ", recorded.report.notes)):
+        for line in lines[:SHOWN]:
+            say(f"{kind}{inert(line)}")
+        if len(lines) > SHOWN:
+            say(f"{kind}… {len(lines) - SHOWN} more")
+    if missing:
+        named = ", ".join(inert(repr(video.name)) for video in missing[:5]) + (" …" if len(missing) > 5 else "")
+        say(f"{len(missing)} of {len(recorded.run.videos)} videos have no scores, and are counted as unscored: {named}")
+
+
+def _table(recorded: Recorded) -> None:
+    show_table(
+        ("source", "name", "files", "SHA-256"),
+        [
+            (role, source["name"], source["files"], str(source["sha256"])[:16])
+            for role, source in recorded.report.sources.items()
+        ],
+        right=(2,),
+    )
+    counts, facts = recorded.commit.counts, recorded.commit.facts
+    say(
+        f"{counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, a score for every "
+        f"{facts['interval']}; digest {recorded.commit.key.fingerprint}"
+    )
+
+
+def _as_json(recorded: Recorded) -> dict[str, Any]:
+    from lavad_core.results.imported import video_digests
+
+    return {
+        "run": recorded.run.run_id,
+        "digest": recorded.commit.key.fingerprint,
+        **{name: recorded.commit.facts[name] for name in ("interval", "frame_rate", "captioners", "dataset")},
+        **recorded.commit.counts,
+        "sources": recorded.report.sources,
+        "unscored": {video.name: video.message for video in recorded.run.videos if video.status == "failed"},
+        "problems": recorded.report.problems,
+        "notes": recorded.report.notes,
+        "videos": video_digests(recorded.commit),
+    }

@@ -1,0 +1,130 @@
+"""``lavad plot``: pictures for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options import evaluation as evaluation_options
+from lavad.deployments.cli.options import shown
+from lavad.deployments.cli.terminal.text import inert, say, show
+
+if TYPE_CHECKING:
+    from lavad_core.evaluation.smoothing import Sigma
+    from lavad_core.evaluation.types import Curve
+    from lavad_core.reports.page import VideoCard
+    from lavad_core.reports.source import ReportSource
+
+
+@guarded
+def plot(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .png, .svg or .pdf.")],
+    videos_: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIDEO]…", help="Names of videos whose curves are wanted.")
+    ] = None,
+    roc: Annotated[bool, typer.Option("--roc", help="The ROC curve of all frames.")] = False,
+    pr: Annotated[bool, typer.Option("--pr", help="Precision and recall of all frames.")] = False,
+    curve: Annotated[bool, typer.Option("--curve", help="Scores over time, a row a VIDEO; the default.")] = False,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run",
+            help="A run or an import; the latest if not given. With --roc and --pr it may be repeated, and a name for the "
+            "legend put before it.",
+            metavar="[NAME=]ID",
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option("--frames", min=0, max=8, help="Key frames of a video.")] = 5,
+    dataset: dataset_options.DatasetName = None,
+    labels: dataset_options.Labels = None,
+    list_: dataset_options.ListFile = None,
+    first_frame: dataset_options.FirstFrame = None,
+    tolerance: dataset_options.Tolerance = 0,
+    videos: dataset_options.Videos = None,
+    sigma: evaluation_options.Sigmas = None,
+    threshold: shown.Threshold = shown.THRESHOLD,
+    store: options.StoreFolder = None,
+) -> None:
+    """Draw scores over time with key frames and shaded labels, or ROC, or precision and recall of one or several runs."""
+    from lavad_core.reports.plots import check_format, plot_rates, plot_videos
+
+    if roc + pr + curve > 1:
+        raise typer.BadParameter("give one of --roc, --pr and --curve")
+    if (roc or pr) == bool(videos_):
+        raise typer.BadParameter("--roc and --pr are of all videos; a curve over time needs the names of some")
+    if not (roc or pr) and len(runs or ()) > 1:
+        raise typer.BadParameter("a curve over time is of one run")
+    check_format(output)
+    given: list[tuple[str, str | None]] = [_named(run) for run in runs or ()] or [("", None)]
+    sources = {
+        name: shown.open_shown(
+            store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
+        )
+        for name, run in given
+    }
+    if roc or pr:
+        kind: Literal["roc", "pr"] = "roc" if roc else "pr"
+        curves, prevalence = _rates(sources, kind, evaluation_options.sigmas(sigma))
+        with shown.writing():
+            plot_rates(curves, kind, output, prevalence)
+    else:
+        source = next(iter(sources.values()))
+        cards = [_card(source, shown.known_name(source, name), frames) for name in videos_ or ()]
+        with shown.writing():
+            plot_videos(cards, output)
+    show(f"plot: {inert(str(output))}")
+
+
+def _named(run: str) -> tuple[str, str | None]:
+    """Name for the legend, and id."""
+    name, equals, run_id = run.rpartition("=")
+    return (name, run_id) if equals else (run, run)
+
+
+def _rates(
+    sources: dict[str, ReportSource], kind: Literal["roc", "pr"], sigmas: tuple[Sigma, ...]
+) -> tuple[dict[str, Curve], float]:
+    """Legend to curve; and the labelled part of the frames of the first."""
+    from lavad_core.errors import InputError
+    from lavad_core.evaluation.evaluate import evaluate
+    from lavad_core.evaluation.types import ProtocolOptions
+
+    curves: dict[str, Curve] = {}
+    prevalence = []
+    for name, source in sources.items():
+        if source.dataset is None:
+            raise InputError(f"there are no labels for {source.results.set_id}: give --dataset and --labels")
+        found = evaluate(source.dataset, source.results, ProtocolOptions(sigmas=sigmas, resamples=0))
+        own = found.roc if kind == "roc" else found.precision_recall
+        final = found.rows[0].name
+        for row, drawn in own.items():
+            if len(sources) == 1:
+                curves[row] = drawn
+            elif row.startswith(final):  # of several runs the final scores only, by the runs' names
+                curves[f"{name}{row.removeprefix(final)}"] = drawn
+        prevalence.append(found.header.positive / max(found.header.frames, 1))
+    return curves, prevalence[0]
+
+
+def _card(source: ReportSource, name: str, frames: int) -> VideoCard:
+    """A video with its key frames, as far as it is at hand."""
+    from lavad_core.errors import InputError
+    from lavad_core.reports.page import VideoCard
+    from lavad_core.reports.pictures import pictures
+    from lavad_core.reports.video import key_frames
+
+    video = source.report(name, max(frames, 1))
+    if not frames:
+        return VideoCard(video, [], {})
+    chosen = key_frames(video, frames)
+    try:
+        footage = source.footage(name, video.frames)
+        return VideoCard(video, chosen, pictures(footage, [frame.at.frame for frame in chosen]))
+    except InputError as error:
+        say(f"without key frames: {inert(error)}")
+        return VideoCard(video, [], {})

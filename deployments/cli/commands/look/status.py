@@ -1,0 +1,197 @@
+"""``lavad status``: what runs did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.text import inert, say, seconds, show, show_table, size
+
+if TYPE_CHECKING:
+    from lavad_core.results.types import Recipe
+    from lavad_core.runs.manifest import RunManifest
+
+LISTED = 5
+"""Earlier runs that are named below a run."""
+
+
+@guarded
+def status(
+    run: options.RunId = None,
+    all_: Annotated[bool, typer.Option("--all", help="List the runs of the store, a line each.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="A row a stage, not a video.")] = False,
+    json_: options.AsJson = False,
+    store: options.StoreFolder = None,
+) -> None:
+    """Print how a run ended for each of its videos."""
+    from lavad_core.runs.manifest import list_runs, load_run
+
+    root = options.store_root(store)
+    if all_:
+        _list(root, json_)
+        return
+    manifest = load_run(root, run)
+    if json_:
+        show(json.dumps(asdict(manifest), indent=2))
+        return
+    say(headline(manifest))
+    for why in manifest.altered:
+        say(f"WARNING: {inert(why)}")
+    if not manifest.sealed:
+        say("the records of this run have no digests (an earlier version wrote them): a change of them would not show")
+    if manifest.message:
+        say(inert(manifest.message))
+    if stages:
+        show_stages(manifest)
+    else:
+        show_videos(manifest)
+    if manifest.metrics is not None:
+        show("")
+        show_table(("metric", "value"), metric_rows(manifest.metrics), right=(1,))
+    _tell_of_unchecked(root, manifest)
+    _tell_of_earlier(root, manifest.run_id)
+    others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
+    if others and run is None:
+        say(f"other runs: {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} (lavad status RUN)")
+
+
+def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
+    """How many videos may have been cut off without a sign."""
+    from lavad_core.errors import StoreError
+    from lavad_core.results.run import keys_of_run
+    from lavad_core.store.files import FileStore
+
+    if manifest.origin == "import":
+        return
+    try:
+        keys, store = keys_of_run(root, manifest.run_id), FileStore(root)
+        commits = [store.find(nodes["probe"]) for nodes in keys.values() if "probe" in nodes]
+    except StoreError as error:
+        say(f"WARNING: {inert(error)}")
+        return
+    names = {outcome.video_id: outcome.name for outcome in manifest.videos}
+    unchecked = [c for c in commits if c is not None and c.facts.get("unchecked") and c.key.video_id in names]
+    if unchecked:
+        first = inert(names[unchecked[0].key.video_id])
+        say(
+            f"completeness: the end of {len(unchecked)} of {len(manifest.videos)} videos could not be checked: their "
+            f"containers announce none (lavad show {first})"
+        )
+
+
+def _tell_of_earlier(root: Path, run_id: str) -> None:
+    """A retry is about a part of a set: say where the rest is."""
+    from lavad_core.errors import DamagedResult, InputError
+    from lavad_core.runs.sources import load_sources
+
+    try:
+        earlier = load_sources(root, run_id).earlier
+    except InputError:  # the run ended before it knew its videos
+        return
+    except DamagedResult as damage:
+        say(f"WARNING: {inert(damage)}")
+        return
+    if earlier:
+        runs = ", ".join(dict.fromkeys(earlier.values()))
+        say(f"{len(earlier)} other videos of the set have scores from before: {runs}")
+
+
+def _list(root: Path, as_json: bool) -> None:
+    from lavad_core.errors import StoreError
+    from lavad_core.results.recipe import in_short
+    from lavad_core.runs.manifest import list_runs, load_run
+
+    runs = []
+    for run_id in list_runs(root):
+        try:
+            runs.append(load_run(root, run_id))
+        except StoreError as error:  # of this one; the others are listed
+            say(f"WARNING: {inert(error)}")
+    for run in runs:
+        for why in run.altered:
+            say(f"WARNING: {run.run_id}: {inert(why)}")
+    recipes = [_recipe(run) for run in runs]
+    lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
+    headers = ("run", "status", "started", "seconds", "videos", "outcomes")
+    if as_json:
+        rows = zip(lines, recipes, strict=True)
+        show(json.dumps([{**dict(zip(headers, line, strict=True)), "recipe": r.lines} for line, r in rows], indent=2))
+    else:
+        rows_of_text = [(*line, in_short(recipe)) for line, recipe in zip(lines, recipes, strict=True)]
+        show_table((*headers, "made with"), rows_of_text, right=(3, 4))
+
+
+def _recipe(run: RunManifest) -> Recipe:
+    """How a run's scores were made, by its record; nothing if another version recorded what this one does not know."""
+    from lavad_core.config.load import load_recorded
+    from lavad_core.errors import ConfigError
+    from lavad_core.results.recipe import recipe_of_import, recipe_of_run
+    from lavad_core.results.types import Recipe
+
+    if run.origin == "import":
+        sources = run.config.get("import", {}).get("sources", {})
+        return recipe_of_import(
+            run, tuple(role.removeprefix("captions of ") for role in sources if "captions of " in role)
+        )
+    try:
+        return recipe_of_run(run, load_recorded(run.config))
+    except ConfigError:
+        return Recipe()
+
+
+def _counted(manifest: RunManifest) -> str:
+    words = [outcome.status for outcome in manifest.videos]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+
+
+def headline(manifest: RunManifest) -> str:
+    """One line about a run."""
+    return (
+        f"run {manifest.run_id}: {inert(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
+        f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
+    )
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows of a table of metrics; None is undefined."""
+    return [
+        (name, "undefined" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value))
+        for name, value in metrics.items()
+    ]
+
+
+def show_videos(manifest: RunManifest) -> None:
+    """The table of videos."""
+    show_table(
+        ("video", "status", "reason", "seconds", "message"),
+        [(v.name, v.status, v.reason, float(v.seconds or 0), v.message) for v in manifest.videos],
+        right=(3,),
+    )
+
+
+def show_stages(manifest: RunManifest) -> None:
+    """The table of stages."""
+    show_table(
+        ("stage", "done", "cached", "failed", "seconds", "cpu_s", "peak memory", "work"),
+        [
+            (
+                node,
+                totals.done,
+                totals.cached,
+                totals.failed,
+                totals.seconds,
+                totals.cpu_seconds,
+                size(totals.peak_rss_bytes),
+                ", ".join(f"{name} {amount}" for name, amount in totals.work.items()),
+            )
+            for node, totals in manifest.stages.items()
+        ],
+        right=(1, 2, 3, 4, 5, 6),
+    )

@@ -1,0 +1,150 @@
+"""``lavad store``: look through the results, check them, tidy up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavad.deployments.cli.exits import Exit, guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.text import inert, say, show, show_table, size
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.store.files import FileStore
+    from lavad_core.store.types import Key
+
+app = typer.Typer(no_args_is_help=True, help="List, verify and tidy the stored results.")
+
+LEASE_H = 24.0
+"""Files younger than this are never removed: a run may be at work on them."""
+
+
+@app.command("ls")
+@guarded
+def list_(store: options.StoreFolder = None, json_: options.AsJson = False) -> None:
+    """What the store holds, stage by stage."""
+    from lavad_core.store.files import FileStore
+    from lavad_core.store.maintenance import list_results
+
+    found = list(list_results(FileStore(options.store_root(store))))
+    if json_:
+        show(json.dumps([dataclasses.asdict(stage) for stage in found], indent=2))
+        return
+    show_table(
+        ("stage", "videos", "results", "rows", "size", "status"),
+        [
+            (
+                stage.stage,
+                stage.videos,
+                stage.results,
+                stage.rows,
+                size(stage.bytes),
+                ", ".join(f"{count} {status}" for status, count in stage.statuses.items()),
+            )
+            for stage in found
+        ],
+        right=(1, 2, 3, 4),
+    )
+
+
+@app.command("verify")
+@guarded
+def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> None:
+    """Read every byte again and compare with the digests. Exit code 4 if a result is damaged or a run's record was altered,
+    1 for lesser findings."""
+    from lavad_core.runs.check import check_records
+    from lavad_core.store.files import FileStore
+    from lavad_core.store.maintenance import verify as verify_store
+
+    root = options.store_root(store)
+    findings = []
+    for finding in chain(verify_store(FileStore(root)), check_records(root)):
+        findings.append(finding)
+        if not json_:
+            show(f"{finding.kind}: {inert(finding.path)}: {inert(finding.message)}")
+    if json_:
+        show(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    counts = Counter(finding.kind for finding in findings)
+    damaged, altered = counts.pop("damaged", 0), counts.pop("altered", 0)
+    bare = counts.pop("unprotected", 0)  # of an earlier version, and no fault
+    say(f"{damaged} damaged results, {counts.total()} other findings")
+    if bare:
+        say(f"{bare} runs have records without digests: a change of these would not show; their results are protected")
+    if damaged:
+        say("damaged results are never used; the next `lavad run` makes them again")
+    if altered:
+        say(f"{altered} records of runs were altered and are not believed; put the files back, or run again")
+    if damaged or altered:
+        raise typer.Exit(Exit.STORE)
+    if counts:
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+@app.command("gc")
+@guarded
+def gc(
+    store: options.StoreFolder = None,
+    unreachable: Annotated[
+        bool,
+        typer.Option(help="Also remove results that the configuration given by the options below would not use."),
+    ] = False,
+    preset: options.Preset = None,
+    config: options.Files = None,
+    set_: options.Overrides = None,
+    older_than_h: Annotated[
+        float, typer.Option("--older-than-h", min=0, help="Leave what is younger, hours.")
+    ] = LEASE_H,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for --dry-run before results are removed.")] = False,
+) -> None:
+    """Remove what dead writers left; with --unreachable also results that are no longer wanted."""
+    from lavad_core.store.files import FileStore
+    from lavad_core.store.maintenance import gc as collect
+
+    if unreachable and not (dry_run or yes):
+        raise typer.BadParameter("look with --dry-run first, then give --yes", param_hint="--unreachable")
+    if not unreachable and (preset or config or set_):
+        raise typer.BadParameter("a configuration is only looked at with --unreachable", param_hint="--unreachable")
+    results = FileStore(options.store_root(store))
+    keep = _reached(results, options.loaded(preset, config, set_, results.root).config) if unreachable else None
+    report = collect(results, lease_s=older_than_h * 3600, keep=keep, dry_run=dry_run)
+    for path in report.paths:
+        show(inert(path))
+    say(
+        f"{'would remove' if dry_run else 'removed'}: {report.results} results, {report.parts} parts without a commit, "
+        f"{report.writers} folders of dead writers, {size(report.bytes)}; "
+        f"left because younger than {older_than_h:g} h: {report.kept_young}"
+    )
+
+
+def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
+    """Whether a configuration reaches a result, for the videos that the store knows.
+
+    Metrics of sets of videos are kept: which set was meant is not known, and they are small. So are imports: no configuration
+    makes them.
+    """
+    from lavad_core.errors import InputError
+    from lavad_core.pipeline.graph import PreparedVideo
+    from lavad_core.pipeline.prepare import import_digests
+    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.store.maintenance import iter_commits
+
+    graph = Workbench(config).graph
+    names: defaultdict[str, set[str]] = defaultdict(set)  # a copy has the content, and so the id, of its original
+    for commit in iter_commits(store):
+        names[commit.key.video_id].add(commit.video)
+    wanted: set[Key] = set()
+    for video_id, name in [(known, name) for known in sorted(names) for name in sorted(names[known])]:
+        try:
+            imports = import_digests(config, name)
+        except InputError:
+            continue  # nothing is imported under this name: the configuration does not reach it
+        wanted.update(graph.keys(PreparedVideo(name, "", "file", video_id, imports)).values())
+    return lambda key: key.stage in ("evaluate", "import") or key in wanted

@@ -1,0 +1,241 @@
+"""``lavad demo``: a rendered world whose truth is known, small models trained for it, and how good the scores are."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.flow import Plain, run_flow, scoring, warn_ahead
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.text import inert, say
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+
+CONFIGURATION = "lavad.yaml"
+MARK = "# Written by `lavad demo`"
+"""How the configuration in an output folder begins. The folder is ours then: clips of another seed in it are removed."""
+
+SERVED_AS = "llama"
+"""The name under which a server of the demonstration's language model has it."""
+
+TRAINING = "python -m lavad.demo.train"
+"""Makes the models."""
+
+
+@guarded
+def demo(
+    output: Annotated[
+        Path, typer.Option(help="Folder for clips, results and the page.", metavar="DIR", parser=options.folder)
+    ] = Path("build/demo"),
+    seed: Annotated[int, typer.Option(help="Of the clips.", min=0)] = 0,
+    clips: Annotated[int, typer.Option(help="How many; every second one has an event.", min=2, max=1000)] = 24,
+    llm: Annotated[
+        Literal["local", "vllm"], typer.Option(help="The language model in this process, or behind a vLLM server.")
+    ] = "local",
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help=f"With --llm vllm: a running server, up to and including /v1, that serves the model as {SERVED_AS!r}.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
+    vllm: Annotated[
+        str | None,
+        typer.Option(
+            help="With --llm vllm: the `vllm` to start, or the Python of its environment; else that of .venv-vllm, else "
+            "the one on the PATH.",
+            envvar="LAVAD_VLLM",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    set_: options.Overrides = None,
+    plain: Plain = False,
+) -> None:
+    """Render clips of a small world, score them with small models that know this world, and compare with what is true."""
+    if base_url is not None and llm != "vllm":
+        raise typer.BadParameter("--base-url needs --llm vllm")
+    from lavad.deployments.cli.signals import interruptible
+
+    world = _world()
+    file = _write_configuration(output, Path(world.__file__).parent)
+    given = (file, output, set_ or [])
+    local = _loaded(*given)
+    _check_models(local)
+    executable = _vllm(vllm) if llm == "vllm" and base_url is None else None
+    with interruptible() as stop:
+        say(f"clips: {clips} of seed {seed} in {inert(str(output / 'videos'))}")
+        world.write_set(output.absolute(), seed=seed, clips=clips)
+        with _chat(local, executable, base_url, output) as chat:
+            config = _loaded(*given, chat)
+            warn_ahead(config)
+            ended = run_flow(config, clips, plain, scoring([str(output / "videos")], config), stop)
+        if code := ended.exit_code:
+            from lavad.deployments.cli.terminal.run_end import report
+            from lavad_core.pipeline.workbench import Workbench
+
+            report(ended.manifest, Workbench(config))
+            raise typer.Exit(code)
+        _show(output, ended.manifest)
+
+
+def _world() -> ModuleType:
+    """The module that renders clips. It is part of a checkout, and of what is built from one."""
+    from lavad_core.errors import InputError
+
+    try:
+        from lavad.demo import world
+    except ModuleNotFoundError as error:
+        if error.name not in ("lavad.demo", "lavad.demo.world"):
+            raise
+        raise InputError("the demonstration is not part of this installation; run it from a checkout") from None
+    return world
+
+
+def _write_configuration(output: Path, demo: Path) -> Path:
+    """Write the demonstration's settings with absolute paths, so that they can be used from anywhere.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    import yaml
+
+    from lavad_core.config.merge import resolved_paths
+    from lavad_core.config.sources import from_file
+    from lavad_core.config.tree import ROOT
+    from lavad_core.errors import InputError
+
+    file = output / CONFIGURATION
+    ours = file.is_file() and file.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+    if (output / "videos").exists() and not ours:
+        raise InputError(
+            f"{str(output / 'videos')!r} was not made by `lavad demo`, which removes what it does not know there; "
+            "give another --output"
+        )
+    tree = resolved_paths(from_file(demo / CONFIGURATION, rank=0).tree, ROOT, demo.absolute())
+    folder = output.absolute()
+    tree["store"] = str(folder / "store")
+    tree["evaluate"] = {**tree.get("evaluate", {}), "labels": str(folder / "labels.txt")}
+    tree["run"] = {**tree.get("run", {}), "targets": ["clean", "detect", "evaluate"]}
+    output.mkdir(parents=True, exist_ok=True)
+    text = f"{MARK}, from demo/{CONFIGURATION} and with paths of this machine; each `lavad demo` writes it anew.\n"
+    file.write_text(text + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+def _loaded(file: Path, output: Path, given: list[str], chat: dict[str, Any] | None = None) -> LavadConfig:
+    """The configuration; store and labels are of this folder, whatever the environment says.
+
+    Args:
+        file: as written.
+        output: the folder.
+        given: settings of the user; those of ``chat`` choose the weights, and are not for the served section.
+        chat: the served section.
+    """
+    if chat is not None:
+        given = [*(one for one in given if not one.strip().startswith("chat")), f"chat={json.dumps(chat)}"]
+    return options.loaded(None, [file], given, output / "store", output / "labels.txt").config
+
+
+def _check_models(config: LavadConfig) -> None:
+    """Raises ModelError if one of the models is not there: random ones in their place would show nothing."""
+    from lavad_core.errors import ModelError
+    from lavad_core.models.identity import find_model
+    from lavad_core.pipeline.graph import needed_roles
+
+    absent = [
+        f"{role}: {config.models[role].model}"
+        for role in needed_roles(config)
+        if find_model(config.models[role]).found is False
+    ]
+    if absent:
+        raise ModelError(
+            f"{len(absent)} of the demonstration's models are not there: {', '.join(absent)}. They are files of the "
+            f"repository (demo/models); in a checkout `{TRAINING}` trains them anew"
+        )
+
+
+def _vllm(given: str | None) -> str:
+    from lavad.deployments.vllm_server import find_vllm
+
+    return find_vllm(given, Path(__file__).resolve().parent.parent.parent)
+
+
+@contextmanager
+def _chat(config: LavadConfig, executable: str | None, base_url: str | None, output: Path) -> Iterator[Any]:
+    """The section of the served language model, while it is served; None for the one in this process.
+
+    Raises:
+        ServiceUnavailable: the server did not start.
+    """
+    if executable is None and base_url is None:
+        yield None
+        return
+    from lavad.deployments.vllm_server import VllmServer
+    from lavad_core.models.identity import model_identity
+    from lavad_core.models.random_models import local_or_random, random_folder
+
+    folder = Path(local_or_random(config.chat.model, random_folder))
+    section = {
+        "kind": "openai",
+        "model": SERVED_AS,
+        # Else results of other weights under the same name would be taken for these.
+        "revision": model_identity(config.chat, None),
+        "context_tokens": json.loads((folder / "config.json").read_text())["max_position_embeddings"],
+    }
+    if executable is None:
+        yield {**section, "base_url": base_url}
+        return
+    log = output.absolute() / "vllm.log"
+    say(f"vLLM: starting {inert(executable)} (it says what it does in {inert(str(output / log.name))})")
+    server = VllmServer(folder, log, executable=executable, model=SERVED_AS)
+    try:
+        say(f"vLLM: {server.base_url} while the run lasts")
+        yield {**section, "base_url": server.base_url}
+    finally:
+        server.stop()
+
+
+def _show(output: Path, manifest: Any) -> None:
+    from lavad.deployments.cli.commands.look.status import headline
+    from lavad.deployments.cli.terminal.demo_result import gather, show_result, write_page
+    from lavad.deployments.cli.terminal.run_end import work_line
+
+    result = gather(output.absolute(), manifest)
+    write_page(result, output / "demo.html")
+    show_result(result, output / "demo.html")
+    say(headline(manifest))
+    say("work: " + (work_line(manifest) or "none"))
+    again = f"lavad run {output / 'videos'} --config {output / CONFIGURATION}"
+    say(f"to go on: {inert(again)} --set clean.enabled=false")
+    if hint := path_hint():
+        say(hint)
+
+
+def path_hint() -> str:
+    """What makes `lavad` a command of this shell, if it is none: `make demo` calls the one of its own environment."""
+    folder = Path(sys.executable).parent
+    found = shutil.which("lavad")
+    if found is not None and Path(found).parent == folder:
+        return ""
+    activate = folder / "activate"
+    if activate.is_file():
+        return f"`lavad` is a command of this environment: first `source {inert(shlex.quote(_near(activate)))}`"
+    return f"`lavad` is not on the PATH: it is {inert(shlex.quote(_near(folder / 'lavad')))}"
+
+
+def _near(path: Path) -> str:
+    """Relative to the current folder, where it is below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,275 @@
+"""``lavad plan``: what a run would cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavad.deployments.cli.exits import Exit, guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.text import inert, say, show, show_table, size
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.planning.cost import Part, RunCost, StageCost, Totals
+    from lavad_core.planning.rates import RateTable
+
+NAMED = 5
+"""Videos that cannot be counted and are named."""
+
+SHOWN = {
+    "frames_decoded": "frames decoded",
+    "captions_made": "captions",
+    "images_encoded": "images",
+    "clips_encoded": "clips",
+    "views_encoded": "views",
+    "texts_encoded": "texts",
+    "llm_requests": "requests",
+    "prompt_tokens": "prompt tokens",
+    "completion_tokens": "answer tokens",
+}
+"""Units of the tables, and what they are called there."""
+
+
+@guarded
+def plan(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUTS", help="As for `lavad run`; none with --dataset.", show_default=False),
+    ] = None,
+    preset: options.Preset = None,
+    config: options.Files = None,
+    set_: options.Overrides = None,
+    store: options.StoreFolder = None,
+    dataset: dataset_options.DatasetName = None,
+    labels: dataset_options.Labels = None,
+    list_: dataset_options.ListFile = None,
+    frame_rate: Annotated[
+        float | None,
+        typer.Option(help="Frames per second of a data set that has no one rate.", min=0.1, max=1000.0),
+    ] = None,
+    rates: Annotated[
+        Path | None,
+        typer.Option(help="Your own table of rates (docs/planning.md).", metavar="FILE", show_default=False),
+    ] = None,
+    rates_from: Annotated[
+        str | None,
+        typer.Option(help="Rates as measured by an earlier run of the store.", metavar="RUN", show_default=False),
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Count what is in the store, too.")] = False,
+    json_: options.AsJson = False,
+) -> None:
+    """Print what a run would cost, without loading a model: frames, captions, clips, tokens, bytes, and hours where a rate is
+    known. From videos, or from a data set's list alone."""
+    from lavad_core.planning.survey import cost_of_dataset, cost_of_videos
+    from lavad_core.video.discover import discover
+
+    if bool(inputs) == (dataset is not None):
+        raise typer.BadParameter("give INPUTS, or a data set with --dataset (for its list alone)")
+    if dataset is None and (labels or list_ or frame_rate):
+        raise typer.BadParameter("--labels, --list and --frame-rate are for --dataset")
+    resolved = options.loaded(preset, config, set_, store).config
+    table = _rates(resolved, rates, rates_from)
+    if dataset is not None:
+        cost = cost_of_dataset(resolved, dataset_options.opened(dataset, labels, list_), table, frame_rate)
+    else:
+        cost = cost_of_videos(resolved, discover(inputs or []), table, refresh=refresh)
+    if json_:
+        show(json.dumps(as_json(cost, table), indent=2))
+    else:
+        _show(cost, table)
+    if not cost.everything.part.videos:
+        say("lavad: no video could be counted")
+        raise typer.Exit(Exit.NOTHING_DONE)
+
+
+def _rates(config: LavadConfig, rates: Path | None, rates_from: str | None) -> RateTable:
+    """The user's table before a run's before the package's."""
+    from lavad_core.planning.rates import packaged_rates, rates_of_run, read_rates
+    from lavad_core.runs.manifest import load_run
+
+    table = packaged_rates()
+    if rates_from is not None:
+        table = rates_of_run(load_run(config.store, rates_from)).over(table)
+    return table if rates is None else read_rates(rates).over(table)
+
+
+def _show(cost: RunCost, table: RateTable) -> None:
+    left, everything = cost.left, cost.everything
+    show_table(("", "left", "everything"), _total_rows(left, everything), right=(1, 2))
+    show("")
+    show_table(
+        ("stage", "model", "videos left", "of", "work left", "hours left", "hours in all", "rate"),
+        [_stage_row(stage) for stage in cost.stages],
+        right=(2, 3, 5, 6),
+    )
+    peaks = _peaks(cost, table)
+    if peaks:
+        show("")
+        show_table(
+            ("at the peak of, hours", "left", "everything", "source"),
+            [
+                (row["device"], _three(row["hours_left"]), _three(row["hours_everything"]), row["source"])
+                for row in peaks
+            ],
+            right=(1, 2),
+        )
+    _say_notes(cost)
+
+
+def _total_rows(left: Totals, everything: Totals) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = [
+        ("videos", f"{left.part.videos}", f"{everything.part.videos}"),
+        ("frames", f"{left.frames}", f"{everything.frames}"),
+        ("hours of video", f"{left.hours_of_video:.2f}", f"{everything.hours_of_video:.2f}"),
+        ("grid frames", f"{left.grid_frames}", f"{everything.grid_frames}"),
+    ]
+    rows += [
+        (words, _amount(left.part, unit), _amount(everything.part, unit))
+        for unit, words in SHOWN.items()
+        if unit in everything.part.work
+    ]
+    rows.append(("bytes of the store, about", _size(left.part.bytes), _size(everything.part.bytes)))
+    rows.append(("hours, by rates", _hours(left), _hours(everything)))
+    return rows
+
+
+def _amount(part: Part, unit: str) -> str:
+    """``≤`` before what is only bounded; ``≈`` before what earlier results suggest."""
+    from lavad_core.planning.work import AT_MOST
+
+    amount = part.work.get(unit, 0)
+    mark = "≤ " if unit in AT_MOST and amount else ""
+    suggested = part.expected.get(unit)
+    return f"{mark}{amount}" + (f" (≈ {suggested})" if suggested is not None and suggested != amount else "")
+
+
+def _size(count: float | None) -> str:
+    return "unknown" if count is None else size(count)
+
+
+def _hours(totals: Totals) -> str:
+    if totals.part.hours is None:
+        return "unknown"
+    missing = f" + {', '.join(totals.unknown_hours)}: unknown" if totals.unknown_hours else ""
+    return _three(totals.part.hours) + missing
+
+
+def _three(hours: float | None) -> str:
+    """Three figures that count; nothing where there are no hours."""
+    return "" if hours is None else f"{hours:.3g}" if hours < 100 else f"{hours:.0f}"
+
+
+def _stage_row(stage: StageCost) -> tuple[object, ...]:
+    work = ", ".join(
+        f"{_amount(stage.left, unit)} {words}"
+        for unit, words in SHOWN.items()
+        if unit in stage.left.work and unit != "frames_decoded"
+    )
+    needs_rate = bool(stage.model and work)
+    rate = "" if not needs_rate else "unknown"
+    if stage.rate is not None and stage.rate.per_second is not None:
+        rate = f"{stage.rate.per_second:.3g} {stage.rate.unit} a second ({stage.rate.kind})"
+    return (
+        stage.node,
+        stage.model,
+        stage.left.videos,
+        stage.everything.videos,
+        work,
+        _three(stage.left.hours),
+        _three(stage.everything.hours),
+        rate,
+    )
+
+
+def _peaks(cost: RunCost, table: RateTable) -> list[dict[str, Any]]:
+    """What the counted operations take on each device at the peak of its data sheet."""
+    left, everything = cost.left.part.tflop, cost.everything.part.tflop
+    if not everything:
+        return []
+    return [
+        {
+            "device": device.name,
+            "hours_left": (left or 0.0) / device.tflops / 3600,
+            "hours_everything": everything / device.tflops / 3600,
+            "source": device.source,
+        }
+        for device in table.devices
+    ]
+
+
+def _say_notes(cost: RunCost) -> None:
+    if cost.everything.unknown_hours:
+        say(
+            f"no rate is known for {', '.join(map(inert, cost.everything.unknown_hours))}: their hours are unknown; "
+            "give rates with --rates FILE, or those of a run with --rates-from RUN"
+        )
+    if cost.everything.part.tflop:
+        without = f"; without {', '.join(map(inert, cost.everything.uncounted))}" if cost.everything.uncounted else ""
+        say(
+            "hours at a device's peak: the operations of the work above, at its bounds or as expected, were the device to "
+            f"reach the peak of its data sheet, which no program does: real runs take a multiple{without}"
+        )
+    for rate in dict.fromkeys(stage.rate for stage in cost.stages if stage.rate is not None):
+        on = f" on {inert(rate.machine)}" if rate.machine else ""
+        say(f"rate of {', '.join(map(inert, rate.stages))}: {rate.kind}{on}: {inert(rate.source)}")
+    for note in cost.notes:
+        say(inert(note))
+    for name, why in list(cost.uncounted.items())[:NAMED]:
+        say(f"not counted: {inert(name)}: {inert(why)}")
+    if len(cost.uncounted) > NAMED:
+        say(f"not counted: {len(cost.uncounted) - NAMED} more videos")
+
+
+def as_json(cost: RunCost, table: RateTable) -> dict[str, Any]:
+    """All of it as JSON values; null is unknown."""
+    from lavad_core.planning.work import AT_MOST
+
+    return {
+        "basis": cost.basis,
+        "upper_bounds": sorted(AT_MOST),
+        "lengths": dict(cost.lengths),
+        "left": _totals(cost.left),
+        "everything": _totals(cost.everything),
+        "stages": [
+            {
+                "stage": stage.node,
+                "model": stage.model,
+                "left": _part(stage.left),
+                "everything": _part(stage.everything),
+                "rate": None if stage.rate is None else stage.rate.model_dump(mode="json"),
+                "computing": None if stage.computing is None else stage.computing.model_dump(mode="json"),
+            }
+            for stage in cost.stages
+        ],
+        "hours_at_peak": _peaks(cost, table),
+        "not_counted": dict(cost.uncounted),
+        "notes": list(cost.notes),
+    }
+
+
+def _totals(totals: Totals) -> dict[str, Any]:
+    return {
+        "frames": totals.frames,
+        "hours_of_video": totals.hours_of_video,
+        "grid_frames": totals.grid_frames,
+        **_part(totals.part),
+        "stages_without_rate": list(totals.unknown_hours),
+        "stages_without_operations": list(totals.uncounted),
+    }
+
+
+def _part(part: Part) -> Mapping[str, Any]:
+    return {
+        "videos": part.videos,
+        "work": dict(part.work),
+        "expected": dict(part.expected),
+        "bytes": None if part.bytes is None else round(part.bytes),
+        "hours": part.hours,
+        "tflop": part.tflop,
+    }

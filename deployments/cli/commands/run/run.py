@@ -1,0 +1,196 @@
+"""``lavad run`` and ``lavad retry``: the flows, from a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring, warn_ahead
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.text import inert, say
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.runs.manifest import VideoOutcome
+    from lavad_core.video.types import VideoSource
+
+
+@guarded
+def run(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUTS",
+            help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: options.Preset = None,
+    config: options.Files = None,
+    set_: options.Overrides = None,
+    store: options.StoreFolder = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE", show_default=False),
+    ] = None,
+    list_: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="In place of INPUTS: names and frame counts, for imported values that need no pictures. With --frame-rate.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    frame_rate: Annotated[
+        float | None, typer.Option(help="Frames per second of the videos of --list.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run and why.")] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="Compute what is there again and replace it; the language model's answers are kept."
+        ),
+    ] = False,
+    plain: Plain = False,
+) -> None:
+    """Score videos. What is in the store already is not computed again."""
+    from lavad_core.planning.prompts import check_prompts
+
+    resolved = options.loaded(preset, config, [*(set_ or []), *_of_list(list_, frame_rate)], store, labels).config
+    labelled = _labelled(resolved)
+    sources = _sources(inputs or [], resolved)
+    names = [source.name for source in sources]
+    if labelled is not None:
+        if not dry_run:
+            _check_labelled(resolved, names)
+        _warn_unlabelled(resolved, labelled, names)
+    check_prompts(resolved)
+    if dry_run:
+        from lavad.deployments.cli.terminal.dry_run import show_plan
+
+        show_plan(resolved, sources, refresh=refresh)
+        return
+    warn_ahead(resolved)
+    _run_and_report(resolved, len(sources), plain, scoring(inputs or [], resolved, refresh=refresh))
+
+
+@guarded
+def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: Plain = False) -> None:
+    """Try the failed, rejected and unreached videos of a run again, with the run's own configuration. Secrets come from
+    the environment."""
+    from lavad.deployments.cli.terminal.run_end import rejected_for_good
+    from lavad_core.config.load import load_config
+    from lavad_core.runs.manifest import load_run
+    from lavad_core.runs.sources import left_of, scored_before
+
+    root = options.store_root(store)
+    left = left_of(root, run)
+    if not left.unfinished:
+        say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")
+        return
+    resolved = load_config(settings={**left.settings, "store": str(root)})
+    warn_ahead(resolved)
+    say(f"trying {len(left.unfinished)} videos of run {left.run_id} again")
+    for line in rejected_for_good(load_run(root, left.run_id)):
+        say(line)
+    before = scored_before(root, left.done)
+
+    def start(run_id: str) -> Any:
+        from lavad.flows.retry_failed import retry_failed
+
+        return retry_failed(run_id=left.run_id, settings={"store": str(root)}, new_id=run_id, return_state=True)
+
+    _run_and_report(resolved, len(left.unfinished), plain, start, before)
+
+
+def _of_list(path: Path | None, frame_rate: float | None) -> list[str]:
+    """The settings that the two options stand for."""
+    given = [] if path is None else [f"imports.list={json.dumps(str(path.absolute()))}"]
+    return given if frame_rate is None else [*given, f"imports.frame_rate={frame_rate}"]
+
+
+def _sources(inputs: list[str], config: LavadConfig) -> Sequence[VideoSource]:
+    from lavad_core.errors import InputError
+    from lavad_core.imports.listed import listed_sources
+    from lavad_core.pipeline.prepare import check_imports
+    from lavad_core.video.discover import discover
+
+    if config.imports.list is None:
+        if not inputs:
+            raise InputError(
+                "no videos are given: name files or folders (INPUTS), or a list with --list (see `lavad run --help`)"
+            )
+        return discover(inputs)
+    if inputs:
+        raise InputError("--list names the videos: give no other inputs beside it, or no list")
+    check_imports(config)
+    return listed_sources(config.imports)
+
+
+def _labelled(config: LavadConfig) -> set[str] | None:
+    """Names of the videos that have labels. Labels that cannot be read are said before hours of work, not after."""
+    from lavad_core.datasets.configured import configured
+
+    dataset = configured(config.evaluate)
+    return None if dataset is None else {*dataset.videos, *dataset.unreadable}
+
+
+def _check_labelled(config: LavadConfig, names: Sequence[str]) -> None:
+    from lavad_core.datasets.configured import check_labelled
+
+    check_labelled(config.evaluate, names)
+
+
+def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[str]) -> None:
+    """What a run would refuse, and which labels it does not need."""
+    from lavad_core.datasets.names import match_key
+
+    keys = {match_key(name) for name in labelled}
+    unknown = [name for name in names if match_key(name) not in keys]
+    if unknown:
+        say(
+            f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: "
+            f"{_some(unknown)}; "
+            "a run with these labels does not start (names must agree, without the file ending)"
+        )
+    given = {match_key(name) for name in names}
+    if others := [name for name in labelled if match_key(name) not in given]:
+        say(
+            f"labels {inert(str(config.evaluate.labels))} name {len(others)} videos that are not given: "
+            f"{_some(sorted(others))}; metrics will be over {len(labelled) - len(others)} of {len(labelled)}"
+        )
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(inert(repr(name)) for name in names[:most]) + (" …" if len(names) > most else "")
+
+
+def _run_and_report(
+    config: LavadConfig, videos: int, plain: bool, start: Start, before: Sequence[VideoOutcome] = ()
+) -> None:
+    """Run a flow, and say how it ended.
+
+    Args:
+        config: of the run.
+        videos: how many.
+        plain: no progress bars.
+        start: the flow.
+        before: videos that are done and belong to the same evaluation.
+    """
+    from lavad.deployments.cli.signals import interruptible
+    from lavad.deployments.cli.terminal.run_end import metrics, report
+    from lavad_core.pipeline.workbench import Workbench
+
+    with interruptible() as stop:
+        ended = run_flow(config, videos, plain, start, stop)
+        bench = Workbench(config)
+        report(ended.manifest, bench)
+        metrics(bench, [*ended.manifest.videos, *before])
+        if code := ended.exit_code:
+            raise typer.Exit(code)

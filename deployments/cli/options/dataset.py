@@ -1,0 +1,109 @@
+"""Options of the commands that read a data set's labels, and the data set that they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lavad_core.datasets.types import Dataset, Reading
+
+DatasetName = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Whose labels (`lavad dataset list`).", metavar="ADAPTER", show_default=False),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels", help="The data set's file of labels, or its folder of masks.", metavar="PATH", show_default=False
+    ),
+]
+ListFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--list",
+        help="The data set's list of videos, with frame counts or without.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+Videos = Annotated[
+    Path | None,
+    typer.Option("--videos", help="Folder of the data set's videos.", metavar="DIR", show_default=False),
+]
+FirstFrame = Annotated[
+    int | None,
+    typer.Option(
+        "--first-frame",
+        min=0,
+        max=1,
+        help="What a file of intervals calls the first frame; as the data set is published if not given.",
+        metavar="0|1",
+        show_default=False,
+    ),
+]
+Tolerance = Annotated[
+    int,
+    typer.Option(
+        "--frame-count-tolerance",
+        min=0,
+        max=15,  # datasets.types.MAX_FRAME_COUNT_TOLERANCE, without importing it
+        help="The list may count so many frames more than the scores of a video cover; they are left out, and the "
+        "protocol says so.",
+        metavar="N",
+    ),
+]
+
+
+def reading(first_frame: int | None, tolerance: int) -> Reading:
+    """What the two options say of the files."""
+    from lavad_core.datasets.types import Reading
+
+    return Reading(first_frame, tolerance)
+
+
+def labels_of(
+    adapter: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None,
+    reading: Reading | None = None,
+) -> Dataset:
+    """The data set that the options give; its notes are among the evaluation's warnings.
+
+    Raises:
+        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+    """
+    from lavad_core.datasets.configured import labelled_by
+
+    if adapter is None and labels is None:
+        raise typer.BadParameter(
+            "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
+            param_hint="--dataset",
+        )
+    if adapter is None and list_ is not None:
+        raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
+    return labelled_by(labels, adapter, list_, videos, reading)
+
+
+def opened(
+    name: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None = None,
+    reading: Reading | None = None,
+) -> Dataset:
+    """The data set that the options give, by an adapter or of a temporal annotation alone; what a user should know of its files
+    goes to stderr.
+
+    Raises:
+        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+    """
+    from lavad.deployments.cli.terminal.text import inert, say
+
+    dataset = labels_of(name, labels, list_, videos, reading)
+    for note in dataset.notes:
+        say(f"{inert(dataset.title)}: {inert(note)}")
+    return dataset

@@ -1,0 +1,157 @@
+"""What `lavad report`, `lavad overlay` and `lavad plot` share: options, and from these to the results that they show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.text import OutputLost, inert, is_terminal, say
+
+if TYPE_CHECKING:
+    from lavad_core.datasets.types import Dataset, Reading
+    from lavad_core.reports.source import ReportSource
+    from lavad_core.results.types import ResultSet
+    from lavad_core.video.types import VideoSource
+
+Run = Annotated[
+    str | None,
+    typer.Option("--run", help="A run or an import; the latest if not given.", metavar="ID", show_default=False),
+]
+Threshold = Annotated[
+    float,
+    typer.Option("--threshold", help="An import's segments: a score of at least this is anomalous. A run has its own."),
+]
+
+THRESHOLD = 0.5
+
+
+def open_shown(
+    store: Path | None,
+    run: str | None,
+    dataset: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None,
+    threshold: float = THRESHOLD,
+    reading: Reading | None = None,
+) -> ReportSource:
+    """The results that the options name, with their labels and videos as far as these are at hand.
+
+    Raises:
+        InputError: there is no such run, or the labels cannot be read.
+        StoreUnavailable: there is no store.
+    """
+    from lavad_core.config.video import VideoConfig
+    from lavad_core.reports.source import ReportSource
+    from lavad_core.results.open import open_results
+    from lavad_core.video.identity import IdentityCache
+
+    root = options.store_root(store)
+    results = open_results(root, run)
+    video = VideoConfig()
+    return ReportSource(
+        results,
+        _labels(results, dataset, labels, list_, videos, reading),
+        _videos(root, results, videos),
+        threshold=threshold,
+        limits=video.limits,
+        folder_frame_rate=video.folder_frame_rate,
+        cache=IdentityCache(root / "cache" / "digests.sqlite"),
+    )
+
+
+def _labels(
+    results: ResultSet,
+    dataset: str | None,
+    labels: Path | None,
+    list_: Path | None,
+    videos: Path | None,
+    reading: Reading | None,
+) -> Dataset | None:
+    """Those that are given; else those that a run was evaluated against, if they are still there."""
+    from lavad_core.datasets.configured import configured
+    from lavad_core.errors import InputError
+    from lavad_core.results.run import RunResults
+
+    if dataset is not None or labels is not None or list_ is not None:
+        return dataset_options.labels_of(dataset, labels, list_, videos, reading)
+    if not isinstance(results, RunResults):
+        return None
+    try:
+        return configured(results.config.evaluate)
+    except InputError as error:  # they were somewhere else when the run was made; what it found is there
+        say(f"without labels: {inert(error)}")
+        return None
+
+
+def _videos(root: Path, results: ResultSet, videos: Path | None) -> dict[str, VideoSource]:
+    """Name to video: of the folder that is given; else where a run found them."""
+    from lavad_core.errors import InputError
+    from lavad_core.runs.sources import load_sources
+    from lavad_core.video.discover import discover
+
+    if videos is not None:
+        return {source.name: source for source in discover([videos])}
+    if results.origin == "import":
+        return {}
+    try:
+        listed = load_sources(root, results.set_id)
+    except InputError:  # the run ended before it knew its videos
+        return {}
+    return {source.name: source for source in (*listed.earlier, *listed.own)}
+
+
+def known_name(source: ReportSource, name: str) -> str:
+    """A name that has results.
+
+    Raises:
+        InputError: it has none; says the nearest that has.
+    """
+    from lavad_core.config.suggest import nearest
+    from lavad_core.errors import InputError
+
+    names = source.names
+    if name in names:
+        return name
+    why = source.results.unscored.get(name)
+    near = nearest(name, names)
+    raise InputError(
+        f"no scores of video {name!r} in {source.results.origin} {source.results.set_id}"
+        + (f": {why}" if why else f"; did you mean {near!r}?" if near else f"; it has {len(names)} videos")
+    )
+
+
+@contextmanager
+def counted(total: int, what: str) -> Iterator[Callable[[object], None]]:
+    """A bar on a terminal's stderr; call what it gives for each piece that is done."""
+    if not is_terminal(sys.stderr):
+        yield lambda piece: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda piece: bars.advance(task)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around the writing of a file that was asked for.
+
+    Raises:
+        OutputLost: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" ({inert(error.filename)})" if error.filename else ""
+        raise OutputLost(f"{error.strerror or error}{where}") from error

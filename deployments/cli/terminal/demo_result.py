@@ -1,0 +1,170 @@
+"""What a finished demonstration shows: tables, and a page."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lavad.deployments.cli.terminal.run_end import random_models
+from lavad.deployments.cli.terminal.text import inert, is_terminal, seconds, short, show, show_table
+from lavad_core.config.load import load_recorded
+from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import InputError
+from lavad_core.evaluation.frames import labels_from_intervals
+from lavad_core.reports.collect import StoredVideo, video_report
+from lavad_core.reports.video import Span, VideoReport
+from lavad_core.results.run import keys_of_run
+from lavad_core.runs.manifest import RunManifest, load_run
+from lavad_core.stages.timeline import read_probe
+from lavad_core.store.files import FileStore
+
+if TYPE_CHECKING:
+    from lavad_core.reports.page import MetricRow, VideoCard
+
+OURS = "LAVAD"
+SUMMARY_WIDTH = 72
+"""Characters of a summary in a table on a terminal."""
+
+HEADERS = ("video", "event", "seconds", "peak", "at", "overlap", "summary at the peak")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished demonstration.
+
+    Attributes:
+        folder: its output.
+        run: its latest run.
+        config: of the run.
+        videos: by name.
+        stored: their results, in the same order.
+        metrics: ours first.
+        frames, positive: of all videos.
+    """
+
+    folder: Path
+    run: RunManifest
+    config: LavadConfig
+    videos: tuple[VideoReport, ...]
+    stored: tuple[StoredVideo, ...]
+    metrics: tuple[MetricRow, ...]
+    frames: int
+    positive: int
+
+
+def gather(folder: Path, run: RunManifest | None = None) -> Result:
+    """Read a finished demonstration.
+
+    Args:
+        folder: its output.
+        run: the latest if not given.
+
+    Raises:
+        InputError: it has no finished run over the clips of the folder.
+        DamagedResult: a result is gone.
+    """
+    from lavad.demo.trivial import trivial_metrics
+    from lavad.demo.world import read_truth
+    from lavad_core.reports.page import MetricRow
+
+    run = run or load_run(folder / "store")
+    truths = sorted(read_truth(folder), key=lambda truth: truth.name)
+    ids = {video.name: video.video_id for video in run.videos}
+    if run.metrics is None or ids.keys() != {truth.name for truth in truths}:
+        raise InputError(f"run {run.run_id} in {str(folder)!r} is not one over its {len(truths)} clips, evaluated")
+    config = load_recorded(run.config)
+    store, keys = FileStore(folder / "store"), keys_of_run(folder / "store", run.run_id)
+    stored = tuple(StoredVideo(store, keys.get(ids[truth.name], {}), truth.name) for truth in truths)
+    videos = tuple(
+        video_report(video, config, [Span(event.first, event.last, event.kind) for event in truth.events])
+        for video, truth in zip(stored, truths, strict=True)
+    )
+    labels = np.concatenate(
+        [
+            labels_from_intervals([(event.first, event.last) for event in truth.events], truth.frames)[0]
+            for truth in truths
+        ]
+    )
+    metrics = [MetricRow(OURS, run.metrics["roc_auc"], run.metrics["average_precision"], ours=True)]
+    for name, trivial in trivial_metrics(folder, truths, labels).items():
+        metrics.append(MetricRow(name, trivial["roc_auc"], trivial["average_precision"]))
+    return Result(folder, run, config, videos, stored, tuple(metrics), len(labels), int(labels.sum()))
+
+
+def show_result(result: Result, page: Path) -> None:
+    """The tables on stdout, and where the page is."""
+    rows = [_row(video) for video in result.videos]
+    if is_terminal():
+        rows = [(*row[:-1], short(inert(row[-1]), SUMMARY_WIDTH)) for row in rows]
+    show_table(HEADERS, rows, right=(2, 3, 4, 5))
+    show("")
+    show_table(
+        ("scores", "roc_auc", "average_precision"),
+        [(row.name, row.roc_auc, row.average_precision) for row in result.metrics],
+        right=(1, 2),
+    )
+    show("")
+    show(f"page: {inert(str(page))}")
+
+
+def _row(video: VideoReport) -> tuple[object, ...]:
+    events = video.truth or ()
+    ends = [video.seconds(event) for event in events]
+    return (
+        video.name,
+        ", ".join(event.label for event in events) or "none",
+        ", ".join(f"{begin:.1f}–{end:.1f}" for begin, end in ends),
+        video.peak.score,
+        f"{video.peak.time_s:.1f}",
+        None if video.overlap is None else f"{video.overlap:.2f}",
+        video.peak.text,
+    )
+
+
+def write_page(result: Result, path: Path) -> None:
+    """Write the page."""
+    from lavad_core.reports.page import Page, render
+
+    run, random = result.run, random_models(result.config)
+    with ThreadPoolExecutor(2) as threads:  # each waits for a process that decodes
+        cards = list(threads.map(lambda number: card(result, number), range(len(result.videos))))
+    page = Page(
+        title="LAVAD on a small world",
+        lead=[
+            *([f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []),
+            "Video anomaly detection without training for the task: captioners describe every 16th frame, a language model "
+            "sums up what they said within ten seconds and rates it, and each score becomes the mean over the moments that "
+            "look most like it. Below is every step of it, on rendered clips whose truth is known.",
+            "The models are small, were trained from nothing to see and describe this rendered world, and know no other. The "
+            "numbers say that the method and this program do what they should, and nothing about real videos.",
+        ],
+        facts=[
+            ("run", f"{run.run_id}, {run.started}, {seconds(run.seconds)}"),
+            ("captioners", ", ".join(captioner.name for captioner in result.config.captioners)),
+            ("language model", "in process" if result.config.chat.kind == "transformers" else "served by vLLM"),
+            ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),
+        ],
+        metrics=result.metrics,
+        metrics_note=f"Over {result.frames} frames of {len(result.videos)} videos, {result.positive} of them labelled; no "
+        "smoothing. The other rows need no model: scores that do not beat them have shown nothing.",
+        cards=cards,
+    )
+    path.write_text(render(page), encoding="utf-8")
+
+
+def card(result: Result, number: int) -> VideoCard:
+    """A video of the demonstration with its key frames."""
+    from lavad_core.reports.page import VideoCard
+    from lavad_core.reports.pictures import Footage, pictures
+    from lavad_core.reports.video import key_frames
+    from lavad_core.video.types import VideoSource
+
+    video, stored = result.videos[number], result.stored[number]
+    shown = key_frames(video)
+    source = VideoSource(video.name, result.folder / "videos" / f"{video.name}.mp4")
+    footage = Footage(source, read_probe(stored.store, stored.commit("probe")), result.config.video.limits)
+    return VideoCard(video, shown, pictures(footage, [one.at.frame for one in shown]))

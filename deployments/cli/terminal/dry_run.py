@@ -1,0 +1,57 @@
+"""``lavad run --dry-run``: what would run, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lavad.deployments.cli.terminal.text import inert, say, show_table
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.video.types import VideoSource
+
+NAMED = 3
+"""Videos named in a row."""
+
+
+def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: bool = False) -> None:
+    """Stage by stage on stdout: how many videos are cached, rejected or would run, and why.
+
+    Args:
+        config: of the run.
+        sources: its videos.
+        refresh: the run would compute what is there, too.
+    """
+    from lavad_core.pipeline.plan import PlannedWork, survey
+    from lavad_core.pipeline.prepare import check_imports
+    from lavad_core.pipeline.workbench import Workbench
+
+    check_imports(config)
+    found = survey(Workbench(config), sources, refresh=refresh)
+    groups: dict[tuple[str, str, str], list[PlannedWork]] = {}
+    for item in found.work:
+        groups.setdefault((item.node_id, item.state, item.why), []).append(item)
+    show_table(
+        ("stage", "state", "videos", "why", "which"),
+        [
+            (
+                node_id,
+                state,
+                len(items),
+                why,
+                ", ".join(inert(item.video) for item in items[:NAMED]) + _more(len(items)),
+            )
+            for (node_id, state, why), items in groups.items()
+        ],
+        right=(2,),
+    )
+    for name, why in found.rejected.items():
+        say(f"rejected: {inert(name)}: {why.reason}: {inert(why)}")
+    would = sum(item.state == "run" for item in found.work)
+    usable = len(sources) - len(found.bad) - len(found.rejected)
+    say(f"{would} of {len(found.work)} results would be made for {usable} of {len(sources)} videos; nothing was run")
+
+
+def _more(count: int) -> str:
+    return f" … {count - NAMED} more" if count > NAMED else ""

@@ -1,0 +1,181 @@
+"""What is said at the end of a run, and which exit code it deserves."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lavad.deployments.cli.commands.look.status import headline, metric_rows
+from lavad.deployments.cli.exits import Exit
+from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+from lavad_core.runs.manifest import SCORED
+
+if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
+    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.runs.manifest import RunManifest, VideoOutcome
+
+SHOWN = 100
+"""Videos in the table at the end; `lavad status` has all."""
+
+_WAYS_OUT = {
+    "no-scores": "its answers are kept; set score.answer=choice, or change the prompts, the chat model or chat.seed",
+    "no-captions": "take another captioner, or its dtype float32",
+    "too-large": "raise video.max_pixels or video.max_frames",
+}
+"""By reason of a rejection: what to change."""
+
+_STORE_ERRORS = ("StoreError", "StoreUnavailable", "DamagedResult")
+
+
+def report(manifest: RunManifest, bench: Workbench) -> None:
+    """The videos on stdout; work, place of the scores and warnings on stderr."""
+    config = bench.config
+    _videos(manifest, bench)
+    say(headline(manifest))
+    say("work: " + (work_line(manifest) or "none"))
+    scored = [video for video in manifest.videos if video.status in SCORED]
+    say(f"scores: {inert(str(config.store))}")
+    if scored:
+        say(f"  look: {inert(_show_command(scored[0].name, str(config.store)))}")
+    if (offer := worth_a_retry(manifest)) is not None:
+        say(offer)
+    for line in rejected_for_good(manifest):
+        say(line)
+    if random := random_models(config):
+        say(f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}")
+
+
+def _repeats(video: VideoOutcome) -> bool:
+    """Whether trying again would meet the same content, or the same answers, which are kept."""
+    from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
+
+    return video.status == "rejected" and video.reason in REJECTED_BY_CONTENT
+
+
+def worth_a_retry(manifest: RunManifest) -> str | None:
+    """The offer of ``lavad retry``; None where it would change nothing."""
+    missing = [video for video in manifest.videos if video.status not in SCORED]
+    again = [video for video in missing if not _repeats(video)]
+    if not again:
+        return None
+    which = "them" if len(again) == len(missing) else f"{len(again)} of them"
+    retry = f"`lavad retry {manifest.run_id}` tries {which} again"
+    return f"{len(missing)} of {len(manifest.videos)} videos have no scores; {retry}"
+
+
+def rejected_for_good(manifest: RunManifest) -> list[str]:
+    """What is to be changed for videos that would be rejected again."""
+    reasons = Counter(video.reason for video in manifest.videos if _repeats(video))
+    return [
+        f"{count} of {len(manifest.videos)} videos are rejected ({reason}), and trying again would find the same: "
+        f"{_WAYS_OUT.get(reason, 'mend the files, or leave them out')}"
+        for reason, count in sorted(reasons.items())
+    ]
+
+
+def _show_command(name: str, store: str) -> str:
+    shown, folder = shlex.quote(name) if name.isprintable() else "…", f"--store {shlex.quote(store)}"
+    return f"lavad show {folder} -- {shown}" if name.startswith("-") else f"lavad show {shown} {folder}"
+
+
+def _videos(manifest: RunManifest, bench: Workbench) -> None:
+    wanted = sorted(manifest.videos, key=lambda video: video.status in SCORED)  # those with trouble first
+    peaks = _peaks(manifest, bench)
+    rows = [
+        (
+            video.name,
+            video.status,
+            *peaks.get(video.name, (None, None)),
+            float(video.seconds or 0),
+            ": ".join(part for part in (video.reason, video.message) if part),
+        )
+        for video in wanted[:SHOWN]
+    ]
+    show_table(("video", "status", "segments", "peak", "seconds", "reason"), rows, right=(2, 3, 4))
+    if len(wanted) > SHOWN:
+        show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}")
+
+
+def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:
+    """Name to number of segments and highest score, where segments were made."""
+    from lavad.deployments.cli.terminal.results import Found, Results
+    from lavad_core.errors import LavadError
+    from lavad_core.results.run import keys_of_run
+
+    found: dict[str, tuple[int, float]] = {}
+    keys = keys_of_run(bench.store.root, manifest.run_id)
+    for video in [video for video in manifest.videos if video.status in SCORED][:SHOWN]:
+        try:
+            detect = Results(bench.store.root, Found(manifest, video), keys).commit("detect")
+        except LavadError as error:
+            say(f"lavad: {inert(error)}")  # the run is over and its results are there: the table goes on without
+            return found
+        if detect is not None and "peak_score" in detect.facts:
+            found[video.name] = (detect.counts["segments"], float(detect.facts["peak_score"]))
+    return found
+
+
+def work_line(manifest: RunManifest) -> str:
+    """The counted work, in words."""
+    from lavad_core.runs.work import COUNTERS
+
+    return ", ".join(f"{manifest.work[name]} {name.replace('_', ' ')}" for name in COUNTERS if manifest.work.get(name))
+
+
+def random_models(config: LavadConfig) -> list[str]:
+    """Names of the configured models that are random."""
+    from lavad_core.models.random_models import PREFIX
+    from lavad_core.pipeline.graph import needed_roles
+
+    models = [config.models[role].model for role in needed_roles(config)]
+    return [model for model in models if model.startswith(PREFIX)]
+
+
+def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
+    """The metrics over ``videos`` on stdout, if the configuration names labels."""
+    from lavad_core.pipeline.graph import PreparedVideo
+    from lavad_core.pipeline.prepare import import_digests
+    from lavad_core.stages.evaluate import METRICS, evaluate_run
+
+    scored = [
+        PreparedVideo(video.name, "", "file", video.video_id, import_digests(bench.config, video.name))
+        for video in videos
+        if video.status in SCORED
+    ]
+    if not scored:
+        return
+    unscored = [video.name for video in videos if video.status not in SCORED]
+    commit = evaluate_run(bench, scored, unscored)
+    if commit is None:
+        return
+    counts = commit.counts
+    show("")
+    show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in METRICS}), right=(1,))
+    say(
+        f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
+        f"{counts['positive_frames']} of them positive; labels {inert(bench.config.evaluate.labels)} "
+        f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {inert(commit.message)}" if commit.message else "")
+    )
+    if reading := commit.facts.get("reading"):
+        say(f"read as: {inert(reading)}")
+    if clipped := counts["clipped_intervals"]:
+        say(f"{clipped} annotated intervals reach beyond the end of their video and were cut there")
+    if others := counts["labels_without_video"]:
+        say(
+            f"the labels name {others} videos that are not part of this: a metric over a part of a data set is not its own"
+        )
+
+
+def exit_code(videos: Sequence[VideoOutcome]) -> Exit:
+    """For the outcomes of a run."""
+    scored = [video for video in videos if video.status in SCORED]
+    if videos and len(scored) == len(videos):
+        return Exit.OK
+    if scored or any(video.status == "rejected" for video in videos):
+        return Exit.SOME_FAILED
+    if any(video.reason in _STORE_ERRORS for video in videos):
+        return Exit.STORE
+    return Exit.NOTHING_DONE
