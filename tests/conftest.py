@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [
-    str(REPOSITORY),
-    str(REPOSITORY / "tests"),
-    str(REPOSITORY / "tests/acceptance"),
-    str(REPOSITORY / "tests/cli"),
-]
 
-pytest_plugins = ["prefect_fixture", "vllm_fixture"]
+pytest_plugins = ["support.prefect_fixture", "support.vllm_fixture"]
 
 # No test may reach for a hub or report usage; set before any library reads them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

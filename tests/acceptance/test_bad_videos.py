@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from video_factory import make_audio, make_video
-from whole_runs import finish
+from support.video_factory import make_audio, make_video
+from support.whole_runs import finish
 
 from lavad_core.runs.manifest import list_runs, load_run
 

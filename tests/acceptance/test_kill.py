@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from video_factory import make_video
-from whole_runs import commits, finish, start, tree
+from support.video_factory import make_video
+from support.whole_runs import commits, finish, start, tree
 
 from lavad_core.runs.manifest import load_records, load_run
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from video_factory import make_video
-from whole_runs import finish
+from support.video_factory import make_video
+from support.whole_runs import finish
 
 from lavad_core.runs.manifest import load_run
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from smollm2 import write_smollm2
-from video_factory import make_video
-from vllm_server import VllmServer, free_port
+from support.smollm2 import write_smollm2
+from support.video_factory import make_video
+from support.vllm_server import VllmServer, free_port
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ServiceError

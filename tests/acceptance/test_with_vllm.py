@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from video_factory import make_video
-from vllm_server import VllmServer
-from whole_runs import finish
+from support.video_factory import make_video
+from support.vllm_server import VllmServer
+from support.whole_runs import finish
 
 from lavad_core.runs.manifest import RunManifest, load_records, load_run
 from lavad_core.store.files import FileStore

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from scripted_server import TOO_LONG, Reply, Seen, chat_body, error_body, scripted
+from support.scripted_server import TOO_LONG, Reply, Seen, chat_body, error_body, scripted
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import RequestRejected, ServiceUnavailable

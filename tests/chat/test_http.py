@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from scripted_server import BUSY, DEAD, NO_MODEL, TOO_LONG, Reply, ScriptedServer, Seen, chat_body, scripted
+from support.scripted_server import BUSY, DEAD, NO_MODEL, TOO_LONG, Reply, ScriptedServer, Seen, chat_body, scripted
 
 from lavad_core.errors import ConfigError, ModelError, RequestRejected, ServiceError, ServiceTimeout, ServiceUnavailable
 from lavad_core.models.chat import http

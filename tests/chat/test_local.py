@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from chat import templates
+from support import templates
 from tokenizers import Tokenizer
 
 from lavad_core.config.models import LocalChatConfig

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from scripted_server import (
+from support.scripted_server import (
     BUSY,
     MODELS,
     NO_MODEL,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted_server import Reply, Seen, scripted
+from support.scripted_server import Reply, Seen, scripted
 from test_served import BOTH, DIALOG, PIECES, chat_body, served
 
 from lavad_core.method.prompts import SCORE_CHOICES

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from chat import templates
+from support import templates
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command import lavad
-from video_factory import make_frames, make_video
+from support.command import lavad
+from support.video_factory import make_frames, make_video
 
 from lavad_core.datasets.registry import ADAPTERS
 

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from command import lavad
 from PIL import Image
-from video_factory import make_video
+from support.command import lavad
+from support.video_factory import make_video
 
 from lavad.demo import world
 from lavad.demo.picture import main as make_picture

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from chat import templates
-from chat.scripted_server import Reply, chat_body, scripted
-from command import lavad
+from support import templates
+from support.command import lavad
+from support.scripted_server import Reply, chat_body, scripted
 
 from lavad_core.models.random_models import random_folder
 

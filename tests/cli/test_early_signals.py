@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from command import REPOSITORY, environment
+from support.command import REPOSITORY, environment
 
 LAST = """
 import os, signal, sys

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from command import REPOSITORY, environment, lavad, start
-from filled_store import fill
+from support.command import REPOSITORY, environment, lavad, start
+from support.filled_store import fill
 
 from lavad.deployments.cli.exits import Exit, Interrupted, code_of, guarded
 from lavad.deployments.cli.terminal.text import inert

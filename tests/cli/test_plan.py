@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import lavad
-from video_factory import make_video
+from support.command import lavad
+from support.video_factory import make_video
 
 LABELS = "a Fighting 10 40 -1 -1\nb Normal -1 -1 -1 -1\n"
 LIST = "a 0 320 6\nb 0 159 7\n"

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command import lavad
-from filled_store import EVIL, fill
+from support.command import lavad
+from support.filled_store import EVIL, fill
 
 from lavad.deployments.cli.terminal.progress import SERVICE_ERRORS, progress
 from lavad.deployments.cli.terminal.run_end import (

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command import lavad
-from filled_store import EVIL, fill
-from video_factory import make_video
+from support.command import lavad
+from support.filled_store import EVIL, fill
+from support.video_factory import make_video
 
 from lavad.deployments.cli.exits import Exit
 from lavad_core.config.video import VideoConfig

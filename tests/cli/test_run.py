@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from command import lavad, start
-from video_factory import make_audio, make_video
+from support.command import lavad, start
+from support.video_factory import make_audio, make_video
 
 FAST = ["--preset", "tiny", "--plain"]
 

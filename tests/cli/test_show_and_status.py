@@ -8,11 +8,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import filled_store
 import pyarrow as pa
 import pytest
-from command import lavad
-from filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
+from support import filled_store
+from support.command import lavad
+from support.filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
 
 from lavad_core.runs.sources import save_sources
 from lavad_core.stages import detect

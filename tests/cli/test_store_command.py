@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command import lavad
-from filled_store import fill
+from support.command import lavad
+from support.filled_store import fill
 
 
 @pytest.fixture

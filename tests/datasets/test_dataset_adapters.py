@@ -6,10 +6,10 @@ import json
 import unicodedata
 from pathlib import Path
 
-import miniature
 import numpy as np
 import pytest
-from miniature import UCF, XD
+from support import miniature
+from support.miniature import UCF, XD
 
 from lavad_core.datasets.registry import ADAPTERS, open_dataset
 from lavad_core.datasets.types import Dataset, LabelledVideo

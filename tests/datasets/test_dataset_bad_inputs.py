@@ -8,11 +8,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import miniature
 import numpy as np
 import pytest
-from miniature import XD
 from scipy.io import savemat
+from support import miniature
+from support.miniature import XD
 
 from lavad_core.datasets import matlab
 from lavad_core.datasets.check import check

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_factory import make_video
+from support.video_factory import make_video
 
 from lavad.demo import ablations as module
 from lavad.demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, Row, ablations, as_json, exchanged, remarks

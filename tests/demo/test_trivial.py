@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from video_factory import make_audio, make_video
+from support.video_factory import make_audio, make_video
 
 from lavad.demo.trivial import SMOOTHED, motion_energy, smoothed, trivial_rows
 from lavad.demo.world import Truth

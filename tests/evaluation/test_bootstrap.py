@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sets import dataset, expanded, gathered, random_set, results, scored
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
+from support.sets import dataset, expanded, gathered, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.evaluation.bootstrap import draw, interval, pairs_in_order, resampled_auc, resampled_precision

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from sets import dataset, expanded, gathered, random_set, results, scored
 from sklearn.metrics import roc_auc_score
+from support.sets import dataset, expanded, gathered, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sets import random_set
+from support.sets import random_set
 
 from lavad.tasks.evaluation_artifacts import metric_rows
 from lavad_core.evaluation.evaluate import evaluate

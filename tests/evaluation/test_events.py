@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sets import dataset, results, scored
+from support.sets import dataset, results, scored
 
 from lavad_core.datasets.types import Interval, LabelledVideo
 from lavad_core.errors import InputError

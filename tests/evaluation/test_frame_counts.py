@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sets import dataset, results, scored
+from support.sets import dataset, results, scored
 
 from lavad_core.datasets.frame_counts import counted_frames
 from lavad_core.datasets.types import LabelledVideo, Reading

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 
 import pytest
-from sets import random_set
+from support.sets import random_set
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.evaluate import evaluate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sets import dataset, random_set, results, scored
+from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo, SourceFile
 from lavad_core.errors import InputError

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from sets import random_set
+from support.sets import random_set
 
 from lavad_core.evaluation.evaluate import evaluate
 from lavad_core.evaluation.json import from_json, to_json

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
-from sets import dataset, random_set, results, scored
+from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError

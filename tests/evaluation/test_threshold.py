@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sets import dataset, random_set, results, scored
+from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError

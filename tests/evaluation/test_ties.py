@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sets import INTERVAL, dataset, results, scored
 from sklearn.metrics import roc_auc_score
+from support.sets import INTERVAL, dataset, results, scored
 from test_published_run import read_scores
 
 from lavad_core.datasets.types import LabelledVideo

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import lavad
-from small_set import dataset_files, scores
+from support.command import lavad
+from support.small_set import dataset_files, scores
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.json import read_evaluation

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import small_set
-from command import lavad
-from filled_store import GRID, SUMMARIES, commit, fill
-from small_set import FRAMES, INTERVAL
+from support import small_set
+from support.command import lavad
+from support.filled_store import GRID, SUMMARIES, commit, fill
+from support.small_set import FRAMES, INTERVAL
 
 from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings

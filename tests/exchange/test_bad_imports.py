@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_set
-from small_set import FRAMES, grid, score
+from support import small_set
+from support.small_set import FRAMES, grid, score
 
 from lavad_core.errors import InputError
 from lavad_core.imports import found

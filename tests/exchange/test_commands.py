@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import small_set
 import yaml
-from command import lavad
-from small_set import FRAMES
+from support import small_set
+from support.command import lavad
+from support.small_set import FRAMES
 
 from lavad_core.config.load import load_config
 from lavad_core.pipeline.graph import build_graph

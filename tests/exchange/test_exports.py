@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import small_set
-from filled_store import EVIL, GRID, SCORES, SUMMARIES, fill
-from small_set import FRAMES, INTERVAL, grid
+from support import small_set
+from support.filled_store import EVIL, GRID, SCORES, SUMMARIES, fill
+from support.small_set import FRAMES, INTERVAL, grid
 
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.errors import InputError

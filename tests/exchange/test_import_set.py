@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_set
-import video_factory
-from small_set import FRAMES, INTERVAL, grid, score
+from support import small_set, video_factory
+from support.small_set import FRAMES, INTERVAL, grid, score
 
 from lavad_core.errors import InputError
 from lavad_core.imports.layout import find_layout

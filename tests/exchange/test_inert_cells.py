@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_set
-from command import lavad
-from filled_store import fill
+from support import small_set
+from support.command import lavad
+from support.filled_store import fill
 
 from lavad.deployments.cli.terminal.text import MAX_WIDTH, show_csv, show_table
 from lavad_core.exports.tables import write_csv, write_json

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import REPOSITORY, environment, lavad
+from support.command import REPOSITORY, environment, lavad
 
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.evaluation.evaluate import evaluate

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import small_set
-from command import lavad
-from small_set import FRAMES
+from support import small_set
+from support.command import lavad
+from support.small_set import FRAMES
 
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import InputError

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import filled_store
 import httpx
 import pytest
-from filled_store import fill
 from prefect.client.schemas.objects import State
+from support import filled_store
+from support.filled_store import fill
 
 from lavad.flows.evaluate import evaluate
 from lavad.tasks.evaluation_artifacts import evaluation_text, metric_rows

@@ -14,12 +14,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 
 from lavad.flows.retry_failed import retry_failed
 from lavad.flows.score_video import score_video

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_stages import FakeStages, make_videos, settings
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import SyncClientContext
 from prefect.states import Completed
+from support.fake_stages import FakeStages, make_videos, settings
 
 from lavad.flows.check_store import check_store
 from lavad.flows.score_videos import score_videos
@@ -32,7 +32,7 @@ RUN = """
 import sys, time
 from pathlib import Path
 import pytest
-from fake_stages import FakeStages, settings
+from support.fake_stages import FakeStages, settings
 from lavad.flows.score_videos import score_videos
 
 def busy(context):

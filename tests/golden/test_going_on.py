@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import golden_set
 import numpy as np
 import pytest
 import yaml
+from support import golden_set
 
 from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import golden_set
 import numpy as np
 import pytest
+from support import golden_set
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.execute import run_graph

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat import templates
+from support import templates
 
 from lavad_core.config.models import (
     Blip2Config,

@@ -21,7 +21,7 @@ from lavad_core.models.python_model import load_python
 from lavad_core.video.identity import IdentityCache
 
 CAPTIONER = """
-from fake_models import FakeCaptioner
+from support.fake_models import FakeCaptioner
 
 def load(name="a", fail=None, exit_code=None):
     if fail:
@@ -62,9 +62,9 @@ class TestIdentity:
         assert model_identity(captioner(f"{file}:load"), cache) != before
 
     def test_of_a_module_is_that_of_its_file(self) -> None:
-        import fake_models
+        from support import fake_models
 
-        by_module = model_identity(captioner("fake_models:FakeCaptioner"), None)
+        by_module = model_identity(captioner("support.fake_models:FakeCaptioner"), None)
         assert by_module == model_identity(captioner(f"{fake_models.__file__}:FakeCaptioner"), None)
 
     def test_the_licence_is_not_known_and_nothing_is_pinned(self, file: Path) -> None:
@@ -108,7 +108,9 @@ class TestFinding:
         [
             pytest.param("/nowhere/mine.py:load", ["'/nowhere/mine.py' cannot be read", "No such file"], id="no file"),
             pytest.param("lavad_none.mine:load", ["no module 'lavad_none.mine'", "FILE.py:FUNCTION"], id="no module"),
-            pytest.param("fake_models.mine:load", ["no module 'fake_models.mine'"], id="below a module"),
+            pytest.param(
+                "support.fake_models.mine:load", ["no module 'support.fake_models.mine'"], id="below a module"
+            ),
             pytest.param("sys:load", ["no module 'sys' with a file"], id="no file of its own"),
         ],
     )
@@ -167,8 +169,16 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("config", "protocol", "lacks"),
         [
-            (PythonEncoderConfig(model="fake_models:FakeChat"), Encoder, "dimension, image_geometry, clip_geometry"),
-            (PythonChatConfig(model="fake_models:FakeEncoder"), ChatModel, "context_tokens, count_tokens, answer;"),
+            (
+                PythonEncoderConfig(model="support.fake_models:FakeChat"),
+                Encoder,
+                "dimension, image_geometry, clip_geometry",
+            ),
+            (
+                PythonChatConfig(model="support.fake_models:FakeEncoder"),
+                ChatModel,
+                "context_tokens, count_tokens, answer;",
+            ),
         ],
     )
     def test_another_role(self, config: PythonModel, protocol: type[Any], lacks: str) -> None:
@@ -188,7 +198,9 @@ class TestLoading:
     def test_what_is_loaded_is_what_the_identity_says(self, file: Path) -> None:
         """Bytecode would be kept for a file of the same second and size."""
         for name in "ab":
-            file.write_text(f"from fake_models import FakeCaptioner\ndef load():\n    return FakeCaptioner('{name}')")
+            file.write_text(
+                f"from support.fake_models import FakeCaptioner\ndef load():\n    return FakeCaptioner('{name}')"
+            )
             os.utime(file, (1, 1))
             assert load_python(captioner(f"{file}:load"), Captioner).name == name
         assert sorted(path.name for path in file.parent.iterdir()) == ["mine.py"]
@@ -196,7 +208,7 @@ class TestLoading:
     def test_the_module_can_be_looked_up(self, file: Path) -> None:
         file.write_text(
             "from __future__ import annotations\nimport pickle\nfrom dataclasses import dataclass\n"
-            "from fake_models import FakeCaptioner\n"
+            "from support.fake_models import FakeCaptioner\n"
             "@dataclass\nclass load(FakeCaptioner):\n    name: str = 'a'\n"
             "    def __post_init__(self):\n        pickle.dumps(load)\n"
         )
@@ -205,11 +217,13 @@ class TestLoading:
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_the_device_is_locked_for_models_of_this_process(exclusive: bool) -> None:
-    places = {"model": "fake_models:FakeEncoder", "exclusive": exclusive}
+    places = {"model": "support.fake_models:FakeEncoder", "exclusive": exclusive}
     config = LavadConfig(
-        captioners=[{"kind": "python", "name": "a", **places, "model": "fake_models:FakeCaptioner", "options": {"name": "a"}}],
+        captioners=[
+            {"kind": "python", "name": "a", **places, "model": "support.fake_models:FakeCaptioner", "options": {"name": "a"}}
+        ],
         encoder={"kind": "python", **places},
-        chat={"kind": "python", **places, "model": "fake_models:FakeChat"},
+        chat={"kind": "python", **places, "model": "support.fake_models:FakeChat"},
     )  # fmt: skip
     pool = ModelPool(config)
     for model, lock in (pool.captioner("a"), pool.encoder(), pool.chat()):

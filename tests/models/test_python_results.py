@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_models import FakeCaptioner, FakeChat, FakeEncoder
+from support.fake_models import FakeCaptioner, FakeChat, FakeEncoder
 
 from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
 from lavad_core.errors import ModelError, ServiceUnavailable
@@ -57,14 +57,14 @@ def says(model: Any, ask: Callable[[Any], Any]) -> str:
 )
 def test_captions_are_a_text_for_each_image(monkeypatch: pytest.MonkeyPatch, given: Any, words: str) -> None:
     monkeypatch.setattr(FakeCaptioner, "caption", lambda self, images: given)
-    config = PythonCaptionerConfig(name="mine", model="fake_models:FakeCaptioner", options={"name": "a"})
+    config = PythonCaptionerConfig(name="mine", model="support.fake_models:FakeCaptioner", options={"name": "a"})
     message = says(load_captioner(config, random_folder=no_folder), lambda model: model.caption(IMAGES))
     assert words in message
-    assert "fake_models:FakeCaptioner: caption()" in message
+    assert "support.fake_models:FakeCaptioner: caption()" in message
 
 
 def test_an_error_of_theirs_names_its_place_and_one_of_ours_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = PythonCaptionerConfig(name="mine", model="fake_models:FakeCaptioner", options={"name": "a"})
+    config = PythonCaptionerConfig(name="mine", model="support.fake_models:FakeCaptioner", options={"name": "a"})
     captioner = load_captioner(config, random_folder=no_folder)
     for error in (ValueError("no\nsuch thing"), KeyError("x"), RuntimeError("CUDA error"), IndexError()):
         monkeypatch.setattr(FakeCaptioner, "caption", _raising(error))
@@ -102,7 +102,7 @@ GOOD = np.eye(2, 4, dtype=np.float32)
     ],
 )
 def test_vectors(monkeypatch: pytest.MonkeyPatch, given: Any, words: str) -> None:
-    config = PythonEncoderConfig(model="fake_models:FakeEncoder")
+    config = PythonEncoderConfig(model="support.fake_models:FakeEncoder")
     for name, argument in (("embed_images", IMAGES), ("embed_texts", ["a", "b"])):
         monkeypatch.setattr(FakeEncoder, name, lambda self, items: given)
         message = says(
@@ -113,7 +113,7 @@ def test_vectors(monkeypatch: pytest.MonkeyPatch, given: Any, words: str) -> Non
 
 
 def test_good_vectors_pass_and_clips_need_no_unit_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = load_encoder(PythonEncoderConfig(model="fake_models:FakeEncoder"), random_folder=no_folder)
+    encoder = load_encoder(PythonEncoderConfig(model="support.fake_models:FakeEncoder"), random_folder=no_folder)
     assert encoder.embed_images(IMAGES).shape == (2, 4)
     assert np.linalg.norm(encoder.embed_clips([(IMAGES[0], IMAGES[1])])) < 0.98
     monkeypatch.setattr(FakeEncoder, "dimension", "4")
@@ -153,12 +153,12 @@ ANSWER = ChatAnswer("[0]", "stop", 3, 2)
 )
 def test_answers(monkeypatch: pytest.MonkeyPatch, given: Any, change: dict[str, Any], words: str) -> None:
     monkeypatch.setattr(FakeChat, "answer", lambda self, requests: given)
-    chat = load_chat(PythonChatConfig(model="fake_models:FakeChat"), random_folder=no_folder)
+    chat = load_chat(PythonChatConfig(model="support.fake_models:FakeChat"), random_folder=no_folder)
     assert words in says(chat, lambda model: list(model.answer([request(**change)])))
 
 
 def test_good_answers_pass_and_an_abandoned_call_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    chat = load_chat(PythonChatConfig(model="fake_models:FakeChat"), random_folder=no_folder)
+    chat = load_chat(PythonChatConfig(model="support.fake_models:FakeChat"), random_folder=no_folder)
     assert len(list(chat.answer([request(), request(seed=1)]))) == 2
     closed = []
 

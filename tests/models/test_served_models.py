@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat.scripted_server import NO_MODEL, Reply, ScriptedServer, Seen, chat_body, error_body, scripted
+from support.scripted_server import NO_MODEL, Reply, ScriptedServer, Seen, chat_body, error_body, scripted
 
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat import templates
-from chat.scripted_server import Reply, Seen, chat_body, error_body, scripted
-from cli.command import lavad
+from support import templates
+from support.command import lavad
+from support.scripted_server import Reply, Seen, chat_body, error_body, scripted
 
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported import page as demo_page
-from reported import video
-from reported_set import evaluated, made_set, source_of
-from video_factory import make_video
+from support.reported import page as demo_page
+from support.reported import video
+from support.reported_set import evaluated, made_set, source_of
+from support.video_factory import make_video
 
 from lavad_core.reports.page import render
 from lavad_core.reports.site import write_report

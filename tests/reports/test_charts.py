@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pytest
-from reported import FRAME_RATE, video
-from reported_set import labelled, scored
+from support.reported import FRAME_RATE, video
+from support.reported_set import labelled, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.imports.types import Neighbours

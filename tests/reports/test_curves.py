@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from reported import FRAME_RATE, video
+from support.reported import FRAME_RATE, video
 
 from lavad_core.reports.charts import chart
 from lavad_core.reports.curves import Colours, draw_curve

@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from reported import video
-from video_factory import make_frames, make_video, read_index
+from support.reported import video
+from support.video_factory import make_frames, make_video, read_index
 
 from lavad_core.config.video import VideoConfig
 from lavad_core.errors import VideoRejected

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from reported import page, video
+from support.reported import page, video
 
 from lavad_core.reports.page import render
 from lavad_core.reports.video import Span

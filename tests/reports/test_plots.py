@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from reported import jpeg, video
+from support.reported import jpeg, video
 from test_page import HOSTILE
 
 from lavad_core.errors import InputError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filled_store import EVIL, FRAMES, GRID, INTERVAL, SCORES, SUMMARIES, fill
+from support.filled_store import EVIL, FRAMES, GRID, INTERVAL, SCORES, SUMMARIES, fill
 
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.results.open import chosen_run, open_results

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import lavad
-from filled_store import fill
+from support.command import lavad
+from support.filled_store import fill
 
 from lavad_core.errors import DamagedResult
 from lavad_core.results.open import open_results

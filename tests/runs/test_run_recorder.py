@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from store_work import CONTEXT, start
+from support.store_work import CONTEXT, start
 
 from lavad_core.errors import InputError, InternalError, ServiceUnavailable, StoreUnavailable, VideoRejected
 from lavad_core.runs import environment, work

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_models import IDENTITIES, FakePool
 from numpy.typing import NDArray
-from video_factory import make_video
+from support.fake_models import IDENTITIES, FakePool
+from support.video_factory import make_video
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import LavadError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fake_models import FakeCaptioner, FakePool, level_of
+from support.fake_models import FakeCaptioner, FakePool, level_of
 
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import VideoSource

@@ -6,8 +6,8 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-import long_video
 import pytest
+from support import long_video
 
 from lavad_core.stages import refine
 from lavad_core.video.types import VideoSource

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_models import FakeChat, FakePool
+from support.fake_models import FakeChat, FakePool
 
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 from lavad_core.runs import work

@@ -21,9 +21,9 @@ from lavad_core.video.types import VideoSource
 GRID = list(range(0, 200, 16))
 
 FILES = {
-    "captioner.py": "from fake_models import FakeCaptioner\ndef load(prompt):\n    return FakeCaptioner(prompt)\n",
-    "encoder.py": "from fake_models import FakeEncoder\ndef load():\n    return FakeEncoder()\n",
-    "chat.py": "from fake_models import FakeChat\ndef load(answers=None):\n    return FakeChat(answers)\n",
+    "captioner.py": "from support.fake_models import FakeCaptioner\ndef load(prompt):\n    return FakeCaptioner(prompt)\n",
+    "encoder.py": "from support.fake_models import FakeEncoder\ndef load():\n    return FakeEncoder()\n",
+    "chat.py": "from support.fake_models import FakeChat\ndef load(answers=None):\n    return FakeChat(answers)\n",
     "lavad.yaml": """
 store: store
 captioners: [{kind: python, name: mine, model: captioner.py:load, options: {prompt: camera}}]
@@ -70,7 +70,7 @@ def run(bench: Workbench, street: VideoSource) -> PreparedVideo:
         ("served elsewhere", ["captioners.0.exclusive=false", "encoder.exclusive=false", "chat.exclusive=false"]),
         ("windows from frames", ["encoder.encodes_clips=false"]),
         ("free text", ["semantics=reference", "window.constant_frame_rate=10"]),
-        ("a module", ["encoder.model=fake_models:FakeEncoder", "captioners.0.batch_size=1"]),
+        ("a module", ["encoder.model=support.fake_models:FakeEncoder", "captioners.0.batch_size=1"]),
     ],
 )
 def test_results_are_in_the_store(folder: Path, street: VideoSource, case: str, overrides: list[str]) -> None:

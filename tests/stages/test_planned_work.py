@@ -138,7 +138,7 @@ def test_a_list_without_a_count_tells_nothing() -> None:
 @pytest.fixture
 def identities(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Of models that are here, without looking for them; a role taken out is one of a model that is not."""
-    from fake_models import IDENTITIES
+    from support.fake_models import IDENTITIES
 
     from lavad_core.planning import survey
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_models import FakeCaptioner, FakePool, level_of
-from video_factory import make_video
+from support.fake_models import FakeCaptioner, FakePool, level_of
+from support.video_factory import make_video
 
 from lavad_core.models.protocols import Image
 from lavad_core.video.types import VideoSource

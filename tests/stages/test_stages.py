@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_models import FakePool
+from support.fake_models import FakePool
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, Interrupted, VideoRejected

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
-from fake_models import FakeChat, FakePool
+from support.fake_models import FakeChat, FakePool
 
 from lavad_core.errors import Interrupted
 from lavad_core.models.chat.ready import Ready

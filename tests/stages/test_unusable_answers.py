@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_models import FakeChat, FakePool
+from support.fake_models import FakeChat, FakePool
 
 from lavad_core.errors import NotAsked, VideoRejected
 from lavad_core.models.protocols import ChatAnswer, ChatRequest

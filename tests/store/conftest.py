@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_work import MEMORY
+from support.store_work import MEMORY
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_work import CONTEXT, start
+from support.store_work import CONTEXT, start
 
 from lavad_core.errors import InternalError, StoreUnavailable
 from lavad_core.store.answers import MAX_ANSWER_BYTES, AnswerCache

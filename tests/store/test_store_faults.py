@@ -18,7 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_work import CONTEXT, KEYS, fill, finish, hold, race, replace_often, rows, save, start, tree, unprivileged
+from support.store_work import (
+    CONTEXT,
+    KEYS,
+    fill,
+    finish,
+    hold,
+    race,
+    replace_often,
+    rows,
+    save,
+    start,
+    tree,
+    unprivileged,
+)
 
 from lavad_core.errors import DamagedResult, StoreUnavailable
 from lavad_core.store.blobs import BlobInfo

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from store_work import CONTEXT, KEYS, SCHEMA, hold, rows, save, start, tree
+from support.store_work import CONTEXT, KEYS, SCHEMA, hold, rows, save, start, tree
 
 from lavad_core.errors import StoreUnavailable
 from lavad_core.store.files import FileStore

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_work import KEYS, MEMORY, SCHEMA, rows, save, tree
+from support.store_work import KEYS, MEMORY, SCHEMA, rows, save, tree
 
 from lavad_core.errors import DamagedResult, InternalError
 from lavad_core.store.commits import ascii_json

@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from video_factory import make_video
-from video_limits import default_limits
+from support.video_factory import make_video
+from support.video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video.decoder import probe

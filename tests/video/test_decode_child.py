@@ -16,8 +16,8 @@ import av
 import numpy as np
 import psutil
 import pytest
-from video_factory import make_video, read_index
-from video_limits import default_limits
+from support.video_factory import make_video, read_index
+from support.video_limits import default_limits
 
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import prefetch, process
@@ -234,7 +234,7 @@ def test_the_child_ends_when_its_parent_is_killed(video: VideoSource, tmp_path: 
 import sys, time
 sys.path[:0] = {sys.path!r}
 from pathlib import Path
-from video_limits import default_limits
+from support.video_limits import default_limits
 from lavad_core.video.decoder import *
 video = VideoSource("v", Path({os.fspath(video.path)!r}))
 found = probe(video, default_limits(), 30.0)

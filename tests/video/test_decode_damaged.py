@@ -10,8 +10,8 @@ from typing import Any
 
 import av
 import pytest
-from video_factory import make_audio, make_video, picture, read_index
-from video_limits import default_limits
+from support.video_factory import make_audio, make_video, picture, read_index
+from support.video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video.decoder import open_frames, probe

@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from video_factory import make_video, picture, read_index, turn
-from video_limits import default_limits
+from support.video_factory import make_video, picture, read_index, turn
+from support.video_limits import default_limits
 
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.limits import Limits

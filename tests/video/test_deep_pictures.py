@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from video_factory import make_video, picture, read_index
-from video_limits import default_limits
+from support.video_factory import make_video, picture, read_index
+from support.video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from video_factory import make_frames, make_video, picture, read_index
-from video_limits import default_limits
+from support.video_factory import make_frames, make_video, picture, read_index
+from support.video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images

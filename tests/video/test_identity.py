@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from video_factory import make_frames
+from support.video_factory import make_frames
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import identity

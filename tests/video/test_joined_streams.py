@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from video_factory import make_video, picture, read_index
-from video_limits import default_limits
+from support.video_factory import make_video, picture, read_index
+from support.video_limits import default_limits
 
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.others import Others

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 import pytest
-from video_factory import make_frames, make_video
-from video_limits import default_limits
+from support.video_factory import make_frames, make_video
+from support.video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from video_factory import make_video, read_index
-from video_limits import default_limits
+from support.video_factory import make_video, read_index
+from support.video_limits import default_limits
 
 from lavad_core.errors import VideoRejected
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT

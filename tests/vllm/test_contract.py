@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from chat.scripted_server import MODELS, NO_MODEL, TOO_LONG, chat_body
-from vllm_server import VllmServer, get, post
+from support.scripted_server import MODELS, NO_MODEL, TOO_LONG, chat_body
+from support.vllm_server import VllmServer, get, post
 
 from lavad_core.method import prompts
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from vllm_server import VllmServer, free_port
+from support.vllm_server import VllmServer, free_port
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ServiceError

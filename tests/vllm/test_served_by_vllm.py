@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from vllm_server import VllmServer
+from support.vllm_server import VllmServer
 
 from lavad_core.config.models import LocalChatConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout

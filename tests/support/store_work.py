@@ -24,7 +24,7 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """A folder in memory, where there is such a place: many tests sync often, and kill processes, not machines."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pytest", "store_work"])
+CONTEXT.set_forkserver_preload(["pytest", "support.store_work"])
 
 SCHEMA = pa.schema(
     [("frame", pa.int32()), ("text", pa.string()), ("score", pa.float32()), ("vector", pa.list_(pa.float32(), 8))]
@@ -64,9 +64,9 @@ def tree(root: Path) -> dict[str, bytes | None]:
 @cache
 def _start_server() -> None:
     # Python 3.11's fork server does not get sys.path, and would quietly preload nothing.
-    here = Path(__file__).resolve().parent
+    tests = Path(__file__).resolve().parent.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{here}{os.pathsep}{here.parent}")
+        patch.setenv("PYTHONPATH", f"{tests}{os.pathsep}{tests.parent}")
         forkserver.ensure_running()
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "vllm"))
-
-from vllm_server import VllmServer, missing
+from support.vllm_server import VllmServer, missing
 
 
 @pytest.fixture(scope="session")
