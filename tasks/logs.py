@@ -12,7 +12,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
 from lavad.tasks.inert import inert
-from lavad_core.runs.masking import masked_text
+from lavad_core.masking import masked_text
 
 LOGGER = "lavad_core"
 MAX_LINE = 2000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit, urlunsplit
 
-from lavad_core.runs.masking import MASK
+from lavad_core.masking import MASK
 
 ADDRESS = "base_url"
 """The field of addresses that may hold ``user:password@``."""

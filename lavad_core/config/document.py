@@ -16,7 +16,7 @@ from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import is_masked_address
 from lavad_core.config.setting import affects_of
 from lavad_core.config.tree import Row, rows
-from lavad_core.runs.masking import MASK
+from lavad_core.masking import MASK
 
 _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 

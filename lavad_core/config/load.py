@@ -31,7 +31,7 @@ from lavad_core.config.sources import Source
 from lavad_core.config.suggest import nearest
 from lavad_core.config.tree import ROOT, is_local_model
 from lavad_core.errors import ConfigError
-from lavad_core.runs.masking import remember_secrets
+from lavad_core.masking import remember_secrets
 
 _PRESET, _FILE, _ENVIRONMENT, _SETTINGS, _OVERRIDE = range(1, 6)
 """Ranks of the sources."""

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from lavad_core.config.setting import Section, setting
 from lavad_core.digest import canonical_json
-from lavad_core.runs.masking import masked
+from lavad_core.masking import masked
 
 CAPTIONER_STAGES = ("caption",)
 ENCODER_STAGES = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")

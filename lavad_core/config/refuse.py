@@ -15,7 +15,7 @@ from lavad_core.config.sources import Source
 from lavad_core.config.suggest import nearest
 from lavad_core.config.tree import ROOT, Shape, child, item, known_paths
 from lavad_core.errors import ConfigError
-from lavad_core.runs.masking import MASK, masked_text
+from lavad_core.masking import MASK, masked_text
 
 MAX_REPORTED = 5
 """Faults that one error names."""

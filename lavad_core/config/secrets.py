@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from lavad_core.config.address import ADDRESS, mask_address, user_info
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.setting import leaves
-from lavad_core.runs.masking import MASK
+from lavad_core.masking import MASK
 
 
 def sendable_key(key: str) -> str:

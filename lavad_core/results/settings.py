@@ -9,8 +9,8 @@ from typing import Any
 
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
+from lavad_core.masking import masked
 from lavad_core.runs.manifest import RunManifest
-from lavad_core.runs.masking import masked
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
 

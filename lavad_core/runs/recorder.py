@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lavad_core.errors import InternalError, VideoRejected
+from lavad_core.masking import masked, masked_text
 from lavad_core.runs import environment
 from lavad_core.runs.event_log import line_of
 from lavad_core.runs.manifest import (
@@ -27,7 +28,6 @@ from lavad_core.runs.manifest import (
     now_text,
     run_path,
 )
-from lavad_core.runs.masking import masked, masked_text
 from lavad_core.runs.records import StageRecord, totals_of
 from lavad_core.runs.sampler import Sampler
 from lavad_core.store.faults import store_errors
@@ -44,7 +44,7 @@ class RunRecorder:
 
     ``runs/<run id>.jsonl`` has a line for the run, then one for every stage that ended and every video whose outcome is
     known, each on disk before the work goes on: a killed run can be read. ``runs/<run id>.json`` is written by
-    :meth:`finish`. Neither holds a secret that has the form of one (:mod:`lavad_core.runs.masking`).
+    :meth:`finish`. Neither holds a secret that has the form of one (:mod:`lavad_core.masking`).
 
     Args:
         store_root: the store's folder.

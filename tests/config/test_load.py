@@ -16,7 +16,7 @@ from lavad_core.config import document
 from lavad_core.config.load import load, load_config, load_recorded
 from lavad_core.config.secrets import export_secrets, public_settings
 from lavad_core.errors import ConfigError
-from lavad_core.runs.masking import masked
+from lavad_core.masking import masked
 
 
 def written(folder: Path, text: str, name: str = "a.yaml") -> Path:

@@ -23,8 +23,8 @@ from support.fake_stages import FakeStages, make_videos, settings
 from lavad.flows.check_store import check_store
 from lavad.flows.score_videos import score_videos
 from lavad.tasks import ending
+from lavad_core.masking import MASK
 from lavad_core.runs.manifest import list_runs, load_run
-from lavad_core.runs.masking import MASK
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

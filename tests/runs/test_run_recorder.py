@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from support.store_work import CONTEXT, start
 
 from lavad_core.errors import InputError, InternalError, ServiceUnavailable, StoreUnavailable, VideoRejected
+from lavad_core.masking import MASK, masked, masked_text, remember_secrets
 from lavad_core.runs import environment, work
 from lavad_core.runs.manifest import (
     VideoOutcome,
@@ -25,7 +26,6 @@ from lavad_core.runs.manifest import (
     load_run,
     new_run_id,
 )
-from lavad_core.runs.masking import MASK, masked, masked_text, remember_secrets
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.records import StageRecord
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from lavad_core.inert import csv_cell, fixed, inert
-from lavad_core.runs.masking import masked_text
+from lavad_core.masking import masked_text
 
 MAX_WIDTH = 60
 """Characters of a column: longer cells are folded on a terminal, and elsewhere stand out of line."""

@@ -36,9 +36,9 @@ from lavad_core.errors import (
     ServiceTimeout,
     ServiceUnavailable,
 )
+from lavad_core.masking import masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
 from lavad_core.models.quoting import first_line
-from lavad_core.runs.masking import masked_text
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is

@@ -59,7 +59,7 @@ def doctor(
     store: options.StoreFolder = None,
 ) -> None:
     """Check versions, devices, models with their licences, servers and the store. Exit code 1 if the run would not work."""
-    from lavad_core.runs.masking import masked_text
+    from lavad_core.masking import masked_text
 
     loaded = options.loaded(preset, config, set_, store).config
     checks = [*_versions(), *_devices(), *_models(loaded), *_prompts(loaded), _prefect(), *_store(loaded)]
