@@ -28,9 +28,9 @@ import sklearn  # noqa: E402
 from scipy.ndimage import gaussian_filter1d  # noqa: E402
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score  # noqa: E402
 
+from lavad_core.datasets.intervals import labels_from_intervals  # noqa: E402
 from lavad_core.datasets.types import Dataset, LabelledVideo  # noqa: E402
 from lavad_core.evaluation.evaluate import evaluate  # noqa: E402
-from lavad_core.evaluation.frames import labels_from_intervals  # noqa: E402
 from lavad_core.evaluation.types import ProtocolOptions  # noqa: E402
 from lavad_core.results.types import MemoryResults, ScoredVideo  # noqa: E402
 

@@ -30,8 +30,8 @@ from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.datasets.annotations import read_annotations
+from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError, LavadError
-from lavad_core.evaluation.frames import labels_from_intervals
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench

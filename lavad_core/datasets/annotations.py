@@ -24,7 +24,7 @@ from lavad_core.datasets.lines import (
 from lavad_core.datasets.names import match_key, says_normal, without_ending
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
+from lavad_core.user_files import read_text
 
 MAX_BYTES = 64 * 2**20
 """UCF-Crime's file has 15 kB; one with a million intervals would fit."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lavad_core.datasets.findings import CheckReport, Figures, Finding
+from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.published import PUBLISHED, Published
 from lavad_core.datasets.types import Dataset
 from lavad_core.datasets.videos import against_videos
 from lavad_core.digest import canonical_json
-from lavad_core.evaluation.frames import labels_from_intervals
 from lavad_core.video.types import VideoSource
 
 

@@ -23,7 +23,7 @@ from lavad_core.datasets.names import match_key, without_ending
 from lavad_core.datasets.tables import read_headed
 from lavad_core.datasets.types import MAX_FRAMES, LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
+from lavad_core.user_files import read_text
 
 MAX_BYTES = 64 * 2**20
 """UCF-Crime's list has 8 kB."""

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lavad_core.datasets.matlab import marked_elements
-from lavad_core.datasets.types import Interval
 from lavad_core.errors import InputError
-from lavad_core.imports.arrays import read_npy
-from lavad_core.imports.files import read_bytes
 from lavad_core.models.quoting import first_line
+from lavad_core.user_files import read_bytes, read_npy
 from lavad_core.video.images import DAMAGE
 
 MAX_BYTES = 256 * 2**20
@@ -25,19 +23,6 @@ MAX_BYTES = 256 * 2**20
 
 MAX_PIXELS = 64 * 2**20
 """Of a picture that is a mask."""
-
-
-def intervals_of(marked: NDArray[np.bool_]) -> tuple[Interval, ...]:
-    """Runs of marked frames, first and last frame of each.
-
-    Args:
-        marked: bool [M].
-    """
-    steps = np.diff(np.concatenate(([0], marked.astype(np.int8), [0])))
-    return tuple(
-        (int(first), int(end) - 1)
-        for first, end in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True)
-    )
 
 
 def read_frame_mask(path: Path) -> NDArray[np.bool_]:

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from lavad_core.datasets.names import match_key
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
 from lavad_core.models.quoting import first_line
+from lavad_core.user_files import read_text
 
 MAX_BYTES = 64 * 2**20
 

@@ -1,8 +1,7 @@
-"""Frame labels, and the metrics of all frames together (micro): the numbers that papers quote."""
+"""Metrics of all frames together (micro): the numbers that papers quote."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypedDict
 
 import numpy as np
@@ -27,29 +26,6 @@ class FrameMetrics(TypedDict):
     average_precision: float | None
     pr_auc_trapezoid: float | None
     reason: str
-
-
-def labels_from_intervals(intervals: Iterable[tuple[int, int]], frames: int) -> tuple[NDArray[np.bool_], int]:
-    """Mark the frames of annotated intervals.
-
-    Args:
-        intervals: (first, last) frame, 0-based, both inclusive; they may overlap.
-        frames: M.
-
-    Returns:
-        bool, [M], and how many intervals reached outside 0 … M − 1 and were clipped (7 of UCF-Crime's do).
-
-    Raises:
-        ValueError: an interval ends before it starts.
-    """
-    labels = np.zeros(frames, dtype=bool)
-    clipped = 0
-    for first, last in intervals:
-        if last < first:
-            raise ValueError(f"interval {first} … {last} ends before it starts")
-        clipped += first < 0 or last >= frames
-        labels[max(first, 0) : max(last + 1, 0)] = True
-    return labels, clipped
 
 
 def frame_metrics(

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
+from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import Match, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.evaluation.frames import labels_from_intervals
 from lavad_core.results.types import ResultSet, ScoredVideo
 from lavad_core.video.discover import MAX_NAMED
 

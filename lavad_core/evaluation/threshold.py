@@ -21,10 +21,10 @@ from lavad_core.evaluation.grid import GridVideo, gather, weights_of
 from lavad_core.evaluation.rows import entries
 from lavad_core.evaluation.ties import TIE, settled
 from lavad_core.evaluation.types import Evaluation, ProtocolOptions
-from lavad_core.imports.files import read_text
 from lavad_core.models.quoting import first_line
 from lavad_core.results.types import ResultSet
 from lavad_core.seal import FIELD, seal_of, sealed
+from lavad_core.user_files import read_text
 
 FORMAT, VERSION = "lavad-threshold", 1
 

@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_bytes
 from lavad_core.imports.set_file import file_of, is_set_file, videos_of
 from lavad_core.imports.values import MAX_BYTES
+from lavad_core.user_files import read_bytes
 
 MAX_FILES = 200_000
 """Of a folder or archive. XD-Violence's test set has 800 videos."""

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from lavad_core.datasets.frame_counts import LIKELY_OFF, deviation
 from lavad_core.datasets.types import MAX_FRAME_COUNT_TOLERANCE
 from lavad_core.errors import InputError
-from lavad_core.imports.arrays import read_npy
-from lavad_core.imports.files import decode
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores
 from lavad_core.models.quoting import first_line
+from lavad_core.user_files import decode, read_npy
 
 DEFAULT_INTERVAL = 16
 """Of the paper, and where a file does not say."""

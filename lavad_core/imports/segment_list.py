@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.names import without_ending
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
 from lavad_core.models.quoting import first_line
+from lavad_core.user_files import read_text
 
 MAX_BYTES = 256 * 2**20
 """Millions of segments."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
+from lavad_core.user_files import read_text
 
 MAX_BYTES = 512 * 2**20
 """VADTree's reasoning about 290 videos takes 4 MB."""

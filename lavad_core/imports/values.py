@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
-from lavad_core.imports.files import decode, read_bytes
 from lavad_core.models.quoting import first_line
+from lavad_core.user_files import decode, read_bytes
 
 T = TypeVar("T")
 

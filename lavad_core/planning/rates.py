@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from lavad_core.config.setting import Section
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
 from lavad_core.planning import work as units
 from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest
+from lavad_core.user_files import read_text
 
 MAX_BYTES = 1 << 20
 """A table of rates has some lines."""

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lavad_core.imports.arrays import read_npy
 from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
+from lavad_core.user_files import read_npy
 
 
 def with_header(text: str, values: bytes = b"\0" * 64, version: int = 1) -> bytes:

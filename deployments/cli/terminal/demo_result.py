@@ -13,8 +13,8 @@ from lavad.deployments.cli.terminal.run_end import random_models
 from lavad.deployments.cli.terminal.text import inert, is_terminal, seconds, short, show, show_table
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
+from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError
-from lavad_core.evaluation.frames import labels_from_intervals
 from lavad_core.reports.collect import StoredVideo, video_report
 from lavad_core.reports.video import Span, VideoReport
 from lavad_core.results.run import keys_of_run

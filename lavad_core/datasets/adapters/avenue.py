@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
-from lavad_core.datasets.masks import intervals_of, read_cell_masks
+from lavad_core.datasets.intervals import intervals_from_labels
+from lavad_core.datasets.masks import read_cell_masks
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 
@@ -39,4 +40,4 @@ def read(paths: Paths) -> Dataset:
 
 def _read_masks(name: str, path: Path) -> LabelledVideo:
     marked = read_cell_masks(path, "volLabel")
-    return LabelledVideo(name, (), intervals_of(marked), len(marked))
+    return LabelledVideo(name, (), intervals_from_labels(marked), len(marked))

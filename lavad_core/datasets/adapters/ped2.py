@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 from lavad_core.datasets.build import Paths, needed_folder, select, source_file, source_folder
-from lavad_core.datasets.masks import intervals_of, read_picture_masks
+from lavad_core.datasets.intervals import intervals_from_labels
+from lavad_core.datasets.masks import read_picture_masks
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
+from lavad_core.user_files import read_text
 from lavad_core.video.folder import list_frames
 
 MAX_BYTES = 2**20
@@ -95,7 +96,7 @@ def _from_masks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
         frames = len(_frames(clip))
         if len(masks) != frames:
             raise InputError(f"masks: {str(folder)!r}: {clip.name} has {frames} frames, and {len(masks)} masks")
-        videos[clip.name] = LabelledVideo(clip.name, (), intervals_of(read_picture_masks(masks)), frames)
+        videos[clip.name] = LabelledVideo(clip.name, (), intervals_from_labels(read_picture_masks(masks)), frames)
         read += masks
     return videos, source_folder("masks", folder, read)
 

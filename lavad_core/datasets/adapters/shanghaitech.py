@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
-from lavad_core.datasets.masks import intervals_of, read_frame_mask
+from lavad_core.datasets.intervals import intervals_from_labels
+from lavad_core.datasets.masks import read_frame_mask
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 
@@ -36,4 +37,4 @@ def read(paths: Paths) -> Dataset:
 
 def _read_mask(name: str, path: Path) -> LabelledVideo:
     marked = read_frame_mask(path)
-    return LabelledVideo(name, (), intervals_of(marked), len(marked))
+    return LabelledVideo(name, (), intervals_from_labels(marked), len(marked))

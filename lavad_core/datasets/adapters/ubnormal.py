@@ -9,7 +9,7 @@ from lavad_core.datasets.build import Paths, merged, needed_folder, select, sour
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
-from lavad_core.imports.files import read_text
+from lavad_core.user_files import read_text
 from lavad_core.video.discover import VIDEO_SUFFIXES
 
 FRAME_RATE = 30.0

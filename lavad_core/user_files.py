@@ -1,14 +1,20 @@
-"""NumPy's ``.npy`` files from somebody else: looked at before any memory is taken for them."""
+"""Small files that a user gives: read within a limit, with errors that name the file.
+
+NumPy's ``.npy`` files may come from somebody else: they are looked at before any memory is taken for them.
+"""
 
 from __future__ import annotations
 
 import io
 import math
 import tokenize
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lavad_core.errors import InputError
 
 _HEADER_DAMAGE = (
     ValueError,
@@ -31,6 +37,51 @@ _KINDS = "biuf"
 """Truth values, whole numbers with a sign and without, and floating point: what labels and scores can be."""
 
 
+def read_bytes(path: Path, what: str, max_bytes: int) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: of the file.
+        what: what it is, for errors: ``frame labels``.
+        max_bytes: a larger file is refused before it fills the memory.
+
+    Raises:
+        InputError: it is missing, not a regular file, unreadable or too large.
+    """
+    shown = repr(str(path))
+    try:
+        # A pipe or a device would block or never end.
+        if not path.is_file():
+            found = "is not a regular file" if path.exists() else "does not exist"
+            raise InputError(f"{what}: {shown} {found}")
+        with path.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"{what}: {shown} cannot be read: {error}") from error
+    if len(content) > max_bytes:
+        raise InputError(f"{what}: {shown} has more than {max_bytes} bytes, the most that is read")
+    return content
+
+
+def read_text(path: Path, what: str, max_bytes: int) -> str:
+    """The content of a UTF-8 file, with or without a byte order mark; arguments and errors as :func:`read_bytes`."""
+    return decode(read_bytes(path, what, max_bytes), path, what)
+
+
+def decode(content: bytes, path: Path | str, what: str) -> str:
+    """Bytes of ``path`` as UTF-8 text, with or without a byte order mark.
+
+    Raises:
+        InputError: they are not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{what}: {str(path)!r} is not UTF-8 text: byte {error.start} is wrong; save it as UTF-8"
+        ) from error
+
+
 def read_npy(content: bytes) -> NDArray[Any]:
     """An array of numbers from the bytes of a ``.npy`` file, read-only and without a copy.
 
@@ -38,7 +89,7 @@ def read_npy(content: bytes) -> NDArray[Any]:
     array is made, so that nothing is allocated at all. Nothing is unpickled.
 
     Raises:
-        ValueError: it is no such file, is cut off, or holds something else than numbers; says what.
+        ValueError: it is no such file, is cut off, or holds something other than numbers; says what.
     """
     stream = io.BytesIO(content)
     try:
