@@ -83,7 +83,7 @@ class Leave:
     at_once = False
 
 
-class Told:
+class AlreadyReported:
     """Whether a stopped run has said how to go on."""
 
     go_on = False
@@ -135,7 +135,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(Exit.INTERRUPTED) from None
         except Interrupted as stop:
             if stop.begun:
-                Told.go_on = True
+                AlreadyReported.go_on = True
                 say(GO_ON)
             raise typer.Exit(128 + stop.signal) from None
         except LavadError as error:

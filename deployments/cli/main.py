@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import lavad_core
-from lavad.deployments.cli import early
+from lavad.deployments.cli import early, panels
 from lavad.deployments.cli.commands.evaluate import dataset
 from lavad.deployments.cli.commands.evaluate.compare import compare
 from lavad.deployments.cli.commands.evaluate.evaluate import evaluate
@@ -38,6 +38,7 @@ from lavad.deployments.cli.terminal.text import OutputLost, inert, prepare_strea
 
 app = typer.Typer(
     name="lavad",
+    cls=panels.Panels,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,24 +46,24 @@ app = typer.Typer(
     epilog=EPILOG,
     help="LAVAD: anomaly scores for the frames of videos, without training. Data goes to stdout, the rest to stderr.",
 )
-app.command("demo")(demo)
-app.command("plan")(plan)
-app.command("run")(run)
-app.command("import")(import_)
-app.command("export")(export)
-app.command("evaluate")(evaluate)
-app.command("compare")(compare)
-app.command("threshold")(threshold)
-app.command("status")(status)
-app.command("retry")(retry)
-app.command("show")(show_video)
-app.command("report")(report)
-app.command("overlay")(overlay)
-app.command("plot")(plot)
-app.add_typer(store.app, name="store")
-app.add_typer(config.app, name="config")
-app.add_typer(dataset.app, name="dataset")
-app.command("doctor")(doctor)
+app.command("demo", rich_help_panel=panels.RUN)(demo)
+app.command("plan", rich_help_panel=panels.RUN)(plan)
+app.command("run", rich_help_panel=panels.RUN)(run)
+app.command("retry", rich_help_panel=panels.RUN)(retry)
+app.command("status", rich_help_panel=panels.LOOK)(status)
+app.command("show", rich_help_panel=panels.LOOK)(show_video)
+app.command("report", rich_help_panel=panels.LOOK)(report)
+app.command("overlay", rich_help_panel=panels.LOOK)(overlay)
+app.command("plot", rich_help_panel=panels.LOOK)(plot)
+app.add_typer(dataset.app, name="dataset", rich_help_panel=panels.EVALUATE)
+app.command("evaluate", rich_help_panel=panels.EVALUATE)(evaluate)
+app.command("compare", rich_help_panel=panels.EVALUATE)(compare)
+app.command("threshold", rich_help_panel=panels.EVALUATE)(threshold)
+app.command("import", rich_help_panel=panels.EXCHANGE)(import_)
+app.command("export", rich_help_panel=panels.EXCHANGE)(export)
+app.command("doctor", rich_help_panel=panels.MAINTAIN)(doctor)
+app.add_typer(config.app, name="config", rich_help_panel=panels.MAINTAIN)
+app.add_typer(store.app, name="store", rich_help_panel=panels.MAINTAIN)
 
 
 def _version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from lavad.deployments.cli.exits import GO_ON, Interrupted, Told
+from lavad.deployments.cli.exits import GO_ON, AlreadyReported, Interrupted
 from lavad.deployments.cli.terminal.text import say
 
 GRACE_S = 20.0
@@ -129,6 +129,6 @@ def end_by_force(number: int, stop: Stop | None = None) -> None:
         with suppress(psutil.Error):
             child.kill()
     # Asked first: nothing may hold up the end, not even a reader of stderr who does not read.
-    if code >= 128 and not Told.go_on and select.select([], [2], [], 0)[1]:
+    if code >= 128 and not AlreadyReported.go_on and select.select([], [2], [], 0)[1]:
         os.write(2, f"{GO_ON}\n".encode())
     os._exit(code)

@@ -43,6 +43,43 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
     assert all(f" {code.value} " in text for code in Exit)
 
 
+PANELS = {
+    "Run": ["demo", "plan", "run", "retry"],
+    "Look at results": ["status", "show", "report", "overlay", "plot"],
+    "Evaluate": ["evaluate", "compare", "threshold", "dataset"],
+    "Exchange with other programs": ["import", "export"],
+    "Maintain": ["doctor", "config", "store"],
+}
+
+
+@pytest.mark.parametrize("rich", ["0", "1"])
+def test_help_has_the_commands_in_panels_and_no_markup(rich: str) -> None:
+    """In a pipe; whether typer may use rich makes no difference."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lavad.deployments.cli.main", "--help"],
+        env=environment(TYPER_USE_RICH=rich, FORCE_COLOR="1"), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for line in done.stdout[: done.stdout.index("Exit codes")].splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            panel = found.setdefault(line.removesuffix(":"), [])
+        elif found and line[2:3].isalpha():
+            panel.append(line.split()[0])
+    assert {title: names for title, names in found.items() if title != "Options"} == PANELS
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+
+
+def test_no_folder_of_the_command_line_is_crowded() -> None:
+    root = REPOSITORY / "deployments" / "cli"
+    crowded = {
+        str(folder.relative_to(root)): count
+        for folder in [root, *(path for path in root.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+        if (count := len(list(folder.glob("*.py")))) > 12
+    }
+    assert not crowded
+
+
 def test_start_is_light() -> None:
     """``lavad --help`` and the configuration do without the heavy libraries: that, not a stop-watch, is checked."""
     script = (
@@ -326,8 +363,8 @@ def test_signals_end_the_process_in_time(number: signal.Signals, code: int, mann
 @pytest.mark.parametrize(("told", "lines"), [(False, 1), (True, 0)])
 def test_a_run_ended_by_force_says_it_too_but_not_twice(told: bool, lines: int) -> None:
     script = (
-        "from lavad.deployments.cli.exits import Told; from lavad.deployments.cli.signals import end_by_force; "
-        f"Told.go_on = {told}; end_by_force(2)"
+        "from lavad.deployments.cli.exits import AlreadyReported; from lavad.deployments.cli.signals import end_by_force; "
+        f"AlreadyReported.go_on = {told}; end_by_force(2)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), cwd=REPOSITORY, check=False

@@ -45,7 +45,8 @@ StoreFolder = Annotated[
 RunId = Annotated[
     str | None, typer.Argument(metavar="RUN", help="Id of a run; the latest if not given.", show_default=False)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout in place of tables.")]
+"""For every command that prints facts; :func:`lavad.deployments.cli.terminal.document.show_document` prints them."""
 
 
 def loaded(

@@ -1,0 +1,27 @@
+"""What ``--json`` prints: one document on stdout, and nothing else there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from lavad.deployments.cli.terminal.text import show
+
+
+def show_document(name: str, values: Mapping[str, object], *, version: int = 1) -> None:
+    """A document with its name and version first, so that a program can tell what it reads.
+
+    Args:
+        name: of the document; ``format`` becomes ``lavad-<name>``.
+        values: JSON values by field. Fields may be added within a version, and are never taken away or given another meaning.
+        version: of the document; the next one where that cannot be kept.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON does not have: a fault of the program.
+    """
+    show_json({"format": f"lavad-{name}", "version": version, **values})
+
+
+def show_json(values: object) -> None:
+    """JSON values on stdout, indented. ASCII: whatever a name contains, it stays inert on a terminal."""
+    show(json.dumps(values, indent=2, allow_nan=False))
