@@ -8,11 +8,11 @@ from typing import Any
 from prefect import runtime
 from prefect.client.schemas.objects import State
 
-from lavad.tasks.inert import inert
 from lavad.tasks.logs import send_library_logs
 from lavad.tasks.scoring import Scoring
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
+from lavad_core.escape import escape
 from lavad_core.video.types import VideoSource
 
 
@@ -33,7 +33,7 @@ def run_name() -> str:
     more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
     first = inputs[0].rstrip("/").rpartition("/")[2] or inputs[0]
     preset = given.get("preset")
-    return (f"{inert(preset, 30)} · " if preset else "") + f"{inert(first, 60)}{more}"
+    return (f"{escape(preset, limit=30)} · " if preset else "") + f"{escape(first, limit=60)}{more}"
 
 
 def score(work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoSource] = ()) -> State[Any]:

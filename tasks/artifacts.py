@@ -1,6 +1,6 @@
 """What a run leaves in the orchestrator for people: a table of videos, a summary, a progress bar.
 
-Everything that users made is inert in them (:mod:`lavad.tasks.inert`): the UI renders Markdown, in the cells of tables too.
+All text that users made is escaped (:mod:`lavad_core.escape`): the UI renders Markdown, in the cells of tables too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from lavad.tasks.channel import Channel, channel
-from lavad.tasks.inert import inert_markdown
+from lavad_core.escape import escape_markdown
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
 from lavad_core.store.maintenance import Finding
@@ -40,10 +40,10 @@ def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None
     order = {"failed": 0, "rejected": 1, "not-run": 2, "ok_with_gaps": 3, "ok": 4}
     return [
         {
-            "video": inert_markdown(outcome.name, 120),
+            "video": escape_markdown(outcome.name, 120),
             "status": outcome.status.replace("_", " "),
-            "reason": inert_markdown(outcome.reason, 60),
-            "message": inert_markdown(outcome.message),
+            "reason": escape_markdown(outcome.reason, 60),
+            "message": escape_markdown(outcome.message),
             "seconds": round(outcome.seconds or 0.0, 1),
             "frames": frames.get(outcome.name),
         }
@@ -54,7 +54,7 @@ def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None
 def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None) -> str:
     """The summary, Markdown."""
     lines = [
-        f"# {inert_markdown(ended)}: {inert_markdown(message)}",
+        f"# {escape_markdown(ended)}: {escape_markdown(message)}",
         "",
         f"Run `{run.run_id}`, {run.seconds:.1f} s, peak memory {run.peak_rss_bytes / 2**20:.0f} MiB, "
         f"results in the store `{_code(str(run.config.get('store', '')))}`.",
@@ -62,7 +62,7 @@ def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[st
     ]
     if metrics is not None:
         lines += ["| metric | value |", "|---|---|"]
-        lines += [f"| {inert_markdown(name)} | {_number(value)} |" for name, value in metrics.items()]
+        lines += [f"| {escape_markdown(name)} | {_number(value)} |" for name, value in metrics.items()]
         lines.append("")
     lines += ["| stage | done | cached | failed | seconds | CPU s | peak MiB |", "|---|---|---|---|---|---|---|"]
     lines += [_stage_line(node, totals) for node, totals in run.stages.items()]
@@ -73,17 +73,17 @@ def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[st
 
 def _stage_line(node: str, totals: StageTotals) -> str:
     return (
-        f"| {inert_markdown(node)} | {totals.done} | {totals.cached} | {totals.failed} | {totals.seconds:.1f} "
+        f"| {escape_markdown(node)} | {totals.done} | {totals.cached} | {totals.failed} | {totals.seconds:.1f} "
         f"| {totals.cpu_seconds:.1f} | {totals.peak_rss_bytes / 2**20:.0f} |"
     )
 
 
 def _code(text: str) -> str:
-    return inert_markdown(text).replace("\\", "").replace("`", "'")
+    return escape_markdown(text).replace("\\", "").replace("`", "'")
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else inert_markdown("–" if value is None else value)
+    return f"{value:.4f}" if isinstance(value, float) else escape_markdown("–" if value is None else value)
 
 
 @task(name="publish", description="Publish the table of videos and the summary.", **HERE)
@@ -94,7 +94,7 @@ def publish_run(
     manifest too."""
     text = summary_text(run, ended, message, metrics)
     with channel() as shown:
-        shown.artifact("table of videos", "table", VIDEOS_KEY, rows, inert_markdown(message))
+        shown.artifact("table of videos", "table", VIDEOS_KEY, rows, escape_markdown(message))
         shown.artifact("summary", "markdown", SUMMARY_KEY, text, f"Run {run.run_id}")
     return shown.all_shown
 
@@ -103,7 +103,7 @@ def publish_run(
 def publish_findings(findings: Sequence[Finding], note: str) -> None:
     """The table of findings."""
     rows = [
-        {"kind": finding.kind, "path": inert_markdown(finding.path, 300), "message": inert_markdown(finding.message)}
+        {"kind": finding.kind, "path": escape_markdown(finding.path, 300), "message": escape_markdown(finding.message)}
         for finding in findings[:MAX_FINDINGS]
     ]
     more = len(findings) - len(rows)

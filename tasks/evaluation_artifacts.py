@@ -8,7 +8,7 @@ from prefect import task
 
 from lavad.tasks.artifacts import HERE
 from lavad.tasks.channel import channel
-from lavad.tasks.inert import inert_markdown
+from lavad_core.escape import escape_markdown
 from lavad_core.evaluation.evaluate import label
 from lavad_core.evaluation.header import header_lines
 from lavad_core.evaluation.regression import Regression
@@ -25,14 +25,14 @@ MAX_NAMED = 20
 def metric_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     """The table of metrics: the results' own rows, then those without a model."""
     return [
-        {"scores": inert_markdown(label(row)), **{title: _cell(row.metrics[key]) for key, title in METRICS.items()}}
+        {"scores": escape_markdown(label(row)), **{title: _cell(row.metrics[key]) for key, title in METRICS.items()}}
         for row in evaluation.rows
     ]
 
 
 def _cell(metric: Metric) -> str:
     if metric.value is None:
-        return f"undefined: {inert_markdown(metric.reason, 80)}"
+        return f"undefined: {escape_markdown(metric.reason, 80)}"
     between = "" if metric.low is None or metric.high is None else f" ({metric.low:.3f}–{metric.high:.3f})"
     return f"{metric.value:.4f}{between}"
 
@@ -42,27 +42,27 @@ def evaluation_text(
 ) -> str:
     """The protocol, the baseline, and where the report is; Markdown."""
     header = evaluation.header
-    lines = [f"# {inert_markdown(ended)}: {inert_markdown(message)}", ""]
-    lines += [f"* **warning**: {inert_markdown(warning)}" for warning in header.warnings]
+    lines = [f"# {escape_markdown(ended)}: {escape_markdown(message)}", ""]
+    lines += [f"* **warning**: {escape_markdown(warning)}" for warning in header.warnings]
     lines += ["", "| protocol | |", "|---|---|"]
-    lines += [f"| {inert_markdown(name)} | {inert_markdown(value)} |" for name, value in header_lines(header)]
-    lines += ["", f"Report: {inert_markdown(report)} on the machine that ran this; open `index.html` there.", ""]
+    lines += [f"| {escape_markdown(name)} | {escape_markdown(value)} |" for name, value in header_lines(header)]
+    lines += ["", f"Report: {escape_markdown(report)} on the machine that ran this; open `index.html` there.", ""]
     if regression is not None:
         lines += _baseline(regression)
     if header.unscored:
         lines += [f"## {len(header.unscored)} of {header.listed} videos have no scores", ""]
         named = list(header.unscored.items())[:MAX_NAMED]
-        lines += [f"* {inert_markdown(name, 120)}: {inert_markdown(why)}" for name, why in named]
+        lines += [f"* {escape_markdown(name, 120)}: {escape_markdown(why)}" for name, why in named]
         if len(header.unscored) > MAX_NAMED:
             lines.append(f"* … {len(header.unscored) - MAX_NAMED} more")
     return "\n".join(lines) + "\n"
 
 
 def _baseline(regression: Regression) -> list[str]:
-    lines = [f"## Baseline {inert_markdown(regression.baseline, 120)}", ""]
-    lines += [f"{inert_markdown(note)}  " for note in regression.notes]
+    lines = [f"## Baseline {escape_markdown(regression.baseline, 120)}", ""]
+    lines += [f"{escape_markdown(note)}  " for note in regression.notes]
     lines += ["", "| | metric |", "|---|---|"]
-    lines += [f"| {'fell' if change.fell else 'ok'} | {inert_markdown(change)} |" for change in regression.changes]
+    lines += [f"| {'fell' if change.fell else 'ok'} | {escape_markdown(change)} |" for change in regression.changes]
     return [*lines, ""]
 
 
@@ -85,9 +85,9 @@ def publish_evaluation(
         curves: kind to picture, as ``data:`` address.
     """
     text = evaluation_text(evaluation, ended, message, regression, report)
-    results = inert_markdown(evaluation.header.results["id"])
+    results = escape_markdown(evaluation.header.results["id"])
     with channel() as shown:
-        shown.artifact("table of metrics", "table", METRICS_KEY, metric_rows(evaluation), inert_markdown(message))
+        shown.artifact("table of metrics", "table", METRICS_KEY, metric_rows(evaluation), escape_markdown(message))
         shown.artifact("protocol", "markdown", EVALUATION_KEY, text, results)
         for kind, picture in curves.items():
             title = f"{kind.upper()}, all frames together"

@@ -11,7 +11,7 @@ import logging
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
-from lavad.tasks.inert import inert
+from lavad_core.escape import escape
 from lavad_core.masking import masked_text
 
 LOGGER = "lavad_core"
@@ -27,7 +27,7 @@ class _RunLogs(APILogHandler):
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return inert(masked_text(super().format(record)), MAX_LINE)
+        return escape(masked_text(super().format(record)), limit=MAX_LINE)
 
 
 def send_library_logs() -> None:

@@ -16,10 +16,10 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from lavad.tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
-from lavad.tasks.inert import inert
 from lavad.tasks.workbench import Job, RunRef, job_of
 from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
+from lavad_core.escape import MAX_NAME, escape
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.work import LLM_REQUESTS
@@ -52,9 +52,9 @@ def _run_name(parameters: dict[str, Any]) -> str:
     """``caption blip2-opt-6.7b · Arson001_x264``."""
     stage, _, variant = str(parameters["node_id"]).partition(":")
     return (
-        f"{stage} {variant} · {inert(parameters['video'].name)}"
+        f"{stage} {variant} · {escape(parameters['video'].name, limit=MAX_NAME)}"
         if variant
-        else f"{stage} · {inert(parameters['video'].name)}"
+        else f"{stage} · {escape(parameters['video'].name, limit=MAX_NAME)}"
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lavad.tasks.inert import inert
 from lavad.tasks.workbench import RunRef, job_of
 from lavad_core.errors import InputError
+from lavad_core.escape import MAX_NAME, escape
 from lavad_core.imports.listed import listed_sources
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.sources import Left, decode_input, left_of, save_sources
@@ -53,7 +53,7 @@ def unfinished_videos(store: str, run_id: str | None) -> Left:
 
 
 def _run_name(parameters: dict[str, Any]) -> str:
-    return f"prepare · {inert(parameters['source'].name)}"
+    return f"prepare · {escape(parameters['source'].name, limit=MAX_NAME)}"
 
 
 @task(name="prepare", description="Digest a video's content.", task_run_name=_run_name, **HERE)

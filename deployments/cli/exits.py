@@ -13,7 +13,7 @@ from typing import ParamSpec
 
 import typer
 
-from lavad.deployments.cli.terminal.text import OutputLost, inert, say, to_stdout
+from lavad.deployments.cli.terminal.text import OutputLost, escape, say, to_stdout
 from lavad_core.errors import (
     ConfigError,
     InputError,
@@ -167,9 +167,9 @@ def output_lost(error: OutputLost) -> Exit:
 
 def _report(error: BaseException, *, bug: bool) -> None:
     if Debug.on:
-        say(inert("".join(traceback.format_exception(error)), keep_lines=True))
+        say(escape("".join(traceback.format_exception(error)), keep_lines=True))
     what = f"{type(error).__name__}: {error}" if bug else str(error)
-    say(f"lavad: {inert(what)}")
+    say(f"lavad: {escape(what)}")
     if bug and not Debug.on:
         say("lavad: this is a fault of the program; `lavad --debug …` shows where it happened")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavad.deployments.cli.exits import Debug, Exit, Interrupted, Leave
-from lavad.deployments.cli.terminal.text import inert, say
+from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
     from lavad.deployments.cli.signals import Stop
@@ -96,7 +96,7 @@ def _warn_absent_servers(config: LavadConfig) -> None:
         section = config.models[role]
         if section.kind == "openai" and (check := served_check(role, section)).verdict == "fault":
             stage = next(node.id for node in graph.nodes if node.role == role)
-            say(f"not there yet, and needed for what stage {stage} has to make: {inert(check.found)}")
+            say(f"not there yet, and needed for what stage {stage} has to make: {escape(check.found)}")
 
 
 def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop) -> Ended:
@@ -190,7 +190,7 @@ def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:
     from lavad_core.masking import masked_text
     from lavad_core.models.quoting import first_line
 
-    why = inert(masked_text(f"{type(error).__name__}: {first_line(error)}"))
+    why = escape(masked_text(f"{type(error).__name__}: {first_line(error)}"))
     if _complete(config, run_id) is None:
         raise ServiceUnavailable(
             f"Prefect's API does not do its part ({why}). What is finished is in the store: when the server is back, or "

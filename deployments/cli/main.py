@@ -34,7 +34,7 @@ from lavad.deployments.cli.commands.run.demo import demo
 from lavad.deployments.cli.commands.run.plan import plan
 from lavad.deployments.cli.commands.run.run import retry, run
 from lavad.deployments.cli.exits import EPILOG, Debug, Exit, Interrupted, Leave, flush, output_lost
-from lavad.deployments.cli.terminal.text import OutputLost, inert, prepare_streams, say, show, to_stdout
+from lavad.deployments.cli.terminal.text import OutputLost, escape, prepare_streams, say, show, to_stdout
 
 app = typer.Typer(
     name="lavad",
@@ -99,7 +99,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if Debug.on or (record.levelno >= logging.WARNING and record.name != "lavad_core.flow"):
-            say(f"{record.levelname.lower()}: {inert(record.getMessage())}")
+            say(f"{record.levelname.lower()}: {escape(record.getMessage())}")
 
 
 def main() -> None:

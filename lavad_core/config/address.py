@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit, urlunsplit
 
+from lavad_core.escape import escape
 from lavad_core.masking import MASK
 
 ADDRESS = "base_url"
@@ -49,7 +50,7 @@ def bare_address(address: str) -> str:
         return _UNREADABLE
     place = f"[{host}]" if ":" in host else host
     shown = urlunsplit((parts.scheme, f"{place}{port}", parts.path, "", ""))
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+    return escape(shown)
 
 
 def user_info(address: str) -> str:

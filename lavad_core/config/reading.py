@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from lavad_core.errors import ConfigError
+from lavad_core.escape import escape
 
 MAX_DEPTH = 12
 """The tree is four deep; deeper input is a mistake or an alias that contains itself."""
@@ -125,7 +126,7 @@ def problem(error: BaseException) -> str:
     where = where or (f"position {position}: " if isinstance(position, int) else "")
     # Only marks of the syntax are quoted; a longer word comes from the text.
     plain = re.sub(r"'[^']{4,}'|\"[^\"]{4,}\"", "…", " ".join(str(words).split()))
-    return where + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in plain)
+    return where + escape(plain)
 
 
 def _note(node: yaml.Node, path: PathKey, name: str, found: Document) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
+from lavad_core.escape import fixed
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.evaluate import label
 from lavad_core.evaluation.smoothing import Sigma, Unit, unlike
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions, Row
-from lavad_core.inert import fixed
 from lavad_core.results.types import ResultSet
 
 TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lavad_core.errors import InputError
+from lavad_core.escape import escape
 from lavad_core.exports.target import new_file, new_folder
-from lavad_core.inert import inert
 from lavad_core.method.detection import Segment, segments
 from lavad_core.results.types import ResultSet, ScoredVideo
 
@@ -85,7 +85,7 @@ def write_intervals(results: ResultSet, target: Path, thresholds: Thresholds) ->
             pairs = [(segment.start_frame, segment.end_frame) for segment in found]
             pairs += [(-1, -1)] * (2 - len(pairs))
             numbers = "  ".join(f"{first}  {last}" for first, last in pairs)
-            file.write(f"{inert(video.name)}  {CLASS if found else NORMAL}  {numbers}  \n")
+            file.write(f"{escape(video.name)}  {CLASS if found else NORMAL}  {numbers}  \n")
 
 
 def write_fiftyone(results: ResultSet, target: Path, thresholds: Thresholds) -> None:

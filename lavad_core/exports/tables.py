@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lavad_core.escape import escape_cell
 from lavad_core.exports.target import new_file
-from lavad_core.inert import csv_cell
 from lavad_core.method.detection import to_frames
 from lavad_core.results.types import ResultSet, ScoredVideo
 from lavad_core.store.commits import storable
@@ -41,7 +41,7 @@ JSON_FORMAT = 1
 
 
 def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None:
-    """A CSV file, UTF-8; each captioner has a column of its own. Texts are as in :func:`lavad_core.inert.csv_cell`.
+    """A CSV file, UTF-8; each captioner has a column of its own. Texts are as in :func:`lavad_core.escape.escape_cell`.
 
     Args:
         results: of a run or an import.
@@ -58,11 +58,13 @@ def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None
     plain = [name for name in schema.names if name != "captions"]
     with new_file(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*plain, *(csv_cell(f"caption: {name}") for name in captioners)])
+        writer.writerow([*plain, *(escape_cell(f"caption: {name}") for name in captioners)])
         for table in _tables(results, frames):
             for row in table.to_pylist():
                 said = {item["captioner"]: item["caption"] for item in row.get("captions", ())}
-                writer.writerow([csv_cell(row[name]) for name in plain] + [csv_cell(said.get(c)) for c in captioners])
+                writer.writerow(
+                    [escape_cell(row[name]) for name in plain] + [escape_cell(said.get(c)) for c in captioners]
+                )
 
 
 def write_parquet(results: ResultSet, target: Path, *, frames: bool = False) -> None:

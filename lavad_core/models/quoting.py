@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lavad_core.escape import escape
+
 MAX_QUOTED = 300
 """Characters of a library's own words that a message repeats."""
 
@@ -45,7 +47,7 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's words, short, without control characters and without advice to switch a protection off;
     its class where nothing is left."""
     line = (safe_words(str(error)).splitlines() or [""])[0]
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line[:MAX_QUOTED]) or type(error).__name__
+    return escape(line[:MAX_QUOTED]) or type(error).__name__
 
 
 def safe_words(text: str) -> str:

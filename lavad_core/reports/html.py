@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lavad_core.inert import inert
+from lavad_core.escape import escape
 from lavad_core.reports import charts
 
 LONGEST_PART = 24
@@ -69,12 +69,12 @@ def _visible(value: Any) -> Any:
     """Text without characters that turn it around or cannot be seen; what is markup already stays."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return inert(value)
+    return escape(value)
 
 
 def _breakable(name: str) -> Markup:
     """A name that a narrow column breaks at its joints first, and a long part without joints anywhere."""
-    parts = re.split(r"(?<=[_/.-])", inert(name))
+    parts = re.split(r"(?<=[_/.-])", escape(name))
     pieces = (part[at : at + LONGEST_PART] for part in parts for at in range(0, max(len(part), 1), LONGEST_PART))
     return Markup("<wbr>").join(pieces)
 

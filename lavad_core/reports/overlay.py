@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from lavad_core.inert import inert
+from lavad_core.escape import escape
 from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.pictures import Footage
 from lavad_core.reports.video import Span, VideoReport
@@ -193,9 +193,9 @@ def _drawn(video: VideoReport, width: int) -> tuple[Pixels, tuple[float, float]]
 def _written(known: str, text: str, colour: tuple[int, int, int], width: int) -> Pixels:
     picture = Image.new("RGB", (width, TEXT_HEIGHT), BACK)
     draw = ImageDraw.Draw(picture)
-    draw.text((12, 5), inert(known), fill=colour, font=_font("DejaVuSans-Bold.ttf"))
+    draw.text((12, 5), escape(known), fill=colour, font=_font("DejaVuSans-Bold.ttf"))
     letters = int((width - 24) / (FONT_SIZE * 0.58))
-    lines = textwrap.wrap(inert(text), letters, max_lines=MAX_LINES, placeholder=" …")
+    lines = textwrap.wrap(escape(text), letters, max_lines=MAX_LINES, placeholder=" …")
     for number, line in enumerate(lines):
         draw.text((12, 27 + 21 * number), line, fill=TEXT, font=_font("DejaVuSans.ttf"))
     return np.asarray(picture)

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from PIL import Image
 
 from lavad_core.errors import InputError
+from lavad_core.escape import escape
 from lavad_core.evaluation.types import Curve
-from lavad_core.inert import inert
 from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.page import VideoCard
 from lavad_core.reports.video import KeyFrame, VideoReport
@@ -127,14 +127,14 @@ def _draw_frame(place: Any, video: VideoReport, frame: KeyFrame, pictures: Mappi
     for spine in place.spines.values():
         spine.set(color=colours.found if at.score >= video.threshold else colours.score, linewidth=2)
     place.set_title(f"{video.clock(at.time_s)}: {at.score:.2f}", fontsize=8, parse_math=False)
-    text = textwrap.fill(inert(at.text), letters, max_lines=MAX_LINES, placeholder=" …")
+    text = textwrap.fill(escape(at.text), letters, max_lines=MAX_LINES, placeholder=" …")
     style = {"va": "top", "fontsize": 6.5, "parse_math": False}
     below = place.annotate(text, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", **style)
     below.set_in_layout(False)  # else a long text makes its picture small
 
 
 def _fitting(text: str, most: int) -> str:
-    text = inert(text)
+    text = escape(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -263,7 +263,7 @@ def noted_sources(store_root: Path, run_id: str) -> str | None:
 
 
 def encode(manifest: RunManifest, log_path: Path) -> bytes:
-    """JSON for people and programs; ASCII, so that names in it are inert on a terminal. It holds its digest, and that of the
+    """JSON for people and programs; ASCII, so that names in it do nothing to a terminal. It holds its digest, and that of the
     log of the run as it is now."""
     values = asdict(manifest)
     del values["altered"], values["sealed"]

@@ -118,7 +118,7 @@ def test_wrong_use(arguments: list[str], says: str, tmp_path: Path, monkeypatch:
     assert says in " ".join(result.stderr.split())
 
 
-def test_names_are_inert(tmp_path: Path) -> None:
+def test_names_are_escaped(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a\x1b[31m Abuse 1 2\n")
     (tmp_path / "l.txt").write_text("a\x1b[31m\nb\x1b[0m\n")
     result = lavad("dataset", "check", "ucf-crime", str(tmp_path / "a.txt"), str(tmp_path / "l.txt"))

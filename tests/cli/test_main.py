@@ -16,7 +16,7 @@ from support.command import REPOSITORY, environment, lavad, start
 from support.filled_store import fill
 
 from lavad.deployments.cli.exits import Exit, Interrupted, code_of, guarded
-from lavad.deployments.cli.terminal.text import inert
+from lavad.deployments.cli.terminal.text import escape
 from lavad_core import errors
 
 COMMANDS = [
@@ -212,8 +212,8 @@ def test_exit_code_of_an_error(error: errors.LavadError, code: int) -> None:
         ("[bold]x", "[bold]x"),
     ],
 )
-def test_inert(text: str, shown: str) -> None:
-    assert inert(text) == shown
+def test_escape(text: str, shown: str) -> None:
+    assert escape(text) == shown
 
 
 def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_plots_that_cannot_be_made(arguments: list[str], says: str, run: Path) -
     assert result.stdout == ""
 
 
-def test_names_are_inert_everywhere(tmp_path: Path) -> None:
+def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     fill(tmp_path / "store", EVIL)
     result = lavad("report", "--store", str(tmp_path / "store"), "--output", str(tmp_path / "out"))
     assert result.exit_code == 0, result.stderr

@@ -80,7 +80,7 @@ def test_segments_of_an_earlier_version_have_no_caption(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("format_", ["table", "csv"])
 @pytest.mark.parametrize("video", ["first", EVIL])
-def test_user_texts_are_inert(format_: str, video: str, store: Path) -> None:
+def test_user_texts_are_escaped(format_: str, video: str, store: Path) -> None:
     output = lavad("show", video, "--store", str(store), "--format", format_).output
     assert not {"\x1b", "\u202e"} & set(output)
     assert "\\x1b[31m" in output

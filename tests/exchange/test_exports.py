@@ -161,7 +161,7 @@ def test_tables_of_frames(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "t.json").read_text())["unscored"].keys() == {"bad", "lost"}
 
 
-def test_names_and_texts_are_inert_in_a_spreadsheet_and_on_a_terminal(tmp_path: Path) -> None:
+def test_names_and_texts_are_escaped_in_a_spreadsheet_and_on_a_terminal(tmp_path: Path) -> None:
     fill(tmp_path, EVIL, "-1+1")
     found = open_results(tmp_path)
     write_csv(found, tmp_path / "t.csv")

@@ -119,7 +119,7 @@ def test_what_is_wrong_ends_the_flow_with_its_words(
     assert says in str(error)
 
 
-def test_names_are_inert_in_the_artifacts(runs: dict[str, str], tmp_path: Path) -> None:
+def test_names_are_escaped_in_the_artifacts(runs: dict[str, str], tmp_path: Path) -> None:
     run(runs, run_id=runs["right"], report=str(tmp_path / "r"))
     evaluation = read_evaluation(tmp_path / "r" / "evaluation.json")
     header = evaluation.header

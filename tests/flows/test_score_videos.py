@@ -416,7 +416,7 @@ HOSTILE = [
 ]
 
 
-def test_names_are_inert(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+def test_names_are_escaped(stages: FakeStages, tmp_path: Path, store: Path) -> None:
     make_videos(tmp_path / "videos", *HOSTILE)
     broken = tmp_path / "videos" / "bytes\udcff.mp4"
     broken.write_bytes(b"x")

@@ -101,9 +101,9 @@ def opened(
     Raises:
         InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
     """
-    from lavad.deployments.cli.terminal.text import inert, say
+    from lavad.deployments.cli.terminal.text import escape, say
 
     dataset = labels_of(name, labels, list_, videos, reading)
     for note in dataset.notes:
-        say(f"{inert(dataset.title)}: {inert(note)}")
+        say(f"{escape(dataset.title)}: {escape(note)}")
     return dataset

@@ -12,7 +12,7 @@ import typer
 
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.terminal.text import OutputLost, inert, is_terminal, say
+from lavad.deployments.cli.terminal.text import OutputLost, escape, is_terminal, say
 
 if TYPE_CHECKING:
     from lavad_core.datasets.types import Dataset, Reading
@@ -87,7 +87,7 @@ def _labels(
     try:
         return configured(results.config.evaluate)
     except InputError as error:  # they were somewhere else when the run was made; what it found is there
-        say(f"without labels: {inert(error)}")
+        say(f"without labels: {escape(error)}")
         return None
 
 
@@ -153,5 +153,5 @@ def writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f" ({inert(error.filename)})" if error.filename else ""
+        where = f" ({escape(error.filename)})" if error.filename else ""
         raise OutputLost(f"{error.strerror or error}{where}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lavad.deployments.cli.terminal.run_end import random_models
-from lavad.deployments.cli.terminal.text import inert, is_terminal, seconds, short, show, show_table
+from lavad.deployments.cli.terminal.text import escape, is_terminal, seconds, short, show, show_table
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.intervals import labels_from_intervals
@@ -99,7 +99,7 @@ def show_result(result: Result, page: Path) -> None:
     """The tables on stdout, and where the page is."""
     rows = [_row(video) for video in result.videos]
     if is_terminal():
-        rows = [(*row[:-1], short(inert(row[-1]), SUMMARY_WIDTH)) for row in rows]
+        rows = [(*row[:-1], short(escape(row[-1]), SUMMARY_WIDTH)) for row in rows]
     show_table(HEADERS, rows, right=(2, 3, 4, 5))
     show("")
     show_table(
@@ -108,7 +108,7 @@ def show_result(result: Result, page: Path) -> None:
         right=(1, 2),
     )
     show("")
-    show(f"page: {inert(str(page))}")
+    show(f"page: {escape(str(page))}")
 
 
 def _row(video: VideoReport) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lavad.deployments.cli.terminal.text import inert, say, show_table
+from lavad.deployments.cli.terminal.text import escape, say, show_table
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -40,14 +40,14 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: b
                 state,
                 len(items),
                 why,
-                ", ".join(inert(item.video) for item in items[:NAMED]) + _more(len(items)),
+                ", ".join(escape(item.video) for item in items[:NAMED]) + _more(len(items)),
             )
             for (node_id, state, why), items in groups.items()
         ],
         right=(2,),
     )
     for name, why in found.rejected.items():
-        say(f"rejected: {inert(name)}: {why.reason}: {inert(why)}")
+        say(f"rejected: {escape(name)}: {why.reason}: {escape(why)}")
     would = sum(item.state == "run" for item in found.work)
     usable = len(sources) - len(found.bad) - len(found.rejected)
     say(f"{would} of {len(found.work)} results would be made for {usable} of {len(sources)} videos; nothing was run")

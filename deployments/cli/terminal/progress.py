@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from lavad.deployments.cli.terminal.text import inert, is_terminal, say, seconds, short
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, seconds, short
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -51,7 +51,7 @@ def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
         TextColumn("{task.fields[doing]}", markup=False),
     )
     with Progress(*columns, console=console, redirect_stdout=False) as bars:
-        yield _Bars(bars, videos), lambda text: console.print(inert(text))
+        yield _Bars(bars, videos), lambda text: console.print(escape(text))
 
 
 def _tries() -> tuple[int, int]:
@@ -103,16 +103,16 @@ class _Lines:
         quiet = record.cached and record.status == "ok" and not record.message
         if record.seconds is None or (quiet and ended < total):
             return  # of a thousand cached results the last says enough
-        say(f"{record.node} {ended}/{total}: {inert(record.video)}: {_how(record, again)}")
+        say(f"{record.node} {ended}/{total}: {escape(record.video)}: {_how(record, again)}")
 
 
 def _how(record: StageRecord, again: str) -> str:
     took = seconds(record.seconds or 0.0)
     if again:
-        return f"{again} failed after {took}, to be tried again: {inert(record.reason)}: {inert(record.message)}"
+        return f"{again} failed after {took}, to be tried again: {escape(record.reason)}: {escape(record.message)}"
     if record.status in ("failed", "rejected"):
-        return f"{record.status} after {took}: {inert(record.reason)}: {inert(record.message)}"
-    said = f", {inert(record.message)}" if record.message else ""
+        return f"{record.status} after {took}: {escape(record.reason)}: {escape(record.message)}"
+    said = f", {escape(record.message)}" if record.message else ""
     return ("cached" if record.cached else took) + said
 
 
@@ -135,6 +135,6 @@ class _Bars:
             else:
                 doing.pop(record.video, None)
                 if record.status != "ok" or record.message:
-                    self._bars.console.print(inert(f"{record.node}: {record.video}: {_how(record, again)}"))
-            names = short(inert(", ".join(doing)), NAME_WIDTH)
+                    self._bars.console.print(escape(f"{record.node}: {record.video}: {_how(record, again)}"))
+            names = short(escape(", ".join(doing)), NAME_WIDTH)
             self._bars.update(self._tasks[record.node], advance=over, doing=names)

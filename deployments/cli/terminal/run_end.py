@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lavad.deployments.cli.commands.look.status import headline, metric_rows
 from lavad.deployments.cli.exits import Exit
-from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.runs.manifest import SCORED
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def report(manifest: RunManifest, bench: Workbench) -> None:
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
     scored = [video for video in manifest.videos if video.status in SCORED]
-    say(f"scores: {inert(str(config.store))}")
+    say(f"scores: {escape(str(config.store))}")
     if scored:
-        say(f"  look: {inert(_show_command(scored[0].name, str(config.store)))}")
+        say(f"  look: {escape(_show_command(scored[0].name, str(config.store)))}")
     if (offer := worth_a_retry(manifest)) is not None:
         say(offer)
     for line in rejected_for_good(manifest):
@@ -111,7 +111,7 @@ def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, floa
         try:
             detect = Results(bench.store.root, Found(manifest, video), keys).commit("detect")
         except LavadError as error:
-            say(f"lavad: {inert(error)}")  # the run is over and its results are there: the table goes on without
+            say(f"lavad: {escape(error)}")  # the run is over and its results are there: the table goes on without
             return found
         if detect is not None and "peak_score" in detect.facts:
             found[video.name] = (detect.counts["segments"], float(detect.facts["peak_score"]))
@@ -156,11 +156,11 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
     show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in METRICS}), right=(1,))
     say(
         f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
-        f"{counts['positive_frames']} of them positive; labels {inert(bench.config.evaluate.labels)} "
-        f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {inert(commit.message)}" if commit.message else "")
+        f"{counts['positive_frames']} of them positive; labels {escape(bench.config.evaluate.labels)} "
+        f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {escape(commit.message)}" if commit.message else "")
     )
     if reading := commit.facts.get("reading"):
-        say(f"read as: {inert(reading)}")
+        say(f"read as: {escape(reading)}")
     if clipped := counts["clipped_intervals"]:
         say(f"{clipped} annotated intervals reach beyond the end of their video and were cut there")
     if others := counts["labels_without_video"]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from lavad_core.inert import csv_cell, fixed, inert
+from lavad_core.escape import escape, escape_cell, fixed
 from lavad_core.masking import masked_text
 
 MAX_WIDTH = 60
@@ -38,7 +38,7 @@ def to_stdout() -> Iterator[None]:
 
 def say(text: str) -> None:
     """A line for people, on stderr. Whatever is in it, it shows no secret, moves no cursor and turns no text around."""
-    print(inert(masked_text(text), keep_lines=True), file=sys.stderr, flush=True)
+    print(escape(masked_text(text), keep_lines=True), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:
@@ -100,16 +100,16 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, righ
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return fixed(value, 3) if isinstance(value, float) else inert(value)
+    return fixed(value, 3) if isinstance(value, float) else escape(value)
 
 
 def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV table on stdout; texts are inert, and a ``'`` goes before one that a spreadsheet would compute."""
+    """A CSV table on stdout; text is escaped, with a ``'`` before what a spreadsheet would compute."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     with to_stdout():
         writer.writerow(headers)
         for row in rows:
-            writer.writerow([csv_cell(value) for value in row])
+            writer.writerow([escape_cell(value) for value in row])
 
 
 def short(text: str, most: int) -> str:

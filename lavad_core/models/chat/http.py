@@ -36,6 +36,7 @@ from lavad_core.errors import (
     ServiceTimeout,
     ServiceUnavailable,
 )
+from lavad_core.escape import escape
 from lavad_core.masking import masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
 from lavad_core.models.quoting import first_line
@@ -314,7 +315,7 @@ class JsonPool:
         for secret in self._secrets:
             words = words.replace(secret, "***")
         words = words if len(words) <= MAX_QUOTED else words[:MAX_QUOTED] + "…"
-        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in words)
+        return escape(words)
 
 
 def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
+from lavad_core.escape import escape
 from lavad_core.models.chat.roles import Messages, folded
 from lavad_core.video.process import environment
 
@@ -187,8 +188,7 @@ class ChatTemplate:
             return TemplateLimit(
                 f"the chat template of {self.model!r} needs more than {RENDER_MEMORY_BYTES // 2**20} MiB to render a prompt"
             )
-        said = f"{fault}: {words}" if words else fault
-        said = "".join(c if c.isprintable() else repr(c)[1:-1] for c in said)
+        said = escape(f"{fault}: {words}" if words else fault)
         if fault in _BROKEN:
             return ModelError(f"the chat template of {self.model!r} cannot be used: {said}")
         return RequestRejected(400, f"the chat template of {self.model!r} refuses the messages: {said}")

@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
+from lavad_core.escape import escape
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.optional import (
     LIMIT,
@@ -77,7 +78,7 @@ def _facts(pool: JsonPool, config: Served) -> Facts:
 def _short(value: object) -> str | None:
     if not isinstance(value, str) or not value:
         return None
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value[:MOST_CHARACTERS])
+    return escape(value[:MOST_CHARACTERS])
 
 
 def _answer(pool: JsonPool, config: Served, folds: bool) -> str | None:

@@ -13,7 +13,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.terminal.text import fixed, inert, show, show_table
+from lavad.deployments.cli.terminal.text import escape, fixed, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.compare import Comparison, Difference
@@ -86,14 +86,14 @@ def _show_comparison(comparison: Comparison) -> None:
     from lavad_core.evaluation.types import METRICS
 
     for name, one in (("A", comparison.a), ("B", comparison.b)):
-        show(f"{name}: {inert(one['origin'])} {inert(one['id'])}")
+        show(f"{name}: {escape(one['origin'])} {escape(one['id'])}")
     show(
-        f"over {comparison.videos} videos of {inert(comparison.dataset)} that both have, {comparison.frames} frames, "
+        f"over {comparison.videos} videos of {escape(comparison.dataset)} that both have, {comparison.frames} frames, "
         f"{comparison.positive} of them anomalous; A alone has {len(comparison.only_a)}, B alone {len(comparison.only_b)}"
     )
     if comparison.reading:
-        show(f"read as: {inert(comparison.reading)}")
-    show(f"intervals: {inert(comparison.intervals)}, the same resamples for both")
+        show(f"read as: {escape(comparison.reading)}")
+    show(f"intervals: {escape(comparison.intervals)}, the same resamples for both")
     _show_recipes(comparison)
     for row in comparison.rows:
         show("")
@@ -103,14 +103,14 @@ def _show_comparison(comparison: Comparison) -> None:
             right=range(1, 6),
         )
         for reason in dict.fromkeys(found.reason for found in row.metrics.values() if found.reason):
-            show(f"–: {inert(reason)}")
+            show(f"–: {escape(reason)}")
 
 
 def _show_recipes(comparison: Comparison) -> None:
     """How both were made, and what differs."""
     both = {name: text for name, text in comparison.recipe_a.items() if comparison.recipe_b.get(name) == text}
     for name, text in both.items():
-        show(f"both: {inert(name)}: {inert(text)}")
+        show(f"both: {escape(name)}: {escape(text)}")
     if comparison.differs:
         show("")
         show_table(("differs", "A", "B"), comparison.differs)
@@ -133,7 +133,7 @@ def _number(value: float | None, sign: str = "") -> str:
 def _show_published(beside: PublishedComparison) -> None:
     auc, area = beside.ours.metrics["auc"].value, beside.ours.metrics["pr_auc_trapezoid"].value
     show("")
-    show(f"ours: {inert(beside.ours.name)}, AUC {_number(auc)}, AP as published (trapezoid) {_number(area)}")
+    show(f"ours: {escape(beside.ours.name)}, AUC {_number(auc)}, AP as published (trapezoid) {_number(area)}")
     show_table(
         ("table", "training", "method", "backbone", "AUC", "ours −", "AP", "ours −"),
         [
@@ -152,5 +152,5 @@ def _show_published(beside: PublishedComparison) -> None:
         right=range(4, 8),
     )
     for note in beside.notes:
-        show(f"note: {inert(note)}")
-    show(f"source: {inert(beside.source)}")
+        show(f"note: {escape(note)}")
+    show(f"source: {escape(beside.source)}")

@@ -13,7 +13,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.datasets.findings import CheckReport
@@ -107,7 +107,7 @@ def check(
     else:
         _show(report)
     errors = sum(finding.level == "error" for finding in report.findings)
-    say(f"{inert(report.title)}: {errors} errors, {len(report.findings) - errors} warnings")
+    say(f"{escape(report.title)}: {errors} errors, {len(report.findings) - errors} warnings")
     if not report.ok:
         raise typer.Exit(Exit.SOME_FAILED)
 
@@ -130,7 +130,7 @@ def _show(report: CheckReport) -> None:
     if report.findings:
         show("")
     for finding in report.findings:
-        show(f"{finding.level}: {inert(finding.message)}")
+        show(f"{finding.level}: {escape(finding.message)}")
 
 
 def _count(value: int | None) -> str:

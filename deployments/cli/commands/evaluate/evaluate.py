@@ -11,7 +11,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.types import Evaluation, Header, Metric, VideoRow
@@ -88,7 +88,7 @@ def evaluate(
         warnings = fitted_warnings(chosen, dataset, results.names)
         found = with_warnings(found, warnings)
         for warning in warnings:
-            say(f"WARNING: {inert(warning)}")
+            say(f"WARNING: {escape(warning)}")
     if output is not None:
         evaluation_options.write_output(output, to_json(found))
     if json_:
@@ -113,7 +113,7 @@ def show_header(header: Header) -> None:
     lines = [*header_lines(header), *(("warning", warning) for warning in header.warnings)]
     width = max(12, *(len(name) + 2 for name, _ in lines))
     for name, text in lines:
-        show(f"{inert(name) + ':':<{width}}{inert(text)}")
+        show(f"{escape(name) + ':':<{width}}{escape(text)}")
 
 
 def number(metric: Metric) -> str:
@@ -151,7 +151,7 @@ def _rows(evaluation: Evaluation) -> None:
         show("no intervals: the metrics are undefined in too many resamples of so few videos")
     for key, title in METRICS.items():
         if reason := own[0].metrics[key].reason:
-            show(f"{title} is undefined: {inert(reason)}")
+            show(f"{title} is undefined: {escape(reason)}")
 
 
 def _classes(evaluation: Evaluation) -> None:
@@ -209,7 +209,7 @@ def _events(evaluation: Evaluation) -> None:
         right=range(10),
     )
     if reason := evaluation.events[0].false_alarms_per_hour.reason:
-        show(f"false alarms an hour are undefined: {inert(reason)}")
+        show(f"false alarms an hour are undefined: {escape(reason)}")
 
 
 def _worst(evaluation: Evaluation, count: int) -> None:

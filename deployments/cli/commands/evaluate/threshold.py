@@ -10,7 +10,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.terminal.text import inert, say, show
+from lavad.deployments.cli.terminal.text import escape, say, show
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.threshold import ChosenThreshold
@@ -77,7 +77,7 @@ def _show(chosen: ChosenThreshold, rule: str) -> None:
     ]
     width = max(len(name) for name, _ in lines) + 2
     for name, text in lines:
-        show(f"{inert(name) + ':':<{width}}{inert(text)}")
+        show(f"{escape(name) + ':':<{width}}{escape(text)}")
 
 
 def _warn(chosen: ChosenThreshold) -> None:
@@ -87,7 +87,7 @@ def _warn(chosen: ChosenThreshold) -> None:
     )
     if tests := [file["name"] for file in chosen.files if "test" in file["name"].lower()]:
         say(
-            f"WARNING: {inert(repr(tests[0]))} looks like the labels of a test set: do not evaluate on it with this threshold"
+            f"WARNING: {escape(repr(tests[0]))} looks like the labels of a test set: do not evaluate on it with this threshold"
         )
     if not 0 <= chosen.threshold <= 1:
         say(f"WARNING: {chosen.threshold:g} is outside [0, 1]: detect.threshold does not take it")

@@ -10,7 +10,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import OutputLost, inert, say
+from lavad.deployments.cli.terminal.text import OutputLost, escape, say
 
 if TYPE_CHECKING:
     from lavad_core.exports.layout import Written
@@ -80,9 +80,9 @@ def export(
         notes = _write(results, format_, output, frames, _thresholds(results, given) if format_ in SEGMENTS else None)
     except OSError as error:
         raise OutputLost(f"{output}: {error.strerror or error}") from error
-    say(f"{len(results.names)} videos of {results.origin} {results.set_id} are in {inert(str(output))}")
+    say(f"{len(results.names)} videos of {results.origin} {results.set_id} are in {escape(str(output))}")
     for note in notes:
-        say(f"note: {inert(note)}")
+        say(f"note: {escape(note)}")
     if results.unscored:
         say(f"{len(results.unscored)} videos have no scores and are not in it")
 

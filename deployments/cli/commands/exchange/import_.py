@@ -12,7 +12,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.terminal.text import inert, say, show, show_table
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.imports.sources import Sources
@@ -119,7 +119,7 @@ def import_(
     else:
         _table(recorded)
         say(
-            f"import {recorded.run.run_id} is in {inert(str(root))}: `lavad evaluate --run {recorded.run.run_id} --dataset …`"
+            f"import {recorded.run.run_id} is in {escape(str(root))}: `lavad evaluate --run {recorded.run.run_id} --dataset …`"
         )
     if recorded.report.problems or any(video.status == "failed" for video in recorded.run.videos):
         raise typer.Exit(Exit.SOME_FAILED)
@@ -144,7 +144,7 @@ def _sources(
         name, equals, path = text.partition("=")
         if not (name.strip() and equals and path.strip()) or name in named:
             raise typer.BadParameter(
-                f"{inert(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
+                f"{escape(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
             )
         named[name] = Path(path)
     given = Sources(
@@ -163,11 +163,11 @@ def _tell(recorded: Recorded) -> None:
     missing = [video for video in recorded.run.videos if video.status == "failed"]
     for kind, lines in (("", recorded.report.problems), ("note: ", recorded.report.notes)):
         for line in lines[:SHOWN]:
-            say(f"{kind}{inert(line)}")
+            say(f"{kind}{escape(line)}")
         if len(lines) > SHOWN:
             say(f"{kind}… {len(lines) - SHOWN} more")
     if missing:
-        named = ", ".join(inert(repr(video.name)) for video in missing[:5]) + (" …" if len(missing) > 5 else "")
+        named = ", ".join(escape(repr(video.name)) for video in missing[:5]) + (" …" if len(missing) > 5 else "")
         say(f"{len(missing)} of {len(recorded.run.videos)} videos have no scores, and are counted as unscored: {named}")
 
 

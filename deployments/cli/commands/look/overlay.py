@@ -11,7 +11,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import shown
-from lavad.deployments.cli.terminal.text import inert, show
+from lavad.deployments.cli.terminal.text import escape, show
 
 
 @guarded
@@ -45,4 +45,4 @@ def overlay(
         raise typer.BadParameter(f"{str(output)!r} is the video itself", param_hint="--output")
     with shown.writing(), shown.counted(found.frames, "frames") as done:
         write_overlay(found, footage, output, done)
-    show(f"overlay: {inert(str(output))}")
+    show(f"overlay: {escape(str(output))}")

@@ -12,7 +12,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import evaluation as evaluation_options
 from lavad.deployments.cli.options import shown
-from lavad.deployments.cli.terminal.text import inert, say, show
+from lavad.deployments.cli.terminal.text import escape, say, show
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.smoothing import Sigma
@@ -77,7 +77,7 @@ def plot(
         cards = [_card(source, shown.known_name(source, name), frames) for name in videos_ or ()]
         with shown.writing():
             plot_videos(cards, output)
-    show(f"plot: {inert(str(output))}")
+    show(f"plot: {escape(str(output))}")
 
 
 def _named(run: str) -> tuple[str, str | None]:
@@ -126,5 +126,5 @@ def _card(source: ReportSource, name: str, frames: int) -> VideoCard:
         footage = source.footage(name, video.frames)
         return VideoCard(video, chosen, pictures(footage, [frame.at.frame for frame in chosen]))
     except InputError as error:
-        say(f"without key frames: {inert(error)}")
+        say(f"without key frames: {escape(error)}")
         return VideoCard(video, [], {})

@@ -12,7 +12,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import evaluation as evaluation_options
 from lavad.deployments.cli.options import shown
-from lavad.deployments.cli.terminal.text import inert, say, show
+from lavad.deployments.cli.terminal.text import escape, say, show
 
 
 @guarded
@@ -63,6 +63,6 @@ def report(
         page = write_report(source, evaluation, output, warnings, done)
     if page.trouble:
         say(f"{len(page.trouble)} videos have no scores; the page lists them")
-    show(f"page: {inert(str(output / 'index.html'))}")
+    show(f"page: {escape(str(output / 'index.html'))}")
     if len(page.rows) < len(source.names):
         raise typer.Exit(Exit.SOME_FAILED)

@@ -10,7 +10,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import inert, is_terminal, say, short, show, show_csv, show_table
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show, show_csv, show_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def show_video(
         return
     results = Results(root, found)
     if not results.has_scores:
-        say(f"lavad: {inert(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome, results)}")
+        say(f"lavad: {escape(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome, results)}")
         if (other := newest_scores(root, video, besides=found.run.run_id)) is not None:
             say(f"the newest run that has scores for it: --run {other}")
         raise typer.Exit(Exit.SOME_FAILED)
@@ -75,7 +75,7 @@ def _imported(root: Path, found: Found, kind: str, format_: str) -> None:
 
     name = found.outcome.name
     if found.outcome.status == "failed":
-        say(f"lavad: {inert(repr(name))} has no scores in import {found.run.run_id}: {inert(found.outcome.message)}")
+        say(f"lavad: {escape(repr(name))} has no scores in import {found.run.run_id}: {escape(found.outcome.message)}")
         raise typer.Exit(Exit.SOME_FAILED)
     table, facts, footer = imported_table(root, found.run.run_id, name, kind)
     _print(name, table, kind, format_, {**described(found), **facts})
@@ -91,7 +91,7 @@ def _why(outcome: Any, results: Results) -> str:
         if not {"refine", "detect", "evaluate"} & set(targets):
             return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"
         return "they are gone from the store; run again"
-    return inert(": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part))
+    return escape(": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part))
 
 
 def _facts(results: Results) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _table(headers: list[str], rows: list[list[Any]], right: Sequence[int]) -> N
     if is_terminal():
         texts = {number for number, header in enumerate(headers) if header in SEGMENT_TEXTS}
         rows = [
-            [short(inert(value or ""), SUMMARY_WIDTH) if at in texts else value for at, value in enumerate(row)]
+            [short(escape(value or ""), SUMMARY_WIDTH) if at in texts else value for at, value in enumerate(row)]
             for row in rows
         ]
     show_table(headers, rows, right=right)
@@ -174,5 +174,5 @@ def _footer(results: Results) -> str:
         assert detect is not None
         parts.append(f"{detect.counts['segments']} segments at threshold {facts['threshold']:g}")
     if facts.get("unchecked"):
-        parts.append(f"whether the end is missing could not be checked: {inert(facts['unchecked'])}")
+        parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
     return "; ".join(parts)

@@ -12,7 +12,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import inert, say, seconds, show, show_table, size
+from lavad.deployments.cli.terminal.text import escape, say, seconds, show, show_table, size
 
 if TYPE_CHECKING:
     from lavad_core.results.types import Recipe
@@ -43,11 +43,11 @@ def status(
         return
     say(headline(manifest))
     for why in manifest.altered:
-        say(f"WARNING: {inert(why)}")
+        say(f"WARNING: {escape(why)}")
     if not manifest.sealed:
         say("the records of this run have no digests (an earlier version wrote them): a change of them would not show")
     if manifest.message:
-        say(inert(manifest.message))
+        say(escape(manifest.message))
     if stages:
         show_stages(manifest)
     else:
@@ -74,12 +74,12 @@ def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
         keys, store = keys_of_run(root, manifest.run_id), FileStore(root)
         commits = [store.find(nodes["probe"]) for nodes in keys.values() if "probe" in nodes]
     except StoreError as error:
-        say(f"WARNING: {inert(error)}")
+        say(f"WARNING: {escape(error)}")
         return
     names = {outcome.video_id: outcome.name for outcome in manifest.videos}
     unchecked = [c for c in commits if c is not None and c.facts.get("unchecked") and c.key.video_id in names]
     if unchecked:
-        first = inert(names[unchecked[0].key.video_id])
+        first = escape(names[unchecked[0].key.video_id])
         say(
             f"completeness: the end of {len(unchecked)} of {len(manifest.videos)} videos could not be checked: their "
             f"containers announce none (lavad show {first})"
@@ -96,7 +96,7 @@ def _tell_of_earlier(root: Path, run_id: str) -> None:
     except InputError:  # the run ended before it knew its videos
         return
     except DamagedResult as damage:
-        say(f"WARNING: {inert(damage)}")
+        say(f"WARNING: {escape(damage)}")
         return
     if earlier:
         runs = ", ".join(dict.fromkeys(earlier.values()))
@@ -113,10 +113,10 @@ def _list(root: Path, as_json: bool) -> None:
         try:
             runs.append(load_run(root, run_id))
         except StoreError as error:  # of this one; the others are listed
-            say(f"WARNING: {inert(error)}")
+            say(f"WARNING: {escape(error)}")
     for run in runs:
         for why in run.altered:
-            say(f"WARNING: {run.run_id}: {inert(why)}")
+            say(f"WARNING: {run.run_id}: {escape(why)}")
     recipes = [_recipe(run) for run in runs]
     lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
     headers = ("run", "status", "started", "seconds", "videos", "outcomes")
@@ -154,7 +154,7 @@ def _counted(manifest: RunManifest) -> str:
 def headline(manifest: RunManifest) -> str:
     """One line about a run."""
     return (
-        f"run {manifest.run_id}: {inert(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
+        f"run {manifest.run_id}: {escape(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
         f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
     )
 

@@ -8,7 +8,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import inert, say, show
+from lavad.deployments.cli.terminal.text import escape, say, show
 
 app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema and the presets.")
 
@@ -79,9 +79,9 @@ def show_prompts(
         how = "folded into the user's turn" if prompt.folds else "sent as they are"
         show(f"# {prompt.stage}: {prompt.in_words}; system messages are {how}")
         for role, text in prompt.messages:
-            show(f"[{role}]\n{inert(text, keep_lines=True)}")
+            show(f"[{role}]\n{escape(text, keep_lines=True)}")
         if prompt.rendered is None:
             show("# the server does not say how the model reads it")
         else:
-            show(f"# as the model reads it\n{inert(prompt.rendered, keep_lines=True)}")
+            show(f"# as the model reads it\n{escape(prompt.rendered, keep_lines=True)}")
         show("")

@@ -13,7 +13,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import inert, say, show, show_table, size
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -68,7 +68,7 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
     for finding in chain(verify_store(FileStore(root)), check_records(root)):
         findings.append(finding)
         if not json_:
-            show(f"{finding.kind}: {inert(finding.path)}: {inert(finding.message)}")
+            show(f"{finding.kind}: {escape(finding.path)}: {escape(finding.message)}")
     if json_:
         show(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     counts = Counter(finding.kind for finding in findings)
@@ -116,7 +116,7 @@ def gc(
     keep = _reached(results, options.loaded(preset, config, set_, results.root).config) if unreachable else None
     report = collect(results, lease_s=older_than_h * 3600, keep=keep, dry_run=dry_run)
     for path in report.paths:
-        show(inert(path))
+        show(escape(path))
     say(
         f"{'would remove' if dry_run else 'removed'}: {report.results} results, {report.parts} parts without a commit, "
         f"{report.writers} folders of dead writers, {size(report.bytes)}; "

@@ -17,7 +17,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import inert, say
+from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -76,7 +76,7 @@ def demo(
     _check_models(local)
     executable = _vllm(vllm) if llm == "vllm" and base_url is None else None
     with interruptible() as stop:
-        say(f"clips: {clips} of seed {seed} in {inert(str(output / 'videos'))}")
+        say(f"clips: {clips} of seed {seed} in {escape(str(output / 'videos'))}")
         world.write_set(output.absolute(), seed=seed, clips=clips)
         with _chat(local, executable, base_url, output) as chat:
             config = _loaded(*given, chat)
@@ -199,7 +199,7 @@ def _chat(config: LavadConfig, executable: str | None, base_url: str | None, out
         yield {**section, "base_url": base_url}
         return
     log = output.absolute() / "vllm.log"
-    say(f"vLLM: starting {inert(executable)} (it says what it does in {inert(str(output / log.name))})")
+    say(f"vLLM: starting {escape(executable)} (it says what it does in {escape(str(output / log.name))})")
     server = VllmServer(folder, log, executable=executable, model=SERVED_AS)
     try:
         say(f"vLLM: {server.base_url} while the run lasts")
@@ -219,7 +219,7 @@ def _show(output: Path, manifest: Any) -> None:
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
     again = f"lavad run {output / 'videos'} --config {output / CONFIGURATION}"
-    say(f"to go on: {inert(again)} --set clean.enabled=false")
+    say(f"to go on: {escape(again)} --set clean.enabled=false")
     if hint := path_hint():
         say(hint)
 
@@ -232,8 +232,8 @@ def path_hint() -> str:
         return ""
     activate = folder / "activate"
     if activate.is_file():
-        return f"`lavad` is a command of this environment: first `source {inert(shlex.quote(_near(activate)))}`"
-    return f"`lavad` is not on the PATH: it is {inert(shlex.quote(_near(folder / 'lavad')))}"
+        return f"`lavad` is a command of this environment: first `source {escape(shlex.quote(_near(activate)))}`"
+    return f"`lavad` is not on the PATH: it is {escape(shlex.quote(_near(folder / 'lavad')))}"
 
 
 def _near(path: Path) -> str:

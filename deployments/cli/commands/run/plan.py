@@ -12,7 +12,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.terminal.text import inert, say, show, show_table, size
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -206,22 +206,22 @@ def _peaks(cost: RunCost, table: RateTable) -> list[dict[str, Any]]:
 def _say_notes(cost: RunCost) -> None:
     if cost.everything.unknown_hours:
         say(
-            f"no rate is known for {', '.join(map(inert, cost.everything.unknown_hours))}: their hours are unknown; "
+            f"no rate is known for {', '.join(map(escape, cost.everything.unknown_hours))}: their hours are unknown; "
             "give rates with --rates FILE, or those of a run with --rates-from RUN"
         )
     if cost.everything.part.tflop:
-        without = f"; without {', '.join(map(inert, cost.everything.uncounted))}" if cost.everything.uncounted else ""
+        without = f"; without {', '.join(map(escape, cost.everything.uncounted))}" if cost.everything.uncounted else ""
         say(
             "hours at a device's peak: the operations of the work above, at its bounds or as expected, were the device to "
             f"reach the peak of its data sheet, which no program does: real runs take a multiple{without}"
         )
     for rate in dict.fromkeys(stage.rate for stage in cost.stages if stage.rate is not None):
-        on = f" on {inert(rate.machine)}" if rate.machine else ""
-        say(f"rate of {', '.join(map(inert, rate.stages))}: {rate.kind}{on}: {inert(rate.source)}")
+        on = f" on {escape(rate.machine)}" if rate.machine else ""
+        say(f"rate of {', '.join(map(escape, rate.stages))}: {rate.kind}{on}: {escape(rate.source)}")
     for note in cost.notes:
-        say(inert(note))
+        say(escape(note))
     for name, why in list(cost.uncounted.items())[:NAMED]:
-        say(f"not counted: {inert(name)}: {inert(why)}")
+        say(f"not counted: {escape(name)}: {escape(why)}")
     if len(cost.uncounted) > NAMED:
         say(f"not counted: {len(cost.uncounted) - NAMED} more videos")
 

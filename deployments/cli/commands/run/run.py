@@ -12,7 +12,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import inert, say
+from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -155,20 +155,20 @@ def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[st
     unknown = [name for name in names if match_key(name) not in keys]
     if unknown:
         say(
-            f"labels {inert(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: "
+            f"labels {escape(str(config.evaluate.labels))} have no line for {len(unknown)} of {len(names)} videos: "
             f"{_some(unknown)}; "
             "a run with these labels does not start (names must agree, without the file ending)"
         )
     given = {match_key(name) for name in names}
     if others := [name for name in labelled if match_key(name) not in given]:
         say(
-            f"labels {inert(str(config.evaluate.labels))} name {len(others)} videos that are not given: "
+            f"labels {escape(str(config.evaluate.labels))} name {len(others)} videos that are not given: "
             f"{_some(sorted(others))}; metrics will be over {len(labelled) - len(others)} of {len(labelled)}"
         )
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(inert(repr(name)) for name in names[:most]) + (" …" if len(names) > most else "")
+    return ", ".join(escape(repr(name)) for name in names[:most]) + (" …" if len(names) > most else "")
 
 
 def _run_and_report(

@@ -14,9 +14,9 @@ from support.command import lavad
 from support.filled_store import fill
 
 from lavad.deployments.cli.terminal.text import MAX_WIDTH, show_csv, show_table
+from lavad_core.escape import escape_cell, fixed, is_formula
 from lavad_core.exports.tables import write_csv, write_json
 from lavad_core.imports.sources import Sources
-from lavad_core.inert import csv_cell, fixed, is_formula
 from lavad_core.reports.html import LONGEST_PART, _breakable
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
@@ -41,7 +41,7 @@ TEXTS = {
 @pytest.mark.parametrize("word", FORMULAS)
 def test_a_formula_is_text(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert is_formula(FORMULAS[word])
-    cell = csv_cell(FORMULAS[word])
+    cell = escape_cell(FORMULAS[word])
     assert isinstance(cell, str)
     assert cell.startswith("'")
     assert cell.isprintable()
@@ -51,7 +51,7 @@ def test_a_formula_is_text(word: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("word", TEXTS)
 def test_a_text_stays_as_it_is(word: str) -> None:
-    assert csv_cell(TEXTS[word]) == TEXTS[word]
+    assert escape_cell(TEXTS[word]) == TEXTS[word]
 
 
 def test_an_export_has_no_formula_and_no_zero_below_zero(tmp_path: Path) -> None:
