@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from lavad_core.errors import InputError
 from lavad_core.escape import escape
 from lavad_core.exports.target import new_file, new_folder
-from lavad_core.method.detection import Segment, segments
+from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.results.types import ResultSet, ScoredVideo
 
 CLASS = "Anomaly"
@@ -21,25 +20,7 @@ NORMAL = "Normal"
 """What a segment is and what a video without one is, where a format wants a word: the method names no classes."""
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """Of :func:`lavad_core.method.detection.segments`.
-
-    Raises:
-        InputError: the lower threshold is above the other.
-    """
-
-    threshold: float = 0.5
-    low_threshold: float | None = None
-    min_length_s: float = 0.0
-    max_gap_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.low_threshold is not None and self.low_threshold > self.threshold:
-            raise InputError(f"the low threshold {self.low_threshold:g} is above the threshold {self.threshold:g}")
-
-
-def found_segments(video: ScoredVideo, thresholds: Thresholds) -> list[Segment]:
+def found_segments(video: ScoredVideo, rule: SegmentRule) -> list[Segment]:
     """The segments of a video, in order of time.
 
     Raises:
@@ -47,7 +28,7 @@ def found_segments(video: ScoredVideo, thresholds: Thresholds) -> list[Segment]:
     """
     times = video.times_s
     if times is None:
-        if video.frame_rate is None and (thresholds.min_length_s or thresholds.max_gap_s):
+        if video.frame_rate is None and (rule.min_length_s or rule.max_gap_s):
             raise InputError(
                 f"nothing says how many frames a second {video.name!r} has: no length in seconds can be asked for"
             )
@@ -58,20 +39,20 @@ def found_segments(video: ScoredVideo, thresholds: Thresholds) -> list[Segment]:
         video.frames,
         video.interval,
         times,
-        threshold=thresholds.threshold,
-        low_threshold=thresholds.low_threshold,
-        min_length_s=thresholds.min_length_s,
-        max_gap_s=thresholds.max_gap_s,
+        threshold=rule.threshold,
+        low_threshold=rule.low_threshold,
+        min_length_s=rule.min_length_s,
+        max_gap_s=rule.max_gap_s,
     )
 
 
-def _all(results: ResultSet, thresholds: Thresholds) -> Iterator[tuple[ScoredVideo, list[Segment]]]:
+def _all(results: ResultSet, rule: SegmentRule) -> Iterator[tuple[ScoredVideo, list[Segment]]]:
     for name in results.names:
         video = results.scores(name)
-        yield video, found_segments(video, thresholds)
+        yield video, found_segments(video, rule)
 
 
-def write_intervals(results: ResultSet, target: Path, thresholds: Thresholds) -> None:
+def write_intervals(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     """Lines of ``name class start end start end …`` as UCF-Crime's temporal annotation: 0-based, both inclusive, at least two
     pairs, ``-1 -1`` for none.
 
@@ -81,21 +62,21 @@ def write_intervals(results: ResultSet, target: Path, thresholds: Thresholds) ->
         DamagedResult: results are gone from the store.
     """
     with new_file(target) as path, open(path, "w", encoding="utf-8", newline="\n") as file:
-        for video, found in _all(results, thresholds):
+        for video, found in _all(results, rule):
             pairs = [(segment.start_frame, segment.end_frame) for segment in found]
             pairs += [(-1, -1)] * (2 - len(pairs))
             numbers = "  ".join(f"{first}  {last}" for first, last in pairs)
             file.write(f"{escape(video.name)}  {CLASS if found else NORMAL}  {numbers}  \n")
 
 
-def write_fiftyone(results: ResultSet, target: Path, thresholds: Thresholds) -> None:
+def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     """A folder with ``labels.json`` of FiftyOne's ``FiftyOneTemporalDetectionDataset``; errors as :func:`write_intervals`.
 
     Its frames begin with 1, and both ends of ``support`` are part of it. The videos, called by their names, belong into
     ``data/`` beside it, or are named by ``data_path`` (docs.voxel51.com, user guide, "Importing datasets").
     """
     labels: dict[str, list[dict[str, Any]]] = {}
-    for video, found in _all(results, thresholds):
+    for video, found in _all(results, rule):
         summaries = results.texts(video.name).summaries if found else {}
         labels[video.name] = [
             {

@@ -12,6 +12,30 @@ from lavad_core.method.sampling import TIME_TOLERANCE_S
 
 
 @dataclass(frozen=True)
+class SegmentRule:
+    """Which scores make a segment: the arguments of :func:`segments` as one value.
+
+    Attributes:
+        threshold: a score of at least this is anomalous.
+        low_threshold: a segment goes on while scores stay at or above this; None for ``threshold``.
+        min_length_s: segments shorter than this are left out, seconds; 0 keeps all.
+        max_gap_s: segments with at most this between them become one, seconds; 0 joins none.
+
+    Raises:
+        InputError: the lower threshold is above the other.
+    """
+
+    threshold: float = 0.5
+    low_threshold: float | None = None
+    min_length_s: float = 0.0
+    max_gap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.low_threshold is not None and self.low_threshold > self.threshold:
+            raise InputError(f"the low threshold {self.low_threshold:g} is above the threshold {self.threshold:g}")
+
+
+@dataclass(frozen=True)
 class Segment:
     """A span of frames found anomalous.
 

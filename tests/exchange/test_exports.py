@@ -17,10 +17,11 @@ from support.small_set import FRAMES, INTERVAL, grid
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.errors import InputError
 from lavad_core.exports.layout import write_layout
-from lavad_core.exports.segments import Thresholds, found_segments, write_fiftyone, write_intervals
+from lavad_core.exports.segments import found_segments, write_fiftyone, write_intervals
 from lavad_core.exports.tables import write_csv, write_json, write_parquet
 from lavad_core.imports.layout import find_layout
 from lavad_core.imports.sources import Sources
+from lavad_core.method.detection import SegmentRule
 from lavad_core.results.imported import ImportResults
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
@@ -165,7 +166,7 @@ def test_names_and_texts_are_escaped_in_a_spreadsheet_and_on_a_terminal(tmp_path
     fill(tmp_path, EVIL, "-1+1")
     found = open_results(tmp_path)
     write_csv(found, tmp_path / "t.csv")
-    write_intervals(found, tmp_path / "t.txt", Thresholds())
+    write_intervals(found, tmp_path / "t.txt", SegmentRule())
     for path in (tmp_path / "t.csv", tmp_path / "t.txt"):
         assert not {"\x1b", "\u202e"} & set(path.read_text(encoding="utf-8"))
     rows = read_csv(tmp_path / "t.csv")
@@ -190,11 +191,11 @@ def memory(scores: list[float], frames: int, name: str = "clip", **given: Any) -
 )
 def test_segments(case: str, scores: list[float], line: str, supports: list[list[int]], tmp_path: Path) -> None:
     results = memory(scores, 40)
-    write_intervals(results, tmp_path / "i.txt", Thresholds())
+    write_intervals(results, tmp_path / "i.txt", SegmentRule())
     assert (tmp_path / "i.txt").read_text() == line + "\n", case
     intervals = read_annotations(tmp_path / "i.txt")["clip"].intervals
     assert [[first + 1, last + 1] for first, last in intervals] == supports
-    write_fiftyone(results, tmp_path / "f", Thresholds())
+    write_fiftyone(results, tmp_path / "f", SegmentRule())
     labels = json.loads((tmp_path / "f/labels.json").read_text())
     assert labels["classes"] == ["Anomaly"]
     assert [item["support"] for item in labels["labels"]["clip"]] == supports
@@ -205,7 +206,7 @@ def test_thresholds(tmp_path: Path) -> None:
     (video,) = memory([0.3, 0.9, 0.1, 0.9], 64, frame_rate=16.0).videos.values()
 
     def found(**given: float) -> list[tuple[int, int]]:
-        return [(s.start_frame, s.end_frame) for s in found_segments(video, Thresholds(**given))]
+        return [(s.start_frame, s.end_frame) for s in found_segments(video, SegmentRule(**given))]
 
     assert found() == [(16, 31), (48, 63)]
     assert found(threshold=0.95) == []
@@ -216,7 +217,7 @@ def test_thresholds(tmp_path: Path) -> None:
         found(low_threshold=0.6)
     (unknown,) = memory([0.9], 16).videos.values()
     with pytest.raises(InputError, match="nothing says how many frames a second 'clip' has"):
-        found_segments(unknown, Thresholds(min_length_s=1))
+        found_segments(unknown, SegmentRule(min_length_s=1))
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
@@ -231,8 +232,8 @@ def test_nothing_is_written_over(kind: str, tmp_path: Path) -> None:
     results = memory([0.9], 16)
     for write in (
         lambda: write_csv(results, target),
-        lambda: write_intervals(results, target, Thresholds()),
-        lambda: write_fiftyone(results, target, Thresholds()),
+        lambda: write_intervals(results, target, SegmentRule()),
+        lambda: write_fiftyone(results, target, SegmentRule()),
     ):
         with pytest.raises(InputError, match="is there already and is not written over"):
             write()

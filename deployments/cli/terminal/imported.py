@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lavad_core.exports.segments import Thresholds, found_segments
-from lavad_core.method.detection import to_frames
+from lavad_core.exports.segments import found_segments
+from lavad_core.method.detection import SegmentRule, to_frames
 from lavad_core.results.open import open_results
 from lavad_core.results.types import ScoredVideo, VideoTexts
 
@@ -27,8 +27,8 @@ def imported_table(root: Path, run_id: str, name: str, kind: str) -> tuple[Table
     """
     results = open_results(root, run_id)
     video = results.scores(name)
-    thresholds = Thresholds()
-    found = found_segments(video, thresholds)
+    rule = SegmentRule()
+    found = found_segments(video, rule)
     peak = int(video.scores.argmax())
     facts = {
         "frame_interval": video.interval,
@@ -36,11 +36,11 @@ def imported_table(root: Path, run_id: str, name: str, kind: str) -> tuple[Table
         "frame_rate": video.frame_rate,
         "peak_score": float(video.scores[peak]),
         "peak_frame": int(video.grid[peak]),
-        "threshold": thresholds.threshold,
+        "threshold": rule.threshold,
     }
     footer = (
         f"{video.frames} frames; peak {facts['peak_score']:.3f} at frame {facts['peak_frame']}; {len(found)} segments at "
-        f"threshold {thresholds.threshold:g}; imported"
+        f"threshold {rule.threshold:g}; imported"
     )
     if kind == "frames":
         return _frames(video), facts, footer

@@ -14,7 +14,7 @@ from lavad.deployments.cli.terminal.text import OutputLost, escape, say
 
 if TYPE_CHECKING:
     from lavad_core.exports.layout import Written
-    from lavad_core.exports.segments import Thresholds
+    from lavad_core.method.detection import SegmentRule
     from lavad_core.results.types import ResultSet
 
 Format = Literal["csv", "json", "parquet", "intervals", "fiftyone", "authors"]
@@ -87,19 +87,19 @@ def export(
         say(f"{len(results.unscored)} videos have no scores and are not in it")
 
 
-def _thresholds(results: ResultSet, given: dict[str, float | None]) -> Thresholds:
+def _thresholds(results: ResultSet, given: dict[str, float | None]) -> SegmentRule:
     """Those of the command line, else of the run."""
-    from lavad_core.exports.segments import Thresholds
+    from lavad_core.method.detection import SegmentRule
     from lavad_core.results.run import RunResults
 
     own: dict[str, float | None] = {}
     if isinstance(results, RunResults):
         own = {name: getattr(results.config.detect, name) for name in given}
-    return Thresholds(**own | {name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return SegmentRule(**own | {name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def _write(
-    results: ResultSet, format_: Format, output: Path, frames: bool, thresholds: Thresholds | None
+    results: ResultSet, format_: Format, output: Path, frames: bool, thresholds: SegmentRule | None
 ) -> Sequence[str]:
     """What is to be said of what was written."""
     from lavad_core.errors import InternalError
