@@ -30,8 +30,8 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from lavad_core.datasets.intervals import labels_from_intervals  # noqa: E402
 from lavad_core.datasets.types import Dataset, LabelledVideo  # noqa: E402
-from lavad_core.evaluation.evaluate import evaluate  # noqa: E402
-from lavad_core.evaluation.types import ProtocolOptions  # noqa: E402
+from lavad_core.evaluation.compute import evaluate  # noqa: E402
+from lavad_core.evaluation.evaluation import EvaluationOptions  # noqa: E402
 from lavad_core.results.types import MemoryResults, ScoredVideo  # noqa: E402
 
 VIDEOS, ANOMALOUS, FRAMES, INTERVAL = 800, 500, 2_335_801, 16
@@ -63,7 +63,7 @@ def ours(resamples: int) -> dict[str, Any]:
     """The whole evaluation: four own rows, three trivial ones, classes, events, curves."""
     dataset, results = made()
     start = time.perf_counter()
-    found = evaluate(dataset, results, ProtocolOptions(sigmas=(SIGMA,), resamples=resamples))
+    found = evaluate(dataset, results, EvaluationOptions(sigmas=(SIGMA,), resamples=resamples))
     seconds = time.perf_counter() - start
     own = [row.metrics for row in found.rows if row.ours]
     return {

@@ -32,13 +32,13 @@ from lavad_core.config.secrets import public_settings
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError, LavadError
+from lavad_core.evaluation.run_metrics import evaluate_run
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.work import CAPTIONS_MADE, LLM_CACHED, LLM_REQUESTS
-from lavad_core.stages.evaluate import evaluate_run
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
 

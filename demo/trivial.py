@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.frames import frame_metrics
+from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.evaluation.trivial import CENTRE, CONSTANT, centre_prior
 
 if TYPE_CHECKING:

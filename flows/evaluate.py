@@ -12,10 +12,10 @@ from lavad.flows.common import configuration, run_name
 from lavad.tasks.evaluation_artifacts import publish_evaluation
 from lavad.tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
 from lavad_core.datasets.types import Reading
-from lavad_core.evaluation.evaluate import checked
+from lavad_core.evaluation.compute import checked
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, EvaluationOptions
 from lavad_core.evaluation.regression import Regression, checked_tolerances
 from lavad_core.evaluation.smoothing import parse_sigma
-from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions
 
 
 @flow(name="evaluate", flow_run_name=run_name, persist_result=False)
@@ -74,9 +74,9 @@ def evaluate(
         labels = None if own.labels is None else str(own.labels)
         dataset, list_file = own.dataset, list_file or (None if own.list is None else str(own.list))
     limits = checked_tolerances(tolerances)
-    asked = ProtocolOptions(
+    asked = EvaluationOptions(
         sigmas=tuple(parse_sigma(str(sigma)) for sigma in sigmas or ()),
-        thresholds=tuple(thresholds or (() if threshold_file else ProtocolOptions().thresholds)),
+        thresholds=tuple(thresholds or (() if threshold_file else EvaluationOptions().thresholds)),
         low_threshold=low_threshold,
         min_length=min_length,
         max_gap=max_gap,
@@ -104,7 +104,7 @@ def ending(evaluation: Evaluation, regression: Regression | None) -> tuple[str, 
     """The name of the flow run's last state, and its message."""
     header, metrics = evaluation.header, evaluation.rows[0].metrics
     numbers = ", ".join(
-        f"{METRICS[key]} {'undefined' if value is None else f'{value:.4f}'}"
+        f"{METRIC_TITLES[key]} {'undefined' if value is None else f'{value:.4f}'}"
         for key, value in ((key, metrics[key].value) for key in ("auc", "average_precision"))
     )
     parts = [numbers] if regression is None else [numbers, regression.message]

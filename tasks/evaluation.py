@@ -8,8 +8,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad.tasks.workbench import RunRef, job_of
+from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
 from lavad_core.pipeline.graph import PreparedVideo
-from lavad_core.stages.evaluate import METRICS, evaluate_run
 
 
 @task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=NO_CACHE)
@@ -22,4 +22,4 @@ def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> d
     if commit is None:
         return None
     counts = ("videos_scored", "videos_expected", "labels_without_video", "clipped_intervals")
-    return {name: commit.facts[name] for name in METRICS} | {name: commit.counts[name] for name in counts}
+    return {name: commit.facts[name] for name in RUN_METRICS} | {name: commit.counts[name] for name in counts}

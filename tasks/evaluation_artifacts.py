@@ -9,10 +9,10 @@ from prefect import task
 from lavad.tasks.artifacts import HERE
 from lavad.tasks.channel import channel
 from lavad_core.escape import escape_markdown
-from lavad_core.evaluation.evaluate import label
-from lavad_core.evaluation.header import header_lines
+from lavad_core.evaluation.compute import label
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
+from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.evaluation.regression import Regression
-from lavad_core.evaluation.types import METRICS, Evaluation, Metric
 
 METRICS_KEY = "lavad-metrics"
 EVALUATION_KEY = "lavad-evaluation"
@@ -25,7 +25,10 @@ MAX_NAMED = 20
 def metric_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     """The table of metrics: the results' own rows, then those without a model."""
     return [
-        {"scores": escape_markdown(label(row)), **{title: _cell(row.metrics[key]) for key, title in METRICS.items()}}
+        {
+            "scores": escape_markdown(label(row)),
+            **{title: _cell(row.metrics[key]) for key, title in METRIC_TITLES.items()},
+        }
         for row in evaluation.rows
     ]
 
@@ -45,7 +48,7 @@ def evaluation_text(
     lines = [f"# {escape_markdown(ended)}: {escape_markdown(message)}", ""]
     lines += [f"* **warning**: {escape_markdown(warning)}" for warning in header.warnings]
     lines += ["", "| protocol | |", "|---|---|"]
-    lines += [f"| {escape_markdown(name)} | {escape_markdown(value)} |" for name, value in header_lines(header)]
+    lines += [f"| {escape_markdown(name)} | {escape_markdown(value)} |" for name, value in protocol_lines(header)]
     lines += ["", f"Report: {escape_markdown(report)} on the machine that ran this; open `index.html` there.", ""]
     if regression is not None:
         lines += _baseline(regression)

@@ -15,11 +15,11 @@ from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.configured import labelled_by
 from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import evaluate as evaluate_results
-from lavad_core.evaluation.json import read_evaluation, to_json
+from lavad_core.evaluation.compute import evaluate as evaluate_results
+from lavad_core.evaluation.document import read_evaluation, to_json
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
 from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_warnings
-from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.site import write_report
 from lavad_core.reports.source import ReportSource
@@ -79,7 +79,7 @@ def resolved_run(store: str, run_id: str | None) -> str:
 
 
 @task(name="evaluate-set", description="All metrics of a set of results.", **HERE)
-def evaluate_set(ref: SetRef, options: ProtocolOptions, threshold_file: str | None) -> Evaluation:
+def evaluate_set(ref: SetRef, options: EvaluationOptions, threshold_file: str | None) -> Evaluation:
     """The evaluation. A file's threshold is one more of the options', with a warning where it was fitted on these videos."""
     chosen = None if threshold_file is None else read_threshold(Path(threshold_file))
     if chosen is not None:
@@ -91,7 +91,7 @@ def evaluate_set(ref: SetRef, options: ProtocolOptions, threshold_file: str | No
 
 @task(name="compare-with-baseline", description="Whether metrics fell by more than is tolerated.", **HERE)
 def check_baseline(
-    ref: SetRef, evaluation: Evaluation, options: ProtocolOptions, baseline: str, tolerances: dict[str, float]
+    ref: SetRef, evaluation: Evaluation, options: EvaluationOptions, baseline: str, tolerances: dict[str, float]
 ) -> Regression:
     """Beside a run or import of the store, paired; or beside a file that ``lavad evaluate --output`` wrote.
 

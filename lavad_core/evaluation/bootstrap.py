@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.evaluation.grid import Array, Weights
+from lavad_core.evaluation.labelled_scores import Array, Weights
 
 LEVEL = 0.95
 """Of the intervals."""

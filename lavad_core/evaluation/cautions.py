@@ -8,7 +8,7 @@ import numpy as np
 
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset
-from lavad_core.evaluation.grid import GridVideo
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo
 
 NORMALISED = 0.9
 """From this part of the videos on, scores that go from 0 to 1 in each look as if they were normalised video by video."""
@@ -18,14 +18,14 @@ MIN_VIDEOS = 5
 
 
 def cautions(
-    dataset: Dataset, videos: Sequence[GridVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
+    dataset: Dataset, videos: Sequence[EvaluatedVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
 ) -> tuple[str, ...]:
     """Sentences, those of the data set's own files first."""
     return (*dataset.notes, *_cautions(dataset, videos, unscored, unlabelled))
 
 
 def _cautions(
-    dataset: Dataset, videos: Sequence[GridVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
+    dataset: Dataset, videos: Sequence[EvaluatedVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
 ) -> Iterator[str]:
     if unscored:
         listed_videos = len(dataset.videos) + len(dataset.unreadable)
@@ -57,7 +57,7 @@ def _cautions(
         )
 
 
-def looks_normalised(videos: Sequence[GridVideo]) -> bool:
+def looks_normalised(videos: Sequence[EvaluatedVideo]) -> bool:
     """Whether nearly every video has both a score of 0 and one of 1."""
     varied = [video.scores for video in videos if np.ptp(video.scores) > 0]
     whole = sum(float(scores.min()) == 0 and float(scores.max()) == 1 for scores in varied)

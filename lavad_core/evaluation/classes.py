@@ -6,43 +6,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.datasets.types import Dataset
-from lavad_core.evaluation.frames import frame_metrics
-from lavad_core.evaluation.grid import Array
-from lavad_core.evaluation.rows import Ground, Measured, entries, kept_samples
-from lavad_core.evaluation.types import ClassRow, Metric
+from lavad_core.evaluation.evaluation import ClassRow, Metric
+from lavad_core.evaluation.frame_metrics import frame_metrics
+from lavad_core.evaluation.labelled_scores import Array, LabelledScores
+from lavad_core.evaluation.measure import Measured, entries, kept_samples
 
 
-def class_rows(ground: Ground, dataset: Dataset, scores: Array, pairs: Array) -> tuple[ClassRow, ...]:
+def class_rows(labelled: LabelledScores, dataset: Dataset, scores: Array, pairs: Array) -> tuple[ClassRow, ...]:
     """Every class of the data set, those without a scored video among them.
 
     Args:
-        ground: of the scored videos.
+        labelled: of the scored videos.
         dataset: whose classes.
         scores, pairs: of the unsmoothed final scores.
     """
-    normal = ~ground.anomalous
+    normal = ~labelled.anomalous
     rows = []
     for name in dataset.classes:
-        own = np.array([name in video.labels.classes for video in ground.videos])
+        own = np.array([name in video.labels.classes for video in labelled.videos])
         rows.append(
             ClassRow(
                 name=name,
                 videos=int(own.sum()),
-                positive=int(ground.positive[own].sum()),
-                within=_metrics(ground, scores, pairs, own),
-                with_normal=_metrics(ground, scores, pairs, own | normal) if own.any() else _nothing(),
+                positive=int(labelled.positive[own].sum()),
+                within=_metrics(labelled, scores, pairs, own),
+                with_normal=_metrics(labelled, scores, pairs, own | normal) if own.any() else _nothing(),
                 normal_videos=int(normal.sum()),
             )
         )
     return tuple(rows)
 
 
-def _metrics(ground: Ground, scores: Array, pairs: Array, kept: NDArray[np.bool_]) -> dict[str, Metric]:
+def _metrics(labelled: LabelledScores, scores: Array, pairs: Array, kept: NDArray[np.bool_]) -> dict[str, Metric]:
     if not kept.any():
         return _nothing()
-    found = frame_metrics(*entries(ground.weights, scores, ground.weights.within(kept)))
+    found = frame_metrics(*entries(labelled.weights, scores, labelled.weights.within(kept)))
     return {
-        "auc": Measured(found["roc_auc"], found["reason"], kept_samples(ground, pairs, kept)).metric,
+        "auc": Measured(found["roc_auc"], found["reason"], kept_samples(labelled, pairs, kept)).metric,
         "average_precision": Measured(found["average_precision"], found["reason"]).metric,
     }
 

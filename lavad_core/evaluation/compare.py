@@ -13,12 +13,12 @@ from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw, interval
-from lavad_core.evaluation.evaluate import checked, intervals_of, own_scores, sigmas_of
-from lavad_core.evaluation.grid import GridVideo, grid_video
-from lavad_core.evaluation.rows import Measured, ground_of, measure
+from lavad_core.evaluation.compute import checked, intervals_of, own_scores, sigmas_of
+from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, evaluated_video, labelled_scores
+from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
 from lavad_core.evaluation.ties import SAME
-from lavad_core.evaluation.types import METRICS, ProtocolOptions
 from lavad_core.results.recipe import differences
 from lavad_core.results.types import ResultSet
 
@@ -51,7 +51,7 @@ class ComparedRow:
 
     Attributes:
         sigma: of the smoothing, in ``unit``; 0 is none.
-        metrics: by the keys of :data:`lavad_core.evaluation.types.METRICS`.
+        metrics: by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`.
         unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
         width_a, width_b: σ in every unit, of each set; None where nothing is smoothed.
         unlike: in a few words what the two σ have different: the rows are then not of the same smoothing. Empty if they are.
@@ -106,20 +106,20 @@ class Comparison:
     reading: str = ""
 
 
-def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptions | None = None) -> Comparison:
+def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOptions | None = None) -> Comparison:
     """The metrics of two sets of results, and their differences.
 
     Args:
         dataset: the labels.
         a, b: the scores.
-        options: of :func:`lavad_core.evaluation.evaluate.evaluate`; thresholds do not matter here.
+        options: of :func:`lavad_core.evaluation.compute.evaluate`; thresholds do not matter here.
 
     Raises:
         InputError: an option is out of its range, no video of the data set has scores in both, the two have other frames
             of one video, or scores do not cover a video's frames.
         DamagedResult: scores are gone from the store.
     """
-    options = checked(options or ProtocolOptions())
+    options = checked(options or EvaluationOptions())
     with_a, with_b = (match(dataset.videos, one.names, f"{one.origin} {one.set_id!r}").pairs for one in (a, b))
     common = [name for name in with_a if name in with_b]
     if not common:
@@ -129,20 +129,23 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         )
     tolerance = dataset.reading.frame_count_tolerance
     ours, theirs = (
-        [grid_video(dataset.videos[name], one.scores(names[name]), dataset.frame_rate, tolerance) for name in common]
+        [
+            evaluated_video(dataset.videos[name], one.scores(names[name]), dataset.frame_rate, tolerance)
+            for name in common
+        ]
         for one, names in ((a, with_a), (b, with_b))
     )
     _same_frames(ours, theirs, a.set_id, b.set_id)
     draws = draw(len(common), options.resamples, options.seed) if options.resamples else None
-    ground = ground_of(ours, draws)
-    others = ground_of(theirs, draws)
+    labelled = labelled_scores(ours, draws)
+    others = labelled_scores(theirs, draws)
     rows = []
     for sigma in (None, *sigmas_of(options)):
         first, second = (
             measure(one, smoothed(one.videos, next(iter(own_scores(one.videos).values())), sigma))[0]
-            for one in (ground, others)
+            for one in (labelled, others)
         )
-        metrics = {key: difference(first[key], second[key]) for key in METRICS}
+        metrics = {key: difference(first[key], second[key]) for key in METRIC_TITLES}
         if sigma is None:
             rows.append(ComparedRow(0.0, metrics))
             continue
@@ -153,8 +156,8 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: ProtocolOptio
         a={"id": a.set_id, "origin": a.origin},
         b={"id": b.set_id, "origin": b.origin},
         videos=len(common),
-        frames=round(float(ground.positive.sum() + ground.negative.sum())),
-        positive=round(float(ground.positive.sum())),
+        frames=round(float(labelled.positive.sum() + labelled.negative.sum())),
+        positive=round(float(labelled.positive.sum())),
         only_a=tuple(name for name in dataset.videos if name in with_a and name not in with_b),
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
         intervals=intervals_of(options),
@@ -180,7 +183,7 @@ def difference(a: Measured, b: Measured) -> Difference:
     return Difference(a.value, b.value, a.value - b.value, low, high, better)
 
 
-def _same_frames(ours: Sequence[GridVideo], theirs: Sequence[GridVideo], a: str, b: str) -> None:
+def _same_frames(ours: Sequence[EvaluatedVideo], theirs: Sequence[EvaluatedVideo], a: str, b: str) -> None:
     for one, other in zip(ours, theirs, strict=True):
         if one.frames != other.frames:
             raise InputError(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavad_core.evaluation.grid import Array
-from lavad_core.evaluation.rows import Ground, entries
-from lavad_core.evaluation.types import Curve
+from lavad_core.evaluation.evaluation import Curve
+from lavad_core.evaluation.labelled_scores import Array, LabelledScores
+from lavad_core.evaluation.measure import entries
 
 POINTS = 400
 """Of a thinned curve, at most; a step is then a pixel or two of a picture."""
 
 
-def curves_of(ground: Ground, scores: Array) -> tuple[Curve, Curve] | None:
+def curves_of(labelled: LabelledScores, scores: Array) -> tuple[Curve, Curve] | None:
     """ROC (false, true positive rate) and precision-recall (recall, precision) over all frames; None where undefined."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    if not ground.positive.any() or not ground.negative.any():
+    if not labelled.positive.any() or not labelled.negative.any():
         return None
-    labels, values, weights = entries(ground.weights, scores)
+    labels, values, weights = entries(labelled.weights, scores)
     false, true, _ = roc_curve(labels, values, sample_weight=weights)
     precision, recall, _ = precision_recall_curve(labels, values, sample_weight=weights)
     return thinned(false, true), thinned(recall[::-1], precision[::-1])

@@ -9,40 +9,40 @@ import numpy as np
 from lavad_core.datasets.types import Interval
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import ratio
-from lavad_core.evaluation.grid import Array, GridVideo
-from lavad_core.evaluation.rows import Ground, Measured
+from lavad_core.evaluation.evaluation import EvaluationOptions, EventRow
+from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores
+from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.ties import settled
-from lavad_core.evaluation.types import EventRow, ProtocolOptions
 from lavad_core.method.detection import segments
 
 IOUS = (0.1, 0.3, 0.5)
 """Least temporal intersection over union of a segment and the interval that it finds."""
 
 
-def event_rows(ground: Ground, options: ProtocolOptions) -> tuple[EventRow, ...]:
+def event_rows(labelled: LabelledScores, options: EvaluationOptions) -> tuple[EventRow, ...]:
     """For each threshold and each of :data:`IOUS`, over the unsmoothed final scores.
 
     Raises:
         InputError: the lower threshold is above a threshold.
     """
-    annotated = [annotated_intervals(video) for video in ground.videos]
+    annotated = [annotated_intervals(video) for video in labelled.videos]
     rows = []
     for threshold in options.thresholds:
-        found = [found_intervals(video, threshold, options) for video in ground.videos]
+        found = [found_intervals(video, threshold, options) for video in labelled.videos]
         overlaps = [overlap(own, true) for own, true in zip(found, annotated, strict=True)]
-        alarms = _false_alarms(ground, found)
+        alarms = _false_alarms(labelled, found)
         for iou in IOUS:
             matched = np.array([matches(overlaps_of, iou) for overlaps_of in overlaps], np.float64)
-            rows.append(_row(ground, threshold, iou, annotated, found, matched, alarms))
+            rows.append(_row(labelled, threshold, iou, annotated, found, matched, alarms))
     return tuple(rows)
 
 
-def annotated_intervals(video: GridVideo) -> list[Interval]:
+def annotated_intervals(video: EvaluatedVideo) -> list[Interval]:
     """A video's intervals, cut to its frames; what lies past its end is none."""
     return [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
 
 
-def found_intervals(video: GridVideo, threshold: float, options: ProtocolOptions) -> list[Interval]:
+def found_intervals(video: EvaluatedVideo, threshold: float, options: EvaluationOptions) -> list[Interval]:
     """First and last frame of a video's segments. A score reaches a threshold that it is equal to but for rounding."""
     if options.low_threshold is not None and options.low_threshold > threshold:
         raise InputError(
@@ -90,7 +90,7 @@ def matches(overlaps: Array, iou: float) -> int:
 
 
 def _row(
-    ground: Ground,
+    labelled: LabelledScores,
     threshold: float,
     iou: float,
     annotated: Sequence[Sequence[Interval]],
@@ -105,9 +105,9 @@ def _row(
         annotated=int(true.sum()),
         found=int(own.sum()),
         matched=int(matched.sum()),
-        precision=_share(ground, matched, own, "no segment was found").metric,
-        recall=_share(ground, matched, true, "no interval is annotated").metric,
-        f1=_share(ground, 2 * matched, own + true, "nothing is annotated and nothing was found").metric,
+        precision=_share(labelled, matched, own, "no segment was found").metric,
+        recall=_share(labelled, matched, true, "no interval is annotated").metric,
+        f1=_share(labelled, 2 * matched, own + true, "nothing is annotated and nothing was found").metric,
         false_alarms_per_hour=alarms.metric,
     )
 
@@ -116,22 +116,22 @@ def _counts(intervals: Sequence[Sequence[Interval]]) -> Array:
     return np.array([len(own) for own in intervals], np.float64)
 
 
-def _share(ground: Ground, part: Array, whole: Array, reason: str) -> Measured:
+def _share(labelled: LabelledScores, part: Array, whole: Array, reason: str) -> Measured:
     """A ratio of sums over the videos."""
     if not whole.sum():
         return Measured(None, reason)
-    samples = None if ground.draws is None else ratio(ground.draws @ part, ground.draws @ whole)
+    samples = None if labelled.draws is None else ratio(labelled.draws @ part, labelled.draws @ whole)
     return Measured(float(part.sum() / whole.sum()), "", samples)
 
 
-def _false_alarms(ground: Ground, found: Sequence[Sequence[Interval]]) -> Measured:
-    normal = ~ground.anomalous
+def _false_alarms(labelled: LabelledScores, found: Sequence[Sequence[Interval]]) -> Measured:
+    normal = ~labelled.anomalous
     if not normal.any():
         return Measured(None, "there is no normal video")
-    rates = [video.frame_rate for video, counts in zip(ground.videos, normal, strict=True) if counts]
+    rates = [video.frame_rate for video, counts in zip(labelled.videos, normal, strict=True) if counts]
     known = [rate for rate in rates if rate]
     if len(known) < len(rates):
         return Measured(None, f"{len(rates) - len(known)} of {len(rates)} normal videos have no frame rate")
     hours = np.zeros(len(normal))
-    hours[normal] = ground.negative[normal] / np.array(known) / 3600
-    return _share(ground, _counts(found) * normal, hours, "normal videos take no time")
+    hours[normal] = labelled.negative[normal] / np.array(known) / 3600
+    return _share(labelled, _counts(found) * normal, hours, "normal videos take no time")

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.types import Evaluation, Row
+from lavad_core.evaluation.evaluation import Evaluation, ScoreRow
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class PublishedComparison:
         source: the paper.
     """
 
-    ours: Row
+    ours: ScoreRow
     rows: tuple[Against, ...]
     notes: tuple[str, ...]
     source: str

@@ -11,10 +11,10 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
 from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.evaluate import label
+from lavad_core.evaluation.compute import label
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, EvaluationOptions, ScoreRow
 from lavad_core.evaluation.smoothing import Sigma, Unit, unlike
 from lavad_core.evaluation.ties import SAME
-from lavad_core.evaluation.types import METRICS, Evaluation, ProtocolOptions, Row
 from lavad_core.results.types import ResultSet
 
 TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}
@@ -22,11 +22,11 @@ TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}
 
 
 @dataclass(frozen=True)
-class Change:
+class MetricChange:
     """A metric now and before.
 
     Attributes:
-        metric: key of :data:`METRICS`. sigma: of the smoothing, in ``unit``.
+        metric: key of :data:`METRIC_TITLES`. sigma: of the smoothing, in ``unit``.
         before, now: None where undefined, and then ``reason`` says why.
         low, high: of the 95 % interval of the difference by the paired bootstrap; None without one.
         tolerance: how much it may fall.
@@ -55,7 +55,7 @@ class Change:
         return self.difference < -self.tolerance - SAME
 
     def __str__(self) -> str:
-        name = METRICS[self.metric] + (f" σ{Sigma(self.sigma, self.unit)}" if self.sigma else "")
+        name = METRIC_TITLES[self.metric] + (f" σ{Sigma(self.sigma, self.unit)}" if self.sigma else "")
         if self.difference is None or self.before is None or self.now is None:
             before, now = ("undefined" if value is None else f"{value:.4f}" for value in (self.before, self.now))
             return f"{name} {before} → {now} ({self.reason})"
@@ -81,11 +81,11 @@ class Regression:
     baseline: str
     paired: bool
     videos: int
-    changes: tuple[Change, ...]
+    changes: tuple[MetricChange, ...]
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def falls(self) -> tuple[Change, ...]:
+    def falls(self) -> tuple[MetricChange, ...]:
         """Metrics that fell by more than their tolerance."""
         return tuple(change for change in self.changes if change.fell)
 
@@ -106,8 +106,10 @@ def checked_tolerances(given: Mapping[str, float] | None) -> dict[str, float]:
     """
     tolerances = dict(TOLERANCES if given is None else given)
     for metric, tolerance in tolerances.items():
-        if metric not in METRICS:
-            raise InputError(f"there is no metric {metric!r} to tolerate a fall of; there are {', '.join(METRICS)}")
+        if metric not in METRIC_TITLES:
+            raise InputError(
+                f"there is no metric {metric!r} to tolerate a fall of; there are {', '.join(METRIC_TITLES)}"
+            )
         if not (math.isfinite(tolerance) and tolerance >= 0):
             raise InputError(f"the tolerance {tolerance} of {metric} is no number of at least 0")
     if not tolerances:
@@ -119,7 +121,7 @@ def against_results(
     dataset: Dataset,
     now: ResultSet,
     before: ResultSet,
-    options: ProtocolOptions,
+    options: EvaluationOptions,
     tolerances: Mapping[str, float],
 ) -> Regression:
     """Beside another run or import, paired over the videos that both have.
@@ -130,7 +132,7 @@ def against_results(
     """
     found = compare(dataset, now, before, options)
     changes = [
-        Change(metric, row.sigma, one.b, one.a, one.low, one.high, tolerance, one.reason, row.unit)
+        MetricChange(metric, row.sigma, one.b, one.a, one.low, one.high, tolerance, one.reason, row.unit)
         for row in found.rows
         for metric, tolerance in tolerances.items()
         for one in [row.metrics[metric]]
@@ -169,7 +171,7 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
             "not of the same frames"
         )
     earlier = {(row.name, row.sigma, row.unit): row for row in before.rows if row.ours}
-    changes: list[Change] = []
+    changes: list[MetricChange] = []
     for row in (row for row in now.rows if row.ours and row.name == now.rows[0].name):
         match = before.rows[0] if row is now.rows[0] else earlier.get((row.name, row.sigma, row.unit))
         if match is None:
@@ -181,12 +183,12 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
     return Regression(name, False, now.header.scored, tuple(changes), tuple(notes))
 
 
-def _changes(now: Row, before: Row, tolerances: Mapping[str, float]) -> list[Change]:
+def _changes(now: ScoreRow, before: ScoreRow, tolerances: Mapping[str, float]) -> list[MetricChange]:
     found = []
     for metric, tolerance in tolerances.items():
         new, old = now.metrics[metric], before.metrics[metric]
         why = new.reason or old.reason
-        found.append(Change(metric, now.sigma, old.value, new.value, None, None, tolerance, why, now.unit))
+        found.append(MetricChange(metric, now.sigma, old.value, new.value, None, None, tolerance, why, now.unit))
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.grid import GridVideo
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo
 from lavad_core.evaluation.ties import settled
 
 Array = NDArray[np.float64]
@@ -98,7 +98,7 @@ def checked_sigma(given: float | Sigma) -> Sigma:
     return sigma
 
 
-def in_scores(videos: Sequence[GridVideo], sigma: Sigma) -> list[float]:
+def in_scores(videos: Sequence[EvaluatedVideo], sigma: Sigma) -> list[float]:
     """σ of each video, in scores of it.
 
     Raises:
@@ -120,7 +120,7 @@ def in_scores(videos: Sequence[GridVideo], sigma: Sigma) -> list[float]:
     return found
 
 
-def width_of(videos: Sequence[GridVideo], sigma: Sigma) -> Width:
+def width_of(videos: Sequence[EvaluatedVideo], sigma: Sigma) -> Width:
     """A σ in every unit."""
     scores = np.array(in_scores(videos, sigma))
     frames = scores * [video.interval for video in videos]
@@ -130,7 +130,7 @@ def width_of(videos: Sequence[GridVideo], sigma: Sigma) -> Width:
     return Width(_range(scores), _range(frames), seconds)
 
 
-def smoothed(videos: Sequence[GridVideo], scores: Array, sigma: Sigma | None) -> Array:
+def smoothed(videos: Sequence[EvaluatedVideo], scores: Array, sigma: Sigma | None) -> Array:
     """Gaussian smoothing over the scores of each video; equal ones are equal afterwards.
 
     Args:

@@ -15,12 +15,12 @@ from lavad_core.datasets.names import listed, match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.digest import digest
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import checked
+from lavad_core.evaluation.compute import checked
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
 from lavad_core.evaluation.events import found_intervals
-from lavad_core.evaluation.grid import GridVideo, gather, weights_of
-from lavad_core.evaluation.rows import entries
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, gather, weights_of
+from lavad_core.evaluation.measure import entries
 from lavad_core.evaluation.ties import TIE, settled
-from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.models.quoting import first_line
 from lavad_core.results.types import ResultSet
 from lavad_core.seal import FIELD, seal_of, sealed
@@ -34,11 +34,11 @@ MAX_BYTES = 64 * 2**20
 STEPS = 1000
 """Thresholds that ``false-alarms-per-hour`` tries, from 1 down to 0: three decimals."""
 
-RuleName = Literal["f1", "youden", "false-alarms-per-hour"]
+ThresholdRuleName = Literal["f1", "youden", "false-alarms-per-hour"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class ThresholdRule:
     """How a threshold is chosen.
 
     Attributes:
@@ -47,7 +47,7 @@ class Rule:
         most: of ``false-alarms-per-hour``.
     """
 
-    name: RuleName
+    name: ThresholdRuleName
     most: float | None = None
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ class Rule:
         )
 
 
-def parse_rule(text: str) -> Rule:
+def parse_rule(text: str) -> ThresholdRule:
     """``f1``, ``youden`` or ``false-alarms-per-hour=X``.
 
     Raises:
@@ -74,18 +74,18 @@ def parse_rule(text: str) -> Rule:
     """
     name, equals, number = text.partition("=")
     if name == "f1" and not equals:
-        return Rule("f1")
+        return ThresholdRule("f1")
     if name == "youden" and not equals:
-        return Rule("youden")
+        return ThresholdRule("youden")
     if name == "false-alarms-per-hour":
         try:
             most = float(number)
         except ValueError:
             most = math.nan
         if math.isfinite(most) and most >= 0:
-            return Rule("false-alarms-per-hour", most)
+            return ThresholdRule("false-alarms-per-hour", most)
     raise InputError(
-        f"{text!r} is no rule for a threshold; there are {', '.join(get_args(RuleName))}=X, X at least 0 (such as "
+        f"{text!r} is no rule for a threshold; there are {', '.join(get_args(ThresholdRuleName))}=X, X at least 0 (such as "
         "false-alarms-per-hour=1)"
     )
 
@@ -96,7 +96,7 @@ class ChosenThreshold:
 
     Attributes:
         threshold: a score of at least this is anomalous; of unsmoothed final scores.
-        rule, definition: as :class:`Rule` says them.
+        rule, definition: as :class:`ThresholdRule` says them.
         value: what the rule looks at, at this threshold: F1, Youden's J, or false alarms an hour.
         dataset, adapter: title and key of the data set.
         files: role, name and SHA-256 of the files that labels come from.
@@ -104,7 +104,7 @@ class ChosenThreshold:
         results: id and origin of the run or import.
         names: of the videos: those that have scores and labels.
         frames, positive: over them.
-        low_threshold, min_length, max_gap: of the segments, as :class:`ProtocolOptions` has them; only
+        low_threshold, min_length, max_gap: of the segments, as :class:`EvaluationOptions` has them; only
             ``false-alarms-per-hour`` looks at segments.
     """
 
@@ -126,7 +126,7 @@ class ChosenThreshold:
 
 
 def choose_threshold(
-    dataset: Dataset, results: ResultSet, rule: Rule, options: ProtocolOptions | None = None
+    dataset: Dataset, results: ResultSet, rule: ThresholdRule, options: EvaluationOptions | None = None
 ) -> ChosenThreshold:
     """The threshold of the final scores that a rule chooses. Meant for training or validation videos: on the videos that it
     is then evaluated on it would be chosen with the answers at hand.
@@ -142,7 +142,7 @@ def choose_threshold(
             video, no frame rate), or no threshold satisfies it.
         DamagedResult: scores are gone from the store.
     """
-    options = checked(options or ProtocolOptions())
+    options = checked(options or EvaluationOptions())
     videos = gather(dataset, results)[0]
     if rule.most is None:
         threshold, value = _by_frames(videos, rule)
@@ -175,7 +175,7 @@ def labels_digest(dataset: Dataset) -> str:
     )
 
 
-def _by_frames(videos: Sequence[GridVideo], rule: Rule) -> tuple[float, float]:
+def _by_frames(videos: Sequence[EvaluatedVideo], rule: ThresholdRule) -> tuple[float, float]:
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     labels, scores, weights = entries(weights_of(videos), np.concatenate([video.scores for video in videos]))
@@ -195,7 +195,7 @@ def _by_frames(videos: Sequence[GridVideo], rule: Rule) -> tuple[float, float]:
     return float(thresholds[best]), float((true - false)[best])
 
 
-def _by_false_alarms(videos: Sequence[GridVideo], most: float, options: ProtocolOptions) -> tuple[float, float]:
+def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, options: EvaluationOptions) -> tuple[float, float]:
     normal = [video for video in videos if not video.is_anomalous]
     if not normal:
         raise InputError(f"none of the {len(videos)} videos is normal: false alarms an hour cannot be counted")

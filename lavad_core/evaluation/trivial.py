@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavad_core.evaluation.grid import Array
-from lavad_core.evaluation.rows import Ground
+from lavad_core.evaluation.labelled_scores import Array, LabelledScores
 from lavad_core.evaluation.ties import settled
 
 ORACLE, CONSTANT, CENTRE = "video-label oracle", "constant", "clip-centre prior"
 
 
-def trivial_scores(ground: Ground) -> dict[str, Array]:
+def trivial_scores(labelled: LabelledScores) -> dict[str, Array]:
     """By name, float64, [n].
 
     * video-label oracle: 1 in anomalous videos, 0 in the others; what knowing each video's label is worth.
@@ -19,9 +18,9 @@ def trivial_scores(ground: Ground) -> dict[str, Array]:
     * clip-centre prior: where events lie when clips are cut around them.
     """
     return {
-        ORACLE: ground.anomalous[ground.weights.video].astype(np.float64),
-        CONSTANT: np.full(len(ground.weights.video), 0.5),
-        CENTRE: settled(np.concatenate([centre_prior(len(video.scores)) for video in ground.videos])),
+        ORACLE: labelled.anomalous[labelled.weights.video].astype(np.float64),
+        CONSTANT: np.full(len(labelled.weights.video), 0.5),
+        CENTRE: settled(np.concatenate([centre_prior(len(video.scores)) for video in labelled.videos])),
     }
 
 

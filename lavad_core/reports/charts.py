@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.evaluation.types import Curve
+from lavad_core.evaluation.evaluation import Curve
 from lavad_core.reports.video import GridFrame, Span, VideoReport
 
 WIDTH, HEIGHT = 1000, 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lavad_core.evaluation.header import header_lines
-from lavad_core.evaluation.types import METRICS, Evaluation, Metric, VideoRow
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric, VideoRow
+from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.reports.source import ReportSource
 from lavad_core.reports.video import VideoReport
 
@@ -46,7 +46,7 @@ def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[T
     if evaluation is None:
         return [videos, Tile("–", "no labels", "nothing to evaluate against")]
     header, best = evaluation.header, evaluation.rows[0]
-    numbers = [Tile(_value(best.metrics[key]), METRICS[key], _interval(best.metrics[key])) for key in TILES]
+    numbers = [Tile(_value(best.metrics[key]), METRIC_TITLES[key], _interval(best.metrics[key])) for key in TILES]
     share = 100 * header.positive / max(header.frames, 1)
     frames = Tile(f"{header.frames:,}", "frames", f"{header.positive:,} labelled ({share:.1f} %)")
     return [*numbers, videos, frames]
@@ -59,7 +59,7 @@ def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str
         found = [("results", f"{results.origin} {results.set_id}"), *results.recipe.lines.items()]
         found.append(("labels", "none: nothing to evaluate against"))
     else:
-        found = header_lines(evaluation.header)
+        found = protocol_lines(evaluation.header)
         if unlabelled := evaluation.header.unlabelled:
             found.append(("not in the data set", _listed(unlabelled)))
     if source.run is not None:

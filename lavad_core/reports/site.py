@@ -17,9 +17,9 @@ import numpy as np
 from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
 from lavad_core.evaluation.smoothing import Sigma, in_words
 from lavad_core.evaluation.ties import means
-from lavad_core.evaluation.types import METRICS, Evaluation, Metric, Row, VideoRow
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
 from lavad_core.reports.pictures import pictures
@@ -125,10 +125,10 @@ class IndexPage:
     @property
     def metric_names(self) -> Mapping[str, str]:
         """Key to heading."""
-        return METRICS
+        return METRIC_TITLES
 
     @staticmethod
-    def sigma(row: Row) -> str:
+    def sigma(row: ScoreRow) -> str:
         """A row's smoothing in every unit; 0 for none."""
         return in_words(Sigma(row.sigma, row.unit), row.width) if row.sigma else "0"
 

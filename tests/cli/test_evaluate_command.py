@@ -9,7 +9,7 @@ import pytest
 from support.command import lavad
 from support.filled_store import EVIL, fill
 
-from lavad_core.evaluation.json import read_evaluation
+from lavad_core.evaluation.document import read_evaluation
 
 OWN = ["--dataset", "own", "--labels", "LABELS"]
 

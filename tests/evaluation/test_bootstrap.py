@@ -13,11 +13,11 @@ from support.sets import dataset, expanded, gathered, random_set, results, score
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.evaluation.bootstrap import draw, interval, pairs_in_order, resampled_auc, resampled_precision
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.frames import frame_metrics
-from lavad_core.evaluation.grid import weights_of
-from lavad_core.evaluation.rows import entries, ground_of, measure
-from lavad_core.evaluation.types import METRICS, ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
+from lavad_core.evaluation.frame_metrics import frame_metrics
+from lavad_core.evaluation.labelled_scores import labelled_scores, weights_of
+from lavad_core.evaluation.measure import entries, measure
 
 
 def naive(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float, float]:
@@ -49,11 +49,11 @@ def test_each_resample_is_that_of_frames_written_out(seed: int, levels: int | No
 def test_each_metric_of_a_row_is_resampled_as_if_computed_anew() -> None:
     videos = gathered(*random_set(5, 14, levels=5))
     draws = draw(len(videos), 30, 3)
-    measured, _ = measure(ground_of(videos, draws), np.concatenate([video.scores for video in videos]))
+    measured, _ = measure(labelled_scores(videos, draws), np.concatenate([video.scores for video in videos]))
     for number, counts in enumerate(draws):
         again = [video for video, count in zip(videos, counts, strict=True) for _ in range(int(count))]
-        alone, _ = measure(ground_of(again, None), np.concatenate([video.scores for video in again]))
-        for key in METRICS:
+        alone, _ = measure(labelled_scores(again, None), np.concatenate([video.scores for video in again]))
+        for key in METRIC_TITLES:
             samples, value = measured[key].samples, alone[key].value
             assert samples is not None
             assert samples[number] == pytest.approx(np.nan if value is None else value, abs=1e-12, nan_ok=True), key
@@ -68,7 +68,7 @@ def test_weights_are_frames(seed: int, count: int, levels: int | None) -> None:
     assert frame_metrics(*entries(weights_of(videos), scores)) == pytest.approx(
         frame_metrics(labels.astype(bool), frame_scores), abs=1e-12
     )
-    measured, pairs = measure(ground_of(videos, None), scores)
+    measured, pairs = measure(labelled_scores(videos, None), scores)
     both = [own for own in range(count) if 0 < labels[owners == own].mean() < 1]
     each = [roc_auc_score(labels[owners == own], frame_scores[owners == own]) for own in both]
     assert measured["auc_macro"].n == len(both)
@@ -79,7 +79,7 @@ def test_weights_are_frames(seed: int, count: int, levels: int | None) -> None:
 def test_the_same_seed_gives_the_same_intervals_and_another_seed_others() -> None:
     data, found = random_set(6, 30)
     first, again, other = (
-        evaluate(data, found, ProtocolOptions(resamples=100, seed=seed)).rows[0].metrics["auc"] for seed in (1, 1, 2)
+        evaluate(data, found, EvaluationOptions(resamples=100, seed=seed)).rows[0].metrics["auc"] for seed in (1, 1, 2)
     )
     assert first == again
     assert (first.low, first.high) != (other.low, other.high)
@@ -102,7 +102,7 @@ def test_no_interval_of_what_is_mostly_undefined(word: str, samples: np.ndarray 
 
 
 def test_no_resamples_no_intervals() -> None:
-    found = evaluate(*random_set(6, 12), ProtocolOptions(resamples=0))
+    found = evaluate(*random_set(6, 12), EvaluationOptions(resamples=0))
     assert all(metric.low is metric.high is None for row in found.rows for metric in row.metrics.values())
     assert found.header.intervals == "none"
 

@@ -13,8 +13,8 @@ from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw
 from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import METRICS, ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
 from lavad_core.results.types import MemoryResults
 
 
@@ -29,8 +29,8 @@ def altered(found: MemoryResults, noise: float, set_id: str = "other") -> Memory
 
 def test_a_set_against_itself_is_no_better_and_no_worse() -> None:
     data, found = random_set(6, 30)
-    comparison = compare(data, found, found, ProtocolOptions(resamples=50))
-    for key in METRICS:
+    comparison = compare(data, found, found, EvaluationOptions(resamples=50))
+    for key in METRIC_TITLES:
         one = comparison.rows[0].metrics[key]
         assert (one.difference, one.low, one.high, one.b_better) == (0, 0, 0, 0.5), key
 
@@ -38,7 +38,7 @@ def test_a_set_against_itself_is_no_better_and_no_worse() -> None:
 def test_differences_are_those_of_the_evaluations_and_turn_with_the_sets() -> None:
     data, found = random_set(6, 30)
     worse = altered(found, 2.0)
-    options = ProtocolOptions(sigmas=(2,), resamples=60)
+    options = EvaluationOptions(sigmas=(2,), resamples=60)
     there, back = compare(data, found, worse, options), compare(data, worse, found, options)
     assert [row.sigma for row in there.rows] == [0, 2]
     for number, sigma in enumerate((0, 2)):
@@ -46,7 +46,7 @@ def test_differences_are_those_of_the_evaluations_and_turn_with_the_sets() -> No
             next(row for row in evaluate(data, one, options).rows if row.ours and row.sigma == sigma)
             for one in (found, worse)
         )
-        for key in METRICS:
+        for key in METRIC_TITLES:
             one, turned = there.rows[number].metrics[key], back.rows[number].metrics[key]
             assert (one.a, one.b) == (ours.metrics[key].value, theirs.metrics[key].value)
             assert one.difference == one.a - one.b
@@ -62,7 +62,7 @@ def test_both_have_the_same_resamples() -> None:
     data, found = random_set(6, 30)
     other = altered(found, 0.5)
     resamples, seed = 40, 7
-    one = compare(data, found, other, ProtocolOptions(resamples=resamples, seed=seed)).rows[0].metrics["auc"]
+    one = compare(data, found, other, EvaluationOptions(resamples=resamples, seed=seed)).rows[0].metrics["auc"]
     samples = []
     for counts in draw(30, resamples, seed):
         pair = [expanded(gathered(data, results_of), counts)[:2] for results_of in (found, other)]
@@ -81,7 +81,7 @@ def test_only_videos_that_both_have_count() -> None:
     )
     first = results(*(scored(name, 32, [0.9, 0.1]) for name in ("a", "b", "c", "beside")))
     second = results(*(scored(name, 32, [0.1, 0.9]) for name in ("a.mp4", "c", "d")))
-    comparison = compare(data, first, second, ProtocolOptions(resamples=0))
+    comparison = compare(data, first, second, EvaluationOptions(resamples=0))
     assert (comparison.videos, comparison.frames, comparison.positive) == (2, 64, 16)
     assert (comparison.only_a, comparison.only_b) == (("b",), ("d",))
     auc = comparison.rows[0].metrics["auc"]

@@ -11,8 +11,8 @@ from typer.main import get_command
 
 from lavad.deployments.cli.main import app
 from lavad_core.evaluation.curves import POINTS
+from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
 from lavad_core.evaluation.events import IOUS
-from lavad_core.evaluation.types import METRICS, ProtocolOptions
 
 TEXT = (Path(__file__).resolve().parent.parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -36,11 +36,11 @@ def test_options_of_the_text_are_there() -> None:
 
 def test_every_metric_is_explained_under_its_name() -> None:
     table = TEXT[TEXT.index("## The metrics") : TEXT.index("Scikit-learn works them out")]
-    assert re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)[1:] == list(METRICS.values())
+    assert re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)[1:] == list(METRIC_TITLES.values())
 
 
 def test_figures() -> None:
-    defaults = ProtocolOptions()
+    defaults = EvaluationOptions()
     assert f"`--resamples` times ({defaults.resamples}; 0 for none)" in TEXT
     assert f"at least {IOUS[0]}, {IOUS[1]} or {IOUS[2]}" in " ".join(TEXT.split())
     assert f"at most {POINTS} points" in TEXT

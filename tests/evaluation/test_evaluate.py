@@ -12,14 +12,14 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.evaluation.compute import evaluate, label
 from lavad_core.evaluation.curves import POINTS, thinned
-from lavad_core.evaluation.evaluate import evaluate, label
-from lavad_core.evaluation.frames import frame_auc
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, EvaluationOptions, Metric
+from lavad_core.evaluation.frame_metrics import frame_auc
 from lavad_core.evaluation.trivial import centre_prior
-from lavad_core.evaluation.types import METRICS, Evaluation, Metric, ProtocolOptions
 from lavad_core.results.types import MemoryResults, ScoredVideo
 
-BARE = ProtocolOptions(resamples=0)
+BARE = EvaluationOptions(resamples=0)
 
 
 def by_hand() -> Evaluation:
@@ -116,7 +116,7 @@ def test_order_of_rows_and_their_curves() -> None:
     own = [f"{kind}{row}" for kind in ("refined", "raw") for row in smooth]
     assert [label(row) for row in evaluation.rows if row.ours] == own
     assert list(evaluation.roc) == list(evaluation.precision_recall) == own
-    assert all(set(row.metrics) == set(METRICS) for row in evaluation.rows)
+    assert all(set(row.metrics) == set(METRIC_TITLES) for row in evaluation.rows)
     for row in evaluation.rows[:6]:
         roc, curve = evaluation.roc[label(row)], evaluation.precision_recall[label(row)]
         assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == pytest.approx((0, 0, 1, 1))
@@ -284,17 +284,17 @@ def test_no_scores_at_all() -> None:
 @pytest.mark.parametrize(
     ("word", "options", "message"),
     [
-        ("σ 0", ProtocolOptions(sigmas=(0,)), "σ 0 is no smoothing"),
-        ("σ below", ProtocolOptions(sigmas=(-1,)), "σ -1"),
-        ("σ not a number", ProtocolOptions(sigmas=(math.nan,)), "σ nan"),
-        ("threshold", ProtocolOptions(thresholds=(math.inf,)), "threshold inf"),
-        ("resamples", ProtocolOptions(resamples=-1), "-1 resamples"),
-        ("too many", ProtocolOptions(resamples=10**9), "to 100000"),
-        ("seed", ProtocolOptions(seed=-1), "seed -1"),
-        ("gap", ProtocolOptions(max_gap=-1), "longest gap -1"),
+        ("σ 0", EvaluationOptions(sigmas=(0,)), "σ 0 is no smoothing"),
+        ("σ below", EvaluationOptions(sigmas=(-1,)), "σ -1"),
+        ("σ not a number", EvaluationOptions(sigmas=(math.nan,)), "σ nan"),
+        ("threshold", EvaluationOptions(thresholds=(math.inf,)), "threshold inf"),
+        ("resamples", EvaluationOptions(resamples=-1), "-1 resamples"),
+        ("too many", EvaluationOptions(resamples=10**9), "to 100000"),
+        ("seed", EvaluationOptions(seed=-1), "seed -1"),
+        ("gap", EvaluationOptions(max_gap=-1), "longest gap -1"),
     ],
 )
-def test_options_out_of_range(word: str, options: ProtocolOptions, message: str) -> None:
+def test_options_out_of_range(word: str, options: EvaluationOptions, message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(dataset(LabelledVideo("v")), results(scored("v", 32, [0, 1])), options)
 

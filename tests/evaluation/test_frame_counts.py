@@ -13,12 +13,12 @@ from lavad_core.datasets.frame_counts import counted_frames
 from lavad_core.datasets.types import LabelledVideo, Reading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import EvaluationOptions
 from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
 
-BARE = ProtocolOptions(resamples=0)
+BARE = EvaluationOptions(resamples=0)
 VIDEOS = {"a": 32, "b": 48, "c": 40, "d": 33}
 """Name to its true frames."""
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.datasets.intervals import labels_from_intervals
-from lavad_core.evaluation.frames import frame_metrics
+from lavad_core.evaluation.frame_metrics import frame_metrics
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 from support.sets import random_set
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import evaluate
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
 from lavad_core.evaluation.published import against_published, published_rows
-from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 
 
 def evaluated(adapter: str) -> Evaluation:
-    found = evaluate(*random_set(6, 20), ProtocolOptions(resamples=0))
+    found = evaluate(*random_set(6, 20), EvaluationOptions(resamples=0))
     return dataclasses.replace(found, header=dataclasses.replace(found.header, adapter=adapter))
 
 

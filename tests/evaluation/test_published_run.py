@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from lavad_core.datasets.registry import open_dataset
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.json import from_json, to_json
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.document import from_json, to_json
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
 from lavad_core.evaluation.published import against_published
-from lavad_core.evaluation.types import Evaluation, ProtocolOptions
 from lavad_core.results.types import MemoryResults, ScoredVideo
 
 INTERVAL = 16
@@ -60,7 +60,7 @@ def evaluation(data: Path) -> Evaluation:
         name: ScoredVideo(name, labels.frames or 0, INTERVAL, refined[name], raw[name])
         for name, labels in dataset.videos.items()
     }
-    return evaluate(dataset, MemoryResults(videos, set_id="urf"), ProtocolOptions(sigmas=(10,), resamples=50))
+    return evaluate(dataset, MemoryResults(videos, set_id="urf"), EvaluationOptions(sigmas=(10,), resamples=50))
 
 
 @pytest.mark.parametrize("sigma", [0, 10])

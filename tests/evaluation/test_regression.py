@@ -9,19 +9,19 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo, SourceFile
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import evaluate
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import EvaluationOptions
 from lavad_core.evaluation.regression import (
     TOLERANCES,
-    Change,
+    MetricChange,
     against_evaluation,
     against_results,
     checked_tolerances,
 )
-from lavad_core.evaluation.types import ProtocolOptions
 from lavad_core.results.types import MemoryResults
 
 DATA = dataset(LabelledVideo("a", ("Fire",), ((10, 19),)), LabelledVideo("b"))
-OPTIONS = ProtocolOptions(sigmas=(1.0,), resamples=50)
+OPTIONS = EvaluationOptions(sigmas=(1.0,), resamples=50)
 
 
 def found(of_fire: float, name: str = "b") -> MemoryResults:
@@ -56,7 +56,7 @@ def test_what_fell_by_more_than_is_tolerated() -> None:
     ],
 )
 def test_tolerances(case: str, score: float, tolerances: dict[str, float], falls: int) -> None:
-    options = ProtocolOptions(resamples=0)
+    options = EvaluationOptions(resamples=0)
     regression = against_results(DATA, found(score), BEFORE, options, tolerances)
     assert len(regression.falls) == falls
     assert regression.message.startswith("fell" if falls else "no fall")
@@ -81,16 +81,16 @@ def test_videos_that_one_alone_has_are_said() -> None:
 
 
 def test_a_metric_that_cannot_be_had_any_more_fell() -> None:
-    lost = Change("auc", 0.0, 0.8, None, None, None, 0.1, "all frames are labelled normal")
+    lost = MetricChange("auc", 0.0, 0.8, None, None, None, 0.1, "all frames are labelled normal")
     assert lost.fell
     assert str(lost) == "AUC (micro) 0.8000 → undefined (all frames are labelled normal)"
-    assert not Change("auc", 0.0, None, None, None, None, 0.1, "x").fell
-    assert not Change("auc", 0.0, None, 0.9, None, None, 0.1, "x").fell
+    assert not MetricChange("auc", 0.0, None, None, None, None, 0.1, "x").fell
+    assert not MetricChange("auc", 0.0, None, 0.9, None, None, 0.1, "x").fell
 
 
 def test_a_row_that_the_file_lacks_is_said() -> None:
     now = evaluate(DATA, found(0.9), OPTIONS)
-    before = evaluate(DATA, BEFORE, ProtocolOptions(resamples=0))
+    before = evaluate(DATA, BEFORE, EvaluationOptions(resamples=0))
     regression = against_evaluation(now, before, "f", TOLERANCES)
     assert regression.notes == ("the baseline has no row scores σ1 (10 frames)",)
     assert {change.sigma for change in regression.changes} == {0.0}

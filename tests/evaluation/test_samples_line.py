@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 from support.sets import random_set
 
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.json import from_json, to_json
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.document import from_json, to_json
 from lavad_core.results.types import MemoryResults
 
 

@@ -12,11 +12,11 @@ from support.sets import dataset, random_set, results, scored
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.evaluate import evaluate, label
-from lavad_core.evaluation.json import from_json, to_json
+from lavad_core.evaluation.compute import evaluate, label
+from lavad_core.evaluation.document import from_json, to_json
+from lavad_core.evaluation.evaluation import EvaluationOptions
 from lavad_core.evaluation.regression import against_evaluation, against_results
 from lavad_core.evaluation.smoothing import Sigma, Unit, parse_sigma
-from lavad_core.evaluation.types import ProtocolOptions
 from lavad_core.results.types import MemoryResults
 
 SCORES = [0.1, 0.9, 0.2, 0.4, 0.3, 0.7, 0.1, 0.2, 0.6, 0.5]
@@ -28,7 +28,7 @@ EACH = results(scored("v", FRAMES, np.repeat(SCORES, 16).tolist(), interval=1))
 
 
 def rows(found: MemoryResults, *sigmas: float | Sigma) -> list[str]:
-    return [label(row) for row in evaluate(LABELS, found, ProtocolOptions(sigmas, resamples=0)).rows if row.ours]
+    return [label(row) for row in evaluate(LABELS, found, EvaluationOptions(sigmas, resamples=0)).rows if row.ours]
 
 
 def test_a_row_says_its_sigma_in_frames_and_seconds() -> None:
@@ -46,13 +46,13 @@ def test_a_row_says_its_sigma_in_frames_and_seconds() -> None:
 )
 def test_sigma_in_any_unit(sigma: Sigma, said: str, scores: float) -> None:
     assert rows(GRID, sigma)[1] == f"scores {said}"
-    row = evaluate(LABELS, GRID, ProtocolOptions((sigma,), resamples=0)).rows[1]
+    row = evaluate(LABELS, GRID, EvaluationOptions((sigma,), resamples=0)).rows[1]
     smooth = results(scored("v", FRAMES, gaussian_filter1d(np.array(SCORES), scores).tolist()))
-    assert row.metrics["auc"] == evaluate(LABELS, smooth, ProtocolOptions(resamples=0)).rows[0].metrics["auc"]
+    assert row.metrics["auc"] == evaluate(LABELS, smooth, EvaluationOptions(resamples=0)).rows[0].metrics["auc"]
 
 
 def test_frames_are_the_same_smoothing_however_scores_are_stored() -> None:
-    found = compare(LABELS, GRID, EACH, ProtocolOptions((Sigma(48, "frames"),), resamples=0)).rows[1]
+    found = compare(LABELS, GRID, EACH, EvaluationOptions((Sigma(48, "frames"),), resamples=0)).rows[1]
     assert found.unlike == ""
     assert found.title == "σ48 frames (3 scores, 1.6 s)"
 
@@ -60,19 +60,19 @@ def test_frames_are_the_same_smoothing_however_scores_are_stored() -> None:
 @pytest.mark.parametrize("other", [EACH, results(scored("v", FRAMES, np.repeat(SCORES, 2).tolist(), interval=8))])
 def test_unlike_sigmas_are_marked(other: MemoryResults) -> None:
     interval = other.scores("v").interval
-    found = compare(LABELS, GRID, other, ProtocolOptions((10,), resamples=0))
+    found = compare(LABELS, GRID, other, EvaluationOptions((10,), resamples=0))
     assert [row.unlike for row in found.rows] == ["", f"160 and {10 * interval} frames"]
     assert found.rows[1].title == f"σ10: NOT THE SAME SMOOTHING in A and B (160 and {10 * interval} frames)"
-    change = against_results(LABELS, GRID, other, ProtocolOptions((10,), resamples=0), {"auc": 0.5})
+    change = against_results(LABELS, GRID, other, EvaluationOptions((10,), resamples=0), {"auc": 0.5})
     assert "NOT THE SAME SMOOTHING" in change.notes[-1]
-    now, before = (evaluate(LABELS, one, ProtocolOptions((10,), resamples=0)) for one in (GRID, other))
+    now, before = (evaluate(LABELS, one, EvaluationOptions((10,), resamples=0)) for one in (GRID, other))
     assert "is not the same smoothing" in against_evaluation(now, before, "old", {"auc": 0.5}).notes[-1]
 
 
 def test_other_frame_rates_are_other_seconds() -> None:
     slow = MemoryResults({"v": dataclasses.replace(GRID.videos["v"], frame_rate=10.0)}, set_id="slow")
     fast = MemoryResults({"v": dataclasses.replace(GRID.videos["v"], frame_rate=29.97)}, set_id="fast")
-    asked = ProtocolOptions((10,), resamples=0)
+    asked = EvaluationOptions((10,), resamples=0)
     assert compare(LABELS, slow, fast, asked).rows[1].unlike == "16 and 5.34 s"
     assert compare(LABELS, GRID, fast, asked).rows[1].unlike == ""  # 29.97 is called 30
 
@@ -81,15 +81,15 @@ def test_videos_with_other_rates_have_a_range() -> None:
     labels = dataset(LabelledVideo("a", ("Fire",), ((0, 15),), 64), LabelledVideo("b", (), (), 64))
     one = dataclasses.replace(scored("a", 64, SCORES[:4]), frame_rate=10.0)
     other = dataclasses.replace(scored("b", 64, np.repeat(SCORES[:4], 2).tolist(), interval=8), frame_rate=20.0)
-    found = evaluate(labels, results(one, other), ProtocolOptions((2,), resamples=0))
+    found = evaluate(labels, results(one, other), EvaluationOptions((2,), resamples=0))
     assert label(found.rows[1]) == "scores σ2 (16–32 frames, 0.8–3.2 s)"
     assert "a Gaussian of 2 grid steps (16–32 frames, 0.8–3.2 s) over" in found.header.smoothing
-    bare = evaluate(labels, results(scored("a", 64, SCORES[:4]), other), ProtocolOptions((2,), resamples=0))
+    bare = evaluate(labels, results(scored("a", 64, SCORES[:4]), other), EvaluationOptions((2,), resamples=0))
     assert label(bare.rows[1]) == "scores σ2 (16–32 frames)"
 
 
 def test_an_evaluation_keeps_it_in_json() -> None:
-    found = evaluate(*random_set(1, 5), ProtocolOptions((3, Sigma(80, "frames"), Sigma(2, "s")), resamples=0))
+    found = evaluate(*random_set(1, 5), EvaluationOptions((3, Sigma(80, "frames"), Sigma(2, "s")), resamples=0))
     assert from_json(to_json(found)) == found
     widths = [row.width.frames for row in found.rows[1:4] if row.width is not None]
     assert widths == [(48, 48), (80, 80), (50, 50)]
@@ -129,4 +129,4 @@ def test_sigma_out_of_its_range(sigma: Sigma, says: str) -> None:
 def test_seconds_need_a_frame_rate() -> None:
     labels = dataset(LabelledVideo("v", ("Fire",), ((16, 31),), FRAMES))
     with pytest.raises(InputError, match="nothing says how many frames a second video 'v' has"):
-        evaluate(labels, GRID, ProtocolOptions((Sigma(1, "s"),), resamples=0))
+        evaluate(labels, GRID, EvaluationOptions((Sigma(1, "s"),), resamples=0))

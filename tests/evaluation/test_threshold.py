@@ -12,7 +12,8 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import evaluate
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import EvaluationOptions
 from lavad_core.evaluation.threshold import (
     ChosenThreshold,
     choose_threshold,
@@ -23,7 +24,6 @@ from lavad_core.evaluation.threshold import (
     to_json,
     with_warnings,
 )
-from lavad_core.evaluation.types import ProtocolOptions
 from lavad_core.results.types import MemoryResults
 
 A = LabelledVideo("a", ("Fire",), ((10, 19),))
@@ -43,7 +43,7 @@ def found() -> MemoryResults:
 
 
 def choose(rule: str, videos: Dataset | None = None, **options: float) -> ChosenThreshold:
-    return choose_threshold(videos or data(), found(), parse_rule(rule), ProtocolOptions(**options))  # type: ignore[arg-type]
+    return choose_threshold(videos or data(), found(), parse_rule(rule), EvaluationOptions(**options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from test_published_run import read_scores
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.regression import Change
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import EvaluationOptions
+from lavad_core.evaluation.regression import MetricChange
 from lavad_core.evaluation.ties import means, settled
 from lavad_core.evaluation.trivial import centre_prior
-from lavad_core.evaluation.types import ProtocolOptions
 
 STEPS = [number / 10 for number in range(11)]
 """What a language model says."""
@@ -114,7 +114,7 @@ def test_a_set_is_no_better_than_itself_in_another_order() -> None:
         labels.append(LabelledVideo(f"v{number}", ("Fire",) * (number % 2), ((0, 15),) * (number % 2), 30 * INTERVAL))
         first.append(scored(f"v{number}", 30 * INTERVAL, values.tolist()))
         second.append(scored(f"v{number}", 30 * INTERVAL, random.permutation(values).tolist()))
-    found = compare(dataset(*labels), results(*first), results(*second), ProtocolOptions(resamples=200))
+    found = compare(dataset(*labels), results(*first), results(*second), EvaluationOptions(resamples=200))
     means_of = found.rows[0].metrics["auc_video_mean"]
     assert means_of.difference == 0
     assert means_of.b_better == 0.5
@@ -124,7 +124,7 @@ def test_smoothed_frames_of_a_constant_video_are_equal() -> None:
     """All frames of both videos have one score, so there is nothing that tells them apart."""
     labels = dataset(LabelledVideo("a", ("Fire",), ((0, 200),), 640), LabelledVideo("b", (), (), 4800))
     found = evaluate(
-        labels, results(scored("a", 640, [0.3] * 40), scored("b", 4800, [0.3] * 300)), ProtocolOptions(sigmas=(3, 10))
+        labels, results(scored("a", 640, [0.3] * 40), scored("b", 4800, [0.3] * 300)), EvaluationOptions(sigmas=(3, 10))
     )
     for row in found.rows[:3]:
         assert row.metrics["auc"].value == 0.5, row.sigma
@@ -147,11 +147,11 @@ def test_a_prior_is_the_same_at_the_same_distance_from_the_centre() -> None:
 )
 def test_a_score_reaches_the_threshold_that_it_equals(word: str, score: float, threshold: float, found: int) -> None:
     labels = dataset(LabelledVideo("a", ("Fire",), ((0, 15),), 48))
-    options = ProtocolOptions(thresholds=(threshold,), resamples=0)
+    options = EvaluationOptions(thresholds=(threshold,), resamples=0)
     rows = evaluate(labels, results(scored("a", 48, [score, 0.1, 0.1])), options).events
     assert rows[0].found == found, word
 
 
 def test_a_fall_by_the_tolerance_itself_is_tolerated() -> None:
-    assert not Change("auc", 0, 0.8, 0.8 - 0.005, None, None, 0.005).fell
-    assert Change("auc", 0, 0.8, 0.8 - 0.00501, None, None, 0.005).fell
+    assert not MetricChange("auc", 0, 0.8, 0.8 - 0.005, None, None, 0.005).fell
+    assert MetricChange("auc", 0, 0.8, 0.8 - 0.00501, None, None, 0.005).fell

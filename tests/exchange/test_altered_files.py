@@ -12,7 +12,7 @@ from support.command import lavad
 from support.small_set import dataset_files, scores
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.json import read_evaluation
+from lavad_core.evaluation.document import read_evaluation
 from lavad_core.evaluation.threshold import read_threshold
 from lavad_core.results.open import open_results
 

@@ -8,8 +8,8 @@ import pytest
 
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import Dataset, Reading
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import Evaluation, ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
 from lavad_core.imports.sources import Sources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
@@ -26,7 +26,7 @@ def evaluated(data: Path, scores: str, dataset: Dataset, store: Path) -> Evaluat
     recorded = record_import(store, Sources(scores=data / "probe_vad" / scores), dataset)
     assert not recorded.report.problems
     found = open_results(store, recorded.run.run_id)
-    return evaluate(dataset, found, ProtocolOptions(sigmas=(10.0,), resamples=0))
+    return evaluate(dataset, found, EvaluationOptions(sigmas=(10.0,), resamples=0))
 
 
 def figures(evaluation: Evaluation) -> list[tuple[float, float]]:

@@ -12,8 +12,8 @@ import pytest
 from support.command import REPOSITORY, environment, lavad
 
 from lavad_core.datasets.registry import open_dataset
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import METRICS, ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
 from lavad_core.results.open import open_results
 
 EXPECTED = {
@@ -81,13 +81,13 @@ def test_all_is_imported(store: Path) -> None:
 def test_metrics_are_the_expected_ones(store: Path, data: Path) -> None:
     given = labels(data)
     dataset = open_dataset("ucf-crime", Path(given[3]), Path(given[5]))
-    found = evaluate(dataset, open_results(store), ProtocolOptions(sigmas=(10,), resamples=0))
+    found = evaluate(dataset, open_results(store), EvaluationOptions(sigmas=(10,), resamples=0))
     expected = json.loads((data / "urf_ucf_crime/expected_metrics.json").read_text())
     rows = {(row.name, row.sigma): row for row in found.rows if row.ours}
     assert len(rows) == len(expected) == 4
     for (name, sigma), row in rows.items():
         theirs = expected[f"{name}/sigma{sigma:g}"]
-        assert EXPECTED.keys() <= METRICS.keys()
+        assert EXPECTED.keys() <= METRIC_TITLES.keys()
         for ours, key in EXPECTED.items():
             assert row.metrics[ours].value == pytest.approx(theirs[key], abs=1e-5), (name, sigma, ours)
 

@@ -14,8 +14,8 @@ from support.small_set import FRAMES
 
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import EvaluationOptions
 from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
 from lavad_core.imports.types import ImportedSet
@@ -242,7 +242,7 @@ def test_published_figures_of_probe_vad(
     labels = open_dataset("ucf-crime", ucf / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt", ucf / "test.txt")
     recorded = record_import(tmp_path / "store", Sources(scores=data), labels)
     assert recorded.report.problems == []
-    found = evaluate(labels, open_results(tmp_path / "store"), ProtocolOptions((10,), resamples=0))
+    found = evaluate(labels, open_results(tmp_path / "store"), EvaluationOptions((10,), resamples=0))
     for row in found.rows:
         if row.ours and row.sigma in figures:
             auc, average = figures[int(row.sigma)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.annotations import Annotation, read_annotations
 from lavad_core.datasets.intervals import labels_from_intervals
-from lavad_core.evaluation.frames import frame_metrics
+from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.imports.values import read_frame_scores, read_frame_texts
 from lavad_core.method.cleaning import best_captions, unique_captions
 from lavad_core.method.detection import to_frames

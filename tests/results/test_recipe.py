@@ -9,8 +9,8 @@ import pytest
 from support.command import lavad
 from support.filled_store import fill
 
-from lavad_core.evaluation.header import header_lines
-from lavad_core.evaluation.json import from_json
+from lavad_core.evaluation.document import from_json
+from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.results.open import open_results
 from lavad_core.results.recipe import NOT_KNOWN, differences, in_short
 from lavad_core.results.types import Recipe
@@ -86,7 +86,7 @@ def test_what_an_import_does_not_say(tmp_path: Path) -> None:
     assert evaluated.exit_code == 0, evaluated.stderr
     header = from_json(evaluated.stdout).header
     assert set(NAMES) <= header.recipe.keys()
-    assert dict(header_lines(header))["prompts"] == "P_S paper, P_C impersonation, P_F paper"
+    assert dict(protocol_lines(header))["prompts"] == "P_S paper, P_C impersonation, P_F paper"
     shown = lavad("evaluate", "--run", run, *labels, *store, "--resamples", "0").stdout
     assert all(f"\n{name}:" in shown for name in NAMES)
 

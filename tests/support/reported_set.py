@@ -9,8 +9,8 @@ import numpy as np
 
 from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import Evaluation, ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
 from lavad_core.reports.source import ReportSource
 from lavad_core.results.types import MemoryResults, ScoredVideo, VideoTexts
 from lavad_core.video.identity import IdentityCache
@@ -78,4 +78,4 @@ def source_of(
 
 def evaluated(dataset: Dataset, results: MemoryResults) -> Evaluation:
     """With smoothing and a small bootstrap."""
-    return evaluate(dataset, results, ProtocolOptions(sigmas=(2.0,), resamples=20))
+    return evaluate(dataset, results, EvaluationOptions(sigmas=(2.0,), resamples=20))

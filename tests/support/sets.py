@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
-from lavad_core.evaluation.grid import Array, GridVideo, grid_video
+from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, evaluated_video
 from lavad_core.results.types import MemoryResults, ScoredVideo
 
 INTERVAL = 16
@@ -64,7 +64,7 @@ def random_set(
     return dataset(*labelled), results(*found)
 
 
-def expanded(videos: list[GridVideo], counts: Array | None = None) -> tuple[Array, Array, Array]:
+def expanded(videos: list[EvaluatedVideo], counts: Array | None = None) -> tuple[Array, Array, Array]:
     """Labels, scores and video of every frame, with nothing left to weights; videos as often as ``counts`` says."""
     labels, scores, owners = [], [], []
     for number, video in enumerate(videos):
@@ -78,5 +78,5 @@ def expanded(videos: list[GridVideo], counts: Array | None = None) -> tuple[Arra
     return np.concatenate(labels), np.concatenate(scores), np.concatenate(owners)
 
 
-def gathered(data: Dataset, found: MemoryResults) -> list[GridVideo]:
-    return [grid_video(labels, found.scores(name)) for name, labels in data.videos.items()]
+def gathered(data: Dataset, found: MemoryResults) -> list[EvaluatedVideo]:
+    return [evaluated_video(labels, found.scores(name)) for name, labels in data.videos.items()]

@@ -136,9 +136,9 @@ def random_models(config: LavadConfig) -> list[str]:
 
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
     """The metrics over ``videos`` on stdout, if the configuration names labels."""
+    from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
     from lavad_core.pipeline.graph import PreparedVideo
     from lavad_core.pipeline.prepare import import_digests
-    from lavad_core.stages.evaluate import METRICS, evaluate_run
 
     scored = [
         PreparedVideo(video.name, "", "file", video.video_id, import_digests(bench.config, video.name))
@@ -153,7 +153,7 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
         return
     counts = commit.counts
     show("")
-    show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in METRICS}), right=(1,))
+    show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in RUN_METRICS}), right=(1,))
     say(
         f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
         f"{counts['positive_frames']} of them positive; labels {escape(bench.config.evaluate.labels)} "

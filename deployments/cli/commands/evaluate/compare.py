@@ -42,9 +42,9 @@ def compare(
 ) -> None:
     """Say whether B is better than A: each metric's difference over the videos that both have, with its interval."""
     from lavad_core.evaluation.compare import compare as compared
-    from lavad_core.evaluation.evaluate import evaluate
+    from lavad_core.evaluation.compute import evaluate
+    from lavad_core.evaluation.evaluation import EvaluationOptions
     from lavad_core.evaluation.published import against_published
-    from lavad_core.evaluation.types import ProtocolOptions
     from lavad_core.results.open import open_results
 
     given = sets or []
@@ -59,7 +59,7 @@ def compare(
     dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
     root = options.store_root(store)
     if published:
-        own = evaluate(dataset, open_results(root, given[0] if given else None), ProtocolOptions(resamples=0))
+        own = evaluate(dataset, open_results(root, given[0] if given else None), EvaluationOptions(resamples=0))
         beside = against_published(own)
         _tell(json_, output, {"header": asdict(own.header), **asdict(beside)})
         if not json_:
@@ -67,7 +67,7 @@ def compare(
             _show_published(beside)
         return
     first, second = (open_results(root, name) for name in given)
-    asked = ProtocolOptions(sigmas=evaluation_options.sigmas(sigma), resamples=resamples, seed=seed)
+    asked = EvaluationOptions(sigmas=evaluation_options.sigmas(sigma), resamples=resamples, seed=seed)
     comparison = compared(dataset, first, second, asked)
     _tell(json_, output, asdict(comparison))
     if not json_:
@@ -83,7 +83,7 @@ def _tell(as_json: bool, output: evaluation_options.Output, document: dict[str, 
 
 
 def _show_comparison(comparison: Comparison) -> None:
-    from lavad_core.evaluation.types import METRICS
+    from lavad_core.evaluation.evaluation import METRIC_TITLES
 
     for name, one in (("A", comparison.a), ("B", comparison.b)):
         show(f"{name}: {escape(one['origin'])} {escape(one['id'])}")
@@ -99,7 +99,7 @@ def _show_comparison(comparison: Comparison) -> None:
         show("")
         show_table(
             (row.title, "A", "B", "A − B", "95 %", "P(B better)"),
-            [(title, *_cells(row.metrics[key])) for key, title in METRICS.items()],
+            [(title, *_cells(row.metrics[key])) for key, title in METRIC_TITLES.items()],
             right=range(1, 6),
         )
         for reason in dict.fromkeys(found.reason for found in row.metrics.values() if found.reason):

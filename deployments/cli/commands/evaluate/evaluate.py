@@ -14,7 +14,7 @@ from lavad.deployments.cli.options import evaluation as evaluation_options
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.types import Evaluation, Header, Metric, VideoRow
+    from lavad_core.evaluation.evaluation import Evaluation, Header, Metric, VideoRow
 
 
 @guarded
@@ -61,10 +61,10 @@ def evaluate(
     store: options.StoreFolder = None,
 ) -> None:
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
-    from lavad_core.evaluation.evaluate import evaluate as evaluated
-    from lavad_core.evaluation.json import to_json
+    from lavad_core.evaluation.compute import evaluate as evaluated
+    from lavad_core.evaluation.document import to_json
+    from lavad_core.evaluation.evaluation import EvaluationOptions
     from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_warnings
-    from lavad_core.evaluation.types import ProtocolOptions
     from lavad_core.results.open import open_results
 
     chosen = None if threshold_from is None else read_threshold(threshold_from)
@@ -74,7 +74,7 @@ def evaluate(
     found = evaluated(
         dataset,
         results,
-        ProtocolOptions(
+        EvaluationOptions(
             sigmas=evaluation_options.sigmas(sigma),
             thresholds=tuple(thresholds or (0.5,)),
             low_threshold=low_threshold,
@@ -108,9 +108,9 @@ def show_evaluation(evaluation: Evaluation, worst: int) -> None:
 
 def show_header(header: Header) -> None:
     """The protocol, a line each."""
-    from lavad_core.evaluation.header import header_lines
+    from lavad_core.evaluation.protocol import protocol_lines
 
-    lines = [*header_lines(header), *(("warning", warning) for warning in header.warnings)]
+    lines = [*protocol_lines(header), *(("warning", warning) for warning in header.warnings)]
     width = max(12, *(len(name) + 2 for name, _ in lines))
     for name, text in lines:
         show(f"{escape(name) + ':':<{width}}{escape(text)}")
@@ -127,29 +127,29 @@ def between(metric: Metric) -> str:
 
 
 def _rows(evaluation: Evaluation) -> None:
-    from lavad_core.evaluation.evaluate import label
-    from lavad_core.evaluation.types import METRICS
+    from lavad_core.evaluation.compute import label
+    from lavad_core.evaluation.evaluation import METRIC_TITLES
 
     own = [row for row in evaluation.rows if row.ours]
     n = own[0].metrics["auc_macro"].n
-    titles = [f"{title}, n = {n}" if key == "auc_macro" else title for key, title in METRICS.items()]
+    titles = [f"{title}, n = {n}" if key == "auc_macro" else title for key, title in METRIC_TITLES.items()]
     right = range(1, len(titles) + 1)
     show("")
     show_table(
         ("scores", *titles),
-        [(label(row), *(number(row.metrics[key]) for key in METRICS)) for row in evaluation.rows],
+        [(label(row), *(number(row.metrics[key]) for key in METRIC_TITLES)) for row in evaluation.rows],
         right=right,
     )
-    if any(between(row.metrics[key]) for row in own for key in METRICS):
+    if any(between(row.metrics[key]) for row in own for key in METRIC_TITLES):
         show("")
         show_table(
             ("95 % interval", *titles),
-            [(label(row), *(between(row.metrics[key]) for key in METRICS)) for row in own],
+            [(label(row), *(between(row.metrics[key]) for key in METRIC_TITLES)) for row in own],
             right=right,
         )
     elif evaluation.header.intervals != "none":
         show("no intervals: the metrics are undefined in too many resamples of so few videos")
-    for key, title in METRICS.items():
+    for key, title in METRIC_TITLES.items():
         if reason := own[0].metrics[key].reason:
             show(f"{title} is undefined: {escape(reason)}")
 

@@ -41,8 +41,8 @@ def threshold(
 ) -> None:
     """Choose the threshold of segments on labelled training or validation videos, by a stated rule. Not on the videos that
     are evaluated with it."""
+    from lavad_core.evaluation.evaluation import EvaluationOptions
     from lavad_core.evaluation.threshold import choose_threshold, parse_rule, to_json
-    from lavad_core.evaluation.types import ProtocolOptions
     from lavad_core.results.open import open_results
 
     parsed = parse_rule(rule)
@@ -51,7 +51,7 @@ def threshold(
         dataset,
         open_results(options.store_root(store), run),
         parsed,
-        ProtocolOptions(low_threshold=low_threshold, min_length=min_length, max_gap=max_gap),
+        EvaluationOptions(low_threshold=low_threshold, min_length=min_length, max_gap=max_gap),
     )
     if output is not None:
         evaluation_options.write_output(output, to_json(chosen))

@@ -15,8 +15,8 @@ from lavad.deployments.cli.options import shown
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 if TYPE_CHECKING:
+    from lavad_core.evaluation.evaluation import Curve
     from lavad_core.evaluation.smoothing import Sigma
-    from lavad_core.evaluation.types import Curve
     from lavad_core.reports.page import VideoCard
     from lavad_core.reports.source import ReportSource
 
@@ -91,15 +91,15 @@ def _rates(
 ) -> tuple[dict[str, Curve], float]:
     """Legend to curve; and the labelled part of the frames of the first."""
     from lavad_core.errors import InputError
-    from lavad_core.evaluation.evaluate import evaluate
-    from lavad_core.evaluation.types import ProtocolOptions
+    from lavad_core.evaluation.compute import evaluate
+    from lavad_core.evaluation.evaluation import EvaluationOptions
 
     curves: dict[str, Curve] = {}
     prevalence = []
     for name, source in sources.items():
         if source.dataset is None:
             raise InputError(f"there are no labels for {source.results.set_id}: give --dataset and --labels")
-        found = evaluate(source.dataset, source.results, ProtocolOptions(sigmas=sigmas, resamples=0))
+        found = evaluate(source.dataset, source.results, EvaluationOptions(sigmas=sigmas, resamples=0))
         own = found.roc if kind == "roc" else found.precision_recall
         final = found.rows[0].name
         for row, drawn in own.items():

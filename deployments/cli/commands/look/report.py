@@ -42,8 +42,8 @@ def report(
     a run's are looked for where it found them.
     """
     from lavad.deployments.cli.terminal.run_end import random_models
-    from lavad_core.evaluation.evaluate import evaluate
-    from lavad_core.evaluation.types import ProtocolOptions
+    from lavad_core.evaluation.compute import evaluate
+    from lavad_core.evaluation.evaluation import EvaluationOptions
     from lavad_core.reports.site import write_report
 
     source = shown.open_shown(
@@ -51,7 +51,7 @@ def report(
     )
     evaluation = None
     if source.dataset is not None:
-        protocol = ProtocolOptions(
+        protocol = EvaluationOptions(
             sigmas=evaluation_options.sigmas(sigma), thresholds=(source.threshold,), resamples=resamples, seed=seed
         )
         evaluation = evaluate(source.dataset, source.results, protocol)

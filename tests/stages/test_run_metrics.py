@@ -1,4 +1,4 @@
-"""The evaluate stage: a set's metrics as one result, whatever form its labels have."""
+"""The metrics of a run in the store: one result for its set of videos, whatever form its labels have."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lavad_core.errors import ConfigError, InputError
-from lavad_core.evaluation.types import METRICS
-from lavad_core.stages.evaluate import evaluate_run
+from lavad_core.evaluation.evaluation import METRIC_TITLES
+from lavad_core.evaluation.run_metrics import evaluate_run
 from lavad_core.video.types import VideoSource
 
 TARGETS = {"targets": ("refine",)}
@@ -39,7 +39,7 @@ def test_facts_are_the_first_rows_and_the_table_has_all(
     assert commit.facts["unscored"] == ["lost"]
     assert commit.facts["roc_auc"] == commit.facts["average_precision"] == 1, "bright frames have the higher scores"
     table = bench.store.read(commit).to_pylist()
-    assert [row["metric"] for row in table if row["scores"] == "refined"] == list(METRICS)
+    assert [row["metric"] for row in table if row["scores"] == "refined"] == list(METRIC_TITLES)
     assert {row["scores"] for row in table} == {"refined", "raw", "video-label oracle", "constant", "clip-centre prior"}
     first = table[0]
     assert (first["metric"], first["value"], first["low"], first["high"]) == ("auc", 1, 1, 1)

@@ -9,7 +9,7 @@ from lavad_core.evaluation.smoothing import Sigma, Unit, Width
 
 
 @dataclass(frozen=True)
-class ProtocolOptions:
+class EvaluationOptions:
     """What may be chosen. The unsmoothed, unweighted rows are always there.
 
     Attributes:
@@ -94,7 +94,7 @@ class Metric:
     n: int | None = None
 
 
-METRICS = {
+METRIC_TITLES = {
     "auc": "AUC (micro)",
     "average_precision": "AP",
     "pr_auc_trapezoid": "PR-AUC (trapezoid)",
@@ -107,14 +107,14 @@ METRICS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """One kind of scores.
 
     Attributes:
         name: ``refined`` and ``raw``, or ``scores`` where the results have one kind only; of a row without a model
             ``video-label oracle``, ``constant``, ``clip-centre prior``.
         sigma: of the smoothing, in ``unit``; 0 is none.
-        metrics: by the keys of :data:`METRICS`.
+        metrics: by the keys of :data:`METRIC_TITLES`.
         ours: it is of the evaluated results.
         unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
         width: σ in every unit; None where nothing is smoothed, and in evaluations of earlier versions.
@@ -213,7 +213,7 @@ class Evaluation:
     """
 
     header: Header
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     classes: tuple[ClassRow, ...]
     events: tuple[EventRow, ...]
     videos: tuple[VideoRow, ...]

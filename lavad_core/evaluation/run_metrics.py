@@ -1,4 +1,4 @@
-"""Stage 11, evaluate: the metrics of a set of videos against labels. One result for the set, not for a video."""
+"""The metrics of a run's videos against the labels of its configuration, kept in the store as one result for the whole set."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lavad_core.datasets.names import Match, listed, match, match_key
 from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.types import Evaluation
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.types import MemoryResults, ScoredVideo
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 )
 """A row a metric of a row of the evaluation; ``low`` and ``high`` are of the 95 % interval, ``n`` is of a mean."""
 
-METRICS = {"roc_auc": "auc", "average_precision": "average_precision", "pr_auc_trapezoid": "pr_auc_trapezoid"}
+RUN_METRICS = {"roc_auc": "auc", "average_precision": "average_precision", "pr_auc_trapezoid": "pr_auc_trapezoid"}
 """Keys of the commit's facts, those that a run prints, to keys of an evaluation's row."""
 
 
@@ -98,7 +98,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
                 "labels_without_video": _without_video(dataset, names, unscored),
             },
             facts={
-                **{name: metrics[key].value for name, key in METRICS.items()},
+                **{name: metrics[key].value for name, key in RUN_METRICS.items()},
                 "labels_sha256": dataset.files[0].sha256,
                 "dataset": header.dataset,
                 "smoothing": header.smoothing,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lavad_core.evaluation.types import Header
+from lavad_core.evaluation.evaluation import Header
 
 
-def header_lines(header: Header) -> list[tuple[str, str]]:
+def protocol_lines(header: Header) -> list[tuple[str, str]]:
     """Name and text of each, without the warnings."""
     results = header.results
     return [

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class GridVideo:
+class EvaluatedVideo:
     """A scored video with its labels.
 
     Attributes:
@@ -89,7 +89,7 @@ def _sums(video: NDArray[np.int64], values: Array, videos: int) -> Array:
     return sums
 
 
-def weights_of(videos: Sequence[GridVideo]) -> Weights:
+def weights_of(videos: Sequence[EvaluatedVideo]) -> Weights:
     """The scores of videos, one after the other."""
     return Weights(
         video=np.repeat(np.arange(len(videos)), [len(video.scores) for video in videos]),
@@ -99,7 +99,34 @@ def weights_of(videos: Sequence[GridVideo]) -> Weights:
     )
 
 
-def gather(dataset: Dataset, results: ResultSet) -> tuple[list[GridVideo], Match]:
+@dataclass(frozen=True)
+class LabelledScores:
+    """What all rows have in common.
+
+    Attributes:
+        videos: V scored ones.
+        weights: of their scores.
+        positive, negative: float64, [V], frames.
+        anomalous: bool, [V], as the data set calls the videos.
+        draws: float64, [R, V], of the bootstrap; None for no intervals.
+    """
+
+    videos: Sequence[EvaluatedVideo] = field(repr=False)
+    weights: Weights
+    positive: Array = field(repr=False)
+    negative: Array = field(repr=False)
+    anomalous: NDArray[np.bool_] = field(repr=False)
+    draws: Array | None = field(repr=False)
+
+
+def labelled_scores(videos: Sequence[EvaluatedVideo], draws: Array | None) -> LabelledScores:
+    """What all rows of ``videos`` have in common."""
+    weights = weights_of(videos)
+    anomalous = np.array([video.is_anomalous for video in videos])
+    return LabelledScores(videos, weights, weights.positive_of, weights.negative_of, anomalous, draws)
+
+
+def gather(dataset: Dataset, results: ResultSet) -> tuple[list[EvaluatedVideo], Match]:
     """The scored videos of a data set, in its order, and which names were matched.
 
     Raises:
@@ -113,7 +140,9 @@ def gather(dataset: Dataset, results: ResultSet) -> tuple[list[GridVideo], Match
     scores = {name: results.scores(scored) for name, scored in names.pairs.items()}
     tolerance = dataset.reading.frame_count_tolerance
     check_counts([(dataset.videos[name], scored) for name, scored in scores.items()], tolerance)
-    return [grid_video(dataset.videos[name], scores[name], dataset.frame_rate, tolerance) for name in scores], names
+    return [
+        evaluated_video(dataset.videos[name], scores[name], dataset.frame_rate, tolerance) for name in scores
+    ], names
 
 
 def check_counts(videos: Sequence[tuple[LabelledVideo, ScoredVideo]], tolerance: int) -> None:
@@ -149,9 +178,9 @@ def _one_beyond(frames: int, scored: ScoredVideo) -> bool:
     return len(scored.scores) == -(-scored.frames // scored.interval) == needed + 1
 
 
-def grid_video(
+def evaluated_video(
     labels: LabelledVideo, scored: ScoredVideo, frame_rate: float | None = None, tolerance: int = 0
-) -> GridVideo:
+) -> EvaluatedVideo:
     """A video's scores with the labels of its frames.
 
     Args:
@@ -177,7 +206,7 @@ def grid_video(
         raw = _covering(labels, scored, len(starts), "raw scores", scored.raw_scores)
     marked, clipped = labels_from_intervals(labels.intervals, frames)
     positive = np.add.reduceat(marked, starts, dtype=np.float64)
-    return GridVideo(
+    return EvaluatedVideo(
         labels=labels,
         frames=frames,
         frames_scored=scored.frames,

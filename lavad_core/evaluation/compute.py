@@ -15,13 +15,13 @@ from lavad_core.evaluation.bootstrap import draw
 from lavad_core.evaluation.cautions import cautions
 from lavad_core.evaluation.classes import class_rows
 from lavad_core.evaluation.curves import curves_of
+from lavad_core.evaluation.evaluation import Curve, Evaluation, EvaluationOptions, Header, Metric, ScoreRow, VideoRow
 from lavad_core.evaluation.events import event_rows
-from lavad_core.evaluation.frames import one_label
-from lavad_core.evaluation.grid import Array, GridVideo, gather
-from lavad_core.evaluation.rows import Ground, ground_of, measure, own_auc, video_scores
+from lavad_core.evaluation.frame_metrics import one_label
+from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores, gather, labelled_scores
+from lavad_core.evaluation.measure import measure, own_auc, video_scores
 from lavad_core.evaluation.smoothing import Sigma, checked_sigma, in_words, smoothed, width_of
 from lavad_core.evaluation.trivial import trivial_scores
-from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ProtocolOptions, Row, VideoRow
 from lavad_core.method.sampling import sampled
 from lavad_core.results.types import ResultSet
 
@@ -33,7 +33,7 @@ AVERAGE_PRECISION = (
 AVERAGING = "micro: all frames of all videos together; macro is the mean over videos that have both kinds of frames"
 
 
-def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | None = None) -> Evaluation:
+def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | None = None) -> Evaluation:
     """All metrics of a set of results against a data set's labels.
 
     Args:
@@ -46,36 +46,36 @@ def evaluate(dataset: Dataset, results: ResultSet, options: ProtocolOptions | No
             its frames or are not numbers.
         DamagedResult: scores are gone from the store.
     """
-    options = checked(options or ProtocolOptions())
+    options = checked(options or EvaluationOptions())
     videos, names = gather(dataset, results)
     draws = draw(len(videos), options.resamples, options.seed) if options.resamples else None
-    ground = ground_of(videos, draws)
-    rows: list[Row] = []
+    labelled = labelled_scores(videos, draws)
+    rows: list[ScoreRow] = []
     roc: dict[str, Curve] = {}
     precision_recall: dict[str, Curve] = {}
     for name, scores in own_scores(videos).items():
         for sigma in (None, *sigmas_of(options)):
             row_scores = smoothed(videos, scores, sigma)
-            row, pairs = _row(ground, name, sigma, row_scores)
+            row, pairs = _row(labelled, name, sigma, row_scores)
             if not rows:
                 final, final_pairs = row_scores, pairs
             rows.append(row)
-            if (curves := curves_of(ground, row_scores)) is not None:
+            if (curves := curves_of(labelled, row_scores)) is not None:
                 roc[label(row)], precision_recall[label(row)] = curves
-    for name, scores in trivial_scores(ground).items():
-        rows.append(_row(ground, name, None, scores, ours=False)[0])
+    for name, scores in trivial_scores(labelled).items():
+        rows.append(_row(labelled, name, None, scores, ours=False)[0])
     return Evaluation(
-        header=_header(dataset, results, names, ground, options),
+        header=_header(dataset, results, names, labelled, options),
         rows=tuple(rows),
-        classes=class_rows(ground, dataset, final, final_pairs),
-        events=event_rows(ground, options),
-        videos=_video_rows(ground, final, final_pairs),
+        classes=class_rows(labelled, dataset, final, final_pairs),
+        events=event_rows(labelled, options),
+        videos=_video_rows(labelled, final, final_pairs),
         roc=roc,
         precision_recall=precision_recall,
     )
 
 
-def checked(options: ProtocolOptions) -> ProtocolOptions:
+def checked(options: EvaluationOptions) -> EvaluationOptions:
     """The options, each value once.
 
     Raises:
@@ -93,7 +93,7 @@ def checked(options: ProtocolOptions) -> ProtocolOptions:
             f"{options.resamples} resamples with seed {options.seed}: give 0 (no intervals) to {MAX_RESAMPLES}, and a seed "
             "of at least 0"
         )
-    return ProtocolOptions(
+    return EvaluationOptions(
         sigmas=tuple(dict.fromkeys(sigmas)),
         thresholds=tuple(dict.fromkeys(map(float, options.thresholds))),
         low_threshold=options.low_threshold,
@@ -104,7 +104,7 @@ def checked(options: ProtocolOptions) -> ProtocolOptions:
     )
 
 
-def own_scores(videos: Sequence[GridVideo]) -> dict[str, Array]:
+def own_scores(videos: Sequence[EvaluatedVideo]) -> dict[str, Array]:
     """The kinds of scores that all videos have, by the names of rows; the final ones first."""
     final = np.concatenate([video.scores for video in videos])
     raw = [video.raw for video in videos if video.raw is not None]
@@ -113,25 +113,29 @@ def own_scores(videos: Sequence[GridVideo]) -> dict[str, Array]:
     return {"refined": final, "raw": np.concatenate(raw)}
 
 
-def sigmas_of(options: ProtocolOptions) -> list[Sigma]:
+def sigmas_of(options: EvaluationOptions) -> list[Sigma]:
     """The σ of checked options."""
     return [checked_sigma(sigma) for sigma in options.sigmas]
 
 
-def label(row: Row) -> str:
+def label(row: ScoreRow) -> str:
     """How curves and tables call a row: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
     return f"{row.name} σ{in_words(Sigma(row.sigma, row.unit), row.width)}" if row.sigma else row.name
 
 
-def _row(ground: Ground, name: str, sigma: Sigma | None, scores: Array, *, ours: bool = True) -> tuple[Row, Array]:
-    measured, pairs = measure(ground, scores)
+def _row(
+    labelled: LabelledScores, name: str, sigma: Sigma | None, scores: Array, *, ours: bool = True
+) -> tuple[ScoreRow, Array]:
+    measured, pairs = measure(labelled, scores)
     metrics = {key: found.metric for key, found in measured.items()}
     if sigma is None:
-        return Row(name, 0.0, metrics, ours), pairs
-    return Row(name, sigma.value, metrics, ours, sigma.unit, width_of(ground.videos, sigma)), pairs
+        return ScoreRow(name, 0.0, metrics, ours), pairs
+    return ScoreRow(name, sigma.value, metrics, ours, sigma.unit, width_of(labelled.videos, sigma)), pairs
 
 
-def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, options: ProtocolOptions) -> Header:
+def _header(
+    dataset: Dataset, results: ResultSet, names: Match, labelled: LabelledScores, options: EvaluationOptions
+) -> Header:
     why = {match_key(name): reason for name, reason in results.unscored.items()}
     unscored = {name: why.get(match_key(name), f"not in the {results.origin}") for name in names.missing}
     unscored |= dataset.unreadable
@@ -142,22 +146,22 @@ def _header(dataset: Dataset, results: ResultSet, names: Match, ground: Ground, 
         adapter=dataset.adapter,
         files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
         listed=len(dataset.videos) + len(dataset.unreadable),
-        scored=len(ground.videos),
+        scored=len(labelled.videos),
         unscored=unscored,
         unlabelled=unlabelled,
-        frames=round(float(ground.positive.sum() + ground.negative.sum())),
-        positive=round(float(ground.positive.sum())),
-        clipped_intervals=sum(video.clipped for video in ground.videos),
-        interval=min(video.interval for video in ground.videos),
+        frames=round(float(labelled.positive.sum() + labelled.negative.sum())),
+        positive=round(float(labelled.positive.sum())),
+        clipped_intervals=sum(video.clipped for video in labelled.videos),
+        interval=min(video.interval for video in labelled.videos),
         results={"id": results.set_id, "origin": results.origin},
         average_precision=AVERAGE_PRECISION,
         averaging=AVERAGING,
-        smoothing=_smoothing(options, ground),
+        smoothing=_smoothing(options, labelled),
         weighting="none",
-        warnings=cautions(dataset, ground.videos, unscored, unlabelled),
+        warnings=cautions(dataset, labelled.videos, unscored, unlabelled),
         intervals=intervals_of(options),
         recipe=results.recipe.lines,
-        reading=said_of(dataset.reading, [video.labels.name for video in ground.videos if video.uncovered]),
+        reading=said_of(dataset.reading, [video.labels.name for video in labelled.videos if video.uncovered]),
         samples=_samples(results),
     )
 
@@ -169,34 +173,34 @@ def _samples(results: ResultSet) -> str:
     return f"{sampled(found)} a window"
 
 
-def intervals_of(options: ProtocolOptions) -> str:
+def intervals_of(options: EvaluationOptions) -> str:
     """How intervals are made, in a few words."""
     if not options.resamples:
         return "none"
     return f"95 %, bootstrap over videos, {options.resamples} resamples, seed {options.seed}"
 
 
-def _smoothing(options: ProtocolOptions, ground: Ground) -> str:
+def _smoothing(options: EvaluationOptions, labelled: LabelledScores) -> str:
     if not options.sigmas:
         return "none"
     words = [
-        in_words(sigma, width_of(ground.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
+        in_words(sigma, width_of(labelled.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
         for sigma in sigmas_of(options)
     ]
     return f"none; in rows with σ a Gaussian of {', '.join(words)} over each video's scores"
 
 
-def _video_rows(ground: Ground, scores: Array, pairs: Array) -> tuple[VideoRow, ...]:
-    highest, mean = (video_scores(ground, scores, how) for how in ("max", "mean"))
+def _video_rows(labelled: LabelledScores, scores: Array, pairs: Array) -> tuple[VideoRow, ...]:
+    highest, mean = (video_scores(labelled, scores, how) for how in ("max", "mean"))
     rows = []
-    for at, (video, auc) in enumerate(zip(ground.videos, own_auc(ground, pairs).tolist(), strict=True)):
-        reason = one_label(int(ground.positive[at]), video.frames, "frames")
+    for at, (video, auc) in enumerate(zip(labelled.videos, own_auc(labelled, pairs).tolist(), strict=True)):
+        reason = one_label(int(labelled.positive[at]), video.frames, "frames")
         rows.append(
             VideoRow(
                 name=video.labels.name,
                 classes=tuple(video.labels.classes),
                 frames=video.frames,
-                positive=int(ground.positive[at]),
+                positive=int(labelled.positive[at]),
                 auc=Metric(None, reason) if reason else Metric(auc),
                 max_score=float(highest[at]),
                 mean_score=float(mean[at]),

@@ -14,9 +14,9 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluate import evaluate
-from lavad_core.evaluation.json import from_json, read_evaluation, to_json
-from lavad_core.evaluation.types import Evaluation, Metric, ProtocolOptions
+from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.document import from_json, read_evaluation, to_json
+from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions, Metric
 
 
 def strict(text: str) -> Any:
@@ -29,7 +29,7 @@ def strict(text: str) -> Any:
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), st.integers(1, 6))
 def test_there_and_back(seed: int, videos: int) -> None:
-    found = evaluate(*random_set(seed, videos), ProtocolOptions(sigmas=(3,), resamples=20))
+    found = evaluate(*random_set(seed, videos), EvaluationOptions(sigmas=(3,), resamples=20))
     assert strict(to_json(found))["format"] == "lavad-evaluation"
     assert from_json(to_json(found)) == found
 
@@ -43,7 +43,7 @@ def test_what_is_undefined_is_null_with_its_reason() -> None:
 
 
 def some() -> Evaluation:
-    return evaluate(*random_set(1, 4), ProtocolOptions(resamples=0))
+    return evaluate(*random_set(1, 4), EvaluationOptions(resamples=0))
 
 
 def test_a_number_that_is_none_is_a_fault_of_the_program() -> None:
