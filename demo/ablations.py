@@ -24,18 +24,18 @@ import numpy as np
 
 from lavad.demo.trivial import trivial_metrics
 from lavad.demo.world import read_truth
-from lavad.deployments.cli.terminal.run_end import random_models
-from lavad.deployments.cli.terminal.text import say, show, show_table
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError, LavadError
+from lavad_core.escape import escape
 from lavad_core.evaluation.run_metrics import evaluate_run
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.pipeline.graph import PreparedVideo, random_models
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.plain_text import aligned
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.work import CAPTIONS_MADE, LLM_CACHED, LLM_REQUESTS
@@ -103,7 +103,11 @@ class Row:
         return fmean(run[metric] for run in self.runs)
 
 
-def ablations(output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callable[[str], None] = say) -> list[Row]:
+def _tell(text: str) -> None:
+    print(escape(text), file=sys.stderr, flush=True)
+
+
+def ablations(output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callable[[str], None] = _tell) -> list[Row]:
     """Measure the full method, then the rows of some groups.
 
     Args:
@@ -342,7 +346,8 @@ def _show(rows: Sequence[Row]) -> None:
             cells += [row.mean(metric), None if row is full else f"{row.mean(metric) - full.mean(metric):+.3f}"]
         runs = " ".join(f"{run['roc_auc']:.3f}" for run in row.runs) if len(row.runs) > 1 else None
         lines.append((name, *cells, runs))
-    show_table(("", "ROC AUC", "difference", "AP", "difference", "ROC AUC of each run"), lines, right=(1, 2, 3, 4))
+    headers = ("", "ROC AUC", "difference", "AP", "difference", "ROC AUC of each run")
+    print(aligned(headers, lines, right=(1, 2, 3, 4)))
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
@@ -377,9 +382,7 @@ def main() -> None:
     except LavadError as error:
         raise SystemExit(f"ablations: {error}") from None
     _show(rows)
-    show("")
-    for sentence in remarks(rows):
-        show(sentence)
+    print("", *remarks(rows), sep="\n")
     if given.json:
         given.json.write_text(json.dumps(as_json(rows), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         print(f"written: {given.json}", file=sys.stderr)

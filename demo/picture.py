@@ -9,7 +9,6 @@ import argparse
 import io
 import textwrap
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 
 from matplotlib.figure import Figure, SubFigure
@@ -17,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from PIL import Image
 
-from lavad.deployments.cli.terminal.demo_result import Result, card, gather, show_result
+from lavad.demo.results import Result, card, gather, tables
+from lavad_core.plain_text import aligned
 from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.page import VideoCard
 
@@ -101,10 +101,8 @@ def _wrapped(text: str) -> str:
 
 def printed(result: Result, output: Path) -> str:
     """What `lavad demo` prints to a file."""
-    text = io.StringIO()
-    with redirect_stdout(text):
-        show_result(result, output / "demo.html")
-    return text.getvalue()
+    shown = [aligned(headers, rows, right=right) for headers, rows, right in tables(result)]
+    return "\n\n".join([*shown, f"page: {output / 'demo.html'}"])
 
 
 def with_block(readme: str, text: str) -> str:

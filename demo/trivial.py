@@ -15,7 +15,7 @@ from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.evaluation.trivial import CENTRE, CONSTANT, centre_prior
 
 if TYPE_CHECKING:
-    from lavad.demo.world import Truth
+    from lavad.demo.clip import Truth
 
 SMOOTHING_S = 5.0
 """Half of the method's window: a quiet moment within an event does not count against motion then."""

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lavad.demo import grammar, world
+from lavad.demo import grammar
 from lavad.demo.places import HEIGHT, WIDTH
+from lavad.demo.script import SPLITS, script
 from lavad_core.models.encoders.pixels import resized
 from lavad_core.video.types import Geometry
 
@@ -102,8 +103,8 @@ def _of_clip(
 ) -> tuple[
     NDArray[np.uint8], NDArray[np.uint8] | None, list[grammar.Scene], list[NDArray[np.float32]], list[list[str]]
 ]:
-    clip = world.script(split, seed, number)
-    random = np.random.default_rng([world.SPLITS[split], seed, number, 7])
+    clip = script(split, seed, number)
+    random = np.random.default_rng([SPLITS[split], seed, number, 7])
     last = clip.frames - GAP
     scenes = [clip.scene(frame) for frame in range(last)]
     runs = [list(run) for _, run in groupby(range(last), key=lambda frame: scenes[frame])]

@@ -13,8 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from lavad.demo import grammar, world
+from lavad.demo import grammar
 from lavad.demo.grammar import Scene
+from lavad.demo.script import script
 
 GRID = 16
 """Every so many frames a caption."""
@@ -40,7 +41,7 @@ def tracks(split: str, seed: int, clips: range) -> list[Track]:
     """Of the clips with these numbers."""
     found = []
     for number in clips:
-        clip = world.script(split, seed, number)
+        clip = script(split, seed, number)
         frames = range(0, clip.frames, GRID)
         event = tuple(at for at, frame in enumerate(frames) if clip.event and clip.event.is_on(frame))
         found.append(Track(tuple(clip.scene(frame) for frame in frames), event))

@@ -79,7 +79,7 @@ def scoring(inputs: Sequence[str], config: LavadConfig, *, refresh: bool = False
 
 def warn_ahead(config: LavadConfig) -> None:
     """Say what will make the work worthless or stop it, before it begins."""
-    from lavad.deployments.cli.terminal.run_end import random_models
+    from lavad_core.pipeline.graph import random_models
 
     if random := random_models(config):
         say(f"THE SCORES WILL MEAN NOTHING: these models are random: {', '.join(random)}")

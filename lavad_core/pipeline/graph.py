@@ -15,6 +15,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.setting import leaves
 from lavad_core.digest import digest
 from lavad_core.errors import InternalError
+from lavad_core.models.random_models import PREFIX
 from lavad_core.store.types import Key
 
 STAGE_VERSIONS: dict[str, int] = {
@@ -304,3 +305,9 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
 def needed_roles(config: LavadConfig) -> tuple[str, ...]:
     """Roles of the models that a configuration needs, without knowing which models they are."""
     return tuple(build_graph(config, dict.fromkeys(config.models, "?")).identities)
+
+
+def random_models(config: LavadConfig) -> list[str]:
+    """Names of the models that a configuration needs and that are random: scores mean nothing then."""
+    models = [config.models[role].model for role in needed_roles(config)]
+    return [model for model in models if model.startswith(PREFIX)]

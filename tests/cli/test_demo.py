@@ -13,6 +13,7 @@ from support.command import lavad
 from support.video_factory import make_video
 
 from lavad.demo import world
+from lavad.demo.clip import Interval, Truth
 from lavad.demo.picture import main as make_picture
 from lavad_core.config.load import load_config
 
@@ -32,15 +33,15 @@ RANDOM = (
 
 
 @pytest.fixture
-def clips(monkeypatch: pytest.MonkeyPatch) -> list[world.Truth]:
+def clips(monkeypatch: pytest.MonkeyPatch) -> list[Truth]:
     """In place of the rendered world."""
-    event = world.Interval("fire", 10, 29)
+    event = Interval("fire", 10, 29)
     truths = [
-        world.Truth("01_normal", FRAMES, 10, (), ("nobody",) * FRAMES),
-        world.Truth("02_fire", FRAMES, 10, (event,), ("a fire",) * FRAMES),
+        Truth("01_normal", FRAMES, 10, (), ("nobody",) * FRAMES),
+        Truth("02_fire", FRAMES, 10, (event,), ("a fire",) * FRAMES),
     ]
 
-    def write_set(folder: Path, seed: int, clips: int) -> list[world.Truth]:
+    def write_set(folder: Path, seed: int, clips: int) -> list[Truth]:
         assert (seed, clips) == (3, 2)
         (folder / "videos").mkdir(exist_ok=True)
         for truth in truths:
@@ -49,14 +50,14 @@ def clips(monkeypatch: pytest.MonkeyPatch) -> list[world.Truth]:
         (folder / "labels.txt").write_text("01_normal.mp4 Normal -1 -1\n02_fire.mp4 fire 10 29 -1 -1\n")
         return truths
 
-    truths[1] = world.Truth("02_fire", FRAMES + 1, 10, (event,), ("a fire",) * (FRAMES + 1))  # not the same content
+    truths[1] = Truth("02_fire", FRAMES + 1, 10, (event,), ("a fire",) * (FRAMES + 1))  # not the same content
     monkeypatch.setattr(world, "write_set", write_set)
     monkeypatch.setattr(world, "read_truth", lambda folder: truths)
     return truths
 
 
 def test_it_ends_with_tables_and_a_page(
-    clips: list[world.Truth], prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: list[Truth], prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out"
     result = lavad(

@@ -12,15 +12,16 @@ from support.filled_store import EVIL, fill
 from lavad.deployments.cli.terminal.progress import SERVICE_ERRORS, progress
 from lavad.deployments.cli.terminal.run_end import (
     exit_code,
-    random_models,
     rejected_for_good,
     report,
     work_line,
     worth_a_retry,
 )
-from lavad.deployments.cli.terminal.text import seconds, show_csv, size
+from lavad.deployments.cli.terminal.text import show_csv, size
 from lavad_core.errors import ServiceError
+from lavad_core.pipeline.graph import random_models
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.plain_text import seconds
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_run
 from lavad_core.runs.records import StageRecord
 

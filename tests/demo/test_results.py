@@ -11,8 +11,9 @@ import pytest
 from lavad.demo import ablations as module
 from lavad.demo import grammar, world
 from lavad.demo.ablations import Row, ablations
+from lavad.demo.clip import Truth
+from lavad.demo.configuration import write_configuration
 from lavad.demo.training.summaries import summary as true_summary
-from lavad.deployments.cli.commands.run.demo import _write_configuration
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import new_run_id
@@ -28,7 +29,7 @@ CLIPS = 16
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rendered clips, and the demonstration's configuration for them."""
     folder = tmp_path_factory.mktemp("demonstration")
-    _write_configuration(folder, Path(world.__file__).parent)
+    write_configuration(folder)
     world.write_set(folder, seed=SEED, clips=CLIPS)
     (folder / "store").mkdir()
     return folder
@@ -64,7 +65,7 @@ def stored(
 
 
 @pytest.fixture(scope="module")
-def truths(output: Path) -> dict[str, world.Truth]:
+def truths(output: Path) -> dict[str, Truth]:
     return {truth.name: truth for truth in world.read_truth(output)}
 
 
@@ -82,7 +83,7 @@ def test_captions_of_other_clips_fall_to_chance(rows: dict[str, Row]) -> None:
     assert blind.mean("roc_auc") < rows[module.FULL].mean("roc_auc") - 0.25
 
 
-def test_cleaned_captions_are_right_more_often(stored: Any, truths: dict[str, world.Truth]) -> None:
+def test_cleaned_captions_are_right_more_often(stored: Any, truths: dict[str, Truth]) -> None:
     def right(node: str) -> float:
         return float(
             np.mean(
@@ -101,7 +102,7 @@ def test_cleaned_captions_are_right_more_often(stored: Any, truths: dict[str, wo
     assert right("clean") > max(raw.values())  # than the best captioner's alone
 
 
-def test_summaries_of_an_event_name_it(stored: Any, truths: dict[str, world.Truth]) -> None:
+def test_summaries_of_an_event_name_it(stored: Any, truths: dict[str, Truth]) -> None:
     named, told = [], []
     for name, stages in stored.items():
         truth = truths[name]
@@ -117,14 +118,14 @@ def test_summaries_of_an_event_name_it(stored: Any, truths: dict[str, world.Trut
     assert np.mean(named) > 0.7
 
 
-def test_a_fight_is_called_one(stored: Any, truths: dict[str, world.Truth]) -> None:
+def test_a_fight_is_called_one(stored: Any, truths: dict[str, Truth]) -> None:
     (fight,) = (truth for truth in truths.values() if truth.events and truth.events[0].kind == "fight")
     middle = (fight.events[0].first + fight.events[0].last) // 2
     row = min(stored[fight.name]["summarise"], key=lambda row: abs(row["frame"] - middle))
     assert "fight" in row["summary"]
 
 
-def test_segments_found_are_the_true_ones(stored: Any, truths: dict[str, world.Truth]) -> None:
+def test_segments_found_are_the_true_ones(stored: Any, truths: dict[str, Truth]) -> None:
     overlaps, false = [], 0
     for name, stages in stored.items():
         found = {

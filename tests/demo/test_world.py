@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 
 from lavad.demo import grammar, world
+from lavad.demo.acts import FRAME_RATE
+from lavad.demo.clip import Clip
+from lavad.demo.script import SPLITS, script
 from lavad_core.datasets.annotations import read_annotations
 
 CLIPS = 48
 
 
-def scenes(split: str, seed: int = 0, clips: int = CLIPS) -> list[tuple[world.Clip, int, grammar.Scene]]:
+def scenes(split: str, seed: int = 0, clips: int = CLIPS) -> list[tuple[Clip, int, grammar.Scene]]:
     """Every 16th frame of the clips of a set."""
     made = []
     for number in range(clips):
-        clip = world.script(split, seed, number)
+        clip = script(split, seed, number)
         made += [(clip, frame, clip.scene(frame)) for frame in range(0, clip.frames, 16)]
     return made
 
@@ -29,7 +32,7 @@ def combination(act: object) -> tuple[str, ...]:
 
 
 def test_every_sentence_says_its_act_and_fits_a_caption() -> None:
-    for split in world.SPLITS:
+    for split in SPLITS:
         for _, _, scene in scenes(split):
             sentence = grammar.sentence(scene)
             assert grammar.act_of(sentence) == scene.act, sentence
@@ -43,10 +46,10 @@ def test_every_act_occurs() -> None:
 
 
 def test_held_out_combinations_occur_in_demonstrations_only() -> None:
-    counts = dict.fromkeys(world.SPLITS, 0)
-    for split in world.SPLITS:
+    counts = dict.fromkeys(SPLITS, 0)
+    for split in SPLITS:
         for number in range(1, 2 * CLIPS, 2):
-            clip = world.script(split, 0, number)
+            clip = script(split, 0, number)
             assert clip.event
             counts[split] += grammar.is_held_out(
                 clip.event.act, clip.place.kind, combination(clip.event), clip.event.thing
@@ -57,8 +60,8 @@ def test_held_out_combinations_occur_in_demonstrations_only() -> None:
 
 def test_splits_and_seeds_share_no_place() -> None:
     sets = {
-        (split, seed): {world.script(split, seed, number).place.background.tobytes() for number in range(0, 24, 2)}
-        for split in world.SPLITS
+        (split, seed): {script(split, seed, number).place.background.tobytes() for number in range(0, 24, 2)}
+        for split in SPLITS
         for seed in (0, 1)
     }
     everything = [place for places in sets.values() for place in places]
@@ -71,18 +74,18 @@ def test_events_are_where_the_labels_are() -> None:
         if not inside:
             assert scene.act in grammar.NORMAL
     for number in range(1, CLIPS, 2):
-        clip = world.script("demo", 0, number)
+        clip = script("demo", 0, number)
         assert clip.event
         interval = range(clip.event.first, clip.event.last + 1)
         visible = sum(clip.scene(frame).act in (*grammar.EVENTS, *grammar.UNCLEAR) for frame in interval)
         assert visible > 0.85 * len(interval)
-        assert 11 <= len(interval) / world.FRAME_RATE <= 20
+        assert 11 <= len(interval) / FRAME_RATE <= 20
 
 
 def test_a_clip_is_the_same_each_time() -> None:
-    first, second = (world.script("demo", 3, 5).picture(200)[0] for _ in range(2))
+    first, second = (script("demo", 3, 5).picture(200)[0] for _ in range(2))
     assert np.array_equal(first, second)
-    assert not np.array_equal(first, world.script("demo", 4, 5).picture(200)[0])
+    assert not np.array_equal(first, script("demo", 4, 5).picture(200)[0])
 
 
 def test_a_rendered_set_is_what_its_truth_says(tmp_path: Path) -> None:
@@ -106,4 +109,4 @@ def test_a_rendered_set_is_what_its_truth_says(tmp_path: Path) -> None:
 
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(ValueError, match="no clip 0 of split 'tset'"):
-        world.script("tset", 0, 0)
+        script("tset", 0, 0)

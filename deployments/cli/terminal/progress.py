@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from lavad.deployments.cli.terminal.text import escape, is_terminal, say, seconds, short
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short
+from lavad_core.plain_text import seconds
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

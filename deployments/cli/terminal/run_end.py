@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from lavad.deployments.cli.commands.look.status import headline, metric_rows
 from lavad.deployments.cli.exits import Exit
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
+from lavad_core.pipeline.graph import random_models
 from lavad_core.runs.manifest import SCORED
 
 if TYPE_CHECKING:
-    from lavad_core.config.schema import LavadConfig
     from lavad_core.pipeline.workbench import Workbench
     from lavad_core.runs.manifest import RunManifest, VideoOutcome
 
@@ -123,15 +123,6 @@ def work_line(manifest: RunManifest) -> str:
     from lavad_core.runs.work import COUNTERS
 
     return ", ".join(f"{manifest.work[name]} {name.replace('_', ' ')}" for name in COUNTERS if manifest.work.get(name))
-
-
-def random_models(config: LavadConfig) -> list[str]:
-    """Names of the configured models that are random."""
-    from lavad_core.models.random_models import PREFIX
-    from lavad_core.pipeline.graph import needed_roles
-
-    models = [config.models[role].model for role in needed_roles(config)]
-    return [model for model in models if model.startswith(PREFIX)]
 
 
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from lavad_core.escape import escape, escape_cell, fixed
+from lavad_core.escape import escape as escape
 from lavad_core.masking import masked_text
-
-MAX_WIDTH = 60
-"""Characters of a column: longer cells are folded on a terminal, and elsewhere stand out of line."""
+from lavad_core.plain_text import MAX_WIDTH, aligned, cell
 
 
 class OutputLost(Exception):
@@ -65,42 +63,27 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, righ
     """A table on stdout: drawn on a terminal, aligned columns with all that is in the cells elsewhere.
 
     Args:
-        headers: a word a column.
-        rows: cells; None is empty, floats have three decimals.
+        headers: one word per column.
+        rows: their values, see :func:`lavad_core.plain_text.cell`; longer ones are folded on a terminal.
         right: columns to align to the right.
     """
-    cells = [[_cell(value) for value in row] for row in rows]
     numbers = frozenset(right)
-    if is_terminal():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for number, header in enumerate(headers):
-            most = MAX_WIDTH if number < len(headers) - 1 else None
-            justify: Literal["left", "right"] = "right" if number in numbers else "left"
-            table.add_column(Text(header), justify=justify, overflow="fold", max_width=most)
-        for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
-        with to_stdout():
-            Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+    if not is_terminal():
+        show(aligned(headers, rows, right=numbers))
         return
-    # One long name does not push the other columns off the screen: its own line is then out of step, and nothing is lost.
-    lengths = [[len(line[number]) for line in [list(headers), *cells]] for number in range(len(headers))]
-    widths = [max((length for length in own if length <= MAX_WIDTH), default=0) for own in lengths]
-    for line in [list(headers), *cells]:
-        padded = [
-            cell.rjust(width) if number in numbers else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        show("  ".join(padded).rstrip())
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return fixed(value, 3) if isinstance(value, float) else escape(value)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, header in enumerate(headers):
+        most = MAX_WIDTH if number < len(headers) - 1 else None
+        justify: Literal["left", "right"] = "right" if number in numbers else "left"
+        table.add_column(Text(header), justify=justify, overflow="fold", max_width=most)
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    with to_stdout():
+        Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
 
 
 def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -115,15 +98,6 @@ def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def short(text: str, most: int) -> str:
     """At most ``most`` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def seconds(value: float) -> str:
-    """A duration for people."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
 
 
 def size(count: float) -> str:

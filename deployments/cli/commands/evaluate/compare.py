@@ -13,7 +13,8 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.terminal.text import escape, fixed, show, show_table
+from lavad.deployments.cli.terminal.text import escape, show, show_table
+from lavad_core.escape import fixed
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.compare import Comparison, Difference

@@ -41,9 +41,9 @@ def report(
     Without labels there are no metrics; a run's own labels are taken if none are given. Without videos there are no pictures;
     a run's are looked for where it found them.
     """
-    from lavad.deployments.cli.terminal.run_end import random_models
     from lavad_core.evaluation.compute import evaluate
     from lavad_core.evaluation.evaluation import EvaluationOptions
+    from lavad_core.pipeline.graph import random_models
     from lavad_core.reports.site import write_report
 
     source = shown.open_shown(

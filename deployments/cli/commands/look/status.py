@@ -12,7 +12,8 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import escape, say, seconds, show, show_table, size
+from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
+from lavad_core.plain_text import seconds
 
 if TYPE_CHECKING:
     from lavad_core.results.types import Recipe

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -17,14 +16,14 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import escape, say
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
+    from lavad_core.runs.manifest import RunManifest
 
-CONFIGURATION = "lavad.yaml"
-MARK = "# Written by `lavad demo`"
-"""How the configuration in an output folder begins. The folder is ours then: clips of another seed in it are removed."""
+SUMMARY_WIDTH = 72
+"""Characters of a summary in a table on a terminal."""
 
 SERVED_AS = "llama"
 """The name under which a server of the demonstration's language model has it."""
@@ -67,10 +66,11 @@ def demo(
     """Render clips of a small world, score them with small models that know this world, and compare with what is true."""
     if base_url is not None and llm != "vllm":
         raise typer.BadParameter("--base-url needs --llm vllm")
+    from lavad.demo import world
+    from lavad.demo.configuration import write_configuration
     from lavad.deployments.cli.signals import interruptible
 
-    world = _world()
-    file = _write_configuration(output, Path(world.__file__).parent)
+    file = write_configuration(output)
     given = (file, output, set_ or [])
     local = _loaded(*given)
     _check_models(local)
@@ -88,51 +88,7 @@ def demo(
 
             report(ended.manifest, Workbench(config))
             raise typer.Exit(code)
-        _show(output, ended.manifest)
-
-
-def _world() -> ModuleType:
-    """The module that renders clips. It is part of a checkout, and of what is built from one."""
-    from lavad_core.errors import InputError
-
-    try:
-        from lavad.demo import world
-    except ModuleNotFoundError as error:
-        if error.name not in ("lavad.demo", "lavad.demo.world"):
-            raise
-        raise InputError("the demonstration is not part of this installation; run it from a checkout") from None
-    return world
-
-
-def _write_configuration(output: Path, demo: Path) -> Path:
-    """Write the demonstration's settings with absolute paths, so that they can be used from anywhere.
-
-    Raises:
-        InputError: the folder holds something else.
-    """
-    import yaml
-
-    from lavad_core.config.merge import resolved_paths
-    from lavad_core.config.sources import from_file
-    from lavad_core.config.tree import ROOT
-    from lavad_core.errors import InputError
-
-    file = output / CONFIGURATION
-    ours = file.is_file() and file.read_text(encoding="utf-8", errors="replace").startswith(MARK)
-    if (output / "videos").exists() and not ours:
-        raise InputError(
-            f"{str(output / 'videos')!r} was not made by `lavad demo`, which removes what it does not know there; "
-            "give another --output"
-        )
-    tree = resolved_paths(from_file(demo / CONFIGURATION, rank=0).tree, ROOT, demo.absolute())
-    folder = output.absolute()
-    tree["store"] = str(folder / "store")
-    tree["evaluate"] = {**tree.get("evaluate", {}), "labels": str(folder / "labels.txt")}
-    tree["run"] = {**tree.get("run", {}), "targets": ["clean", "detect", "evaluate"]}
-    output.mkdir(parents=True, exist_ok=True)
-    text = f"{MARK}, from demo/{CONFIGURATION} and with paths of this machine; each `lavad demo` writes it anew.\n"
-    file.write_text(text + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return file
+        _show(output, file, ended.manifest)
 
 
 def _loaded(file: Path, output: Path, given: list[str], chat: dict[str, Any] | None = None) -> LavadConfig:
@@ -208,20 +164,29 @@ def _chat(config: LavadConfig, executable: str | None, base_url: str | None, out
         server.stop()
 
 
-def _show(output: Path, manifest: Any) -> None:
+def _show(output: Path, file: Path, manifest: RunManifest) -> None:
+    """The tables on stdout, the page beside the clips, and how to go on."""
+    from lavad.demo.results import gather, tables, write_page
     from lavad.deployments.cli.commands.look.status import headline
-    from lavad.deployments.cli.terminal.demo_result import gather, show_result, write_page
     from lavad.deployments.cli.terminal.run_end import work_line
 
     result = gather(output.absolute(), manifest)
-    write_page(result, output / "demo.html")
-    show_result(result, output / "demo.html")
+    page = output / "demo.html"
+    write_page(result, page)
+    for headers, rows, right in tables(result, _shortened if is_terminal() else str):
+        show_table(headers, rows, right=right)
+        show("")
+    show(f"page: {escape(str(page))}")
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
-    again = f"lavad run {output / 'videos'} --config {output / CONFIGURATION}"
+    again = f"lavad run {output / 'videos'} --config {file}"
     say(f"to go on: {escape(again)} --set clean.enabled=false")
     if hint := path_hint():
         say(hint)
+
+
+def _shortened(summary: str) -> str:
+    return short(escape(summary), SUMMARY_WIDTH)
 
 
 def path_hint() -> str:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lavad.deployments.cli.terminal.run_end import random_models
-from lavad.deployments.cli.terminal.text import escape, is_terminal, seconds, short, show, show_table
+from lavad.demo import world
+from lavad.demo.trivial import trivial_metrics
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError
+from lavad_core.pipeline.graph import random_models
+from lavad_core.plain_text import seconds
 from lavad_core.reports.collect import StoredVideo, video_report
-from lavad_core.reports.video import Span, VideoReport
+from lavad_core.reports.page import MetricRow, Page, VideoCard, render
+from lavad_core.reports.pictures import Footage, pictures
+from lavad_core.reports.video import Span, VideoReport, key_frames
 from lavad_core.results.run import keys_of_run
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.stages.timeline import read_probe
 from lavad_core.store.files import FileStore
+from lavad_core.video.types import VideoSource
 
-if TYPE_CHECKING:
-    from lavad_core.reports.page import MetricRow, VideoCard
+Table = tuple[Sequence[str], Sequence[Sequence[object]], Sequence[int]]
 
 OURS = "LAVAD"
-SUMMARY_WIDTH = 72
-"""Characters of a summary in a table on a terminal."""
 
 HEADERS = ("video", "event", "seconds", "peak", "at", "overlap", "summary at the peak")
+METRIC_HEADERS = ("scores", "roc_auc", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,8 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
         InputError: it has no finished run over the clips of the folder.
         DamagedResult: a result is gone.
     """
-    from lavad.demo.trivial import trivial_metrics
-    from lavad.demo.world import read_truth
-    from lavad_core.reports.page import MetricRow
-
     run = run or load_run(folder / "store")
-    truths = sorted(read_truth(folder), key=lambda truth: truth.name)
+    truths = sorted(world.read_truth(folder), key=lambda truth: truth.name)
     ids = {video.name: video.video_id for video in run.videos}
     if run.metrics is None or ids.keys() != {truth.name for truth in truths}:
         raise InputError(f"run {run.run_id} in {str(folder)!r} is not one over its {len(truths)} clips, evaluated")
@@ -95,23 +94,19 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
     return Result(folder, run, config, videos, stored, tuple(metrics), len(labels), int(labels.sum()))
 
 
-def show_result(result: Result, page: Path) -> None:
-    """The tables on stdout, and where the page is."""
-    rows = [_row(video) for video in result.videos]
-    if is_terminal():
-        rows = [(*row[:-1], short(escape(row[-1]), SUMMARY_WIDTH)) for row in rows]
-    show_table(HEADERS, rows, right=(2, 3, 4, 5))
-    show("")
-    show_table(
-        ("scores", "roc_auc", "average_precision"),
-        [(row.name, row.roc_auc, row.average_precision) for row in result.metrics],
-        right=(1, 2),
-    )
-    show("")
-    show(f"page: {escape(str(page))}")
+def tables(result: Result, shown: Callable[[str], str] = str) -> list[Table]:
+    """The tables of a demonstration, as (headers, rows, columns to align to the right): one line per video, and one per metric.
+
+    Args:
+        result: of the demonstration.
+        shown: what a summary becomes, for instance a shorter one.
+    """
+    videos = [(*_facts(video), shown(video.peak.text)) for video in result.videos]
+    metrics = [(row.name, row.roc_auc, row.average_precision) for row in result.metrics]
+    return [(HEADERS, videos, (2, 3, 4, 5)), (METRIC_HEADERS, metrics, (1, 2))]
 
 
-def _row(video: VideoReport) -> tuple[object, ...]:
+def _facts(video: VideoReport) -> tuple[object, ...]:
     events = video.truth or ()
     ends = [video.seconds(event) for event in events]
     return (
@@ -121,14 +116,11 @@ def _row(video: VideoReport) -> tuple[object, ...]:
         video.peak.score,
         f"{video.peak.time_s:.1f}",
         None if video.overlap is None else f"{video.overlap:.2f}",
-        video.peak.text,
     )
 
 
 def write_page(result: Result, path: Path) -> None:
-    """Write the page."""
-    from lavad_core.reports.page import Page, render
-
+    """Write the page of a demonstration: every video's curve and key frames, and the metrics."""
     run, random = result.run, random_models(result.config)
     with ThreadPoolExecutor(2) as threads:  # each waits for a process that decodes
         cards = list(threads.map(lambda number: card(result, number), range(len(result.videos))))
@@ -158,11 +150,6 @@ def write_page(result: Result, path: Path) -> None:
 
 def card(result: Result, number: int) -> VideoCard:
     """A video of the demonstration with its key frames."""
-    from lavad_core.reports.page import VideoCard
-    from lavad_core.reports.pictures import Footage, pictures
-    from lavad_core.reports.video import key_frames
-    from lavad_core.video.types import VideoSource
-
     video, stored = result.videos[number], result.stored[number]
     shown = key_frames(video)
     source = VideoSource(video.name, result.folder / "videos" / f"{video.name}.mp4")

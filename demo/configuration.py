@@ -1,0 +1,48 @@
+"""The demonstration's settings, written beside its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from lavad_core.config.merge import resolved_paths
+from lavad_core.config.sources import from_file
+from lavad_core.config.tree import ROOT
+from lavad_core.errors import InputError
+
+CONFIGURATION = "lavad.yaml"
+
+MARK = "# Written by `lavad demo`"
+"""How the configuration in an output folder begins. The folder is ours then: clips of another seed in it are removed."""
+
+
+def write_configuration(output: Path) -> Path:
+    """Write the demonstration's settings with absolute paths, so that they can be used from anywhere.
+
+    Args:
+        output: made if it is not there.
+
+    Returns:
+        the file.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    file = output / CONFIGURATION
+    ours = file.is_file() and file.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+    if (output / "videos").exists() and not ours:
+        raise InputError(
+            f"{str(output / 'videos')!r} was not made by `lavad demo`, which removes what it does not know there; "
+            "give another --output"
+        )
+    own = Path(__file__).absolute().parent
+    tree = resolved_paths(from_file(own / CONFIGURATION, rank=0).tree, ROOT, own)
+    folder = output.absolute()
+    tree["store"] = str(folder / "store")
+    tree["evaluate"] = {**tree.get("evaluate", {}), "labels": str(folder / "labels.txt")}
+    tree["run"] = {**tree.get("run", {}), "targets": ["clean", "detect", "evaluate"]}
+    output.mkdir(parents=True, exist_ok=True)
+    text = f"{MARK}, from demo/{CONFIGURATION} and with paths of this machine; each `lavad demo` writes it anew.\n"
+    file.write_text(text + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return file

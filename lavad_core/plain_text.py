@@ -1,0 +1,49 @@
+"""Tables and durations as plain text, for terminals, files and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lavad_core.escape import escape, fixed
+
+MAX_WIDTH = 60
+"""Characters of a column: longer cells stand out of line."""
+
+
+def cell(value: object) -> str:
+    """A value as it stands in a table: None is empty, floats have three decimals, texts are escaped."""
+    if value is None:
+        return ""
+    return fixed(value, 3) if isinstance(value, float) else escape(value)
+
+
+def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> str:
+    """A table of aligned columns, one line per row, with everything that is in the cells.
+
+    One long name does not push the other columns off the screen: its own line is then out of step, and nothing is lost.
+
+    Args:
+        headers: one word per column.
+        rows: their values, see :func:`cell`.
+        right: columns to align to the right.
+    """
+    lines = [list(headers), *([cell(value) for value in row] for row in rows)]
+    numbers = frozenset(right)
+    lengths = [[len(line[number]) for line in lines] for number in range(len(headers))]
+    widths = [max((length for length in own if length <= MAX_WIDTH), default=0) for own in lengths]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if number in numbers else text.ljust(width)
+            for number, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
