@@ -14,7 +14,7 @@ from support.command import lavad
 from support.filled_store import fill
 
 from lavad.deployments.cli.terminal.text import show_csv, show_table
-from lavad_core.escape import fixed, is_formula
+from lavad_core.escape import escape_cell, fixed, is_formula
 from lavad_core.exports.tables import write_csv, write_json
 from lavad_core.imports.sources import Sources
 from lavad_core.plain_text import MAX_WIDTH

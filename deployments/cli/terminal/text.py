@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from lavad_core.escape import escape as escape
+from lavad_core.escape import escape_cell
 from lavad_core.masking import masked_text
 from lavad_core.plain_text import MAX_WIDTH, aligned, cell
 
