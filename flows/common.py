@@ -27,8 +27,11 @@ def configuration(preset: str | None, settings: Mapping[str, Any] | None) -> Lav
 
 
 def run_name() -> str:
-    """``ucf-crime · videos (+2)``: the preset, if one is named, and the first input."""
+    """The name that the user gave the run; otherwise ``ucf-crime · videos (+2)``: the preset, if one is named, and the first
+    input."""
     given = runtime.flow_run.parameters
+    if given.get("name"):
+        return escape(str(given["name"]), limit=80)
     inputs = [str(item) for item in given.get("inputs") or [given.get("video") or given.get("run_id") or "latest run"]]
     more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
     first = inputs[0].rstrip("/").rpartition("/")[2] or inputs[0]

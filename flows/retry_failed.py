@@ -20,14 +20,16 @@ def retry_failed(
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
     new_id: str | None = None,
+    name: str | None = None,
 ) -> State[Any]:
     """The videos of an earlier run that failed, were rejected or were not reached, with that run's settings.
 
     Args:
-        run_id: of the run; the latest of the store if not given.
+        run_id: id or name of the run; the latest of the store if not given.
         preset: with ``settings`` says where the store is, as for ``score_videos``.
         settings: as ``preset``. Nothing else of them is used: the run has its own.
         new_id: of the new run's record.
+        name: of the new run; that of the earlier one if not given, so that the name then stands for the newer.
 
     Returns:
         As ``score_videos``, over the videos tried again; ``Completed`` if there was none.
@@ -37,5 +39,6 @@ def retry_failed(
     if not left.unfinished:
         return Completed(message=f"run {left.run_id} has nothing left to do")
     config = configuration(None, {**left.settings, "store": str(here.store)})
-    with scoring(config, new_id or new_run_id(), retry_rejected=True) as work:
+    opened = scoring(config, new_id or new_run_id(), retry_rejected=True, name=name or left.name, limit=left.limit)
+    with opened as work:
         return score(work, adopt_videos(work.run, left), list(left.done))

@@ -21,10 +21,11 @@ def score_video(
     settings: dict[str, Any] | None = None,
     run_id: str | None = None,
     refresh: bool = False,
+    name: str | None = None,
 ) -> State[Any]:
     """Anomaly scores for the frames of one video: a file, or a folder of frames. Else as ``score_videos``."""
     config = configuration(preset, settings)
-    with scoring(config, run_id or new_run_id(), refresh=refresh) as work:
+    with scoring(config, run_id or new_run_id(), refresh=refresh, name=name or "") as work:
         sources = discover_videos(work.run, [video])
         if len(sources) != 1:
             raise InputError(f"{video!r} names {len(sources)} videos; the flow score-videos takes several")

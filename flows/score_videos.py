@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from lavad.flows.common import configuration, run_name, score
 from lavad.tasks.scoring import scoring
@@ -21,6 +22,8 @@ def score_videos(
     run_id: str | None = None,
     refresh: bool = False,
     retry_rejected: bool = False,
+    name: str | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
 ) -> State[Any]:
     """Anomaly scores for the frames of videos. What is in the store is not computed again.
 
@@ -35,10 +38,15 @@ def score_videos(
         run_id: of the run's record in the store; a new one if not given.
         refresh: compute what is in the store too, and replace it.
         retry_rejected: compute again for videos that an earlier run found bad.
+        name: of the run, for people; it can be given wherever a run's id can.
+        limit: score only the first so many of the videos that the inputs name.
 
     Returns:
         ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` if none has.
     """
     config = configuration(preset, settings)
-    with scoring(config, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected) as work:
-        return score(work, discover_videos(work.run, inputs))
+    opened = scoring(
+        config, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected, name=name or "", limit=limit
+    )
+    with opened as work:
+        return score(work, discover_videos(work.run, inputs, limit))

@@ -53,10 +53,11 @@ def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None
 
 def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None) -> str:
     """The summary, Markdown."""
+    named = f" ({escape_markdown(run.name)})" if run.name else ""
     lines = [
         f"# {escape_markdown(ended)}: {escape_markdown(message)}",
         "",
-        f"Run `{run.run_id}`, {run.seconds:.1f} s, peak memory {run.peak_rss_bytes / 2**20:.0f} MiB, "
+        f"Run `{run.run_id}`{named}, {run.seconds:.1f} s, peak memory {run.peak_rss_bytes / 2**20:.0f} MiB, "
         f"results in the store `{_code(str(run.config.get('store', '')))}`.",
         "",
     ]

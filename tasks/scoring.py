@@ -216,10 +216,16 @@ def _result(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
 
 @contextmanager
 def scoring(
-    config: LavadConfig, run_id: str, *, refresh: bool = False, retry_rejected: bool = False
+    config: LavadConfig,
+    run_id: str,
+    *,
+    refresh: bool = False,
+    retry_rejected: bool = False,
+    name: str = "",
+    limit: int | None = None,
 ) -> Iterator[Scoring]:
     """A run, with its worker threads and its record, which is written however the run ends."""
-    with open_job(config, run_id, retry_rejected=retry_rejected) as (run, job):
+    with open_job(config, run_id, retry_rejected=retry_rejected, name=name, limit=limit) as (run, job):
         begun()
         remove_loose_records(config.store)
         workers = Workers(max_workers=config.run.workers)

@@ -22,8 +22,8 @@ HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 @task(name="discover", description="Find the videos that the inputs name.", **HERE)
-def discover_videos(run: RunRef, inputs: list[str]) -> list[VideoSource]:
-    """The videos, noted with the run so that a later one can do the failed ones again.
+def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) -> list[VideoSource]:
+    """The videos, or only the first ``limit`` of them, noted with the run so that a later one can do the failed ones again.
 
     Raises:
         InputError: an input names nothing.
@@ -35,6 +35,7 @@ def discover_videos(run: RunRef, inputs: list[str]) -> list[VideoSource]:
         sources = listed_sources(imports)
     else:
         sources = discover([decode_input(text) for text in inputs])
+    sources = sources[:limit]
     save_sources(Path(run.store), run.run_id, sources)
     return sources
 
@@ -48,7 +49,7 @@ def adopt_videos(run: RunRef, left: Left) -> list[VideoSource]:
 
 @task(name="unfinished", description="Which videos of an earlier run have no scores.", **HERE)
 def unfinished_videos(store: str, run_id: str | None) -> Left:
-    """What is left of a run; of the latest one without an id."""
+    """What is left of a run, by its id or name; of the latest one if none is given."""
     return left_of(Path(store), run_id)
 
 

@@ -118,11 +118,16 @@ def watching(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def open_job(config: LavadConfig, run_id: str, *, retry_rejected: bool = False) -> Iterator[tuple[RunRef, Job]]:
+def open_job(
+    config: LavadConfig, run_id: str, *, retry_rejected: bool = False, name: str = "", limit: int | None = None
+) -> Iterator[tuple[RunRef, Job]]:
     """Start recording a run and make it known to the tasks of this process. Models go at the end."""
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)
-    with RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners)) as recorder:
+    recorder = RunRecorder(
+        Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name, limit=limit
+    )
+    with recorder:
         job = Job(Workbench(config, record=True), recorder, retry_rejected)
         job.bench.store.sweep()  # what dead processes left
         warn_of_runs_beside(Path(ref.store), run_id)
@@ -151,7 +156,8 @@ def job_of(ref: RunRef) -> Job:
     with _jobs_guard:
         job = _jobs.get(ref)
         if job is None:
-            settings = load_run(Path(ref.store), ref.run_id).config
-            recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings)
+            run = load_run(Path(ref.store), ref.run_id)
+            settings = run.config
+            recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings, name=run.name, limit=run.limit)
             job = _jobs[ref] = Job(Workbench(load_config(settings=settings), record=True), recorder)
     return job

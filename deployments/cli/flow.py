@@ -52,13 +52,22 @@ class Ended:
         return exit_code(self.manifest.videos) or (Exit.OK if self.completed else Exit.SOME_FAILED)
 
 
-def scoring(inputs: Sequence[str], config: LavadConfig, *, refresh: bool = False) -> Start:
+def scoring(
+    inputs: Sequence[str],
+    config: LavadConfig,
+    *,
+    refresh: bool = False,
+    name: str | None = None,
+    limit: int | None = None,
+) -> Start:
     """The flow that scores videos.
 
     Args:
         inputs: as the user named them.
         config: of the run.
         refresh: compute what is there again.
+        name: of the run.
+        limit: how many of the videos are scored; None for all.
     """
 
     def start(run_id: str) -> Any:
@@ -71,6 +80,8 @@ def scoring(inputs: Sequence[str], config: LavadConfig, *, refresh: bool = False
             settings=public_settings(config),
             run_id=run_id,
             refresh=refresh,
+            name=name,
+            limit=limit,
             return_state=True,
         )
 

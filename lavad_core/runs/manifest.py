@@ -10,11 +10,13 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from lavad_core.config.suggest import nearest
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import EventLog, begins_as, log_digest, log_is_sealed, read_log, trusted
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
@@ -32,6 +34,9 @@ SCORED = ("ok", "ok_with_gaps")
 """Outcomes of a video that has results."""
 
 Origin = Literal["run", "import"]
+
+MAX_NAME = 80
+"""Characters of a run's name."""
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")
 
@@ -74,6 +79,8 @@ class RunManifest:
         message: how it ended, in a sentence; empty for a run that has not, or was killed.
         metrics: of its evaluation, by name; None if there was none.
         origin: ``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry.
+        name: given by its user (:func:`checked_name`); empty if none was.
+        limit: only the first so many of the videos that its inputs name belong to it; None for all.
         altered: what of its files is not as it was written, a sentence each. Not on disk.
         sealed: its files have digests; those of a run by an earlier version of the program have none. Not on disk.
     """
@@ -94,6 +101,8 @@ class RunManifest:
     message: str = ""
     metrics: Mapping[str, Any] | None = None
     origin: Origin = "run"
+    name: str = ""
+    limit: int | None = None
     altered: tuple[str, ...] = ()
     sealed: bool = True
 
@@ -125,7 +134,7 @@ def run_path(store_root: Path, run_id: str, suffix: str) -> Path:
         InputError: that is no id of a run (it may come from a command line).
     """
     if not is_run_id(run_id):
-        raise InputError(f"{run_id!r} is no id of a run; `lavad status` lists them")
+        raise InputError(f"{run_id!r} is no id of a run; `lavad status --all` lists them")
     return Path(store_root) / FOLDER / f"{run_id}{suffix}"
 
 
@@ -141,8 +150,62 @@ def list_runs(store_root: Path) -> list[str]:
     return sorted(name for name in ids if _RUN_ID.fullmatch(name))
 
 
+def checked_name(text: str) -> str:
+    """A name for a run, if it can be one.
+
+    Raises:
+        InputError: it is empty or long, holds characters that do not print, or would be taken for something else where a run is
+            named: an id, an option, or the ``NAME=ID`` of `lavad plot`.
+    """
+    if not 0 < len(text) <= MAX_NAME or not text.isprintable() or text != text.strip():
+        raise InputError(
+            f"{text!r:.100} cannot be the name of a run: 1 to {MAX_NAME} printing characters, no space at an end"
+        )
+    if is_run_id(text) or text.startswith("-") or "=" in text:
+        raise InputError(f"{text!r} cannot be the name of a run: it would be taken for an id, an option or NAME=ID")
+    return text
+
+
+def names_of_runs(store_root: Path) -> dict[str, str]:
+    """Id to name of the runs of a store that have one, oldest first. Only the first line of each log is read."""
+    names: dict[str, str] = {}
+    for run_id in list_runs(store_root):
+        path = run_path(store_root, run_id, ".jsonl")
+        with (
+            store_errors("read", path),
+            suppress(FileNotFoundError, ValueError, AttributeError),
+            open(path, "rb") as log_file,
+        ):
+            if name := json.loads(log_file.readline()).get("name"):
+                names[run_id] = str(name)
+    return names
+
+
+def find_run(store_root: Path, given: str) -> str:
+    """The id of the run that is meant by its id, or by its name: then the latest that has it, and a warning says that there
+    are others.
+
+    Raises:
+        InputError: no run has that name; says the nearest that one has.
+    """
+    if is_run_id(given):
+        return given
+    names = names_of_runs(store_root)
+    called = [run_id for run_id, name in names.items() if name == given]
+    if not called:
+        near = nearest(given, names.values())
+        raise InputError(
+            f"{given!r} is no id of a run, and no run in {str(store_root)!r} has that name; `lavad status --all` lists them"
+            + (f"; did you mean {near!r}?" if near else "")
+        )
+    if len(called) > 1:
+        log.warning("%d runs are named %r; the latest is taken: %s", len(called), given, called[-1])
+    return called[-1]
+
+
 def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
-    """A run; the latest if no id is given. Also one that was killed or still runs, from its records.
+    """A run by its id or its name (:func:`find_run`); the latest if none is given. Also one that was killed or still runs, from
+    its records.
 
     Raises:
         InputError: there is no such run.
@@ -153,6 +216,7 @@ def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
         if not runs:
             raise InputError(f"store {str(store_root)!r} has no runs yet; `lavad run` makes one")
         run_id = runs[-1]
+    run_id = find_run(store_root, run_id)
     path, log_path = (run_path(store_root, run_id, suffix) for suffix in (".json", ".jsonl"))
     with store_errors("read", path):
         try:
@@ -267,6 +331,8 @@ def encode(manifest: RunManifest, log_path: Path) -> bytes:
     log of the run as it is now."""
     values = asdict(manifest)
     del values["altered"], values["sealed"]
+    # A run without a name and a limit has the record that it had before there were any.
+    values = {name: value for name, value in values.items() if name not in ("name", "limit") or value}
     beside = {"log": log_digest(log_path), "sources": sources_digest(log_path.with_suffix(".sources"))}
     return (json.dumps(sealed({"format": 2, **values, **beside}), indent=2) + "\n").encode("ascii")
 
@@ -318,6 +384,8 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
         stages=stages,
         work=work,
         origin=header.get("origin", "run"),
+        name=header.get("name", ""),
+        limit=header.get("limit"),
         altered=(*altered, *(f"the log of the run was changed after it was written: {why}" for why in log.altered)),
         sealed=log.sealed,
         **found,

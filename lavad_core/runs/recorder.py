@@ -24,6 +24,7 @@ from lavad_core.runs.manifest import (
     Origin,
     RunManifest,
     VideoOutcome,
+    checked_name,
     encode,
     now_text,
     run_path,
@@ -53,8 +54,10 @@ class RunRecorder:
         versions, host, git_revision: what it runs on; found out if not given.
         listeners: for progress bars.
         origin: ``import`` for what somebody else computed.
+        name, limit: see :class:`~lavad_core.runs.manifest.RunManifest`.
 
     Raises:
+        InputError: ``name`` cannot be one.
         StoreUnavailable: the records cannot be written; from every method that writes.
     """
 
@@ -69,6 +72,8 @@ class RunRecorder:
         git_revision: str | None = None,
         listeners: Sequence[Listener] = (),
         origin: Origin = "run",
+        name: str = "",
+        limit: int | None = None,
     ) -> None:
         self.run_id = run_id
         self._path = run_path(Path(store_root).absolute(), run_id, ".jsonl")
@@ -89,6 +94,8 @@ class RunRecorder:
             "git_revision": git_revision if git_revision is not None else environment.git_revision(),
             "started": now_text(),
             "origin": origin,
+            **({"name": checked_name(name)} if name else {}),
+            **({"limit": limit} if limit is not None else {}),
         }
         with store_errors("write", self._path):
             make_folders(self._path.parent)

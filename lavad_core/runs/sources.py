@@ -144,12 +144,15 @@ class Left:
         unfinished: videos that failed, were rejected, or were not reached.
         done: the others of the set, each with the id of the run that has scored it: this one, or an earlier one of which
             this was a retry.
+        name, limit: of the run (:class:`~lavad_core.runs.manifest.RunManifest`).
     """
 
     run_id: str
     settings: dict[str, Any]
     unfinished: list[VideoSource]
     done: dict[VideoSource, str]
+    name: str = ""
+    limit: int | None = None
 
 
 def left_of(store_root: Path, run_id: str | None) -> Left:
@@ -157,7 +160,7 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
 
     Args:
         store_root: the store's folder.
-        run_id: None for the latest that is no import.
+        run_id: an id or a name; None for the latest that is no import.
 
     Raises:
         InputError: there is no such run, or it is an import.
@@ -172,6 +175,8 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
         dict(run.config),
         [source for source in listed.own if source.name not in scored],
         listed.earlier | {source: run.run_id for source in listed.own if source.name in scored},
+        run.name,
+        run.limit,
     )
 
 

@@ -229,6 +229,24 @@ def test_status_lists_runs(tmp_path: Path) -> None:
     assert json.loads(lavad("status", first, "--json", "--store", str(tmp_path)).stdout)["videos"][0]["name"] == "a"
 
 
+def test_a_run_by_its_name(tmp_path: Path) -> None:
+    """It is shown, and stands for the id wherever that can be given; what is not markup stays as it is."""
+    first, _ = fill(tmp_path, "a", name="[red]base", limit=3)
+    second, _ = fill(tmp_path, "b")
+    store = ("--store", str(tmp_path))
+    said = lavad("status", "[red]base", *store).stderr
+    assert f"run {first} ([red]base): " in said
+    assert "; --limit: only the first 3 of its videos" in said
+    listed = lavad("status", "--all", *store).stdout.splitlines()
+    assert [line.split()[-1] for line in listed[:2]] == ["name", "[red]base"]
+    assert [run["name"] for run in json.loads(lavad("status", "--all", "--json", *store).stdout)] == ["[red]base", ""]
+    assert json.loads(lavad("show", "a", "--run", "[red]base", "--format", "json", *store).stdout)["run"] == first
+    assert lavad("export", "csv", str(tmp_path / "a.csv"), "--run", "[red]base", *store).exit_code == 0
+    assert lavad("status", "[red]bse", *store).exit_code == 2
+    assert "did you mean '[red]base'?" in lavad("status", "[red]bse", *store).stderr
+    assert "limit" not in lavad("status", second, *store).stderr
+
+
 def test_status_of_a_retry_says_where_the_rest_of_the_set_is(tmp_path: Path) -> None:
     first, _ = fill(tmp_path, "a")
     second, _ = fill(tmp_path, "b")

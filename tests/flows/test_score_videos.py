@@ -349,6 +349,24 @@ def test_retry_does_only_what_failed(stages: FakeStages, tmp_path: Path, store: 
     assert "nothing left" in str(nothing.message)
 
 
+def test_a_limited_run_and_its_retry_are_of_the_first_videos(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "c.mp4", "a.mp4", "b.mp4")
+    stages.actions["b", "detect"] = raising(ModelError("no"))
+    state = run(videos, store, name="trial", limit=2)
+    assert state.message == "1 of 2 videos have no scores (1 failed)"
+    first = load_run(store, "trial")
+    assert (outcomes(first), first.limit) == ({"a": "ok", "b": "failed"}, 2)
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(flow_run(state)).name == "trial"
+    assert f"Run `{first.run_id}` (trial), " in artifacts(state)["lavad-summary"]
+    del stages.actions["b", "detect"]
+    again = retry_failed(run_id="trial", settings=settings(store), return_state=True)
+    assert again.message == "1 of 1 videos scored"
+    second = load_run(store, "trial")
+    assert second.run_id != first.run_id
+    assert (outcomes(second), second.limit) == ({"b": "ok"}, 2)
+
+
 def test_retries_of_retries_evaluate_the_whole_set(
     stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,17 +70,19 @@ def score(bench: Workbench, recorder: RunRecorder, name: str, video_id: str) -> 
     )
 
 
-def fill(root: Path, *names: str, more: tuple[str, ...] = ()) -> tuple[str, LavadConfig]:
+def fill(
+    root: Path, *names: str, more: tuple[str, ...] = (), name: str = "", limit: int | None = None
+) -> tuple[str, LavadConfig]:
     """A store whose one run scored ``names``, rejected ``bad`` and lost the server for ``lost``; its id and configuration."""
     config = load_config(preset="tiny", overrides=[f"store={root}", "chat.seed=7", *more], environ={})
     bench = Workbench(config)
     run_id = new_run_id()
     outcomes = []
-    with RunRecorder(root, run_id, config=public_settings(config)) as recorder:
-        for number, name in enumerate(names):
+    with RunRecorder(root, run_id, config=public_settings(config), name=name, limit=limit) as recorder:
+        for number, video in enumerate(names):
             video_id = f"{number + 1:032x}"
-            score(bench, recorder, name, video_id)
-            outcomes.append(VideoOutcome(name, video_id, "ok"))
+            score(bench, recorder, video, video_id)
+            outcomes.append(VideoOutcome(video, video_id, "ok"))
         outcomes.append(VideoOutcome("bad", "f" * 32, "rejected", "no-video", "an audio file"))
         outcomes.append(VideoOutcome("lost", "", "failed", "ServiceUnavailable", "no connection"))
         message, metrics = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from lavad_core.config.load import Loaded
+    from lavad_core.video.types import VideoSource
 
 
 def folder(text: str | Path) -> Path:
@@ -43,7 +45,17 @@ StoreFolder = Annotated[
     ),
 ]
 RunId = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="Id of a run; the latest if not given.", show_default=False)
+    str | None, typer.Argument(metavar="RUN", help="Id or name of a run; the latest if not given.", show_default=False)
+]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--name", help="A name for the run; it stands for the run's id everywhere.", metavar="NAME", show_default=False
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Only the first N of the videos.", metavar="N", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout in place of tables.")]
 """For every command that prints facts; :func:`lavad.deployments.cli.terminal.document.show_document` prints them."""
@@ -65,6 +77,15 @@ def loaded(
     if labels is not None:
         given.append(f"evaluate.labels={labels}")
     return load(preset=preset, files=files or [], overrides=given)
+
+
+def limited(sources: Sequence[VideoSource], limit: int | None) -> Sequence[VideoSource]:
+    """The first ``limit`` of the videos that were found, in the order of the search; that others are left out is said."""
+    from lavad.deployments.cli.terminal.text import say
+
+    if limit is not None and limit < len(sources):
+        say(f"--limit: the first {limit} of {len(sources)} videos")
+    return sources[:limit]
 
 
 def store_root(store: Path | None) -> Path:

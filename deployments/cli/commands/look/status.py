@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.document import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 from lavad_core.plain_text import seconds
 
@@ -40,7 +40,7 @@ def status(
         return
     manifest = load_run(root, run)
     if json_:
-        show(json.dumps(asdict(manifest), indent=2))
+        show_document("run", asdict(manifest))
         return
     say(headline(manifest))
     for why in manifest.altered:
@@ -121,12 +121,18 @@ def _list(root: Path, as_json: bool) -> None:
     recipes = [_recipe(run) for run in runs]
     lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
     headers = ("run", "status", "started", "seconds", "videos", "outcomes")
+    named = any(run.name for run in runs)  # a column of nothing where nobody gives names
     if as_json:
-        rows = zip(lines, recipes, strict=True)
-        show(json.dumps([{**dict(zip(headers, line, strict=True)), "recipe": r.lines} for line, r in rows], indent=2))
+        rows = zip(lines, runs, recipes, strict=True)
+        show_json(
+            [{**dict(zip(headers, line, strict=True)), "name": run.name, "recipe": r.lines} for line, run, r in rows]
+        )
     else:
-        rows_of_text = [(*line, in_short(recipe)) for line, recipe in zip(lines, recipes, strict=True)]
-        show_table((*headers, "made with"), rows_of_text, right=(3, 4))
+        rows_of_text = [
+            (*line, in_short(recipe), *([run.name] if named else []))
+            for line, run, recipe in zip(lines, runs, recipes, strict=True)
+        ]
+        show_table((*headers, "made with", *(["name"] if named else [])), rows_of_text, right=(3, 4))
 
 
 def _recipe(run: RunManifest) -> Recipe:
@@ -154,9 +160,11 @@ def _counted(manifest: RunManifest) -> str:
 
 def headline(manifest: RunManifest) -> str:
     """One line about a run."""
+    named = f" ({escape(manifest.name)})" if manifest.name else ""
+    limited = f"; --limit: only the first {manifest.limit} of its videos" if manifest.limit is not None else ""
     return (
-        f"run {manifest.run_id}: {escape(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
-        f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}"
+        f"run {manifest.run_id}{named}: {escape(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
+        f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}{limited}"
     )
 
 

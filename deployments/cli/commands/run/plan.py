@@ -62,6 +62,7 @@ def plan(
         typer.Option(help="Rates as measured by an earlier run of the store.", metavar="RUN", show_default=False),
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Count what is in the store, too.")] = False,
+    limit: options.Limit = None,
     json_: options.AsJson = False,
 ) -> None:
     """Print what a run would cost, without loading a model: frames, captions, clips, tokens, bytes, and hours where a rate is
@@ -73,12 +74,14 @@ def plan(
         raise typer.BadParameter("give INPUTS, or a data set with --dataset (for its list alone)")
     if dataset is None and (labels or list_ or frame_rate):
         raise typer.BadParameter("--labels, --list and --frame-rate are for --dataset")
+    if dataset is not None and limit:
+        raise typer.BadParameter("it is for INPUTS: a data set is counted whole", param_hint="--limit")
     resolved = options.loaded(preset, config, set_, store).config
     table = _rates(resolved, rates, rates_from)
     if dataset is not None:
         cost = cost_of_dataset(resolved, dataset_options.opened(dataset, labels, list_), table, frame_rate)
     else:
-        cost = cost_of_videos(resolved, discover(inputs or []), table, refresh=refresh)
+        cost = cost_of_videos(resolved, options.limited(discover(inputs or []), limit), table, refresh=refresh)
     if json_:
         show(json.dumps(as_json(cost, table), indent=2))
     else:

@@ -57,14 +57,19 @@ def run(
             "--refresh", help="Compute what is there again and replace it; the language model's answers are kept."
         ),
     ] = False,
+    limit: options.Limit = None,
+    name: options.RunName = None,
     plain: Plain = False,
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
     from lavad_core.planning.prompts import check_prompts
+    from lavad_core.runs.manifest import checked_name
 
+    if name is not None:
+        checked_name(name)
     resolved = options.loaded(preset, config, [*(set_ or []), *_of_list(list_, frame_rate)], store, labels).config
     labelled = _labelled(resolved)
-    sources = _sources(inputs or [], resolved)
+    sources = options.limited(_sources(inputs or [], resolved), limit)
     names = [source.name for source in sources]
     if labelled is not None:
         if not dry_run:
@@ -77,20 +82,28 @@ def run(
         show_plan(resolved, sources, refresh=refresh)
         return
     warn_ahead(resolved)
-    _run_and_report(resolved, len(sources), plain, scoring(inputs or [], resolved, refresh=refresh))
+    _run_and_report(
+        resolved, len(sources), plain, scoring(inputs or [], resolved, refresh=refresh, name=name, limit=limit)
+    )
 
 
 @guarded
-def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: Plain = False) -> None:
-    """Try the failed, rejected and unreached videos of a run again, with the run's own configuration. Secrets come from
-    the environment."""
+def retry(
+    run: options.RunId = None,
+    store: options.StoreFolder = None,
+    name: options.RunName = None,
+    plain: Plain = False,
+) -> None:
+    """Try the failed, rejected and unreached videos of a run again, with the run's own configuration and its name. Secrets come
+    from the environment."""
     from lavad.deployments.cli.terminal.run_end import rejected_for_good
     from lavad_core.config.load import load_config
-    from lavad_core.runs.manifest import load_run
+    from lavad_core.runs.manifest import checked_name, load_run
     from lavad_core.runs.sources import left_of, scored_before
 
     root = options.store_root(store)
     left = left_of(root, run)
+    name = left.name if name is None else checked_name(name)
     if not left.unfinished:
         say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")
         return
@@ -104,7 +117,8 @@ def retry(run: options.RunId = None, store: options.StoreFolder = None, plain: P
     def start(run_id: str) -> Any:
         from lavad.flows.retry_failed import retry_failed
 
-        return retry_failed(run_id=left.run_id, settings={"store": str(root)}, new_id=run_id, return_state=True)
+        settings = {"store": str(root)}
+        return retry_failed(run_id=left.run_id, settings=settings, new_id=run_id, name=name or None, return_state=True)
 
     _run_and_report(resolved, len(left.unfinished), plain, start, before)
 
