@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,13 +25,11 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 from lavad.deployments.ports import free_port
 from lavad.deployments.prefect_check import check_environment, checked_api, crowd, shown
 from lavad.deployments.prefect_settings import private_environment, speaking_to
+from lavad_core import attached
 from lavad_core.errors import ServiceUnavailable
 
 START_TIMEOUT_S = 180.0
 """A new database is migrated first: 20 s on two busy cores."""
-
-STOP_TIMEOUT_S = 12.0
-"""From SIGTERM to SIGKILL; the records on their way to the database are written first."""
 
 WAIT_TIMEOUT_S = 600.0
 """For other runs that are starting a server on the same records; a start on a database that is there takes 5 s."""
@@ -95,7 +92,7 @@ def private_server(
     """A server of our own on a free port of 127.0.0.1; the address of its API.
 
     It has a process group of its own, so that Ctrl-C reaches the run first, and it ends with this process even when that is
-    killed (``server_child``). Settings for another server do not reach it (``prefect_settings``).
+    killed (:mod:`lavad_core.attached`). Settings for another server do not reach it (``prefect_settings``).
 
     Args:
         announce: told where it is.
@@ -108,8 +105,9 @@ def private_server(
         with _alone(home, announce):
             port = free_port()
             url = f"http://127.0.0.1:{port}/api"
+            server = ["-m", "prefect", "--no-prompt", "server", "start", "--host", "127.0.0.1", "--port"]
             child = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).with_name("server_child.py")), str(port)],
+                attached.attached([sys.executable, "-P", *server, str(port)]),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -126,7 +124,7 @@ def private_server(
                 },
                 start_new_session=True,
             )
-            cleanup.callback(_stop, child)
+            cleanup.callback(attached.stop, child)
             _wait_until_ready(child, url, output)
         announce(f"Prefect: http://127.0.0.1:{port} while the run lasts")
         yield url
@@ -180,20 +178,6 @@ def _tail(output: object) -> str:
     output.seek(0)  # type: ignore[attr-defined]
     lines = deque((line.decode("utf-8", "backslashreplace").strip() for line in output), maxlen=5)  # type: ignore[attr-defined]
     return " | ".join(line for line in lines if line) or "it said nothing"
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        child.send_signal(signal.SIGTERM)
-    try:
-        child.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    finally:
-        if child.stdin is not None:
-            child.stdin.close()
 
 
 @contextmanager

@@ -9,9 +9,7 @@ import atexit
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -19,13 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from lavad.deployments.ports import free_port
+from lavad_core import attached
 from lavad_core.errors import ModelError, ServiceUnavailable
 
 START_TIMEOUT_S = 240.0
 """Five times the start on two busy cores."""
-
-STOP_TIMEOUT_S = 12.0
-"""More than :data:`lavad.deployments.attached.STOP_WAIT_S`."""
 
 ENVIRONMENT = {
     # The engine's worker in the server's process: half the start, 30 % less memory, nothing left in /dev/shm.
@@ -122,11 +118,11 @@ class VllmServer:
         self.model, self.log = model, log
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        command = [sys.executable, "-P", str(Path(__file__).with_name("attached.py")), *command_of(executable, folder)]
+        command = [*command_of(executable, folder)]
         command += ["--served-model-name", model, "--port", str(self.port), *FLAGS, *flags]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command,
+                attached.attached(command),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -160,19 +156,10 @@ class VllmServer:
 
     def stop(self) -> None:
         """SIGTERM, a while, SIGKILL."""
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=STOP_TIMEOUT_S)
-        self.kill()
+        attached.stop(self._process)
+        atexit.unregister(self.kill)
 
     def kill(self) -> None:
         """SIGKILL to the whole group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(timeout=30)
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
+        attached.kill(self._process)
         atexit.unregister(self.kill)

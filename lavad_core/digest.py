@@ -24,6 +24,21 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def ascii_json(value: Any) -> str:
+    """:func:`canonical_json` in ASCII, which takes any string, lone surrogates included.
+
+    Raises:
+        TypeError: a part is not made of dict, list, tuple, str, int, float, bool or None.
+        ValueError: a float is NaN or infinite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def full_digest(value: Any) -> str:
+    """The SHA-256 of :func:`canonical_json`, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
 def digest(value: Any) -> str:
     """The first :data:`FINGERPRINT_DIGITS` hexadecimal digits of the SHA-256 of :func:`canonical_json`."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+    return full_digest(value)[:FINGERPRINT_DIGITS]

@@ -6,9 +6,10 @@ It guards against accidents and against helpful editors, not against somebody wh
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
+
+from lavad_core.digest import ascii_json
 
 FIELD = "digest"
 """The field that holds the SHA-256 of everything else in the document, 64 hexadecimal digits."""
@@ -40,7 +41,4 @@ def seal_of(document: Mapping[str, Any]) -> Seal:
 
 
 def _digest(fields: Mapping[str, Any]) -> str:
-    text = json.dumps(
-        fields, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )  # ASCII: any string, surrogates too
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashlib.sha256(ascii_json(fields).encode("ascii")).hexdigest()

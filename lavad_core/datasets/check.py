@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,14 +11,14 @@ from lavad_core.datasets.names import listed
 from lavad_core.datasets.published import PUBLISHED, Published
 from lavad_core.datasets.types import Dataset
 from lavad_core.datasets.videos import against_videos
-from lavad_core.digest import canonical_json
+from lavad_core.digest import full_digest
 from lavad_core.video.types import VideoSource
 
 
 def labels_digest(dataset: Dataset) -> str:
     """SHA-256 of names and intervals, whatever file they were written in: the same labels have the same digest."""
     pairs = sorted([video.name, [list(interval) for interval in video.intervals]] for video in dataset.videos.values())
-    return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
+    return full_digest(pairs)
 
 
 def figures(dataset: Dataset) -> Figures:

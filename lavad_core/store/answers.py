@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lavad_core.digest import ascii_json
 from lavad_core.errors import InternalError, StoreUnavailable
-from lavad_core.store.commits import ascii_json
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders
 

@@ -5,13 +5,14 @@ ASCII only, so that no name in it moves the cursor of a terminal that shows it o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from lavad_core.digest import ascii_json
 from lavad_core.errors import DamagedResult, InternalError
+from lavad_core.seal import sealed
 from lavad_core.store.types import Commit, Key, PartFile, Status
 
 FORMAT = 1
@@ -71,16 +72,6 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def ascii_json(value: Any) -> str:
-    """:func:`lavad_core.digest.canonical_json` in ASCII: takes any string, lone surrogates included.
-
-    Raises:
-        TypeError: not made of JSON's types.
-        ValueError: a float is NaN or infinite.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
 def encode(commit: Commit) -> bytes:
     """The bytes of the commit file.
 
@@ -121,8 +112,7 @@ def _count(name: str, value: Any) -> int:
 
 
 def _with_digest(fields: Mapping[str, Any]) -> bytes:
-    own = hashlib.sha256(ascii_json(fields).encode("ascii")).hexdigest()
-    return (ascii_json({**fields, "digest": own}) + "\n").encode("ascii")
+    return (ascii_json(sealed(fields)) + "\n").encode("ascii")
 
 
 def decode(data: bytes, key: Key) -> Commit:

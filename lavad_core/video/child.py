@@ -15,7 +15,6 @@ import errno
 import mmap
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
@@ -23,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.attached import when_parent_ends
 from lavad_core.errors import VideoRejected
 from lavad_core.video import wire
 from lavad_core.video.answer import PROGRESS, Answer, Send
@@ -37,7 +37,7 @@ def main() -> None:
     """Serve one request and leave."""
     out = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
     request, raw = wire.receive(_exactly(sys.stdin.buffer), MAX_REQUEST_BYTES)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    when_parent_ends(lambda: os._exit(1))
 
     def send(header: dict[str, Any], parts: Sequence[Any] = ()) -> None:
         views = [memoryview(part).cast("B") for part in parts]
@@ -149,13 +149,6 @@ def _write(out: Any, data: Any) -> None:
     view = memoryview(data)
     while view.nbytes:
         view = view[out.write(view) :]
-
-
-def _leave_with_parent() -> None:
-    # Blocks until the parent closes the pipe or dies.
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 def _arrays(raw: bytearray, lengths: list[int]) -> list[NDArray[np.int64]]:

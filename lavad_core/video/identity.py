@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lavad_core.digest import FINGERPRINT_DIGITS, canonical_json
+from lavad_core.digest import FINGERPRINT_DIGITS, digest, full_digest
 from lavad_core.errors import VideoRejected
 from lavad_core.video.folder import list_frames
 from lavad_core.video.types import VideoSource
@@ -200,7 +200,7 @@ def files_digest(folder: str | Path, files: Iterable[Path], cache: IdentityCache
     """
     root = Path(os.path.abspath(folder))
     found = sorted(Path(os.path.abspath(file)) for file in files)
-    return _combined(root, found, [digest for digest, _ in _digests(found, cache)])
+    return _combined(root, found, [sha256 for sha256, _ in _digests(found, cache)])
 
 
 class _Changed(OSError):
@@ -227,10 +227,10 @@ def _digests(files: list[Path], cache: IdentityCache | None) -> list[tuple[str, 
 def _hash(path: str, state: _State) -> str:
     # Not blocking, for a file that was replaced by a named pipe since it was looked at.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if _state(os.fstat(file.fileno())) != state:
             raise _Changed(f"{path!r} changed while it was read")
-    return digest
+    return sha256
 
 
 def _state(status: os.stat_result) -> _State:
@@ -239,12 +239,12 @@ def _state(status: os.stat_result) -> _State:
 
 def _combined(folder: Path, files: list[Path], digests: list[str]) -> str:
     pairs = sorted(
-        (os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace"), digest)
-        for file, digest in zip(files, digests, strict=True)
+        (os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace"), sha256)
+        for file, sha256 in zip(files, digests, strict=True)
     )
-    return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
+    return full_digest(pairs)
 
 
 def _checksum(path: str, state: _State, sha256: str) -> str:
     fields = [os.fsencode(path).hex(), state.size_bytes, state.mtime_ns, state.ctime_ns, sha256]
-    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+    return digest(fields)

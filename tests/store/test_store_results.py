@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.store_work import KEYS, MEMORY, SCHEMA, rows, save, tree
 
+from lavad_core.digest import ascii_json
 from lavad_core.errors import DamagedResult, InternalError
-from lavad_core.store.commits import ascii_json
 from lavad_core.store.files import FileStore
 from lavad_core.store.rows import ROWS_PER_GROUP
 from lavad_core.store.types import Key
