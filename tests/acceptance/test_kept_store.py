@@ -41,9 +41,10 @@ class Kept:
 
     def config(self, run: str) -> LavadConfig:
         """The configuration with which the kept run was made, with paths of this place."""
-        changed = [f"store={self.store}", f"evaluate.labels={self.folder / 'labels.csv'}"]
+        changed = [f"store={self.store}"]
         if run == "imports":
             changed += [f"imports.summaries={self.folder / 'summaries'}", "detect.min_length_s=0.1"]
+            changed += [f"evaluate.labels={self.folder / 'labels.csv'}"]
         return load_config(preset="tiny", files=[self.folder / "settings.yaml"], overrides=changed, environ={})
 
     def videos(self, run: str) -> list[str]:

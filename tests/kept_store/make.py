@@ -81,11 +81,19 @@ def fill(folder: Path) -> dict[str, str]:
     """The clips, the files, and the store with two runs and an import; their ids."""
     clips(folder / "videos")
     others_values(folder)
-    given = ["--preset", "tiny", "--config", "settings.yaml", "--labels", "labels.csv", "--store", "store", "--plain"]
+    given = ["--preset", "tiny", "--config", "settings.yaml", "--store", "store", "--plain"]
     lavad("run", "videos", *given, cwd=folder)
     scored = [f"videos/{name}" for name in ("crossing.mp4", "halle_ü.mkv", "sequence")]
     imported = [f"imports.summaries={folder / 'summaries'}", "detect.min_length_s=0.1"]
-    lavad("run", *scored, *given, *(word for text in imported for word in ("--set", text)), cwd=folder)
+    lavad(
+        "run",
+        *scored,
+        *given,
+        "--labels",
+        "labels.csv",
+        *(word for text in imported for word in ("--set", text)),
+        cwd=folder,
+    )
     whose = ["--dataset", "own", "--labels", "labels.csv"]
     lavad("import", "--scores", "scores", *whose, "--store", "store", cwd=folder)
     return dict(
