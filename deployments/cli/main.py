@@ -40,7 +40,6 @@ app = typer.Typer(
     name="lavad",
     cls=panels.Panels,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog=EPILOG,
@@ -116,7 +115,7 @@ def _run() -> int:
     prepare_streams()
     try:
         with to_stdout():  # commands guard themselves; the help of typer does not
-            code = app(standalone_mode=False)
+            code = app(prog_name="lavad", standalone_mode=False)
     except OutputLost as error:
         return output_lost(error)
     except Interrupted as stop:

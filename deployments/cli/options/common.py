@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lavad.deployments.cli.options import complete
+
 if TYPE_CHECKING:
     from lavad_core.config.load import Loaded
     from lavad_core.video.types import VideoSource
@@ -24,7 +26,12 @@ def folder(text: str | Path) -> Path:
 
 Preset = Annotated[
     str | None,
-    typer.Option(help="A preset of the package (`lavad config presets`).", show_default=False, metavar="NAME"),
+    typer.Option(
+        help="A preset of the package (`lavad config presets`).",
+        show_default=False,
+        metavar="NAME",
+        autocompletion=complete.presets,
+    ),
 ]
 Files = Annotated[
     list[Path] | None,
@@ -45,7 +52,23 @@ StoreFolder = Annotated[
     ),
 ]
 RunId = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="Id or name of a run; the latest if not given.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Id or name of a run; the latest if not given.",
+        show_default=False,
+        autocompletion=complete.runs,
+    ),
+]
+Run = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        help="A run or an import, by its id or name; the latest if not given.",
+        metavar="RUN",
+        show_default=False,
+        autocompletion=complete.runs,
+    ),
 ]
 RunName = Annotated[
     str | None,
