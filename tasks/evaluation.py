@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lavad.tasks.workbench import RunRef, job_of
 from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
-from lavad_core.pipeline.graph import PreparedVideo
+from lavad_core.stages.node import PreparedVideo
 
 
 @task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=NO_CACHE)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from lavad.tasks.workbench import GivenUp
 from lavad_core.errors import Interrupted, NotAsked, VideoRejected
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import SCORED, VideoOutcome, VideoStatus
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
 NOT_REACHED = "the run ended before this video was done"

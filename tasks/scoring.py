@@ -23,10 +23,10 @@ from lavad.tasks.stages import STAGE_TASKS
 from lavad.tasks.workbench import Job, RunRef, open_job
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.configured import check_labelled
-from lavad_core.pipeline.graph import Node, PreparedVideo
 from lavad_core.pipeline.prepare import check_imports
 from lavad_core.planning.prompts import check_prompts
 from lavad_core.runs.manifest import SCORED, RunManifest
+from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
 

@@ -21,8 +21,8 @@ from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.pipeline.execute import run_stage
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.work import LLM_REQUESTS
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.types import Key
 
 JITTER = 0.3

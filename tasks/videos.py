@@ -12,8 +12,8 @@ from lavad.tasks.workbench import RunRef, job_of
 from lavad_core.errors import InputError
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.imports.listed import listed_sources
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.sources import Left, decode_input, left_of, save_sources
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
 

@@ -10,10 +10,11 @@ from pydantic import JsonValue
 from lavad_core.config.setting import Section, setting
 from lavad_core.digest import canonical_json
 from lavad_core.masking import masked
+from lavad_core.stage_names import Affected
 
-CAPTIONER_STAGES = ("caption",)
-ENCODER_STAGES = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")
-CHAT_STAGES = ("summarise", "score")
+CAPTIONER_STAGES: tuple[Affected, ...] = ("caption",)
+ENCODER_STAGES: tuple[Affected, ...] = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")
+CHAT_STAGES: tuple[Affected, ...] = ("summarise", "score")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 """Of a captioner's name, which is part of file names in the store."""
@@ -48,7 +49,7 @@ def check_recordable(values: Mapping[str, JsonValue], instead: str) -> None:
     canonical_json(values).encode()  # half a surrogate pair is a ValueError here, not when the first key is made
 
 
-def extra_body(stages: Iterable[str]) -> Any:
+def extra_body(stages: Iterable[Affected]) -> Any:
     """The field of what else each request to a server holds."""
     return setting(
         {},

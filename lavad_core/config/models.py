@@ -18,6 +18,7 @@ from lavad_core.config.model_section import (
 )
 from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
 from lavad_core.config.setting import NOTHING, setting
+from lavad_core.stage_names import Affected
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -61,7 +62,7 @@ _CAPTION_FIELDS = {
 }
 
 
-def _on_change(stages: tuple[str, ...]) -> Any:
+def _on_change(stages: tuple[Affected, ...]) -> Any:
     return setting(
         "warn",
         affects=stages,

@@ -16,6 +16,7 @@ from lavad_core.config.model_section import (
     check_recordable,
 )
 from lavad_core.config.setting import NOTHING, setting
+from lavad_core.stage_names import Affected
 
 _MODEL = re.compile(r"(.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):[^\W\d]\w*")
 """``FILE.py:FUNCTION`` or ``package.module:FUNCTION``."""
@@ -74,7 +75,7 @@ class PythonModel(ModelSection):
         return value
 
 
-def _options(stages: tuple[str, ...]) -> Any:
+def _options(stages: tuple[Affected, ...]) -> Any:
     return setting({}, affects=stages, description="Keyword arguments of the function.")
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,25 +22,9 @@ from lavad_core.config.models import (
 )
 from lavad_core.config.setting import NOTHING, Section, setting
 from lavad_core.config.video import VideoConfig
-from lavad_core.datasets.types import MAX_FRAME_COUNT_TOLERANCE
+from lavad_core.stage_names import Affected
 
-__all__ = ["SEMANTICS", "STAGE_NAMES", "LavadConfig", "Semantics", "StageName"]
-
-StageName = Literal[
-    "probe",
-    "caption",
-    "embed_captions",
-    "embed_frames",
-    "clean",
-    "summarise",
-    "score",
-    "embed_summaries",
-    "embed_windows",
-    "refine",
-    "detect",
-    "evaluate",
-]
-STAGE_NAMES: tuple[str, ...] = get_args(StageName)
+__all__ = ["SEMANTICS", "LavadConfig", "Semantics"]
 
 Semantics = Literal["paper", "reference"]
 
@@ -76,7 +60,7 @@ SEMANTICS: dict[str, dict[str, Any]] = {
 }
 """What ``semantics`` sets: the formulas of the paper with defects repaired, or what the authors' program does."""
 
-_WINDOW_STAGES = ("embed_frames", "embed_windows", "clean", "summarise")
+_WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
 
 
 class WindowConfig(Section):
@@ -156,6 +140,10 @@ class DetectConfig(Section):
         ge=0,
         le=86_400,
     )
+
+
+MAX_FRAME_COUNT_TOLERANCE = 15
+"""Frames by which a list may be off, if the user says so: less than the 16 that share a score."""
 
 
 class EvaluateConfig(Section):
@@ -257,7 +245,7 @@ class RunConfig(Section):
         description="First videos of a stage without any usable answer, after which it is not asked for others; 0: never.",
         ge=0,
     )
-    targets: tuple[StageName, ...] = setting(
+    targets: tuple[Affected, ...] = setting(
         ("clean", "detect"), affects=NOTHING, description="Stages wanted; what they need is run too."
     )
     queue_frames: int = setting(

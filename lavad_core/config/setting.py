@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.fields import FieldInfo
 
-NOTHING: tuple[str, ...] = ()
+from lavad_core.stage_names import Affected
+
+NOTHING: tuple[Affected, ...] = ()
 """For fields that change how fast or where work is done, never its result."""
 
 
@@ -19,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
-def setting(default: Any, *, affects: Iterable[str], description: str, **constraints: Any) -> Any:
+def setting(default: Any, *, affects: Iterable[Affected], description: str, **constraints: Any) -> Any:
     """A configuration field.
 
     Args:

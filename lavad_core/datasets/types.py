@@ -15,10 +15,6 @@ MAX_FRAMES = 20_000_000
 are an array of this length."""
 
 
-MAX_FRAME_COUNT_TOLERANCE = 15
-"""Frames by which a list may be off, if the user says so: less than the 16 that share a score."""
-
-
 @dataclass(frozen=True)
 class LabelledVideo:
     """A video of a data set.

@@ -16,9 +16,9 @@ from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import Evaluation
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.types import Commit, Key
 
 STAGE = "evaluate"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError
 from lavad_core.imports.neighbours import averaged
 from lavad_core.imports.scores import GivenScores
@@ -20,6 +21,21 @@ from lavad_core.imports.values import (
     parse_windows,
     read_file_of,
 )
+
+
+def import_folders(config: LavadConfig) -> dict[str, Path]:
+    """Node id to folder of imported values."""
+    folders = {f"caption:{name}": folder for name, folder in config.imports.captions.items()}
+    given = config.imports
+    for node_id, folder in (
+        ("clean", given.cleaned),
+        ("summarise", given.summaries),
+        ("score", given.scores),
+        ("refine", given.refined),
+    ):
+        if folder is not None:
+            folders[node_id] = folder
+    return folders
 
 
 def read_for_stage(

@@ -8,23 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lavad_core.config.schema import ImportConfig, LavadConfig
+from lavad_core.config.schema import ImportConfig
 from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import match_key
 from lavad_core.digest import FINGERPRINT_DIGITS, digest
 from lavad_core.errors import InputError, VideoRejected
-from lavad_core.pipeline.graph import PIXEL_STAGES, build_graph
 from lavad_core.video.types import Probe, VideoSource
 
 CONTAINER = "list"
 """In place of a container's name: the timeline is what a list says, and nobody has seen the video."""
-
-WAYS_OUT = {
-    "caption": "imports.captions",
-    "embed_frames": "imports.cleaned (or clean.enabled=false)",
-    "embed_windows": "refine.enabled=false, imports.refined, or run.targets=[score]",
-}
-"""Stage that needs pictures to what makes it unnecessary."""
 
 
 def listed_sources(settings: ImportConfig) -> list[VideoSource]:
@@ -76,24 +68,6 @@ def listed_probe(source: VideoSource, settings: ImportConfig) -> Probe:
         frames_from_header=None,
         counts={},
     )
-
-
-def check_listed(config: LavadConfig) -> None:
-    """Refuse a run from a list that would need pictures, before anything is computed.
-
-    Raises:
-        InputError: names the stages and what makes each unnecessary.
-    """
-    if config.imports.list is None:
-        return
-    nodes = build_graph(config, dict.fromkeys(config.models, "?")).nodes
-    needs = [node for node in nodes if node.stage in PIXEL_STAGES and not node.imported]
-    if needs:
-        ways = "; ".join(f"{stage}: {way}" for stage, way in WAYS_OUT.items() if any(n.stage == stage for n in needs))
-        raise InputError(
-            f"imports.list: the videos themselves are not given, and {', '.join(node.id for node in needs)} would need their "
-            f"pictures; give the videos, or leave that out: {ways}"
-        )
 
 
 def _path(settings: ImportConfig) -> Path:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.config.schema import MAX_FRAME_COUNT_TOLERANCE
 from lavad_core.datasets.frame_counts import LIKELY_OFF, deviation
-from lavad_core.datasets.types import MAX_FRAME_COUNT_TOLERANCE
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores

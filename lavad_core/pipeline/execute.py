@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from lavad_core.errors import DamagedResult, DeviceOutOfMemory, InputError, LavadError, NotAsked, VideoRejected
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.recorder import RunRecorder, StageRecord
-from lavad_core.stages import STAGES
-from lavad_core.stages.context import StageContext
+from lavad_core.stages.context import Bench, StageContext
+from lavad_core.stages.node import PreparedVideo
+from lavad_core.stages.registry import STAGES
 from lavad_core.store.types import Commit
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class StageOutcome:
 
 
 def run_stage(
-    bench: Workbench, video: PreparedVideo, node_id: str, record: StageRecord, *, refresh: bool = False
+    bench: Bench, video: PreparedVideo, node_id: str, record: StageRecord, *, refresh: bool = False
 ) -> StageOutcome:
     """The committed result of a stage for a video; computed if it is not in the store.
 
@@ -83,8 +83,7 @@ def _compute(context: StageContext) -> Commit:
     mended: set[str] = set()
     while True:
         try:
-            commit: Commit = STAGES[context.key.stage].run(context)
-            return commit
+            return STAGES[context.key.stage].run(context)
         except DamagedResult as damage:
             broken = [name for name in context.node.inputs if name not in mended and not _is_sound(context, name)]
             if not broken:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lavad_core.errors import VideoRejected
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.maintenance import results_of
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource

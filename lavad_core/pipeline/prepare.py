@@ -5,32 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 from lavad_core.config.models import ModelConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
-from lavad_core.imports.for_stage import read_for_stage
-from lavad_core.imports.listed import check_listed, listed_id
+from lavad_core.imports.for_stage import import_folders, read_for_stage
+from lavad_core.imports.listed import listed_id
 from lavad_core.models.identity import local_identity, model_identity
-from lavad_core.pipeline.graph import PreparedVideo, needed_roles
+from lavad_core.pipeline.graph import build_graph, needed_roles
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.types import VideoSource
-
-
-def import_folders(config: LavadConfig) -> dict[str, Path]:
-    """Node id to folder of imported values."""
-    folders = {f"caption:{name}": folder for name, folder in config.imports.captions.items()}
-    given = config.imports
-    for node_id, folder in (
-        ("clean", given.cleaned),
-        ("summarise", given.summaries),
-        ("score", given.scores),
-        ("refine", given.refined),
-    ):
-        if folder is not None:
-            folders[node_id] = folder
-    return folders
 
 
 def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
@@ -52,7 +37,7 @@ def check_imports(config: LavadConfig) -> None:
     Raises:
         InputError: so it is.
     """
-    check_listed(config)
+    _check_listed(config)
     folders = import_folders(config)
     if config.imports.similarities is not None:
         folders["similarities"] = config.imports.similarities
@@ -61,6 +46,23 @@ def check_imports(config: LavadConfig) -> None:
         named = ", ".join(f"{node_id}: {str(folder)!r}" for node_id, folder in absent.items())
         raise InputError(
             f"imported values: there is no such folder: {named}; `imports.*` name folders with a <video>.json for each video"
+        )
+
+
+def _check_listed(config: LavadConfig) -> None:
+    """Refuse a run from a list that would need pictures, before anything is computed.
+
+    Raises:
+        InputError: names the stages and what makes each unnecessary.
+    """
+    if config.imports.list is None:
+        return
+    needs = [node for node in build_graph(config, dict.fromkeys(config.models, "?")).nodes if node.pictures]
+    if needs:
+        ways = "; ".join(f"{stage}: {way}" for stage, way in {node.stage: node.pictures for node in needs}.items())
+        raise InputError(
+            f"imports.list: the videos themselves are not given, and {', '.join(node.id for node in needs)} would need their "
+            f"pictures; give the videos, or leave that out: {ways}"
         )
 
 

@@ -13,9 +13,10 @@ from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.identity import Configured
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.served.register import ServedModels
-from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph
-from lavad_core.pipeline.patience import Patience
+from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
+from lavad_core.stages.node import Graph, PreparedVideo
+from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.identity import IdentityCache

@@ -9,12 +9,12 @@ from typing import Literal
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import cannot_be_had
-from lavad_core.pipeline.graph import Graph, Node
 from lavad_core.planning.experience import Experience
 from lavad_core.planning.footage import Footage
 from lavad_core.planning.rates import Rate, RateTable
 from lavad_core.planning.work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, windows_of, work_of
 from lavad_core.runs import work
+from lavad_core.stages.node import Graph, Node
 
 NO_MODEL = frozenset({ROWS, FRAMES_DECODED, work.VIDEOS_DECODED})
 """Units that take no model."""

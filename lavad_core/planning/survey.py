@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import DamagedResult, VideoRejected
-from lavad_core.pipeline.graph import Graph, build_graph
+from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.plan import Survey, survey
 from lavad_core.pipeline.prepare import check_imports, known_identities
 from lavad_core.pipeline.workbench import Workbench
@@ -16,6 +16,7 @@ from lavad_core.planning import footage
 from lavad_core.planning.cost import Item, RunCost, run_cost
 from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
+from lavad_core.stages.node import Graph
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit
 from lavad_core.video.decoder import read_header

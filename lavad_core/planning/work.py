@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
-from lavad_core.pipeline.graph import Graph, Node
 from lavad_core.planning.footage import Footage
 from lavad_core.runs import work
+from lavad_core.stages.node import Graph, Node
 
 FRAMES_DECODED = "frames_decoded"
 """Frames of the passes over a video. At most: a pass ends after the last frame that it needs."""

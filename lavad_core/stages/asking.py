@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
@@ -16,6 +16,7 @@ from lavad_core.models.chat.reading import Reading, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Condition, never
 from lavad_core.stages.passes import call_size
 from lavad_core.store.commits import storable
 
@@ -24,6 +25,18 @@ Built = TypeVar("Built")
 
 TOKENISING_THREADS = 16
 """Prompts whose tokens a server is asked to count at once: each is a round trip, and a data set has 10^5."""
+
+
+def chat_read_if(stage: Literal["summarise", "score"]) -> dict[str, Condition]:
+    """When a stage that asks the language model reads settings of ``chat``."""
+    return {
+        "chat.context_tokens": lambda config: (
+            config.chat.kind == "openai" and config.chat.context_tokens < getattr(config, stage).total_tokens
+        ),
+        # What these come to is part of the model's identity.
+        "chat.system_role": never,
+        "chat.on_change": never,
+    }
 
 
 def seed_of(config: LavadConfig, messages: Sequence[tuple[str, str]]) -> int:

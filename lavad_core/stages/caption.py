@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.models.chat.reading import Fault, caption_of, count_faults, counted, in_words, read_answers
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.node import Condition, Reads, grid_settings, never, settings_of
 from lavad_core.stages.passes import calls_of, decode
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.store.commits import storable
 from lavad_core.store.types import Commit
 from lavad_core.video.types import FrameRequest, Probe
 
+VERSION = 1
+DESCRIPTION = "Caption every grid frame, with one captioner."
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -43,6 +48,35 @@ nothing happen rightly get one caption."""
 
 MOST_CUT = 0.05
 """Fraction of a video's captions that may be cut off by the limit of tokens before its result is ``ok_with_gaps``."""
+
+
+READ_IF: dict[str, Condition] = {"captioner.on_change": never}  # what it comes to is part of the model's identity
+
+READ_AS: dict[str, dict[str, Any]] = {"openai": {"captioner.reading": 2}}
+"""Raised where captions of one kind alone are read from answers in another way: a new version of the stage would caption
+anew with all kinds."""
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The grid's pictures through each captioner; or the imported captions."""
+    if config.imports.captions:
+        grid = grid_settings(config)
+        return [Reads(("probe",), grid, variant=name, imported=True) for name in config.imports.captions]
+    return [
+        Reads(
+            ("probe",),
+            settings_of(config, "caption", READ_IF, section) | READ_AS.get(section.kind, {}),
+            role=f"captioner:{section.name}",
+            variant=section.name,
+            pictures="imports.captions",
+        )
+        for section in config.captioners
+    ]
+
+
+def caption_nodes(config: LavadConfig) -> tuple[str, ...]:
+    """Ids of the nodes, for the stages that read them."""
+    return tuple(f"caption:{each.variant}" for each in reads(config))
 
 
 def run(context: StageContext) -> Commit:

@@ -8,14 +8,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.method.cleaning import best_captions
 from lavad_core.method.sampling import nearest_grid
+from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
-from lavad_core.stages.timeline import frames_to_clean, load_probe
+from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.timeline import FRAMES_READ_IF, frames_to_clean, load_probe
 from lavad_core.stages.vectors import from_column, gathered
 from lavad_core.store.types import Commit, ResultWriter
 
+VERSION = 1
+DESCRIPTION = "Give each frame the caption nearest to it (Eq. 2)."
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -25,11 +30,23 @@ SCHEMA = pa.schema(
         pa.field("source_frame", pa.int64(), nullable=False),
     ]
 )
+READ_IF = FRAMES_READ_IF
 IMPORTED = "imported"
 """In place of a captioner."""
 
 CANDIDATES_PER_PASS = 32_768
 """Candidates in memory at once: 128 MiB of vectors at 1024 dimensions. More take another pass over the frames."""
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The vectors of captions and frames, and the captions themselves; without cleaning, those of the first captioner."""
+    settings = settings_of(config, "clean", READ_IF)
+    if config.imports.cleaned is not None:  # which frames: all that the captions are needed of
+        which = {path: value for path, value in settings.items() if path.startswith(("video.", "window."))}
+        return [Reads(("probe",), which, imported=True)]
+    captions = caption_nodes(config)
+    inputs = (*captions, "embed_captions", "probe", "embed_frames") if config.clean.enabled else ("probe", captions[0])
+    return [Reads(inputs, settings)]
 
 
 def run(context: StageContext) -> Commit:

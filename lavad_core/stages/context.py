@@ -5,18 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult
-from lavad_core.pipeline.graph import Node, PreparedVideo
+from lavad_core.models.chat.in_flight import InFlight
+from lavad_core.models.pool import ModelPool
 from lavad_core.runs.recorder import StageRecord
-from lavad_core.store.types import Commit, Key, ResultWriter, Status
+from lavad_core.stages.node import Graph, Node, PreparedVideo
+from lavad_core.stages.patience import Patience
+from lavad_core.store.answers import AnswerCache
+from lavad_core.store.types import Commit, Key, ResultWriter, Status, Store
+from lavad_core.video.limits import Limits
+from lavad_core.video.types import VideoSource
 
-if TYPE_CHECKING:
-    from lavad_core.config.schema import LavadConfig
-    from lavad_core.pipeline.workbench import Workbench
+
+class Bench(Protocol):
+    """What stages use of :class:`lavad_core.pipeline.workbench.Workbench`, which says what each is."""
+
+    config: LavadConfig
+    models: ModelPool
+    answers: AnswerCache
+    in_flight: InFlight
+    patience: Patience
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def limits(self) -> Limits: ...
+    def source(self, video: PreparedVideo) -> VideoSource: ...
+    def check_stop(self) -> None: ...
 
 
 class StageContext:
@@ -32,7 +54,7 @@ class StageContext:
     """
 
     def __init__(
-        self, bench: Workbench, video: PreparedVideo, node_id: str, record: StageRecord, refresh: bool = False
+        self, bench: Bench, video: PreparedVideo, node_id: str, record: StageRecord, refresh: bool = False
     ) -> None:
         self.bench = bench
         self.video = video

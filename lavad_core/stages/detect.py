@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.method.detection import Segment, segments
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Reads, settings_of
 from lavad_core.stages.timeline import load_probe
 from lavad_core.store.types import Commit
 
+VERSION = 2
+DESCRIPTION = "Segments above the threshold."
 SCHEMA = pa.schema(
     [
         pa.field("segment", pa.int32(), nullable=False),
@@ -26,6 +30,16 @@ SCHEMA = pa.schema(
         pa.field("caption", pa.string()),
     ]
 )
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The refined scores, and the texts at a segment's peak. These are not worth making for it alone: imported summaries need
+    no captions, and imported refined scores no texts at all."""
+    given = config.imports
+    made = given.summaries is None and given.refined is None
+    captions = ("clean",) if made or given.cleaned is not None else ()
+    summaries = ("summarise",) if made or given.summaries is not None else ()
+    return [Reads(("probe", *captions, *summaries, "refine"), settings_of(config, "detect"))]
 
 
 def run(context: StageContext) -> Commit:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.method.cleaning import unique_captions
 from lavad_core.runs import work
+from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Reads, settings_of
 from lavad_core.stages.vectors import VECTOR, to_column
 from lavad_core.store.types import Commit
 
+VERSION = 1
+DESCRIPTION = "Vectors of all captions."
 SCHEMA = pa.schema(
     [
         pa.field("text", pa.string(), nullable=False),
@@ -21,6 +26,11 @@ SCHEMA = pa.schema(
 )
 TEXTS_PER_CALL = 4096
 """Rows that are in memory at once: 16 MiB of vectors at ImageBind's 1024 dimensions."""
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The captions of all captioners."""
+    return [Reads(caption_nodes(config), settings_of(config, "embed_captions"), role="encoder")]
 
 
 def run(context: StageContext) -> Commit:

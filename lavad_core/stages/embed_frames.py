@@ -5,12 +5,30 @@ If the windows (stage 8) are wanted too and are not there yet, they are encoded 
 
 from __future__ import annotations
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video
+from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.timeline import FRAMES_READ_IF
 from lavad_core.stages.vectors import FRAME_VECTORS
 from lavad_core.store.types import Commit
 
+VERSION = 1
+DESCRIPTION = "Vectors of the frames that are cleaned."
 SCHEMA = FRAME_VECTORS
+READ_IF = FRAMES_READ_IF
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The pictures of the frames that are cleaned."""
+    return [
+        Reads(
+            ("probe",),
+            settings_of(config, "embed_frames", READ_IF),
+            role="encoder",
+            pictures="imports.cleaned (or clean.enabled=false)",
+        )
+    ]
 
 
 def run(context: StageContext) -> Commit:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.method.refinement import unique_pool
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.embed_captions import TEXTS_PER_CALL
+from lavad_core.stages.node import Reads, settings_of
 from lavad_core.stages.vectors import VECTOR, to_column
 from lavad_core.store.types import Commit
 
+VERSION = 1
+DESCRIPTION = "Vectors of all summaries."
 SCHEMA = pa.schema(
     [
         pa.field("summary", pa.string(), nullable=False),
@@ -18,6 +22,11 @@ SCHEMA = pa.schema(
         pa.field("vector", VECTOR, nullable=False),
     ]
 )
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The summaries."""
+    return [Reads(("summarise",), settings_of(config, "embed_summaries"), role="encoder")]
 
 
 def run(context: StageContext) -> Commit:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video, window_table
-from lavad_core.stages.timeline import clips_of, grid_of, load_probe, samples_of
+from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.timeline import SAMPLES_READ_IF, clips_of, grid_of, load_probe, samples_of
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, from_column
 from lavad_core.store.types import Commit, ResultWriter
 
+VERSION = 1
+DESCRIPTION = "Vectors of the windows around grid frames."
 SCHEMA = FRAME_VECTORS
+READ_IF = SAMPLES_READ_IF | {"window.clips": lambda config: config.window.vector == "spread"}
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The pictures of the windows; with an encoder that has no tower for clips, the vectors of their frames."""
+    return [
+        Reads(
+            ("probe",) if config.encoder.encodes_clips else ("probe", "embed_frames"),
+            settings_of(config, "embed_windows", READ_IF),
+            role="encoder",
+            pictures="refine.enabled=false, imports.refined, or run.targets=[score]",
+        )
+    ]
 
 
 def run(context: StageContext) -> Commit:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lavad_core.errors import InputError
-from lavad_core.imports.for_stage import read_for_stage
-from lavad_core.pipeline.prepare import import_folders
+from lavad_core.imports.for_stage import import_folders, read_for_stage
 from lavad_core.stages.context import StageContext
 
 

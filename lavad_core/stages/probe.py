@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.imports.listed import listed_probe
 from lavad_core.method.detection import shown_until_s
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Reads, settings_of
 from lavad_core.store.types import Commit
 from lavad_core.video.decoder import probe
 
+VERSION = 3
+DESCRIPTION = "Find a video's true frames and time stamps."
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -21,6 +25,11 @@ SCHEMA = pa.schema(
         pa.field("packet", pa.int64(), nullable=False),
     ]
 )
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """No other stage: the first of all."""
+    return [Reads(settings=settings_of(config, "probe"))]
 
 
 def run(context: StageContext) -> Commit:

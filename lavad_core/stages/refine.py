@@ -8,14 +8,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.method.refinement import refine, unique_pool
 from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_scores
+from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.stages.vectors import from_column
 from lavad_core.store.types import Commit
 
+VERSION = 1
+DESCRIPTION = "Scores refined by those of similar summaries (Eq. 5)."
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -30,6 +34,22 @@ SCHEMA = pa.schema(
 SUMMARIES_AT_ONCE = 4096
 """Vectors of summaries in memory: 16 MiB at 1024 dimensions, some times that while Arrow reads them. They are read again for
 each batch of windows, which takes far less time than comparing them."""
+
+
+READ_IF: dict[str, Condition] = {
+    "refine.neighbours": lambda config: config.refine.enabled,
+    "refine.pool": lambda config: config.refine.enabled,
+}
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The scores, and the summaries' and windows' vectors that they are refined by; or the imported refined scores, beside
+    the raw ones where these are imported too."""
+    if config.imports.refined is not None:
+        raw = () if config.imports.scores is None else ("score",)
+        return [Reads(("probe", *raw), grid_settings(config), imported=True)]
+    by = ("summarise", "embed_summaries", "embed_windows") if config.refine.enabled else ()
+    return [Reads(("probe", "score", *by), settings_of(config, "refine", READ_IF))]
 
 
 def run(context: StageContext) -> Commit:

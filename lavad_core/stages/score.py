@@ -18,10 +18,11 @@ from lavad_core.method.scoring import (
 from lavad_core.method.summarising import shorten
 from lavad_core.models.chat.reading import Reading
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, build_all, seed_of
+from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_scores
 from lavad_core.stages.misfit import Misfit
+from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
 from lavad_core.stages.score_tally import Tally
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.store.types import Commit
@@ -29,6 +30,8 @@ from lavad_core.store.types import Commit
 MOST_SHORTENED = 0.05
 """Of a video's summaries may lose words before its scores are ``ok_with_gaps``."""
 
+VERSION = 2
+DESCRIPTION = "Anomaly scores of the summaries by the language model (Eq. 4)."
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -38,6 +41,20 @@ SCHEMA = pa.schema(
         pa.field("outside", pa.float64()),
     ]
 )
+
+
+READ_IF: dict[str, Condition] = chat_read_if("score") | {
+    "score.expected": lambda config: config.score.answer == "choice",
+    "score.match": lambda config: config.score.answer == "free-text",
+    "score.above_one": lambda config: config.score.answer == "free-text" and config.score.match == "first",
+}
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The summaries; or the imported scores."""
+    if config.imports.scores is not None:
+        return [Reads(("probe",), grid_settings(config), imported=True)]
+    return [Reads(("summarise",), settings_of(config, "score", READ_IF), role="chat")]
 
 
 def run(context: StageContext) -> Commit:

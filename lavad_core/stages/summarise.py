@@ -15,15 +15,18 @@ from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.method.summary_text import finished_part
 from lavad_core.models.chat.reading import Reading
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, build_all, seed_of
+from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.node import Reads, grid_settings, settings_of
 from lavad_core.stages.summary_outcome import Outcome
-from lavad_core.stages.timeline import grid_of, load_probe, samples_of
+from lavad_core.stages.timeline import SAMPLES_READ_IF, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 log = logging.getLogger(__name__)
 
+VERSION = 2
+DESCRIPTION = "Summaries of each window's captions by the language model (Eq. 3)."
 SCHEMA = pa.schema(
     [
         pa.field("frame", pa.int64(), nullable=False),
@@ -32,6 +35,18 @@ SCHEMA = pa.schema(
         pa.field("captions_left_out", pa.int32(), nullable=False),
     ]
 )
+
+
+READ_IF = chat_read_if("summarise") | SAMPLES_READ_IF
+
+
+def reads(config: LavadConfig) -> list[Reads]:
+    """The cleaned captions, through the language model or as they are; or the imported summaries."""
+    if config.imports.summaries is not None:
+        return [Reads(("probe",), grid_settings(config), imported=True)]
+    if not config.summarise.enabled:
+        return [Reads(("probe", "clean"), grid_settings(config) | {"summarise.enabled": False})]
+    return [Reads(("probe", "clean"), settings_of(config, "summarise", READ_IF), role="chat")]
 
 
 def run(context: StageContext) -> Commit:

@@ -8,10 +8,33 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Condition
 from lavad_core.store.types import Commit, Store
 from lavad_core.video.types import Probe
+
+
+def _any_frame(config: LavadConfig) -> bool:
+    return config.window.sampling == "any-frame"
+
+
+def _constant_rate(config: LavadConfig) -> bool:
+    return config.window.frame_rate == "constant"
+
+
+FRAMES_READ_IF: dict[str, Condition] = {
+    "window.duration_s": _any_frame,
+    "window.samples": _any_frame,
+    "window.frame_rate": _any_frame,
+    "window.constant_frame_rate": lambda config: _any_frame(config) and _constant_rate(config),
+}
+"""When a stage that embeds or cleans frames reads settings of ``window``: on the grid, which frames these are does not depend
+on the window."""
+
+SAMPLES_READ_IF: dict[str, Condition] = {"window.constant_frame_rate": _constant_rate}
+"""The same for a stage that looks at the samples of windows."""
 
 
 def load_probe(context: StageContext) -> Probe:

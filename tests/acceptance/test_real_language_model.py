@@ -27,11 +27,11 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ServiceError
 from lavad_core.method import prompts
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs import work
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
 pytestmark = [pytest.mark.slow]

@@ -9,11 +9,14 @@ import pytest
 from pydantic import Field, SecretStr
 
 from lavad_core.config.load import load_config
-from lavad_core.config.schema import STAGE_NAMES, LavadConfig
+from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.config.setting import Section, affects_of, setting
 from lavad_core.config.tree import Row, Shape, rows
-from lavad_core.pipeline.graph import _CONDITIONS, STAGE_VERSIONS, Graph, PreparedVideo, build_graph
+from lavad_core.pipeline.graph import build_graph
+from lavad_core.stage_names import AFFECTED
+from lavad_core.stages.node import Condition, Graph, PreparedVideo
+from lavad_core.stages.registry import STAGES
 
 VIDEO = PreparedVideo("v", "/v.mp4", "file", "0" * 32)
 
@@ -68,7 +71,7 @@ def test_every_field_declares_existing_stages() -> None:
     assert {row.path.split(".")[0] for row in found} == set(LavadConfig.model_fields)
     for row in found:
         assert row.shape.info is not None
-        assert set(affects_of(row.path, row.shape.info)) <= set(STAGE_NAMES), row.path
+        assert set(affects_of(row.path, row.shape.info)) <= set(AFFECTED), row.path
 
 
 def test_a_field_without_a_declaration_is_found() -> None:
@@ -85,13 +88,18 @@ def test_a_field_without_a_declaration_is_found() -> None:
         affects_of("forgotten", forgotten.shape.info)
 
 
-def test_stage_names_are_those_of_the_graph() -> None:
-    assert set(STAGE_VERSIONS) | {"evaluate"} == set(STAGE_NAMES)
+def conditions(stage: str) -> dict[str, Condition]:
+    found: dict[str, Condition] = getattr(STAGES[stage], "READ_IF", {})
+    return found
 
 
-def test_conditions_are_of_fields_that_exist() -> None:
-    paths = {row.path.replace("captioners.N.", "captioner.") for row in rows()}
-    assert set(_CONDITIONS) <= paths
+def test_conditions_are_of_fields_that_the_stage_reads() -> None:
+    declared = {row.path.replace("captioners.N.", "captioner."): row.shape.info for row in rows()}
+    for stage in STAGES:
+        for path in conditions(stage):
+            info = declared[path]
+            assert info is not None
+            assert stage in affects_of(path, info)
 
 
 def graph_of(settings: dict[str, Any]) -> tuple[LavadConfig, Graph]:
@@ -195,8 +203,8 @@ def test_changing_a_field_changes_the_keys_it_declares(settings: dict[str, Any],
             return False
         if captioner is not None and node.variant != before_config.captioners[captioner].name:
             return False
-        condition = _CONDITIONS.get("captioner." + path.split(".")[2] if captioner is not None else path)
-        return condition is None or any(condition(each, node.stage) for each in (before_config, after_config))
+        condition = conditions(node.stage).get("captioner." + path.split(".")[2] if captioner is not None else path)
+        return condition is None or any(condition(each) for each in (before_config, after_config))
 
     wanted = downstream(before, {node.id for node in before.nodes if touched(node.id)})
     old, new = before.keys(VIDEO), after.keys(VIDEO)

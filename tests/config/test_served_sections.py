@@ -11,8 +11,9 @@ from lavad_core.config.load import load, load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError
-from lavad_core.pipeline.graph import PreparedVideo, build_graph
+from lavad_core.pipeline.graph import build_graph
 from lavad_core.stages.asking import asked_of
+from lavad_core.stages.node import PreparedVideo
 
 VIDEO = PreparedVideo("v", "/v.mp4", "file", "0" * 32)
 EXTRA = {

@@ -27,7 +27,6 @@ from lavad_core.exports.layout import write_layout
 from lavad_core.imports.layout import find_layout
 from lavad_core.imports.sources import Sources
 from lavad_core.method.sampling import window_samples
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.imported import ImportResults
 from lavad_core.results.open import open_results
@@ -36,6 +35,7 @@ from lavad_core.results.run import RunResults
 from lavad_core.runs.manifest import VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages import clean, probe, refine, summarise
+from lavad_core.stages.node import PreparedVideo
 
 
 def their_scores(

@@ -29,10 +29,10 @@ from lavad.tasks import evaluation
 from lavad.tasks.workbench import watching
 from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
 from lavad_core.models.pool import ModelPool
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.runs.sources import left_of, scored_before
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
 

@@ -11,7 +11,8 @@ import pytest
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
-from lavad_core.pipeline.graph import Graph, PreparedVideo, build_graph, needed_roles
+from lavad_core.pipeline.graph import build_graph, needed_roles
+from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.video.types import REJECTIONS
 
 TWO = [{"kind": "blip2", "name": "a", "model": "x"}, {"kind": "blip2", "name": "b", "model": "y"}]
@@ -106,7 +107,8 @@ def test_only_the_models_that_are_needed(settings: dict[str, Any], roles: set[st
 def test_keys_are_the_same_in_another_process() -> None:
     program = (
         "from lavad_core.config.schema import LavadConfig as C\n"
-        "from lavad_core.pipeline.graph import PreparedVideo as V, build_graph as g\n"
+        "from lavad_core.pipeline.graph import build_graph as g\n"
+        "from lavad_core.stages.node import PreparedVideo as V\n"
         "ids = {'captioner:blip2-flan-t5-xxl': 'A', 'encoder': 'E', 'chat': 'L'}\n"
         "print(g(C(), ids).keys(V('v', '/v.mp4', 'file', '0'))['detect'].fingerprint)\n"
     )

@@ -15,10 +15,10 @@ from support.video_factory import make_video
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import LavadError
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
 CAPTIONERS = [{"kind": "blip2", "name": name, "model": f"random:{name}"} for name in ("first", "second")]

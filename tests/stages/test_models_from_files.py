@@ -12,10 +12,10 @@ import pytest
 
 from lavad_core.config.load import load_config
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
 GRID = list(range(0, 200, 16))

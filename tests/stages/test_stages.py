@@ -15,8 +15,9 @@ from lavad_core.errors import InputError, Interrupted, VideoRejected
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.plan import plan
 from lavad_core.runs import work
-from lavad_core.stages import STAGES, clean
+from lavad_core.stages import clean
 from lavad_core.stages.asking import seed_of
+from lavad_core.stages.registry import STAGES
 from lavad_core.video.types import VideoSource
 
 GRID = list(range(0, 200, 16))

@@ -12,7 +12,7 @@ from support.fake_models import FakeChat, FakePool
 
 from lavad_core.errors import NotAsked, VideoRejected
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
-from lavad_core.pipeline.patience import Patience
+from lavad_core.stages.patience import Patience
 from lavad_core.video.types import VideoSource
 
 GRID = list(range(0, 200, 16))

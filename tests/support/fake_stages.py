@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from lavad_core.errors import VideoRejected
-from lavad_core.pipeline import execute, workbench
-from lavad_core.stages import STAGES
+from lavad_core.pipeline import workbench
+from lavad_core.stages.registry import STAGES
 
 SCHEMA = pa.schema([pa.field("value", pa.int64(), nullable=False)])
 
@@ -34,8 +34,9 @@ class FakeStages:
         self.actions: dict[tuple[str, str], Action] = {}
         self.status: dict[tuple[str, str], str] = {}
         self.released: list[str] = []
-        for stage in STAGES:
-            monkeypatch.setitem(execute.STAGES, stage, SimpleNamespace(SCHEMA=SCHEMA, run=self._run))
+        for name, stage in STAGES.items():
+            fake = SimpleNamespace(VERSION=stage.VERSION, SCHEMA=SCHEMA, reads=stage.reads, run=self._run)
+            monkeypatch.setitem(STAGES, name, fake)
         roles = ("captioner:a", "captioner:b", "encoder", "chat")
         monkeypatch.setattr(workbench, "model_identities", lambda config, cache: dict.fromkeys(roles, "fake"))
         monkeypatch.setattr(workbench.ModelPool, "release", lambda pool, role: self.released.append(role))

@@ -10,11 +10,11 @@ import pyarrow as pa
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.manifest import VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages import detect, probe, refine, summarise
+from lavad_core.stages.node import PreparedVideo
 
 FRAMES, INTERVAL = 40, 16
 GRID = [0, 16, 32]

@@ -9,8 +9,8 @@ import pytest
 from lavad.tasks.ledger import Ledger, ending
 from lavad.tasks.workbench import GivenUp
 from lavad_core.errors import InputError, Interrupted, LavadError, NotAsked, VideoRejected
-from lavad_core.pipeline.graph import PreparedVideo
 from lavad_core.runs.manifest import VideoOutcome
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
 

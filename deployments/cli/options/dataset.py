@@ -49,7 +49,7 @@ Tolerance = Annotated[
     typer.Option(
         "--frame-count-tolerance",
         min=0,
-        max=15,  # datasets.types.MAX_FRAME_COUNT_TOLERANCE, without importing it
+        max=15,  # config.schema.MAX_FRAME_COUNT_TOLERANCE, without importing it
         help="The list may count so many frames more than the scores of a video cover; they are left out, and the "
         "protocol says so.",
         metavar="N",

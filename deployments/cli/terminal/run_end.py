@@ -128,8 +128,8 @@ def work_line(manifest: RunManifest) -> str:
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
     """The metrics over ``videos`` on stdout, if the configuration names labels."""
     from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
-    from lavad_core.pipeline.graph import PreparedVideo
     from lavad_core.pipeline.prepare import import_digests
+    from lavad_core.stages.node import PreparedVideo
 
     scored = [
         PreparedVideo(video.name, "", "file", video.video_id, import_digests(bench.config, video.name))

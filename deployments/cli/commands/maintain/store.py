@@ -131,9 +131,9 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
     makes them.
     """
     from lavad_core.errors import InputError
-    from lavad_core.pipeline.graph import PreparedVideo
     from lavad_core.pipeline.prepare import import_digests
     from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.stages.node import PreparedVideo
     from lavad_core.store.maintenance import iter_commits
 
     graph = Workbench(config).graph

@@ -1,0 +1,31 @@
+"""The stages: the one list from which names, versions, tasks, settings' ``affects`` and the graph are derived.
+
+A name here is that of a file in :mod:`lavad_core.stages`, which says everything else about the stage (docs/stages.md).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+StageName = Literal[
+    "probe",
+    "caption",
+    "embed_captions",
+    "embed_frames",
+    "embed_windows",
+    "clean",
+    "summarise",
+    "score",
+    "embed_summaries",
+    "refine",
+    "detect",
+]
+"""In the order in which they run, each over all videos: inputs before those who read them, and stages that share a model
+beside each other, so that each model is loaded once."""
+
+STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
+
+Affected = Literal[StageName, "evaluate"]
+"""What a setting can affect: a stage, or the metrics of a set of videos, which are no stage of a video."""
+
+AFFECTED: tuple[Affected, ...] = get_args(Affected)

@@ -1,0 +1,179 @@
+"""What a stage reads, and the key of each of its results before anything runs. Pure.
+
+A fingerprint is the digest of the stage's name and version, the settings that the stage reads, the identity of its model, the
+digest of an imported file if there is one, and the fingerprints of its inputs. So changing one field gives new keys to exactly
+the stages that it can affect and to those that follow from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.setting import leaves
+from lavad_core.digest import digest
+from lavad_core.errors import InternalError
+from lavad_core.store.types import Key
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What one result of a stage is made from, beside the video's content and the stage's code.
+
+    Attributes:
+        inputs: ids of the nodes whose results it reads.
+        settings: what it reads of the configuration: dotted path to JSON value (:func:`settings_of`).
+        role: the model it uses: ``captioner:<name>``, ``encoder``, ``chat``, or empty.
+        variant: the captioner's name where a stage has one node per captioner, otherwise empty.
+        imported: its values come from a file that the user gives.
+        pictures: for a stage that decodes the video's pictures, what a user sets so that they are not needed; otherwise empty.
+    """
+
+    inputs: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    role: str = ""
+    variant: str = ""
+    imported: bool = False
+    pictures: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node(Reads):
+    """One stage of the graph; ``caption`` has one node per captioner.
+
+    Attributes:
+        stage: its name.
+        version: its :data:`VERSION`.
+    """
+
+    stage: str
+    version: int
+
+    @property
+    def id(self) -> str:
+        """``stage``, or ``stage:variant``."""
+        return f"{self.stage}:{self.variant}" if self.variant else self.stage
+
+
+@dataclass(frozen=True)
+class PreparedVideo:
+    """A video whose content is known; JSON-able, so that it can cross a process.
+
+    Attributes:
+        name: the user's name for it.
+        path: where it is.
+        kind: ``file``, ``frames``, or ``listed``: known from a list alone.
+        video_id: digest of its content.
+        imports: node id to SHA-256 of the file whose values replace that node's work.
+    """
+
+    name: str
+    path: str
+    kind: Literal["file", "frames", "listed"]
+    video_id: str
+    imports: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The stages that a configuration needs, in an order that loads each model once.
+
+    Attributes:
+        nodes: inputs before those that read them; captioners one after the other, then the encoder, then the chat model.
+        identities: role to identity of its model.
+    """
+
+    nodes: tuple[Node, ...]
+    identities: Mapping[str, str]
+
+    def node(self, node_id: str) -> Node:
+        """The node of that id; InternalError if there is none."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise InternalError(f"no node {node_id!r} among {[node.id for node in self.nodes]}")
+
+    def has(self, node_id: str) -> bool:
+        """Whether this run needs the node."""
+        return any(node.id == node_id for node in self.nodes)
+
+    def provenance(self, node: Node, video: PreparedVideo, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+        """What the fingerprint of ``node`` is the digest of."""
+        made_of: dict[str, Any] = {
+            "stage": node.stage,
+            "version": node.version,
+            "settings": dict(node.settings),
+            "inputs": {name: fingerprints[name] for name in node.inputs},
+        }
+        if node.variant:
+            made_of["variant"] = node.variant
+        if node.role:
+            made_of["model"] = self.identities[node.role]
+        if node.imported:
+            made_of["imported"] = video.imports[node.id]
+        return made_of
+
+    def provenances(self, video: PreparedVideo) -> dict[str, dict[str, Any]]:
+        """:meth:`provenance` for every node, by id."""
+        fingerprints: dict[str, str] = {}
+        found: dict[str, dict[str, Any]] = {}
+        for node in self.nodes:
+            found[node.id] = self.provenance(node, video, fingerprints)
+            fingerprints[node.id] = digest(found[node.id])
+        return found
+
+    def keys(self, video: PreparedVideo) -> dict[str, Key]:
+        """The key of every node's result for a video."""
+        return {
+            node_id: Key(self.node(node_id).stage, video.video_id, digest(made_of))
+            for node_id, made_of in self.provenances(video).items()
+        }
+
+    def last_user(self, role: str) -> str:
+        """Id of the last node that uses a model: when it is done for all videos the model can go."""
+        return [node.id for node in self.nodes if node.role == role][-1]
+
+
+Condition = Callable[[LavadConfig], bool]
+"""Whether a stage reads a setting under a configuration. One that it does not read re-runs nothing when it changes."""
+
+
+def never(config: LavadConfig) -> bool:
+    """The condition of a setting that counts as a part of something else, such as the model's identity."""
+    return False
+
+
+_AS_BEFORE: dict[str, Any] = {"chat.extra_body": {}, "captioner.extra_body": {}}
+"""Fields that came later, with the value at which a stage does what it did without them. Not counted then, so that results from
+before are found."""
+
+
+def settings_of(
+    config: LavadConfig, stage: str, read_if: Mapping[str, Condition] | None = None, section: Any = None
+) -> dict[str, Any]:
+    """The settings that a stage reads: those whose ``affects`` names it, as JSON values.
+
+    Args:
+        config: the configuration.
+        stage: its name.
+        read_if: dotted path to when that setting is read; the others always are.
+        section: a captioner's section, whose settings count as ``captioner.*``. Otherwise no captioner's count.
+    """
+    conditions = read_if or {}
+    own: Iterable[tuple[str, tuple[str, ...], Any]] = leaves(section, "captioner.") if section is not None else ()
+    found: dict[str, Any] = {}
+    for path, stages, value in (*leaves(config), *own):
+        if stage not in stages or path.startswith(("imports.", "captioners.")):
+            continue
+        if path in _AS_BEFORE and value == _AS_BEFORE[path]:
+            continue
+        if path not in conditions or conditions[path](config):
+            found[path] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def grid_settings(config: LavadConfig) -> dict[str, Any]:
+    """The settings of a node with imported values: which frames it has a value for."""
+    return {"video.frame_interval": config.video.frame_interval}
