@@ -32,7 +32,7 @@ lint: .venv/installed-dev  ## ruff and yamllint
 	$(BIN)/ruff format --check .
 	$(BIN)/yamllint --strict prefect.yaml docker lavad_core/config/presets lavad_core/evaluation/published.yaml demo/lavad.yaml .pre-commit-config.yaml
 
-types: .venv/installed-dev  ## mypy --strict on lavad_core
+types: .venv/installed-dev  ## mypy --strict on lavad_core, tasks, flows, deployments and demo
 	$(BIN)/mypy
 
 check: lint types  ## lint and types

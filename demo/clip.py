@@ -122,7 +122,7 @@ class Clip:
 
     def _noise(self, frame: int) -> NDArray[np.float32]:
         random = np.random.default_rng([self.seed, frame])
-        noise = _noise_pool(7.0 if self.night else 3.5)[random.integers(_NOISES)]
+        noise: NDArray[np.float32] = _noise_pool(7.0 if self.night else 3.5)[random.integers(_NOISES)]
         return noise[:: random.choice((-1, 1)), :: random.choice((-1, 1))]
 
 

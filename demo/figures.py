@@ -247,11 +247,8 @@ def _draw_lying(canvas: Canvas, who: Person, x: float, foot: float, height: floa
             0.105 * height,
         )
     canvas.limb([neck, hip], top, 0.2 * height)
-    canvas.limb(
-        [neck, (neck[0] - side * 0.02 * height, y + 0.16 * height)],
-        tuple(int(0.75 * value) for value in top),
-        0.08 * height,
-    )  # type: ignore[arg-type]
+    red, green, blue = (int(0.75 * value) for value in top)
+    canvas.limb([neck, (neck[0] - side * 0.02 * height, y + 0.16 * height)], (red, green, blue), 0.08 * height)
     if who.kind == "woman":
         canvas.draw.polygon(
             [

@@ -53,7 +53,8 @@ def chosen(result: Result) -> list[int]:
 def draw(cards: Sequence[VideoCard]) -> Figure:
     """A row a clip: its curve, and its key frames with their summaries; then what the colours mean."""
     figure = Figure(figsize=(11, 2.6 * len(cards) + 0.4), layout="constrained")
-    *rows, last = figure.subfigures(len(cards) + 1, 1, height_ratios=(*[2.6] * len(cards), 0.4))
+    parts = figure.subfigures(len(cards) + 1, 1, squeeze=False, height_ratios=(*[2.6] * len(cards), 0.4))
+    *rows, last = parts[:, 0]
     for row, shown in zip(rows, cards, strict=True):
         _draw_card(row, shown)
     colours = Colours()
@@ -69,7 +70,7 @@ def draw(cards: Sequence[VideoCard]) -> Figure:
 
 def _draw_card(row: SubFigure, shown: VideoCard) -> None:
     video = shown.video
-    left, right = row.subfigures(1, 2, width_ratios=(5, 7))
+    ((left, right),) = row.subfigures(1, 2, squeeze=False, width_ratios=(5, 7))
     axes = left.subplots()
     draw_curve(axes, video, Colours())
     events = ", ".join(span.label for span in video.truth or ())

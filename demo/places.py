@@ -75,7 +75,7 @@ def make_place(kind: str, seed: int) -> Place:
         )
         things[name] = at
         _thing(image, random, name, *at)
-    lamps = ()
+    lamps: tuple[tuple[int, int], ...] = ()
     if not indoors:
         post = int(random.choice([14, 226]))
         draw.line((post, 30, post, horizon + 30), fill=(60, 60, 60), width=3)
@@ -103,7 +103,7 @@ def _walls(draw: ImageDraw.ImageDraw, random: np.random.Generator, kind: str, ho
     if kind == "park":
         draw.rectangle((0, 0, WIDTH, horizon), fill=_near(random, (150, 190, 230)))
         for _ in range(9):
-            x, radius = random.integers(-10, 250), random.integers(18, 34)
+            x, radius = int(random.integers(-10, 250)), int(random.integers(18, 34))
             draw.ellipse(
                 (x - radius, horizon - 1.6 * radius, x + radius, horizon + 0.3 * radius),
                 fill=_near(random, (60, 115, 60)),
@@ -135,7 +135,7 @@ def _walls(draw: ImageDraw.ImageDraw, random: np.random.Generator, kind: str, ho
         while edge < WIDTH:
             wide = int(random.integers(50, 90))
             draw.rectangle(
-                (edge, random.integers(4, 25), edge + wide, horizon), fill=_near(random, (165, 150, 130), 22)
+                (edge, int(random.integers(4, 25)), edge + wide, horizon), fill=_near(random, (165, 150, 130), 22)
             )
             edge += wide
         for x in range(12, WIDTH, 38):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.frame_metrics import frame_metrics
+from lavad_core.evaluation.frame_metrics import FrameMetrics, frame_metrics
 from lavad_core.evaluation.trivial import CENTRE, CONSTANT, centre_prior
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def trivial_rows(folder: Path, truths: Sequence[Truth]) -> dict[str, list[NDArra
     return rows
 
 
-def trivial_metrics(
-    folder: Path, truths: Sequence[Truth], labels: NDArray[np.integer[Any]]
-) -> dict[str, dict[str, float | None]]:
+def trivial_metrics(folder: Path, truths: Sequence[Truth], labels: NDArray[np.bool_]) -> dict[str, FrameMetrics]:
     """``frame_metrics`` of each of :func:`trivial_rows`, whose arguments and errors it has.
 
     Args:

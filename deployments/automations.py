@@ -7,6 +7,7 @@ another one nor an end is marked Crashed, and its slot of the concurrency limit 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
 from prefect.automations import Automation
 from prefect.client.schemas.objects import StateType
@@ -48,7 +49,12 @@ def automation() -> Automation:
             within=SILENCE,
         ),
         actions=[
-            ChangeFlowRunState(state=StateType.CRASHED, message="no heartbeat: the worker or its machine is gone")
+            ChangeFlowRunState(
+                name=None,
+                state=StateType.CRASHED,
+                message="no heartbeat: the worker or its machine is gone",
+                force=False,
+            )
         ],
     )
 
@@ -57,7 +63,7 @@ def apply() -> str:
     """Create the automation, or bring the one of that name up to date; what was done."""
     wanted = automation()
     try:
-        present = Automation.read(name=NAME)
+        present = cast(Automation, Automation.read(name=NAME))  # a coroutine only within an event loop
     except ValueError:
         wanted.create()
         return "created"

@@ -18,10 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from prefect._internal.result_records import ResultRecordMetadata
 from prefect.cache_policies import CacheKeyFnPolicy, CachePolicy
 from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
-from prefect.results import ResultRecordMetadata
 from prefect.serializers import JSONSerializer
 from prefect.settings import get_current_settings
 
@@ -70,12 +70,13 @@ class CommitKeyStorage(WritableFileSystem):
         root: the store's folder.
     """
 
+    # Prefect dispatches its own two methods to coroutines where a loop runs; these need no loop, and are called with _sync.
     _block_type_name = "LAVAD commits"
     _block_type_slug = "lavad-commits"
 
     root: str
 
-    def read_path(self, path: str, _sync: bool = True) -> bytes:
+    def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]
         """The record of the result at ``path``, made from its commit.
 
         Raises:
@@ -96,7 +97,7 @@ class CommitKeyStorage(WritableFileSystem):
         """As :meth:`read_path`."""
         return self.read_path(path)
 
-    def write_path(self, path: str, content: bytes, _sync: bool = True) -> str:
+    def write_path(self, path: str, content: bytes, _sync: bool = True) -> str:  # type: ignore[override]
         """Nothing to do: the stage has committed before it returned."""
         return path
 

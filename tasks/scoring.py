@@ -80,16 +80,16 @@ class Scoring:
         check_imports(self._job.bench.config)
         _ = self.nodes  # a model that is not there is said before a video is read
         check_prompts(self._job.bench.config)
-        futures = {
+        sent: dict[PrefectFuture[Any], str] = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
             for source in sources
         }
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(sent)):
             value, error = _result(future)
             if isinstance(value, PreparedVideo):
                 self._ledger.entries[value.name].video = value
             else:
-                self._failed(futures[future], error)
+                self._failed(sent[future], error)
         # In the user's order, so that which of two equal videos is computed is the same each time.
         for source in sources:
             if (video := self._ledger.entries[source.name].video) is not None:
@@ -104,14 +104,14 @@ class Scoring:
             STAGE_TASKS[node.stage], self._job.bench.store.root, self._job.bench.config.run, refresh=self._refresh
         )
         live = self._ledger.live
-        futures = {
+        sent: dict[PrefectFuture[Any], PreparedVideo] = {
             self._workers.submit(
                 task, {"run": self.run, "video": video, "node_id": node.id, "key": self._keys[video.name][node.id]}
             ): video
             for video in live
         }
-        for future in as_completed(list(futures)):
-            self._collect(node, futures[future], future)
+        for future in as_completed(list(sent)):
+            self._collect(node, sent[future], future)
         self._job.bench.release_after(node.id)
 
     def _collect(self, node: Node, video: PreparedVideo, future: PrefectFuture[Any]) -> None:
@@ -152,11 +152,11 @@ class Scoring:
         done = {outcome.name for outcome in self._ledger.outcomes() if outcome.status in SCORED}
         scored = [e.video for e in self._ledger.entries.values() if e.video is not None and e.source.name in done]
         unscored = [name for name in self._ledger.entries if name not in done]
-        futures = {
+        sent: dict[PrefectFuture[Any], str] = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
             for source in others
         }
-        for future, name in futures.items():
+        for future, name in sent.items():
             future.wait()
             value, _ = _result(future)
             if isinstance(value, PreparedVideo):

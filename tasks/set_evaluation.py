@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -130,8 +130,9 @@ def write_set_report(ref: SetRef, evaluation: Evaluation, folder: str) -> dict[s
 
 def _curves(evaluation: Evaluation, output: Path) -> dict[str, str]:
     header = evaluation.header
-    pictures = {}
-    for kind, curves in (("roc", evaluation.roc), ("pr", evaluation.precision_recall)):
+    pictures: dict[str, str] = {}
+    kinds: tuple[Literal["roc", "pr"], ...] = ("roc", "pr")
+    for kind, curves in zip(kinds, (evaluation.roc, evaluation.precision_recall), strict=True):
         if not curves:
             continue
         path = output / f"{kind}.svg"

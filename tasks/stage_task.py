@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
+from prefect.utilities.annotations import NotSet
 
 from lavad.tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
 from lavad.tasks.workbench import Job, RunRef, job_of
@@ -69,7 +70,7 @@ def stage_task(stage: str, description: str) -> StageTask:
     @task(
         name=stage,
         description=description,
-        task_run_name=_run_name,
+        task_run_name=cast(Any, _run_name),
         persist_result=True,
         result_serializer="json",
         cache_result_in_memory=False,
@@ -124,7 +125,7 @@ def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bo
         result_storage=value_folder(store_root),
         retries=MOST_TRIES - 1 if settings.retries else 0,  # is_retried says when it is enough
         retry_delay_seconds=delays or 0,
-        refresh_cache=True if refresh else None,
+        refresh_cache=True if refresh else NotSet,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -57,7 +57,7 @@ def _run_name(parameters: dict[str, Any]) -> str:
     return f"prepare · {escape(parameters['source'].name, limit=MAX_NAME)}"
 
 
-@task(name="prepare", description="Digest a video's content.", task_run_name=_run_name, **HERE)
+@task(name="prepare", description="Digest a video's content.", task_run_name=cast(Any, _run_name), **HERE)
 def prepare_video(run: RunRef, source: VideoSource) -> PreparedVideo:
     """The video with the identity of its content.
 

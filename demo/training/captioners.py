@@ -105,6 +105,7 @@ CAPTIONERS = (
 def features(tower: Blip2VisionModel, pictures: NDArray[np.uint8]) -> Tensor:
     """What a frozen tower makes of pictures, uint8 [n, height, width, 3]: bfloat16 [n, tokens, width]."""
     side = tower.config.image_size
+    assert isinstance(side, int)
     parts = []
     for start in range(0, len(pictures), 256):
         pixels = normalised(squashed(pictures[start : start + 256], side))
@@ -117,12 +118,14 @@ def for_larger_images(tower: Blip2VisionModel) -> Blip2VisionModel:
     """The same tower for images of :data:`LARGE_SIDE`: as many patches, each larger, its kernel stretched."""
     larger = new_tower(LARGE_SIDE)
     patch = larger.config.patch_size
+    assert isinstance(patch, int)
     weights = dict(tower.state_dict())
     name = "embeddings.patch_embedding.weight"
     stretched = F.interpolate(weights[name], size=(patch, patch), mode="bilinear", align_corners=False)
     weights[name] = stretched * (PATCH / patch) ** 2
     larger.load_state_dict(weights)
-    return larger.eval()
+    larger.eval()
+    return larger
 
 
 def train_captioner(
@@ -203,14 +206,17 @@ def _prompt(model: Any, seen: Tensor) -> Tensor:
 
 
 def _t5_loss(model: Any, seen: Tensor, labels: Tensor) -> Tensor:
-    return model.language_model(inputs_embeds=_prompt(model, seen), labels=labels).loss
+    loss: Tensor = model.language_model(inputs_embeds=_prompt(model, seen), labels=labels).loss
+    return loss
 
 
 def _opt_loss(model: Any, seen: Tensor, labels: Tensor) -> Tensor:
     prompt = _prompt(model, seen)
     said = model.language_model.get_input_embeddings()(labels.clamp(min=0))
     ignored = torch.full(prompt.shape[:2], -100)
-    return model.language_model(inputs_embeds=torch.cat((prompt, said), 1), labels=torch.cat((ignored, labels), 1)).loss
+    told = model.language_model(inputs_embeds=torch.cat((prompt, said), 1), labels=torch.cat((ignored, labels), 1))
+    loss: Tensor = told.loss
+    return loss
 
 
 def _build(captioner: Captioner, tokenizer: Any) -> Any:

@@ -7,7 +7,7 @@ holds several frames of each of its clips, so that most of what a text must not 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def train_imagebind(
     groups = np.arange(len(pairs.scenes)).reshape(-1, per_clip)
     clips = min(len(groups), _BATCH // per_clip)
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[NDArray[np.int64]]:
         while True:
             yield groups[random.choice(len(groups), clips, replace=False)].ravel()
 

@@ -187,7 +187,7 @@ def to_rate(windows: Sequence[Sequence[str]], random: np.random.Generator) -> li
         text = summary(captions)
         chance = random.random()
         if chance < 0.3:
-            text = captions[random.integers(len(captions))]
+            text = captions[int(random.integers(len(captions)))]
         elif chance < 0.6:
             hedge = next(hedge for hedge in hedges if text.startswith(hedge))
             clause = text.removeprefix(hedge).strip()

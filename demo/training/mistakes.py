@@ -68,7 +68,7 @@ class Windows:
         random = self._random
         touching = bool(self._with_event) and random.random() < 0.5
         among = self._with_event if touching else self._tracks
-        track = among[random.integers(len(among))]
+        track = among[int(random.integers(len(among)))]
         centre = int(random.integers(len(track.scenes)))
         if touching:
             centre = int(np.clip(random.choice(track.event) + random.integers(-4, 5), 0, len(track.scenes) - 1))
@@ -89,7 +89,7 @@ class Windows:
             again = ""
             told, chance = scene, random.random()
             if chance < _WRONG_FRAME * quality:
-                told = track.scenes[random.integers(len(track.scenes))]
+                told = track.scenes[int(random.integers(len(track.scenes)))]
             elif chance < (_WRONG_FRAME + _WRONG_CLIP) * quality:
                 told = self._foreign(scene)
             if random.random() < _WRONG_WORD * quality:
@@ -106,11 +106,11 @@ class Windows:
         """Something of another clip, at this place or at its own; often an event."""
         random = self._random
         if self._with_event and random.random() < 0.5:
-            track = self._with_event[random.integers(len(self._with_event))]
-            told = track.scenes[random.choice(track.event)]
+            track = self._with_event[int(random.integers(len(self._with_event)))]
+            told = track.scenes[int(random.choice(track.event))]
         else:
-            track = self._tracks[random.integers(len(self._tracks))]
-            told = track.scenes[random.integers(len(track.scenes))]
+            track = self._tracks[int(random.integers(len(self._tracks)))]
+            told = track.scenes[int(random.integers(len(track.scenes)))]
         moved = replace(told, place=scene.place, night=scene.night)
         return moved if random.random() < 0.7 and self._allowed(moved) else told
 

@@ -82,7 +82,8 @@ def summary(captions: Sequence[str]) -> str:
 
 def consensus(clauses: Sequence[str]) -> str:
     """Word by word what most of the clauses say that agree so far; of two as frequent words the one that is first."""
-    agreeing, said = [clause.split() for clause in clauses], []
+    agreeing = [clause.split() for clause in clauses]
+    said: list[str] = []
     while True:
         following = Counter(words[len(said)] if len(words) > len(said) else "" for words in agreeing)
         word = following.most_common(1)[0][0]

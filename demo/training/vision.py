@@ -58,7 +58,7 @@ def new_tower(side: int = SIDE) -> Blip2VisionModel:
 
 def normalised(pictures: NDArray[np.uint8]) -> Tensor:
     """float32 [n, 3, side, side] of uint8 [n, side, side, 3]."""
-    return Normaliser()(pictures, torch.device("cpu"), torch.float32)
+    return Normaliser()(list(pictures), torch.device("cpu"), torch.float32)
 
 
 def train_vision(

@@ -163,11 +163,11 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
         if manifest is None:
             raise Interrupted(stop.signal)
         say("lavad: the run was complete before it could stop")
-    if state is not None and (error := _error_of(state)) is not None:
-        if isinstance(error, ClientError):
-            _prefect_failed(config, run_id, error)
+    if state is not None and (failure := _error_of(state)) is not None:
+        if isinstance(failure, ClientError):
+            _prefect_failed(config, run_id, failure)
         else:
-            raise error
+            raise failure
     if manifest is None:
         manifest = load_run(config.store, run_id)
     return Ended(manifest, state.is_completed() if state is not None else manifest.status == "completed")

@@ -164,6 +164,6 @@ def _word_tokenizer() -> PreTrainedTokenizerFast:
     core.pre_tokenizer = pre_tokenizers.Metaspace()
     core.add_special_tokens([AddedToken(token, special=True) for token in specials])
     core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=core, eos_token="</s>", pad_token=_PAD, unk_token=_UNKNOWN, model_max_length=64
     )
