@@ -3,4 +3,4 @@
 Nothing here imports the orchestrator. The layers above are ``tasks``, ``flows`` and ``deployments``.
 """
 
-__version__ = "0.1.0"
+from lavad_core.version import __version__ as __version__

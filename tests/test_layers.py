@@ -1,15 +1,74 @@
-"""The layer rule: deployments → flows → tasks → lavad_core, and who may import what within lavad_core."""
+"""Who may import whom: between the layers, within ``lavad_core`` and within ``demo``. An arrow points down, never up."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-LAYERS = ("lavad_core", "tasks", "flows", "deployments")
 ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = ("lavad_core", "lavad.tasks", "lavad.flows", "lavad.demo", "lavad.deployments")
+
+CORE = (
+    # No knowledge of video or of results.
+    "lavad_core.version",
+    "lavad_core.errors",
+    "lavad_core.digest",
+    "lavad_core.escape",
+    "lavad_core.plain_text",
+    "lavad_core.attached",
+    "lavad_core.seal",
+    "lavad_core.masking",
+    "lavad_core.stage_names",
+    "lavad_core.user_files",
+    # What a result is made with.
+    "lavad_core.method",
+    "lavad_core.video",
+    "lavad_core.store",
+    "lavad_core.config",
+    "lavad_core.runs",
+    "lavad_core.models",
+    "lavad_core.datasets",
+    "lavad_core.imports",
+    # The wing that makes results.
+    "lavad_core.stages",
+    "lavad_core.pipeline",
+    "lavad_core.planning",
+    # The wing that reads them.
+    "lavad_core.results",
+    "lavad_core.evaluation",
+    "lavad_core.exports",
+    "lavad_core.reports",
+    # What is exported to users of the library.
+    "lavad_core",
+)
+
+DEMO = (
+    "lavad.demo.configuration",
+    "lavad.demo.grammar",
+    "lavad.demo.figures",
+    "lavad.demo.places",
+    "lavad.demo.acts",
+    "lavad.demo.clip",
+    "lavad.demo.script",
+    "lavad.demo.world",
+    "lavad.demo.trivial",
+    "lavad.demo.training",
+    "lavad.demo.train",
+    "lavad.demo.results",
+    "lavad.demo.picture",
+    "lavad.demo.ablations",
+    "lavad.demo",
+)
+
+ORDERS = {"layers": LAYERS, "lavad_core": CORE, "demo": DEMO}
+"""Modules, each followed by those that may import it. A package at the end stands for its own ``__init__``."""
+
+FOLDERS = ("lavad_core", "tasks", "flows", "demo", "deployments")
 
 ONE_FILE = {
     # encode.py writes pictures that the program drew; it never reads a file, so it needs no process of its own.
@@ -20,8 +79,9 @@ ONE_FILE = {
 """Library to the only files that may import it."""
 
 
-def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
-    """(module, whether it is imported when the file is) for each import statement."""
+@cache
+def imports_of(path: Path) -> tuple[tuple[str, bool], ...]:
+    """(module or name in it, whether it is imported when the file is) for each import statement."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     inner = {
         id(child)
@@ -29,31 +89,115 @@ def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for child in ast.walk(node)
     }
+    found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) not in inner
-        elif isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or "", id(node) not in inner
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", id(node) not in inner
+            found += [(f"{node.module}.{alias.name}", id(node) not in inner) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, id(node) not in inner) for alias in node.names]
+    return tuple(found)
 
 
-def files(layer: str) -> list[Path]:
-    found = sorted((ROOT / layer).rglob("*.py"))
-    assert found, f"{layer} is empty"
+def files(folder: str, root: Path = ROOT) -> list[Path]:
+    found = sorted((root / folder).rglob("*.py"))
+    assert found, f"{folder} is empty"
     return found
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_no_layer_imports_one_above_it(layer: str) -> None:
-    above = LAYERS[LAYERS.index(layer) + 1 :]
+def unit_of(module: str, order: Sequence[str]) -> str | None:
+    """The member of ``order`` that a module belongs to, the deepest if there are several."""
+    return max((unit for unit in order if f"{module}.".startswith(f"{unit}.")), key=len, default=None)
+
+
+def arrows_up(root: Path, order: Sequence[str]) -> list[str]:
+    """Imports of what stands later in ``order``, wherever in a file they are; and files that have no place in it."""
+    wrong = []
+    packages = [unit for unit in order if any(other.startswith(f"{unit}.") for other in order)]
+    for folder in dict.fromkeys(unit.removeprefix("lavad.").split(".")[0] for unit in order):
+        for path in files(folder, root):
+            parts = path.relative_to(root).with_suffix("").parts
+            module = ".".join(parts if folder == "lavad_core" else ("lavad", *parts)).removesuffix(".__init__")
+            unit = unit_of(module, order)
+            if unit is None or (unit in packages and module != unit):
+                wrong.append(f"{module} has no place in the order")
+                continue
+            for imported in dict.fromkeys(name for name, _ in imports_of(path)):
+                other = unit_of(imported, order)
+                if other is not None and order.index(other) > order.index(unit):
+                    wrong.append(f"{module} imports {imported}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_no_arrow_points_up(name: str) -> None:
+    assert arrows_up(ROOT, ORDERS[name]) == []
+
+
+MADE_UP = ("lavad_core.low", "lavad_core.middle", "lavad_core.high", "lavad_core")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "found"),
+    [
+        pytest.param("high/a.py", "from lavad_core.low import x\nimport lavad_core.middle.a", [], id="down"),
+        pytest.param(
+            "low/a.py", "import numpy\nfrom lavad_core.low.b import x", [], id="within its folder and outside"
+        ),
+        pytest.param("low/a.py", "import lavad_core.high.b", ["low.a imports lavad_core.high.b"], id="import"),
+        pytest.param("low.py", "from lavad_core.high import x", ["low imports lavad_core.high.x"], id="a module"),
+        pytest.param(
+            "low/a.py", "from lavad_core import high", ["low.a imports lavad_core.high"], id="a folder by name"
+        ),
+        pytest.param(
+            "low/a.py", "from lavad_core import name", ["low.a imports lavad_core.name"], id="an exported name"
+        ),
+        pytest.param(
+            "low/sub/a.py",
+            "def f():\n    from lavad_core.middle.b import x\n",
+            ["low.sub.a imports lavad_core.middle.b.x"],
+            id="in a function",
+        ),
+        pytest.param(
+            "low/a.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lavad_core.high.b import X\n",
+            ["low.a imports lavad_core.high.b.X"],
+            id="for type checking",
+        ),
+        pytest.param(
+            "low/a.py",
+            "try:\n    from lavad_core.high import x\nexcept ImportError:\n    import lavad_core.middle as m\n",
+            ["low.a imports lavad_core.high.x", "low.a imports lavad_core.middle"],
+            id="two of them",
+        ),
+        pytest.param("new/a.py", "x = 1", ["new.a has no place in the order"], id="a folder that is not listed"),
+        pytest.param("__init__.py", "from lavad_core.high import x", [], id="the package's own names"),
+    ],
+)
+def test_an_arrow_up_is_found(tmp_path: Path, file: str, content: str, found: list[str]) -> None:
+    path = tmp_path / "lavad_core" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(content, encoding="utf-8")
+    assert arrows_up(tmp_path, MADE_UP) == [f"lavad_core.{line}" for line in found]
+
+
+def test_an_arrow_between_layers_is_found(tmp_path: Path) -> None:
+    for layer in LAYERS:
+        folder = tmp_path / layer.removeprefix("lavad.")
+        folder.mkdir()
+        folder.joinpath("a.py").write_text("from lavad.demo.b import x", encoding="utf-8")
+    assert arrows_up(tmp_path, LAYERS) == [f"{layer}.a imports lavad.demo.b.x" for layer in LAYERS[:3]]
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, "tests", "benchmarks"])
+def test_layers_are_imported_as_parts_of_the_package(folder: str) -> None:
+    """A module called ``tasks`` at the top of somebody's environment is theirs, not ours."""
     wrong = [
         f"{path.relative_to(ROOT)} imports {module}"
-        for path in files(layer)
+        for path in files(folder)
+        if path.parent.name != "kept_store"  # made with the program of before
         for module, _ in imports_of(path)
-        if module.removeprefix("lavad.").split(".")[0] in above
+        if module.split(".")[0] in FOLDERS[1:]
     ]
     assert not wrong
 
@@ -97,8 +241,9 @@ def test_a_library_with_one_door_has_one_door(library: str) -> None:
     users = sorted(
         {
             str(path.relative_to(ROOT))
-            for layer in LAYERS
-            for path in files(layer)
+            for folder in FOLDERS
+            if folder != "demo"  # it makes videos, and measures motion in them
+            for path in files(folder)
             for module, _ in imports_of(path)
             if module == library or module.startswith(library + ".")
         }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from lavad_core import __version__
+from lavad_core.version import __version__
 
 PACKAGES = ("av", "httpx", "numpy", "pillow", "prefect", "pyarrow", "pydantic", "torch", "transformers")
 """Those whose versions can change a result or its speed."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import lavad_core
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import wire
 from lavad_core.video.answer import PROGRESS
@@ -58,7 +57,7 @@ def environment() -> dict[str, str]:
     """The child's environment."""
     kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
     # The package's own folder first: the child runs this very code, whether it was installed, linked or put on the path.
-    paths = [str(Path(lavad_core.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     # numpy's BLAS reserves address space for each core at start-up; the child does no linear algebra.
     return kept | {
         "PYTHONPATH": os.pathsep.join(p for p in paths if p),
