@@ -31,7 +31,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from lavad_core.datasets.intervals import labels_from_intervals  # noqa: E402
 from lavad_core.datasets.types import Dataset, LabelledVideo  # noqa: E402
 from lavad_core.evaluation.compute import evaluate  # noqa: E402
-from lavad_core.evaluation.evaluation import EvaluationOptions  # noqa: E402
+from lavad_core.evaluation.options import EvaluationOptions  # noqa: E402
 from lavad_core.results.types import MemoryResults, ScoredVideo  # noqa: E402
 
 VIDEOS, ANOMALOUS, FRAMES, INTERVAL = 800, 500, 2_335_801, 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -10,23 +11,30 @@ from prefect.states import Completed, Failed
 
 from lavad.flows.common import configuration, run_name
 from lavad.tasks.evaluation_artifacts import publish_evaluation
-from lavad.tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
+from lavad.tasks.set_evaluation import (
+    SetRef,
+    check_baseline,
+    evaluate_set,
+    read_threshold,
+    resolved_run,
+    write_set_report,
+)
 from lavad_core.datasets.types import Reading
-from lavad_core.evaluation.compute import checked
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, EvaluationOptions
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation
+from lavad_core.evaluation.options import EvaluationOptions, event_rules
 from lavad_core.evaluation.regression import Regression, checked_tolerances
 from lavad_core.evaluation.smoothing import parse_sigma
 
 
 @flow(name="evaluate", flow_run_name=run_name, persist_result=False)
 def evaluate(
-    labels: str | None = None,
+    labels: Path | None = None,
     dataset: str | None = None,
-    list_file: str | None = None,
+    list_file: Path | None = None,
     run_id: str | None = None,
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
-    videos: str | None = None,
+    videos: Path | None = None,
     first_frame: int | None = None,
     frame_count_tolerance: int | None = None,
     sigmas: list[float | str] | None = None,
@@ -69,29 +77,25 @@ def evaluate(
         ``PartiallyFailed`` (red) if videos of the data set have no scores: a metric over a part of it is not its own.
     """
     config = configuration(preset, settings)
-    own = config.evaluate if labels is None and dataset is None else None
-    if own is not None:
-        labels = None if own.labels is None else str(own.labels)
-        dataset, list_file = own.dataset, list_file or (None if own.list is None else str(own.list))
+    own = config.evaluate
+    if labels is None and dataset is None:
+        labels, dataset, list_file = own.labels, own.dataset, list_file or own.list
     limits = checked_tolerances(tolerances)
-    asked = EvaluationOptions(
+    chosen = read_threshold(threshold_file)
+    options = EvaluationOptions(
         sigmas=tuple(parse_sigma(str(sigma)) for sigma in sigmas or ()),
-        thresholds=tuple(thresholds or (() if threshold_file else EvaluationOptions().thresholds)),
-        low_threshold=low_threshold,
-        min_length=min_length,
-        max_gap=max_gap,
+        events=event_rules(
+            [*(thresholds or ()), *([] if chosen is None else [chosen.threshold])], low_threshold, min_length, max_gap
+        ),
         resamples=resamples,
         seed=seed,
     )
-    options = checked(asked)  # before anything is read
     reading = Reading(
-        config.evaluate.first_frame if first_frame is None else first_frame,
-        config.evaluate.frame_count_tolerance if frame_count_tolerance is None else frame_count_tolerance,
+        own.first_frame if first_frame is None else first_frame,
+        own.frame_count_tolerance if frame_count_tolerance is None else frame_count_tolerance,
     )
-    ref = SetRef(
-        str(config.store), resolved_run(str(config.store), run_id), dataset, labels, list_file, videos, reading
-    )
-    found = evaluate_set(ref, options, threshold_file)
+    ref = SetRef(config.store, resolved_run(config.store, run_id), dataset, labels, list_file, videos, reading)
+    found = evaluate_set(ref, options, chosen)
     regression = None if baseline is None else check_baseline(ref, found, options, baseline, limits)
     folder = report or str(config.store / "cache" / "reports" / found.header.results["id"])
     curves = write_set_report(ref, found, folder)

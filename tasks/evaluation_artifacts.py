@@ -34,10 +34,7 @@ def metric_rows(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def _cell(metric: Metric) -> str:
-    if metric.value is None:
-        return f"undefined: {escape_markdown(metric.reason, 80)}"
-    between = "" if metric.low is None or metric.high is None else f" ({metric.low:.3f}–{metric.high:.3f})"
-    return f"{metric.value:.4f}{between}"
+    return f"undefined: {escape_markdown(metric.reason, 80)}" if metric.value is None else str(metric)
 
 
 def evaluation_text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,11 @@ from lavad_core.datasets.configured import labelled_by
 from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate as evaluate_results
-from lavad_core.evaluation.document import read_evaluation, to_json
-from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
+from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
-from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_warnings
+from lavad_core.evaluation.threshold import THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.site import write_report
 from lavad_core.reports.source import ReportSource
@@ -47,12 +48,12 @@ class SetRef:
         reading: how the files are to be taken.
     """
 
-    store: str
+    store: Path
     run_id: str
     dataset: str | None
-    labels: str | None
-    list_file: str | None
-    videos: str | None
+    labels: Path | None
+    list_file: Path | None
+    videos: Path | None
     reading: Reading = field(default_factory=Reading)
 
     def open(self) -> tuple[Dataset, ResultSet]:
@@ -61,29 +62,34 @@ class SetRef:
         Raises:
             InputError: there is no such run, or the labels cannot be read.
         """
-        labels, list_file, videos = (None if p is None else Path(p) for p in (self.labels, self.list_file, self.videos))
-        if self.dataset is None and labels is None:
+        if self.dataset is None and self.labels is None:
             raise InputError("whose labels? Give `dataset`, or `labels` with a temporal annotation, or evaluate.labels")
-        dataset = labelled_by(labels, self.dataset, list_file, videos, self.reading)
-        return dataset, open_results(Path(self.store), self.run_id)
+        dataset = labelled_by(self.labels, self.dataset, self.list_file, self.videos, self.reading)
+        return dataset, open_results(self.store, self.run_id)
 
 
 @task(name="resolve", description="Which run or import is evaluated.", **HERE)
-def resolved_run(store: str, run_id: str | None) -> str:
+def resolved_run(store: Path, run_id: str | None) -> str:
     """The id; of the latest one that has ended if none is given, so that all tasks speak of the same while new ones are made.
 
     Raises:
         InputError: there is no such run.
     """
-    return chosen_run(Path(store), run_id).run_id
+    return chosen_run(store, run_id).run_id
+
+
+def read_threshold(path: str | None) -> ChosenThreshold | None:
+    """The threshold of a file that ``lavad threshold --output`` wrote, if one is named.
+
+    Raises:
+        InputError: it cannot be read, or was changed.
+    """
+    return None if path is None else THRESHOLD.read(Path(path))
 
 
 @task(name="evaluate-set", description="All metrics of a set of results.", **HERE)
-def evaluate_set(ref: SetRef, options: EvaluationOptions, threshold_file: str | None) -> Evaluation:
-    """The evaluation. A file's threshold is one more of the options', with a warning where it was fitted on these videos."""
-    chosen = None if threshold_file is None else read_threshold(Path(threshold_file))
-    if chosen is not None:
-        options = replace(options, thresholds=(*options.thresholds, chosen.threshold))
+def evaluate_set(ref: SetRef, options: EvaluationOptions, chosen: ChosenThreshold | None) -> Evaluation:
+    """The evaluation, with a warning where the threshold of a file was fitted on these videos."""
     dataset, results = ref.open()
     found = evaluate_results(dataset, results, options)
     return found if chosen is None else with_warnings(found, fitted_warnings(chosen, dataset, results.names))
@@ -99,9 +105,9 @@ def check_baseline(
         InputError: there is no such baseline, or it is of other labels or videos.
     """
     if not is_run_id(baseline):
-        return against_evaluation(evaluation, read_evaluation(Path(baseline)), baseline, tolerances)
+        return against_evaluation(evaluation, EVALUATION.read(Path(baseline)), baseline, tolerances)
     dataset, results = ref.open()
-    return against_results(dataset, results, open_results(Path(ref.store), baseline), options, tolerances)
+    return against_results(dataset, results, open_results(ref.store, baseline), options, tolerances)
 
 
 @task(name="write-report", description="Pages, curves and numbers, in a folder.", **HERE)
@@ -120,11 +126,11 @@ def write_set_report(ref: SetRef, evaluation: Evaluation, folder: str) -> dict[s
         threshold=evaluation.events[0].threshold if evaluation.events else DetectConfig().threshold,
         limits=video.limits,
         folder_frame_rate=video.folder_frame_rate,
-        cache=IdentityCache(Path(ref.store) / "cache" / "digests.sqlite"),
+        cache=IdentityCache(ref.store / "cache" / "digests.sqlite"),
     )
     with store_errors("write", output):
         write_report(source, evaluation, output)
-        (output / "evaluation.json").write_text(to_json(evaluation), encoding="utf-8")
+        (output / "evaluation.json").write_text(EVALUATION.text(evaluation), encoding="utf-8")
         return _curves(evaluation, output)
 
 

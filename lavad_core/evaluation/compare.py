@@ -13,10 +13,11 @@ from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw, interval
-from lavad_core.evaluation.compute import checked, intervals_of, own_scores, sigmas_of
-from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
+from lavad_core.evaluation.compute import own_scores
+from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, evaluated_video, labelled_scores
 from lavad_core.evaluation.measure import Measured, measure
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
 from lavad_core.evaluation.ties import SAME
 from lavad_core.results.recipe import differences
@@ -119,7 +120,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
             of one video, or scores do not cover a video's frames.
         DamagedResult: scores are gone from the store.
     """
-    options = checked(options or EvaluationOptions())
+    options = options or EvaluationOptions()
     with_a, with_b = (match(dataset.videos, one.names, f"{one.origin} {one.set_id!r}").pairs for one in (a, b))
     common = [name for name in with_a if name in with_b]
     if not common:
@@ -140,7 +141,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
     labelled = labelled_scores(ours, draws)
     others = labelled_scores(theirs, draws)
     rows = []
-    for sigma in (None, *sigmas_of(options)):
+    for sigma in (None, *options.sigmas):
         first, second = (
             measure(one, smoothed(one.videos, next(iter(own_scores(one.videos).values())), sigma))[0]
             for one in (labelled, others)
@@ -160,7 +161,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
         positive=round(float(labelled.positive.sum())),
         only_a=tuple(name for name in dataset.videos if name in with_a and name not in with_b),
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
-        intervals=intervals_of(options),
+        intervals=options.intervals,
         rows=tuple(rows),
         differs=differences(a.recipe, b.recipe),
         recipe_a=a.recipe.lines,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,22 +9,20 @@ import numpy as np
 from lavad_core.datasets.frame_counts import said_of
 from lavad_core.datasets.names import Match, match_key
 from lavad_core.datasets.types import Dataset
-from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw
 from lavad_core.evaluation.cautions import cautions
 from lavad_core.evaluation.classes import class_rows
 from lavad_core.evaluation.curves import curves_of
-from lavad_core.evaluation.evaluation import Curve, Evaluation, EvaluationOptions, Header, Metric, ScoreRow, VideoRow
+from lavad_core.evaluation.evaluation import Curve, Evaluation, Header, Metric, ScoreRow, VideoRow
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frame_metrics import one_label
 from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores, gather, labelled_scores
 from lavad_core.evaluation.measure import measure, own_auc, video_scores
-from lavad_core.evaluation.smoothing import Sigma, checked_sigma, in_words, smoothed, width_of
+from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.smoothing import Sigma, in_words, smoothed, width_of
 from lavad_core.evaluation.trivial import trivial_scores
 from lavad_core.method.sampling import sampled
 from lavad_core.results.types import ResultSet
-
-MAX_RESAMPLES = 100_000
 
 AVERAGE_PRECISION = (
     "Σ (R_n − R_{n−1})·P_n (scikit-learn); PR-AUC (trapezoid) is what LAVAD, URF and VADTree print as AP"
@@ -39,14 +36,14 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
     Args:
         dataset: the labels.
         results: the scores.
-        options: smoothing, thresholds and bootstrap; the defaults if not given.
+        options: smoothing, segments and bootstrap; the defaults if not given.
 
     Raises:
-        InputError: an option is out of its range, no scored video is in the data set, or the scores of one do not cover
+        InputError: no scored video is in the data set, or the scores of one do not cover
             its frames or are not numbers.
         DamagedResult: scores are gone from the store.
     """
-    options = checked(options or EvaluationOptions())
+    options = options or EvaluationOptions()
     videos, names = gather(dataset, results)
     draws = draw(len(videos), options.resamples, options.seed) if options.resamples else None
     labelled = labelled_scores(videos, draws)
@@ -54,7 +51,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
     roc: dict[str, Curve] = {}
     precision_recall: dict[str, Curve] = {}
     for name, scores in own_scores(videos).items():
-        for sigma in (None, *sigmas_of(options)):
+        for sigma in (None, *options.sigmas):
             row_scores = smoothed(videos, scores, sigma)
             row, pairs = _row(labelled, name, sigma, row_scores)
             if not rows:
@@ -68,39 +65,10 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
         header=_header(dataset, results, names, labelled, options),
         rows=tuple(rows),
         classes=class_rows(labelled, dataset, final, final_pairs),
-        events=event_rows(labelled, options),
+        events=event_rows(labelled, options.events),
         videos=_video_rows(labelled, final, final_pairs),
         roc=roc,
         precision_recall=precision_recall,
-    )
-
-
-def checked(options: EvaluationOptions) -> EvaluationOptions:
-    """The options, each value once.
-
-    Raises:
-        InputError: one is out of its range.
-    """
-    sigmas = tuple(checked_sigma(sigma) for sigma in options.sigmas)
-    if bad := [threshold for threshold in options.thresholds if not math.isfinite(threshold)]:
-        raise InputError(f"the threshold {bad[0]} is no finite number; scores are mostly from 0 to 1")
-    if options.min_length < 0 or options.max_gap < 0:
-        raise InputError(
-            f"the least length {options.min_length} and the longest gap {options.max_gap} are frames, at least 0"
-        )
-    if not 0 <= options.resamples <= MAX_RESAMPLES or options.seed < 0:
-        raise InputError(
-            f"{options.resamples} resamples with seed {options.seed}: give 0 (no intervals) to {MAX_RESAMPLES}, and a seed "
-            "of at least 0"
-        )
-    return EvaluationOptions(
-        sigmas=tuple(dict.fromkeys(sigmas)),
-        thresholds=tuple(dict.fromkeys(map(float, options.thresholds))),
-        low_threshold=options.low_threshold,
-        min_length=options.min_length,
-        max_gap=options.max_gap,
-        resamples=options.resamples,
-        seed=options.seed,
     )
 
 
@@ -111,11 +79,6 @@ def own_scores(videos: Sequence[EvaluatedVideo]) -> dict[str, Array]:
     if len(raw) < len(videos):
         return {"refined" if raw else "scores": final}
     return {"refined": final, "raw": np.concatenate(raw)}
-
-
-def sigmas_of(options: EvaluationOptions) -> list[Sigma]:
-    """The σ of checked options."""
-    return [checked_sigma(sigma) for sigma in options.sigmas]
 
 
 def label(row: ScoreRow) -> str:
@@ -159,7 +122,7 @@ def _header(
         smoothing=_smoothing(options, labelled),
         weighting="none",
         warnings=cautions(dataset, labelled.videos, unscored, unlabelled),
-        intervals=intervals_of(options),
+        intervals=options.intervals,
         recipe=results.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in labelled.videos if video.uncovered]),
         samples=_samples(results),
@@ -173,19 +136,12 @@ def _samples(results: ResultSet) -> str:
     return f"{sampled(found)} a window"
 
 
-def intervals_of(options: EvaluationOptions) -> str:
-    """How intervals are made, in a few words."""
-    if not options.resamples:
-        return "none"
-    return f"95 %, bootstrap over videos, {options.resamples} resamples, seed {options.seed}"
-
-
 def _smoothing(options: EvaluationOptions, labelled: LabelledScores) -> str:
     if not options.sigmas:
         return "none"
     words = [
         in_words(sigma, width_of(labelled.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
-        for sigma in sigmas_of(options)
+        for sigma in options.sigmas
     ]
     return f"none; in rows with σ a Gaussian of {', '.join(words)} over each video's scores"
 

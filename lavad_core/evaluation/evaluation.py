@@ -5,30 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lavad_core.evaluation.smoothing import Sigma, Unit, Width
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """What may be chosen. The unsmoothed, unweighted rows are always there.
-
-    Attributes:
-        sigmas: of Gaussian smoothing over the grid scores of a video (``scipy.ndimage.gaussian_filter1d`` with its default
-            boundary), in grid steps, frames or seconds; a number is one of grid steps. Each gives rows of its own beside the
-            unsmoothed ones.
-        thresholds: of the events, each gives rows of its own. A score of at least this is anomalous.
-        low_threshold, min_length, max_gap: of the segments (``method.detection``): hysteresis, and frames.
-        resamples: of the bootstrap over videos; 0 for no intervals.
-        seed: of the bootstrap.
-    """
-
-    sigmas: tuple[float | Sigma, ...] = ()
-    thresholds: tuple[float, ...] = (0.5,)
-    low_threshold: float | None = None
-    min_length: int = 1
-    max_gap: int = 0
-    resamples: int = 1000
-    seed: int = 0
+from lavad_core.evaluation.smoothing import Unit, Width
 
 
 @dataclass(frozen=True)
@@ -92,6 +69,21 @@ class Metric:
     low: float | None = None
     high: float | None = None
     n: int | None = None
+
+    @property
+    def number(self) -> str:
+        """The value, four decimals; a dash where there is none."""
+        return "–" if self.value is None else f"{self.value:.4f}"
+
+    @property
+    def interval(self) -> str:
+        """``0.812–0.873``; empty where there is none."""
+        return "" if self.low is None or self.high is None else f"{self.low:.3f}–{self.high:.3f}"
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"undefined: {self.reason}"
+        return f"{self.number} ({self.interval})" if self.interval else self.number
 
 
 METRIC_TITLES = {

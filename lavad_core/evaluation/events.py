@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lavad_core.datasets.types import Interval
-from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import ratio
-from lavad_core.evaluation.evaluation import EvaluationOptions, EventRow
+from lavad_core.evaluation.evaluation import EventRow
 from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.ties import settled
-from lavad_core.method.detection import segments
+from lavad_core.method.detection import SegmentRule, segments
 
 IOUS = (0.1, 0.3, 0.5)
 """Least temporal intersection over union of a segment and the interval that it finds."""
 
 
-def event_rows(labelled: LabelledScores, options: EvaluationOptions) -> tuple[EventRow, ...]:
-    """For each threshold and each of :data:`IOUS`, over the unsmoothed final scores.
-
-    Raises:
-        InputError: the lower threshold is above a threshold.
-    """
+def event_rows(labelled: LabelledScores, rules: Sequence[SegmentRule]) -> tuple[EventRow, ...]:
+    """A row for each rule and each of :data:`IOUS`, over the unsmoothed final scores."""
     annotated = [annotated_intervals(video) for video in labelled.videos]
     rows = []
-    for threshold in options.thresholds:
-        found = [found_intervals(video, threshold, options) for video in labelled.videos]
+    for rule in rules:
+        found = [found_intervals(video, rule) for video in labelled.videos]
         overlaps = [overlap(own, true) for own, true in zip(found, annotated, strict=True)]
         alarms = _false_alarms(labelled, found)
         for iou in IOUS:
             matched = np.array([matches(overlaps_of, iou) for overlaps_of in overlaps], np.float64)
-            rows.append(_row(labelled, threshold, iou, annotated, found, matched, alarms))
+            rows.append(_row(labelled, rule.threshold, iou, annotated, found, matched, alarms))
     return tuple(rows)
 
 
@@ -42,28 +38,16 @@ def annotated_intervals(video: EvaluatedVideo) -> list[Interval]:
     return [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
 
 
-def found_intervals(video: EvaluatedVideo, threshold: float, options: EvaluationOptions) -> list[Interval]:
+def found_intervals(video: EvaluatedVideo, rule: SegmentRule) -> list[Interval]:
     """First and last frame of a video's segments. A score reaches a threshold that it is equal to but for rounding."""
-    if options.low_threshold is not None and options.low_threshold > threshold:
-        raise InputError(
-            f"the low threshold {options.low_threshold:g} is above the threshold {threshold:g}; it says how far down a "
-            "segment that reached the threshold goes on, so give at most that"
-        )
-    scores, limits = (
-        settled(video.scores),
-        [threshold, threshold if options.low_threshold is None else options.low_threshold],
-    )
-    high, low = settled(np.array(limits)).tolist()
+    threshold, low = settled(np.array([rule.threshold, rule.low])).tolist()
     found = segments(
-        scores,
+        settled(video.scores),
         np.arange(0, video.frames, video.interval),
         video.frames,
         video.interval,
-        np.arange(video.frames, dtype=np.float64),  # lengths and gaps are in frames then
-        threshold=high,
-        low_threshold=low,
-        min_length_s=options.min_length,
-        max_gap_s=options.max_gap,
+        np.arange(video.frames, dtype=np.float64),  # nothing tells the time here, and no rule asks for it
+        replace(rule, threshold=threshold, low_threshold=low),
     )
     return [(segment.start_frame, segment.end_frame) for segment in found]
 

@@ -12,7 +12,8 @@ from lavad_core.errors import InputError
 from lavad_core.escape import fixed
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import label
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, EvaluationOptions, ScoreRow
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, ScoreRow
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, Unit, unlike
 from lavad_core.evaluation.ties import SAME
 from lavad_core.results.types import ResultSet

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,21 +13,14 @@ from lavad_core.datasets.names import listed, match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.digest import digest
 from lavad_core.errors import InputError
-from lavad_core.evaluation.compute import checked
-from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
+from lavad_core.evaluation.document import DocumentKind
+from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.events import found_intervals
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, gather, weights_of
 from lavad_core.evaluation.measure import entries
 from lavad_core.evaluation.ties import TIE, settled
-from lavad_core.models.quoting import first_line
+from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import ResultSet
-from lavad_core.seal import FIELD, seal_of, sealed
-from lavad_core.user_files import read_text
-
-FORMAT, VERSION = "lavad-threshold", 1
-
-MAX_BYTES = 64 * 2**20
-"""A name of each video and some numbers."""
 
 STEPS = 1000
 """Thresholds that ``false-alarms-per-hour`` tries, from 1 down to 0: three decimals."""
@@ -104,7 +95,7 @@ class ChosenThreshold:
         results: id and origin of the run or import.
         names: of the videos: those that have scores and labels.
         frames, positive: over them.
-        low_threshold, min_length, max_gap: of the segments, as :class:`EvaluationOptions` has them; only
+        low_threshold, min_length, max_gap: of the segments, lengths in frames; only
             ``false-alarms-per-hour`` looks at segments.
     """
 
@@ -126,7 +117,7 @@ class ChosenThreshold:
 
 
 def choose_threshold(
-    dataset: Dataset, results: ResultSet, rule: ThresholdRule, options: EvaluationOptions | None = None
+    dataset: Dataset, results: ResultSet, rule: ThresholdRule, segments: SegmentRule | None = None
 ) -> ChosenThreshold:
     """The threshold of the final scores that a rule chooses. Meant for training or validation videos: on the videos that it
     is then evaluated on it would be chosen with the answers at hand.
@@ -135,19 +126,19 @@ def choose_threshold(
         dataset: the labels.
         results: the scores.
         rule: how.
-        options: of the segments: ``low_threshold``, ``min_length``, ``max_gap``; nothing else of them counts.
+        segments: how segments are made, with lengths in frames; its own threshold does not count.
 
     Raises:
         InputError: no scored video is in the data set, the labels do not allow the rule (one kind of frames only, no normal
             video, no frame rate), or no threshold satisfies it.
         DamagedResult: scores are gone from the store.
     """
-    options = checked(options or EvaluationOptions())
+    segments = segments or SegmentRule(min_length_frames=1)
     videos = gather(dataset, results)[0]
     if rule.most is None:
         threshold, value = _by_frames(videos, rule)
     else:
-        threshold, value = _by_false_alarms(videos, rule.most, options)
+        threshold, value = _by_false_alarms(videos, rule.most, segments)
     positive = sum(float(video.positive.sum()) for video in videos)
     return ChosenThreshold(
         threshold=threshold,
@@ -162,9 +153,9 @@ def choose_threshold(
         names=tuple(video.labels.name for video in videos),
         frames=sum(video.frames for video in videos),
         positive=round(positive),
-        low_threshold=options.low_threshold,
-        min_length=options.min_length,
-        max_gap=options.max_gap,
+        low_threshold=segments.low_threshold,
+        min_length=segments.min_length_frames,
+        max_gap=segments.max_gap_frames,
     )
 
 
@@ -195,7 +186,7 @@ def _by_frames(videos: Sequence[EvaluatedVideo], rule: ThresholdRule) -> tuple[f
     return float(thresholds[best]), float((true - false)[best])
 
 
-def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, options: EvaluationOptions) -> tuple[float, float]:
+def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, segments: SegmentRule) -> tuple[float, float]:
     normal = [video for video in videos if not video.is_anomalous]
     if not normal:
         raise InputError(f"none of the {len(videos)} videos is normal: false alarms an hour cannot be counted")
@@ -207,13 +198,13 @@ def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, options: Eva
     hours = sum(video.frames / video.frame_rate for video in normal if video.frame_rate) / 3600
     highest = {id(video): float(video.scores.max()) for video in normal}
     top, bottom = max(1.0, *highest.values()), min(0.0, *(float(video.scores.min()) for video in normal))
-    if options.low_threshold is not None:
-        bottom = max(bottom, options.low_threshold)
+    if segments.low_threshold is not None:
+        bottom = max(bottom, segments.low_threshold)
     chosen: tuple[float, float] | None = None
     for step in range(STEPS + 1):
         threshold = round(top - step * (top - bottom) / STEPS, 9)
         loud = [video for video in normal if highest[id(video)] >= threshold]
-        rate = sum(len(found_intervals(video, threshold, options)) for video in loud) / hours
+        rate = sum(len(found_intervals(video, replace(segments, threshold=threshold))) for video in loud) / hours
         if rate > most * (1 + TIE):
             break
         chosen = threshold, rate
@@ -251,45 +242,10 @@ def with_warnings(evaluation: Evaluation, warnings: Sequence[str]) -> Evaluation
     return replace(evaluation, header=header)
 
 
-def to_json(chosen: ChosenThreshold) -> str:
-    """Indented JSON with a line break at its end."""
-    document = sealed({"format": FORMAT, "version": VERSION, **asdict(chosen)})
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def read_threshold(path: Path) -> ChosenThreshold:
-    """A file that :func:`to_json` made.
-
-    Raises:
-        InputError: it cannot be read, is not JSON, of another form or version, a value is missing, or it was changed since it
-            was written; says which.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    def refuse(word: str) -> NoReturn:
-        raise ValueError(f"{word} is not a number of JSON")
-
-    what, shown = "threshold", repr(str(path))
-    try:
-        document: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{what}: {shown} is not JSON: {first_line(error)}") from error
-    seal = seal_of(document) if isinstance(document, dict) else "none"
-    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
-        raise InputError(f"{what}: {shown} is not one; `lavad threshold --output FILE` writes one")
-    document.pop(FIELD, None)
-    if (version := document.pop("version", None)) != VERSION:
-        raise InputError(f"{what}: {shown} has version {version!r}, and {VERSION} is read; write it again")
-    try:
-        chosen = TypeAdapter(ChosenThreshold).validate_python(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise InputError(f"{what}: {shown}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    if not math.isfinite(chosen.threshold):
-        raise InputError(f"{what}: {shown}: the threshold {chosen.threshold} is no finite number")
-    if seal == "broken":
-        raise InputError(
-            f"{what}: {shown} was changed after it was written: its digest is another; write it again, or give the number with "
-            "--threshold"
-        )
-    return chosen
+THRESHOLD = DocumentKind(
+    "threshold",
+    ChosenThreshold,
+    made_by="`lavad threshold --output FILE`",
+    again="write it again with `lavad threshold`, or give the number with --threshold",
+    max_bytes=64 * 2**20,  # a name of each video and some numbers
+)

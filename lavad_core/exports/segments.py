@@ -33,17 +33,7 @@ def found_segments(video: ScoredVideo, rule: SegmentRule) -> list[Segment]:
                 f"nothing says how many frames a second {video.name!r} has: no length in seconds can be asked for"
             )
         times = np.arange(video.frames) / (video.frame_rate or 1.0)
-    return segments(
-        video.scores,
-        video.grid,
-        video.frames,
-        video.interval,
-        times,
-        threshold=rule.threshold,
-        low_threshold=rule.low_threshold,
-        min_length_s=rule.min_length_s,
-        max_gap_s=rule.max_gap_s,
-    )
+    return segments(video.scores, video.grid, video.frames, video.interval, times, rule)
 
 
 def _all(results: ResultSet, rule: SegmentRule) -> Iterator[tuple[ScoredVideo, list[Segment]]]:

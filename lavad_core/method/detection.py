@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +15,62 @@ from lavad_core.method.sampling import TIME_TOLERANCE_S
 
 @dataclass(frozen=True)
 class SegmentRule:
-    """Which scores make a segment: the arguments of :func:`segments` as one value.
+    """Which scores make a segment.
+
+    A length in seconds is measured by the video's time stamps, one in frames by the frames' numbers. Where both are given, a
+    segment must have both lengths, and a gap that is short by either measure is closed.
 
     Attributes:
         threshold: a score of at least this is anomalous.
         low_threshold: a segment goes on while scores stay at or above this; None for ``threshold``.
         min_length_s: segments shorter than this are left out, seconds; 0 keeps all.
         max_gap_s: segments with at most this between them become one, seconds; 0 joins none.
+        min_length_frames: as ``min_length_s``, frames.
+        max_gap_frames: as ``max_gap_s``, frames.
 
     Raises:
-        InputError: the lower threshold is above the other.
+        InputError: a threshold is not finite, the lower one is above the other, or a length or gap is negative or not finite.
     """
 
     threshold: float = 0.5
     low_threshold: float | None = None
     min_length_s: float = 0.0
     max_gap_s: float = 0.0
+    min_length_frames: int = 0
+    max_gap_frames: int = 0
 
     def __post_init__(self) -> None:
-        if self.low_threshold is not None and self.low_threshold > self.threshold:
-            raise InputError(f"the low threshold {self.low_threshold:g} is above the threshold {self.threshold:g}")
+        if not math.isfinite(self.threshold):
+            raise InputError(f"the threshold {self.threshold} is no finite number; scores are mostly from 0 to 1")
+        if not self.low <= self.threshold:
+            raise InputError(
+                f"the low threshold {self.low:g} is above the threshold {self.threshold:g}; it says how far down a segment "
+                "that reached the threshold goes on, so give at most that"
+            )
+        for length, gap, unit in (
+            (self.min_length_s, self.max_gap_s, "seconds"),
+            (self.min_length_frames, self.max_gap_frames, "frames"),
+        ):
+            if not (0 <= length < math.inf and 0 <= gap < math.inf):
+                raise InputError(f"the least length {length} and the longest gap {gap} are {unit}, at least 0")
+
+    @property
+    def low(self) -> float:
+        """The score that a segment needs to go on."""
+        return self.threshold if self.low_threshold is None else self.low_threshold
+
+    def joins(self, before: Segment, after: Segment) -> bool:
+        """Whether the gap between two neighbouring segments is short enough to be closed."""
+        return (
+            self.max_gap_s > 0 and after.start_s - before.end_s <= self.max_gap_s + TIME_TOLERANCE_S
+        ) or after.start_frame - before.end_frame - 1 <= self.max_gap_frames
+
+    def keeps(self, segment: Segment) -> bool:
+        """Whether a segment is long enough."""
+        return (
+            segment.end_s - segment.start_s >= self.min_length_s - TIME_TOLERANCE_S
+            and segment.end_frame - segment.start_frame + 1 >= self.min_length_frames
+        )
 
 
 @dataclass(frozen=True)
@@ -63,100 +101,74 @@ def segments(
     frames_total: int,
     interval: int,
     times_s: NDArray[np.float64],
-    *,
-    threshold: float,
-    low_threshold: float | None = None,
-    min_length_s: float = 0.0,
-    max_gap_s: float = 0.0,
+    rule: SegmentRule,
 ) -> list[Segment]:
-    """Threshold scores, with hysteresis if ``low_threshold`` is given; close what is short between them, and drop what
-    is short itself.
+    """Threshold scores, with hysteresis if the rule has a lower threshold; close what is short between them, and drop what is
+    short itself.
 
-    A segment is a longest run of grid frames with scores of at least ``low_threshold`` (``threshold`` if None), one of
-    them at least ``threshold``. Each grid frame stands for the frames up to the next one. Then segments with at most
-    ``max_gap_s`` between them become one, and of these the ones shorter than ``min_length_s`` go: in this order, so that an
-    event that flickers is not lost piece by piece.
+    A segment is a longest run of grid frames with scores of at least the lower threshold, one of them at least the threshold.
+    Each grid frame stands for the frames up to the next one. Gaps are closed before lengths are measured, so that an event
+    that flickers is not lost piece by piece.
 
     Args:
         scores: float64, [n], of the grid frames.
         frames: int64, [n], the grid 0, interval, ….
         frames_total: M.
-        interval: of the grid.
-        times_s: float64, [M], presentation times, seconds. With the frames' own numbers for times, lengths and gaps are in
-            frames.
-        threshold: a score of at least this is anomalous.
-        low_threshold: at most ``threshold``.
-        min_length_s: of a segment, from its first frame's time to ``end_s``; 0 keeps all.
-        max_gap_s: from one segment's ``end_s`` to the next one's ``start_s``; 0 joins none.
+        interval: frames from one score to the next.
+        times_s: float64, [M], presentation times, seconds.
+        rule: thresholds, gaps and lengths.
 
     Returns:
         Segments in order of time; no two touch.
 
     Raises:
-        ValueError: shapes do not fit, a score is not finite, ``low_threshold`` is above ``threshold``, or a length or gap
-            is negative or not finite.
+        ValueError: shapes do not fit, or a score is not finite.
     """
     if not np.array_equal(frames, np.arange(0, frames_total, interval)) or scores.shape != frames.shape:
         raise ValueError(f"{scores.shape} scores of {frames.shape} frames are not the grid of {frames_total} frames")
     if times_s.shape != (frames_total,):
         raise ValueError(f"{frames_total} frames need as many times, got {times_s.shape}")
-    low = threshold if low_threshold is None else low_threshold
-    if not low <= threshold or not np.isfinite(scores).all():
-        raise ValueError(f"thresholds {low} ≤ {threshold} and finite scores are needed")
-    if not (0 <= min_length_s < np.inf and 0 <= max_gap_s < np.inf):
-        raise ValueError(f"lengths of at least 0 s are needed, got {min_length_s} and {max_gap_s}")
-    found = _runs(scores, frames_total, interval, times_s, threshold, low)
-    joined = _joined(found, max_gap_s) if max_gap_s else found
-    return [segment for segment in joined if segment.end_s - segment.start_s >= min_length_s - TIME_TOLERANCE_S]
+    if not np.isfinite(scores).all():
+        raise ValueError("finite scores are needed")
+    joined: list[Segment] = []
+    for segment in _runs(scores, frames_total, interval, times_s, rule):
+        if joined and rule.joins(joined[-1], segment):
+            segment = _joined(joined.pop(), segment)
+        joined.append(segment)
+    return [segment for segment in joined if rule.keeps(segment)]
 
 
 def _runs(
-    scores: NDArray[np.float64],
-    frames_total: int,
-    interval: int,
-    times_s: NDArray[np.float64],
-    threshold: float,
-    low: float,
-) -> list[Segment]:
-    """Runs of at least ``low`` with a score of at least ``threshold``."""
+    scores: NDArray[np.float64], frames_total: int, interval: int, times_s: NDArray[np.float64], rule: SegmentRule
+) -> Iterator[Segment]:
+    """Runs of at least the lower threshold with a score of at least the threshold."""
     # +1 where a run begins, -1 one past its end
-    edges = np.diff((scores >= low).astype(np.int8), prepend=0, append=0)
-    result = []
+    edges = np.diff((scores >= rule.low).astype(np.int8), prepend=0, append=0)
     for begin, stop in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
         peak = begin + int(scores[begin:stop].argmax())
-        if scores[peak] < threshold:
+        if scores[peak] < rule.threshold:
             continue
         end_exclusive = min(stop * interval, frames_total)
-        result.append(
-            Segment(
-                start_frame=begin * interval,
-                end_frame=end_exclusive - 1,
-                start_s=float(times_s[begin * interval]),
-                end_s=shown_until_s(times_s, end_exclusive),
-                peak_score=float(scores[peak]),
-                peak_frame=peak * interval,
-            )
+        yield Segment(
+            start_frame=begin * interval,
+            end_frame=end_exclusive - 1,
+            start_s=float(times_s[begin * interval]),
+            end_s=shown_until_s(times_s, end_exclusive),
+            peak_score=float(scores[peak]),
+            peak_frame=peak * interval,
         )
-    return result
 
 
-def _joined(found: list[Segment], max_gap_s: float) -> list[Segment]:
-    """Segments with at most ``max_gap_s`` from one to the next as one, with the first of the highest peaks."""
-    joined: list[Segment] = []
-    for segment in found:
-        if joined and segment.start_s - joined[-1].end_s <= max_gap_s + TIME_TOLERANCE_S:
-            before = joined.pop()
-            peak = before if before.peak_score >= segment.peak_score else segment
-            segment = Segment(
-                start_frame=before.start_frame,
-                end_frame=segment.end_frame,
-                start_s=before.start_s,
-                end_s=segment.end_s,
-                peak_score=peak.peak_score,
-                peak_frame=peak.peak_frame,
-            )
-        joined.append(segment)
-    return joined
+def _joined(before: Segment, after: Segment) -> Segment:
+    """Two segments and the gap between them as one, with the first of the highest peaks."""
+    peak = before if before.peak_score >= after.peak_score else after
+    return replace(
+        before,
+        end_frame=after.end_frame,
+        end_s=after.end_s,
+        peak_score=peak.peak_score,
+        peak_frame=peak.peak_frame,
+    )
 
 
 def to_frames(

@@ -46,7 +46,7 @@ def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[T
     if evaluation is None:
         return [videos, Tile("–", "no labels", "nothing to evaluate against")]
     header, best = evaluation.header, evaluation.rows[0]
-    numbers = [Tile(_value(best.metrics[key]), METRIC_TITLES[key], _interval(best.metrics[key])) for key in TILES]
+    numbers = [Tile(best.metrics[key].number, METRIC_TITLES[key], _interval(best.metrics[key])) for key in TILES]
     share = 100 * header.positive / max(header.frames, 1)
     frames = Tile(f"{header.frames:,}", "frames", f"{header.positive:,} labelled ({share:.1f} %)")
     return [*numbers, videos, frames]
@@ -88,14 +88,8 @@ def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:
     return found
 
 
-def _value(metric: Metric) -> str:
-    return "–" if metric.value is None else f"{metric.value:.4f}"
-
-
 def _interval(metric: Metric) -> str:
-    if metric.value is None:
-        return metric.reason
-    return "" if metric.low is None else f"95 %: {metric.low:.3f}–{metric.high:.3f}"
+    return f"95 %: {metric.interval}" if metric.interval else metric.reason
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

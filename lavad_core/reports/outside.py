@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.imports.types import Neighbours
-from lavad_core.method.detection import segments
+from lavad_core.method.detection import SegmentRule, segments
 from lavad_core.reports.collect import KEY_FRAMES, changes
 from lavad_core.reports.video import (
     Caption,
@@ -59,7 +59,7 @@ def outside_report(
         )
         for row, frame in enumerate(scored.grid.tolist())
     )
-    found = segments(scored.scores, scored.grid, scored.frames, scored.interval, times, threshold=threshold)
+    found = segments(scored.scores, scored.grid, scored.frames, scored.interval, times, SegmentRule(threshold))
     bare = VideoReport(
         name=scored.name,
         times_s=times,

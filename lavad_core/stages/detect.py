@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.method.detection import Segment, segments
+from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Reads, settings_of
@@ -49,17 +49,13 @@ def run(context: StageContext) -> Commit:
     probe = load_probe(context)
     refined = context.table("refine", ["frame", "score"])
     frames, scores = refined["frame"].to_numpy(), refined["score"].to_numpy()
-    settings = context.config.detect
     found = segments(
         scores,
         frames,
         probe.frames,
         context.config.video.frame_interval,
         probe.times_s,
-        threshold=settings.threshold,
-        low_threshold=settings.low_threshold,
-        min_length_s=settings.min_length_s,
-        max_gap_s=settings.max_gap_s,
+        SegmentRule(**context.config.detect.model_dump()),
     )
     with context.writer(SCHEMA) as writer:
         columns = {

@@ -9,7 +9,7 @@ import pytest
 from support.command import lavad
 from support.filled_store import EVIL, fill
 
-from lavad_core.evaluation.document import read_evaluation
+from lavad_core.evaluation.document import EVALUATION
 
 OWN = ["--dataset", "own", "--labels", "LABELS"]
 
@@ -67,7 +67,7 @@ def test_json_is_the_file_and_the_file_can_be_read(store: Path, labels: Path, tm
     result = lavad(*command, "--json", "--output", str(tmp_path / "e.json"))
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "e.json").read_text(encoding="utf-8") == result.stdout
-    found = read_evaluation(tmp_path / "e.json")
+    found = EVALUATION.read(tmp_path / "e.json")
     assert found.header.unscored == {"bad": "rejected: no-video: an audio file"}
     assert found.header.unlabelled == (EVIL,)
     assert found.rows[0].metrics["auc"].value == 0.875

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate, label
 from lavad_core.evaluation.curves import POINTS, thinned
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, EvaluationOptions, Metric
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
 from lavad_core.evaluation.frame_metrics import frame_auc
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.trivial import centre_prior
+from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import MemoryResults, ScoredVideo
 
 BARE = EvaluationOptions(resamples=0)
@@ -284,19 +287,18 @@ def test_no_scores_at_all() -> None:
 @pytest.mark.parametrize(
     ("word", "options", "message"),
     [
-        ("σ 0", EvaluationOptions(sigmas=(0,)), "σ 0 is no smoothing"),
-        ("σ below", EvaluationOptions(sigmas=(-1,)), "σ -1"),
-        ("σ not a number", EvaluationOptions(sigmas=(math.nan,)), "σ nan"),
-        ("threshold", EvaluationOptions(thresholds=(math.inf,)), "threshold inf"),
-        ("resamples", EvaluationOptions(resamples=-1), "-1 resamples"),
-        ("too many", EvaluationOptions(resamples=10**9), "to 100000"),
-        ("seed", EvaluationOptions(seed=-1), "seed -1"),
-        ("gap", EvaluationOptions(max_gap=-1), "longest gap -1"),
+        ("σ 0", {"sigmas": (0,)}, "σ 0 is no smoothing"),
+        ("σ below", {"sigmas": (-1,)}, "σ -1"),
+        ("σ not a number", {"sigmas": (math.nan,)}, "σ nan"),
+        ("resamples", {"resamples": -1}, "-1 resamples"),
+        ("too many", {"resamples": 10**9}, "to 100000"),
+        ("seed", {"seed": -1}, "seed -1"),
+        ("seconds", {"events": (SegmentRule(min_length_s=1),)}, "in frames"),
     ],
 )
-def test_options_out_of_range(word: str, options: EvaluationOptions, message: str) -> None:
+def test_options_out_of_range(word: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        evaluate(dataset(LabelledVideo("v")), results(scored("v", 32, [0, 1])), options)
+        EvaluationOptions(**options)
 
 
 def test_auc_alone_is_that_of_all_metrics() -> None:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from support.sets import dataset, results, scored
 
 from lavad_core.datasets.types import Interval, LabelledVideo
-from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EvaluationOptions, EventRow
+from lavad_core.evaluation.evaluation import EventRow
 from lavad_core.evaluation.events import IOUS, matches, overlap
+from lavad_core.evaluation.options import EvaluationOptions, event_rules
+from lavad_core.method.detection import SegmentRule
 
 
 def events(options: EvaluationOptions | None = None, frame_rate: float | None = 16.0) -> dict[float, EventRow]:
@@ -42,21 +43,21 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "options", "counted"),
+    ("word", "rule", "counted"),
     [
-        ("higher threshold", EvaluationOptions(thresholds=(0.85,)), 1),
-        ("hysteresis joins over 0.4", EvaluationOptions(low_threshold=0.4), 3),
-        ("gaps closed", EvaluationOptions(max_gap=16), 3),
-        ("short ones left out", EvaluationOptions(min_length=17), 1),
-        ("none", EvaluationOptions(thresholds=(2.0,)), 0),
+        ("higher threshold", SegmentRule(0.85), 1),
+        ("hysteresis joins over 0.4", SegmentRule(low_threshold=0.4), 3),
+        ("gaps closed", SegmentRule(max_gap_frames=16), 3),
+        ("short ones left out", SegmentRule(min_length_frames=17), 1),
+        ("none", SegmentRule(2.0), 0),
     ],
 )
-def test_options(word: str, options: EvaluationOptions, counted: int) -> None:
-    assert events(options)[0.1].found == counted
+def test_rules(word: str, rule: SegmentRule, counted: int) -> None:
+    assert events(EvaluationOptions(events=(rule,)))[0.1].found == counted
 
 
 def test_what_is_undefined_says_why() -> None:
-    found = events(EvaluationOptions(thresholds=(2.0,)), frame_rate=None)[0.5]
+    found = events(EvaluationOptions(events=(SegmentRule(2.0),)), frame_rate=None)[0.5]
     assert (found.precision.value, found.precision.reason) == (None, "no segment was found")
     assert found.recall.value == found.f1.value == 0
     assert found.false_alarms_per_hour.value is None
@@ -65,13 +66,10 @@ def test_what_is_undefined_says_why() -> None:
 
 def test_thresholds_have_rows_of_their_own_in_the_order_given() -> None:
     data = dataset(LabelledVideo("v", (), ((0, 15),)))
-    rows = evaluate(data, results(scored("v", 32, [1, 0])), EvaluationOptions(thresholds=(0.7, 0.2, 0.7))).events
+    rows = evaluate(
+        data, results(scored("v", 32, [1, 0])), EvaluationOptions(events=event_rules((0.7, 0.2, 0.7)))
+    ).events
     assert [(row.threshold, row.iou) for row in rows] == [(t, iou) for t in (0.7, 0.2) for iou in IOUS]
-
-
-def test_a_low_threshold_above_the_threshold_is_refused() -> None:
-    with pytest.raises(InputError, match=r"low threshold 0\.6 is above the threshold 0\.5"):
-        events(EvaluationOptions(low_threshold=0.6))
 
 
 @pytest.mark.parametrize(

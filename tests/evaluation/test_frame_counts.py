@@ -14,7 +14,7 @@ from lavad_core.datasets.types import LabelledVideo, Reading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EvaluationOptions
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
 

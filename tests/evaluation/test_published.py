@@ -10,7 +10,8 @@ from support.sets import random_set
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
+from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import against_published, published_rows
 
 

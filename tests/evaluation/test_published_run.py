@@ -11,8 +11,9 @@ import pytest
 
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.document import from_json, to_json
-from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
+from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import against_published
 from lavad_core.results.types import MemoryResults, ScoredVideo
 
@@ -95,7 +96,7 @@ def test_the_protocol_and_the_rows_without_a_model(evaluation: Evaluation) -> No
 
 
 def test_it_is_json_and_can_be_compared_with_the_paper(evaluation: Evaluation) -> None:
-    assert from_json(to_json(evaluation)) == evaluation
+    assert EVALUATION.parse(EVALUATION.text(evaluation)) == evaluation
     beside = against_published(evaluation)
     (lavad,) = [found for found in beside.rows if (found.row.table, found.row.method) == ("1", "LAVAD")]
     assert lavad.auc == pytest.approx(0.744822 - 0.8028, abs=1e-5)

@@ -10,7 +10,7 @@ from support.sets import dataset, random_set, results, scored
 from lavad_core.datasets.types import LabelledVideo, SourceFile
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EvaluationOptions
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import (
     TOLERANCES,
     MetricChange,

@@ -9,7 +9,7 @@ import pytest
 from support.sets import random_set
 
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.document import from_json, to_json
+from lavad_core.evaluation.document import EVALUATION
 from lavad_core.results.types import MemoryResults
 
 
@@ -29,11 +29,11 @@ def test_the_samples_line(
     monkeypatch.setattr(MemoryResults, "window_samples", lambda _: found)
     evaluation = evaluate(*random_set(3, 4))
     assert evaluation.header.samples == line
-    assert from_json(to_json(evaluation)).header.samples == line
+    assert EVALUATION.parse(EVALUATION.text(evaluation)).header.samples == line
 
 
 def test_an_evaluation_from_before_is_read() -> None:
-    document = json.loads(to_json(evaluate(*random_set(3, 4))))
+    document = json.loads(EVALUATION.text(evaluate(*random_set(3, 4))))
     del document["header"]["samples"]
     document = {key: value for key, value in document.items() if key != "digest"}
-    assert from_json(json.dumps(document)).header.samples == "unknown"
+    assert EVALUATION.parse(json.dumps(document)).header.samples == "unknown"

@@ -13,8 +13,8 @@ from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate, label
-from lavad_core.evaluation.document import from_json, to_json
-from lavad_core.evaluation.evaluation import EvaluationOptions
+from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import against_evaluation, against_results
 from lavad_core.evaluation.smoothing import Sigma, Unit, parse_sigma
 from lavad_core.results.types import MemoryResults
@@ -90,7 +90,7 @@ def test_videos_with_other_rates_have_a_range() -> None:
 
 def test_an_evaluation_keeps_it_in_json() -> None:
     found = evaluate(*random_set(1, 5), EvaluationOptions((3, Sigma(80, "frames"), Sigma(2, "s")), resamples=0))
-    assert from_json(to_json(found)) == found
+    assert EVALUATION.parse(EVALUATION.text(found)) == found
     widths = [row.width.frames for row in found.rows[1:4] if row.width is not None]
     assert widths == [(48, 48), (80, 80), (50, 50)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,17 +14,16 @@ from support.sets import dataset, random_set, results, scored
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EvaluationOptions
 from lavad_core.evaluation.threshold import (
+    THRESHOLD,
     ChosenThreshold,
     choose_threshold,
     fitted_warnings,
     labels_digest,
     parse_rule,
-    read_threshold,
-    to_json,
     with_warnings,
 )
+from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import MemoryResults
 
 A = LabelledVideo("a", ("Fire",), ((10, 19),))
@@ -42,8 +42,8 @@ def found() -> MemoryResults:
     )
 
 
-def choose(rule: str, videos: Dataset | None = None, **options: float) -> ChosenThreshold:
-    return choose_threshold(videos or data(), found(), parse_rule(rule), EvaluationOptions(**options))  # type: ignore[arg-type]
+def choose(rule: str, videos: Dataset | None = None, **segments: Any) -> ChosenThreshold:
+    return choose_threshold(videos or data(), found(), parse_rule(rule), SegmentRule(**segments))
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,11 @@ def test_by_hand(rule: str, threshold: float, value: float) -> None:
 
 
 def test_segments_settings_count_for_false_alarms() -> None:
-    assert choose("false-alarms-per-hour=0", min_length=11).threshold == 0.201, "from 0.2 down it is 15 frames long"
+    assert choose("false-alarms-per-hour=0", min_length_frames=11).threshold == 0.201, (
+        "from 0.2 down it is 15 frames long"
+    )
     assert choose("false-alarms-per-hour=2400", low_threshold=0.3).threshold == 0.3, "not below the lower one"
-    assert choose("false-alarms-per-hour=0", min_length=11).min_length == 11
+    assert choose("false-alarms-per-hour=0", min_length_frames=11).min_length == 11
 
 
 @pytest.mark.parametrize("rule", ["f1", "youden"])
@@ -152,10 +154,10 @@ def test_a_warning_where_it_was_fitted_on_what_is_evaluated() -> None:
 
 
 def test_the_file_and_back(tmp_path: Path) -> None:
-    chosen = choose("false-alarms-per-hour=0", min_length=11)
+    chosen = choose("false-alarms-per-hour=0", min_length_frames=11)
     path = tmp_path / "threshold.json"
-    path.write_text(to_json(chosen), encoding="utf-8")
-    assert to_json(read_threshold(path)) == to_json(chosen)
+    path.write_text(THRESHOLD.text(chosen), encoding="utf-8")
+    assert THRESHOLD.text(THRESHOLD.read(path)) == THRESHOLD.text(chosen)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_the_file_and_back(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_none(tmp_path: Path, case: str, change: dict[str, object], says: str) -> None:
     path = tmp_path / "threshold.json"
-    path.write_text(json.dumps({**json.loads(to_json(choose("f1"))), **change}), encoding="utf-8")
+    path.write_text(json.dumps({**json.loads(THRESHOLD.text(choose("f1"))), **change}), encoding="utf-8")
     with pytest.raises(InputError, match=r"threshold\.json") as caught:
-        read_threshold(path)
+        THRESHOLD.read(path)
     assert says in str(caught.value)

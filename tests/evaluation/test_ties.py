@@ -16,10 +16,11 @@ from test_published_run import read_scores
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EvaluationOptions
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import MetricChange
 from lavad_core.evaluation.ties import means, settled
 from lavad_core.evaluation.trivial import centre_prior
+from lavad_core.method.detection import SegmentRule
 
 STEPS = [number / 10 for number in range(11)]
 """What a language model says."""
@@ -147,7 +148,7 @@ def test_a_prior_is_the_same_at_the_same_distance_from_the_centre() -> None:
 )
 def test_a_score_reaches_the_threshold_that_it_equals(word: str, score: float, threshold: float, found: int) -> None:
     labels = dataset(LabelledVideo("a", ("Fire",), ((0, 15),), 48))
-    options = EvaluationOptions(thresholds=(threshold,), resamples=0)
+    options = EvaluationOptions(events=(SegmentRule(threshold),), resamples=0)
     rows = evaluate(labels, results(scored("a", 48, [score, 0.1, 0.1])), options).events
     assert rows[0].found == found, word
 

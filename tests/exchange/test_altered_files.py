@@ -12,8 +12,8 @@ from support.command import lavad
 from support.small_set import dataset_files, scores
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.document import read_evaluation
-from lavad_core.evaluation.threshold import read_threshold
+from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.threshold import THRESHOLD
 from lavad_core.results.open import open_results
 
 
@@ -39,10 +39,10 @@ def test_a_baseline_that_was_changed_is_refused(tmp_path: Path) -> None:
     baseline = tmp_path / "baseline.json"
     made = lavad("evaluate", *options, "--resamples", "0", "--output", str(baseline))
     assert made.exit_code == 0, made.stderr
-    read_evaluation(baseline)
+    EVALUATION.read(baseline)
     edited(baseline, lambda found: found["rows"][0]["metrics"]["auc"].update(value=0.1))
     with pytest.raises(InputError, match="was changed after it was written"):
-        read_evaluation(baseline)
+        EVALUATION.read(baseline)
 
 
 def test_a_threshold_that_was_changed_is_refused(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_threshold_that_was_changed_is_refused(tmp_path: Path) -> None:
     chosen = tmp_path / "threshold.json"
     made = lavad("threshold", "--rule", "f1", *options, "--output", str(chosen))
     assert made.exit_code == 0, made.stderr
-    read_threshold(chosen)
+    THRESHOLD.read(chosen)
     edited(chosen, lambda found: found.update(threshold=0.01))
     with pytest.raises(InputError, match="was changed after it was written"):
-        read_threshold(chosen)
+        THRESHOLD.read(chosen)

@@ -9,7 +9,8 @@ import pytest
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import Dataset, Reading
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
+from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.imports.sources import Sources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import

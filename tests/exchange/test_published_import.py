@@ -13,7 +13,8 @@ from support.command import REPOSITORY, environment, lavad
 
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import METRIC_TITLES, EvaluationOptions
+from lavad_core.evaluation.evaluation import METRIC_TITLES
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.results.open import open_results
 
 EXPECTED = {

@@ -15,7 +15,7 @@ from support.small_set import FRAMES
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EvaluationOptions
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.imports.read import read_import
 from lavad_core.imports.sources import Report, Sources
 from lavad_core.imports.types import ImportedSet

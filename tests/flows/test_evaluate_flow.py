@@ -16,7 +16,7 @@ from support.filled_store import fill
 from lavad.flows.evaluate import evaluate
 from lavad.tasks.evaluation_artifacts import evaluation_text, metric_rows
 from lavad_core.errors import InputError
-from lavad_core.evaluation.document import read_evaluation
+from lavad_core.evaluation.document import EVALUATION
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -60,7 +60,7 @@ def test_metrics_curves_and_report(runs: dict[str, str], tmp_path: Path) -> None
     for key in ("lavad-roc", "lavad-precision-recall"):
         assert found[key].startswith("data:image/svg+xml;base64,")
     assert {"index.html", "evaluation.json", "roc.svg", "pr.svg"} <= {p.name for p in (tmp_path / "report").iterdir()}
-    assert read_evaluation(tmp_path / "report" / "evaluation.json").header.results["id"] == runs["right"]
+    assert EVALUATION.read(tmp_path / "report" / "evaluation.json").header.results["id"] == runs["right"]
 
 
 def test_the_latest_run_and_the_report_beside_the_store(runs: dict[str, str]) -> None:
@@ -121,7 +121,7 @@ def test_what_is_wrong_ends_the_flow_with_its_words(
 
 def test_names_are_escaped_in_the_artifacts(runs: dict[str, str], tmp_path: Path) -> None:
     run(runs, run_id=runs["right"], report=str(tmp_path / "r"))
-    evaluation = read_evaluation(tmp_path / "r" / "evaluation.json")
+    evaluation = EVALUATION.read(tmp_path / "r" / "evaluation.json")
     header = evaluation.header
     evil = type(header)(**{**vars(header), "unscored": {NAME: NAME}, "warnings": (NAME,), "dataset": NAME})
     text = evaluation_text(type(evaluation)(**{**vars(evaluation), "header": evil}), NAME, NAME, None, NAME)

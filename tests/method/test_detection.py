@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -11,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.errors import InputError
-from lavad_core.method.detection import Segment, segments, to_frames
+from lavad_core.method.detection import Segment, SegmentRule, segments, to_frames
 
 
 def found(scores: list[float], frames: int, **thresholds: Any) -> list[Segment]:
     """Segments of a video of 2 frames a second with a grid of 4."""
     return segments(
-        np.array(scores), np.arange(0, frames, 4), frames, 4, np.arange(frames) / 2, **({"threshold": 0.5} | thresholds)
+        np.array(scores), np.arange(0, frames, 4), frames, 4, np.arange(frames) / 2, SegmentRule(**thresholds)
     )
 
 
@@ -53,6 +54,11 @@ def test_segments(
         ("short-one-left-out", [0.9, 0.1, 0.6, 0.6], {"min_length_s": 4.0}, [(8, 15, 4.0, 8.0, 0.6, 8)]),
         ("none-left", [0.9, 0.1, 0.6], {"min_length_s": 2.1}, []),
         ("gaps-first", [0.6, 0.1, 0.7], {"max_gap_s": 2.0, "min_length_s": 6.0}, [(0, 11, 0.0, 6.0, 0.7, 8)]),
+        ("gap-of-frames-joined", [0.6, 0.1, 0.7], {"max_gap_frames": 4}, [(0, 11, 0.0, 6.0, 0.7, 8)]),
+        ("gap-of-frames-too-long", [0.6, 0.1, 0.1], {"max_gap_frames": 3}, [(0, 3, 0.0, 2.0, 0.6, 0)]),
+        ("short-one-of-frames-left-out", [0.9, 0.1, 0.6, 0.6], {"min_length_frames": 5}, [(8, 15, 4.0, 8.0, 0.6, 8)]),
+        ("both-lengths", [0.9, 0.1, 0.6, 0.6], {"min_length_frames": 1, "min_length_s": 4.1}, []),
+        ("as-long-as-it-must-be", [0.9], {"min_length_frames": 4}, [(0, 3, 0.0, 2.0, 0.9, 0)]),
         (
             "what-is-only-low-is-a-gap",
             [0.6, 0.1, 0.4, 0.1, 0.6],
@@ -74,12 +80,12 @@ def test_a_length_that_rounding_makes_a_little_short_is_kept() -> None:
     grid = np.arange(0, 33, 3)
     exactly = 6 / 30
     assert times[9] - times[3] < exactly, "the case is there"
-    assert len(segments(scores, grid, 33, 3, times, threshold=0.5, min_length_s=exactly)) == 1
+    assert len(segments(scores, grid, 33, 3, times, SegmentRule(min_length_s=exactly))) == 1
 
 
 def test_times_are_the_video_s_own() -> None:
     times = np.array([0.0, 0.1, 5.0, 5.1, 9.0, 9.5])
-    (segment,) = segments(np.array([0.0, 0.9, 0.0]), np.array([0, 2, 4]), 6, 2, times, threshold=0.5)
+    (segment,) = segments(np.array([0.0, 0.9, 0.0]), np.array([0, 2, 4]), 6, 2, times, SegmentRule())
     assert (segment.start_s, segment.end_s) == (5.0, 9.0)
 
 
@@ -115,15 +121,10 @@ def test_segments_are_the_frames_above(scores: list[float], cut: int, threshold:
 @pytest.mark.parametrize(
     ("word", "change"),
     [
-        ("low-above-high", {"low_threshold": 0.9}),
-        ("nan-threshold", {"threshold": float("nan")}),
         ("nan-score", {"scores": np.array([0.1, np.nan])}),
         ("too-few-scores", {"scores": np.array([0.1])}),
         ("other-grid", {"frames": np.array([0, 3])}),
         ("too-few-times", {"times_s": np.arange(7.0)}),
-        ("negative-length", {"min_length_s": -1.0}),
-        ("endless-gap", {"max_gap_s": float("inf")}),
-        ("nan-gap", {"max_gap_s": float("nan")}),
     ],
 )
 def test_segments_refuses(word: str, change: dict[str, Any]) -> None:
@@ -133,11 +134,28 @@ def test_segments_refuses(word: str, change: dict[str, Any]) -> None:
         "frames_total": 8,
         "interval": 4,
         "times_s": np.arange(8.0),
-        "threshold": 0.5,
+        "rule": SegmentRule(),
     }
     segments(**arguments)
     with pytest.raises(ValueError, match=r"needed|not the grid|need as many"):
         segments(**(arguments | change))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param({"low_threshold": 0.6}, r"low threshold 0\.6 is above the threshold 0\.5", id="low above high"),
+        pytest.param({"threshold": math.nan}, "threshold nan is no finite number", id="threshold nan"),
+        pytest.param({"threshold": math.inf}, "threshold inf", id="threshold inf"),
+        pytest.param({"min_length_s": -1.0}, "least length -1.0 .* seconds", id="negative length"),
+        pytest.param({"max_gap_s": math.inf}, "longest gap inf are seconds", id="endless gap"),
+        pytest.param({"max_gap_s": math.nan}, "longest gap nan are seconds", id="gap nan"),
+        pytest.param({"max_gap_frames": -1}, "longest gap -1 are frames", id="negative gap in frames"),
+    ],
+)
+def test_a_rule_refuses(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        SegmentRule(**given)
 
 
 @settings(deadline=None)

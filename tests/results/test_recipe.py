@@ -9,7 +9,7 @@ import pytest
 from support.command import lavad
 from support.filled_store import fill
 
-from lavad_core.evaluation.document import from_json
+from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.results.open import open_results
 from lavad_core.results.recipe import NOT_KNOWN, differences, in_short
@@ -84,7 +84,7 @@ def test_what_an_import_does_not_say(tmp_path: Path) -> None:
 
     evaluated = lavad("evaluate", "--run", run, *labels, *store, "--resamples", "0", "--json")
     assert evaluated.exit_code == 0, evaluated.stderr
-    header = from_json(evaluated.stdout).header
+    header = EVALUATION.parse(evaluated.stdout).header
     assert set(NAMES) <= header.recipe.keys()
     assert dict(protocol_lines(header))["prompts"] == "P_S paper, P_C impersonation, P_F paper"
     shown = lavad("evaluate", "--run", run, *labels, *store, "--resamples", "0").stdout

@@ -10,7 +10,8 @@ import numpy as np
 from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation, EvaluationOptions
+from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.reports.source import ReportSource
 from lavad_core.results.types import MemoryResults, ScoredVideo, VideoTexts
 from lavad_core.video.identity import IdentityCache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +87,26 @@ def labels_of(
     if adapter is None and list_ is not None:
         raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
     return labelled_by(labels, adapter, list_, videos, reading)
+
+
+@dataclass(frozen=True)
+class LabelGroup:
+    """A data set's files, and how they are read."""
+
+    adapter: DatasetName = None
+    labels: Labels = None
+    list_: ListFile = None
+    first_frame: FirstFrame = None
+    tolerance: Tolerance = 0
+    videos: Videos = None
+
+    def dataset(self) -> Dataset:
+        """The data set that the options give; its notes are among the evaluation's warnings.
+
+        Raises:
+            InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+        """
+        return labels_of(self.adapter, self.labels, self.list_, self.videos, reading(self.first_frame, self.tolerance))
 
 
 def opened(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lavad.deployments.cli.terminal.text import OutputLost, say
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.text import OutputLost, say, show
 
 if TYPE_CHECKING:
+    from lavad_core.evaluation.options import EvaluationOptions
     from lavad_core.evaluation.smoothing import Sigma
+    from lavad_core.method.detection import SegmentRule
 
 Sigmas = Annotated[
     list[str] | None,
@@ -61,14 +65,63 @@ def sigmas(given: list[str] | None) -> tuple[Sigma, ...]:
     return tuple(parse_sigma(text) for text in given or ())
 
 
-def write_output(path: Path, text: str) -> None:
-    """Write a file that the user named, and say so.
+@dataclass(frozen=True)
+class ProtocolGroup:
+    """How is evaluated: smoothing, and the bootstrap."""
 
-    Raises:
-        OutputLost: it cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputLost(f"{str(path)!r}: {error.strerror or error}") from error
-    say(f"written: {path}")
+    sigma: Sigmas = None
+    resamples: Resamples = RESAMPLES
+    seed: Seed = 0
+
+    def options(self, *events: SegmentRule) -> EvaluationOptions:
+        """With the rules of events; one of threshold 0.5 if none is given.
+
+        Raises:
+            InputError: a value is out of its range.
+        """
+        from lavad_core.evaluation.options import EvaluationOptions, event_rules
+
+        return EvaluationOptions(sigmas(self.sigma), events or event_rules(), self.resamples, self.seed)
+
+
+@dataclass(frozen=True)
+class SegmentGroup:
+    """How scores become segments, beside the threshold; lengths are in frames."""
+
+    low_threshold: LowThreshold = None
+    min_length: MinLength = 1
+    max_gap: MaxGap = 0
+
+    def rules(self, *thresholds: float) -> tuple[SegmentRule, ...]:
+        """A rule for each threshold, 0.5 if none is given.
+
+        Raises:
+            InputError: the lower threshold is above one of them.
+        """
+        from lavad_core.evaluation.options import event_rules
+
+        return event_rules(thresholds, self.low_threshold, self.min_length, self.max_gap)
+
+
+@dataclass(frozen=True)
+class AnswerGroup:
+    """Where a document goes: to stdout, a file, both, or neither."""
+
+    json_: options.AsJson = False
+    output: Output = None
+
+    def wants_tables(self, document: str) -> bool:
+        """Write the document to where it was asked for; whether stdout is still free, for tables.
+
+        Raises:
+            OutputLost: the file cannot be written.
+        """
+        if self.output is not None:
+            try:
+                self.output.write_text(document, encoding="utf-8")
+            except OSError as error:
+                raise OutputLost(f"{str(self.output)!r}: {error.strerror or error}") from error
+            say(f"written: {self.output}")
+        if self.json_:
+            show(document.rstrip("\n"))
+        return not self.json_

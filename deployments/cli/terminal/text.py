@@ -46,6 +46,13 @@ def show(text: str) -> None:
         print(text)
 
 
+def show_lines(lines: Sequence[tuple[str, object]], width: int = 0) -> None:
+    """Facts on stdout, a ``name: text`` each; the texts begin in one column, at least ``width`` from the left."""
+    width = max(width, *(len(name) + 2 for name, _ in lines))
+    for name, text in lines:
+        show(f"{escape(name) + ':':<{width}}{escape(text)}")
+
+
 def prepare_streams() -> None:
     """Characters that a terminal's encoding lacks are escaped, not fatal."""
     for stream in (sys.stdout, sys.stderr):

@@ -11,8 +11,9 @@ import typer
 from lavad.deployments.cli.commands.evaluate.evaluate import show_header
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.options import evaluation as evaluation_options
+from lavad.deployments.cli.options.dataset import LabelGroup
+from lavad.deployments.cli.options.evaluation import AnswerGroup, ProtocolGroup
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.text import escape, show, show_table
 from lavad_core.escape import fixed
 
@@ -22,29 +23,23 @@ if TYPE_CHECKING:
 
 
 @guarded
+@grouped
 def compare(
+    *,
     sets: Annotated[
         list[str] | None,
         typer.Argument(metavar="A B", help="Ids of two runs or imports; with --published one, or none for the latest."),
     ] = None,
     published: Annotated[bool, typer.Option("--published", help="Against the numbers of the paper's tables.")] = False,
-    adapter: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    tolerance: dataset_options.Tolerance = 0,
-    videos: dataset_options.Videos = None,
-    sigma: evaluation_options.Sigmas = None,
-    resamples: evaluation_options.Resamples = evaluation_options.RESAMPLES,
-    seed: evaluation_options.Seed = 0,
-    json_: options.AsJson = False,
-    output: evaluation_options.Output = None,
+    labels: LabelGroup,
+    protocol: ProtocolGroup,
+    answer: AnswerGroup,
     store: options.StoreFolder = None,
 ) -> None:
     """Say whether B is better than A: each metric's difference over the videos that both have, with its interval."""
     from lavad_core.evaluation.compare import compare as compared
     from lavad_core.evaluation.compute import evaluate
-    from lavad_core.evaluation.evaluation import EvaluationOptions
+    from lavad_core.evaluation.options import EvaluationOptions
     from lavad_core.evaluation.published import against_published
     from lavad_core.results.open import open_results
 
@@ -55,32 +50,25 @@ def compare(
         raise typer.BadParameter(
             f"{len(given)} sets were given; give two ids (`lavad status --all`), or --published", param_hint="A B"
         )
-    if published and sigma:
+    if published and protocol.sigma:
         raise typer.BadParameter("published numbers are compared unsmoothed", param_hint="--sigma")
-    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
+    dataset = labels.dataset()
     root = options.store_root(store)
     if published:
         own = evaluate(dataset, open_results(root, given[0] if given else None), EvaluationOptions(resamples=0))
         beside = against_published(own)
-        _tell(json_, output, {"header": asdict(own.header), **asdict(beside)})
-        if not json_:
+        if answer.wants_tables(_document({"header": asdict(own.header), **asdict(beside)})):
             show_header(own.header)
             _show_published(beside)
         return
     first, second = (open_results(root, name) for name in given)
-    asked = EvaluationOptions(sigmas=evaluation_options.sigmas(sigma), resamples=resamples, seed=seed)
-    comparison = compared(dataset, first, second, asked)
-    _tell(json_, output, asdict(comparison))
-    if not json_:
+    comparison = compared(dataset, first, second, protocol.options())
+    if answer.wants_tables(_document(asdict(comparison))):
         _show_comparison(comparison)
 
 
-def _tell(as_json: bool, output: evaluation_options.Output, document: dict[str, object]) -> None:
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    if output is not None:
-        evaluation_options.write_output(output, text + "\n")
-    if as_json:
-        show(text)
+def _document(values: dict[str, object]) -> str:
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _show_comparison(comparison: Comparison) -> None:

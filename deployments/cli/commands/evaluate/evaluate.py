@@ -9,27 +9,22 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.terminal.text import escape, say, show, show_table
+from lavad.deployments.cli.options.dataset import LabelGroup
+from lavad.deployments.cli.options.evaluation import AnswerGroup, ProtocolGroup, SegmentGroup
+from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.terminal.text import escape, say, show, show_lines, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.evaluation import Evaluation, Header, Metric, VideoRow
+    from lavad_core.evaluation.evaluation import Evaluation, Header, VideoRow
 
 
 @guarded
+@grouped
 def evaluate(
-    run: Annotated[
-        str | None,
-        typer.Option("--run", help="Run or import; the latest if not given.", metavar="ID", show_default=False),
-    ] = None,
-    adapter: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    tolerance: dataset_options.Tolerance = 0,
-    videos: dataset_options.Videos = None,
-    sigma: evaluation_options.Sigmas = None,
+    *,
+    run: options.Run = None,
+    labels: LabelGroup,
+    protocol: ProtocolGroup,
     threshold: Annotated[
         list[float] | None,
         typer.Option(
@@ -48,52 +43,30 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    low_threshold: evaluation_options.LowThreshold = None,
-    min_length: evaluation_options.MinLength = 1,
-    max_gap: evaluation_options.MaxGap = 0,
-    resamples: evaluation_options.Resamples = evaluation_options.RESAMPLES,
-    seed: evaluation_options.Seed = 0,
+    segments: SegmentGroup,
     worst: Annotated[
         int, typer.Option("--worst", help="Videos of each kind in the last tables.", metavar="N", min=0)
     ] = 5,
-    json_: options.AsJson = False,
-    output: evaluation_options.Output = None,
+    answer: AnswerGroup,
     store: options.StoreFolder = None,
 ) -> None:
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
     from lavad_core.evaluation.compute import evaluate as evaluated
-    from lavad_core.evaluation.document import to_json
-    from lavad_core.evaluation.evaluation import EvaluationOptions
-    from lavad_core.evaluation.threshold import fitted_warnings, read_threshold, with_warnings
+    from lavad_core.evaluation.document import EVALUATION
+    from lavad_core.evaluation.threshold import THRESHOLD, fitted_warnings, with_warnings
     from lavad_core.results.open import open_results
 
-    chosen = None if threshold_from is None else read_threshold(threshold_from)
-    thresholds = [*(threshold or []), *([] if chosen is None else [chosen.threshold])]
-    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
+    chosen = None if threshold_from is None else THRESHOLD.read(threshold_from)
+    rules = segments.rules(*(threshold or []), *([] if chosen is None else [chosen.threshold]))
+    dataset = labels.dataset()
     results = open_results(options.store_root(store), run)
-    found = evaluated(
-        dataset,
-        results,
-        EvaluationOptions(
-            sigmas=evaluation_options.sigmas(sigma),
-            thresholds=tuple(thresholds or (0.5,)),
-            low_threshold=low_threshold,
-            min_length=min_length,
-            max_gap=max_gap,
-            resamples=resamples,
-            seed=seed,
-        ),
-    )
+    found = evaluated(dataset, results, protocol.options(*rules))
     if chosen is not None:
         warnings = fitted_warnings(chosen, dataset, results.names)
         found = with_warnings(found, warnings)
         for warning in warnings:
             say(f"WARNING: {escape(warning)}")
-    if output is not None:
-        evaluation_options.write_output(output, to_json(found))
-    if json_:
-        show(to_json(found).rstrip("\n"))
-    else:
+    if answer.wants_tables(EVALUATION.text(found)):
         show_evaluation(found, worst)
 
 
@@ -107,23 +80,10 @@ def show_evaluation(evaluation: Evaluation, worst: int) -> None:
 
 
 def show_header(header: Header) -> None:
-    """The protocol, a line each."""
+    """The protocol, a line for each of its parts."""
     from lavad_core.evaluation.protocol import protocol_lines
 
-    lines = [*protocol_lines(header), *(("warning", warning) for warning in header.warnings)]
-    width = max(12, *(len(name) + 2 for name, _ in lines))
-    for name, text in lines:
-        show(f"{escape(name) + ':':<{width}}{escape(text)}")
-
-
-def number(metric: Metric) -> str:
-    """The value; a dash where there is none."""
-    return "–" if metric.value is None else f"{metric.value:.4f}"
-
-
-def between(metric: Metric) -> str:
-    """The interval; empty where there is none."""
-    return "" if metric.low is None or metric.high is None else f"{metric.low:.3f}–{metric.high:.3f}"
+    show_lines([*protocol_lines(header), *(("warning", warning) for warning in header.warnings)], 12)
 
 
 def _rows(evaluation: Evaluation) -> None:
@@ -137,14 +97,14 @@ def _rows(evaluation: Evaluation) -> None:
     show("")
     show_table(
         ("scores", *titles),
-        [(label(row), *(number(row.metrics[key]) for key in METRIC_TITLES)) for row in evaluation.rows],
+        [(label(row), *(row.metrics[key].number for key in METRIC_TITLES)) for row in evaluation.rows],
         right=right,
     )
-    if any(between(row.metrics[key]) for row in own for key in METRIC_TITLES):
+    if any(row.metrics[key].interval for row in own for key in METRIC_TITLES):
         show("")
         show_table(
             ("95 % interval", *titles),
-            [(label(row), *(between(row.metrics[key]) for key in METRIC_TITLES)) for row in own],
+            [(label(row), *(row.metrics[key].interval for key in METRIC_TITLES)) for row in own],
             right=right,
         )
     elif evaluation.header.intervals != "none":
@@ -169,9 +129,9 @@ def _classes(evaluation: Evaluation) -> None:
                     cell
                     for metrics in (row.within, row.with_normal)
                     for cell in (
-                        number(metrics["auc"]),
-                        between(metrics["auc"]),
-                        number(metrics["average_precision"]),
+                        metrics["auc"].number,
+                        metrics["auc"].interval,
+                        metrics["average_precision"].number,
                     )
                 ),
             )
@@ -198,10 +158,10 @@ def _events(evaluation: Evaluation) -> None:
                 row.annotated,
                 row.found,
                 row.matched,
-                number(row.precision),
-                number(row.recall),
-                number(row.f1),
-                between(row.f1),
+                row.precision.number,
+                row.recall.number,
+                row.f1.number,
+                row.f1.interval,
                 "–" if row.false_alarms_per_hour.value is None else f"{row.false_alarms_per_hour.value:.2f}",
             )
             for row in evaluation.events
@@ -233,7 +193,7 @@ def _videos(title: str, videos: list[VideoRow]) -> None:
                 ", ".join(video.classes),
                 video.frames,
                 video.positive,
-                number(video.auc),
+                video.auc.number,
                 video.max_score,
                 video.mean_score,
             )

@@ -8,9 +8,10 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.terminal.text import escape, say, show
+from lavad.deployments.cli.options.dataset import LabelGroup
+from lavad.deployments.cli.options.evaluation import AnswerGroup, SegmentGroup
+from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.terminal.text import escape, say, show_lines
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.threshold import ChosenThreshold
@@ -20,44 +21,26 @@ VALUE = {"f1": "F1 of frames", "youden": "Youden's J of frames", "false-alarms-p
 
 
 @guarded
+@grouped
 def threshold(
-    run: Annotated[
-        str | None,
-        typer.Option("--run", help="Run or import; the latest if not given.", metavar="ID", show_default=False),
-    ] = None,
-    adapter: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    tolerance: dataset_options.Tolerance = 0,
-    videos: dataset_options.Videos = None,
+    *,
+    run: options.Run = None,
+    labels: LabelGroup,
     rule: Annotated[str, typer.Option("--rule", help="f1, youden, or false-alarms-per-hour=X.", metavar="RULE")] = "f1",
-    low_threshold: evaluation_options.LowThreshold = None,
-    min_length: evaluation_options.MinLength = 1,
-    max_gap: evaluation_options.MaxGap = 0,
-    json_: options.AsJson = False,
-    output: evaluation_options.Output = None,
+    segments: SegmentGroup,
+    answer: AnswerGroup,
     store: options.StoreFolder = None,
 ) -> None:
     """Choose the threshold of segments on labelled training or validation videos, by a stated rule. Not on the videos that
     are evaluated with it."""
-    from lavad_core.evaluation.evaluation import EvaluationOptions
-    from lavad_core.evaluation.threshold import choose_threshold, parse_rule, to_json
+    from lavad_core.evaluation.threshold import THRESHOLD, choose_threshold, parse_rule
     from lavad_core.results.open import open_results
 
     parsed = parse_rule(rule)
-    dataset = dataset_options.labels_of(adapter, labels, list_, videos, dataset_options.reading(first_frame, tolerance))
-    chosen = choose_threshold(
-        dataset,
-        open_results(options.store_root(store), run),
-        parsed,
-        EvaluationOptions(low_threshold=low_threshold, min_length=min_length, max_gap=max_gap),
-    )
-    if output is not None:
-        evaluation_options.write_output(output, to_json(chosen))
-    if json_:
-        show(to_json(chosen).rstrip("\n"))
-    else:
+    dataset = labels.dataset()
+    lowest = [] if segments.low_threshold is None else [segments.low_threshold]
+    chosen = choose_threshold(dataset, open_results(options.store_root(store), run), parsed, segments.rules(*lowest)[0])
+    if answer.wants_tables(THRESHOLD.text(chosen)):
         _show(chosen, parsed.name)
     _warn(chosen)
 
@@ -75,9 +58,7 @@ def _show(chosen: ChosenThreshold, rule: str) -> None:
         ("results", f"{results['origin']} {results['id']}, unsmoothed"),
         ("to use it", f"--set detect.threshold={chosen.threshold!r}, or lavad evaluate --threshold-from FILE"),
     ]
-    width = max(len(name) for name, _ in lines) + 2
-    for name, text in lines:
-        show(f"{escape(name) + ':':<{width}}{escape(text)}")
+    show_lines(lines)
 
 
 def _warn(chosen: ChosenThreshold) -> None:

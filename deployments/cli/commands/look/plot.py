@@ -92,7 +92,7 @@ def _rates(
     """Legend to curve; and the labelled part of the frames of the first."""
     from lavad_core.errors import InputError
     from lavad_core.evaluation.compute import evaluate
-    from lavad_core.evaluation.evaluation import EvaluationOptions
+    from lavad_core.evaluation.options import EvaluationOptions
 
     curves: dict[str, Curve] = {}
     prevalence = []

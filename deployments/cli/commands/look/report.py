@@ -42,7 +42,7 @@ def report(
     a run's are looked for where it found them.
     """
     from lavad_core.evaluation.compute import evaluate
-    from lavad_core.evaluation.evaluation import EvaluationOptions
+    from lavad_core.evaluation.options import EvaluationOptions, event_rules
     from lavad_core.pipeline.graph import random_models
     from lavad_core.reports.site import write_report
 
@@ -52,7 +52,7 @@ def report(
     evaluation = None
     if source.dataset is not None:
         protocol = EvaluationOptions(
-            sigmas=evaluation_options.sigmas(sigma), thresholds=(source.threshold,), resamples=resamples, seed=seed
+            evaluation_options.sigmas(sigma), event_rules((source.threshold,)), resamples, seed
         )
         evaluation = evaluate(source.dataset, source.results, protocol)
     else:

@@ -1,0 +1,64 @@
+"""What may be chosen of an evaluation. The unsmoothed, unweighted rows are always there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lavad_core.errors import InputError
+from lavad_core.evaluation.smoothing import Sigma, checked_sigma
+from lavad_core.method.detection import SegmentRule
+
+MAX_RESAMPLES = 100_000
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What may be chosen; each value counts once.
+
+    Attributes:
+        sigmas: of Gaussian smoothing over the grid scores of a video (``scipy.ndimage.gaussian_filter1d`` with its default
+            boundary). Each gives rows of its own beside the unsmoothed ones.
+        events: rules by which scores become the segments that are compared with annotated intervals. Each gives rows of its
+            own. There are no time stamps here: lengths are in frames.
+        resamples: how many times the bootstrap draws the videos; 0 for no intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    sigmas: tuple[Sigma, ...] = ()
+    events: tuple[SegmentRule, ...] = (SegmentRule(),)
+    resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sigmas", tuple(dict.fromkeys(map(checked_sigma, self.sigmas))))
+        object.__setattr__(self, "events", tuple(dict.fromkeys(self.events)))
+        if any(rule.min_length_s or rule.max_gap_s for rule in self.events):
+            raise InputError(
+                "nothing tells the time of a frame in an evaluation: give lengths and gaps of events in frames"
+            )
+        if not 0 <= self.resamples <= MAX_RESAMPLES or self.seed < 0:
+            raise InputError(
+                f"{self.resamples} resamples with seed {self.seed}: give 0 (no intervals) to {MAX_RESAMPLES}, and a seed of at "
+                "least 0"
+            )
+
+    @property
+    def intervals(self) -> str:
+        """How intervals are made, in a few words."""
+        if not self.resamples:
+            return "none"
+        return f"95 %, bootstrap over videos, {self.resamples} resamples, seed {self.seed}"
+
+
+def event_rules(
+    thresholds: Sequence[float] = (), low_threshold: float | None = None, min_length: int = 1, max_gap: int = 0
+) -> tuple[SegmentRule, ...]:
+    """A rule for each threshold, 0.5 if there is none, with lengths in frames."""
+    return tuple(
+        SegmentRule(float(threshold), low_threshold, min_length_frames=min_length, max_gap_frames=max_gap)
+        for threshold in thresholds or (SegmentRule.threshold,)
+    )
