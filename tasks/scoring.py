@@ -24,7 +24,7 @@ from lavad.tasks.workbench import Job, RunRef, open_job
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.configured import check_labelled
 from lavad_core.pipeline.prepare import check_imports
-from lavad_core.planning.prompts import check_prompts
+from lavad_core.planning.prompt_check import check_prompts
 from lavad_core.runs.manifest import SCORED, RunManifest
 from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.store.types import Key

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad_core.errors import StoreUnavailable
-from lavad_core.runs.check import check_records
+from lavad_core.runs.verify import check_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import Finding, gc, verify
 

@@ -12,7 +12,7 @@ from lavad.tasks.workbench import RunRef, job_of
 from lavad_core.errors import InputError
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.imports.listed import listed_sources
-from lavad_core.runs.sources import Left, decode_input, left_of, save_sources
+from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
@@ -41,16 +41,16 @@ def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) ->
 
 
 @task(name="adopt", description="Take the videos that an earlier run left unfinished.", **HERE)
-def adopt_videos(run: RunRef, left: Left) -> list[VideoSource]:
+def adopt_videos(run: RunRef, left: Unfinished) -> list[VideoSource]:
     """The unfinished videos, noted with this run; so are those of the same set that have scores."""
     save_sources(Path(run.store), run.run_id, left.unfinished, left.done)
     return left.unfinished
 
 
 @task(name="unfinished", description="Which videos of an earlier run have no scores.", **HERE)
-def unfinished_videos(store: str, run_id: str | None) -> Left:
+def unfinished_videos(store: str, run_id: str | None) -> Unfinished:
     """What is left of a run, by its id or name; of the latest one if none is given."""
-    return left_of(Path(store), run_id)
+    return unfinished_of(Path(store), run_id)
 
 
 def _run_name(parameters: dict[str, Any]) -> str:

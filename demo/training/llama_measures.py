@@ -15,7 +15,7 @@ from lavad_core.config.models import LocalChatConfig
 from lavad_core.method import prompts
 from lavad_core.method.scoring import choices, parse_choice, score_messages
 from lavad_core.method.summarising import Messages, summary_messages
-from lavad_core.models.chat.local import LocalChat
+from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.protocols import ChatRequest
 
 ANSWER_TOKENS = 64

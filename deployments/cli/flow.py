@@ -73,7 +73,7 @@ def scoring(
     def start(run_id: str) -> Any:
         from lavad.flows.score_videos import score_videos
         from lavad_core.config.secrets import public_settings
-        from lavad_core.runs.sources import encode_input
+        from lavad_core.runs.video_list import encode_input
 
         return score_videos(
             inputs=[encode_input(item) for item in inputs],

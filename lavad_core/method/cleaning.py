@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.method.vectors import COLUMN_BLOCK, check_vectors, similarities
+from lavad_core.method.similarity import COLUMN_BLOCK, check_vectors, similarities
 
 FrameTexts = Sequence[tuple[int, str]]
 """(frame, caption) of one captioner."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.method.vectors import CELL_LIMIT, COLUMN_BLOCK, check_vectors, similarities
+from lavad_core.method.similarity import CELL_LIMIT, COLUMN_BLOCK, check_vectors, similarities
 
 
 @dataclass(frozen=True)

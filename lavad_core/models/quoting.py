@@ -7,7 +7,7 @@ import re
 from lavad_core.escape import escape
 
 MAX_QUOTED = 300
-"""Characters of a library's own words that a message repeats."""
+"""Characters of a library's or a server's own words that a message repeats."""
 
 UNSAFE = (
     "weights_only",

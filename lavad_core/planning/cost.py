@@ -10,9 +10,9 @@ from typing import Literal
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import cannot_be_had
 from lavad_core.planning.experience import Experience
-from lavad_core.planning.footage import Footage
+from lavad_core.planning.planned_work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, windows_of, work_of
 from lavad_core.planning.rates import Rate, RateTable
-from lavad_core.planning.work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, windows_of, work_of
+from lavad_core.planning.video_length import VideoLength
 from lavad_core.runs import work
 from lavad_core.stages.node import Graph, Node
 
@@ -27,11 +27,11 @@ class Item:
     """A video of the plan.
 
     Attributes:
-        footage: its frames.
+        video: its frames.
         left: nodes whose results are not in the store.
     """
 
-    footage: Footage
+    video: VideoLength
     left: frozenset[str]
 
 
@@ -41,7 +41,7 @@ class Part:
 
     Attributes:
         videos: with work in it.
-        work: unit to how much; units of :data:`lavad_core.planning.work.AT_MOST` are upper bounds.
+        work: unit to how much; units of :data:`lavad_core.planning.planned_work.AT_MOST` are upper bounds.
         expected: the same of some of those units, as earlier results and runs suggest.
         bytes: of the store; None where the length of a vector is not known.
         hours: by the stage's rate; None without one. Of a run: of the stages that have one.
@@ -144,17 +144,17 @@ def run_cost(
     lengths: Counter[str] = Counter()
     short = windows = 0
     for item in items:
-        lengths[item.footage.source] += 1
-        sampled = windows_of(config, item.footage)
+        lengths[item.video.source] += 1
+        sampled = windows_of(config, item.video)
         short, windows = short + sampled.short, windows + len(sampled)
-        works = work_of(config, graph, item.footage)
+        works = work_of(config, graph, item.video)
         nodes = {node.id for node in graph.nodes}
         for side, running in (("everything", nodes), ("left", nodes & item.left)):
             shared = shared_pass(config, dict.fromkeys(running, True))
             for node_id in running:
                 sums[node_id, side].add(works[node_id], without_pass=shared and node_id == "embed_windows")
             if running:
-                heads[side].add(item.footage, config.video.frame_interval)
+                heads[side].add(item.video, config.video.frame_interval)
     thin = cannot_be_had(short, windows, config.window.samples, config.window.sampling)
     stages = [
         _stage(config, node, sums[node.id, "everything"], sums[node.id, "left"], table, told) for node in graph.nodes
@@ -189,11 +189,11 @@ class _Head:
     seconds: float = 0.0
     grid: int = 0
 
-    def add(self, footage: Footage, interval: int) -> None:
+    def add(self, video: VideoLength, interval: int) -> None:
         self.videos += 1
-        self.frames += footage.frames
-        self.seconds += footage.duration_s
-        self.grid += -(-footage.frames // interval)
+        self.frames += video.frames
+        self.seconds += video.duration_s
+        self.grid += -(-video.frames // interval)
 
 
 def _stage(

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from lavad_core.config.setting import Section
 from lavad_core.errors import InputError
-from lavad_core.planning import work as units
+from lavad_core.planning import planned_work as units
 from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.user_files import read_text
@@ -76,7 +76,7 @@ class Device(Section):
     source: str = Field(min_length=1)
 
 
-class Width(Section):
+class Dimension(Section):
     """Length of an encoder's vectors; models as in :class:`Rate`."""
 
     model: str
@@ -104,7 +104,7 @@ class RateTable(Section):
 
     rates: tuple[Rate, ...] = ()
     devices: tuple[Device, ...] = ()
-    widths: tuple[Width, ...] = ()
+    widths: tuple[Dimension, ...] = ()
     stored: Bytes | None = None
 
     def per_second(self, node_id: str, model: str, given: Mapping[str, int]) -> Rate | None:

@@ -12,10 +12,10 @@ from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.plan import Survey, survey
 from lavad_core.pipeline.prepare import check_imports, known_identities
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.planning import footage
 from lavad_core.planning.cost import Item, RunCost, run_cost
 from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
+from lavad_core.planning.video_length import length_from_header, length_from_list, length_from_probe
 from lavad_core.stages.node import Graph
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit
@@ -78,7 +78,7 @@ def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, fra
     nodes = frozenset(node.id for node in graph.nodes)
     rate = frame_rate or dataset.frame_rate or config.video.folder_frame_rate
     uncounted = {name: "the list has no frame count" for name, video in dataset.videos.items() if not video.frames}
-    known = (footage.of_list(video, rate) for video in dataset.videos.values())
+    known = (length_from_list(video, rate) for video in dataset.videos.values())
     items = (Item(found, nodes) for found in known if found is not None)
     notes = [f"an estimate from the list of {dataset.title} alone, at {rate:g} frames a second; no video was looked at"]
     if frame_rate is None and dataset.frame_rate is None:
@@ -153,12 +153,12 @@ class _Looked:
             found = None
             if name in self._probes and self._store is not None:
                 try:
-                    found = footage.of_probe(name, self._store, self._probes[name])
+                    found = length_from_probe(name, self._store, self._probes[name])
                 except DamagedResult as damage:
                     self.uncounted[name] = str(damage)
                     continue
             elif name in self.headers:
-                found = footage.of_header(name, self.headers[name], self._config.video.folder_frame_rate)
+                found = length_from_header(name, self.headers[name], self._config.video.folder_frame_rate)
             if found is not None:
                 yield Item(found, left)
             elif name not in self.uncounted:

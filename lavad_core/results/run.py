@@ -23,7 +23,7 @@ from lavad_core.results.recipe import recipe_of_run
 from lavad_core.results.settings import commits_of, config_of_results
 from lavad_core.results.types import Recipe, ScoredVideo, VideoTexts
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
-from lavad_core.runs.sources import load_sources
+from lavad_core.runs.video_list import load_sources
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
 

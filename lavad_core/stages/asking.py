@@ -12,7 +12,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import Interrupted
 from lavad_core.models.chat.cached import ask
-from lavad_core.models.chat.reading import Reading, read_answers
+from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
@@ -75,7 +75,7 @@ def asked_of(config: LavadConfig, identity: str) -> str:
 
 def ask_all(
     context: StageContext, model: ChatModel, device: AbstractContextManager[Any], requests: Sequence[ChatRequest]
-) -> list[Reading]:
+) -> list[ReadAnswer]:
     """What can be used of the answers, in the order of the requests, texts storable. What was asked before, in this video
     or another, is not asked again.
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.models.chat.reading import Fault, caption_of, count_faults, counted, in_words, read_answers
+from lavad_core.models.chat.read_answer import Fault, caption_of, count_faults, counted, in_words, read_answers
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
 from lavad_core.runs import work

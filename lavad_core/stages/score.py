@@ -16,7 +16,7 @@ from lavad_core.method.scoring import (
     score_messages,
 )
 from lavad_core.method.summarising import shorten
-from lavad_core.models.chat.reading import Reading
+from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
@@ -80,12 +80,12 @@ def run(context: StageContext) -> Commit:
     return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened)
 
 
-def _ask(context: StageContext, texts: list[str]) -> tuple[list[Reading | None], int]:
+def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | None], int]:
     """What the model says of each summary, None for an empty one of which it is not asked; and how many were too long."""
     asked = [
         number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
     ]
-    readings: list[Reading | None] = [None] * len(texts)
+    readings: list[ReadAnswer | None] = [None] * len(texts)
     shortened = 0
     if asked:
         model, device = context.bench.models.chat()
@@ -145,7 +145,7 @@ def build_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[
     return request, kept != summary
 
 
-def read_answer(config: LavadConfig, reading: Reading) -> float | None:
+def read_answer(config: LavadConfig, reading: ReadAnswer) -> float | None:
     """The score in an answer, or None."""
     settings = config.score
     if settings.answer == "free-text":

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.language import ScoreConfig
-from lavad_core.models.chat.reading import WORDS, Fault, Reading, counted, refused_with
+from lavad_core.models.chat.read_answer import WORDS, Fault, ReadAnswer, counted, refused_with
 
 SHOWN = 80
 """Characters of an answer in a message."""
@@ -34,7 +34,7 @@ class Tally:
     truncated: int = 0
 
     @classmethod
-    def of(cls, readings: Sequence[Reading | None], scores: Sequence[float | None]) -> Tally:
+    def of(cls, readings: Sequence[ReadAnswer | None], scores: Sequence[float | None]) -> Tally:
         """
         Args:
             readings: of each window; None where there was no summary to ask about.

@@ -13,7 +13,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import SAMPLED, Samples, cannot_be_had, nearest_rows
 from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.method.summary_text import finished_part
-from lavad_core.models.chat.reading import Reading
+from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
@@ -80,7 +80,7 @@ def run(context: StageContext) -> Commit:
         return _write(context, writer, centres, summaries, windows, left_out, outcome)
 
 
-def read_summary(config: LavadConfig, reading: Reading) -> str:
+def read_summary(config: LavadConfig, reading: ReadAnswer) -> str:
     """S_i in an answer; empty if it holds none."""
     drop = reading.fault == "truncated" and config.summarise.unfinished == "drop"
     return kept_part(finished_part(reading.text) if drop else reading.text, config.summarise.keep)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.language import SummariseConfig
-from lavad_core.models.chat.reading import Fault, Reading, count_faults, counted, in_words, refused_with
+from lavad_core.models.chat.read_answer import Fault, ReadAnswer, count_faults, counted, in_words, refused_with
 
 FEW = 5
 """Windows, and different questions, up to which one text for most of them says nothing."""
@@ -47,7 +47,7 @@ class Outcome:
     def of(
         cls,
         summaries: Sequence[str],
-        readings: Sequence[Reading] = (),
+        readings: Sequence[ReadAnswer] = (),
         questions: Sequence[Hashable] = (),
         left_out: Sequence[int] = (),
     ) -> Outcome:

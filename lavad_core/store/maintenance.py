@@ -48,7 +48,7 @@ class Finding:
         kind: ``damaged``: a result whose bytes and commit differ; never used, made again by the next run.
             ``orphan``: a part that no commit names. ``unfinished``: the folder of a dead writer. Both harmless, removed
             by ``gc``. ``unknown``: a file that is none of the store's. ``later-version``: a commit of a later program.
-            ``altered``, ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.check``).
+            ``altered``, ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.verify``).
         path: relative to the store.
         message: a sentence.
         key: the result concerned, if any.

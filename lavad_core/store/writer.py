@@ -12,7 +12,7 @@ import pyarrow as pa
 from lavad_core.errors import InternalError
 from lavad_core.store.commits import storable
 from lavad_core.store.parquet import PartWriter
-from lavad_core.store.rows import Rechunker
+from lavad_core.store.rechunk import Rechunker
 from lavad_core.store.staging import Workfolder
 from lavad_core.store.types import Commit, Key, PartFile, Status
 

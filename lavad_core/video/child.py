@@ -95,7 +95,7 @@ def _serve(request: dict[str, Any], raw: bytearray, send: Send) -> tuple[dict[st
     if request["do"] == "header":
         return source.header(path, answer), ()
     from lavad_core.video.deliver import deliver, sender
-    from lavad_core.video.plan import needed
+    from lavad_core.video.wanted import needed
 
     packets, gaps, *lists = _arrays(raw, request["arrays"])
     requests = [

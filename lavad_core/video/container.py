@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, seen
-from lavad_core.video.completeness import Report, examine
+from lavad_core.video.completeness import Completeness, examine
+from lavad_core.video.frame_facts import Decoded, is_shown, ogg_header, rotation
 from lavad_core.video.others import Others
-from lavad_core.video.pictures import Decoded, is_shown, ogg_header, rotation
 
 MAX_DEMUX_RETRIES = 16
 """Reads in a row that may fail before the rest of a damaged file is given up."""
@@ -292,7 +292,7 @@ class VideoReader:
         """Packets that the demuxer says are damaged."""
         return sum(1 for flags in self._packet_flags if flags & seen.CORRUPT)
 
-    def examine(self, tick: Callable[[], None]) -> Report:
+    def examine(self, tick: Callable[[], None]) -> Completeness:
         """What the container's own structure says of this stream; read without the codec library."""
         try:
             step_s, ordinal = float(self.step * self.time_base), _videos(self._media).index(self._stream)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InternalError, VideoRejected
-from lavad_core.video import plan
+from lavad_core.video import wanted
 from lavad_core.video.limits import Limits
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
@@ -110,7 +110,7 @@ def open_frames(
         VideoRejected: while frames are read; ``changed`` if frames that the probe saw are not there any more.
         InternalError: a request beyond the video's frames.
     """
-    plan.check(requests, probe.frames)
+    wanted.check(requests, probe.frames)
     header = _request("frames", source, limits) | {
         "requests": [{"resize": r.geometry.resize, "side": r.geometry.side, "every": r.every} for r in requests],
         "frames": probe.frames,
@@ -136,7 +136,7 @@ def _receive_frames(
 ) -> Iterator[Frame]:
     """Exactly the wanted frames: a child that leaves one out, repeats one or stops early is an error."""
     with _named(source):
-        for index, numbers in plan.needed(requests, probe.frames):
+        for index, numbers in wanted.needed(requests, probe.frames):
             for number in numbers:
                 header, raw = child.receive()
                 if header.get("t") != "frame" or (header.get("i"), header.get("r")) != (index, number):

@@ -86,7 +86,7 @@ def number_frames(names: list[str]) -> tuple[dict[int, str], int]:
 
 
 @dataclass(frozen=True)
-class Jump:
+class NumberJump:
     """A jump of the numbers that was taken out: between which two (-1: before the first), and the index behind it."""
 
     before: int
@@ -94,7 +94,7 @@ class Jump:
     index: int
 
 
-def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[Jump]]:
+def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[NumberJump]]:
     """Take out the longest jumps of the numbers while they make the video longer than its images make possible.
 
     One stray number (``0.jpg`` … ``99.jpg``, ``123456.jpg``) would otherwise be a video of as many frames, nearly all gaps.
@@ -118,11 +118,11 @@ def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[Jump]]:
         out.add(at)
         total -= steps[at] - usual
     moved: dict[int, str] = {}
-    jumps: list[Jump] = []
+    jumps: list[NumberJump] = []
     index = -1
     for at, (number, step) in enumerate(zip(places, steps, strict=True)):
         index += (usual if index >= 0 else 1) if at in out else step
         moved[index] = numbers[number]
         if at in out:
-            jumps.append(Jump(number - step, number, index))
+            jumps.append(NumberJump(number - step, number, index))
     return moved, jumps

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
-from lavad_core.video import announced, container, pictures, rate, timeline
+from lavad_core.video import announced, container, frame_facts, time_base, timeline
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
 from lavad_core.video.completeness import damage_of, verdict
 from lavad_core.video.seen import CORRUPT
@@ -80,9 +80,9 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
     with _open(path, answer, threads, count_only=True) as reader:
         for decoded in reader.decode(answer.begin(), request["stop_at"]):
             if first is None:
-                first = (decoded.frame.width, decoded.frame.height, pictures.rotation(decoded.frame))
+                first = (decoded.frame.width, decoded.frame.height, frame_facts.rotation(decoded.frame))
             frame_packet.append(decoded.packet)
-            flags.append(pictures.frame_flags(decoded.frame))
+            flags.append(frame_facts.frame_flags(decoded.frame))
             if len(frame_packet) > request["max_frames"]:
                 raise VideoRejected("too-large", f"more frames than video.max_frames = {request['max_frames']}")
         if first is None:
@@ -93,7 +93,7 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
         seen = verdict.informed(reader.seen(frame_packet, flags, request["max_pause_s"]), report)
         found = timeline.build(seen, request["max_frames"])
         missing = verdict.compare(report, seen, found, reader.first_position)
-        base = rate.true_time_base(found.pts, reader.time_base, reader.container, path)
+        base = time_base.true_time_base(found.pts, reader.time_base, reader.container, path)
         counts = {
             "further_movies": announced.further_movies(path) if "mov" in reader.container.split(",") else 0,
             "rate_replaced": int(base != reader.time_base),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
-from lavad_core.video.folder import Jump, list_frames, number_frames, without_jumps
+from lavad_core.video.folder import NumberJump, list_frames, number_frames, without_jumps
 
 MIN_PEAK = 1 << 12
 """Pictures of 16 bits that never reach this value, a sixteenth of white, have fewer bits than their format says."""
@@ -89,7 +89,7 @@ def probe(path: str, answer: Answer) -> Message:
     return found_header, [int64(np.arange(total)), int64(gaps), int64(gaps[:0])]
 
 
-def _frame_files(path: str) -> tuple[dict[int, str], int, list[Jump]]:
+def _frame_files(path: str) -> tuple[dict[int, str], int, list[NumberJump]]:
     try:
         names, first = number_frames(list_frames(Path(path)))
     except (FileNotFoundError, NotADirectoryError):
@@ -102,7 +102,7 @@ def _frame_files(path: str) -> tuple[dict[int, str], int, list[Jump]]:
     return names, first, jumps
 
 
-def _in_words(jumps: list[Jump]) -> str:
+def _in_words(jumps: list[NumberJump]) -> str:
     """Which jumps were taken out."""
     words = [f"from {jump.before} to {jump.after}, now frame {jump.index}" for jump in jumps[:MAX_NAMED_JUMPS]]
     more = f", and {len(jumps) - len(words)} more" if len(jumps) > len(words) else ""

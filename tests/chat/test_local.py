@@ -20,8 +20,8 @@ from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import DeviceOutOfMemory, InternalError, Interrupted, ModelError, RequestRejected
 from lavad_core.method import prompts
 from lavad_core.models.chat import load_chat
-from lavad_core.models.chat.local import LocalChat
-from lavad_core.models.chat.reading import read_answers
+from lavad_core.models.chat.in_process import LocalChat
+from lavad_core.models.chat.read_answer import read_answers
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 

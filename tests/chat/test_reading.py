@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lavad_core.models.chat.reading import count_faults, in_words, read_answers
+from lavad_core.models.chat.read_answer import count_faults, in_words, read_answers
 from lavad_core.models.protocols import ChatAnswer, FinishReason
 
 

@@ -14,7 +14,7 @@ from support import filled_store
 from support.command import lavad
 from support.filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
 
-from lavad_core.runs.sources import save_sources
+from lavad_core.runs.video_list import save_sources
 from lavad_core.stages import detect
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key

@@ -14,7 +14,7 @@ from lavad_core.config.models import LocalChatConfig
 from lavad_core.method import prompts
 from lavad_core.method.scoring import choices, parse_choice, score_messages
 from lavad_core.method.summarising import summary_messages
-from lavad_core.models.chat.local import LocalChat
+from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.llama_text import llama_tokenizer
 from lavad_core.models.protocols import ChatRequest
 

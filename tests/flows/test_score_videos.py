@@ -31,7 +31,7 @@ from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoR
 from lavad_core.models.pool import ModelPool
 from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest, load_run
-from lavad_core.runs.sources import left_of, scored_before
+from lavad_core.runs.video_list import scored_before, unfinished_of
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
@@ -395,7 +395,7 @@ def test_retries_of_retries_evaluate_the_whole_set(
         ({"good", "other", "first"}, {"second"}),
         ({"good", "other", "first", "second"}, set()),
     ]
-    left = left_of(store, None)
+    left = unfinished_of(store, None)
     assert (left.unfinished, {source.name for source in left.done}) == ([], {"first", "second", "good", "other"})
     outcomes = scored_before(store, left.done)
     assert {outcome.name: outcome.status for outcome in outcomes} == dict.fromkeys(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lavad_core.method.cleaning import Candidate, best_captions, unique_captions
-from lavad_core.method.vectors import COLUMN_BLOCK, similarities
+from lavad_core.method.similarity import COLUMN_BLOCK, similarities
 
 POOLS = [
     ("nothing", [], []),

@@ -220,7 +220,7 @@ def test_all_are_made_quickly(tmp_path: Path) -> None:
 def test_llamas_scores_depend_on_the_text(llama: Path) -> None:
     """Else the first run that a newcomer sees would give every scene the same score."""
     from lavad_core.config.models import LocalChatConfig
-    from lavad_core.models.chat.local import LocalChat
+    from lavad_core.models.chat.in_process import LocalChat
     from lavad_core.models.protocols import ChatRequest
     from lavad_core.models.random_text import SENTENCES
 

@@ -17,10 +17,10 @@ from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ConfigError, ModelError
 from lavad_core.method import prompts
-from lavad_core.models.chat.local import LocalChat
+from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.random_models import random_folder
 from lavad_core.models.served import register
-from lavad_core.planning.prompts import check_prompts, prompts_of
+from lavad_core.planning.prompt_check import check_prompts, prompts_of
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from lavad_core.errors import DamagedResult, InputError
 from lavad_core.results.open import chosen_run, open_results
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.sources import save_sources
+from lavad_core.runs.video_list import save_sources
 from lavad_core.video.types import VideoSource
 
 

@@ -14,10 +14,10 @@ from support.filled_store import fill
 
 from lavad_core.errors import DamagedResult
 from lavad_core.results.open import open_results
-from lavad_core.runs.check import check_records
 from lavad_core.runs.manifest import load_records, load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.sources import left_of, load_sources, save_sources
+from lavad_core.runs.verify import check_records
+from lavad_core.runs.video_list import load_sources, save_sources, unfinished_of
 from lavad_core.seal import FIELD, sealed
 from lavad_core.video.types import VideoSource
 
@@ -162,7 +162,7 @@ SOURCES: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_a_list_of_videos_that_was_changed(word: str, store: Path) -> None:
     run_id = load_run(store).run_id
     edited(only(store, ".sources"), SOURCES[word])
-    for use in (load_sources, left_of):
+    for use in (load_sources, unfinished_of):
         with pytest.raises(DamagedResult, match="list of videos"):
             use(store, run_id)
     assert [finding.kind for finding in check_records(store)] == ["altered"]

@@ -10,7 +10,7 @@ import pytest
 from lavad_core.errors import InputError
 from lavad_core.runs.manifest import MAX_NAME, checked_name, find_run, load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.sources import left_of, save_sources
+from lavad_core.runs.video_list import save_sources, unfinished_of
 
 
 def record(root: Path, name: str = "", limit: int | None = None) -> str:
@@ -57,7 +57,7 @@ def test_name_and_limit_are_in_the_record_and_its_log(tmp_path: Path, ended: boo
         (tmp_path / "runs" / f"{run_id}.json").unlink()
     assert (load_run(tmp_path, "trial").name, load_run(tmp_path, run_id).limit) == ("trial", 3)
     save_sources(tmp_path, run_id, [])
-    left = left_of(tmp_path, "trial")
+    left = unfinished_of(tmp_path, "trial")
     assert (left.run_id, left.name, left.limit) == (run_id, "trial", 3)
 
 

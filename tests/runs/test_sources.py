@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lavad_core.errors import InputError
 from lavad_core.runs.manifest import new_run_id
-from lavad_core.runs.sources import Listed, decode_input, encode_input, load_sources, save_sources
+from lavad_core.runs.video_list import Listed, decode_input, encode_input, load_sources, save_sources
 from lavad_core.video.types import VideoSource
 
 NAMES = st.binary(min_size=1, max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape"))

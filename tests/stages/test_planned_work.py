@@ -12,21 +12,21 @@ import pytest
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.graph import build_graph
-from lavad_core.planning import work as planned
+from lavad_core.planning import planned_work as planned
 from lavad_core.planning.cost import RunCost
-from lavad_core.planning.footage import Footage, of_header, of_list
+from lavad_core.planning.planned_work import VIEWS_PER_CLIP, token_bounds, work_of
 from lavad_core.planning.rates import packaged_rates
 from lavad_core.planning.survey import cost_of_videos
-from lavad_core.planning.work import VIEWS_PER_CLIP, token_bounds, work_of
+from lavad_core.planning.video_length import VideoLength, length_from_header, length_from_list
 from lavad_core.runs import work
 from lavad_core.video.types import VideoHeader, VideoSource
 
 
-def steady(frames: int, rate: float = 30.0) -> Footage:
-    return Footage("v", frames, np.arange(frames) / rate, frames / rate, "list")
+def steady(frames: int, rate: float = 30.0) -> VideoLength:
+    return VideoLength("v", frames, np.arange(frames) / rate, frames / rate, "list")
 
 
-def works(footage: Footage, **settings: Any) -> dict[str, dict[str, int]]:
+def works(footage: VideoLength, **settings: Any) -> dict[str, dict[str, int]]:
     config = LavadConfig(**settings)
     return work_of(config, build_graph(config, dict.fromkeys(config.models, "?")), footage)
 
@@ -122,15 +122,15 @@ def test_token_bounds(stage: str, settings: dict[str, Any], expected: tuple[int,
     ],
 )
 def test_lengths_from_headers(word: str, header: VideoHeader, expected: tuple[int, float] | None) -> None:
-    found = of_header("v", header, 30.0)
+    found = length_from_header("v", header, 30.0)
     assert (None if found is None else (found.frames, pytest.approx(found.duration_s))) == expected
 
 
 def test_a_list_without_a_count_tells_nothing() -> None:
     from lavad_core.datasets.types import LabelledVideo
 
-    assert of_list(LabelledVideo("v"), 30.0) is None
-    found = of_list(LabelledVideo("v", frames=60), 30.0)
+    assert length_from_list(LabelledVideo("v"), 30.0) is None
+    found = length_from_list(LabelledVideo("v", frames=60), 30.0)
     assert found is not None
     assert (found.frames, found.duration_s) == (60, 2.0)
 
@@ -155,7 +155,7 @@ def cost(config: LavadConfig, *sources: VideoSource, **options: Any) -> RunCost:
     return cost_of_videos(config, list(sources), packaged_rates(), **options)
 
 
-def left_of(found: RunCost) -> set[str]:
+def unfinished_of(found: RunCost) -> set[str]:
     return {stage.node for stage in found.stages if stage.left.videos}
 
 
@@ -164,17 +164,17 @@ def test_only_what_is_not_in_the_store_is_left(
 ) -> None:
     bench = make_bench()
     before = cost(bench.config, street)
-    assert left_of(before) == {stage.node for stage in before.stages}
+    assert unfinished_of(before) == {stage.node for stage in before.stages}
     assert (dict(before.lengths), before.left) == ({"header": 1}, before.everything)
     assert bench.run(bench.prepare(street)) == {}
     after = cost(bench.config, street)
-    assert left_of(after) == set()
+    assert unfinished_of(after) == set()
     assert dict(after.lengths) == {"probe": 1}
     assert (after.left.frames, after.left.part.videos, after.left.part.work) == (0, 0, {})
     assert after.everything.part.work == before.everything.part.work, "header and probe agree on this video"
-    assert left_of(cost(bench.config, street, refresh=True)) == left_of(before)
+    assert unfinished_of(cost(bench.config, street, refresh=True)) == unfinished_of(before)
     changed = make_bench(window={"samples": 5}).config
-    assert left_of(cost(changed, street)) == {
+    assert unfinished_of(cost(changed, street)) == {
         "embed_windows",
         "summarise",
         "score",
@@ -211,7 +211,7 @@ def test_what_a_model_that_is_not_here_made_counts_as_left(
     bench.run(bench.prepare(street))
     del identities["chat"]
     found = cost(bench.config, street)
-    assert left_of(found) == {"summarise", "score", "embed_summaries", "refine", "detect"}
+    assert unfinished_of(found) == {"summarise", "score", "embed_summaries", "refine", "detect"}
     assert any("chat is not here" in note for note in found.notes)
 
 

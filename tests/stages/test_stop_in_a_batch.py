@@ -9,7 +9,7 @@ import pytest
 from support.fake_models import FakeChat, FakePool
 
 from lavad_core.errors import Interrupted
-from lavad_core.models.chat.ready import Ready
+from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 from lavad_core.runs import work
 from lavad_core.runs.recorder import StageRecord
@@ -27,8 +27,8 @@ class Batches(FakeChat):
         super().__init__()
         self._stop = stop
 
-    def answer(self, requests: Sequence[ChatRequest]) -> Ready[tuple[int, ChatAnswer]]:
-        return Ready(self._rounds(list(super().answer(requests))))
+    def answer(self, requests: Sequence[ChatRequest]) -> ReadyAnswers[tuple[int, ChatAnswer]]:
+        return ReadyAnswers(self._rounds(list(super().answer(requests))))
 
     def _rounds(self, answers: list[Any]) -> Generator[list[tuple[int, ChatAnswer]], None, None]:
         for start in range(0, len(answers), BATCH):

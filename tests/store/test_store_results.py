@@ -19,7 +19,7 @@ from support.store_work import KEYS, MEMORY, SCHEMA, rows, save, tree
 from lavad_core.digest import ascii_json
 from lavad_core.errors import DamagedResult, InternalError
 from lavad_core.store.files import FileStore
-from lavad_core.store.rows import ROWS_PER_GROUP
+from lavad_core.store.rechunk import ROWS_PER_GROUP
 from lavad_core.store.types import Key
 
 KEY = KEYS[0]
@@ -305,7 +305,7 @@ def _tables(draw: st.DrawFn) -> pa.Table:
 def test_bytes_depend_on_rows_and_not_on_how_they_are_cut(table: pa.Table, cuts: list[int], group: int) -> None:
     edges = [0, *sorted(min(cut, table.num_rows) for cut in cuts), table.num_rows]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        patch.setattr("lavad_core.store.rows.ROWS_PER_GROUP", group)
+        patch.setattr("lavad_core.store.rechunk.ROWS_PER_GROUP", group)
         whole, pieces = FileStore(Path(folder) / "whole"), FileStore(Path(folder) / "pieces")
         commit = save(whole, KEY, table)
         metadata = table.schema.with_metadata({"pandas": "at /home/somebody"})

@@ -14,7 +14,7 @@ import numpy as np
 from lavad_core.config.schema import LavadConfig
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.stages import encode_video
-from lavad_core.video import plan
+from lavad_core.video import wanted
 from lavad_core.video.types import NATIVE, Frame, FrameRequest, Probe
 
 FRAME_RATE = 30
@@ -68,8 +68,10 @@ class Rows:
 
 @contextmanager
 def _decode(context: Any, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
-    plan.check(requests, probe.frames)
-    yield (Frame(index, number, IMAGE) for index, numbers in plan.needed(requests, probe.frames) for number in numbers)
+    wanted.check(requests, probe.frames)
+    yield (
+        Frame(index, number, IMAGE) for index, numbers in wanted.needed(requests, probe.frames) for number in numbers
+    )
 
 
 def encode(probe: Probe, **window: Any) -> tuple[int, int]:

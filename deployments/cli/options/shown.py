@@ -94,7 +94,7 @@ def _labels(
 def _videos(root: Path, results: ResultSet, videos: Path | None) -> dict[str, VideoSource]:
     """Name to video: of the folder that is given; else where a run found them."""
     from lavad_core.errors import InputError
-    from lavad_core.runs.sources import load_sources
+    from lavad_core.runs.video_list import load_sources
     from lavad_core.video.discover import discover
 
     if videos is not None:

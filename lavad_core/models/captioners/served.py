@@ -15,7 +15,7 @@ from lavad_core.errors import ContentRefused, RequestRejected
 from lavad_core.models.chat.control import MOST_WORDS, Control
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import LIMIT, NEWER_LIMIT
-from lavad_core.models.chat.reading import caption_of, read_answers
+from lavad_core.models.chat.read_answer import caption_of, read_answers
 from lavad_core.models.chat.replies import checked_length, said, token_counts
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry

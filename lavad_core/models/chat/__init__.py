@@ -26,7 +26,7 @@ def load_chat(config: ChatConfig, *, random_folder: Callable[[str], Path]) -> Ch
         DeviceOutOfMemory: it does not fit the device.
     """
     if isinstance(config, LocalChatConfig):
-        from lavad_core.models.chat.local import LocalChat
+        from lavad_core.models.chat.in_process import LocalChat
 
         return LocalChat.load(config, local_or_random(config.model, random_folder))
     if isinstance(config, PythonModel):

@@ -39,14 +39,11 @@ from lavad_core.errors import (
 from lavad_core.escape import escape
 from lavad_core.masking import masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
-from lavad_core.models.quoting import first_line
+from lavad_core.models.quoting import MAX_QUOTED, first_line
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is
 about 10 MB; nothing that is asked for here is larger."""
-
-MAX_QUOTED = 300
-"""Characters of a server's own words that an error message repeats."""
 
 FIRST_BACKOFF_S = 0.5
 """Delay before the first retry; doubles each time up to ``max_backoff_s``."""

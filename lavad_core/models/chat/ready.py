@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Ready(Iterator[T], Generic[T]):
+class ReadyAnswers(Iterator[T], Generic[T]):
     """The items of a generator's lists, which knows how many can be had without waiting: who stops takes those first.
 
     Args:

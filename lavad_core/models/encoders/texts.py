@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.models.batching import Batcher
-from lavad_core.models.encoders.vectors import gather
+from lavad_core.models.encoders.gather import gather
 from lavad_core.models.protocols import Vectors
 
 Row = NDArray[np.int64]

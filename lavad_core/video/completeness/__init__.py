@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable
 
 from lavad_core.video.completeness import asf, avi, flv, matroska, mp4, ogg, program, transport
-from lavad_core.video.completeness.report import Report, Source
+from lavad_core.video.completeness.result import Completeness, FileBytes
 
-__all__ = ["Report", "damage_of", "examine"]
+__all__ = ["Completeness", "damage_of", "examine"]
 
 HEADS = (
     ("mp4", 4, b"ftyp"),
@@ -33,7 +33,7 @@ STREAMS = {"h264": "H.264", "hevc": "HEVC", "m4v": "MPEG-4", "mpegvideo": "MPEG"
 
 def examine(
     path: str, container: str, stream: int, step_s: float, tick: Callable[[], None], ordinal: int = 0
-) -> Report:
+) -> Completeness:
     """Check a file's structure.
 
     Args:
@@ -48,14 +48,14 @@ def examine(
         OSError: the file cannot be read.
     """
     if container in STREAMS:
-        return Report(why_unchecked=f"a raw {STREAMS[container]} stream announces neither its length nor its end")
+        return Completeness(why_unchecked=f"a raw {STREAMS[container]} stream announces neither its length nor its end")
     with open(path, "rb") as file:
-        source = Source(file, os.fstat(file.fileno()).st_size, tick)
+        source = FileBytes(file, os.fstat(file.fileno()).st_size, tick)
         try:
             return _check(source, set(container.split(",")), stream, step_s, ordinal)
         except (ArithmeticError, LookupError, ValueError):
             # Numbers that fit nowhere: the file's, and no reason to give its video up.
-            report = Report(why_unchecked="the container's structure contradicts itself", unknown_loss=True)
+            report = Completeness(why_unchecked="the container's structure contradicts itself", unknown_loss=True)
             report.damage("a structure of the container that contradicts itself")
             return report
 
@@ -76,7 +76,7 @@ def damage_of(path: str, tick: Callable[[], None]) -> str:
     return ""
 
 
-def _check(source: Source, names: set[str], stream: int, step_s: float, ordinal: int) -> Report:
+def _check(source: FileBytes, names: set[str], stream: int, step_s: float, ordinal: int) -> Completeness:
     if "mp4" in names:
         return mp4.check(source, stream)
     if "matroska" in names or "webm" in names:
@@ -93,4 +93,4 @@ def _check(source: Source, names: set[str], stream: int, step_s: float, ordinal:
         return transport.check(source, stream)
     if "mpeg" in names:
         return program.check(source)
-    return Report(why_unchecked="no check is known for this container")
+    return Completeness(why_unchecked="no check is known for this container")

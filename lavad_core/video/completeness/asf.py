@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lavad_core.video.completeness.rate import frames_expected
-from lavad_core.video.completeness.report import Report, Source, uint
+from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
 HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -68,7 +68,7 @@ class _Objects:
         self.size = self.done = 0
 
 
-def check(source: Source, video: int | None = None, step_s: float = 0.0) -> Report:
+def check(source: FileBytes, video: int | None = None, step_s: float = 0.0) -> Completeness:
     """Walk all data packets.
 
     Args:
@@ -76,7 +76,7 @@ def check(source: Source, video: int | None = None, step_s: float = 0.0) -> Repo
         video: number of the stream that is decoded; None is the first video stream.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
     """
-    report = Report()
+    report = Completeness()
     head = source.at(0, 30)
     header = _header(source, uint(head, 16, 8, "little"))
     start = uint(head, 16, 8, "little")
@@ -142,7 +142,7 @@ def check(source: Source, video: int | None = None, step_s: float = 0.0) -> Repo
     return report
 
 
-def _walk(source: Source, position: int, end: int, length: int, video: int, objects: _Objects) -> int:
+def _walk(source: FileBytes, position: int, end: int, length: int, video: int, objects: _Objects) -> int:
     """Read the packets from ``position``; returns how many places were damaged."""
     mark = source.at(position, 3)
     marked = mark[:1] == b"\x82"
@@ -163,7 +163,7 @@ def _walk(source: Source, position: int, end: int, length: int, video: int, obje
     return damaged
 
 
-def _header(source: Source, size: int) -> _Header:
+def _header(source: FileBytes, size: int) -> _Header:
     found = _Header()
     body = source.at(0, min(size, MAX_HEADER_BYTES))
     position = 30

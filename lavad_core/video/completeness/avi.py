@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lavad_core.video.completeness.report import Report, Source, uint
+from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
 _CHUNK = re.compile(rb"0[0-9](?:dc|db|wb)(?=.{4})", re.DOTALL)
 
@@ -30,14 +30,14 @@ class _Seen:
     odml: int = 0
 
 
-def check(source: Source, ordinal: int = 0) -> Report:
+def check(source: FileBytes, ordinal: int = 0) -> Completeness:
     """Walk all chunks.
 
     Args:
         source: the file.
         ordinal: of the decoded stream among the video streams.
     """
-    report, seen = Report(end_checked=True), _Seen(ordinal=ordinal)
+    report, seen = Completeness(end_checked=True), _Seen(ordinal=ordinal)
     position = 0
     while position + 12 <= source.size:
         head = source.at(position, 12)
@@ -53,7 +53,7 @@ def check(source: Source, ordinal: int = 0) -> Report:
     return report
 
 
-def _list(source: Source, position: int, end: int, report: Report, seen: _Seen) -> int:
+def _list(source: FileBytes, position: int, end: int, report: Completeness, seen: _Seen) -> int:
     for _ in range(MAX_CHUNKS):
         if position + 8 > end:
             break
@@ -95,7 +95,7 @@ def _video(kind: bytes, seen: _Seen) -> bool:
     return kind[2:] in (b"dc", b"db", b"DC", b"DB") and kind[:2].isdigit() and int(kind[:2]) == seen.video
 
 
-def _resync(source: Source, position: int, end: int) -> int:
+def _resync(source: FileBytes, position: int, end: int) -> int:
     """Where the next chunk of a stream begins, -1 if there is none."""
     for found in source.marks(_CHUNK, position, 8):
         length = uint(source.at(found + 4, 4), 0, 4, "little")
@@ -106,7 +106,7 @@ def _resync(source: Source, position: int, end: int) -> int:
     return -1
 
 
-def _chunk(source: Source, kind: bytes, start: int, length: int, seen: _Seen) -> None:
+def _chunk(source: FileBytes, kind: bytes, start: int, length: int, seen: _Seen) -> None:
     if kind == b"avih":
         seen.frames_in_main = uint(source.at(start, 20), 16, 4, "little")
     elif kind == b"strh":
@@ -124,7 +124,7 @@ def _chunk(source: Source, kind: bytes, start: int, length: int, seen: _Seen) ->
         seen.empty += not length
 
 
-def _index(source: Source, start: int, entries: int, seen: _Seen) -> int:
+def _index(source: FileBytes, start: int, entries: int, seen: _Seen) -> int:
     found, mark = 0, b"%02dd" % seen.video
     for first in range(0, entries, 4096):
         body = source.at(start + 16 * first, 16 * min(4096, entries - first))
@@ -132,7 +132,7 @@ def _index(source: Source, start: int, entries: int, seen: _Seen) -> int:
     return found
 
 
-def _judge(seen: _Seen, report: Report) -> None:
+def _judge(seen: _Seen, report: Completeness) -> None:
     if seen.video < 0:
         report.end_checked, report.why_unchecked = False, "no video stream was found in the AVI header"
         return

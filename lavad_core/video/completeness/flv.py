@@ -11,7 +11,7 @@ import struct
 from array import array
 
 from lavad_core.video.completeness.rate import frames_expected
-from lavad_core.video.completeness.report import Report, Source, uint
+from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
 AUDIO, VIDEO, SCRIPT = 8, 9, 18
 
@@ -33,14 +33,14 @@ class _Walk:
         self.duration_s = self.file_bytes = 0.0
 
 
-def check(source: Source, step_s: float = 0.0) -> Report:
+def check(source: FileBytes, step_s: float = 0.0) -> Completeness:
     """Walk all tags.
 
     Args:
         source: the file.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
     """
-    report, walk = Report(), _Walk()
+    report, walk = Completeness(), _Walk()
     position = max(9, uint(source.at(0, 9), 5, 4)) + 4
     while position < source.size:
         length = _tag(source, position)
@@ -72,7 +72,7 @@ def check(source: Source, step_s: float = 0.0) -> Report:
     return report
 
 
-def _tag(source: Source, position: int) -> int | None:
+def _tag(source: FileBytes, position: int) -> int | None:
     """Bytes of the body of the tag at ``position``; None where there is no whole tag."""
     head = source.at(position, 11)
     if len(head) < 11 or head[0] & 0x1F not in (AUDIO, VIDEO, SCRIPT) or head[0] & 0xC0 or head[8:11] != b"\0\0\0":
@@ -90,7 +90,7 @@ def _tag(source: Source, position: int) -> int | None:
     return length
 
 
-def _resync(source: Source, position: int) -> int:
+def _resync(source: FileBytes, position: int) -> int:
     """Position of the next whole tag, -1 if there is none."""
     for found in source.marks(_TAG, position, 11):
         length = _tag(source, found)
@@ -99,7 +99,7 @@ def _resync(source: Source, position: int) -> int:
     return -1
 
 
-def _read(source: Source, position: int, length: int, walk: _Walk) -> None:
+def _read(source: FileBytes, position: int, length: int, walk: _Walk) -> None:
     head = source.at(position, 17)
     kind = head[0] & 0x1F
     time_s = (uint(head, 4, 3) | head[7] << 24) / 1000 if head[7] < 0x80 else 0.0

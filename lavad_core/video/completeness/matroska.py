@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from lavad_core.video.announced import seconds
 from lavad_core.video.completeness.rate import frames_expected
-from lavad_core.video.completeness.report import Report, Source, uint
+from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
 SEGMENT, SEEK_HEAD, INFO, TRACKS, CLUSTER, CUES, TAGS = (
     0x18538067,
@@ -72,7 +72,7 @@ class _Seen:
     lost_before: bool = False
 
 
-def element(source: Source, position: int) -> tuple[int, int, int] | None:
+def element(source: FileBytes, position: int) -> tuple[int, int, int] | None:
     """Identifier, position of the payload, and its size (:data:`UNKNOWN`) of an element; None if there is none."""
     head = source.at(position, 12)
     if len(head) < 2 or head[0] < 0x10:
@@ -88,7 +88,7 @@ def element(source: Source, position: int) -> tuple[int, int, int] | None:
     return identifier, position + width + length, UNKNOWN if size == (1 << 7 * length) - 1 else size
 
 
-def check(source: Source, step_s: float = 0.0, ordinal: int = 0) -> Report:
+def check(source: FileBytes, step_s: float = 0.0, ordinal: int = 0) -> Completeness:
     """Walk the segment down to the blocks.
 
     Args:
@@ -96,7 +96,7 @@ def check(source: Source, step_s: float = 0.0, ordinal: int = 0) -> Report:
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
         ordinal: of the decoded stream among the video streams.
     """
-    report, seen = Report(), _Seen(ordinal=ordinal)
+    report, seen = Completeness(), _Seen(ordinal=ordinal)
     head = element(source, 0)
     segment = element(source, head[1] + head[2]) if head and head[2] >= 0 else None
     if segment is None or segment[0] != SEGMENT:
@@ -121,7 +121,7 @@ def check(source: Source, step_s: float = 0.0, ordinal: int = 0) -> Report:
     return report
 
 
-def _segment(source: Source, position: int, end: int, report: Report, seen: _Seen) -> None:
+def _segment(source: FileBytes, position: int, end: int, report: Completeness, seen: _Seen) -> None:
     for _ in range(MAX_ELEMENTS):
         if position >= end:
             return
@@ -150,7 +150,7 @@ def _segment(source: Source, position: int, end: int, report: Report, seen: _See
         position = stop
 
 
-def _cluster(source: Source, position: int, stop: int, endless: bool, report: Report, seen: _Seen) -> int:
+def _cluster(source: FileBytes, position: int, stop: int, endless: bool, report: Completeness, seen: _Seen) -> int:
     """Read the blocks of a cluster; returns where it ends."""
     begin, time, checked = position, 0, False
     while position < stop:
@@ -185,7 +185,7 @@ def _cluster(source: Source, position: int, stop: int, endless: bool, report: Re
     return position
 
 
-def _checksum(source: Source, position: int, stop: int) -> int:
+def _checksum(source: FileBytes, position: int, stop: int) -> int:
     value = 0
     while position < stop:
         data = source.at(position, stop - position)
@@ -230,7 +230,7 @@ def _children(body: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def _master(kind: int, body: bytes, report: Report, seen: _Seen) -> None:
+def _master(kind: int, body: bytes, report: Completeness, seen: _Seen) -> None:
     children = _children(body)
     expected = children[0][1] if children and children[0][0] == CRC32 else b""
     if len(expected) == 4 and zlib.crc32(body[6:]) != uint(expected, 0, 4, "little"):
@@ -280,7 +280,7 @@ def _tag(parts: list[tuple[int, bytes]], seen: _Seen) -> None:
             seen.track_s = seconds(text)
 
 
-def _judge(seen: _Seen, segment: int, step_s: float, report: Report) -> None:
+def _judge(seen: _Seen, segment: int, step_s: float, report: Completeness) -> None:
     absent = [cue for cue in seen.cues if segment + cue not in seen.clusters]
     if absent:
         report.damage("clusters that the Matroska index names are not there", len(set(absent)))

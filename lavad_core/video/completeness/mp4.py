@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lavad_core.video.completeness import mp4_fragments
 from lavad_core.video.completeness.mp4_edits import USUAL_TIMESCALES, Edits
-from lavad_core.video.completeness.report import CHUNK_BYTES, Report, Source, uint
+from lavad_core.video.completeness.result import CHUNK_BYTES, Completeness, FileBytes, uint
 
 MAX_BOXES = 1 << 20
 """Boxes that are walked, at most."""
@@ -89,7 +89,7 @@ class Movie:
     defaults: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
-def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
+def boxes(source: FileBytes, start: int, end: int) -> Iterator[Box]:
     """The boxes of a stretch of the file, one behind the other, until one contradicts itself."""
     for _ in range(MAX_BOXES):
         head = source.at(start, 16)
@@ -106,7 +106,7 @@ def boxes(source: Source, start: int, end: int) -> Iterator[Box]:
         start += length
 
 
-def _top(source: Source) -> Iterator[Box]:
+def _top(source: FileBytes) -> Iterator[Box]:
     """The outermost boxes. Behind one that is broken or cut off they go on with the next fragment."""
     position = 0
     while position < source.size:
@@ -123,14 +123,14 @@ def _top(source: Source) -> Iterator[Box]:
             return
 
 
-def check(source: Source, track: int | None = None) -> Report:
+def check(source: FileBytes, track: int | None = None) -> Completeness:
     """Compare the tables of the video track, or count the samples of its fragments.
 
     Args:
         source: the file.
         track: number of the track that is decoded; None is the first video track.
     """
-    report, movie = Report(end_checked=True), Movie()
+    report, movie = Completeness(end_checked=True), Movie()
     top = list(_top(source))
     for box in top:
         if box.kind == b"moov":
@@ -150,7 +150,7 @@ def check(source: Source, track: int | None = None) -> Report:
     return report
 
 
-def _walk(source: Source, box: Box, movie: Movie, report: Report) -> None:
+def _walk(source: FileBytes, box: Box, movie: Movie, report: Completeness) -> None:
     for inner in boxes(source, box.start, box.end):
         if inner.kind == b"trak":
             movie.tracks.append(Track())
@@ -171,7 +171,7 @@ def _walk(source: Source, box: Box, movie: Movie, report: Report) -> None:
                 movie.defaults[uint(body, 4, 4)] = uint(body, 12, 4), uint(body, 16, 4)
 
 
-def _track_box(source: Source, box: Box, track: Track, report: Report) -> None:
+def _track_box(source: FileBytes, box: Box, track: Track, report: Completeness) -> None:
     body = source.at(box.start, min(box.end - box.start, 64))
     long = body[:1] == b"\1"
     if box.kind == b"tkhd":
@@ -200,7 +200,7 @@ def _track_box(source: Source, box: Box, track: Track, report: Report) -> None:
         track.samples = uint(body, 8, 4)
 
 
-def _table(source: Source, box: Box, width: int, report: Report) -> NDArray[np.int64]:
+def _table(source: FileBytes, box: Box, width: int, report: Completeness) -> NDArray[np.int64]:
     """The rows of a table of 32-bit numbers (64-bit for ``co64``), as many as the box has room for."""
     announced = uint(source.at(box.start, 8), 4, 4)
     room = max(0, box.end - box.start - 8) // width
@@ -223,7 +223,7 @@ def _table(source: Source, box: Box, width: int, report: Report) -> NDArray[np.i
     return rows.astype(np.int64).reshape(-1, width // 4)
 
 
-def _compare(video: Track, movie: Movie, source: Source, report: Report) -> None:
+def _compare(video: Track, movie: Movie, source: FileBytes, report: Completeness) -> None:
     counts = {b"stsz": video.samples}
     tables = video.tables
     if len(times := tables.get(b"stts", _NONE)):
@@ -299,7 +299,7 @@ def _samples_by_chunk(tables: dict[bytes, NDArray[np.int64]]) -> NDArray[np.int6
     return np.repeat(runs[:, 1], lengths)
 
 
-def _places(video: Track, chunks: NDArray[np.int64], source: Source, report: Report) -> NDArray[np.int64]:
+def _places(video: Track, chunks: NDArray[np.int64], source: FileBytes, report: Completeness) -> NDArray[np.int64]:
     """int64 [samples]: where each begins. Those beyond the end of the file are counted."""
     sizes = video.sizes if not video.size else np.full(video.samples, video.size, np.int64)
     if int(chunks.sum()) != len(sizes):
@@ -316,7 +316,7 @@ def _places(video: Track, chunks: NDArray[np.int64], source: Source, report: Rep
 
 
 def edits_of(
-    video: Track, movie: Movie, positions: NDArray[np.int64], report: Report, step: float = 0.0
+    video: Track, movie: Movie, positions: NDArray[np.int64], report: Completeness, step: float = 0.0
 ) -> Edits | None:
     """The edit list as :mod:`.mp4_edits` needs it; None where there is none."""
     media = [edit for edit in video.edits if edit[1] >= 0]

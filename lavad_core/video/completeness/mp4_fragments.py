@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lavad_core.video.completeness import mp4_index
-from lavad_core.video.completeness.report import CHUNK_BYTES, Report, Source, uint
+from lavad_core.video.completeness.result import CHUNK_BYTES, Completeness, FileBytes, uint
 
 if TYPE_CHECKING:
     from lavad_core.video.completeness.mp4 import Box, Movie, Track
@@ -45,7 +45,7 @@ class _Fragment:
     ours: bool = False
 
 
-def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Report) -> float:
+def check(source: FileBytes, top: list[Box], movie: Movie, video: Track, report: Completeness) -> float:
     """Count the samples of all fragments, and compare with what numbers and indices announce; returns ticks of a sample."""
     found: list[_Fragment] = []
     offsets: list[int] = []
@@ -90,7 +90,7 @@ def check(source: Source, top: list[Box], movie: Movie, video: Track, report: Re
     return step
 
 
-def _fragment(source: Source, moof: Box, movie: Movie, video: Track, report: Report) -> _Fragment:
+def _fragment(source: FileBytes, moof: Box, movie: Movie, video: Track, report: Completeness) -> _Fragment:
     from lavad_core.video.completeness.mp4 import boxes
 
     fragment = _Fragment(start=moof.start - 8, size=moof.end - moof.start + BOX_HEADS_BYTES)
@@ -106,7 +106,7 @@ def _fragment(source: Source, moof: Box, movie: Movie, video: Track, report: Rep
     return fragment
 
 
-def _part(source: Source, traf: Box, movie: Movie, video: Track, fragment: _Fragment, report: Report) -> None:
+def _part(source: FileBytes, traf: Box, movie: Movie, video: Track, fragment: _Fragment, report: Completeness) -> None:
     """Add what a fragment has of one track."""
     from lavad_core.video.completeness.mp4 import boxes
 
@@ -139,7 +139,9 @@ def _part(source: Source, traf: Box, movie: Movie, video: Track, fragment: _Frag
         fragment.base, fragment.ours = base, True
 
 
-def _run(source: Source, box: Box, default_ticks: int, default_size: int, report: Report) -> tuple[int, int, int]:
+def _run(
+    source: FileBytes, box: Box, default_ticks: int, default_size: int, report: Completeness
+) -> tuple[int, int, int]:
     """Samples, ticks and bytes of a run; no more samples than it has rows."""
     head = source.at(box.start, 16)
     flags, count = uint(head, 1, 3), uint(head, 4, 4)
@@ -165,7 +167,7 @@ def _run(source: Source, box: Box, default_ticks: int, default_size: int, report
     return count, ticks, size
 
 
-def _compare_bytes(fragment: _Fragment, payload: int, report: Report) -> None:
+def _compare_bytes(fragment: _Fragment, payload: int, report: Completeness) -> None:
     fragment.size += payload
     if fragment.data > payload or fragment.data + SLACK_BYTES <= payload:
         report.damage("fragments whose runs do not fit their media data")
@@ -178,7 +180,7 @@ def _step(fragments: list[_Fragment]) -> float:
     return sum(fragment.ticks for fragment in timed) / samples if samples else 0.0
 
 
-def _lost(found: list[_Fragment], ours: list[_Fragment], step: float, report: Report) -> tuple[int, int]:
+def _lost(found: list[_Fragment], ours: list[_Fragment], step: float, report: Completeness) -> tuple[int, int]:
     """Frames that are missing between fragments, by their decode times; and from the first to the end of the last, ticks, -1
     unknown."""
     steps = [after.sequence - before.sequence for before, after in pairwise(found)]
@@ -218,7 +220,7 @@ def _lost(found: list[_Fragment], ours: list[_Fragment], step: float, report: Re
     return round(lost), expected - first if first >= 0 else -1
 
 
-def _offsets(source: Source, mfra: Box, track: int) -> list[int]:
+def _offsets(source: FileBytes, mfra: Box, track: int) -> list[int]:
     """Where the fragments of a track begin, by the index at the end of the file."""
     from lavad_core.video.completeness.mp4 import boxes
 

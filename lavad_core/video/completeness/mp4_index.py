@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from lavad_core.video.completeness.report import CHUNK_BYTES, Report, Source, uint
+from lavad_core.video.completeness.result import CHUNK_BYTES, Completeness, FileBytes, uint
 
 if TYPE_CHECKING:
     from lavad_core.video.completeness.mp4 import Box, Movie, Track
@@ -43,7 +43,7 @@ class Index:
     cut: bool
 
 
-def read(source: Source, box: Box, report: Report) -> Index | None:
+def read(source: FileBytes, box: Box, report: Completeness) -> Index | None:
     """The rows of an index; None where it contradicts itself. One that reaches beyond the end says that the file was
     cut off."""
     body = source.at(box.start, min(box.end - box.start, CHUNK_BYTES))
@@ -88,7 +88,7 @@ class Claims:
         """Whether anything announces an end."""
         return self.index is not None or (self.movie.fragments_ticks > 0 and self.movie.timescale > 0)
 
-    def behind(self, span: int, report: Report) -> int:
+    def behind(self, span: int, report: Completeness) -> int:
         """Frames that are announced behind the last fragment.
 
         Args:
@@ -126,7 +126,7 @@ class Claims:
             report.damage("the MP4 header announces a longer duration of its fragments")
         return round(short / self.step)
 
-    def _of_index(self, index: Index, report: Report) -> float:
+    def _of_index(self, index: Index, report: Completeness) -> float:
         """Ticks of the media that the index announces; rows that cannot be true are replaced."""
         factor = self.video.timescale / index.ticks_per_s
         there = [self._inside(begin, size) for begin, size, _ in index.rows]

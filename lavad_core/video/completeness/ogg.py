@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from lavad_core.video.completeness.report import Report, Source, uint
+from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
 _MIRRORED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
@@ -54,14 +54,14 @@ def checksum(page: bytes) -> int:
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")
 
 
-def check(source: Source, serial: int | None = None) -> Report:
+def check(source: FileBytes, serial: int | None = None) -> Completeness:
     """Walk all pages.
 
     Args:
         source: the file.
         serial: the stream that is decoded; None is the first video stream.
     """
-    report = Report(end_checked=True)
+    report = Completeness(end_checked=True)
     streams: dict[int, _Stream] = {}
     position, damaged = 0, False
     while position < source.size:
@@ -89,7 +89,7 @@ def check(source: Source, serial: int | None = None) -> Report:
     return report
 
 
-def _page(source: Source, position: int) -> bytes | None:
+def _page(source: FileBytes, position: int) -> bytes | None:
     head = source.at(position, 27)
     if len(head) < 27 or head[:5] != b"OggS\0":
         return None
@@ -117,7 +117,7 @@ def _begin(page: bytes, before: _Stream | None) -> _Stream:
     return stream
 
 
-def _add(stream: _Stream, page: bytes, report: Report) -> None:
+def _add(stream: _Stream, page: bytes, report: Completeness) -> None:
     flags, number, table = page[5], uint(page, 18, 4, "little"), page[27 : 27 + page[26]]
     if stream.page is not None and number != stream.page:
         lost = (number - stream.page) % (1 << 32)
@@ -157,7 +157,7 @@ def _settle(stream: _Stream, granule: int) -> None:
     stream.packets, stream.broken = 0, False
 
 
-def _finish(report: Report, streams: dict[int, _Stream], serial: int | None) -> None:
+def _finish(report: Completeness, streams: dict[int, _Stream], serial: int | None) -> None:
     videos = [stream for stream in streams.values() if stream.video]
     chosen = streams.get(serial) if serial is not None else None
     stream = chosen or (videos[0] if videos else None)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 
-from lavad_core.video.completeness.report import Report, Source, uint
+from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
 PACK, SYSTEM, END = 0xBA, 0xBB, 0xB9
 _START = re.compile(rb"\0\0\x01[\xb9-\xff]")
 NO_END = "an MPEG program stream without its end code announces no end; its packets were followed"
 
 
-def check(source: Source) -> Report:
+def check(source: FileBytes) -> Completeness:
     """Follow the chain of packets."""
-    report = Report()
+    report = Completeness()
     position, ended, damaged = 0, False, False
     while position < source.size:
         head = source.at(position, 14)
@@ -58,7 +58,7 @@ def _length(head: bytes) -> int | None:
     return 6 + uint(head, 4, 2) if len(head) >= 6 else 6
 
 
-def _skip_zeros(source: Source, position: int) -> int:
+def _skip_zeros(source: FileBytes, position: int) -> int:
     """The next start code behind padding, or the end of the file."""
     while position < source.size:
         chunk = source.at(position, 1 << 16)
@@ -70,7 +70,7 @@ def _skip_zeros(source: Source, position: int) -> int:
     return position
 
 
-def _resync(source: Source, position: int) -> int:
+def _resync(source: FileBytes, position: int) -> int:
     """The next packet or pack that another one follows, -1 if there is none."""
     for found in source.marks(_START, position, 4):
         length = _length(source.at(found, 14))

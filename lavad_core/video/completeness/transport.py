@@ -10,7 +10,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.video.completeness.report import Report, Source
+from lavad_core.video.completeness.result import Completeness, FileBytes
 
 PACKETS_AT_ONCE = 4096
 TAIL_BYTES = 1 << 20
@@ -24,7 +24,7 @@ SHAPES = ((188, 0), (192, 4), (204, 0))
 NO_END = "nothing in a transport stream announces its end; its packets were counted"
 
 
-def shape(source: Source, position: int = 0) -> tuple[int, int] | None:
+def shape(source: FileBytes, position: int = 0) -> tuple[int, int] | None:
     """Length of a packet and place of its sync byte, by five sync bytes in a row; None if there are none."""
     head = source.at(position, 5 * 204)
     for length, offset in SHAPES:
@@ -34,14 +34,14 @@ def shape(source: Source, position: int = 0) -> tuple[int, int] | None:
     return None
 
 
-def check(source: Source, pid: int | None = None) -> Report:
+def check(source: FileBytes, pid: int | None = None) -> Completeness:
     """Look at all packets.
 
     Args:
         source: the file.
         pid: of the video stream; None looks at no counters.
     """
-    report = Report(why_unchecked=NO_END)
+    report = Completeness(why_unchecked=NO_END)
     position, counter = 0, -1
     found = shape(source) or _search(source, 0)
     while found is not None:
@@ -68,7 +68,7 @@ def check(source: Source, pid: int | None = None) -> Report:
     return report
 
 
-def _open_at_end(source: Source) -> bool:
+def _open_at_end(source: FileBytes) -> bool:
     """Whether a packet that announces its length is not whole at the end of the file."""
     start = max(0, source.size - TAIL_BYTES)
     found = shape(source) if not start else _search(source, start)
@@ -92,7 +92,7 @@ def _open_at_end(source: Source) -> bool:
     return any(left.values())
 
 
-def _search(source: Source, position: int) -> tuple[tuple[int, int], int] | None:
+def _search(source: FileBytes, position: int) -> tuple[tuple[int, int], int] | None:
     """The next place where packets follow each other."""
     for found in source.marks(_SYNC, position, 1):
         for length, offset in SHAPES:
@@ -101,7 +101,7 @@ def _search(source: Source, position: int) -> tuple[tuple[int, int], int] | None
     return None
 
 
-def _counters(rows: NDArray[np.uint8], pid: int | None, counter: int, report: Report) -> int:
+def _counters(rows: NDArray[np.uint8], pid: int | None, counter: int, report: Completeness) -> int:
     """Count breaks of the video stream's continuity; returns its last counter."""
     if pid is None or not len(rows):
         return counter

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lavad_core.video.completeness.report import Report
+from lavad_core.video.completeness.result import Completeness
 from lavad_core.video.seen import HEADER, HIDDEN, INTERLACED, Seen
 from lavad_core.video.timeline import Timeline
 
@@ -28,13 +28,13 @@ class Missing:
     hidden: int
 
 
-def informed(seen: Seen, report: Report) -> Seen:
+def informed(seen: Seen, report: Completeness) -> Seen:
     """What the pass saw, with what the structure says: whether there is damage, and how many frames there should be."""
     known = report.frames if report.frames and not report.unknown_loss else seen.announced
     return replace(seen, damaged=seen.damaged or bool(report.findings), announced=known)
 
 
-def compare(report: Report, seen: Seen, found: Timeline, first_position: int = -1) -> Missing:
+def compare(report: Completeness, seen: Seen, found: Timeline, first_position: int = -1) -> Missing:
     """Count what is missing.
 
     Args:

@@ -90,7 +90,7 @@ def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
 def _tell_of_earlier(root: Path, run_id: str) -> None:
     """A retry is about a part of a set: say where the rest is."""
     from lavad_core.errors import DamagedResult, InputError
-    from lavad_core.runs.sources import load_sources
+    from lavad_core.runs.video_list import load_sources
 
     try:
         earlier = load_sources(root, run_id).earlier

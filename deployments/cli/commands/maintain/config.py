@@ -67,7 +67,7 @@ def show_prompts(
     store: options.StoreFolder = None,
 ) -> None:
     """Print what the chat model is asked, as it leaves and as the model reads it, and whether it fits."""
-    from lavad_core.planning.prompts import chat_stages, prompts_of
+    from lavad_core.planning.prompt_check import chat_stages, prompts_of
 
     loaded = options.loaded(preset, config, set_, store).config
     if not (stages := chat_stages(loaded)):

@@ -170,7 +170,7 @@ def served_check(role: str, section: Any) -> Check:
 def _prompts(config: LavadConfig) -> Iterator[Check]:
     """Whether the chat model takes the prompts, and whether they fit."""
     from lavad_core.errors import LavadError, ServiceError
-    from lavad_core.planning.prompts import prompts_of
+    from lavad_core.planning.prompt_check import prompts_of
 
     try:
         prompts = prompts_of(config)

@@ -59,7 +59,7 @@ def list_(store: options.StoreFolder = None, json_: options.AsJson = False) -> N
 def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> None:
     """Read every byte again and compare with the digests. Exit code 4 if a result is damaged or a run's record was altered,
     1 for lesser findings."""
-    from lavad_core.runs.check import check_records
+    from lavad_core.runs.verify import check_records
     from lavad_core.store.files import FileStore
     from lavad_core.store.maintenance import verify as verify_store
 

@@ -62,7 +62,7 @@ def run(
     plain: Plain = False,
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
-    from lavad_core.planning.prompts import check_prompts
+    from lavad_core.planning.prompt_check import check_prompts
     from lavad_core.runs.manifest import checked_name
 
     if name is not None:
@@ -99,10 +99,10 @@ def retry(
     from lavad.deployments.cli.terminal.run_end import rejected_for_good
     from lavad_core.config.load import load_config
     from lavad_core.runs.manifest import checked_name, load_run
-    from lavad_core.runs.sources import left_of, scored_before
+    from lavad_core.runs.video_list import scored_before, unfinished_of
 
     root = options.store_root(store)
-    left = left_of(root, run)
+    left = unfinished_of(root, run)
     name = left.name if name is None else checked_name(name)
     if not left.unfinished:
         say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
-from lavad_core.planning.footage import Footage
+from lavad_core.planning.video_length import VideoLength
 from lavad_core.runs import work
 from lavad_core.stages.node import Graph, Node
 
@@ -68,7 +68,7 @@ def token_bounds(config: LavadConfig, stage: str) -> TokenBounds:
     return TokenBounds(prompt, min(answer, total), total)
 
 
-def work_of(config: LavadConfig, graph: Graph, footage: Footage) -> dict[str, Work]:
+def work_of(config: LavadConfig, graph: Graph, video: VideoLength) -> dict[str, Work]:
     """The work of each node for one video, as if nothing were in the store.
 
     ``embed_frames`` and ``embed_windows`` have a pass over the video each; where both run they share one
@@ -77,9 +77,9 @@ def work_of(config: LavadConfig, graph: Graph, footage: Footage) -> dict[str, Wo
     Args:
         config: of the run.
         graph: its nodes; the models' identities are not looked at.
-        footage: the video.
+        video: the video.
     """
-    counted = _Counted(config, footage)
+    counted = _Counted(config, video)
     return {node.id: _of_node(config, node, counted) for node in graph.nodes}
 
 
@@ -89,14 +89,14 @@ def shared_pass(config: LavadConfig, running: Mapping[str, bool]) -> bool:
     return both and config.encoder.encodes_clips
 
 
-def windows_of(config: LavadConfig, footage: Footage) -> Samples:
+def windows_of(config: LavadConfig, video: VideoLength) -> Samples:
     """The sampled frames of each window of a video."""
     window, interval = config.window, config.video.frame_interval
     return window_samples(
-        grid(footage.frames, interval),
-        footage.frames,
+        grid(video.frames, interval),
+        video.frames,
         interval,
-        footage.times_s,
+        video.times_s,
         duration_s=window.duration_s,
         samples=window.samples,
         sampling=window.sampling,
@@ -107,10 +107,10 @@ def windows_of(config: LavadConfig, footage: Footage) -> Samples:
 class _Counted:
     """Counts of a video that several stages have in common; what is costly only where it is asked for."""
 
-    def __init__(self, config: LavadConfig, footage: Footage) -> None:
-        self.frames = footage.frames
+    def __init__(self, config: LavadConfig, video: VideoLength) -> None:
+        self.frames = video.frames
         self._config = config
-        self._samples = windows_of(config, footage)
+        self._samples = windows_of(config, video)
         self.grid = len(self._samples)
 
     def cleaned(self) -> int:

@@ -135,7 +135,7 @@ def _altered(path: Path, why: str) -> str:
 
 
 @dataclass(frozen=True)
-class Left:
+class Unfinished:
     """What is left of a run.
 
     Attributes:
@@ -155,7 +155,7 @@ class Left:
     limit: int | None = None
 
 
-def left_of(store_root: Path, run_id: str | None) -> Left:
+def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     """What is left of a run.
 
     Args:
@@ -170,7 +170,7 @@ def left_of(store_root: Path, run_id: str | None) -> Left:
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     scored = {outcome.name for outcome in run.videos if outcome.status in SCORED}
     listed = load_sources(store_root, run.run_id)
-    return Left(
+    return Unfinished(
         run.run_id,
         dict(run.config),
         [source for source in listed.own if source.name not in scored],
@@ -193,7 +193,7 @@ def scored_before(store_root: Path, done: Mapping[VideoSource, str]) -> list[Vid
 
     Args:
         store_root: the store's folder.
-        done: of :class:`Left`.
+        done: of :class:`Unfinished`.
     """
     outcomes: list[VideoOutcome] = []
     for run_id in dict.fromkeys(done.values()):

@@ -17,7 +17,7 @@ MAX_FINDINGS = 8
 
 
 @dataclass
-class Report:
+class Completeness:
     """What a container announces about its first video stream, what is there, and what is damaged.
 
     Attributes:
@@ -55,7 +55,7 @@ class Report:
         return "; ".join(words)
 
 
-class Source:
+class FileBytes:
     """A file that is read at positions. Reading beyond its end gives fewer bytes.
 
     Args:

@@ -14,7 +14,7 @@ from lavad_core.video.types import VideoHeader
 
 
 @dataclass(frozen=True)
-class Footage:
+class VideoLength:
     """The frames of a video.
 
     Attributes:
@@ -32,17 +32,17 @@ class Footage:
     source: Literal["probe", "header", "list"]
 
 
-def of_probe(name: str, store: Store, commit: Commit) -> Footage:
+def length_from_probe(name: str, store: Store, commit: Commit) -> VideoLength:
     """From the probe's result.
 
     Raises:
         DamagedResult: it is not whole.
     """
     times = store.read(commit, ["time_s"])["time_s"].to_numpy()
-    return Footage(name, len(times), times, float(commit.facts["duration_s"]), "probe")
+    return VideoLength(name, len(times), times, float(commit.facts["duration_s"]), "probe")
 
 
-def of_header(name: str, header: VideoHeader, default_rate: float) -> Footage | None:
+def length_from_header(name: str, header: VideoHeader, default_rate: float) -> VideoLength | None:
     """As a file announces; None where it does not say how long it is.
 
     Args:
@@ -57,10 +57,10 @@ def of_header(name: str, header: VideoHeader, default_rate: float) -> Footage | 
     return _steady(name, frames, header.frame_rate or timed, "header")
 
 
-def of_list(video: LabelledVideo, frame_rate: float) -> Footage | None:
+def length_from_list(video: LabelledVideo, frame_rate: float) -> VideoLength | None:
     """As a data set says; None where it says nothing."""
     return None if not video.frames else _steady(video.name, video.frames, frame_rate, "list")
 
 
-def _steady(name: str, frames: int, rate: float, source: Literal["header", "list"]) -> Footage:
-    return Footage(name, frames, np.arange(frames) / rate, frames / rate, source)
+def _steady(name: str, frames: int, rate: float, source: Literal["header", "list"]) -> VideoLength:
+    return VideoLength(name, frames, np.arange(frames) / rate, frames / rate, source)

@@ -19,7 +19,7 @@ from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import InternalError, Interrupted, ModelError, RequestRejected
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
-from lavad_core.models.chat.ready import Ready
+from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.models.chat.roles import folded
 from lavad_core.models.chat.template import ChatTemplate, chosen, system_role_of
 from lavad_core.models.chat.thoughts import is_mark, opened_by
@@ -137,7 +137,7 @@ class LocalChat:
         """Tokens of the rendered prompt."""
         return len(self._render(messages))
 
-    def answer(self, requests: Sequence[ChatRequest]) -> Ready[tuple[int, ChatAnswer]]:
+    def answer(self, requests: Sequence[ChatRequest]) -> ReadyAnswers[tuple[int, ChatAnswer]]:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`. All prompts are checked before the first is asked.
 
         Raises:
@@ -146,7 +146,7 @@ class LocalChat:
             DeviceOutOfMemory: one request alone does not fit.
             Interrupted: after :meth:`interrupt`, when what was finished has been given.
         """
-        return Ready(self._rounds(requests))
+        return ReadyAnswers(self._rounds(requests))
 
     def interrupt(self) -> None:
         """Let the batch in work end at its next token; for signals. What it has finished is still given."""

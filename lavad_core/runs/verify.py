@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.manifest import FOLDER, list_runs, load_log, load_run
-from lavad_core.runs.sources import load_sources
+from lavad_core.runs.video_list import load_sources
 from lavad_core.store.maintenance import Finding
 
 

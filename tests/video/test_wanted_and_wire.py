@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lavad_core.errors import InternalError
-from lavad_core.video import plan, wire
+from lavad_core.video import wanted, wire
 from lavad_core.video.types import NATIVE, FrameRequest
 
 REFUSED = {
@@ -29,7 +29,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_impossible_requests_are_refused(case: str) -> None:
     with pytest.raises(InternalError, match="frame request 1"):
-        plan.check([FrameRequest(NATIVE, every=1), REFUSED[case]], 10)
+        wanted.check([FrameRequest(NATIVE, every=1), REFUSED[case]], 10)
 
 
 lists = st.lists(st.integers(0, 60), unique=True).map(lambda v: FrameRequest(NATIVE, frames=tuple(sorted(v))))
@@ -39,12 +39,12 @@ steps = st.integers(1, 70).map(lambda n: FrameRequest(NATIVE, every=n))
 
 @given(st.lists(st.one_of(lists, arrays, steps), max_size=5), st.integers(61, 90))
 def test_each_wanted_frame_once_in_order(requests: list[FrameRequest], frames: int) -> None:
-    plan.check(requests, frames)
-    got = list(plan.needed(requests, frames))
+    wanted.check(requests, frames)
+    got = list(wanted.needed(requests, frames))
     assert [i for i, _ in got] == sorted({i for i, _ in got})
     for number, request in enumerate(requests):
-        wanted = list(request.frames if request.frames is not None else range(0, frames, request.every or 1))
-        assert [i for i, to in got if number in to] == wanted
+        frames_wanted = list(request.frames if request.frames is not None else range(0, frames, request.every or 1))
+        assert [i for i, to in got if number in to] == frames_wanted
     assert all(to == sorted(to) and to for _, to in got)
     assert all(type(i) is int for i, _ in got)
 

@@ -31,7 +31,7 @@ COUNTS: dict[Fault, str] = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadAnswer:
     """An answer as a stage reads it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Reading:
         return self.text or self.answer.text
 
 
-def read_answers(answers: Sequence[ChatAnswer]) -> list[Reading]:
+def read_answers(answers: Sequence[ChatAnswer]) -> list[ReadAnswer]:
     """The readings of answers to alike questions, in order.
 
     Where the template opens a thought in the prompt, an answer that is cut off in it has no mark at all. It is told by the
@@ -60,31 +60,31 @@ def read_answers(answers: Sequence[ChatAnswer]) -> list[Reading]:
     return [_read(answer, within) for answer in answers]
 
 
-def _read(answer: ChatAnswer, within: bool) -> Reading:
+def _read(answer: ChatAnswer, within: bool) -> ReadAnswer:
     if answer.finish_reason == "refused":
-        return Reading("", "refused", answer)
+        return ReadAnswer("", "refused", answer)
     text = without_thoughts(answer.text)
     cut = answer.finish_reason == "length"
     if within and cut and text == answer.text:
         text = ""
     if text.strip():
-        return Reading(text, "truncated" if cut else None, answer)
-    return Reading("", "only_thought" if answer.text.strip() else "truncated" if cut else "empty", answer)
+        return ReadAnswer(text, "truncated" if cut else None, answer)
+    return ReadAnswer("", "only_thought" if answer.text.strip() else "truncated" if cut else "empty", answer)
 
 
-def refused_with(readings: Iterable[Reading]) -> str:
+def refused_with(readings: Iterable[ReadAnswer]) -> str:
     """What a server said when it refused one of the answers; empty if it said nothing, or refused none."""
     return next((reading.answer.text for reading in readings if reading.fault == "refused" and reading.answer.text), "")
 
 
-def caption_of(reading: Reading) -> str:
+def caption_of(reading: ReadAnswer) -> str:
     """The caption in an answer, in one line. Of one that was cut off, its whole sentences, if it has any: a caption is short,
     and half of it still names what is seen."""
     cut = reading.fault == "truncated"
     return " ".join(((cut and finished_part(reading.text)) or reading.text).split())
 
 
-def count_faults(readings: Iterable[Reading]) -> Counter[Fault]:
+def count_faults(readings: Iterable[ReadAnswer]) -> Counter[Fault]:
     """How many answers have each fault."""
     return Counter(reading.fault for reading in readings if reading.fault is not None)
 
