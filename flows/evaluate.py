@@ -19,7 +19,7 @@ from lavad.tasks.set_evaluation import (
     resolved_run,
     write_set_report,
 )
-from lavad_core.datasets.types import Reading
+from lavad_core.datasets.types import LabelReading
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation
 from lavad_core.evaluation.options import EvaluationOptions, event_rules
 from lavad_core.evaluation.regression import Regression, checked_tolerances
@@ -90,7 +90,7 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     )
-    reading = Reading(
+    reading = LabelReading(
         own.first_frame if first_frame is None else first_frame,
         own.frame_count_tolerance if frame_count_tolerance is None else frame_count_tolerance,
     )

@@ -7,7 +7,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lavad.tasks.workbench import RunRef, job_of
+from lavad.tasks.job import RunRef, job_of
 from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
 from lavad_core.stages.node import PreparedVideo
 

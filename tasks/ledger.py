@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from lavad.tasks.workbench import GivenUp
+from lavad.tasks.job import GivenUp
 from lavad_core.errors import Interrupted, NotAsked, VideoRejected
 from lavad_core.runs.manifest import SCORED, VideoOutcome, VideoStatus
 from lavad_core.stages.node import PreparedVideo

@@ -17,10 +17,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from lavad.tasks import artifacts, evaluation, videos
 from lavad.tasks.commit_cache import remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
+from lavad.tasks.job import Job, RunRef, open_job
 from lavad.tasks.ledger import Ledger, ending
 from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
-from lavad.tasks.workbench import Job, RunRef, open_job
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.configured import check_labelled
 from lavad_core.pipeline.prepare import check_imports

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from lavad_core.config.schema import DetectConfig
 from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.configured import labelled_by
-from lavad_core.datasets.types import Dataset, Reading
+from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate as evaluate_results
 from lavad_core.evaluation.document import EVALUATION
@@ -54,7 +54,7 @@ class SetRef:
     labels: Path | None
     list_file: Path | None
     videos: Path | None
-    reading: Reading = field(default_factory=Reading)
+    reading: LabelReading = field(default_factory=LabelReading)
 
     def open(self) -> tuple[Dataset, ResultSet]:
         """Labels and scores.

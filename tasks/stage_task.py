@@ -17,7 +17,7 @@ from prefect.context import TaskRunContext
 from prefect.utilities.annotations import NotSet
 
 from lavad.tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
-from lavad.tasks.workbench import Job, RunRef, job_of
+from lavad.tasks.job import Job, RunRef, job_of
 from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.escape import MAX_NAME, escape

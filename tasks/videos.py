@@ -8,7 +8,7 @@ from typing import Any, cast
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lavad.tasks.workbench import RunRef, job_of
+from lavad.tasks.job import RunRef, job_of
 from lavad_core.errors import InputError
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.imports.listed import listed_sources

@@ -137,7 +137,7 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
         from lavad.deployments.prefect_server import prefect_api
         from lavad.tasks import ending
         from lavad.tasks.client import ClientError
-        from lavad.tasks.workbench import stop_jobs, watching
+        from lavad.tasks.job import stop_jobs, watching
     stop.at_signal += [stop_jobs, ending.hurry_all]
     stop.at_force.append(lambda: ending.report_now("the process was ended while the run was going", REPORT_S))
     stop.exit_code = lambda number: _code_of_complete(config, run_id, 128 + number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lavad_core.datasets.findings import CheckReport, Figures, Finding
+from lavad_core.datasets.findings import CheckReport, DatasetFinding, Figures
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.published import PUBLISHED, Published
@@ -55,7 +55,7 @@ def check(
         sources: the videos that are here; None looks at none.
         count: the number of frames of a video, as the pipeline counts them; raises VideoRejected. None counts none.
     """
-    findings: list[Finding] = []
+    findings: list[DatasetFinding] = []
     if sources is not None:
         lengths, found = against_videos(dataset, sources, count)
         findings += found
@@ -66,14 +66,14 @@ def check(
         }
         dataset = replace(dataset, videos=videos)
     findings += [
-        Finding("error", f"the labels of {name!r} cannot be read: {why}", [name])
+        DatasetFinding("error", f"the labels of {name!r} cannot be read: {why}", [name])
         for name, why in dataset.unreadable.items()
     ]
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
     published = against_published(dataset)
     said = {finding.message for finding in published}
-    findings += [*published, *(Finding("warning", note) for note in dataset.notes if note not in said)]
+    findings += [*published, *(DatasetFinding("warning", note) for note in dataset.notes if note not in said)]
     if reference is None or here.clipped != reference.clipped:
         findings += _beyond_the_end(dataset)
     return CheckReport(
@@ -88,7 +88,7 @@ def check(
     )
 
 
-def against_published(dataset: Dataset) -> list[Finding]:
+def against_published(dataset: Dataset) -> list[DatasetFinding]:
     """What makes these labels others than the published ones; nothing where nothing is known of the data set."""
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
@@ -112,12 +112,12 @@ def _as_figures(reference: Published) -> dict[str, int | None]:
     }
 
 
-def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[Finding]:
+def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[DatasetFinding]:
     findings = []
     difference = here.videos - reference.videos
     if difference:
         findings.append(
-            Finding(
+            DatasetFinding(
                 "error",
                 f"the {reference.part} has {reference.videos} videos, here are {here.videos}: {abs(difference)} too "
                 f"{'few' if difference < 0 else 'many'}; metrics are no comparison with papers",
@@ -125,7 +125,7 @@ def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[
         )
     elif reference.anomalous not in (None, here.anomalous):
         findings.append(
-            Finding(
+            DatasetFinding(
                 "error", f"the {reference.part} has {reference.anomalous} anomalous videos, here are {here.anomalous}"
             )
         )
@@ -138,14 +138,14 @@ def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[
     ):
         if published is not None and found is not None and published != found:
             findings.append(
-                Finding(
+                DatasetFinding(
                     "warning",
                     f"the {reference.part} has {published:,} {name}, here are {found:,}: {found - published:+,}",
                 )
             )
     if reference.labels_sha256 not in (None, labels_digest(dataset)):
         findings.append(
-            Finding(
+            DatasetFinding(
                 "warning",
                 "these labels are not the published ones: another project edited them, or names differ; edited labels have "
                 "moved AUC by a point",
@@ -154,25 +154,27 @@ def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[
     return findings
 
 
-def _classes(dataset: Dataset, reference: Published) -> list[Finding]:
+def _classes(dataset: Dataset, reference: Published) -> list[DatasetFinding]:
     missing = [name for name in reference.classes if name not in dataset.classes]
     unknown = [name for name in dataset.classes if reference.classes and name not in reference.classes]
     findings = []
     if missing:
         findings.append(
-            Finding(
+            DatasetFinding(
                 "error",
                 f"no video is of the class {', '.join(missing)}: one class that is missing has moved AUC by 4 points",
             )
         )
     if unknown:
         findings.append(
-            Finding("error", f"the data set has no class {listed(unknown, reference.classes)}; is this its label file?")
+            DatasetFinding(
+                "error", f"the data set has no class {listed(unknown, reference.classes)}; is this its label file?"
+            )
         )
     return findings
 
 
-def _beyond_the_end(dataset: Dataset) -> list[Finding]:
+def _beyond_the_end(dataset: Dataset) -> list[DatasetFinding]:
     known = {
         name: (video.frames, video.intervals) for name, video in dataset.videos.items() if video.frames is not None
     }
@@ -181,7 +183,7 @@ def _beyond_the_end(dataset: Dataset) -> list[Finding]:
     findings = []
     if beside:
         findings.append(
-            Finding(
+            DatasetFinding(
                 "error",
                 f"{len(beside)} videos have an anomaly that begins after their end: {listed(beside)}; are these the labels of "
                 "these videos?",
@@ -190,7 +192,7 @@ def _beyond_the_end(dataset: Dataset) -> list[Finding]:
         )
     if outside:
         findings.append(
-            Finding(
+            DatasetFinding(
                 "warning",
                 f"{len(outside)} videos have an anomaly that goes on past their end and is cut there: {listed(outside)}",
                 outside,

@@ -10,7 +10,7 @@ from lavad_core.datasets.annotations import WHAT, Annotation, counts_from_1, rea
 from lavad_core.datasets.build import source_file
 from lavad_core.datasets.names import listed, match_key, says_normal
 from lavad_core.datasets.registry import open_dataset
-from lavad_core.datasets.types import Dataset, LabelledVideo, Reading
+from lavad_core.datasets.types import Dataset, LabelledVideo, LabelReading
 from lavad_core.errors import InputError
 
 
@@ -22,7 +22,7 @@ def configured(settings: EvaluateConfig) -> Dataset | None:
     """
     if settings.labels is None:
         return None
-    reading = Reading(settings.first_frame, settings.frame_count_tolerance)
+    reading = LabelReading(settings.first_frame, settings.frame_count_tolerance)
     return labelled_by(settings.labels, settings.dataset, settings.list, reading=reading)
 
 
@@ -59,7 +59,7 @@ def labelled_by(
     adapter: str | None = None,
     list_file: Path | None = None,
     videos: Path | None = None,
-    reading: Reading | None = None,
+    reading: LabelReading | None = None,
 ) -> Dataset:
     """What the ``evaluate.*`` settings, or the options of the same names, name.
 
@@ -78,7 +78,7 @@ def labelled_by(
         return open_dataset(adapter, labels, list_file, videos=videos, reading=reading)
     if labels is None:
         raise InputError("a temporal annotation or the name of a data set's adapter is needed")
-    reading = reading or Reading()
+    reading = reading or LabelReading()
     try:
         found = without_folders(read_annotations(labels, reading.first_frame or 0), of_files_only=True)
     except InputError as error:

@@ -29,7 +29,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DatasetFinding:
     """Something that a user should know.
 
     Attributes:
@@ -64,7 +64,7 @@ class CheckReport:
     part: str
     here: Figures
     published: Mapping[str, int | None]
-    findings: Sequence[Finding]
+    findings: Sequence[DatasetFinding]
 
     @property
     def ok(self) -> bool:

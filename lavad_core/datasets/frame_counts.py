@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lavad_core.datasets.names import listed
-from lavad_core.datasets.types import Reading
+from lavad_core.datasets.types import LabelReading
 
 LIKELY_OFF = 2
 """Frames by which lists are off that count from 1, or count the end as one more."""
@@ -87,7 +87,7 @@ def probable_cause(found: Sequence[Deviation]) -> str:
     )
 
 
-def said_of(reading: Reading, cut: Sequence[str]) -> str:
+def said_of(reading: LabelReading, cut: Sequence[str]) -> str:
     """How files were taken other than as they are published, for the header; empty if they were not.
 
     Args:

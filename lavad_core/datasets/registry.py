@@ -20,7 +20,7 @@ from lavad_core.datasets.adapters import (
 )
 from lavad_core.datasets.build import Paths
 from lavad_core.datasets.check import against_published
-from lavad_core.datasets.types import Dataset, Reading
+from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 
 
@@ -115,7 +115,7 @@ def open_dataset(
     list_file: Path | None = None,
     *,
     videos: Path | None = None,
-    reading: Reading | None = None,
+    reading: LabelReading | None = None,
 ) -> Dataset:
     """Read a data set's published files; :attr:`Dataset.notes` say what is not as published.
 
@@ -135,7 +135,7 @@ def open_dataset(
         near = nearest(adapter, ADAPTERS)
         meant = f"; do you mean {near!r}?" if near else ""
         raise InputError(f"there is no data set {adapter!r}{meant}; there are {', '.join(ADAPTERS)}")
-    reading = reading or Reading()
+    reading = reading or LabelReading()
     if reading.first_frame is not None and not found.intervals:
         raise InputError(
             f"--first-frame (evaluate.first_frame) is of files of intervals, and {adapter!r} has none: leave it out"

@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of a table.
 
     Attributes:
@@ -72,14 +72,14 @@ class Row:
             self.fail(f"{column!r} is {value[:60]!r}; expected is a number from 0")
         return found
 
-    def unique(self, name: str, seen: dict[str, Row]) -> None:
+    def unique(self, name: str, seen: dict[str, TableRow]) -> None:
         """Remember the row under a name; raises InputError if another has it."""
         other = seen.setdefault(match_key(name), self)
         if other is not self:
             self.fail(f"{name!r} is there twice, first in {other.place}; keep one of them")
 
 
-def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
+def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[TableRow]:
     """Rows of a CSV file with a line of column names.
 
     Commas, semicolons or tabs separate; byte order mark, CRLF and blank lines are fine; case and spaces around a column's name
@@ -103,10 +103,10 @@ def has_columns(path: Path, what: str, columns: Sequence[str]) -> bool:
     return len(found & set(columns)) > 1
 
 
-def _csv_rows(path: Path, what: str, text: str, needed: Sequence[str]) -> list[Row]:
+def _csv_rows(path: Path, what: str, text: str, needed: Sequence[str]) -> list[TableRow]:
     separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     columns: list[str] = []
     try:
         for cells in reader:
@@ -116,7 +116,7 @@ def _csv_rows(path: Path, what: str, text: str, needed: Sequence[str]) -> list[R
                 columns = [cell.strip().lower() for cell in cells]
                 _check_columns(columns, needed, path, what)
                 continue
-            row = Row(_filled(zip(columns, cells, strict=False)), f"line {reader.line_num}", path, what)
+            row = TableRow(_filled(zip(columns, cells, strict=False)), f"line {reader.line_num}", path, what)
             if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
                 row.fail(f"there are {len(cells)} cells, and {len(columns)} columns")
             rows.append(row)
@@ -166,7 +166,7 @@ def read_headed(path: Path, text: str, what: str) -> list[tuple[int, dict[str, s
     return rows
 
 
-def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
+def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[TableRow]:
     """Rows of a JSON file: a list of objects.
 
     Raises:
@@ -202,7 +202,7 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[Row]:
                     f"texts and numbers, leave other keys out; expected is {expected}"
                 )
         values = _filled((key.strip().lower(), "" if value is None else str(value)) for key, value in entry.items())
-        row = Row(values, f"entry {number}", path, what)
+        row = TableRow(values, f"entry {number}", path, what)
         if not all(value.isascii() or value.encode("utf-8", "replace").decode() == value for value in values.values()):
             row.fail("a text has half a surrogate pair, and could not be written down again")
         rows.append(row)

@@ -55,7 +55,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LabelReading:
     """What only a user can say of a data set's files; the defaults take them as they are published.
 
     Attributes:
@@ -89,7 +89,7 @@ class Dataset:
     files: tuple[SourceFile, ...]
     frame_rate: float | None = None
     notes: tuple[str, ...] = ()
-    reading: Reading = Reading()
+    reading: LabelReading = LabelReading()
     unreadable: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property

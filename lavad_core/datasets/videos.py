@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from lavad_core.datasets.findings import Finding
+from lavad_core.datasets.findings import DatasetFinding
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import VideoRejected
@@ -18,14 +18,14 @@ CUT_OFF_FRAMES = 16
 
 def against_videos(
     dataset: Dataset, sources: Sequence[VideoSource], count: Callable[[VideoSource], int] | None
-) -> tuple[dict[str, int], list[Finding]]:
+) -> tuple[dict[str, int], list[DatasetFinding]]:
     """Frames by name of the data set, and what is missing, too much, unreadable or of another length."""
     by_name = {source.name: source for source in sources}
     matched = match(dataset.videos, by_name, "videos")
     findings = []
     if matched.missing:
         findings.append(
-            Finding(
+            DatasetFinding(
                 "error",
                 f"{len(matched.missing)} of {len(dataset.videos)} videos are not here: "
                 f"{listed(matched.missing, matched.extra)}",
@@ -34,7 +34,7 @@ def against_videos(
         )
     if matched.extra:
         findings.append(
-            Finding(
+            DatasetFinding(
                 "warning",
                 f"{len(matched.extra)} videos here are not of the data set: {listed(matched.extra)}",
                 matched.extra,
@@ -52,7 +52,7 @@ def against_videos(
     if rejected:
         shown = ", ".join(f"{name!r} ({reason})" for name, reason in list(rejected.items())[:MAX_NAMED])
         findings.append(
-            Finding(
+            DatasetFinding(
                 "error",
                 f"{len(rejected)} videos cannot be read: {shown}{' …' if len(rejected) > MAX_NAMED else ''}",
                 [*rejected],
@@ -61,7 +61,7 @@ def against_videos(
     return lengths, findings + _lengths(dataset, lengths)
 
 
-def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> list[Finding]:
+def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> list[DatasetFinding]:
     """Videos whose frames are not as many as the list says."""
     differ = {
         name: (said, lengths[name])
@@ -70,7 +70,7 @@ def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> list[Finding]:
     }
     cut = [name for name, (said, found) in differ.items() if said - found > CUT_OFF_FRAMES]
     other = [name for name in differ if name not in cut]
-    findings: list[Finding] = []
+    findings: list[DatasetFinding] = []
     levels: tuple[tuple[Literal["error", "warning"], list[str], str], ...] = (
         ("error", cut, "are shorter than their list says, cut off or others"),
         ("warning", other, "have another number of frames than their list says"),
@@ -79,6 +79,8 @@ def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> list[Finding]:
         if names:
             shown = ", ".join(f"{name!r} ({differ[name][1]}, not {differ[name][0]})" for name in names[:MAX_NAMED])
             findings.append(
-                Finding(level, f"{len(names)} videos {what}: {shown}{' …' if len(names) > MAX_NAMED else ''}", names)
+                DatasetFinding(
+                    level, f"{len(names)} videos {what}: {shown}{' …' if len(names) > MAX_NAMED else ''}", names
+                )
             )
     return findings

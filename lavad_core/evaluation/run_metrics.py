@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.configured import configured
 from lavad_core.datasets.names import Match, listed, match, match_key
-from lavad_core.datasets.types import Dataset, Reading
+from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, DamagedResult, InputError
 from lavad_core.evaluation.compute import evaluate
@@ -110,7 +110,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
         )
 
 
-def _other_reading(reading: Reading) -> dict[str, int]:
+def _other_reading(reading: LabelReading) -> dict[str, int]:
     """What makes labels of the same files others; nothing where they are taken as all were before it could be said."""
     found = {"first_frame": reading.first_frame or 0, "frame_count_tolerance": reading.frame_count_tolerance}
     return {name: value for name, value in found.items() if value}

@@ -10,7 +10,7 @@ from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import VideoRejected
-from lavad_core.imports.sources import Report
+from lavad_core.imports.per_video import ImportReport
 from lavad_core.video.decoder import probe
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
@@ -19,7 +19,7 @@ AT_ONCE = 2
 """Videos that are decoded at the same time, each with threads of its own."""
 
 
-def frame_counts(dataset: Dataset | None, videos: Path | None, report: Report) -> dict[str, int | None] | None:
+def frame_counts(dataset: Dataset | None, videos: Path | None, report: ImportReport) -> dict[str, int | None] | None:
     """Expected videos to their frame counts.
 
     Args:
@@ -46,7 +46,7 @@ def frame_counts(dataset: Dataset | None, videos: Path | None, report: Report) -
     return listed | _counted(unknown, [sources[pairs[name]] for name in unknown], report)
 
 
-def _counted(names: Sequence[str], sources: Sequence[VideoSource], report: Report) -> dict[str, int | None]:
+def _counted(names: Sequence[str], sources: Sequence[VideoSource], report: ImportReport) -> dict[str, int | None]:
     settings = VideoConfig()
 
     def count(source: VideoSource) -> int | VideoRejected:

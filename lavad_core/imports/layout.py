@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lavad_core.errors import InputError
-from lavad_core.imports.sources import Sources
+from lavad_core.imports.per_video import Sources
 
 RAW_CAPTIONS = "captions/raw"
 CLEANED = "captions/clean"

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
+from lavad_core.imports.per_video import ImportReport, Names, Sources, read_files
 from lavad_core.imports.scores import GivenScores
-from lavad_core.imports.sources import Names, Report, Sources, read_files
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested, parse_ranked_frames, parse_ranked_similarities
 from lavad_core.method.refinement import weighted_mean
@@ -28,7 +28,7 @@ class NeighbourFiles:
         InputError: a folder cannot be read.
     """
 
-    def __init__(self, sources: Sources, names: Names, report: Report) -> None:
+    def __init__(self, sources: Sources, names: Names, report: ImportReport) -> None:
         self._similarities: dict[str, Nested[float]] = {}
         self._frames: dict[str, Nested[int]] = {}
         if sources.similarities is not None:

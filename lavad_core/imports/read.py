@@ -15,10 +15,10 @@ from lavad_core.datasets.names import listed, match
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
+from lavad_core.imports.per_video import ARRAYS, JSON, ImportReport, Names, Sources, read_files
 from lavad_core.imports.scores import GivenScores, check_grid, interval_of, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
 from lavad_core.imports.set_file import MAX_FRAMES, RAW
-from lavad_core.imports.sources import ARRAYS, JSON, Names, Report, Sources, read_files
 from lavad_core.imports.texts import Texts
 from lavad_core.imports.types import ImportedSet, ImportedVideo
 
@@ -43,7 +43,7 @@ class _Scores:
 def read_import(
     sources: Sources,
     frames: Mapping[str, int | None] | None,
-    report: Report,
+    report: ImportReport,
     *,
     interval: int | None = None,
     frame_rate: float | None = None,
@@ -117,7 +117,7 @@ class _Counts:
             self._off.append(off)
         return found
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: ImportReport) -> None:
         """What is probably wrong, and which counts were not taken as they are."""
         if self._off:
             report.problems.append(f"frame counts: {probable_cause(self._off)}")
@@ -129,7 +129,7 @@ class _Counts:
 
 
 def _file_scores(
-    place: Path | None, role: str, names: Names, parse: Callable[[FoundFile], GivenScores], report: Report
+    place: Path | None, role: str, names: Names, parse: Callable[[FoundFile], GivenScores], report: ImportReport
 ) -> _Scores | None:
     if place is None:
         return None
@@ -141,7 +141,7 @@ def _final_scores(
     sources: Sources,
     names: Names,
     frames: Mapping[str, int | None],
-    report: Report,
+    report: ImportReport,
     interval: int | None,
     frame_rate: float | None,
 ) -> tuple[_Scores | None, int | None]:
@@ -207,7 +207,7 @@ def _scored(
     final: _Scores | None,
     raw: _Scores | None,
     neighbours: NeighbourFiles | None,
-    report: Report,
+    report: ImportReport,
 ) -> ImportedVideo:
     """A video with its scores; raw ones that cannot be used are left out where there are others.
 

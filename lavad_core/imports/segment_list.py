@@ -33,7 +33,7 @@ _TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Span:
+class ScoredSegment:
     """A segment: frames, or with ``in_seconds`` seconds, of which the end is not part of it."""
 
     start: float
@@ -42,7 +42,7 @@ class Span:
     in_seconds: bool
 
 
-def read_segments(path: Path) -> dict[str, list[Span]]:
+def read_segments(path: Path) -> dict[str, list[ScoredSegment]]:
     """Segments by video name, without the ending of a video file.
 
     Raises:
@@ -50,7 +50,7 @@ def read_segments(path: Path) -> dict[str, list[Span]]:
     """
     text = read_text(path, "segments", MAX_BYTES)
     rows = _json(text, path) if path.suffix.lower() == ".json" else _csv(text, path)
-    found: dict[str, list[Span]] = {}
+    found: dict[str, list[ScoredSegment]] = {}
     for place, row in rows:
         name = row.get("video", row.get("name"))
         if not isinstance(name, str) or not name.strip():
@@ -92,7 +92,7 @@ def _json(text: str, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     return [(f"item {number}", row) for number, row in enumerate(found)]
 
 
-def _span(row: Mapping[str, Any]) -> Span | None:
+def _span(row: Mapping[str, Any]) -> ScoredSegment | None:
     known = [columns for columns in (*_FRAMES, _SECONDS) if set(columns) <= row.keys()]
     if len(known) != 1:
         raise ValueError(f"it has {', '.join(sorted(row)) or 'nothing'}, and not one pair of start and end")
@@ -107,7 +107,7 @@ def _span(row: Mapping[str, Any]) -> Span | None:
         raise ValueError(f"{start:g} to {end:g} are no frames; seconds are called start_s and end_s")
     if not 0 <= score <= 1:
         raise ValueError(f"the score {score:g} is outside [0, 1]")
-    return Span(start, end, score + 0.0, in_seconds)  # -0 is 0
+    return ScoredSegment(start, end, score + 0.0, in_seconds)  # -0 is 0
 
 
 def _number(row: Mapping[str, Any], name: str) -> float:
@@ -122,7 +122,7 @@ def _number(row: Mapping[str, Any], name: str) -> float:
 
 
 def scores_of(
-    spans: Sequence[Span], frames: int, interval: int, frame_rate: float | None
+    spans: Sequence[ScoredSegment], frames: int, interval: int, frame_rate: float | None
 ) -> tuple[NDArray[np.float64], int]:
     """The score of each grid frame: that of the highest segment that it is in, 0 outside of all.
 

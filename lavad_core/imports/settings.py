@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.sources import Sources
+from lavad_core.imports.per_video import Sources
 from lavad_core.imports.values import parse_windows, read_file_of
 
 Until = Literal["captions", "cleaned", "summaries", "scores"]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from lavad_core.datasets.names import listed
 from lavad_core.imports.found import FoundFile
-from lavad_core.imports.sources import Names, Report, Sources, read_files
+from lavad_core.imports.per_video import ImportReport, Names, Sources, read_files
 from lavad_core.imports.types import ImportedVideo
 from lavad_core.imports.values import Nested, parse_texts, parse_windows
 
@@ -30,7 +30,9 @@ class Texts:
         InputError: a folder cannot be read.
     """
 
-    def __init__(self, sources: Sources, names: Names, scored: Sequence[str], interval: int, report: Report) -> None:
+    def __init__(
+        self, sources: Sources, names: Names, scored: Sequence[str], interval: int, report: ImportReport
+    ) -> None:
         self._names, self._scored, self._interval, self._report = names, scored, interval, report
         self._captions = {
             captioner: self._read(place, f"captions of {captioner}") for captioner, place in sources.captions.items()

@@ -9,7 +9,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import DamagedResult, VideoRejected
 from lavad_core.pipeline.graph import build_graph
-from lavad_core.pipeline.plan import Survey, survey
+from lavad_core.pipeline.pending import Survey, survey
 from lavad_core.pipeline.prepare import check_imports, known_identities
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.planning.cost import Item, RunCost, run_cost

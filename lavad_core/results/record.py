@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lavad_core.datasets.types import Dataset
 from lavad_core.imports.frame_counts import frame_counts
+from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
-from lavad_core.imports.sources import Report, Sources
 from lavad_core.imports.types import ImportedSet
 from lavad_core.results.imported import STAGE, commit_import, video_digests
 from lavad_core.runs.beside import warn_of_runs_beside
@@ -30,7 +30,7 @@ class Recorded:
 
     run: RunManifest
     commit: Commit
-    report: Report
+    report: ImportReport
 
 
 def record_import(
@@ -56,7 +56,7 @@ def record_import(
         InputError: see :func:`lavad_core.imports.read.read_import`; nothing is recorded then.
         StoreUnavailable: the store cannot be written.
     """
-    report = Report()
+    report = ImportReport()
     rate = frame_rate if frame_rate is not None or dataset is None else dataset.frame_rate
     tolerance = 0 if dataset is None else dataset.reading.frame_count_tolerance
     frames = frame_counts(dataset, videos, report)

@@ -9,7 +9,7 @@ import pytest
 
 from lavad_core.datasets.configured import labelled_by
 from lavad_core.datasets.registry import open_dataset
-from lavad_core.datasets.types import Dataset, Reading
+from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 
 Content = tuple[str, tuple[str, ...], tuple[tuple[int, int], ...], int | None]
@@ -24,7 +24,7 @@ def contents(found: Dataset) -> list[Content]:
     return [(video.name, video.classes, video.intervals, video.frames) for video in found.videos.values()]
 
 
-def refusal(adapter: str, labels: Path, listing: Path | None = None, reading: Reading | None = None) -> str:
+def refusal(adapter: str, labels: Path, listing: Path | None = None, reading: LabelReading | None = None) -> str:
     with pytest.raises(InputError) as caught:
         open_dataset(adapter, labels, listing, reading=reading)
     return str(caught.value)
@@ -188,7 +188,7 @@ def test_what_is_odd_in_ones_own_annotation_is_said(tmp_path: Path) -> None:
     assert any(
         "1 videos have a class that is not Normal and no interval, and are taken for normal: 'd'" in n for n in notes
     )
-    found = labelled_by(from_1, reading=Reading(first_frame=1))
+    found = labelled_by(from_1, reading=LabelReading(first_frame=1))
     assert found.videos["b"].intervals == ((0, 8),)
     assert not any("frame 1" in note for note in found.notes)
     assert not labelled_by(written(tmp_path / "l", "a F 0 2\nb F 1 9\nc F 1 5\nd F 1 5\n")).notes
@@ -366,12 +366,12 @@ def test_msad_counts_from_1_in_either_form(labels: str, name: str, listing: str,
 
 def test_who_counts_from_0_says_so(tmp_path: Path) -> None:
     labels = written(tmp_path / "a.txt", "Assault_2 Assault 0 425\n")
-    found = open_dataset("msad", labels, reading=Reading(first_frame=0))
+    found = open_dataset("msad", labels, reading=LabelReading(first_frame=0))
     assert found.videos["Assault_2"].intervals == ((0, 425),)
     own = written(tmp_path / "own.csv", "video,start,end\na,1,5\n")
-    assert open_dataset("own", own, reading=Reading(first_frame=1)).videos["a"].intervals == ((0, 4),)
+    assert open_dataset("own", own, reading=LabelReading(first_frame=1)).videos["a"].intervals == ((0, 4),)
     (tmp_path / "masks").mkdir()
-    assert "'shanghaitech' has none" in refusal("shanghaitech", tmp_path / "masks", reading=Reading(first_frame=1))
+    assert "'shanghaitech' has none" in refusal("shanghaitech", tmp_path / "masks", reading=LabelReading(first_frame=1))
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from support.sets import dataset, results, scored
 
 from lavad_core.datasets.frame_counts import counted_frames
-from lavad_core.datasets.types import LabelledVideo, Reading
+from lavad_core.datasets.types import LabelledVideo, LabelReading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
-from lavad_core.imports.sources import Report, Sources
 
 BARE = EvaluationOptions(resamples=0)
 VIDEOS = {"a": 32, "b": 48, "c": 40, "d": 33}
@@ -69,11 +69,11 @@ def test_which_of_the_two_is_probably_wrong(word: str, counted: dict[str, int], 
 
 def test_a_declared_tolerance_takes_the_list_and_the_header_says_it() -> None:
     data, found = case(ONE_MORE)
-    evaluation = evaluate(replace(data, reading=Reading(frame_count_tolerance=1)), found, BARE)
+    evaluation = evaluate(replace(data, reading=LabelReading(frame_count_tolerance=1)), found, BARE)
     # a and b are cut to their scores; c and d have a score for the frame that is not there, as in any list
     assert [video.frames for video in evaluation.videos] == [32, 48, 41, 34]
     assert evaluation.header.reading == "the list may be off by up to 1 frame, which 2 videos were cut for: 'a', 'b'"
-    compared = compare(replace(data, reading=Reading(frame_count_tolerance=1)), found, found, BARE)
+    compared = compare(replace(data, reading=LabelReading(frame_count_tolerance=1)), found, found, BARE)
     assert compared.reading == evaluation.header.reading
     assert compared.frames == evaluation.header.frames
 
@@ -81,7 +81,7 @@ def test_a_declared_tolerance_takes_the_list_and_the_header_says_it() -> None:
 def test_the_tolerance_is_no_more_than_what_was_declared() -> None:
     data, found = case({name: frames + 2 for name, frames in VIDEOS.items()})
     with pytest.raises(InputError, match="--frame-count-tolerance 2 "):
-        evaluate(replace(data, reading=Reading(frame_count_tolerance=1)), found, BARE)
+        evaluate(replace(data, reading=LabelReading(frame_count_tolerance=1)), found, BARE)
 
 
 def test_nothing_is_said_where_nothing_was_declared() -> None:
@@ -112,7 +112,7 @@ def test_frames_that_count(frames: int, scores: int, interval: int, tolerance: i
 def imported(folder: Path, counted: dict[str, int], tolerance: int):  # type: ignore[no-untyped-def]
     for name, frames in VIDEOS.items():
         np.save(folder / f"{name}.npy", np.full(-(-frames // 16), 0.5))
-    report = Report()
+    report = ImportReport()
     found = read_import(Sources(scores=folder), dict(counted), report, interval=16, tolerance=tolerance)
     return found, report
 

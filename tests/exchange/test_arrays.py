@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
-from lavad_core.imports.sources import Report, Sources
 from lavad_core.user_files import read_npy
 
 
@@ -110,7 +110,7 @@ def test_the_good_videos_of_an_import_go_on(tmp_path: Path) -> None:
         (tmp_path / f"{name}.npy").write_bytes(saved(np.linspace(0, 1, 4)))
     (tmp_path / "huge.npy").write_bytes(with_header(header("(1099511627776,)")))
     (tmp_path / "object.npy").write_bytes(with_header(header("(8,)", "'|O'")))
-    report = Report()
+    report = ImportReport()
     found = read_import(Sources(scores=tmp_path), dict.fromkeys(("a", "b", "huge", "object"), 64), report)
     assert [video.name for video in found.videos] == ["a", "b"]
     assert "an array [1099511627776] of int64" in found.unscored["huge"]

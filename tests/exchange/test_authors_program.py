@@ -25,7 +25,7 @@ from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings
 from lavad_core.exports.layout import write_layout
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.sources import Sources
+from lavad_core.imports.per_video import Sources
 from lavad_core.method.sampling import window_samples
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.imported import ImportResults

@@ -16,7 +16,7 @@ from support.filled_store import fill
 from lavad.deployments.cli.terminal.text import show_csv, show_table
 from lavad_core.escape import escape_cell, fixed, is_formula
 from lavad_core.exports.tables import write_csv, write_json
-from lavad_core.imports.sources import Sources
+from lavad_core.imports.per_video import Sources
 from lavad_core.plain_text import MAX_WIDTH
 from lavad_core.reports.html import LONGEST_PART, _breakable
 from lavad_core.results.open import open_results

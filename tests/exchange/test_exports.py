@@ -20,7 +20,7 @@ from lavad_core.exports.layout import write_layout
 from lavad_core.exports.segments import found_segments, write_fiftyone, write_intervals
 from lavad_core.exports.tables import write_csv, write_json, write_parquet
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.sources import Sources
+from lavad_core.imports.per_video import Sources
 from lavad_core.method.detection import SegmentRule
 from lavad_core.results.imported import ImportResults
 from lavad_core.results.open import open_results

@@ -17,8 +17,8 @@ from support.small_set import FRAMES, INTERVAL, grid, score
 
 from lavad_core.errors import InputError
 from lavad_core.imports.layout import find_layout
+from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
-from lavad_core.imports.sources import Report, Sources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import Recorded, record_import
 from lavad_core.runs.manifest import load_run
@@ -112,7 +112,7 @@ def test_arrays_of_frames_and_of_the_grid(tmp_path: Path) -> None:
             (folder / f"{name}.csv").write_text(
                 "frame,score\r\n" + "".join(f"{i},{v}\r\n" for i, v in enumerate(values))
             )
-    report = Report()
+    report = ImportReport()
     found = read_import(Sources(scores=folder), COUNTS, report)
     assert (found.interval, found.unscored, report.problems) == (1, {}, [])
     for video in found.videos:
@@ -122,8 +122,8 @@ def test_arrays_of_frames_and_of_the_grid(tmp_path: Path) -> None:
     on_grid.mkdir()
     for name in FRAMES:
         np.save(on_grid / f"{name}.npy", np.array([score(name, at) for at in grid(name)]))
-    as_json = read_import(Sources(scores=small_set.scores(tmp_path / "json")), COUNTS, Report())
-    as_array = read_import(Sources(scores=on_grid), COUNTS, Report())
+    as_json = read_import(Sources(scores=small_set.scores(tmp_path / "json")), COUNTS, ImportReport())
+    as_array = read_import(Sources(scores=on_grid), COUNTS, ImportReport())
     assert as_array.interval == INTERVAL
     for one, other in zip(as_json.videos, as_array.videos, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
@@ -152,7 +152,7 @@ def test_arrays_of_frames_and_of_the_grid(tmp_path: Path) -> None:
 def test_segments(form: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / f"segments.{form}"
     path.write_bytes(content.encode())
-    report = Report()
+    report = ImportReport()
     found = read_import(Sources(segments=path), COUNTS, report, frame_rate=10)
     assert found.interval == 1
     first, second = found.videos
@@ -166,7 +166,7 @@ def test_segments_in_seconds_need_a_rate(tmp_path: Path) -> None:
     path = tmp_path / "segments.csv"
     path.write_text("video,start_s,end_s,score\nArson001_x264,0,1,1\n")
     with pytest.raises(InputError, match="give --frame-rate"):
-        read_import(Sources(segments=path), COUNTS, Report())
+        read_import(Sources(segments=path), COUNTS, ImportReport())
 
 
 def test_names_match_without_ending_in_any_order_and_form_of_unicode(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_names_match_without_ending_in_any_order_and_form_of_unicode(tmp_path: P
         "Arson004": "Arson004",
     }
     values = {written: {at: score(name, at) for at in grid(name)} for written, name in names.items()}
-    found = read_import(Sources(scores=small_set.write(tmp_path / "scores", values)), COUNTS, Report())
+    found = read_import(Sources(scores=small_set.write(tmp_path / "scores", values)), COUNTS, ImportReport())
     assert [video.name for video in found.videos] == sorted(FRAMES)
 
 
@@ -185,10 +185,10 @@ def test_without_a_data_set_videos_are_those_that_have_scores(tmp_path: Path) ->
     folder = tmp_path / "arrays"
     folder.mkdir()
     np.save(folder / "own.npy", np.linspace(0, 1, 50))
-    found = read_import(Sources(scores=folder), None, Report())
+    found = read_import(Sources(scores=folder), None, ImportReport())
     assert [(video.name, video.frames) for video in found.videos] == [("own", 50)]
     with pytest.raises(InputError, match="nothing says how many frames it has; give a list"):
-        read_import(Sources(scores=small_set.scores(tmp_path / "json")), None, Report())
+        read_import(Sources(scores=small_set.scores(tmp_path / "json")), None, ImportReport())
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:

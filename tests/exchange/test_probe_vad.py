@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from lavad_core.datasets.registry import open_dataset
-from lavad_core.datasets.types import Dataset, Reading
+from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.imports.sources import Sources
+from lavad_core.imports.per_video import Sources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
 
@@ -58,7 +58,7 @@ def test_msad(
 ) -> None:
     files = data / "probe_vad" / "msad_annotations"
     dataset = open_dataset(
-        "msad", files / "temporal_annotations.txt", files / "test.txt", reading=Reading(first_frame=first_frame)
+        "msad", files / "temporal_annotations.txt", files / "test.txt", reading=LabelReading(first_frame=first_frame)
     )
     assert len(dataset.videos) == 240
     found = evaluated(data, "msad_scores.tar.xz", dataset, tmp_path)

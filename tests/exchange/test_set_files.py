@@ -16,8 +16,8 @@ from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
-from lavad_core.imports.sources import Report, Sources
 from lavad_core.imports.types import ImportedSet
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
@@ -40,8 +40,8 @@ def written(path: Path, value: Any) -> Path:
     return path
 
 
-def read(**sources: Any) -> tuple[ImportedSet, Report]:
-    report = Report()
+def read(**sources: Any) -> tuple[ImportedSet, ImportReport]:
+    report = ImportReport()
     return read_import(Sources(**sources), COUNTS, report), report
 
 
@@ -124,7 +124,7 @@ def test_answers_of_corevad(tmp_path: Path) -> None:
         "Normal_Videos_003": ["Normal scenes. Nothing."],
     }
     path = written(tmp_path / "VLM_responses_LRC.json", said)
-    report = Report()
+    report = ImportReport()
     found = read_import(Sources(raw_scores=path, captions={"CoReVAD": path}), dict(counts), report)
     assert (report.problems, found.interval) == ([], 30)
     video = found.videos[0]
@@ -190,7 +190,7 @@ def test_a_frame_count_of_terabytes_ends_no_import(form: str, tmp_path: Path) ->
     else:
         (tmp_path / "s.csv").write_text("video,start,end,score\n" + "".join(f"{name},0,9,0.5\n" for name in FRAMES))
         sources = Sources(segments=tmp_path / "s.csv")
-    found = read_import(sources, {**COUNTS, VIDEO: 10**13}, Report())
+    found = read_import(sources, {**COUNTS, VIDEO: 10**13}, ImportReport())
     assert "at most 20000000 are read" in found.unscored[VIDEO]
     assert len(found.videos) == len(FRAMES) - 1
 
@@ -220,7 +220,9 @@ def test_the_published_tree_of_msad_is_read(shared: Path, tmp_path: Path) -> Non
         for name, video in scenes.items()
     }
     counts: dict[str, int | None] = {name.removesuffix(".mp4"): video["frames"] for name, video in scenes.items()}
-    found = read_import(Sources(scores=written(tmp_path / "s.json", {"vid_score": scored})), counts, report := Report())
+    found = read_import(
+        Sources(scores=written(tmp_path / "s.json", {"vid_score": scored})), counts, report := ImportReport()
+    )
     assert (report.problems, len(found.videos)) == ([], 240)
 
 

@@ -26,7 +26,7 @@ from lavad.flows.score_video import score_video
 from lavad.flows.score_videos import score_videos
 from lavad.tasks import channel as channel_module
 from lavad.tasks import evaluation
-from lavad.tasks.workbench import watching
+from lavad.tasks.job import watching
 from lavad_core.errors import InputError, ModelError, ServiceUnavailable, VideoRejected
 from lavad_core.models.pool import ModelPool
 from lavad_core.runs import work
@@ -229,7 +229,7 @@ def test_new_answers_begin_the_count_of_retries_anew(
         "never": ([0, 0, 0], 3, "failed"),
     }
 
-    monkeypatch.setattr("lavad.tasks.workbench.GIVE_UP_AFTER", 9)
+    monkeypatch.setattr("lavad.tasks.job.GIVE_UP_AFTER", 9)
 
     def outage(answers: list[int]) -> Callable[[Any], None]:
         left = iter(answers)

@@ -13,7 +13,7 @@ from support.fake_models import FakePool
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, Interrupted, VideoRejected
 from lavad_core.pipeline.execute import run_stage
-from lavad_core.pipeline.plan import plan
+from lavad_core.pipeline.pending import plan
 from lavad_core.runs import work
 from lavad_core.stages import clean
 from lavad_core.stages.asking import seed_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lavad.tasks.job import GivenUp
 from lavad.tasks.ledger import Ledger, ending
-from lavad.tasks.workbench import GivenUp
 from lavad_core.errors import InputError, Interrupted, LavadError, NotAsked, VideoRejected
 from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.stages.node import PreparedVideo

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset, Reading
+    from lavad_core.datasets.types import Dataset, LabelReading
 
 DatasetName = Annotated[
     str | None,
@@ -58,11 +58,11 @@ Tolerance = Annotated[
 ]
 
 
-def reading(first_frame: int | None, tolerance: int) -> Reading:
+def reading(first_frame: int | None, tolerance: int) -> LabelReading:
     """What the two options say of the files."""
-    from lavad_core.datasets.types import Reading
+    from lavad_core.datasets.types import LabelReading
 
-    return Reading(first_frame, tolerance)
+    return LabelReading(first_frame, tolerance)
 
 
 def labels_of(
@@ -70,7 +70,7 @@ def labels_of(
     labels: Path | None,
     list_: Path | None,
     videos: Path | None,
-    reading: Reading | None = None,
+    reading: LabelReading | None = None,
 ) -> Dataset:
     """The data set that the options give; its notes are among the evaluation's warnings.
 
@@ -114,7 +114,7 @@ def opened(
     labels: Path | None,
     list_: Path | None,
     videos: Path | None = None,
-    reading: Reading | None = None,
+    reading: LabelReading | None = None,
 ) -> Dataset:
     """The data set that the options give, by an adapter or of a temporal annotation alone; what a user should know of its files
     goes to stderr.

@@ -15,7 +15,7 @@ from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.terminal.text import OutputLost, escape, is_terminal, say
 
 if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset, Reading
+    from lavad_core.datasets.types import Dataset, LabelReading
     from lavad_core.reports.source import ReportSource
     from lavad_core.results.types import ResultSet
     from lavad_core.video.types import VideoSource
@@ -40,7 +40,7 @@ def open_shown(
     list_: Path | None,
     videos: Path | None,
     threshold: float = THRESHOLD,
-    reading: Reading | None = None,
+    reading: LabelReading | None = None,
 ) -> ReportSource:
     """The results that the options name, with their labels and videos as far as these are at hand.
 
@@ -73,7 +73,7 @@ def _labels(
     labels: Path | None,
     list_: Path | None,
     videos: Path | None,
-    reading: Reading | None,
+    reading: LabelReading | None,
 ) -> Dataset | None:
     """Those that are given; else those that a run was evaluated against, if they are still there."""
     from lavad_core.datasets.configured import configured

@@ -23,7 +23,7 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: b
         sources: its videos.
         refresh: the run would compute what is there, too.
     """
-    from lavad_core.pipeline.plan import PlannedWork, survey
+    from lavad_core.pipeline.pending import PlannedWork, survey
     from lavad_core.pipeline.prepare import check_imports
     from lavad_core.pipeline.workbench import Workbench
 

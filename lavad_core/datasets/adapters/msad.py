@@ -9,8 +9,8 @@ from lavad_core.datasets.annotations import WHAT, read_annotations, without_fold
 from lavad_core.datasets.build import Paths, select, source_file
 from lavad_core.datasets.lines import base_name
 from lavad_core.datasets.names import says_normal, without_ending
-from lavad_core.datasets.tables import Row, has_columns, read_csv
-from lavad_core.datasets.types import Dataset, LabelledVideo, Reading
+from lavad_core.datasets.tables import TableRow, has_columns, read_csv
+from lavad_core.datasets.types import Dataset, LabelledVideo, LabelReading
 from lavad_core.errors import InputError
 
 COLUMNS = ("name", "total frames", "starting frame of anomaly", "ending frame of anomaly")
@@ -35,7 +35,7 @@ def read(paths: Paths) -> Dataset:
     if paths.list_file is None:
         notes = (*notes, "there is no list: these are all labelled videos, of training and test together")
     # Of the CSV that is said by its columns; the stored results of text files that were read as 0-based are others.
-    reading = Reading() if table and paths.first_frame is None else Reading(first_frame)
+    reading = LabelReading() if table and paths.first_frame is None else LabelReading(first_frame)
     return Dataset("msad", "MSAD", videos, (source_file("annotation", path), *lists), notes=notes, reading=reading)
 
 
@@ -54,7 +54,7 @@ def _from_text(path: Path, first_frame: int) -> Mapping[str, LabelledVideo]:
 
 def _from_csv(path: Path, first_frame: int) -> Mapping[str, LabelledVideo]:
     videos: dict[str, LabelledVideo] = {}
-    lines: dict[str, Row] = {}
+    lines: dict[str, TableRow] = {}
     for row in read_csv(path, WHAT, COLUMNS):
         name = without_ending(base_name(row.text("name")))
         row.unique(name, lines)

@@ -6,7 +6,7 @@ import math
 
 from lavad_core.datasets.build import Paths, select, source_file
 from lavad_core.datasets.names import match_key, without_ending
-from lavad_core.datasets.tables import Row, read_csv, read_json_rows
+from lavad_core.datasets.tables import TableRow, read_csv, read_json_rows
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo
 
 WHAT = "labels"
@@ -35,7 +35,7 @@ def read(paths: Paths) -> Dataset:
         unknown = sorted(set(row.values) - set(COLUMNS))
         if unknown:
             row.fail(f"there is no column {unknown[0]!r}; columns are {', '.join(COLUMNS)}")
-    grouped: dict[str, list[Row]] = {}
+    grouped: dict[str, list[TableRow]] = {}
     for row in rows:
         grouped.setdefault(match_key(row.text("video")), []).append(row)
     labelled = {video.name: video for video in (_video(group, paths.first_frame or 0) for group in grouped.values())}
@@ -47,12 +47,12 @@ def read(paths: Paths) -> Dataset:
     )
 
 
-def _video(rows: list[Row], first_frame: int) -> LabelledVideo:
+def _video(rows: list[TableRow], first_frame: int) -> LabelledVideo:
     """The labels of one video."""
     name = without_ending(rows[0].text("video"))
     frames = _agreed(rows, "frames")
     rate = _agreed(rows, "frame_rate")
-    intervals: dict[Interval, Row] = {}
+    intervals: dict[Interval, TableRow] = {}
     classes: dict[str, None] = {}
     normal = None
     for row in rows:
@@ -75,7 +75,7 @@ def _video(rows: list[Row], first_frame: int) -> LabelledVideo:
     return LabelledVideo(name, tuple(classes), tuple(sorted(intervals)), None if frames is None else int(frames))
 
 
-def _agreed(rows: list[Row], column: str) -> float | None:
+def _agreed(rows: list[TableRow], column: str) -> float | None:
     """The value of a column that says the same in all rows which have one."""
     said = [
         (row, row.frames(column) if column == "frames" else row.number(column)) for row in rows if column in row.values
@@ -88,7 +88,7 @@ def _agreed(rows: list[Row], column: str) -> float | None:
     return said[0][1] if said else None
 
 
-def _interval(row: Row, rate: float | None, first_frame: int) -> Interval | None:
+def _interval(row: TableRow, rate: float | None, first_frame: int) -> Interval | None:
     if "start" not in row.values and "end" not in row.values:
         return None
     unit = row.values.get("unit", "frames").lower()

@@ -15,7 +15,7 @@ from lavad.deployments.cli.options import dataset as dataset_options
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.imports.sources import Sources
+    from lavad_core.imports.per_video import Sources
     from lavad_core.results.record import Recorded
 
 SHOWN = 20
@@ -135,7 +135,7 @@ def _sources(
     summaries: Path | None,
 ) -> Sources:
     from lavad_core.imports.layout import find_layout
-    from lavad_core.imports.sources import Sources
+    from lavad_core.imports.per_video import Sources
 
     if scores is not None and segments is not None:
         raise typer.BadParameter("give --scores or --segments, not both")

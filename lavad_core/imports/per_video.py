@@ -41,7 +41,7 @@ class Sources:
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What a user should know of an import.
 
     Attributes:
@@ -95,7 +95,7 @@ def read_files(
     role: str,
     names: Names,
     parse: Callable[[FoundFile], T],
-    report: Report,
+    report: ImportReport,
     endings: Sequence[str] = JSON,
 ) -> Files[T]:
     """Read each expected video's file. One that cannot be used is reported and does not stop the others.
