@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help demo setup test test-slow test-all vllm-env lint types check benchmarks ablations clean
+.PHONY: help demo setup test test-slow test-all vllm-env lint types check wheel benchmarks ablations clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -36,6 +36,9 @@ types: .venv/installed-dev  ## mypy --strict on lavad_core, tasks, flows, deploy
 	$(BIN)/mypy
 
 check: lint types  ## lint and types
+
+wheel: .venv/installed-dev  ## build sdist and wheel into dist/, and run the demonstration from the wheel in an empty environment
+	.ci/wheel dist $(TORCH)
 
 benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md again
 	$(BIN)/python benchmarks/cleaning_and_refinement.py

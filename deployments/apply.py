@@ -1,4 +1,6 @@
-"""Everything of ``prefect.yaml`` onto a server, fresh or not: ``python -m lavad.deployments.apply`` in the folder of that file.
+"""Put everything of ``prefect.yaml`` onto a server, fresh or not: ``python -m lavad.deployments.apply``.
+
+The file of the current folder is used, otherwise the one of the installation.
 
 The work pool comes first: ``prefect deploy`` refuses deployments whose pool is not there, before any of its own steps could
 make one. Then the deployments, then the automations.
@@ -20,6 +22,8 @@ from lavad.deployments import automations
 
 POOL = "lavad-gpu"
 
+PACKAGED = Path(__file__).absolute().with_name("prefect.yaml")
+
 DEPLOY_TIMEOUT_S = 300.0
 """Six deployments take some seconds; a server that hangs must not hold a script for ever."""
 
@@ -38,11 +42,12 @@ def ensure_pool(name: str = POOL) -> None:
 
 def main() -> int:
     """Pool, deployments, automations; the exit code."""
-    if not Path("prefect.yaml").is_file():
-        print("there is no prefect.yaml in this folder", file=sys.stderr)
-        return 2
+    file = Path("prefect.yaml")
+    if not file.is_file():
+        file = PACKAGED
+        print(f"there is no prefect.yaml in this folder: taking {file}", file=sys.stderr)
     ensure_pool()
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     code = subprocess.run(command, timeout=DEPLOY_TIMEOUT_S, check=False).returncode
     if code == 0:
         print(f"automation {automations.NAME!r}: {automations.apply()}")

@@ -47,8 +47,7 @@ def test_entrypoints_and_parameters_are_those_of_the_flows(document: dict[str, A
 
     names = set()
     for deployment in document["deployments"]:
-        file, _, function = deployment["entrypoint"].partition(":")
-        flow = load_flow_from_entrypoint(f"{repository / file}:{function}")
+        flow = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
         names.add(f"{flow.name}/{deployment['name']}")
         assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties), deployment["name"]
         assert deployment["enforce_parameter_schema"] is True

@@ -1,0 +1,49 @@
+"""The order of the house: how long files are, how many a folder holds, and what stands in a checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MOST_LINES = 400
+MOST_COMMANDS = 12
+"""Files of one folder of the command line."""
+
+PRODUCT = ("lavad_core", "tasks", "flows", "deployments", "demo", "benchmarks")
+
+
+@pytest.mark.parametrize("folder", PRODUCT[1:])
+def test_no_file_is_longer_than_can_be_read_in_one_go(folder: str, repository: Path) -> None:
+    files = list((repository / folder).rglob("*.py"))
+    assert files
+    lines = {str(file.relative_to(repository)): file.read_text(encoding="utf-8").count("\n") for file in files}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_folder_of_the_command_line_is_crowded(repository: Path) -> None:
+    cli = repository / "deployments" / "cli"
+    folders = [cli, *(folder for folder in cli.rglob("*") if folder.is_dir() and folder.name != "__pycache__")]
+    files = {str(folder.relative_to(repository)): len(list(folder.glob("*.py"))) for folder in folders}
+    assert len(files) > 5
+    assert {name: count for name, count in files.items() if count > MOST_COMMANDS} == {}
+
+
+def test_a_checkout_without_links_says_what_to_do(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "lavad").mkdir()
+    (tmp_path / "lavad" / "__init__.py").write_bytes((repository / "lavad" / "__init__.py").read_bytes())
+    for name in ("demo", "deployments", "flows", "tasks"):
+        (tmp_path / "lavad" / name).write_text(f"../{name}")  # as git writes a link with core.symlinks=false
+    done = subprocess.run(
+        [sys.executable, "-c", "import lavad"],
+        cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "git config core.symlinks true" in done.stderr
+
+
+@pytest.mark.parametrize("part", ["demo", "deployments", "flows", "tasks"])
+def test_every_part_of_the_package_is_its_folder(part: str, repository: Path) -> None:
+    assert (repository / "lavad" / part).resolve() == repository / part
