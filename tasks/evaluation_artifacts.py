@@ -9,7 +9,6 @@ from prefect import task
 from lavad.tasks.artifacts import HERE
 from lavad.tasks.channel import channel
 from lavad_core.escape import escape_markdown
-from lavad_core.evaluation.compute import label
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.evaluation.regression import Regression
@@ -26,7 +25,7 @@ def metric_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     """The table of metrics: the results' own rows, then those without a model."""
     return [
         {
-            "scores": escape_markdown(label(row)),
+            "scores": escape_markdown(row.label),
             **{title: _cell(row.metrics[key]) for key, title in METRIC_TITLES.items()},
         }
         for row in evaluation.rows

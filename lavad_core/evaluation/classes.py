@@ -9,7 +9,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.evaluation import ClassRow, Metric
 from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores
-from lavad_core.evaluation.measure import Measured, entries, kept_samples
+from lavad_core.evaluation.measure import Measured, kept_samples
 
 
 def class_rows(labelled: LabelledScores, dataset: Dataset, scores: Array, pairs: Array) -> tuple[ClassRow, ...]:
@@ -40,7 +40,7 @@ def class_rows(labelled: LabelledScores, dataset: Dataset, scores: Array, pairs:
 def _metrics(labelled: LabelledScores, scores: Array, pairs: Array, kept: NDArray[np.bool_]) -> dict[str, Metric]:
     if not kept.any():
         return _nothing()
-    found = frame_metrics(*entries(labelled.weights, scores, labelled.weights.within(kept)))
+    found = frame_metrics(*labelled.entries(scores, kept))
     return {
         "auc": Measured(found["roc_auc"], found["reason"], kept_samples(labelled, pairs, kept)).metric,
         "average_precision": Measured(found["average_precision"], found["reason"]).metric,

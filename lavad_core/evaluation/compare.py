@@ -12,10 +12,11 @@ from lavad_core.datasets.frame_counts import said_of
 from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
+from lavad_core.escape import fixed
 from lavad_core.evaluation.bootstrap import draw, interval
 from lavad_core.evaluation.compute import own_scores
 from lavad_core.evaluation.evaluation import METRIC_TITLES
-from lavad_core.evaluation.labelled_scores import EvaluatedVideo, evaluated_video, labelled_scores
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, evaluated_video
 from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
@@ -45,6 +46,12 @@ class Difference:
     b_better: float | None
     reason: str = ""
 
+    def interval(self, between: str) -> str:
+        """Its two ends, signed, with ``between`` between them; empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{fixed(self.low, 4, '+')}{between}{fixed(self.high, 4, '+')}"
+
 
 @dataclass(frozen=True)
 class ComparedRow:
@@ -66,14 +73,18 @@ class ComparedRow:
     unlike: str = ""
 
     @property
+    def smoothing(self) -> Sigma | None:
+        """The Gaussian's width as it was asked for; None where nothing is smoothed."""
+        return Sigma(self.sigma, self.unit) if self.sigma else None
+
+    @property
     def title(self) -> str:
         """How tables call the row."""
-        if not self.sigma:
+        if self.smoothing is None:
             return "unsmoothed"
-        sigma = Sigma(self.sigma, self.unit)
         if not self.unlike:
-            return f"σ{in_words(sigma, self.width_a)}"
-        return f"σ{sigma}: NOT THE SAME SMOOTHING in A and B ({self.unlike})"
+            return f"σ{in_words(self.smoothing, self.width_a)}"
+        return f"σ{self.smoothing}: NOT THE SAME SMOOTHING in A and B ({self.unlike})"
 
 
 @dataclass(frozen=True)
@@ -138,8 +149,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
     )
     _same_frames(ours, theirs, a.set_id, b.set_id)
     draws = draw(len(common), options.resamples, options.seed) if options.resamples else None
-    labelled = labelled_scores(ours, draws)
-    others = labelled_scores(theirs, draws)
+    labelled, others = LabelledScores(ours, draws), LabelledScores(theirs, draws)
     rows = []
     for sigma in (None, *options.sigmas):
         first, second = (
@@ -157,8 +167,8 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
         a={"id": a.set_id, "origin": a.origin},
         b={"id": b.set_id, "origin": b.origin},
         videos=len(common),
-        frames=round(float(labelled.positive.sum() + labelled.negative.sum())),
-        positive=round(float(labelled.positive.sum())),
+        frames=labelled.frames,
+        positive=labelled.positive_frames,
         only_a=tuple(name for name in dataset.videos if name in with_a and name not in with_b),
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
         intervals=options.intervals,
@@ -171,7 +181,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
 
 
 def difference(a: Measured, b: Measured) -> Difference:
-    """A − B of one metric."""
+    """A − B of one metric; with its interval where both have been resampled alike."""
     if a.value is None or b.value is None:
         return Difference(a.value, b.value, None, None, None, None, a.reason or b.reason)
     low = high = better = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from lavad_core.evaluation.curves import curves_of
 from lavad_core.evaluation.evaluation import Curve, Evaluation, Header, Metric, ScoreRow, VideoRow
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frame_metrics import one_label
-from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores, gather, labelled_scores
+from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores, gather
 from lavad_core.evaluation.measure import measure, own_auc, video_scores
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, in_words, smoothed, width_of
@@ -39,14 +40,13 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
         options: smoothing, segments and bootstrap; the defaults if not given.
 
     Raises:
-        InputError: no scored video is in the data set, or the scores of one do not cover
-            its frames or are not numbers.
+        InputError: no scored video is in the data set, or the scores of one do not cover its frames or are not numbers.
         DamagedResult: scores are gone from the store.
     """
     options = options or EvaluationOptions()
     videos, names = gather(dataset, results)
     draws = draw(len(videos), options.resamples, options.seed) if options.resamples else None
-    labelled = labelled_scores(videos, draws)
+    labelled = LabelledScores(videos, draws)
     rows: list[ScoreRow] = []
     roc: dict[str, Curve] = {}
     precision_recall: dict[str, Curve] = {}
@@ -58,7 +58,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
                 final, final_pairs = row_scores, pairs
             rows.append(row)
             if (curves := curves_of(labelled, row_scores)) is not None:
-                roc[label(row)], precision_recall[label(row)] = curves
+                roc[row.label], precision_recall[row.label] = curves
     for name, scores in trivial_scores(labelled).items():
         rows.append(_row(labelled, name, None, scores, ours=False)[0])
     return Evaluation(
@@ -79,11 +79,6 @@ def own_scores(videos: Sequence[EvaluatedVideo]) -> dict[str, Array]:
     if len(raw) < len(videos):
         return {"refined" if raw else "scores": final}
     return {"refined": final, "raw": np.concatenate(raw)}
-
-
-def label(row: ScoreRow) -> str:
-    """How curves and tables call a row: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
-    return f"{row.name} σ{in_words(Sigma(row.sigma, row.unit), row.width)}" if row.sigma else row.name
 
 
 def _row(
@@ -107,13 +102,13 @@ def _header(
     return Header(
         dataset=dataset.title,
         adapter=dataset.adapter,
-        files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
+        files=tuple(map(asdict, dataset.files)),
         listed=len(dataset.videos) + len(dataset.unreadable),
         scored=len(labelled.videos),
         unscored=unscored,
         unlabelled=unlabelled,
-        frames=round(float(labelled.positive.sum() + labelled.negative.sum())),
-        positive=round(float(labelled.positive.sum())),
+        frames=labelled.frames,
+        positive=labelled.positive_frames,
         clipped_intervals=sum(video.clipped for video in labelled.videos),
         interval=min(video.interval for video in labelled.videos),
         results={"id": results.set_id, "origin": results.origin},

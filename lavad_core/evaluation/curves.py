@@ -6,7 +6,6 @@ import numpy as np
 
 from lavad_core.evaluation.evaluation import Curve
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores
-from lavad_core.evaluation.measure import entries
 
 POINTS = 400
 """Of a thinned curve, at most; a step is then a pixel or two of a picture."""
@@ -18,7 +17,7 @@ def curves_of(labelled: LabelledScores, scores: Array) -> tuple[Curve, Curve] | 
 
     if not labelled.positive.any() or not labelled.negative.any():
         return None
-    labels, values, weights = entries(labelled.weights, scores)
+    labels, values, weights = labelled.entries(scores)
     false, true, _ = roc_curve(labels, values, sample_weight=weights)
     precision, recall, _ = precision_recall_curve(labels, values, sample_weight=weights)
     return thinned(false, true), thinned(recall[::-1], precision[::-1])

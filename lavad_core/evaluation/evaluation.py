@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lavad_core.evaluation.smoothing import Unit, Width
+from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,16 @@ class ScoreRow:
     ours: bool = True
     unit: Unit = "scores"
     width: Width | None = None
+
+    @property
+    def smoothing(self) -> Sigma | None:
+        """The Gaussian's width as it was asked for; None where nothing is smoothed."""
+        return Sigma(self.sigma, self.unit) if self.sigma else None
+
+    @property
+    def label(self) -> str:
+        """How curves and tables call the row: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
+        return f"{self.name} σ{in_words(self.smoothing, self.width)}" if self.smoothing else self.name
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class EvaluatedVideo:
 
 @dataclass(frozen=True)
 class Weights:
-    """What the scores of a set are of; the scores themselves stand beside it, an array a row.
+    """What the scores of a set are of; the scores themselves stand beside it, one array for each row.
 
     Attributes:
         video: int64, [n], not decreasing: the video of each score.
@@ -69,61 +70,72 @@ class Weights:
     negative: Array = field(repr=False)
     videos: int
 
-    @property
-    def positive_of(self) -> Array:
-        """float64, [V], anomalous frames of each video."""
-        return _sums(self.video, self.positive, self.videos)
-
-    @property
-    def negative_of(self) -> Array:
-        """float64, [V], the other frames of each video."""
-        return _sums(self.video, self.negative, self.videos)
-
-    def within(self, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """bool, [n]: which scores are of the ``kept`` videos, bool, [V]."""
-        return kept[self.video]
-
-
-def _sums(video: NDArray[np.int64], values: Array, videos: int) -> Array:
-    sums: Array = np.bincount(video, values, videos).astype(np.float64)
-    return sums
-
-
-def weights_of(videos: Sequence[EvaluatedVideo]) -> Weights:
-    """The scores of videos, one after the other."""
-    return Weights(
-        video=np.repeat(np.arange(len(videos)), [len(video.scores) for video in videos]),
-        positive=np.concatenate([video.positive for video in videos]),
-        negative=np.concatenate([video.negative for video in videos]),
-        videos=len(videos),
-    )
+    def of_videos(self, frames: Array) -> Array:
+        """float64, [V], the sum over each video of a number that each score has, [n]."""
+        sums: Array = np.bincount(self.video, frames, self.videos).astype(np.float64)
+        return sums
 
 
 @dataclass(frozen=True)
 class LabelledScores:
-    """What all rows have in common.
+    """What all rows of an evaluation have in common.
 
     Attributes:
         videos: V scored ones.
-        weights: of their scores.
-        positive, negative: float64, [V], frames.
-        anomalous: bool, [V], as the data set calls the videos.
         draws: float64, [R, V], of the bootstrap; None for no intervals.
     """
 
     videos: Sequence[EvaluatedVideo] = field(repr=False)
-    weights: Weights
-    positive: Array = field(repr=False)
-    negative: Array = field(repr=False)
-    anomalous: NDArray[np.bool_] = field(repr=False)
-    draws: Array | None = field(repr=False)
+    draws: Array | None = field(default=None, repr=False)
 
+    @cached_property
+    def weights(self) -> Weights:
+        """Of the scores of the videos, one after the other."""
+        return Weights(
+            video=np.repeat(np.arange(len(self.videos)), [len(video.scores) for video in self.videos]),
+            positive=np.concatenate([video.positive for video in self.videos]),
+            negative=np.concatenate([video.negative for video in self.videos]),
+            videos=len(self.videos),
+        )
 
-def labelled_scores(videos: Sequence[EvaluatedVideo], draws: Array | None) -> LabelledScores:
-    """What all rows of ``videos`` have in common."""
-    weights = weights_of(videos)
-    anomalous = np.array([video.is_anomalous for video in videos])
-    return LabelledScores(videos, weights, weights.positive_of, weights.negative_of, anomalous, draws)
+    @cached_property
+    def positive(self) -> Array:
+        """float64, [V], anomalous frames of each video."""
+        return self.weights.of_videos(self.weights.positive)
+
+    @cached_property
+    def negative(self) -> Array:
+        """float64, [V], the other frames of each video."""
+        return self.weights.of_videos(self.weights.negative)
+
+    @cached_property
+    def anomalous(self) -> NDArray[np.bool_]:
+        """bool, [V], as the data set calls the videos."""
+        return np.array([video.is_anomalous for video in self.videos])
+
+    @property
+    def positive_frames(self) -> int:
+        """Anomalous frames of all videos."""
+        return round(float(self.positive.sum()))
+
+    @property
+    def frames(self) -> int:
+        """All frames of all videos."""
+        return round(float(self.positive.sum() + self.negative.sum()))
+
+    def entries(self, scores: Array, kept: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.bool_], Array, Array]:
+        """Labels, scores and weights for scikit-learn: a score that is of both kinds of frames comes twice.
+
+        Args:
+            scores: float64, [n].
+            kept: bool, [V], videos that count; all if not given.
+        """
+        counts = np.ones(len(scores), bool) if kept is None else kept[self.weights.video]
+        anomalous = np.flatnonzero((self.weights.positive > 0) & counts)
+        other = np.flatnonzero((self.weights.negative > 0) & counts)
+        at = np.concatenate([anomalous, other])
+        labels = np.arange(len(at)) < len(anomalous)
+        return labels, scores[at], np.where(labels, self.weights.positive[at], self.weights.negative[at])
 
 
 def gather(dataset: Dataset, results: ResultSet) -> tuple[list[EvaluatedVideo], Match]:

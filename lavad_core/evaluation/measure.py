@@ -42,29 +42,6 @@ class Measured:
         return Metric(self.value, self.reason, low, high, self.n)
 
 
-def labelled_entries(weights: Weights, kept: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.intp], int]:
-    """Which scores have anomalous frames, then which have others; and how many the former are.
-
-    Args:
-        weights: of the scores.
-        kept: bool, [n], scores that count; all if not given.
-    """
-    first, second = weights.positive > 0, weights.negative > 0
-    if kept is not None:
-        first, second = first & kept, second & kept
-    anomalous = np.flatnonzero(first)
-    return np.concatenate([anomalous, np.flatnonzero(second)]), len(anomalous)
-
-
-def entries(
-    weights: Weights, scores: Array, kept: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.bool_], Array, Array]:
-    """Labels, scores and weights for scikit-learn: what is of both kinds of frames comes twice."""
-    at, anomalous = labelled_entries(weights, kept)
-    labels = np.arange(len(at)) < anomalous
-    return labels, scores[at], np.where(labels, weights.positive[at], weights.negative[at])
-
-
 def measure(labelled: LabelledScores, scores: Array) -> tuple[dict[str, Measured], Array]:
     """All metrics of a row.
 
@@ -77,7 +54,7 @@ def measure(labelled: LabelledScores, scores: Array) -> tuple[dict[str, Measured
     """
     weights, draws = labelled.weights, labelled.draws
     pairs = pairs_in_order(weights, scores)
-    frames = frame_metrics(*entries(weights, scores))
+    frames = frame_metrics(*labelled.entries(scores))
     auc = average = trapezoid = None
     if draws is not None:
         auc = resampled_auc(draws, pairs, labelled.positive, labelled.negative)
@@ -95,7 +72,7 @@ def measure(labelled: LabelledScores, scores: Array) -> tuple[dict[str, Measured
 
 def subset_auc(labelled: LabelledScores, scores: Array, pairs: Array, kept: NDArray[np.bool_]) -> Measured:
     """ROC AUC over the frames of the ``kept`` videos, bool, [V]."""
-    value, reason = frame_auc(*entries(labelled.weights, scores, labelled.weights.within(kept)))
+    value, reason = frame_auc(*labelled.entries(scores, kept))
     return Measured(value, reason, kept_samples(labelled, pairs, kept))
 
 

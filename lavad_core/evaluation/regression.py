@@ -10,11 +10,11 @@ from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
-from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.compute import label
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, ScoreRow
+from lavad_core.evaluation.compare import Difference, compare, difference
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
+from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.evaluation.smoothing import Sigma, Unit, unlike
+from lavad_core.evaluation.smoothing import Sigma, unlike
 from lavad_core.evaluation.ties import SAME
 from lavad_core.results.types import ResultSet
 
@@ -27,44 +27,33 @@ class MetricChange:
     """A metric now and before.
 
     Attributes:
-        metric: key of :data:`METRIC_TITLES`. sigma: of the smoothing, in ``unit``.
-        before, now: None where undefined, and then ``reason`` says why.
-        low, high: of the 95 % interval of the difference by the paired bootstrap; None without one.
+        metric: key of :data:`METRIC_TITLES`.
+        smoothing: of the row; None where nothing is smoothed.
+        difference: now (A) minus before (B), with its interval where both were evaluated on the same videos.
         tolerance: how much it may fall.
     """
 
     metric: str
-    sigma: float
-    before: float | None
-    now: float | None
-    low: float | None
-    high: float | None
+    smoothing: Sigma | None
+    difference: Difference
     tolerance: float
-    reason: str = ""
-    unit: Unit = "scores"
-
-    @property
-    def difference(self) -> float | None:
-        """Now minus before."""
-        return None if self.before is None or self.now is None else self.now - self.before
 
     @property
     def fell(self) -> bool:
         """By more than the tolerance; or it cannot be had any more."""
-        if self.difference is None:
-            return self.before is not None
-        return self.difference < -self.tolerance - SAME
+        if self.difference.difference is None:
+            return self.difference.b is not None
+        return self.difference.difference < -self.tolerance - SAME
 
     def __str__(self) -> str:
-        name = METRIC_TITLES[self.metric] + (f" σ{Sigma(self.sigma, self.unit)}" if self.sigma else "")
-        if self.difference is None or self.before is None or self.now is None:
-            before, now = ("undefined" if value is None else f"{value:.4f}" for value in (self.before, self.now))
-            return f"{name} {before} → {now} ({self.reason})"
-        between = (
-            "" if self.low is None or self.high is None else f" [{fixed(self.low, 4, '+')}, {fixed(self.high, 4, '+')}]"
-        )
-        change = fixed(self.difference, 4, "+")
-        return f"{name} {self.before:.4f} → {self.now:.4f}: {change}{between}, {self.tolerance:g} tolerated"
+        now, before, changed = self.difference.a, self.difference.b, self.difference.difference
+        name = METRIC_TITLES[self.metric] + (f" σ{self.smoothing}" if self.smoothing else "")
+        if now is None or before is None or changed is None:
+            first, second = ("undefined" if value is None else f"{value:.4f}" for value in (before, now))
+            return f"{name} {first} → {second} ({self.difference.reason})"
+        interval = self.difference.interval(", ")
+        between = f" [{interval}]" if interval else ""
+        return f"{name} {before:.4f} → {now:.4f}: {fixed(changed, 4, '+')}{between}, {self.tolerance:g} tolerated"
 
 
 @dataclass(frozen=True)
@@ -133,10 +122,9 @@ def against_results(
     """
     found = compare(dataset, now, before, options)
     changes = [
-        MetricChange(metric, row.sigma, one.b, one.a, one.low, one.high, tolerance, one.reason, row.unit)
+        MetricChange(metric, row.smoothing, row.metrics[metric], tolerance)
         for row in found.rows
         for metric, tolerance in tolerances.items()
-        for one in [row.metrics[metric]]
     ]
     notes = [
         f"{len(names)} videos have scores in the {which} alone and are left out: {listed(names)}"
@@ -176,21 +164,25 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
     for row in (row for row in now.rows if row.ours and row.name == now.rows[0].name):
         match = before.rows[0] if row is now.rows[0] else earlier.get((row.name, row.sigma, row.unit))
         if match is None:
-            notes.append(f"the baseline has no row {label(row)}")
+            notes.append(f"the baseline has no row {row.label}")
             continue
         if row.width is not None and match.width is not None and (other := unlike(row.width, match.width)):
-            notes.append(f"{label(row)} is not the same smoothing as the baseline's {label(match)} ({other})")
-        changes += _changes(row, match, tolerances)
+            notes.append(f"{row.label} is not the same smoothing as the baseline's {match.label} ({other})")
+        changes += [
+            MetricChange(
+                metric,
+                row.smoothing,
+                difference(_as_read(row.metrics[metric]), _as_read(match.metrics[metric])),
+                tolerance,
+            )
+            for metric, tolerance in tolerances.items()
+        ]
     return Regression(name, False, now.header.scored, tuple(changes), tuple(notes))
 
 
-def _changes(now: ScoreRow, before: ScoreRow, tolerances: Mapping[str, float]) -> list[MetricChange]:
-    found = []
-    for metric, tolerance in tolerances.items():
-        new, old = now.metrics[metric], before.metrics[metric]
-        why = new.reason or old.reason
-        found.append(MetricChange(metric, now.sigma, old.value, new.value, None, None, tolerance, why, now.unit))
-    return found
+def _as_read(metric: Metric) -> Measured:
+    """A file has no resamples."""
+    return Measured(metric.value, metric.reason)
 
 
 def _files(evaluation: Evaluation) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,8 +16,7 @@ from lavad_core.errors import InputError
 from lavad_core.evaluation.document import DocumentKind
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.events import found_intervals
-from lavad_core.evaluation.labelled_scores import EvaluatedVideo, gather, weights_of
-from lavad_core.evaluation.measure import entries
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather
 from lavad_core.evaluation.ties import TIE, settled
 from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import ResultSet
@@ -139,7 +138,6 @@ def choose_threshold(
         threshold, value = _by_frames(videos, rule)
     else:
         threshold, value = _by_false_alarms(videos, rule.most, segments)
-    positive = sum(float(video.positive.sum()) for video in videos)
     return ChosenThreshold(
         threshold=threshold,
         rule=str(rule),
@@ -147,12 +145,12 @@ def choose_threshold(
         value=value,
         dataset=dataset.title,
         adapter=dataset.adapter,
-        files=tuple({"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files),
+        files=tuple(map(asdict, dataset.files)),
         labels=labels_digest(dataset),
         results={"id": results.set_id, "origin": results.origin},
         names=tuple(video.labels.name for video in videos),
         frames=sum(video.frames for video in videos),
-        positive=round(positive),
+        positive=LabelledScores(videos).positive_frames,
         low_threshold=segments.low_threshold,
         min_length=segments.min_length_frames,
         max_gap=segments.max_gap_frames,
@@ -169,7 +167,7 @@ def labels_digest(dataset: Dataset) -> str:
 def _by_frames(videos: Sequence[EvaluatedVideo], rule: ThresholdRule) -> tuple[float, float]:
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    labels, scores, weights = entries(weights_of(videos), np.concatenate([video.scores for video in videos]))
+    labels, scores, weights = LabelledScores(videos).entries(np.concatenate([video.scores for video in videos]))
     if labels.all() or not labels.any():
         kind = "anomalous" if labels.any() else "normal"
         raise InputError(f"rule {rule}: all frames of the {len(videos)} videos are {kind}: it needs both kinds")

@@ -16,8 +16,8 @@ from lavad_core.evaluation.bootstrap import draw, interval, pairs_in_order, resa
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.frame_metrics import frame_metrics
-from lavad_core.evaluation.labelled_scores import labelled_scores, weights_of
-from lavad_core.evaluation.measure import entries, measure
+from lavad_core.evaluation.labelled_scores import LabelledScores
+from lavad_core.evaluation.measure import measure
 from lavad_core.evaluation.options import EvaluationOptions
 
 
@@ -33,13 +33,13 @@ def naive(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float, float]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_each_resample_is_that_of_frames_written_out(seed: int, levels: int | None) -> None:
     videos = gathered(*random_set(seed, 9, levels=levels))
-    weights, scores = weights_of(videos), np.concatenate([video.scores for video in videos])
+    labelled, scores = LabelledScores(videos), np.concatenate([video.scores for video in videos])
     draws = draw(len(videos), 40, seed)
     assert (draws.sum(axis=1) == len(videos)).all()
     found = np.stack(
         [
-            resampled_auc(draws, pairs_in_order(weights, scores), weights.positive_of, weights.negative_of),
-            *resampled_precision(draws, weights, scores),
+            resampled_auc(draws, pairs_in_order(labelled.weights, scores), labelled.positive, labelled.negative),
+            *resampled_precision(draws, labelled.weights, scores),
         ],
         axis=1,
     )
@@ -50,10 +50,10 @@ def test_each_resample_is_that_of_frames_written_out(seed: int, levels: int | No
 def test_each_metric_of_a_row_is_resampled_as_if_computed_anew() -> None:
     videos = gathered(*random_set(5, 14, levels=5))
     draws = draw(len(videos), 30, 3)
-    measured, _ = measure(labelled_scores(videos, draws), np.concatenate([video.scores for video in videos]))
+    measured, _ = measure(LabelledScores(videos, draws), np.concatenate([video.scores for video in videos]))
     for number, counts in enumerate(draws):
         again = [video for video, count in zip(videos, counts, strict=True) for _ in range(int(count))]
-        alone, _ = measure(labelled_scores(again, None), np.concatenate([video.scores for video in again]))
+        alone, _ = measure(LabelledScores(again), np.concatenate([video.scores for video in again]))
         for key in METRIC_TITLES:
             samples, value = measured[key].samples, alone[key].value
             assert samples is not None
@@ -66,10 +66,10 @@ def test_weights_are_frames(seed: int, count: int, levels: int | None) -> None:
     videos = gathered(*random_set(seed, count, levels=levels))
     scores = np.concatenate([video.scores for video in videos])
     labels, frame_scores, owners = expanded(videos)
-    assert frame_metrics(*entries(weights_of(videos), scores)) == pytest.approx(
+    assert frame_metrics(*LabelledScores(videos).entries(scores)) == pytest.approx(
         frame_metrics(labels.astype(bool), frame_scores), abs=1e-12
     )
-    measured, pairs = measure(labelled_scores(videos, None), scores)
+    measured, pairs = measure(LabelledScores(videos), scores)
     both = [own for own in range(count) if 0 < labels[owners == own].mean() < 1]
     each = [roc_auc_score(labels[owners == own], frame_scores[owners == own]) for own in both]
     assert measured["auc_macro"].n == len(both)

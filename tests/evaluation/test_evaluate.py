@@ -13,7 +13,7 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.evaluation.compute import evaluate, label
+from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.curves import POINTS, thinned
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
 from lavad_core.evaluation.frame_metrics import frame_auc
@@ -108,7 +108,7 @@ def test_smoothing_is_scipys_over_each_videos_own_scores() -> None:
     by_itself = {
         name: dataclasses.replace(one, scores=gaussian_filter1d(one.scores, 2.5)) for name, one in found.videos.items()
     }
-    assert (row.name, row.sigma, label(row)) == ("refined", 2.5, "refined σ2.5 (40 frames, 1.6 s)")
+    assert (row.name, row.sigma, row.label) == ("refined", 2.5, "refined σ2.5 (40 frames, 1.6 s)")
     assert row.metrics == evaluate(data, MemoryResults(by_itself), BARE).rows[0].metrics
 
 
@@ -117,11 +117,11 @@ def test_order_of_rows_and_their_curves() -> None:
     evaluation = evaluate(data, found, dataclasses.replace(BARE, sigmas=(10, 2, 10)))
     smooth = ["", " σ10 (160 frames, 6.4 s)", " σ2 (32 frames, 1.28 s)"]
     own = [f"{kind}{row}" for kind in ("refined", "raw") for row in smooth]
-    assert [label(row) for row in evaluation.rows if row.ours] == own
+    assert [row.label for row in evaluation.rows if row.ours] == own
     assert list(evaluation.roc) == list(evaluation.precision_recall) == own
     assert all(set(row.metrics) == set(METRIC_TITLES) for row in evaluation.rows)
     for row in evaluation.rows[:6]:
-        roc, curve = evaluation.roc[label(row)], evaluation.precision_recall[label(row)]
+        roc, curve = evaluation.roc[row.label], evaluation.precision_recall[row.label]
         assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == pytest.approx((0, 0, 1, 1))
         assert (curve.x[0], curve.y[0], curve.x[-1]) == pytest.approx((0, 1, 1))
         assert np.trapezoid(roc.y, roc.x) == pytest.approx(row.metrics["auc"].value, abs=1e-3)

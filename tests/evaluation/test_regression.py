@@ -9,7 +9,9 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo, SourceFile
 from lavad_core.errors import InputError
+from lavad_core.evaluation.compare import difference
 from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import (
     TOLERANCES,
@@ -18,6 +20,7 @@ from lavad_core.evaluation.regression import (
     against_results,
     checked_tolerances,
 )
+from lavad_core.evaluation.smoothing import Sigma
 from lavad_core.results.types import MemoryResults
 
 DATA = dataset(LabelledVideo("a", ("Fire",), ((10, 19),)), LabelledVideo("b"))
@@ -36,9 +39,9 @@ def test_what_fell_by_more_than_is_tolerated() -> None:
     regression = against_results(DATA, found(0.5), BEFORE, OPTIONS, TOLERANCES)
     assert (regression.baseline, regression.paired, regression.videos) == ("before", True, 2)
     auc = regression.changes[0]
-    assert (auc.before, auc.now) == (1.0, pytest.approx(2 / 3))
+    assert (auc.difference.b, auc.difference.a) == (1.0, pytest.approx(2 / 3))
     assert auc in regression.falls
-    assert {change.sigma for change in regression.changes} == {0.0, 1.0}
+    assert {change.smoothing for change in regression.changes} == {None, Sigma(1.0)}
     assert regression.message.startswith(
         "fell against baseline before (paired over 2 videos): AUC (micro) 1.0000 → 0.6667"
     )
@@ -60,7 +63,7 @@ def test_tolerances(case: str, score: float, tolerances: dict[str, float], falls
     regression = against_results(DATA, found(score), BEFORE, options, tolerances)
     assert len(regression.falls) == falls
     assert regression.message.startswith("fell" if falls else "no fall")
-    assert regression.changes[0].low is None
+    assert regression.changes[0].difference.low is None
     now, before = (evaluate(DATA, one, options) for one in (found(score), BEFORE))
     unpaired = against_evaluation(now, before, "before.json", tolerances)
     assert [change.fell for change in unpaired.changes] == [change.fell for change in regression.changes]
@@ -80,12 +83,16 @@ def test_videos_that_one_alone_has_are_said() -> None:
     assert "over 2 videos, the new results over 1" in against_evaluation(now, before, "f", TOLERANCES).notes[0]
 
 
+def changed(now: float | None, before: float | None, tolerance: float, why: str = "x") -> MetricChange:
+    return MetricChange("auc", None, difference(Measured(now, why), Measured(before)), tolerance)
+
+
 def test_a_metric_that_cannot_be_had_any_more_fell() -> None:
-    lost = MetricChange("auc", 0.0, 0.8, None, None, None, 0.1, "all frames are labelled normal")
+    lost = changed(None, 0.8, 0.1, "all frames are labelled normal")
     assert lost.fell
     assert str(lost) == "AUC (micro) 0.8000 → undefined (all frames are labelled normal)"
-    assert not MetricChange("auc", 0.0, None, None, None, None, 0.1, "x").fell
-    assert not MetricChange("auc", 0.0, None, 0.9, None, None, 0.1, "x").fell
+    assert not changed(None, None, 0.1).fell
+    assert not changed(0.9, None, 0.1).fell
 
 
 def test_a_row_that_the_file_lacks_is_said() -> None:
@@ -93,7 +100,7 @@ def test_a_row_that_the_file_lacks_is_said() -> None:
     before = evaluate(DATA, BEFORE, EvaluationOptions(resamples=0))
     regression = against_evaluation(now, before, "f", TOLERANCES)
     assert regression.notes == ("the baseline has no row scores σ1 (10 frames)",)
-    assert {change.sigma for change in regression.changes} == {0.0}
+    assert {change.smoothing for change in regression.changes} == {None}
 
 
 def test_numbers_against_other_labels_are_no_baseline() -> None:
@@ -121,5 +128,5 @@ def test_tolerances_that_are_none(given: dict[str, float], says: str) -> None:
 def test_a_set_beside_itself_never_falls() -> None:
     data, own = random_set(5, 20)
     for change in against_results(data, own, own, OPTIONS, TOLERANCES).changes:
-        assert (change.difference, change.low, change.high) == (0.0, 0.0, 0.0)
+        assert (change.difference.difference, change.difference.low, change.difference.high) == (0.0, 0.0, 0.0)
         assert not change.fell

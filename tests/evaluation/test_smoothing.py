@@ -12,7 +12,7 @@ from support.sets import dataset, random_set, results, scored
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
-from lavad_core.evaluation.compute import evaluate, label
+from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import against_evaluation, against_results
@@ -28,7 +28,7 @@ EACH = results(scored("v", FRAMES, np.repeat(SCORES, 16).tolist(), interval=1))
 
 
 def rows(found: MemoryResults, *sigmas: float | Sigma) -> list[str]:
-    return [label(row) for row in evaluate(LABELS, found, EvaluationOptions(sigmas, resamples=0)).rows if row.ours]
+    return [row.label for row in evaluate(LABELS, found, EvaluationOptions(sigmas, resamples=0)).rows if row.ours]
 
 
 def test_a_row_says_its_sigma_in_frames_and_seconds() -> None:
@@ -82,10 +82,10 @@ def test_videos_with_other_rates_have_a_range() -> None:
     one = dataclasses.replace(scored("a", 64, SCORES[:4]), frame_rate=10.0)
     other = dataclasses.replace(scored("b", 64, np.repeat(SCORES[:4], 2).tolist(), interval=8), frame_rate=20.0)
     found = evaluate(labels, results(one, other), EvaluationOptions((2,), resamples=0))
-    assert label(found.rows[1]) == "scores σ2 (16–32 frames, 0.8–3.2 s)"
+    assert found.rows[1].label == "scores σ2 (16–32 frames, 0.8–3.2 s)"
     assert "a Gaussian of 2 grid steps (16–32 frames, 0.8–3.2 s) over" in found.header.smoothing
     bare = evaluate(labels, results(scored("a", 64, SCORES[:4]), other), EvaluationOptions((2,), resamples=0))
-    assert label(bare.rows[1]) == "scores σ2 (16–32 frames)"
+    assert bare.rows[1].label == "scores σ2 (16–32 frames)"
 
 
 def test_an_evaluation_keeps_it_in_json() -> None:

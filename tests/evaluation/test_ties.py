@@ -14,8 +14,9 @@ from support.sets import INTERVAL, dataset, results, scored
 from test_published_run import read_scores
 
 from lavad_core.datasets.types import LabelledVideo
-from lavad_core.evaluation.compare import compare
+from lavad_core.evaluation.compare import compare, difference
 from lavad_core.evaluation.compute import evaluate
+from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import MetricChange
 from lavad_core.evaluation.ties import means, settled
@@ -154,5 +155,5 @@ def test_a_score_reaches_the_threshold_that_it_equals(word: str, score: float, t
 
 
 def test_a_fall_by_the_tolerance_itself_is_tolerated() -> None:
-    assert not MetricChange("auc", 0, 0.8, 0.8 - 0.005, None, None, 0.005).fell
-    assert MetricChange("auc", 0, 0.8, 0.8 - 0.00501, None, None, 0.005).fell
+    assert not MetricChange("auc", None, difference(Measured(0.8 - 0.005), Measured(0.8)), 0.005).fell
+    assert MetricChange("auc", None, difference(Measured(0.8 - 0.00501), Measured(0.8)), 0.005).fell

@@ -108,11 +108,8 @@ def _show_recipes(comparison: Comparison) -> None:
 
 
 def _cells(found: Difference) -> tuple[str, ...]:
-    between = (
-        "" if found.low is None or found.high is None else f"{fixed(found.low, 4, '+')} … {fixed(found.high, 4, '+')}"
-    )
     better = "" if found.b_better is None else f"{found.b_better:.3f}"
-    return _number(found.a), _number(found.b), _number(found.difference, "+"), between, better
+    return _number(found.a), _number(found.b), _number(found.difference, "+"), found.interval(" … "), better
 
 
 def _number(value: float | None, sign: str = "") -> str:

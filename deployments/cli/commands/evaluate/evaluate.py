@@ -87,7 +87,6 @@ def show_header(header: Header) -> None:
 
 
 def _rows(evaluation: Evaluation) -> None:
-    from lavad_core.evaluation.compute import label
     from lavad_core.evaluation.evaluation import METRIC_TITLES
 
     own = [row for row in evaluation.rows if row.ours]
@@ -97,14 +96,14 @@ def _rows(evaluation: Evaluation) -> None:
     show("")
     show_table(
         ("scores", *titles),
-        [(label(row), *(row.metrics[key].number for key in METRIC_TITLES)) for row in evaluation.rows],
+        [(row.label, *(row.metrics[key].number for key in METRIC_TITLES)) for row in evaluation.rows],
         right=right,
     )
     if any(row.metrics[key].interval for row in own for key in METRIC_TITLES):
         show("")
         show_table(
             ("95 % interval", *titles),
-            [(label(row), *(row.metrics[key].interval for key in METRIC_TITLES)) for row in own],
+            [(row.label, *(row.metrics[key].interval for key in METRIC_TITLES)) for row in own],
             right=right,
         )
     elif evaluation.header.intervals != "none":
