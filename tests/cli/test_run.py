@@ -53,11 +53,13 @@ def test_run_status_retry_and_run_again(videos: Path, tmp_path: Path, prefect_se
     assert all(0 <= row["score"] <= 1 for row in shown["grid"])
 
     make_video(videos / "zero.mp4", frames=20)  # repaired
-    code, out, err = run("retry", *store, "--plain")
+    code, out, err = run("retry", *store, "--plain", "--json", "--name", "mended")
     assert code == 1, err
-    assert {line.split()[0]: line.split()[1] for line in out.splitlines()[1:]} == {
+    retried = json.loads(out)
+    assert {video["name"]: video["status"] for video in retried["videos"]} == {
         "zero": "ok", "audio": "rejected", "text": "rejected",
     }  # fmt: skip
+    assert retried == json.loads(lavad("status", "mended", "--json", *store).stdout)
     assert "4 captions made" in err  # of the repaired one alone
 
     code, out, err = run("run", str(videos / "good.mp4"), str(videos / "zero.mp4"), *FAST, *store)

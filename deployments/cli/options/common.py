@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,22 +87,58 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 """For every command that prints facts; :func:`lavad.deployments.cli.terminal.document.show_document` prints them."""
 
 
-def loaded(
-    preset: str | None = None,
-    files: list[Path] | None = None,
-    overrides: list[str] | None = None,
-    store: Path | None = None,
-    labels: Path | None = None,
-) -> Loaded:
-    """The configuration that the options give, with origins."""
-    from lavad_core.config.load import load
+@dataclass(frozen=True)
+class Given:
+    """What the options of a configuration say.
 
-    given = [*(overrides or [])]
-    if store is not None:
-        given.append(f"store={store}")
-    if labels is not None:
-        given.append(f"evaluate.labels={labels}")
-    return load(preset=preset, files=files or [], overrides=given)
+    Attributes:
+        preset, files, overrides: as given.
+        store: the folder of ``--store``; wins over ``overrides``.
+    """
+
+    preset: str | None = None
+    files: Sequence[Path] = ()
+    overrides: Sequence[str] = ()
+    store: Path | None = None
+
+    def load(self, *more: str, labels: Path | None = None) -> Loaded:
+        """The configuration, with origins.
+
+        Args:
+            more: further settings, ``KEY=VALUE``.
+            labels: of the videos.
+
+        Raises:
+            ConfigError: a key is unknown or a value not allowed.
+        """
+        from lavad_core.config.load import load
+
+        paths = {"store": self.store, "evaluate.labels": labels}
+        own = [f"{key}={path}" for key, path in paths.items() if path is not None]
+        return load(preset=self.preset, files=self.files, overrides=[*self.overrides, *more, *own])
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of a configuration in place of its parameter ``given``, which gets what they say."""
+
+    def options(
+        preset: Preset = None, config: Files = None, set_: Overrides = None, store: StoreFolder = None
+    ) -> Given:
+        return Given(preset, tuple(config or ()), tuple(set_ or ()), store)
+
+    own = inspect.signature(options, eval_str=True).parameters
+    declared = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in declared.parameters.values():
+        parameters += own.values() if parameter.name == "given" else [parameter]
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        given = options(**{name: values.pop(name) for name in own})
+        command(**values, given=given)
+
+    with_options.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return with_options
 
 
 def limited(sources: Sequence[VideoSource], limit: int | None) -> Sequence[VideoSource]:

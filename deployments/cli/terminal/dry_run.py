@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show_table
 
 if TYPE_CHECKING:
@@ -15,13 +16,16 @@ NAMED = 3
 """Videos named in a row."""
 
 
-def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: bool = False) -> None:
+def show_plan(
+    config: LavadConfig, sources: Sequence[VideoSource], *, refresh: bool = False, as_json: bool = False
+) -> None:
     """Stage by stage on stdout: how many videos are cached, rejected or would run, and why.
 
     Args:
         config: of the run.
         sources: its videos.
         refresh: the run would compute what is there, too.
+        as_json: one document, with all names, in place of the table.
     """
     from lavad_core.pipeline.pending import PlannedWork, survey
     from lavad_core.pipeline.prepare import check_imports
@@ -32,20 +36,28 @@ def show_plan(config: LavadConfig, sources: Sequence[VideoSource], *, refresh: b
     groups: dict[tuple[str, str, str], list[PlannedWork]] = {}
     for item in found.work:
         groups.setdefault((item.node_id, item.state, item.why), []).append(item)
-    show_table(
-        ("stage", "state", "videos", "why", "which"),
-        [
-            (
-                node_id,
-                state,
-                len(items),
-                why,
-                ", ".join(escape(item.video) for item in items[:NAMED]) + _more(len(items)),
-            )
+    if as_json:
+        work = [
+            {"stage": node_id, "state": state, "why": why, "videos": [item.video for item in items]}
             for (node_id, state, why), items in groups.items()
-        ],
-        right=(2,),
-    )
+        ]
+        rejected = {name: {"reason": why.reason, "message": str(why)} for name, why in found.rejected.items()}
+        show_document("dry-run", {"work": work, "rejected": rejected, "videos": len(sources)})
+    else:
+        show_table(
+            ("stage", "state", "videos", "why", "which"),
+            [
+                (
+                    node_id,
+                    state,
+                    len(items),
+                    why,
+                    ", ".join(escape(item.video) for item in items[:NAMED]) + _more(len(items)),
+                )
+                for (node_id, state, why), items in groups.items()
+            ],
+            right=(2,),
+        )
     for name, why in found.rejected.items():
         say(f"rejected: {escape(name)}: {why.reason}: {escape(why)}")
     would = sum(item.state == "run" for item in found.work)

@@ -30,10 +30,11 @@ _WAYS_OUT = {
 _STORE_ERRORS = ("StoreError", "StoreUnavailable", "DamagedResult")
 
 
-def report(manifest: RunManifest, bench: Workbench) -> None:
-    """The videos on stdout; work, place of the scores and warnings on stderr."""
+def report(manifest: RunManifest, bench: Workbench, *, tables: bool = True) -> None:
+    """The videos on stdout, if ``tables`` are wanted there; work, place of the scores and warnings on stderr."""
     config = bench.config
-    _videos(manifest, bench)
+    if tables:
+        _videos(manifest, bench)
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
     scored = [video for video in manifest.videos if video.status in SCORED]
@@ -125,8 +126,9 @@ def work_line(manifest: RunManifest) -> str:
     return ", ".join(f"{manifest.work[name]} {name.replace('_', ' ')}" for name in COUNTERS if manifest.work.get(name))
 
 
-def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
-    """The metrics over ``videos`` on stdout, if the configuration names labels."""
+def metrics(bench: Workbench, videos: Sequence[VideoOutcome], *, tables: bool = True) -> None:
+    """The metrics over ``videos``, if the configuration names labels: a table on stdout, if ``tables`` are wanted; what they
+    are of on stderr."""
     from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
     from lavad_core.pipeline.prepare import import_digests
     from lavad_core.stages.node import PreparedVideo
@@ -143,8 +145,9 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome]) -> None:
     if commit is None:
         return
     counts = commit.counts
-    show("")
-    show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in RUN_METRICS}), right=(1,))
+    if tables:
+        show("")
+        show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in RUN_METRICS}), right=(1,))
     say(
         f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
         f"{counts['positive_frames']} of them positive; labels {escape(bench.config.evaluate.labels)} "

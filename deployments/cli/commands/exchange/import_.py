@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,6 +11,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def import_(
     recorded = record_import(root, sources, opened, videos=videos, interval=interval, frame_rate=frame_rate)
     _tell(recorded)
     if json_:
-        show(json.dumps(_as_json(recorded), indent=2))
+        show_document("import", _as_json(recorded))
     else:
         _table(recorded)
         say(

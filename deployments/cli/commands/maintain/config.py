@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import complete
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema and the presets.")
@@ -15,17 +18,22 @@ app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema
 
 @app.command("show")
 @guarded
+@options.configured
 def show_config(
-    preset: options.Preset = None,
-    config: options.Files = None,
-    set_: options.Overrides = None,
-    store: options.StoreFolder = None,
+    given: options.Given,
     origins: Annotated[bool, typer.Option(help="Say behind each value where it comes from.")] = True,
+    json_: options.AsJson = False,
 ) -> None:
     """Print the resolved configuration as YAML. Secrets are masked."""
+    import yaml
+
     from lavad_core.config.document import resolved_yaml
 
-    loaded = options.loaded(preset, config, set_, store)
+    loaded = given.load()
+    if json_:
+        settings = yaml.safe_load(resolved_yaml(loaded.config, None))
+        show_document("config", {"settings": settings, **({"origins": dict(loaded.origins)} if origins else {})})
+        return
     show(resolved_yaml(loaded.config, loaded.origins if origins else None).rstrip("\n"))
 
 
@@ -46,35 +54,46 @@ def schema(
 @app.command("presets")
 @guarded
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print this preset's file.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Print this preset's file.", show_default=False, autocompletion=complete.presets),
+    ] = None,
+    json_: options.AsJson = False,
 ) -> None:
     """List the presets, or print one."""
+    import yaml
+
     from lavad_core.config.load import preset_text, presets
 
-    if name is not None:
-        show(preset_text(name).rstrip("\n"))
-        return
-    for known, text in presets().items():
-        show(f"{known:12}  {text.splitlines()[0].lstrip('# ')}")
+    known = presets() if name is None else {name: preset_text(name)}
+    titles = {preset: text.splitlines()[0].lstrip("# ") for preset, text in known.items()}
+    if json_:
+        found = {preset: {"title": titles[preset], "settings": yaml.safe_load(text)} for preset, text in known.items()}
+        show_document("presets", {"presets": found})
+    elif name is not None:
+        show(known[name].rstrip("\n"))
+    else:
+        for preset, title in titles.items():
+            show(f"{preset:12}  {title}")
 
 
 @app.command("prompts")
 @guarded
-def show_prompts(
-    preset: options.Preset = None,
-    config: options.Files = None,
-    set_: options.Overrides = None,
-    store: options.StoreFolder = None,
-) -> None:
+@options.configured
+def show_prompts(given: options.Given, json_: options.AsJson = False) -> None:
     """Print what the chat model is asked, as it leaves and as the model reads it, and whether it fits."""
     from lavad_core.planning.prompt_check import chat_stages, prompts_of
 
-    loaded = options.loaded(preset, config, set_, store).config
+    loaded = given.load().config
     if not (stages := chat_stages(loaded)):
         say("no stage of this configuration asks a chat model")
-        return
+        if not json_:
+            return
     if not (prompts := prompts_of(loaded)):
         say(f"{' and '.join(stages)} ask a model of your own: how it reads its messages, it alone knows")
+    if json_:
+        show_document("prompts", {"prompts": [{**asdict(prompt), "fits": prompt.fits} for prompt in prompts]})
+        return
     for prompt in prompts:
         how = "folded into the user's turn" if prompt.folds else "sent as they are"
         show(f"# {prompt.stage}: {prompt.in_words}; system messages are {how}")

@@ -16,6 +16,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import say, show_table, size
 
 if TYPE_CHECKING:
@@ -52,20 +53,19 @@ class Check:
 
 
 @guarded
-def doctor(
-    preset: options.Preset = None,
-    config: options.Files = None,
-    set_: options.Overrides = None,
-    store: options.StoreFolder = None,
-) -> None:
+@options.configured
+def doctor(given: options.Given, json_: options.AsJson = False) -> None:
     """Check versions, devices, models with their licences, servers and the store. Exit code 1 if the run would not work."""
     from lavad_core.masking import masked_text
 
-    loaded = options.loaded(preset, config, set_, store).config
+    loaded = given.load().config
     checks = [*_versions(), *_devices(), *_models(loaded), *_prompts(loaded), _prefect(), *_store(loaded)]
-    show_table(
-        ("check", "verdict", "found"), [(check.what, check.verdict, masked_text(check.found)) for check in checks]
-    )
+    rows = [(check.what, check.verdict, masked_text(check.found)) for check in checks]
+    if json_:
+        headers = ("check", "verdict", "found")
+        show_document("doctor", {"checks": [dict(zip(headers, row, strict=True)) for row in rows]})
+    else:
+        show_table(("check", "verdict", "found"), rows)
     faults = sum(check.verdict == "fault" for check in checks)
     if faults:
         say(f"lavad: {faults} of {len(checks)} checks failed: a run with this configuration would not work")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import chain
@@ -13,6 +12,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.document import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def list_(store: options.StoreFolder = None, json_: options.AsJson = False) -> N
 
     found = list(list_results(FileStore(options.store_root(store))))
     if json_:
-        show(json.dumps([dataclasses.asdict(stage) for stage in found], indent=2))
+        show_json([dataclasses.asdict(stage) for stage in found])
         return
     show_table(
         ("stage", "videos", "results", "rows", "size", "status"),
@@ -70,7 +70,7 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
         if not json_:
             show(f"{finding.kind}: {escape(finding.path)}: {escape(finding.message)}")
     if json_:
-        show(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+        show_json([dataclasses.asdict(finding) for finding in findings])
     counts = Counter(finding.kind for finding in findings)
     damaged, altered = counts.pop("damaged", 0), counts.pop("altered", 0)
     bare = counts.pop("unprotected", 0)  # of an earlier version, and no fault
@@ -89,20 +89,21 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
 
 @app.command("gc")
 @guarded
+@options.configured
 def gc(
-    store: options.StoreFolder = None,
+    given: options.Given,
     unreachable: Annotated[
         bool,
-        typer.Option(help="Also remove results that the configuration given by the options below would not use."),
+        typer.Option(
+            help="Also remove results that the configuration given by --preset, --config and --set would not use."
+        ),
     ] = False,
-    preset: options.Preset = None,
-    config: options.Files = None,
-    set_: options.Overrides = None,
     older_than_h: Annotated[
         float, typer.Option("--older-than-h", min=0, help="Leave what is younger, hours.")
     ] = LEASE_H,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for --dry-run before results are removed.")] = False,
+    json_: options.AsJson = False,
 ) -> None:
     """Remove what dead writers left; with --unreachable also results that are no longer wanted."""
     from lavad_core.store.files import FileStore
@@ -110,13 +111,16 @@ def gc(
 
     if unreachable and not (dry_run or yes):
         raise typer.BadParameter("look with --dry-run first, then give --yes", param_hint="--unreachable")
-    if not unreachable and (preset or config or set_):
+    if not unreachable and given != options.Given(store=given.store):
         raise typer.BadParameter("a configuration is only looked at with --unreachable", param_hint="--unreachable")
-    results = FileStore(options.store_root(store))
-    keep = _reached(results, options.loaded(preset, config, set_, results.root).config) if unreachable else None
+    results = FileStore(options.store_root(given.store))
+    keep = _reached(results, dataclasses.replace(given, store=results.root).load().config) if unreachable else None
     report = collect(results, lease_s=older_than_h * 3600, keep=keep, dry_run=dry_run)
-    for path in report.paths:
-        show(escape(path))
+    if json_:
+        show_document("gc", dataclasses.asdict(report))
+    else:
+        for path in report.paths:
+            show(escape(path))
     say(
         f"{'would remove' if dry_run else 'removed'}: {report.results} results, {report.parts} parts without a commit, "
         f"{report.writers} folders of dead writers, {size(report.bytes)}; "

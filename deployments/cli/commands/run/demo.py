@@ -102,7 +102,7 @@ def _loaded(file: Path, output: Path, given: list[str], chat: dict[str, Any] | N
     """
     if chat is not None:
         given = [*(one for one in given if not one.strip().startswith("chat")), f"chat={json.dumps(chat)}"]
-    return options.loaded(None, [file], given, output / "store", output / "labels.txt").config
+    return options.Given(None, [file], given, output / "store").load(labels=output / "labels.txt").config
 
 
 def _check_models(config: LavadConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:
@@ -37,15 +37,13 @@ SHOWN = {
 
 
 @guarded
+@options.configured
 def plan(
+    given: options.Given,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="INPUTS", help="As for `lavad run`; none with --dataset.", show_default=False),
     ] = None,
-    preset: options.Preset = None,
-    config: options.Files = None,
-    set_: options.Overrides = None,
-    store: options.StoreFolder = None,
     dataset: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,
     list_: dataset_options.ListFile = None,
@@ -76,14 +74,14 @@ def plan(
         raise typer.BadParameter("--labels, --list and --frame-rate are for --dataset")
     if dataset is not None and limit:
         raise typer.BadParameter("it is for INPUTS: a data set is counted whole", param_hint="--limit")
-    resolved = options.loaded(preset, config, set_, store).config
+    resolved = given.load().config
     table = _rates(resolved, rates, rates_from)
     if dataset is not None:
         cost = cost_of_dataset(resolved, dataset_options.opened(dataset, labels, list_), table, frame_rate)
     else:
         cost = cost_of_videos(resolved, options.limited(discover(inputs or []), limit), table, refresh=refresh)
     if json_:
-        show(json.dumps(as_json(cost, table), indent=2))
+        show_document("plan", as_json(cost, table))
     else:
         _show(cost, table)
     if not cost.everything.part.videos:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @guarded
+@options.configured
 def run(
+    given: options.Given,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -30,10 +34,6 @@ def run(
             show_default=False,
         ),
     ] = None,
-    preset: options.Preset = None,
-    config: options.Files = None,
-    set_: options.Overrides = None,
-    store: options.StoreFolder = None,
     labels: Annotated[
         Path | None,
         typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE", show_default=False),
@@ -60,6 +60,7 @@ def run(
     limit: options.Limit = None,
     name: options.RunName = None,
     plain: Plain = False,
+    json_: options.AsJson = False,
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
     from lavad_core.planning.prompt_check import check_prompts
@@ -67,7 +68,7 @@ def run(
 
     if name is not None:
         checked_name(name)
-    resolved = options.loaded(preset, config, [*(set_ or []), *_of_list(list_, frame_rate)], store, labels).config
+    resolved = given.load(*_of_list(list_, frame_rate), labels=labels).config
     labelled = _labelled(resolved)
     sources = options.limited(_sources(inputs or [], resolved), limit)
     names = [source.name for source in sources]
@@ -79,12 +80,11 @@ def run(
     if dry_run:
         from lavad.deployments.cli.terminal.dry_run import show_plan
 
-        show_plan(resolved, sources, refresh=refresh)
+        show_plan(resolved, sources, refresh=refresh, as_json=json_)
         return
     warn_ahead(resolved)
-    _run_and_report(
-        resolved, len(sources), plain, scoring(inputs or [], resolved, refresh=refresh, name=name, limit=limit)
-    )
+    start = scoring(inputs or [], resolved, refresh=refresh, name=name, limit=limit)
+    _run_and_report(resolved, len(sources), start, plain=plain, as_json=json_)
 
 
 @guarded
@@ -93,6 +93,7 @@ def retry(
     store: options.StoreFolder = None,
     name: options.RunName = None,
     plain: Plain = False,
+    json_: options.AsJson = False,
 ) -> None:
     """Try the failed, rejected and unreached videos of a run again, with the run's own configuration and its name. Secrets come
     from the environment."""
@@ -106,6 +107,8 @@ def retry(
     name = left.name if name is None else checked_name(name)
     if not left.unfinished:
         say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")
+        if json_:
+            show_document("run", asdict(load_run(root, left.run_id)))
         return
     resolved = load_config(settings={**left.settings, "store": str(root)})
     warn_ahead(resolved)
@@ -120,7 +123,7 @@ def retry(
         settings = {"store": str(root)}
         return retry_failed(run_id=left.run_id, settings=settings, new_id=run_id, name=name or None, return_state=True)
 
-    _run_and_report(resolved, len(left.unfinished), plain, start, before)
+    _run_and_report(resolved, len(left.unfinished), start, before, plain=plain, as_json=json_)
 
 
 def _of_list(path: Path | None, frame_rate: float | None) -> list[str]:
@@ -186,16 +189,23 @@ def _some(names: Sequence[str], most: int = 5) -> str:
 
 
 def _run_and_report(
-    config: LavadConfig, videos: int, plain: bool, start: Start, before: Sequence[VideoOutcome] = ()
+    config: LavadConfig,
+    videos: int,
+    start: Start,
+    before: Sequence[VideoOutcome] = (),
+    *,
+    plain: bool,
+    as_json: bool,
 ) -> None:
     """Run a flow, and say how it ended.
 
     Args:
         config: of the run.
         videos: how many.
-        plain: no progress bars.
         start: the flow.
         before: videos that are done and belong to the same evaluation.
+        plain: no progress bars.
+        as_json: one document on stdout in place of tables.
     """
     from lavad.deployments.cli.signals import interruptible
     from lavad.deployments.cli.terminal.run_end import metrics, report
@@ -204,7 +214,9 @@ def _run_and_report(
     with interruptible() as stop:
         ended = run_flow(config, videos, plain, start, stop)
         bench = Workbench(config)
-        report(ended.manifest, bench)
-        metrics(bench, [*ended.manifest.videos, *before])
+        if as_json:
+            show_document("run", asdict(ended.manifest))
+        report(ended.manifest, bench, tables=not as_json)
+        metrics(bench, [*ended.manifest.videos, *before], tables=not as_json)
         if code := ended.exit_code:
             raise typer.Exit(code)

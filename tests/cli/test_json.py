@@ -1,0 +1,118 @@
+"""``--json``: every command that prints facts has it, and then there is one document on stdout and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from support.command import lavad
+from support.filled_store import EVIL, fill
+from support.video_factory import make_video
+
+from lavad.deployments.cli.main import app
+
+WITHOUT = {
+    "demo": "its page and its run have the facts",
+    "overlay": "writes a file",
+    "plot": "writes a file",
+    "report": "writes pages",
+    "export": "writes a file",
+    "show": "--format json",
+    "config schema": "is JSON",
+}
+"""Commands without the option, and why they need none."""
+
+
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_prints_json_or_says_why_not(name: str) -> None:
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert ("--json" in options) != (name in WITHOUT)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A store, a video, scores and labels."""
+    root = tmp_path_factory.mktemp("world")
+    fill(root / "store", "first", EVIL, name="base")
+    (root / "videos").mkdir()
+    make_video(root / "videos" / "first.mp4", frames=40)
+    (root / "labels.txt").write_text("first.mp4 Arson 4 20 -1 -1\n")
+    (root / "scores").mkdir()
+    (root / "scores" / "first.json").write_text(json.dumps({"0": 0.1, "16": 0.9, "32": 0.0}))
+    paths = {"store": "store", "videos": "videos", "labels": "labels.txt", "scores": "scores", "new": "new"}
+    return {name: str(root / path) for name, path in paths.items()}
+
+
+LABELS = "--labels {labels} --store {store} --run base"
+
+
+@pytest.mark.parametrize(
+    ("command", "document"),
+    [
+        pytest.param(command, document, id=command.partition(" -")[0].partition(" {")[0] + f" ({document})")
+        for command, document in [
+            ("run {videos} --preset tiny --store {new} --dry-run", "dry-run"),
+            ("plan {videos} --preset tiny --store {store}", "plan"),
+            ("status --store {store}", "run"),
+            ("status --all --store {store}", "list"),
+            ("dataset list", "list"),
+            (f"evaluate {LABELS} --resamples 0", "evaluation"),
+            (f"threshold {LABELS}", "threshold"),
+            ("import --scores {scores} --videos {videos} --interval 16 --store {new}", "import"),
+            ("config show --preset ucf-crime", "config"),
+            ("config presets", "presets"),
+            ("config presets tiny", "presets"),
+            ("config prompts --preset tiny", "prompts"),
+            ("store ls --store {store}", "list"),
+            ("store verify --store {store}", "list"),
+            ("store gc --dry-run --store {store}", "gc"),
+        ]
+    ],
+)
+def test_stdout_holds_one_document_with_its_name(command: str, document: str, world: dict[str, str]) -> None:
+    result = lavad(*command.format(**world).split(), "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    if document == "list":  # of a time before documents had names
+        assert isinstance(found, list)
+    else:
+        assert (found["format"], found["version"]) == (f"lavad-{document}", 1)
+    assert result.stdout.isascii() or document in ("evaluation", "list"), "inert on a terminal"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        pytest.param("status 20200101T000000000-000000 --store {store}", 2, id="no such run"),
+        pytest.param("store ls --store {new}/none", 4, id="no store"),
+        pytest.param("plan {videos} --preset tinny", 2, id="no such preset"),
+    ],
+)
+def test_an_error_leaves_stdout_empty_and_has_its_code(command: str, code: int, world: dict[str, str]) -> None:
+    given = command.format(**world).split()
+    result = lavad(*given, "--json")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == lavad(*given).stderr
+
+
+def test_config_as_json_is_the_configuration_with_origins_and_masks() -> None:
+    variables = {"LAVAD_CHAT__API_KEY": "hush"}
+    result = lavad("config", "show", "--preset", "ucf-crime", "--set", "window.samples=4", "--json", env=variables)
+    found = json.loads(result.stdout)
+    assert found["settings"]["window"]["samples"] == 4
+    assert found["origins"]["window.samples"] == "--set window.samples"
+    assert "hush" not in result.output
