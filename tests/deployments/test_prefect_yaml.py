@@ -29,8 +29,8 @@ def document(repository: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_readme_names_the_active_schedules(document: dict[str, Any], repository: Path) -> None:
-    text = (repository / "README.md").read_text(encoding="utf-8")
+def test_the_page_on_operating_names_the_active_schedules(document: dict[str, Any], repository: Path) -> None:
+    text = (repository / "docs" / "operating.md").read_text(encoding="utf-8")
     section = text.partition("## On a cluster")[2].partition("\n## ")[0]
     for deployment in document["deployments"]:
         for schedule in deployment.get("schedules", []):
