@@ -17,6 +17,7 @@
     │   └── DamagedResult          bytes that do not match their commit; recomputed or reported, never used
     ├── DeviceOutOfMemory          one item alone does not fit the device
     ├── NotAsked                   its model was of no use for other videos; tried again by a later run
+    ├── GivenUp                    its service, its model or the store has just failed for other videos; likewise
     ├── Interrupted                the run is being stopped; what was in work is not committed
     └── InternalError              our bug
 
@@ -114,6 +115,10 @@ class DeviceOutOfMemory(LavadError):
 
 class NotAsked(LavadError):
     """A stage was not tried for a video, since its model's answers were of no use for the first ones. Not committed."""
+
+
+class GivenUp(LavadError):
+    """A stage was not tried for a video: what it needs has just failed for reasons that are not the video's."""
 
 
 class Interrupted(LavadError):

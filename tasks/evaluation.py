@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad.tasks.job import RunRef, job_of
-from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
+from lavad_core.evaluation.run_metrics import evaluate_run, metrics_of
 from lavad_core.stages.node import PreparedVideo
 
 
@@ -19,7 +19,4 @@ def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> d
     Videos without scores are named in the result; a metric over a part of a data set is not that data set's.
     """
     commit = evaluate_run(job_of(run).bench, videos, unscored)
-    if commit is None:
-        return None
-    counts = ("videos_scored", "videos_expected", "labels_without_video", "clipped_intervals")
-    return {name: commit.facts[name] for name in RUN_METRICS} | {name: commit.counts[name] for name in counts}
+    return None if commit is None else metrics_of(commit)

@@ -17,7 +17,7 @@ from typing import Any
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
-from lavad_core.errors import LavadError
+from lavad_core.errors import GivenUp
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import load_run
@@ -25,10 +25,6 @@ from lavad_core.runs.recorder import Listener, RunRecorder
 
 GIVE_UP_AFTER = 2
 """Videos in a row for which a service did not answer, retries included, before a stage's other videos are not tried."""
-
-
-class GivenUp(LavadError):
-    """Not tried: what this stage needs has just failed for reasons that are not the video's."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,12 @@ from lavad.tasks import artifacts, evaluation, videos
 from lavad.tasks.commit_cache import remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.job import Job, RunRef, open_job
-from lavad.tasks.ledger import Ledger, ending
 from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
 from lavad_core.config.schema import LavadConfig
-from lavad_core.datasets.configured import check_labelled
-from lavad_core.pipeline.prepare import check_imports
-from lavad_core.planning.prompt_check import check_prompts
-from lavad_core.runs.manifest import SCORED, RunManifest
+from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
+from lavad_core.runs.manifest import RunManifest
+from lavad_core.scoring import STOPPED, check_ahead
 from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
@@ -76,10 +74,7 @@ class Scoring:
     def take(self, sources: Sequence[VideoSource]) -> None:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
-        check_labelled(self._job.bench.config.evaluate, [source.name for source in sources])
-        check_imports(self._job.bench.config)
-        _ = self.nodes  # a model that is not there is said before a video is read
-        check_prompts(self._job.bench.config)
+        check_ahead(self._job.bench, sources)
         sent: dict[PrefectFuture[Any], str] = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
             for source in sources
@@ -125,12 +120,7 @@ class Scoring:
             with self._job.recorder.stage(video.name, video.video_id, node.id) as record:
                 record.cached, record.status, record.message = True, value["status"], value["message"]
                 record.fingerprint = value["fingerprint"]
-        if value["status"] == "ok_with_gaps":
-            self._ledger.gaps(video.name, value["message"])
-        elif value["message"]:
-            self._ledger.note(video.name, value["message"])
-        if node.stage == "probe":
-            self._ledger.entries[video.name].frames = value["frames"]
+        self._ledger.result(video.name, node.stage, value["status"], value["message"], value["frames"])
         if node.id == self.nodes[-1].id:
             for outcome in self._ledger.done(video.name):
                 self._job.recorder.outcome(outcome)
@@ -149,9 +139,7 @@ class Scoring:
         self._ledger.all_stages_done()
         if self._job.bench.config.evaluate.labels is None:
             return
-        done = {outcome.name for outcome in self._ledger.outcomes() if outcome.status in SCORED}
-        scored = [e.video for e in self._ledger.entries.values() if e.video is not None and e.source.name in done]
-        unscored = [name for name in self._ledger.entries if name not in done]
+        scored, unscored = self._ledger.to_evaluate()
         sent: dict[PrefectFuture[Any], str] = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
             for source in others
@@ -181,7 +169,7 @@ class Scoring:
         if self._evaluation_failed and name == "Completed":
             name = "PartiallyFailed"
         message += self._evaluation_failed
-        manifest = self.close(name.lower() if name != "PartiallyFailed" else "partially-failed", message)
+        manifest = self.close(ENDINGS[name], message)
         frames = {outcome.name: self._ledger.frames_of(outcome.name) for outcome in outcomes}
         rows = artifacts.video_rows(manifest.videos, frames)
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
@@ -243,5 +231,5 @@ def scoring(
             if isinstance(error, Exception) and not stopped:
                 work.close("failed", f"{type(error).__name__}: {error}")
             else:
-                work.close("interrupted", "stopped before its end; what was finished is in the store")
+                work.close("interrupted", STOPPED)
             raise

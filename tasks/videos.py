@@ -9,12 +9,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lavad.tasks.job import RunRef, job_of
-from lavad_core.errors import InputError
 from lavad_core.escape import MAX_NAME, escape
-from lavad_core.imports.listed import listed_sources
 from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
+from lavad_core.scoring import sources_of
 from lavad_core.stages.node import PreparedVideo
-from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
 
 HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
@@ -28,13 +26,7 @@ def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) ->
     Raises:
         InputError: an input names nothing.
     """
-    imports = job_of(run).bench.config.imports
-    if imports.list is not None:
-        if inputs:
-            raise InputError("imports.list names the videos: give no other inputs beside it, or no list")
-        sources = listed_sources(imports)
-    else:
-        sources = discover([decode_input(text) for text in inputs])
+    sources = sources_of(job_of(run).bench.config, [decode_input(text) for text in inputs])
     sources = sources[:limit]
     save_sources(Path(run.store), run.run_id, sources)
     return sources

@@ -43,6 +43,8 @@ CORE = (
     "lavad_core.evaluation",
     "lavad_core.exports",
     "lavad_core.reports",
+    # A whole run without an orchestrator.
+    "lavad_core.scoring",
     # What is exported to users of the library.
     "lavad_core",
 )

@@ -110,6 +110,12 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
         )
 
 
+def metrics_of(commit: Commit) -> dict[str, Any]:
+    """The metrics of a run as its record has them, with the numbers of videos that they are over."""
+    counts = ("videos_scored", "videos_expected", "labels_without_video", "clipped_intervals")
+    return {name: commit.facts[name] for name in RUN_METRICS} | {name: commit.counts[name] for name in counts}
+
+
 def _other_reading(reading: LabelReading) -> dict[str, int]:
     """What makes labels of the same files others; nothing where they are taken as all were before it could be said."""
     found = {"first_frame": reading.first_frame or 0, "frame_count_tolerance": reading.frame_count_tolerance}

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from lavad_core.errors import DamagedResult, DeviceOutOfMemory, InputError, LavadError, NotAsked, VideoRejected
+from lavad_core.errors import (
+    DamagedResult,
+    DeviceOutOfMemory,
+    InputError,
+    LavadError,
+    ModelError,
+    NotAsked,
+    VideoRejected,
+)
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.recorder import RunRecorder, StageRecord
 from lavad_core.stages.context import Bench, StageContext
-from lavad_core.stages.node import PreparedVideo
+from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.stages.registry import STAGES
 from lavad_core.store.types import Commit
 
@@ -107,27 +115,58 @@ def _is_sound(context: StageContext, node_id: str) -> bool:
     return True
 
 
-def run_graph(bench: Workbench, videos: Sequence[PreparedVideo], recorder: RunRecorder) -> dict[str, LavadError]:
+OnResult = Callable[[Node, PreparedVideo, Commit], None]
+"""Called with each result that is found or made, from the thread that works."""
+
+
+def run_graph(
+    bench: Workbench,
+    videos: Sequence[PreparedVideo],
+    recorder: RunRecorder,
+    *,
+    refresh: bool = False,
+    on_result: OnResult | None = None,
+) -> dict[str, LavadError]:
     """Every stage of every video without an orchestrator: stage by stage, so that each model is loaded once and goes when
     its last stage is over; within a stage ``run.workers`` videos at once, so that one decodes while another is at the model.
 
+    Args:
+        bench: where the work is done.
+        videos: the videos.
+        recorder: of the run.
+        refresh: compute what is in the store too, and replace it.
+        on_result: is told of each result.
+
     Returns:
         By video name, what ended a video early; the other videos are complete.
+
+    Raises:
+        ModelError: a model cannot be loaded. Other errors that are not about one video likewise end the run.
     """
     failed: dict[str, LavadError] = {}
     bench.store.sweep()
 
-    def work(node_id: str, video: PreparedVideo) -> None:
+    def work(node: Node, video: PreparedVideo) -> None:
         try:
-            with recorder.stage(video.name, video.video_id, node_id) as record:
-                run_stage(bench, video, node_id, record)
+            with recorder.stage(video.name, video.video_id, node.id) as record:
+                outcome = run_stage(bench, video, node.id, record, refresh=refresh)
         except (InputError, DeviceOutOfMemory, NotAsked) as error:
+            if isinstance(error, ModelError) and bench.models.failed_to_load(node.role):
+                raise
             failed[video.name] = error
+        else:
+            if on_result is not None:
+                on_result(node, video, outcome.commit)
 
     with ThreadPoolExecutor(bench.config.run.workers) as threads:
         for node in bench.graph.nodes:
             alive = [video for video in videos if video.name not in failed]
-            for _ in threads.map(partial(work, node.id), alive):
-                pass
+            try:
+                for _ in threads.map(partial(work, node), alive):
+                    pass
+            except BaseException:
+                bench.stop()  # what is in work ends at its next frame or answer
+                threads.shutdown(cancel_futures=True)
+                raise
             bench.release_after(node.id)
     return failed

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lavad.tasks.job import GivenUp
-from lavad.tasks.ledger import Ledger, ending
-from lavad_core.errors import InputError, Interrupted, LavadError, NotAsked, VideoRejected
+from lavad_core.errors import GivenUp, InputError, Interrupted, LavadError, NotAsked, VideoRejected
+from lavad_core.pipeline.ledger import Ledger, ending
 from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
@@ -48,18 +47,18 @@ def test_what_was_not_reached_is_not_run() -> None:
 
 def test_gaps_of_several_stages_are_all_said_and_once() -> None:
     made = ledger(a="1")
-    made.gaps("a", "first")
-    made.gaps("a", "second")
-    made.gaps("a", "first")
+    made.result("a", "score", "ok_with_gaps", "first")
+    made.result("a", "score", "ok_with_gaps", "second")
+    made.result("a", "score", "ok_with_gaps", "first")
     made.all_stages_done()
     assert [(o.status, o.message) for o in made.outcomes()] == [("ok_with_gaps", "first; second")]
 
 
 def test_a_note_is_no_gap() -> None:
     made = ledger(a="1", b="2", c="3")
-    made.gaps("a", "1 of 9 captions is empty")
-    made.note("a", "warning: one text")
-    made.note("b", "warning: one text")
+    made.result("a", "score", "ok_with_gaps", "1 of 9 captions is empty")
+    made.result("a", "score", "ok", "warning: one text")
+    made.result("b", "score", "ok", "warning: one text")
     made.all_stages_done()
     assert [(o.status, o.reason, o.message) for o in made.outcomes()] == [
         ("ok_with_gaps", "gaps", "1 of 9 captions is empty; warning: one text"),
@@ -71,7 +70,7 @@ def test_a_note_is_no_gap() -> None:
 def test_a_rejection_comes_with_what_earlier_stages_said() -> None:
     made = ledger(a="1", b="2")
     for name in "ab":
-        made.gaps(name, "9 of 9 summaries are empty (9 refused)")
+        made.result(name, "score", "ok_with_gaps", "9 of 9 summaries are empty (9 refused)")
     made.failed("a", VideoRejected("no-scores", "none of 9 windows has a score"))
     made.failed("b", InputError("bad"))
     assert [o.message for o in made.outcomes()] == [

@@ -1,4 +1,4 @@
-"""How a run goes for each video. Pure: what happened is put in, tables and the run's end come out."""
+"""How a run goes for each video. Pure: what happened is put in; outcomes and the run's end come out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from lavad.tasks.job import GivenUp
-from lavad_core.errors import Interrupted, NotAsked, VideoRejected
+from lavad_core.errors import GivenUp, Interrupted, NotAsked, VideoRejected
 from lavad_core.runs.manifest import SCORED, VideoOutcome, VideoStatus
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
@@ -71,16 +70,23 @@ class Ledger:
         if isinstance(error, VideoRejected):  # what an earlier stage said of its result may be why
             entry.message = BETWEEN.join([entry.message, *entry.notes])
 
-    def gaps(self, name: str, message: str) -> None:
-        """A stage's result for a video is ``ok_with_gaps``."""
-        self.entries[name].reason = "gaps"
-        self.note(name, message)
+    def result(self, name: str, stage: str, status: str, message: str = "", frames: int | None = None) -> None:
+        """A stage has a result for a video. What each stage says of its own is kept: one must not hide the other.
 
-    def note(self, name: str, message: str) -> None:
-        """A stage has something to say of its result for a video. Every stage's: one must not hide the other."""
-        notes = self.entries[name].notes
-        if message not in notes:
-            notes.append(message)
+        Args:
+            name: the video's.
+            stage: the stage's name.
+            status: of the commit: ``ok`` or ``ok_with_gaps``.
+            message: of the commit.
+            frames: of the video, if the stage is ``probe``.
+        """
+        entry = self.entries[name]
+        if stage == "probe":
+            entry.frames = frames
+        if status == "ok_with_gaps":
+            entry.reason = "gaps"
+        if message and message not in entry.notes:
+            entry.notes.append(message)
 
     @property
     def live(self) -> list[PreparedVideo]:
@@ -98,6 +104,12 @@ class Ledger:
         """What is still alive has all its results."""
         for video in self.live:
             self.done(video.name)
+
+    def to_evaluate(self) -> tuple[list[PreparedVideo], list[str]]:
+        """The videos that have scores, and the names of those that have none."""
+        done = {outcome.name for outcome in self.outcomes() if outcome.status in SCORED}
+        scored = [e.video for e in self.entries.values() if e.video is not None and e.source.name in done]
+        return scored, [name for name in self.entries if name not in done]
 
     def outcomes(self) -> list[VideoOutcome]:
         """One for each video of the user; those of the same content as another end as that one does."""
@@ -120,8 +132,12 @@ class Ledger:
         return self.entries[entry.same_as].frames if entry.same_as else entry.frames
 
 
+ENDINGS = {"Completed": "completed", "PartiallyFailed": "partially-failed", "Failed": "failed"}
+"""How a run ends: name of the flow run's last state to the status of the run's record."""
+
+
 def ending(outcomes: Sequence[VideoOutcome]) -> tuple[str, str]:
-    """The name of the flow run's last state, and its message: ``3 of 290 videos failed or were rejected``."""
+    """One of :data:`ENDINGS`, and a message: ``3 of 290 videos have no scores (2 failed, 1 rejected)``."""
     missing = [outcome for outcome in outcomes if outcome.status not in SCORED]
     if not missing:
         gaps = sum(outcome.status == "ok_with_gaps" for outcome in outcomes)
