@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.text import escape, say, show, show_lines, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.evaluation import Evaluation, Header, VideoRow
+    from lavad_core.evaluation.evaluation import Evaluation, Header, Metric, VideoRow
 
 
 @guarded
@@ -76,7 +77,12 @@ def show_evaluation(evaluation: Evaluation, worst: int) -> None:
     _rows(evaluation)
     _classes(evaluation)
     _events(evaluation)
-    _worst(evaluation, worst)
+    partly = sorted(
+        (one for one in evaluation.videos if one.auc.value is not None), key=lambda one: one.auc.value or 0.0
+    )
+    _videos("lowest AUC", partly[:worst])
+    normal = sorted((one for one in evaluation.videos if not one.positive), key=lambda one: -one.mean_score)
+    _videos("normal, highest mean score", normal[:worst])
 
 
 def show_header(header: Header) -> None:
@@ -86,26 +92,24 @@ def show_header(header: Header) -> None:
     show_lines([*protocol_lines(header), *(("warning", warning) for warning in header.warnings)], 12)
 
 
+def _table(headers: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> None:
+    """A table after an empty line, nothing if it has no rows; columns after the first ``left`` are numbers."""
+    if rows:
+        show("")
+        show_table(headers, rows, right=range(left, len(headers)))
+
+
 def _rows(evaluation: Evaluation) -> None:
     from lavad_core.evaluation.evaluation import METRIC_TITLES
 
     own = [row for row in evaluation.rows if row.ours]
     n = own[0].metrics["auc_macro"].n
     titles = [f"{title}, n = {n}" if key == "auc_macro" else title for key, title in METRIC_TITLES.items()]
-    right = range(1, len(titles) + 1)
-    show("")
-    show_table(
-        ("scores", *titles),
-        [(row.label, *(row.metrics[key].number for key in METRIC_TITLES)) for row in evaluation.rows],
-        right=right,
-    )
-    if any(row.metrics[key].interval for row in own for key in METRIC_TITLES):
-        show("")
-        show_table(
-            ("95 % interval", *titles),
-            [(row.label, *(row.metrics[key].interval for key in METRIC_TITLES)) for row in own],
-            right=right,
-        )
+    every = [(row.label, *(row.metrics[key].number for key in METRIC_TITLES)) for row in evaluation.rows]
+    _table(("scores", *titles), every)
+    intervals = [(row.label, *(row.metrics[key].interval for key in METRIC_TITLES)) for row in own]
+    if any(interval for _, *row in intervals for interval in row):
+        _table(("95 % interval", *titles), intervals)
     elif evaluation.header.intervals != "none":
         show("no intervals: the metrics are undefined in too many resamples of so few videos")
     for key, title in METRIC_TITLES.items():
@@ -114,89 +118,51 @@ def _rows(evaluation: Evaluation) -> None:
 
 
 def _classes(evaluation: Evaluation) -> None:
-    if not evaluation.classes:
-        return
-    show("")
-    show_table(
+    _table(
         ("class", "videos", "frames", "AUC within", "95 %", "AP within", "AUC + normal", "95 %", "AP + normal"),
         [
-            (
-                row.name,
-                row.videos,
-                row.positive,
-                *(
-                    cell
-                    for metrics in (row.within, row.with_normal)
-                    for cell in (
-                        metrics["auc"].number,
-                        metrics["auc"].interval,
-                        metrics["average_precision"].number,
-                    )
-                ),
-            )
+            (row.name, row.videos, row.positive, *_pair(row.within), *_pair(row.with_normal))
             for row in evaluation.classes
         ],
-        right=range(1, 9),
     )
-    show(f"+ normal: with all {evaluation.classes[0].normal_videos} normal videos")
+    if evaluation.classes:
+        show(f"+ normal: with all {evaluation.classes[0].normal_videos} normal videos")
+
+
+def _pair(metrics: Mapping[str, Metric]) -> tuple[str, str, str]:
+    return metrics["auc"].number, metrics["auc"].interval, metrics["average_precision"].number
 
 
 def _events(evaluation: Evaluation) -> None:
-    if not evaluation.events:
-        return
-    show("")
-    show_table(
-        (
-            *("threshold", "IoU", "annotated", "found", "matched", "precision", "recall", "F1", "95 %"),
-            "false alarms an hour",
-        ),
-        [
-            (
-                f"{row.threshold:g}",
-                f"{row.iou:g}",
-                row.annotated,
-                row.found,
-                row.matched,
-                row.precision.number,
-                row.recall.number,
-                row.f1.number,
-                row.f1.interval,
-                "–" if row.false_alarms_per_hour.value is None else f"{row.false_alarms_per_hour.value:.2f}",
-            )
-            for row in evaluation.events
-        ],
-        right=range(10),
+    titles = (
+        "threshold",
+        "IoU",
+        "annotated",
+        "found",
+        "matched",
+        "precision",
+        "recall",
+        "F1",
+        "95 %",
+        "false alarms an hour",
     )
-    if reason := evaluation.events[0].false_alarms_per_hour.reason:
+    rows = []
+    for row in evaluation.events:
+        alarms = row.false_alarms_per_hour.value
+        shares = (row.precision.number, row.recall.number, row.f1.number, row.f1.interval)
+        counts = (f"{row.threshold:g}", f"{row.iou:g}", row.annotated, row.found, row.matched)
+        rows.append((*counts, *shares, "–" if alarms is None else f"{alarms:.2f}"))
+    _table(titles, rows, left=0)
+    if rows and (reason := evaluation.events[0].false_alarms_per_hour.reason):
         show(f"false alarms an hour are undefined: {escape(reason)}")
 
 
-def _worst(evaluation: Evaluation, count: int) -> None:
-    partly = [video for video in evaluation.videos if video.auc.value is not None]
-    partly.sort(key=lambda video: video.auc.value or 0.0)
-    normal = [video for video in evaluation.videos if not video.positive]
-    normal.sort(key=lambda video: -video.mean_score)
-    _videos("lowest AUC", partly[:count])
-    _videos("normal, highest mean score", normal[:count])
-
-
-def _videos(title: str, videos: list[VideoRow]) -> None:
-    if not videos:
-        return
-    show("")
-    show_table(
+def _videos(title: str, videos: Sequence[VideoRow]) -> None:
+    _table(
         (title, "class", "frames", "anomalous", "AUC", "highest", "mean"),
         [
-            (
-                video.name,
-                ", ".join(video.classes),
-                video.frames,
-                video.positive,
-                video.auc.number,
-                video.max_score,
-                video.mean_score,
-            )
-            for video in videos
+            (one.name, ", ".join(one.classes), one.frames, one.positive, one.auc.number, one.max_score, one.mean_score)
+            for one in videos
         ],
-        right=range(2, 7),
+        left=2,
     )
