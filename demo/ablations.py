@@ -156,11 +156,11 @@ def ablations(output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callabl
 def variants(config: LavadConfig, groups: Sequence[str]) -> list[Variant]:
     """The rows that settings alone make."""
     found: list[Variant] = []
-    sections = {section["name"]: section for section in public_settings(config)["captioners"]}
+    captioners = public_settings(config)["captioners"]
     off = {name: {name: {"enabled": False}} for name in ("clean", "summarise", "refine")}
     if "components" in groups:
-        first = config.captioners[0].name
-        each = tuple({**off["clean"], "captioners": [section]} for section in sections.values())
+        first = next(iter(config.captioners))
+        each = tuple({**off["clean"], "captioners": [one]} for one in captioners)
         found += [
             # Nothing but the first captioner is read then: which one that is makes a row of its own worth.
             Variant("components", f"without cleaning: captions of {first}", (off["clean"],)),
@@ -169,7 +169,7 @@ def variants(config: LavadConfig, groups: Sequence[str]) -> list[Variant]:
             Variant("components", "without refinement", (off["refine"],)),
         ]
     if "captioners" in groups:
-        found += [Variant("captioners", name, ({"captioners": [section]},)) for name, section in sections.items()]
+        found += [Variant("captioners", next(iter(one)), ({"captioners": [one]},)) for one in captioners]
     if "neighbours" in groups:
         found += [Variant("neighbours", f"K = {k}", ({"refine": {"neighbours": k}},)) for k in NEIGHBOURS]
     return found
@@ -292,7 +292,7 @@ def _shuffled(output: Path, config: LavadConfig, sources: Sequence[VideoSource])
     bench = Workbench(config)
     videos = [bench.prepare(source) for source in sources]
     captions = {
-        captioner.name: {video.name: _captions(bench, video, captioner.name) for video in videos}
+        captioner: {video.name: _captions(bench, video, captioner) for video in videos}
         for captioner in config.captioners
     }
     imports: list[Settings] = []

@@ -37,7 +37,7 @@ def write_configuration(output: Path) -> Path:
             "give another --output"
         )
     own = Path(__file__).absolute().parent
-    tree = resolved_paths(from_file(own / CONFIGURATION, rank=0).tree, ROOT, own)
+    tree = resolved_paths(from_file(own / CONFIGURATION).tree, ROOT, own)
     folder = output.absolute()
     tree["store"] = str(folder / "store")
     tree["evaluate"] = {**tree.get("evaluate", {}), "labels": str(folder / "labels.txt")}

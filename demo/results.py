@@ -136,7 +136,7 @@ def write_page(result: Result, path: Path) -> None:
         ],
         facts=[
             ("run", f"{run.run_id}, {run.started}, {seconds(run.seconds)}"),
-            ("captioners", ", ".join(captioner.name for captioner in result.config.captioners)),
+            ("captioners", ", ".join(result.config.captioners)),
             ("language model", "in process" if result.config.chat.kind == "transformers" else "served by vLLM"),
             ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),
         ],

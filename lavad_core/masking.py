@@ -30,8 +30,8 @@ _SECRET_WORDS = frozenset(
 )
 _PLURALS = frozenset({"tokens", "keys"})  # numbers of tokens are no secrets
 
-_OWN_NAMES = frozenset({"captions"})
-"""Fields whose keys are names that the user chose: ``imports.captions``. A captioner called "key-frames" is no secret."""
+_OWN_NAMES = frozenset({"captions", "captioners"})
+"""Fields whose keys are the names of captioners, which the user chose. One that is called "key-frames" is no secret."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
@@ -133,7 +133,7 @@ def masked(value: Any, key: str = "") -> Any:
         own = key in _OWN_NAMES
         return {str(name): masked(below, "" if own else str(name)) for name, below in value.items()}
     if isinstance(value, (list, tuple)):
-        return [masked(below) for below in value]
+        return [masked(below, key if key in _OWN_NAMES else "") for below in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return masked_text(str(value))

@@ -29,13 +29,16 @@ def json_schema() -> str:
         for option in union["oneOf"][1:]:
             section = schema["$defs"][option["$ref"].rpartition("/")[2]]
             section["required"] = sorted({"kind", *section.get("required", [])})
+    named = schema["properties"]["captioners"]["patternProperties"]
+    for pattern, section in named.items():
+        named[pattern] = {"anyOf": [section, {"type": "null"}]}  # null takes one out
     return json.dumps(schema, indent=2, ensure_ascii=False)
 
 
 def _unions(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The places that take a section of several kinds."""
     for info in schema["properties"].values():
-        place = info.get("items", info)
+        place = next(iter(info.get("patternProperties", {}).values()), info)
         if "oneOf" in place:
             yield place
 
@@ -132,12 +135,6 @@ def _lines(value: dict[str, Any], prefix: str, indent: int, origins: Mapping[str
         elif isinstance(below, dict) and below and path not in origins:
             yield f"{pad}{_scalar(key)}:"
             yield from _lines(below, f"{path}.", indent + 1, origins)
-        elif isinstance(below, list) and below and isinstance(below[0], dict):
-            yield f"{pad}{key}:"
-            for number, entry in enumerate(below):
-                first, *rest = _lines(entry, f"{path}.{number}.", indent + 2, origins)
-                yield f"{pad}  - {first.lstrip()}"
-                yield from rest
         else:
             yield f"{pad}{_scalar(key)}: {_scalar(below)}{comment}"
 

@@ -1,8 +1,8 @@
 """One configuration from its sources: defaults, a preset, files, the environment, the command line; the later wins.
 
-Merging: sections merge key by key; a list replaces the list; ``captioners.0.device`` changes one item. A section
-given with another ``kind`` starts anew, since the keys of one kind mean nothing to another. Secrets of the environment
-are put in wherever the section ends up with such a field, so that they need not be repeated in files.
+Merging: sections merge key by key, captioners name by name, and a list replaces the list. A section given with another
+``kind`` starts anew, since the keys of one kind mean nothing to another. Secrets of the environment are put in wherever the
+section ends up with such a field, so that they need not be repeated in files.
 
 Paths in a file are relative to the file's folder, others to the current folder; in the loaded configuration all are
 absolute, so that a worker started elsewhere reads the same files.
@@ -21,20 +21,17 @@ from pydantic import ValidationError
 
 from lavad_core.config import sources
 from lavad_core.config.address import ADDRESS, user_info
-from lavad_core.config.merge import Merger, add_secrets, resolved_paths, take_secrets, unmask_addresses
-from lavad_core.config.reading import PathKey
-from lavad_core.config.refuse import explain, origin_of, refuse_other_kinds, refuse_unknown
+from lavad_core.config.merge import Merger, add_secrets, resolved_paths, unmask_addresses
+from lavad_core.config.models import DEFAULT_CAPTIONERS
+from lavad_core.config.refuse import explain, origin_of, refuse_numbered, refuse_other_kinds, refuse_unknown
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import secret_values, without_masks
-from lavad_core.config.setting import leaves
+from lavad_core.config.setting import PathKey, leaves
 from lavad_core.config.sources import Source
 from lavad_core.config.suggest import nearest
 from lavad_core.config.tree import ROOT, is_local_model
 from lavad_core.errors import ConfigError
 from lavad_core.masking import remember_secrets
-
-_PRESET, _FILE, _ENVIRONMENT, _SETTINGS, _OVERRIDE = range(1, 6)
-"""Ranks of the sources."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +89,16 @@ def load(
     Raises:
         ConfigError: a key is unknown or a value not allowed; names the key, its origin and the way out.
     """
-    given: list[Source] = []
-    if preset is not None:
-        given.append(_preset(preset))
-    given += [sources.from_file(path, _FILE) for path in files]
+    below = [_preset(preset)] if preset is not None else []
+    below += [sources.from_file(path) for path in files]
+    above = sources.from_mapping("the given settings", settings) if settings is not None else []
+    above += sources.from_overrides(overrides)
     environ = os.environ if environ is None else environ
-    environment = sources.from_environment(environ, _ENVIRONMENT)
-    secrets = take_secrets(environment)
-    given.append(environment)
-    if settings is not None:
-        given.append(sources.from_mapping("the given settings", settings, _SETTINGS))
-    given.append(sources.from_overrides(overrides, _OVERRIDE))
-    for source in [*given, secrets]:
-        refuse_unknown(source)
+    variables, secrets = sources.from_environment(environ, sources.names_in([*below, *above]) or DEFAULT_CAPTIONERS)
+    given = [*below, *variables, *above]
+    refuse_numbered([*given, *secrets])
+    refuse_unknown([*given, *secrets])
+    for source in given:
         source.tree = resolved_paths(source.tree, ROOT, source.folder or Path.cwd())
     merged, origins = Merger().run(given)
     add_secrets(merged, origins, secrets)
@@ -122,8 +116,8 @@ def load(
 
 def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> None:
     """A user and password in the address of a model, say, would be recorded: only ``base_url`` is known to hold them."""
-    for dotted, _stages, value in leaves(config):
-        name = dotted.rpartition(".")[2]
+    for path, _stages, value in leaves(config):
+        name = path[-1]
         if (
             isinstance(value, str)
             and name != ADDRESS
@@ -131,7 +125,7 @@ def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> No
             and user_info(value)
         ):
             raise ConfigError(
-                f"{dotted} ({origin_of(origins, tuple(dotted.split('.')))}) is an address with a user, and perhaps a password, "
+                f"{'.'.join(path)} ({origin_of(origins, path)}) is an address with a user, and perhaps a password, "
                 f"which would be recorded (it is not shown). Only {ADDRESS} may hold them"
             )
 
@@ -178,13 +172,14 @@ def preset_text(name: str) -> str:
 def _preset(name: str) -> Source:
     preset_text(name)
     with resources.as_file(resources.files("lavad_core.config") / "presets" / f"{name}.yaml") as path:
-        return replace(sources.from_file(path, _PRESET, f"preset {name}"), folder=None)
+        return replace(sources.from_file(path, f"preset {name}"), folder=None)
 
 
 def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for dotted, _stages, _value in leaves(config):
-        path = tuple(dotted.split("."))  # a mapping's names may have been given singly: then the first of them
+    for path, _stages, _value in leaves(config):
+        dotted = ".".join(path)
+        # A mapping's names may have been given singly: then the first of them.
         origin = next((origin for known, origin in origins.items() if known[: len(path)] == path), "default")
         if origin == "default" and dotted in SEMANTICS[config.semantics]:
             origin = f"semantics: {config.semantics}"

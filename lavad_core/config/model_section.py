@@ -17,7 +17,7 @@ ENCODER_STAGES: tuple[Affected, ...] = ("embed_captions", "embed_frames", "embed
 CHAT_STAGES: tuple[Affected, ...] = ("summarise", "score")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
-"""Of a captioner's name, which is part of file names in the store."""
+"""What a captioner's name may be; it is part of file names in the store."""
 
 
 class ModelSection(Section):

@@ -11,7 +11,6 @@ from lavad_core.config.model_section import (
     CAPTIONER_STAGES,
     CHAT_STAGES,
     ENCODER_STAGES,
-    NAME_PATTERN,
     ModelSection,
     check_extra_body,
     extra_body,
@@ -88,7 +87,6 @@ class Blip2Config(ModelSection):
     """A BLIP-2 captioner through transformers."""
 
     kind: Literal["blip2"] = setting("blip2", affects=("caption",), description="A BLIP-2 checkpoint, in process.")
-    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=NAME_PATTERN)
     model: str = setting(
         ..., affects=NOTHING, description="Hub id, local folder, or random:blip2-opt / random:blip2-t5 (tests)."
     )
@@ -111,7 +109,6 @@ class OpenAICaptionerConfig(ModelSection):
     """A vision-language model behind an OpenAI-compatible server."""
 
     kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
-    name: str = setting(..., affects=("caption",), description="What tables call it.", pattern=NAME_PATTERN)
     model: str = setting(..., affects=("caption",), description="The name under which the server serves it.")
     revision: str | None = setting(
         None, affects=("caption",), description="Which weights the server runs; for the record."
@@ -259,4 +256,6 @@ ChatConfig = Annotated[VllmChatConfig | LocalChatConfig | PythonChatConfig, Fiel
 
 ModelConfig = CaptionerConfig | EncoderConfig | ChatConfig
 
-BLIP2_DEFAULT = Blip2Config(name="blip2-flan-t5-xxl", model="Salesforce/blip2-flan-t5-xxl")
+DEFAULT_CAPTIONERS: dict[str, CaptionerConfig] = {
+    "blip2-flan-t5-xxl": Blip2Config(model="Salesforce/blip2-flan-t5-xxl")
+}

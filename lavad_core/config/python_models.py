@@ -11,7 +11,6 @@ from lavad_core.config.model_section import (
     CAPTIONER_STAGES,
     CHAT_STAGES,
     ENCODER_STAGES,
-    NAME_PATTERN,
     ModelSection,
     check_recordable,
 )
@@ -84,7 +83,6 @@ class PythonCaptionerConfig(PythonModel):
 
     kind: Literal["python"] = setting("python", affects=CAPTIONER_STAGES, description="A function gives a Captioner.")
     options: dict[str, JsonValue] = _options(CAPTIONER_STAGES)
-    name: str = setting(..., affects=CAPTIONER_STAGES, description="What tables call it.", pattern=NAME_PATTERN)
     batch_size: int = setting(32, affects=NOTHING, description="Images of a call, at most.", ge=1)
 
 

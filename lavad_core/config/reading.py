@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lavad_core.config.setting import PathKey
 from lavad_core.errors import ConfigError
 from lavad_core.escape import escape
 
@@ -22,8 +23,6 @@ MAX_KEYS = 100_000
 
 MAX_DIGITS = 64
 """Characters of a number. Python refuses 4,301 digits, and its float takes a minute for a million."""
-
-PathKey = tuple[str, ...]
 
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge", "timestamp")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from lavad_core.config.address import ADDRESS
-from lavad_core.config.reading import PathKey
+from lavad_core.config.models import DEFAULT_CAPTIONERS
+from lavad_core.config.secrets import variable
+from lavad_core.config.setting import PathKey
 from lavad_core.config.sources import Source
 from lavad_core.config.suggest import nearest
-from lavad_core.config.tree import ROOT, Shape, child, item, known_paths
+from lavad_core.config.tree import ROOT, Shape, child, known_paths
 from lavad_core.errors import ConfigError
-from lavad_core.masking import MASK, masked_text
+from lavad_core.masking import MASK, masked, masked_text
 
 MAX_REPORTED = 5
 """Faults that one error names."""
@@ -32,10 +36,74 @@ def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
     return "default"
 
 
-def refuse_unknown(source: Source) -> None:
-    """Raises ConfigError if ``source`` gives a key that no kind of section has, a path that is empty (that would be the current
+def refuse_numbered(given: Sequence[Source]) -> None:
+    """Raises ConfigError, with what to write, if captioners are given as the list that they were in earlier versions, or one of
+    them by its number in it."""
+    names: list[str] = []
+    faults: list[str] = []
+    for source in given:
+        sections = source.tree.get("captioners")
+        if isinstance(sections, list):
+            faults.append(_list_of_captioners(source, sections, names))
+        elif sections is None:
+            names = [] if "captioners" in source.tree else names
+        elif isinstance(sections, dict):
+            for name, section in sections.items():
+                own = isinstance(section, dict) and {"kind", "model"} <= section.keys()  # such a name, defined whole
+                if name.isdigit() and name not in names and not own:
+                    known = names or list(DEFAULT_CAPTIONERS)
+                    place = known[int(name)] if int(name) < len(known) else "NAME"
+                    faults.append(_numbered_captioner(source, name, section, place))
+                elif section is None:
+                    names = [known for known in names if known != name]
+                elif name not in names:
+                    names.append(name)
+    if faults:
+        raise ConfigError(_listed(faults))
+
+
+def _list_of_captioners(source: Source, sections: list[Any], names: Sequence[str]) -> str:
+    found: dict[str, Any] = {}
+    for number, section in enumerate(sections):
+        plain = dict(section) if isinstance(section, dict) else {}
+        found[str(plain.pop("name", f"NAME{number}"))] = plain
+    wanted = {name: None for name in names if name not in found} | found
+    origin = source.origin(("captioners",))
+    return f"captioners ({origin}) map names to sections, and are no list; write {_as_given(origin, ('captioners',), wanted)}"
+
+
+def _numbered_captioner(source: Source, number: str, section: Any, name: str) -> str:
+    given = next((path for path in source.origins if path[:2] == ("captioners", number)), ("captioners", number))
+    origin = source.origin(given)
+    if not origin.startswith(("--set", _VARIABLE)):
+        given = given[:2]
+    value = section
+    for part in given[2:]:
+        value = value[part]
+    write = _as_given(origin, ("captioners", name, *given[2:]), value)
+    return f"captioners.{number} ({origin}): captioners have names and no numbers; write {write}"
+
+
+_VARIABLE = "environment variable"
+
+
+def _as_given(origin: str, path: PathKey, value: Any) -> str:
+    """A setting in the way in which ``origin`` gives settings, without secrets."""
+    shown = masked(value, path[-1])
+    if origin.startswith(("--set", _VARIABLE)):
+        text = shown if isinstance(shown, str) else json.dumps(shown)
+        if origin.startswith("--set"):
+            return "--set " + shlex.quote(f"{'.'.join(path)}={text}")
+        return f"{variable(path)}={shlex.quote(text)}"
+    for name in reversed(path[1:]):
+        shown = {name: shown}
+    return f"captioners: {json.dumps(shown)}"
+
+
+def refuse_unknown(sources: Sequence[Source]) -> None:
+    """Raises ConfigError if a source gives a key that no kind of section has, a path that is empty (that would be the current
     folder), or a value that would be taken for another one than it looks like."""
-    faults = list(_unknown(source, source.tree, ROOT, ()))
+    faults = [fault for source in sources for fault in _unknown(source, source.tree, ROOT, ())]
     if faults:
         raise ConfigError(_listed(faults))
 
@@ -54,9 +122,6 @@ def _unknown(source: Source, value: Any, shape: Shape, path: PathKey) -> Iterato
     elif shape.kind == "leaf":
         yield from (f"{'.'.join(path)} ({source.origin(path)}): {fault}" for fault in _scalar_faults(value, shape))
         yield from _words_in_json(source, shape, path)
-    elif isinstance(value, list) and shape.kind == "sections":
-        for number, below in enumerate(value):
-            yield from _unknown(source, below, item(shape), (*path, str(number)))
 
 
 def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:
@@ -101,12 +166,13 @@ def _words_in_json(source: Source, shape: Shape, path: PathKey) -> Iterator[str]
 
 def _unknown_key(path: PathKey, origin: str) -> str:
     dotted = ".".join(path)
-    numbers = [part for part in path if part.isdigit()]
-    near = nearest(".".join("N" if part.isdigit() else part for part in path), known_paths())
-    if near is not None:
-        for number in numbers:
-            near = near.replace(".N.", f".{number}.", 1)
-    return f"unknown key {dotted!r} ({origin})" + (f"; did you mean {near.replace('.N.', '.0.')!r}?" if near else "")
+    named = path[0] == "captioners" and len(path) > 2
+    if named and path[2:] == ("name",):
+        return f"{dotted} ({origin}): the name of a captioner is its key, {path[1]!r}; leave `name` out"
+    near = nearest(".".join(("captioners", "NAME", *path[2:])) if named else dotted, known_paths())
+    if near is not None and named:
+        near = near.replace(".NAME.", f".{path[1]}.")
+    return f"unknown key {dotted!r} ({origin})" + (f"; did you mean {near!r}?" if near else "")
 
 
 def refuse_other_kinds(merged: Mapping[str, Any], origins: Mapping[PathKey, str]) -> None:
@@ -130,11 +196,9 @@ def refuse_other_kinds(merged: Mapping[str, Any], origins: Mapping[PathKey, str]
 
 
 def _sections(value: Any, shape: Shape, path: PathKey) -> Iterator[tuple[PathKey, Mapping[str, Any], Shape]]:
-    if shape.kind == "sections" and isinstance(value, list):
-        for number, below in enumerate(value):
-            yield from _sections(below, item(shape), (*path, str(number)))
-    elif shape.kind == "section" and isinstance(value, dict):
-        yield path, value, shape
+    if shape.variants and isinstance(value, dict):
+        if shape.kind == "section":
+            yield path, value, shape
         for name, below in value.items():
             found = child(shape, name, any_kind=True)
             if found is not None:
@@ -149,7 +213,7 @@ def explain(error: ValidationError, origins: Mapping[PathKey, str]) -> str:
         where = ".".join(path) or "configuration"
         message = str(fault["msg"]).removeprefix("Value error, ")
         if fault["type"] == "missing":
-            faults.append(f"{where} must be given: {_description(shape)}")
+            faults.append(f"{where} must be given: {_description(shape)}{_near_captioner(path, origins)}")
             continue
         value, context = fault.get("input"), fault.get("ctx", {})
         if fault["type"] == "union_tag_invalid":
@@ -175,6 +239,8 @@ def _place(loc: Sequence[int | str]) -> tuple[PathKey, Shape | None]:
     path: list[str] = []
     shape: Shape | None = ROOT
     for part in loc:
+        if part == "[key]":  # of a mapping
+            continue
         found = child(shape, str(part), any_kind=True) if shape is not None else None
         if found is None and shape is not None and shape.kind == "section" and part in shape.variants:
             shape = replace(shape, variants={str(part): shape.variants[str(part)]})  # what is below is of that kind
@@ -182,6 +248,18 @@ def _place(loc: Sequence[int | str]) -> tuple[PathKey, Shape | None]:
         path.append(str(part))
         shape = found
     return tuple(path), shape
+
+
+def _near_captioner(path: PathKey, origins: Mapping[PathKey, str]) -> str:
+    """A captioner that lacks something may be one whose name was misspelt."""
+    if path[0] != "captioners" or len(path) < 2:
+        return ""
+    others = dict.fromkeys(
+        known[1] for known in origins if known[0] == "captioners" and len(known) > 1 and known[1] != path[1]
+    )
+    near = nearest(path[1], others)
+    origin = next((origin for known, origin in origins.items() if known[:2] == path[:2]), "default")
+    return f" ({origin}); did you mean captioner {near!r}?" if near else ""
 
 
 def _description(shape: Shape | None) -> str:

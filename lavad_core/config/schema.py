@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from lavad_core.config.language import ScoreConfig, SummariseConfig
+from lavad_core.config.model_section import NAME_PATTERN
 from lavad_core.config.models import (
-    BLIP2_DEFAULT,
+    DEFAULT_CAPTIONERS,
     CaptionerConfig,
     ChatConfig,
     EncoderConfig,
@@ -257,6 +258,9 @@ class RunConfig(Section):
     )
 
 
+CaptionerName = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
 class LavadConfig(Section):
     """Everything a run can be told."""
 
@@ -269,7 +273,7 @@ class LavadConfig(Section):
     )
     store: Path = setting(Path("lavad-store"), affects=NOTHING, description="Folder of results.")
     video: VideoConfig = VideoConfig()
-    captioners: Annotated[tuple[CaptionerConfig, ...], Field(min_length=1)] = (BLIP2_DEFAULT,)
+    captioners: dict[CaptionerName, CaptionerConfig] = Field(DEFAULT_CAPTIONERS, min_length=1)
     encoder: EncoderConfig = ImageBindConfig()
     chat: ChatConfig = VllmChatConfig()
     window: WindowConfig = WindowConfig()
@@ -285,7 +289,7 @@ class LavadConfig(Section):
     @property
     def models(self) -> dict[str, ModelConfig]:
         """Role to section of every model: ``captioner:<name>``, ``encoder``, ``chat``."""
-        captioners = {f"captioner:{captioner.name}": captioner for captioner in self.captioners}
+        captioners = {f"captioner:{name}": captioner for name, captioner in self.captioners.items()}
         return {**captioners, "encoder": self.encoder, "chat": self.chat}
 
     @model_validator(mode="before")
@@ -301,10 +305,11 @@ class LavadConfig(Section):
         for section, kind in (("encoder", "imagebind"), ("chat", "openai")):
             if isinstance(filled.get(section), dict):
                 filled[section] = {"kind": kind, **filled[section]}
-        if isinstance(filled.get("captioners"), list | tuple):
-            filled["captioners"] = [
-                {"kind": "blip2", **item} if isinstance(item, dict) else item for item in filled["captioners"]
-            ]
+        if isinstance(filled.get("captioners"), dict):
+            filled["captioners"] = {
+                name: {"kind": "blip2", **section} if isinstance(section, dict) else section
+                for name, section in filled["captioners"].items()
+            }
         for path, value in chosen.items():
             section, name = path.split(".")
             given = filled.get(section, {})
@@ -320,10 +325,7 @@ class LavadConfig(Section):
         return filled
 
     @model_validator(mode="after")
-    def _check_names(self) -> LavadConfig:
-        names = [captioner.name for captioner in self.captioners]
-        if len(set(names)) != len(names):
-            raise ValueError(f"captioners have the same name: {sorted(n for n in names if names.count(n) > 1)}")
+    def _check_together(self) -> LavadConfig:
         if "evaluate" in self.run.targets and self.evaluate.labels is None:
             raise ValueError("run.targets has 'evaluate', which needs labels: give evaluate.labels (--labels FILE)")
         if self.imports.similarities is not None and self.imports.refined is None:

@@ -6,6 +6,7 @@ written into run manifests. Secrets do not go that way: each process has them fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 
 from lavad_core.config.address import ADDRESS, mask_address, user_info
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.setting import leaves
+from lavad_core.config.setting import PathKey, leaves
 from lavad_core.masking import MASK
 
 
@@ -35,10 +36,26 @@ def sendable_key(key: str) -> str:
 def public_settings(config: LavadConfig) -> dict[str, Any]:
     """The configuration as nested JSON values without its secrets: for flow parameters and manifests.
 
-    :func:`lavad_core.config.load.load` takes it as ``settings`` in a process whose environment has the secrets.
+    :func:`lavad_core.config.load.load` takes it as ``settings`` in a process whose environment has the secrets. Captioners
+    are a list of mappings with one name each: their order counts, and what stores JSON may forget that of keys.
     """
     plain: dict[str, Any] = _public(config.model_dump(mode="python"))
-    return plain
+    return {**plain, "captioners": [{name: section} for name, section in plain["captioners"].items()]}
+
+
+def named_captioners(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The captioners of a record, in order, by name.
+
+    Args:
+        settings: as :func:`public_settings` gives them, or as older runs recorded them: a list of sections with their ``name``.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for entry in settings.get("captioners", ()):
+        if isinstance(name := entry.get("name"), str):
+            found[name] = {key: value for key, value in entry.items() if key != "name"}
+        else:
+            found |= entry
+    return found
 
 
 def _public(value: Any, name: str = "") -> Any:
@@ -54,6 +71,12 @@ def _public(value: Any, name: str = "") -> Any:
     if name == ADDRESS:
         return mask_address(value)
     return str(value) if isinstance(value, Path) else value
+
+
+def settings_of_record(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run's record as :func:`public_settings` gives them, whatever version wrote it."""
+    named = [{name: section} for name, section in named_captioners(settings).items()]
+    return {**settings, "captioners": named} if "captioners" in settings else dict(settings)
 
 
 def is_masked_address(name: str, value: object) -> bool:
@@ -72,12 +95,12 @@ def _unmasked(name: str, value: Any) -> Any:
     return value.replace(f"{MASK}@", "", 1) if is_masked_address(name, value) else without_masks(value)
 
 
-def secret_leaves(config: LavadConfig) -> Iterator[tuple[str, str]]:
-    """(dotted path, value) of every secret that is set."""
+def secret_leaves(config: LavadConfig) -> Iterator[tuple[PathKey, str]]:
+    """(path, value) of every secret that is set."""
     for path, _stages, value in leaves(config):
         if isinstance(value, SecretStr):
             yield path, value.get_secret_value()
-        elif path.endswith(f".{ADDRESS}") and user_info(str(value)):
+        elif path[-1] == ADDRESS and user_info(str(value)):
             yield path, str(value)
 
 
@@ -94,12 +117,17 @@ def export_secrets(config: LavadConfig, environ: MutableMapping[str, str]) -> No
         environ[variable(path)] = value
 
 
-def variable(path: str) -> str:
-    """The environment variable of a dotted path."""
-    return "LAVAD_" + path.upper().replace(".", "__")
+def written_as(name: str) -> str:
+    """A part of a path as it stands in a variable's name: capitals, digits, and ``_`` for anything else."""
+    return re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
 
 
-def find_address(environ: Mapping[str, str], path: str) -> str | None:
+def variable(path: PathKey) -> str:
+    """The environment variable of a path."""
+    return "LAVAD_" + "__".join(written_as(name) for name in path)
+
+
+def find_address(environ: Mapping[str, str], path: PathKey) -> str | None:
     """The address with user and password that the environment has for a masked one."""
     value = environ.get(variable(path), "")
     return value if user_info(value) else None

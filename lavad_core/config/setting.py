@@ -10,6 +10,9 @@ from pydantic.fields import FieldInfo
 
 from lavad_core.stage_names import Affected
 
+PathKey = tuple[str, ...]
+"""The names from the root of the tree to a value. A name that the user chose may hold dots."""
+
 NOTHING: tuple[Affected, ...] = ()
 """For fields that change how fast or where work is done, never its result."""
 
@@ -48,15 +51,15 @@ def affects_of(name: str, info: FieldInfo) -> tuple[str, ...]:
     return tuple(str(stage) for stage in affects)
 
 
-def leaves(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    """(dotted path, stages it affects, value) of every leaf; items of a list of sections are numbered."""
+def leaves(section: BaseModel, path: PathKey = ()) -> Iterator[tuple[PathKey, tuple[str, ...], Any]]:
+    """(path, stages it affects, value) of every leaf; a section of a mapping has its name in the path."""
     for name, info in type(section).model_fields.items():
         value = getattr(section, name)
-        path = f"{prefix}{name}"
+        here = (*path, name)
         if isinstance(value, BaseModel):
-            yield from leaves(value, f"{path}.")
-        elif isinstance(value, tuple) and value and all(isinstance(item, BaseModel) for item in value):
-            for number, item in enumerate(value):
-                yield from leaves(item, f"{path}.{number}.")
+            yield from leaves(value, here)
+        elif isinstance(value, dict) and value and all(isinstance(below, BaseModel) for below in value.values()):
+            for own, below in value.items():
+                yield from leaves(below, (*here, own))
         else:
-            yield path, affects_of(path, info), value
+            yield here, affects_of(".".join(here), info), value

@@ -5,13 +5,15 @@ Each gives a plain tree with the origin of every value; nothing is validated her
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lavad_core.config.reading import MAX_DEPTH, PathKey, read_json, read_yaml
-from lavad_core.config.tree import ROOT, Shape, child
+from lavad_core.config.reading import MAX_DEPTH, read_json, read_yaml
+from lavad_core.config.secrets import written_as
+from lavad_core.config.setting import PathKey
+from lavad_core.config.tree import ROOT, Shape, child, item
 from lavad_core.errors import ConfigError
 
 PREFIX = "LAVAD_"
@@ -33,10 +35,9 @@ class Source:
 
     Attributes:
         name: for messages: the file, ``the environment``, ``--set``.
-        tree: nested; lists as lists. A dict whose keys are all digits stands for single items of a list.
+        tree: nested dicts, lists and scalars.
         origins: path to a text that says where exactly the value was given.
         folder: what relative paths are relative to; None is the current folder at the time of loading.
-        rank: the greater wins.
         words: paths of values that were given as ``yes``, ``no``, ``on`` or ``off``: true and false for YAML 1.1 alone.
     """
 
@@ -44,20 +45,33 @@ class Source:
     tree: dict[str, Any]
     origins: dict[PathKey, str] = field(default_factory=dict)
     folder: Path | None = None
-    rank: int = 0
     words: dict[PathKey, str] = field(default_factory=dict)
 
     def origin(self, path: PathKey) -> str:
-        """Of the value at ``path``; else of the nearest part of the tree above it, or of the first below it, that is known."""
+        """Where the value at ``path`` was given; otherwise where the nearest known part of the tree above it was, or the first
+        one below it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]
         return next((origin for known, origin in self.origins.items() if known[: len(path)] == path), self.name)
 
 
-def from_mapping(name: str, tree: Mapping[str, Any], rank: int) -> Source:
-    """Settings that a program gives."""
-    return Source(name, _plain(tree, name), rank=rank)
+def from_mapping(name: str, tree: Mapping[str, Any]) -> list[Source]:
+    """Settings that a program gives.
+
+    Captioners may be a list of mappings with one name each (:func:`lavad_core.config.secrets.public_settings`): these and no
+    others, in this order.
+    """
+    plain = _plain(tree, name)
+    listed = plain.get("captioners")
+    if not isinstance(listed, list) or not all(_is_one_section(item) for item in listed):
+        return [Source(name, plain)]
+    plain["captioners"] = {own: section for item in listed for own, section in item.items()}
+    return [Source(name, {"captioners": None}), Source(name, plain)]
+
+
+def _is_one_section(item: Any) -> bool:
+    return isinstance(item, dict) and len(item) == 1 and all(isinstance(below, dict) for below in item.values())
 
 
 def _plain(value: Any, name: str, depth: int = 0) -> Any:
@@ -71,7 +85,7 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
     return value
 
 
-def from_file(path: Path, rank: int, name: str | None = None) -> Source:
+def from_file(path: Path, name: str | None = None) -> Source:
     """Settings of a YAML file; an empty file gives none.
 
     Raises:
@@ -93,7 +107,7 @@ def from_file(path: Path, rank: int, name: str | None = None) -> Source:
     tree = {} if found.value is None else found.value
     if not isinstance(tree, dict):
         raise ConfigError(f"configuration file {name!r}: keys and values are wanted, found {_what(tree)}")
-    return Source(name, _plain(tree, name), found.origins, path.absolute().parent, rank, found.words)
+    return Source(name, _plain(tree, name), found.origins, path.absolute().parent, found.words)
 
 
 def _what(value: Any) -> str:
@@ -101,45 +115,101 @@ def _what(value: Any) -> str:
     return "a list" if isinstance(value, list) else f"one value ({type(value).__name__}; not shown)"
 
 
-def from_environment(environ: Mapping[str, str], rank: int) -> Source:
-    """``LAVAD_A__B=value``; lists and mappings as JSON, items of lists by number (``LAVAD_CAPTIONERS__0__DEVICE``).
+def from_environment(environ: Mapping[str, str], captioners: Iterable[str]) -> tuple[list[Source], list[Source]]:
+    """``LAVAD_A__B=value``; lists and mappings as JSON or YAML. Secrets are a source of their own: they do not choose between
+    kinds, they fit or they do not.
 
     An empty variable gives nothing: that is how a compose file passes on what its user has not set.
+
+    Args:
+        environ: variables.
+        captioners: names that other sources give; a variable has them as :func:`~lavad_core.config.secrets.written_as` gives.
+
+    Raises:
+        ConfigError: a variable names no setting, the same one as another, or a captioner of which two are written alike.
     """
-    source = Source("the environment", {}, rank=rank)
-    given: list[tuple[PathKey, str, str]] = []
+    given: dict[PathKey, str] = {}
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or variable.startswith(NOT_SETTINGS_PREFIXES):
             continue
         if not environ[variable].strip():
             continue
         path = tuple(variable.removeprefix(PREFIX).lower().split(NESTING))
-        if twin := next((other for known, _, other in given if known == path), None):
-            raise ConfigError(
-                f"environment variable {variable} is the same setting as {twin.rpartition(' ')[2]}; give one"
-            )
+        if path in given:
+            raise ConfigError(f"environment variable {variable} is the same setting as {given[path]}; give one")
         if not all(path):
             raise ConfigError(
                 f"environment variable {variable} names no setting; the form is {PREFIX}SECTION{NESTING}KEY"
             )
-        given.append((path, environ[variable], f"environment variable {variable}"))
-    _put_all(source, given)
-    return source
+        given[path] = variable
+    names = dict.fromkeys(captioners)
+    plain: list[_Given] = []
+    secrets: list[_Given] = []
+    for path, variable in sorted(given.items(), key=lambda entry: len(entry[0])):
+        if path[0] == "captioners" and len(path) > 1:
+            path = ("captioners", _name_of(path[1], names, variable), *path[2:])
+        shape = shape_at(path)
+        (secrets if shape is not None and shape.is_secret else plain).append(
+            (path, environ[variable], f"environment variable {variable}")
+        )
+        names |= names_in(_sources("the environment", plain[-1:]))
+    return _sources("the environment", plain), _sources("the environment", secrets)
 
 
-def from_overrides(overrides: Sequence[str], rank: int) -> Source:
-    """``a.b.0.c=value``; the value as in YAML."""
-    source = Source("--set", {}, rank=rank)
-    given: list[tuple[PathKey, str, str]] = []
+def _name_of(word: str, known: Iterable[str], variable: str) -> str:
+    names = sorted(name for name in known if written_as(name) == written_as(word))
+    if len(names) > 1:
+        raise ConfigError(
+            f"environment variable {variable} may mean captioner {' or '.join(names)}; give it in a file or with --set"
+        )
+    return names[0] if names else word
+
+
+def names_in(sources: Iterable[Source]) -> dict[str, None]:
+    """The captioners that some sources name, in order."""
+    sections = [source.tree.get("captioners") for source in sources]
+    return dict.fromkeys(name for section in sections if isinstance(section, dict) for name in section)
+
+
+def from_overrides(overrides: Sequence[str]) -> list[Source]:
+    """``a.b.c=value``; the value as in YAML."""
+    given: list[_Given] = []
     for override in overrides:
         key, equals, value = override.partition("=")
         key = key.strip()
         path = tuple(key.split("."))
         if not equals or not all(path):
             raise ConfigError(f"--set {key!r} has not the form key.subkey=value")  # the rest may be a secret
-        given.append((_join_mapping_names(path), value, f"--set {key}"))
-    _put_all(source, given)
-    return source
+        given.append((_join_names(path, value), value, f"--set {key}"))
+    return _sources("--set", given)
+
+
+_Given = tuple[PathKey, str, str]
+"""Path, text and origin of one setting."""
+
+
+def _sources(name: str, given: Sequence[_Given]) -> list[Source]:
+    """Wholes before their parts, so that a part changes what was given whole; the last of equals wins. A null that takes all
+    captioners out comes before those that are given beside it."""
+    before, source = Source(name, {}), Source(name, {})
+    for path, text, origin in sorted(given, key=lambda entry: len(entry[0])):
+        value = _plain(_typed(source, text, path, origin), origin)
+        into = before if path == ("captioners",) and value is None else source
+        _put(into, path, value, origin)
+        into.origins[path] = origin
+    return [one for one in (before, source) if one.tree]
+
+
+def _put(source: Source, path: PathKey, value: Any, origin: str) -> None:
+    here = source.tree
+    for length, name in enumerate(path[:-1], 1):
+        here = here.setdefault(name, {})
+        if not isinstance(here, dict):
+            whole = path[:length]
+            raise ConfigError(
+                f"{origin}: {'.'.join(whole)} is given as a whole by {source.origin(whole)}, without this part"
+            )
+    here[path[-1]] = value
 
 
 def shape_at(path: PathKey) -> Shape | None:
@@ -150,13 +220,27 @@ def shape_at(path: PathKey) -> Shape | None:
     return shape
 
 
-def _join_mapping_names(path: PathKey) -> PathKey:
-    """A name that the user chose may contain dots: ``imports.captions.blip2-opt-6.7b`` has three parts."""
+def _join_names(path: PathKey, text: str) -> PathKey:
+    """A name that the user chose may contain dots: ``imports.captions.blip2-opt-6.7b`` has three parts, and
+    ``captioners.blip2-opt-6.7b.device`` too."""
     for length in range(1, len(path)):
         shape = shape_at(path[:length])
         if shape is not None and shape.kind == "mapping":
-            return (*path[:length], ".".join(path[length:]))
+            head, rest = path[:length], path[length:]
+            return (*head, *(_join_section(item(shape), rest, text) if shape.variants else (".".join(rest),)))
     return path
+
+
+def _join_section(section: Shape, rest: PathKey, text: str) -> PathKey:
+    """The name of a section and what is below it. The first part that is a field ends the name."""
+    for end in range(1, len(rest)):
+        below = child(section, rest[end], any_kind=True)
+        more = rest[end + 1 :]
+        if below is not None and (not more or below.kind == "mapping"):
+            return (".".join(rest[:end]), rest[end], *((".".join(more),) if more else ()))
+    if len(rest) == 1 or text.strip()[:1] in ("{", "~", "n"):  # the section itself, or null
+        return (".".join(rest),)
+    return (".".join(rest[:-1]), rest[-1])
 
 
 def _typed(source: Source, text: str, path: PathKey, origin: str) -> Any:
@@ -180,31 +264,3 @@ def _typed(source: Source, text: str, path: PathKey, origin: str) -> Any:
             raise error from None
     source.words.update({(*path, *below): word for below, word in found.words.items()})
     return found.value
-
-
-def _put_all(source: Source, given: list[tuple[PathKey, str, str]]) -> None:
-    """Wholes before their parts, so that a part changes what was given whole; the last of equals wins."""
-    for path, text, origin in sorted(given, key=lambda entry: len(entry[0])):
-        _put(source, path, _plain(_typed(source, text, path, origin), origin), origin)
-        source.origins[path] = origin
-
-
-def _put(source: Source, path: PathKey, value: Any, origin: str) -> None:
-    here: Any = source.tree
-    for length, name in enumerate(path):
-        last = length + 1 == len(path)
-        if isinstance(here, list) and name.isascii() and name.isdigit() and int(name) < len(here):
-            if last:
-                here[int(name)] = value
-            else:
-                here = here[int(name)]
-        elif isinstance(here, dict):
-            if last:
-                here[name] = value
-            else:
-                here = here.setdefault(name, {})
-        else:
-            whole = ".".join(path[:length])
-            raise ConfigError(
-                f"{origin}: {whole} is given as a whole by {source.origin(path[:length])}, without this part"
-            )

@@ -24,14 +24,14 @@ class Shape:
     """What may stand at one place of the tree.
 
     Attributes:
-        kind: ``section``; ``sections``, a list of them; ``mapping``, names that the user chooses to values; ``leaf``.
-        variants: for sections: value of ``kind`` to class; the empty word where there is only one class.
+        kind: ``section``; ``mapping``, names that the user chooses to sections or values; ``leaf``.
+        variants: for sections and mappings to them: value of ``kind`` to class; the empty word where there is only one class.
         default_variant: the one that is meant when ``kind`` is not given.
-        info: the pydantic field; None for the root and for items of lists and mappings.
+        info: the pydantic field; None for the root and for what is in a mapping.
         types: for leaves and mappings: the classes a value may have, NoneType among them.
     """
 
-    kind: Literal["section", "sections", "mapping", "leaf"]
+    kind: Literal["section", "mapping", "leaf"]
     variants: Mapping[str, type[Section]] = field(default_factory=dict)
     default_variant: str = ""
     info: FieldInfo | None = None
@@ -82,12 +82,13 @@ def _variants(annotation: Any) -> dict[str, type[Section]]:
 
 def _shape(info: FieldInfo) -> Shape:
     annotation, default = info.annotation, info.default
-    if get_origin(annotation) is tuple and (variants := _variants(get_args(annotation)[0])):
-        return Shape("sections", variants, str(getattr(default[0], "kind", "")), info)
     if variants := _variants(annotation):
         return Shape("section", variants, str(getattr(default, "kind", "")), info)
     if get_origin(annotation) is dict:
-        return Shape("mapping", info=info, types=_alternatives(get_args(annotation)[1]))
+        of = get_args(annotation)[1]
+        if variants := _variants(of):
+            return Shape("mapping", variants, str(next(iter(default.values())).kind), info)
+        return Shape("mapping", info=info, types=_alternatives(of))
     return Shape("leaf", info=info, types=_alternatives(annotation))
 
 
@@ -102,8 +103,8 @@ def fields(section: type[Section]) -> dict[str, Shape]:
 
 
 def item(shape: Shape) -> Shape:
-    """What stands at one position of a list of sections, or at one name of a mapping."""
-    if shape.kind == "sections":
+    """What stands at one name of a mapping."""
+    if shape.variants:
         return Shape("section", shape.variants, shape.default_variant)
     return Shape("leaf", types=shape.types)
 
@@ -113,7 +114,7 @@ def child(shape: Shape, name: str, kind: object = None, *, any_kind: bool = Fals
 
     Args:
         shape: the parent.
-        name: key, or number of an item.
+        name: key.
         kind: the parent's ``kind``, where it has several variants and one is given.
         any_kind: look in all variants.
     """
@@ -121,8 +122,6 @@ def child(shape: Shape, name: str, kind: object = None, *, any_kind: bool = Fals
         chosen = shape.variant(kind)
         sections = list(shape.variants.values()) if any_kind else [chosen] if chosen else []
         return next((fields(section)[name] for section in sections if name in fields(section)), None)
-    if shape.kind == "sections":
-        return item(shape) if name.isascii() and name.isdigit() else None
     return item(shape) if shape.kind == "mapping" else None
 
 
@@ -131,7 +130,7 @@ class Row:
     """One leaf of the tree, for tables.
 
     Attributes:
-        path: dotted; ``N`` stands for the number of a list's item.
+        path: dotted; ``NAME`` stands for a captioner's name.
         kinds: ``kind`` values of the section that have it; empty where there is only one.
         shape: what it takes.
         section: the class that has it.
@@ -152,20 +151,20 @@ def rows(shape: Shape = ROOT, prefix: str = "") -> Iterator[Row]:
             path = f"{prefix}{name}"
             if below.kind == "section":
                 yield from rows(below, f"{path}.")
-            elif below.kind == "sections":
-                yield from rows(item(below), f"{path}.N.")
+            elif below.variants:
+                yield from rows(item(below), f"{path}.NAME.")
             else:
                 yield Row(path, (kind,) if kind else (), below, section, name)
 
 
 @functools.cache
 def known_paths() -> tuple[str, ...]:
-    """Dotted paths of all leaves and sections, with ``N`` for numbers; for suggestions."""
+    """Dotted paths of all leaves and sections; for suggestions."""
     found: dict[str, None] = {}
     for row in rows():
         parts = row.path.split(".")
         for length in range(1, len(parts) + 1):
-            if parts[length - 1] != "N":
+            if parts[length - 1] != "NAME":
                 found[".".join(parts[:length])] = None
     return tuple(found)
 

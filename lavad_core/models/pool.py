@@ -72,10 +72,9 @@ class ModelPool:
             ModelError: it cannot be loaded; the next call tries again.
             DeviceOutOfMemory: it does not fit.
         """
-        section = next((item for item in self._config.captioners if item.name == name), None)
+        section = self._config.captioners.get(name)
         if section is None:
-            known = ", ".join(item.name for item in self._config.captioners)
-            raise ConfigError(f"no captioner {name!r}; there are {known}")
+            raise ConfigError(f"no captioner {name!r}; there are {', '.join(self._config.captioners)}")
 
         def load(ready: CaptionerConfig) -> Captioner:
             from lavad_core.models.captioners import load_captioner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from lavad_core.config.secrets import named_captioners
 from lavad_core.config.setting import Section
 from lavad_core.errors import InputError
 from lavad_core.planning import planned_work as units
@@ -219,8 +220,8 @@ def rates_of_run(run: RunManifest) -> RateTable:
 
 def _models(config: Mapping[str, Any]) -> dict[str, str]:
     """Node id to model, as a run's record has it."""
-    sections: Sequence[Mapping[str, Any]] = config.get("captioners", ())
-    found = {f"caption:{section['name']}": str(section.get("model", "")) for section in sections if "name" in section}
+    captioners = named_captioners(config).items()
+    found = {f"caption:{name}": str(section.get("model", "")) for name, section in captioners}
     encoder = str(config.get("encoder", {}).get("model", ""))
     chat = str(config.get("chat", {}).get("model", ""))
     found |= dict.fromkeys(("embed_captions", "embed_summaries", "embed_frames", "embed_windows"), encoder)

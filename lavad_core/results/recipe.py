@@ -42,7 +42,7 @@ def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, C
     if run.git_revision:
         lines["program"] += f", {run.git_revision}"
     settings = {
-        path: _text(value) for path, stages, value in leaves(config) if stages and not path.startswith("evaluate.")
+        ".".join(path): _text(value) for path, stages, value in leaves(config) if stages and path[0] != "evaluate"
     }
     settings |= {f"model of {node}": model for node, model in models.items()}
     settings |= {
@@ -87,7 +87,7 @@ def in_short(recipe: Recipe) -> str:
 def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     used = needed_roles(config)
     given = config.imports
-    named = ", ".join(captioner.name for captioner in config.captioners if f"captioner:{captioner.name}" in used)
+    named = ", ".join(name for name in config.captioners if f"captioner:{name}" in used)
     yield "captioners", f"imported: {', '.join(given.captions)}" if given.captions else named or "none"
     long_text = getattr(config.encoder, "long_text", "")  # ImageBind's alone
     encoder = f"{config.encoder.kind} {_model(config.encoder.model)}" + (
@@ -145,7 +145,7 @@ def _digest(text: str) -> str:
 
 
 def _semantics(config: LavadConfig) -> str:
-    values = {path: value for path, _, value in leaves(config)}
+    values = {".".join(path): value for path, _, value in leaves(config)}
     fields = SEMANTICS[config.semantics]
     others = [f"{path} {values[path]}" for path, value in fields.items() if path in values and values[path] != value]
     return config.semantics + (f", but {', '.join(others)}" if others else "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
+from lavad_core.config.secrets import named_captioners
 from lavad_core.masking import masked
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.store.files import FileStore
@@ -60,10 +61,9 @@ def _place(settings: dict[str, Any], path: str, captioner: str) -> tuple[dict[st
     *sections, name = path.split(".")
     here: Any = settings
     if sections[:1] == ["captioner"]:
-        own = [one for one in settings.get("captioners", ()) if one.get("name") == captioner]
-        if not own:
+        here, sections = named_captioners(settings).get(captioner), sections[1:]
+        if here is None or name == "name":
             return None
-        here, sections = own[0], sections[1:]
     for section in sections:
         here = here.setdefault(section, {})
     return here, name

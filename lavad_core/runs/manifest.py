@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from lavad_core.config.secrets import settings_of_record
 from lavad_core.config.suggest import nearest
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import EventLog, begins_as, log_digest, log_is_sealed, read_log, trusted
@@ -340,6 +341,7 @@ def encode(manifest: RunManifest, log_path: Path) -> bytes:
 def _parse(values: Mapping[str, Any]) -> RunManifest:
     names = {f.name for f in fields(RunManifest)} - {"altered", "sealed"}
     known = {name: values[name] for name in names if name in values}
+    known["config"] = settings_of_record(values["config"])
     known["stages"] = {node: StageTotals(**totals) for node, totals in values["stages"].items()}
     known["videos"] = tuple(VideoOutcome(**video) for video in values["videos"])
     return RunManifest(**known, sealed=seal_of(values) == "whole")
@@ -376,7 +378,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
     }
     return RunManifest(
         run_id=run_id,
-        config=header.get("config", {}),
+        config=settings_of_record(header.get("config", {})),
         versions=header.get("versions", {}),
         host=header.get("host", {}),
         git_revision=header.get("git_revision"),

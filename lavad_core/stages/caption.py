@@ -65,12 +65,12 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [
         Reads(
             ("probe",),
-            settings_of(config, "caption", READ_IF, section) | READ_AS.get(section.kind, {}),
-            role=f"captioner:{section.name}",
-            variant=section.name,
+            settings_of(config, "caption", READ_IF, name) | READ_AS.get(section.kind, {}),
+            role=f"captioner:{name}",
+            variant=name,
             pictures="imports.captions",
         )
-        for section in config.captioners
+        for name, section in config.captioners.items()
     ]
 
 
@@ -144,7 +144,7 @@ def _captioned(
     context: StageContext, probe: Probe, pictures: _Pictures, faults: Counter[Fault]
 ) -> Iterator[tuple[list[int], list[str]]]:
     captioner, device = context.bench.models.captioner(context.node.variant)
-    section = next(item for item in context.config.captioners if item.name == context.node.variant)
+    section = context.config.captioners[context.node.variant]
     with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context, probe))]) as frames:
         for batch in calls_of(frames, section, context.config.run.queue_frames):
             with device:

@@ -7,7 +7,7 @@ the stages that it can affect and to those that follow from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -151,7 +151,7 @@ before are found."""
 
 
 def settings_of(
-    config: LavadConfig, stage: str, read_if: Mapping[str, Condition] | None = None, section: Any = None
+    config: LavadConfig, stage: str, read_if: Mapping[str, Condition] | None = None, captioner: str = ""
 ) -> dict[str, Any]:
     """The settings that a stage reads: those whose ``affects`` names it, as JSON values.
 
@@ -159,14 +159,15 @@ def settings_of(
         config: the configuration.
         stage: its name.
         read_if: dotted path to when that setting is read; the others always are.
-        section: a captioner's section, whose settings count as ``captioner.*``. Otherwise no captioner's count.
+        captioner: the name of one, whose settings count as ``captioner.*``. Otherwise no captioner's count.
     """
     conditions = read_if or {}
-    own: Iterable[tuple[str, tuple[str, ...], Any]] = leaves(section, "captioner.") if section is not None else ()
-    found: dict[str, Any] = {}
-    for path, stages, value in (*leaves(config), *own):
-        if stage not in stages or path.startswith(("imports.", "captioners.")):
+    own = leaves(config.captioners[captioner], ("captioner",)) if captioner else ()
+    found: dict[str, Any] = {"captioner.name": captioner} if captioner else {}
+    for parts, stages, value in (*leaves(config), *own):
+        if stage not in stages or parts[0] in ("imports", "captioners"):
             continue
+        path = ".".join(parts)
         if path in _AS_BEFORE and value == _AS_BEFORE[path]:
             continue
         if path not in conditions or conditions[path](config):

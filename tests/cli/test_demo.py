@@ -18,9 +18,9 @@ from lavad.demo.picture import main as make_picture
 from lavad_core.config.load import load_config
 
 FRAMES = 40
-ONE, TWO = '{kind: blip2, name: one, model: "random:blip2-opt"}', '{kind: blip2, name: two, model: "random:blip2-t5"}'
+CAPTIONERS = '{one: {kind: blip2, model: "random:blip2-opt"}, two: {kind: blip2, model: "random:blip2-t5"}}'
 RANDOM = (
-    *("--set", f"captioners=[{ONE}, {TWO}]", "--set", "encoder.model=random:imagebind"),
+    *("--set", "captioners=null", "--set", f"captioners={CAPTIONERS}", "--set", "encoder.model=random:imagebind"),
     *(
         "--set",
         "chat.model=random:llama",

@@ -84,7 +84,7 @@ def test_faults_of_a_configuration_that_needs_what_is_not_here(tmp_path: Path) -
 def test_a_model_that_the_run_would_download_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    captioner = "captioners=[{kind: blip2, name: a, model: Salesforce/blip2-flan-t5-xxl}]"
+    captioner = "captioners.a={kind: blip2, model: Salesforce/blip2-flan-t5-xxl}"
     result = lavad("doctor", *TINY, "--store", str(tmp_path), "--set", captioner)
     assert checks(result.stdout)["captioner:a"] == "note"
     assert "the run downloads it, if it reaches the hub" in result.stdout

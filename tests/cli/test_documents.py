@@ -106,7 +106,7 @@ def test_schema_is_a_schema_that_accepts_the_presets_and_refuses_unknown_keys() 
     assert not validator.is_valid({"windw": {}})
     for accepted in (
         {"encoder": {"model": "x.pth"}},
-        {"captioners": [{"name": "a", "model": "m"}]},
+        {"captioners": {"a": {"model": "m"}}},
         {"chat": {"seed": 1}},
     ):
         assert validator.is_valid(accepted), "a section without a kind is of the first one, as the loader has it"

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.secrets import public_settings
+from lavad_core.config.secrets import named_captioners, public_settings
 from lavad_core.config.setting import Section, affects_of, setting
 from lavad_core.config.tree import Row, Shape, rows
 from lavad_core.pipeline.graph import build_graph
@@ -22,17 +22,14 @@ VIDEO = PreparedVideo("v", "/v.mp4", "file", "0" * 32)
 
 BASES: dict[str, dict[str, Any]] = {
     "paper, local models": {
-        "captioners": [
-            {"kind": "blip2", "name": "a", "model": "a"},
-            {"kind": "openai", "name": "b", "model": "b"},
-        ],
+        "captioners": {"a": {"kind": "blip2", "model": "a"}, "b": {"kind": "openai", "model": "b"}},
         "encoder": {"kind": "imagebind"},
         "chat": {"kind": "transformers", "model": "m"},
         "detect": {"threshold": 0.5, "low_threshold": 0.25},
     },
     "reference, served models": {
         "semantics": "reference",
-        "captioners": [{"kind": "openai", "name": "b", "model": "b"}, {"kind": "blip2", "name": "a", "model": "a"}],
+        "captioners": {"b": {"kind": "openai", "model": "b"}, "a": {"kind": "blip2", "model": "a"}},
         "chat": {"kind": "openai", "context_tokens": 400},  # below total_tokens, so that it counts
     },
     "another encoder, free text, nothing refined": {
@@ -42,7 +39,7 @@ BASES: dict[str, dict[str, Any]] = {
         "refine": {"enabled": False},
     },
     "models of the user's own": {
-        "captioners": [{"kind": "python", "name": "a", "model": "/a.py:load"}],
+        "captioners": {"a": {"kind": "python", "model": "/a.py:load"}},
         "encoder": {"kind": "python", "model": "package.module:load", "encodes_clips": True},
         "chat": {"kind": "python", "model": "/a.py:load", "options": {"a": [1]}},
     },
@@ -94,7 +91,7 @@ def conditions(stage: str) -> dict[str, Condition]:
 
 
 def test_conditions_are_of_fields_that_the_stage_reads() -> None:
-    declared = {row.path.replace("captioners.N.", "captioner."): row.shape.info for row in rows()}
+    declared = {row.path.replace("captioners.NAME.", "captioner."): row.shape.info for row in rows()}
     for stage in STAGES:
         for path in conditions(stage):
             info = declared[path]
@@ -104,7 +101,7 @@ def test_conditions_are_of_fields_that_the_stage_reads() -> None:
 
 def graph_of(settings: dict[str, Any]) -> tuple[LavadConfig, Graph]:
     config = load_config(settings=settings, environ={})
-    names = [f"captioner:{captioner.name}" for captioner in config.captioners]
+    names = [f"captioner:{name}" for name in config.captioners]
     return config, build_graph(config, {role: f"model of {role}" for role in (*names, "encoder", "chat")})
 
 
@@ -140,10 +137,11 @@ def another_value(row: Row, value: Any) -> Any:
 
 def changed(settings: dict[str, Any], path: str, row: Row) -> dict[str, Any]:
     copy: dict[str, Any] = public_settings(load_config(settings=settings, environ={}))
+    copy["captioners"] = named_captioners(copy)
     here: Any = copy
     *parents, last = path.split(".")
     for name in parents:
-        here = here[int(name)] if name.isdigit() else here[name]
+        here = here[name]
     here[last] = another_value(row, here.get(last))
     return copy
 
@@ -169,8 +167,8 @@ def cases() -> list[Any]:
             section = row.path.split(".")[0]
             if section == "captioners":
                 paths = [
-                    row.path.replace(".N.", f".{number}.")
-                    for number, captioner in enumerate(config.captioners)
+                    row.path.replace(".NAME.", f".{name}.")
+                    for name, captioner in config.captioners.items()
                     if captioner.kind in row.kinds
                 ]
             else:
@@ -188,20 +186,13 @@ def test_changing_a_field_changes_the_keys_it_declares(settings: dict[str, Any],
     assert row.shape.info is not None
     declared = set(affects_of(path, row.shape.info))
 
-    captioner = int(path.split(".")[1]) if path.startswith("captioners.") else None
-    if path.endswith(".name"):  # the node itself has another name; the others stay as they are
-        own = f"caption:{before_config.captioners[captioner or 0].name}"
-        assert after_config.captioners[captioner or 0].name == "other"
-        stay = {node.id for node in before.nodes} - downstream(before, {own})
-        assert {n: before.keys(VIDEO)[n] for n in stay} == {n: after.keys(VIDEO)[n] for n in stay}
-        assert own not in after.keys(VIDEO)
-        return
+    captioner = path.split(".")[1] if path.startswith("captioners.") else None
 
     def touched(node_id: str) -> bool:
         node = before.node(node_id)
         if node.stage not in declared:
             return False
-        if captioner is not None and node.variant != before_config.captioners[captioner].name:
+        if captioner is not None and node.variant != captioner:
             return False
         condition = conditions(node.stage).get("captioner." + path.split(".")[2] if captioner is not None else path)
         return condition is None or any(condition(each) for each in (before_config, after_config))
@@ -209,6 +200,17 @@ def test_changing_a_field_changes_the_keys_it_declares(settings: dict[str, Any],
     wanted = downstream(before, {node.id for node in before.nodes if touched(node.id)})
     old, new = before.keys(VIDEO), after.keys(VIDEO)
     assert {node_id for node_id in old if old[node_id] != new[node_id]} == wanted
+
+
+def test_another_name_of_a_captioner_is_another_captioner() -> None:
+    settings = BASES["paper, local models"]
+    one, other = settings["captioners"].values()
+    _, before = graph_of(settings)
+    _, after = graph_of({**settings, "captioners": {"other": one, "b": other}})
+    stay = {node.id for node in before.nodes} - downstream(before, {"caption:a"})
+    assert {node: before.keys(VIDEO)[node] for node in stay} == {node: after.keys(VIDEO)[node] for node in stay}
+    old = before.keys(VIDEO)["caption:a"].fingerprint
+    assert old not in {key.fingerprint for key in after.keys(VIDEO).values()}
 
 
 def test_the_bases_hold_every_kind_of_section() -> None:

@@ -67,11 +67,11 @@ def test_origins_name_the_line_the_variable_or_the_option(tmp_path: Path) -> Non
         "window.duration_s": "--set window.duration_s",
         "run.workers": "environment variable LAVAD_RUN__WORKERS",
         "window.sampling": "semantics: reference",
-        "captioners.0.batch_size": "default",
+        "captioners.blip2-flan-t5-xxl.batch_size": "default",
         "run.retries": "default",
     }
     assert {key: loaded.origins[key] for key in wanted} == wanted
-    assert loaded.origins["captioners.0.model"].startswith("preset xd-violence:")
+    assert loaded.origins["captioners.blip2-flan-t5-xxl.model"].startswith("preset xd-violence:")
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,12 @@ def test_origins_name_the_line_the_variable_or_the_option(tmp_path: Path) -> Non
         ("no revision", {"overrides": ["chat.revision=null"]}, "chat.revision", None),
         ("a text with an equals sign", {"overrides": ["summarise.prompt=a=b"]}, "summarise.prompt", "a=b"),
         ("a text in quotes", {"overrides": [r'summarise.separator="\n"']}, "summarise.separator", "\n"),
-        ("an item of the default list", {"overrides": ["captioners.0.batch_size=3"]}, "captioners.0.batch_size", 3),
-        ("the same from the environment", {"environ": {"LAVAD_CAPTIONERS__0__BATCH_SIZE": "3"}}, "captioners.0.batch_size", 3),
-        ("its name stays", {"overrides": ["captioners.0.batch_size=3"]}, "captioners.0.name", "blip2-flan-t5-xxl"),
+        ("a field of the default captioner", {"overrides": ["captioners.blip2-flan-t5-xxl.batch_size=3"]},
+         "captioners.blip2-flan-t5-xxl.batch_size", 3),
+        ("the same from the environment", {"environ": {"LAVAD_CAPTIONERS__BLIP2_FLAN_T5_XXL__BATCH_SIZE": "3"}},
+         "captioners.blip2-flan-t5-xxl.batch_size", 3),
+        ("its model stays", {"overrides": ["captioners.blip2-flan-t5-xxl.batch_size=3"]},
+         "captioners.blip2-flan-t5-xxl.model", "Salesforce/blip2-flan-t5-xxl"),
         ("another kind", {"overrides": ["encoder.kind=clip"]}, "encoder.model", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"),
         ("a preset's revision", {"preset": "generic"}, "encoder.revision", "1c2b8495b28150b8a4922ee1c8edee224c284c0c"),
         ("goes with its model", {"preset": "generic", "overrides": ["encoder.model=a/b"]}, "encoder.revision", None),
@@ -100,16 +103,16 @@ def test_origins_name_the_line_the_variable_or_the_option(tmp_path: Path) -> Non
         ("and is given with it", {"preset": "generic", "overrides": ["encoder.revision=c", "encoder.model=a/b"]},
          "encoder.revision", "c"),
         ("a name with dots", {"overrides": ["imports.captions.a-6.7b=/x"]}, "imports.captions", {"a-6.7b": Path("/x")}),
-        ("a list given whole, then a part", {
-            "overrides": ["captioners.0.device=cpu", "captioners=[{kind: blip2, name: a, model: m}]"]
-        }, "captioners.0.device", "cpu"),
+        ("a section given whole, then a part", {
+            "overrides": ["captioners.a.device=cpu", "captioners={a: {kind: blip2, model: m}}"]
+        }, "captioners.a.device", "cpu"),
         ("another variable of ours", {"environ": {"LAVAD_TEST_ANYTHING": "1"}}, "window.samples", 10),
     ],
 )  # fmt: skip
 def test_values(case: str, sources: dict[str, Any], path: str, value: object) -> None:
     found: Any = config(**sources)
     for name in path.split("."):
-        found = found[int(name)] if name.isdigit() else getattr(found, name)
+        found = found[name] if isinstance(found, dict) else getattr(found, name)
     assert found == value, case
 
 
@@ -125,7 +128,7 @@ def test_values(case: str, sources: dict[str, Any], path: str, value: object) ->
         ("wrong section", {"overrides": ["video.neighbours=3"]}, ["did you mean 'refine.neighbours'?"]),
         ("environment", {"environ": {"LAVAD_WINDOW__SAMPELS": "3"}}, ["variable LAVAD_WINDOW__SAMPELS", "'window.samples'?"]),
         ("unknown variable", {"environ": {"LAVAD_STOER": "x"}}, ["LAVAD_STOER", "did you mean 'store'?"]),
-        ("captioner's key", {"overrides": ["captioners.0.batchsize=3"]}, ["did you mean 'captioners.0.batch_size'?"]),
+        ("captioner's key", {"overrides": ["captioners.a.batchsize=3"]}, ["did you mean 'captioners.a.batch_size'?"]),
         ("settings", {"settings": {"refine": {"neighbors": 3}}}, ["the given settings", "'refine.neighbours'?"]),
         ("hyphens", {"overrides": ["clean.en-abled=1"]}, ["did you mean 'clean.enabled'?"]),
         ("key of another kind", {"overrides": ["encoder.kind=clip", "encoder.long_text=keep-end"]},
@@ -140,13 +143,8 @@ def test_values(case: str, sources: dict[str, Any], path: str, value: object) ->
         ("unknown semantics", {"overrides": ["semantics=papre"]}, ["'paper' or 'reference'", "did you mean 'paper'?"]),
         ("a value for a section", {"overrides": ["window=3"]}, ["window", "--set window"]),
         ("a key below a value", {"overrides": ["store.a=3"]}, ["'store.a'"]),
-        ("captioner beyond the next", {"overrides": ["captioners.5.device=cpu"]}, ["captioners.5", "the next to add is 1"]),
-        ("negative number", {"overrides": ["captioners.-1.device=cpu"]}, ["'captioners.-1'"]),
         ("metrics without labels", {"overrides": ["run.targets=[evaluate]"]}, ["'evaluate'", "evaluate.labels"]),
-        ("no captioners", {"overrides": ["captioners=[]"]}, ["captioners", "at least 1 item"]),
-        ("captioner without a name", {"settings": {"captioners": [{"kind": "blip2", "model": "m"}]}},
-         ["captioners.0.name must be given"]),
-        ("same names", {"settings": {"captioners": [{"kind": "blip2", "name": "a", "model": "m"}] * 2}}, ["same name"]),
+        ("no captioners", {"overrides": ["captioners=null"]}, ["captioners", "at least 1 item"]),
         ("thresholds crossed", {"overrides": ["detect.low_threshold=0.9"]}, ["low_threshold 0.9 is above"]),
         ("expected score of free text", {"overrides": ["semantics=reference", "score.expected=true"]},
          ["score.expected needs score.answer 'choice'", "set score.answer=choice"]),
@@ -226,8 +224,8 @@ evaluate: {labels: ../labels.txt}
 imports: {captions: {a: captions/a}, summaries: ~/summaries}
 encoder: {model: weights/imagebind.safetensors, tokenizer: clip}
 captioners:
-  - {kind: blip2, name: a, model: ./blip2}
-  - {kind: blip2, name: b, model: Salesforce/blip2-opt-2.7b}
+  a: {kind: blip2, model: ./blip2}
+  b: {kind: blip2, model: Salesforce/blip2-opt-2.7b}
 """
     found = config(files=[written(project, text)])
     assert found.store == project / "results"
@@ -236,7 +234,7 @@ captioners:
     assert found.imports.summaries == tmp_path / "summaries"
     assert found.encoder.model == str(project / "weights" / "imagebind.safetensors")
     assert found.encoder.tokenizer == str(project / "clip")
-    assert [captioner.model for captioner in found.captioners] == [str(project / "blip2"), "Salesforce/blip2-opt-2.7b"]
+    assert [one.model for one in found.captioners.values()] == [str(project / "blip2"), "Salesforce/blip2-opt-2.7b"]
 
 
 def test_other_paths_are_relative_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,13 +266,13 @@ class TestSecrets:
 
     def test_does_not_choose_between_kinds(self) -> None:
         assert config(preset="tiny", environ={"LAVAD_CHAT__API_KEY": "x"}).chat.kind == "transformers"
-        assert config(environ={"LAVAD_CAPTIONERS__7__API_KEY": "x"}) == config()
+        assert config(environ={"LAVAD_CAPTIONERS__OTHER__API_KEY": "x"}) == config()
 
-    def test_fits_a_list_that_is_given_whole(self) -> None:
-        served = {"kind": "openai", "name": "v", "model": "m"}
-        environ = {"LAVAD_CAPTIONERS__0__API_KEY": "x"}
-        found = config(settings={"captioners": [served]}, environ=environ)
-        assert found.captioners[0].api_key.get_secret_value() == "x"
+    def test_fits_a_captioner_that_another_source_names(self) -> None:
+        served = {"kind": "openai", "model": "m"}
+        environ = {"LAVAD_CAPTIONERS__V_1_5__API_KEY": "x"}
+        found = config(settings={"captioners": {"V-1.5": served}}, environ=environ)
+        assert found.captioners["V-1.5"].api_key.get_secret_value() == "x"
 
     def test_command_line_wins(self) -> None:
         found = config(environ={"LAVAD_CHAT__API_KEY": "x"}, overrides=["chat.api_key=y"])
@@ -297,8 +295,8 @@ class TestSecrets:
 
     def test_travel_through_the_environment_only(self) -> None:
         secret = "http://user:hush@host:8000/v1"
-        served = {"kind": "openai", "name": "v", "model": "m", "api_key": "hush"}
-        found = config(settings={"captioners": [served], "chat": {"api_key": "hush", "base_url": secret}})
+        served = {"kind": "openai", "model": "m", "api_key": "hush"}
+        found = config(settings={"captioners": {"v-1.5": served}, "chat": {"api_key": "hush", "base_url": secret}})
         public = public_settings(found)
         assert "hush" not in str(public)
         assert "hush" not in document.resolved_yaml(found)

@@ -34,8 +34,10 @@ def test_constants_of_the_method(
     preset: str, captioners: list[str], encoder: str, context: str, frame_rate: float
 ) -> None:
     config = load_config(preset=preset, environ={})
-    assert [captioner.name for captioner in config.captioners] == captioners
-    assert [captioner.model for captioner in config.captioners] == [f"Salesforce/{name}" for name in captioners]
+    assert list(config.captioners) == captioners
+    assert [captioner.model for captioner in config.captioners.values()] == [
+        f"Salesforce/{name}" for name in captioners
+    ]
     assert config.encoder.kind == encoder
     assert config.score.context_prompt == prompts.CONTEXT[context]
     assert config.summarise.prompt == prompts.SUMMARY
@@ -69,9 +71,9 @@ def test_no_preset_chooses_semantics_or_a_store() -> None:
 
 def test_tiny_needs_no_download_and_says_so() -> None:
     config = load_config(preset="tiny", environ={})
-    models = [*(captioner.model for captioner in config.captioners), config.encoder.model, config.chat.model]
+    models = [*(captioner.model for captioner in config.captioners.values()), config.encoder.model, config.chat.model]
     assert all(model.startswith("random:") for model in models)
-    assert len({captioner.model.split("?")[0] for captioner in config.captioners}) == 2
+    assert len({captioner.model.split("?")[0] for captioner in config.captioners.values()}) == 2
     assert config.chat.kind == "transformers"
     assert "SCORES MEAN NOTHING" in presets()["tiny"]
 

@@ -17,8 +17,8 @@ from lavad_core.errors import ConfigError
 
 TEXT = """
 captioners:
-  - kind: python
-    name: mine
+  mine:
+    kind: python
     model: models/captioner.py:load
     revision: v3
     options: {prompt: 'Say: "it"', model: ./a, tokenizer: b, kind: c, nested: {a: [1, {b: null}, [2.5]], c: {}}}
@@ -43,7 +43,7 @@ def written(folder: Path, text: str) -> Path:
 def test_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     found = load_config(files=[written(tmp_path, TEXT)], environ={})
-    (captioner,) = found.captioners
+    captioner = found.captioners["mine"]
     assert captioner.model == f"{tmp_path}/models/captioner.py:load", "relative to the file's folder"
     assert captioner.options == OPTIONS, "what is in them is no path of ours"  # type: ignore[union-attr]
     assert (found.encoder.model, found.chat.model) == ("package.module:load", "/home/me/chat.py:load")
@@ -55,11 +55,11 @@ def test_options_merge_name_by_name(tmp_path: Path) -> None:
     loaded = load(
         files=[written(tmp_path, TEXT)],
         environ={"LAVAD_ENCODER__OPTIONS__SIDE": "3"},
-        overrides=["captioners.0.options.prompt=other", "encoder.options.kind=y", "encoder.options.model=m"],
+        overrides=["captioners.mine.options.prompt=other", "encoder.options.kind=y", "encoder.options.model=m"],
     )
-    assert loaded.config.captioners[0].options == {**OPTIONS, "prompt": "other"}  # type: ignore[union-attr]
+    assert loaded.config.captioners["mine"].options == {**OPTIONS, "prompt": "other"}  # type: ignore[union-attr]
     assert loaded.config.encoder.options == {"kind": "y", "side": 3, "model": "m"}  # type: ignore[union-attr]
-    assert loaded.config.captioners[0].revision == "v3"
+    assert loaded.config.captioners["mine"].revision == "v3"
 
 
 @pytest.mark.parametrize("semantics", ["paper", "reference"])
@@ -89,8 +89,8 @@ def test_printed_and_read_again(tmp_path: Path, with_origins: bool) -> None:
         ("misspelt options", "encoder: {kind: python, model: a:b, option: {}}",
          ["a.yaml:1", "did you mean 'encoder.options'?"]),
         ("misspelt flag", "chat: {kind: python, model: a:b, exclusiv: true}", ["did you mean 'chat.exclusive'?"]),
-        ("misspelt in a list", "captioners:\n- kind: python\n  name: a\n  model: a:b\n  exclusve: true",
-         ["a.yaml:5", "did you mean 'captioners.0.exclusive'?"]),
+        ("misspelt in a captioner", "captioners:\n  a:\n    kind: python\n    model: a:b\n    exclusve: true",
+         ["a.yaml:5", "did you mean 'captioners.a.exclusive'?"]),
         ("key of another kind", "encoder: {kind: python, model: a:b, device: cpu}",
          ["is a key of kind imagebind or clip", "encoder is of kind 'python'", "options"]),
         ("of the others", "chat: {kind: openai, model: a, options: {a: 1}}", ["'chat.options'", "is a key of kind python"]),

@@ -22,11 +22,11 @@ EXTRA = {
     "min_tokens": 3,
     "provider": {"order": ["a"], "allow_fallbacks": None},
 }
-CAPTIONER = {"kind": "openai", "name": "vlm", "model": "m"}
+CAPTIONER = {"kind": "openai", "model": "m"}
 
 
 def of(chat: dict[str, Any] | None = None, captioner: dict[str, Any] | None = None) -> LavadConfig:
-    settings = {"chat": {"kind": "openai", **(chat or {})}, "captioners": [{**CAPTIONER, **(captioner or {})}]}
+    settings = {"chat": {"kind": "openai", **(chat or {})}, "captioners": {"vlm": {**CAPTIONER, **(captioner or {})}}}
     return load_config(settings=settings, environ={})
 
 
@@ -92,7 +92,7 @@ def test_fields_that_the_program_sets_are_refused_with_the_way_out(name: str, wa
 
 @pytest.mark.parametrize("name", ["model", "messages", "max_tokens", "temperature", "seed", "stream"])
 def test_and_of_a_captioner(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"captioners.0.extra_body.*'{name}'.*the program sets it itself"):
+    with pytest.raises(ConfigError, match=rf"captioners.vlm.extra_body.*'{name}'.*the program sets it itself"):
         of(None, {"extra_body": {name: 1}})
 
 

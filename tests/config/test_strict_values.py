@@ -61,7 +61,7 @@ def test_what_a_file_may_not_say(text: str, says: str, tmp_path: Path) -> None:
         ("window.samples", "9" * 5000, "5000 characters"),
         ("window.duration_s", ".inf", "finite"),
         ("window.duration_s", "1e400", "finite"),
-        ("captioners", "[{name: a, name: b, model: m}]", "given twice"),
+        ("captioners", "{a: {model: m}, a: {model: n}}", "given twice"),
         ("chat", '{"kind": "openai", "seed": 1,\t"seed": 2}', "not YAML|given twice"),
         ("store", '"a\\0b"', "NUL"),
         ("chat.model", '"\\ud800"', "half a character"),
@@ -115,7 +115,7 @@ SECRETS = {
     "a query": "chat: {base_url: 'http://host/v1?token=hunter2hunter2'}",
     "a fragment": "chat: {base_url: 'http://host/v1#hunter2hunter2'}",
     "a list for an address": "chat: {base_url: ['http://user:hunter2hunter2@host/v1']}",
-    "of a captioner": "captioners: [{kind: openai, name: v, model: m, base_url: 'http://u:hunter2hunter2@h:x/v1'}]",
+    "of a captioner": "captioners: {v: {kind: openai, model: m, base_url: 'http://u:hunter2hunter2@h:x/v1'}}",
     "in the address of a model": "chat: {model: 'https://user:hunter2hunter2@hub/m'}",
 }
 

@@ -39,7 +39,7 @@ def test_one_command_makes_models_that_can_be_loaded(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True, timeout=600)
     for captioner in CAPTIONERS:
         folder = tmp_path / captioner.name
-        made = Blip2Captioner.load(Blip2Config(name=captioner.name, model=str(folder)), str(folder))
+        made = Blip2Captioner.load(Blip2Config(model=str(folder)), str(folder))
         square = np.zeros((captioner.side, captioner.side, 3), np.uint8)
         assert len(made.caption([square, square])) == 2
         card = (folder / "README.md").read_text()

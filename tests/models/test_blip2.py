@@ -47,7 +47,7 @@ def captioners(folders: dict[str, Path]) -> dict[str, Blip2Captioner]:
 
 def load(folder: Path, **settings: Any) -> Blip2Captioner:
     settings = {"device": "cpu", **settings}
-    return Blip2Captioner.load(Blip2Config(name="tiny", model="unused", **settings), str(folder))
+    return Blip2Captioner.load(Blip2Config(model="unused", **settings), str(folder))
 
 
 def pictures(count: int, height: int = 90, width: int = 120) -> list[Image]:
@@ -292,7 +292,7 @@ class TestRefusals:
 
     def test_hub_id_without_a_network(self) -> None:
         with pytest.raises(ModelError, match="nobody/nothing"):
-            Blip2Captioner.load(Blip2Config(name="x", model="x", device="cpu"), "nobody/nothing")
+            Blip2Captioner.load(Blip2Config(model="x", device="cpu"), "nobody/nothing")
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -344,7 +344,7 @@ def test_load_captioner_resolves_random_names(folders: dict[str, Path]) -> None:
         asked.append(name)
         return folders["opt"]
 
-    config = Blip2Config(name="a", model="random:blip2-opt?seed=3", device="cpu")
+    config = Blip2Config(model="random:blip2-opt?seed=3", device="cpu")
     assert isinstance(load_captioner(config, random_folder=where), Blip2Captioner)
     assert asked == ["blip2-opt?seed=3"]
 
@@ -382,7 +382,7 @@ class TestNumbersThatAreNone:
     def test_damaged_weights_are_refused_by_name(
         self, folders: dict[str, Path], tmp_path: Path, kind: str, name: str, value: float, dtype: str
     ) -> None:
-        with pytest.raises(ModelError, match=rf"not finite in {dtype}: \S*{name}.*captioners\.N\.dtype"):
+        with pytest.raises(ModelError, match=rf"not finite in {dtype}: \S*{name}.*captioners\.NAME\.dtype"):
             load(with_weights(folders[kind], tmp_path / "model", _set(name, value)), dtype=dtype)
 
     @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def caption_with() -> Iterator[Callable[..., list[str]]]:
 
     def caption(url: str, images: list[Image], **settings: Any) -> list[str]:
         settings = {"retries": 3, "max_backoff_s": 0.01, "timeout_s": 10.0, **settings}
-        config = OpenAICaptionerConfig(name="vlm", model="some/vlm", base_url=url, **settings)
+        config = OpenAICaptionerConfig(model="some/vlm", base_url=url, **settings)
         opened.append(ServedCaptioner(config))
         return opened[-1].caption(images)
 
@@ -244,7 +244,7 @@ def test_silence_ends(serve: Callable[..., Script], caption_with: Callable[..., 
 
 
 def test_is_a_captioner_of_its_configured_geometry() -> None:
-    config = OpenAICaptionerConfig(name="vlm", model="m", image_side=300)
+    config = OpenAICaptionerConfig(model="m", image_side=300)
     captioner = load_captioner(config, random_folder=lambda name: pytest.fail(f"asked for {name}"))
     try:
         assert isinstance(captioner, Captioner)

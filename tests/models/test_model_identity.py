@@ -32,7 +32,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def blip2(model: str | Path, revision: str | None = None) -> Blip2Config:
-    return Blip2Config(name="x", model=str(model), revision=revision)
+    return Blip2Config(model=str(model), revision=revision)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ class TestOthers:
         [
             pytest.param(VllmChatConfig(model="llama"), "served:llama@unstated", id="unstated"),
             pytest.param(VllmChatConfig(model="llama", revision="abc"), "served:llama@abc", id="stated"),
-            pytest.param(OpenAICaptionerConfig(name="v", model="vlm"), "served:vlm@unstated", id="captioner"),
+            pytest.param(OpenAICaptionerConfig(model="vlm"), "served:vlm@unstated", id="captioner"),
             pytest.param(LocalChatConfig(model="random:llama"), f"random:llama#{RECIPE}", id="random"),
             pytest.param(blip2("random:blip2-t5?seed=0"), f"random:blip2-t5#{RECIPE}", id="the default seed"),
             pytest.param(

@@ -69,11 +69,11 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 def pool() -> Iterator[ModelPool]:
     pool = ModelPool(
         LavadConfig(
-            captioners=(
-                Blip2Config(name="a", model="random:blip2-opt"),
-                Blip2Config(name="b", model="random:blip2-t5"),
-                OpenAICaptionerConfig(name="served", model="m"),
-            ),
+            captioners={
+                "a": Blip2Config(model="random:blip2-opt"),
+                "b": Blip2Config(model="random:blip2-t5"),
+                "served": OpenAICaptionerConfig(model="m"),
+            },
             chat=LocalChatConfig(model="random:llama"),
         )
     )
@@ -187,7 +187,7 @@ def test_close(pool: ModelPool, loads: Loads) -> None:
 
 def test_served_models_do_not_hold_the_device(loads: Loads) -> None:
     pool = ModelPool(
-        LavadConfig(captioners=(OpenAICaptionerConfig(name="served", model="m"),), chat=VllmChatConfig(model="m"))
+        LavadConfig(captioners={"served": OpenAICaptionerConfig(model="m")}, chat=VllmChatConfig(model="m"))
     )
     for _, lock in (pool.captioner("served"), pool.chat()):
         assert isinstance(lock, nullcontext)
@@ -202,7 +202,7 @@ def test_unknown_captioner(pool: ModelPool) -> None:
 def test_a_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A random BLIP-2 by its name, through the real loader."""
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: str(tmp_path))
-    pool = ModelPool(LavadConfig(captioners=(Blip2Config(name="a", model="random:blip2-opt", device="cpu"),)))
+    pool = ModelPool(LavadConfig(captioners={"a": Blip2Config(model="random:blip2-opt", device="cpu")}))
     captioner, lock = pool.captioner("a")
     with lock:
         assert captioner.geometry.side == 56

@@ -33,7 +33,7 @@ def load(name="a", fail=None, exit_code=None):
 
 
 def captioner(model: str | Path, revision: str | None = None, **options: Any) -> PythonCaptionerConfig:
-    return PythonCaptionerConfig(name="mine", model=str(model), revision=revision, options=options)
+    return PythonCaptionerConfig(model=str(model), revision=revision, options=options)
 
 
 @pytest.fixture
@@ -219,9 +219,9 @@ class TestLoading:
 def test_the_device_is_locked_for_models_of_this_process(exclusive: bool) -> None:
     places = {"model": "support.fake_models:FakeEncoder", "exclusive": exclusive}
     config = LavadConfig(
-        captioners=[
-            {"kind": "python", "name": "a", **places, "model": "support.fake_models:FakeCaptioner", "options": {"name": "a"}}
-        ],
+        captioners={
+            "a": {"kind": "python", **places, "model": "support.fake_models:FakeCaptioner", "options": {"name": "a"}}
+        },
         encoder={"kind": "python", **places},
         chat={"kind": "python", **places, "model": "support.fake_models:FakeChat"},
     )  # fmt: skip

@@ -57,14 +57,14 @@ def says(model: Any, ask: Callable[[Any], Any]) -> str:
 )
 def test_captions_are_a_text_for_each_image(monkeypatch: pytest.MonkeyPatch, given: Any, words: str) -> None:
     monkeypatch.setattr(FakeCaptioner, "caption", lambda self, images: given)
-    config = PythonCaptionerConfig(name="mine", model="support.fake_models:FakeCaptioner", options={"name": "a"})
+    config = PythonCaptionerConfig(model="support.fake_models:FakeCaptioner", options={"name": "a"})
     message = says(load_captioner(config, random_folder=no_folder), lambda model: model.caption(IMAGES))
     assert words in message
     assert "support.fake_models:FakeCaptioner: caption()" in message
 
 
 def test_an_error_of_theirs_names_its_place_and_one_of_ours_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = PythonCaptionerConfig(name="mine", model="support.fake_models:FakeCaptioner", options={"name": "a"})
+    config = PythonCaptionerConfig(model="support.fake_models:FakeCaptioner", options={"name": "a"})
     captioner = load_captioner(config, random_folder=no_folder)
     for error in (ValueError("no\nsuch thing"), KeyError("x"), RuntimeError("CUDA error"), IndexError()):
         monkeypatch.setattr(FakeCaptioner, "caption", _raising(error))

@@ -38,7 +38,7 @@ class RunsSomething:
 
 
 LOADERS: dict[str, Callable[[str], Any]] = {
-    "blip2-opt": lambda folder: Blip2Captioner.load(Blip2Config(name="a", model="b", device="cpu"), folder),
+    "blip2-opt": lambda folder: Blip2Captioner.load(Blip2Config(model="b", device="cpu"), folder),
     "llama": lambda folder: LocalChat.load(LocalChatConfig(model="b", device="cpu"), folder),
     "clip": lambda folder: ClipEncoder.load(ClipConfig(model=folder, device="cpu")),
 }

@@ -100,7 +100,7 @@ class TestMeeting:
         model = Model(says="a white square")
         with scripted(script=model) as server:
             model.serve(server)
-            config = OpenAICaptionerConfig(name="vlm", model="tiny", base_url=server.base_url, extra_body={"top_k": 3})
+            config = OpenAICaptionerConfig(model="tiny", base_url=server.base_url, extra_body={"top_k": 3})
             assert meet(config) == Facts("/models/llama", "0.32.0", "a white square", None)
             picture, _ = server.seen[-1].body["messages"][0]["content"]
             assert picture["image_url"]["url"].startswith("data:image/png;base64,")
@@ -313,7 +313,7 @@ def test_the_keys_of_a_run(tmp_path: Path) -> None:
             config = LavadConfig(
                 store=tmp_path / "store",
                 chat=chat(server, base_url=base_url, **settings),
-                captioners=(OpenAICaptionerConfig(name="vlm", model="tiny", base_url=base_url),),
+                captioners={"vlm": OpenAICaptionerConfig(model="tiny", base_url=base_url)},
                 imports={"scores": tmp_path},  # type: ignore[arg-type]
                 encoder={"kind": "clip", "model": "random:clip"},  # type: ignore[arg-type]
             )

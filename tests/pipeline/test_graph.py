@@ -15,7 +15,7 @@ from lavad_core.pipeline.graph import build_graph, needed_roles
 from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.video.types import REJECTIONS
 
-TWO = [{"kind": "blip2", "name": "a", "model": "x"}, {"kind": "blip2", "name": "b", "model": "y"}]
+TWO = {"a": {"kind": "blip2", "model": "x"}, "b": {"kind": "blip2", "model": "y"}}
 IDENTITIES = {"captioner:a": "A", "captioner:b": "B", "encoder": "E", "chat": "L"}
 VIDEO = PreparedVideo(
     "v", "/v.mp4", "file", "0" * 32, {"summarise": "1" * 64, "score": "2" * 64, "caption:a": "3" * 64}
@@ -66,7 +66,7 @@ def test_a_changed_field_re_runs_what_it_affects_and_no_more(settings: dict[str,
 
 
 def test_another_captioner_leaves_the_first_ones_captions() -> None:
-    after = changed(graph(), graph(captioners=[TWO[0], {**TWO[1], "max_new_tokens": 5}]))
+    after = changed(graph(), graph(captioners={**TWO, "b": {**TWO["b"], "max_new_tokens": 5}}))
     assert after == LANGUAGE | {"caption:b", "embed_captions", "clean"}
 
 

@@ -93,7 +93,7 @@ def test_which_rate_counts(case: str, rates: list[Rate], node: str, model: str, 
     assert (None if found is None else found.per_second) == expected
 
 
-CAPTIONERS = [{"kind": "blip2", "name": "a", "model": "Salesforce/blip2-opt-6.7b"}]
+CAPTIONERS = {"a": {"kind": "blip2", "model": "Salesforce/blip2-opt-6.7b"}}
 DATASET = Dataset(
     "own",
     "Two clips",
@@ -140,7 +140,7 @@ def run(**stages: StageTotals) -> RunManifest:
         run_id="20260101T000000000-abcdef",
         status="completed",
         config={
-            "captioners": [{"name": "a", "model": "m"}],
+            "captioners": [{"a": {"model": "m"}}],
             "encoder": {"model": "e"},
             "chat": {"model": "c"},
             "run": {"workers": 2},

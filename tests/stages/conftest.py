@@ -21,7 +21,7 @@ from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
-CAPTIONERS = [{"kind": "blip2", "name": name, "model": f"random:{name}"} for name in ("first", "second")]
+CAPTIONERS = {name: {"kind": "blip2", "model": f"random:{name}"} for name in ("first", "second")}
 
 
 def grey(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ FILES = {
     "chat.py": "from support.fake_models import FakeChat\ndef load(answers=None):\n    return FakeChat(answers)\n",
     "lavad.yaml": """
 store: store
-captioners: [{kind: python, name: mine, model: captioner.py:load, options: {prompt: camera}}]
+captioners: {mine: {kind: python, model: captioner.py:load, options: {prompt: camera}}}
 encoder: {kind: python, model: encoder.py:load, encodes_clips: true}
 chat: {kind: python, model: chat.py:load}
 run: {targets: [clean, detect], workers: 1}
@@ -67,10 +67,10 @@ def run(bench: Workbench, street: VideoSource) -> PreparedVideo:
     ("case", "overrides"),
     [
         ("as it is", []),
-        ("served elsewhere", ["captioners.0.exclusive=false", "encoder.exclusive=false", "chat.exclusive=false"]),
+        ("served elsewhere", ["captioners.mine.exclusive=false", "encoder.exclusive=false", "chat.exclusive=false"]),
         ("windows from frames", ["encoder.encodes_clips=false"]),
         ("free text", ["semantics=reference", "window.constant_frame_rate=10"]),
-        ("a module", ["encoder.model=support.fake_models:FakeEncoder", "captioners.0.batch_size=1"]),
+        ("a module", ["encoder.model=support.fake_models:FakeEncoder", "captioners.mine.batch_size=1"]),
     ],
 )
 def test_results_are_in_the_store(folder: Path, street: VideoSource, case: str, overrides: list[str]) -> None:
@@ -94,14 +94,19 @@ def test_results_are_in_the_store(folder: Path, street: VideoSource, case: str, 
     [
         ("nothing", None, [], set()),
         ("the captioner's file", "captioner.py", [], {"caption"}),
-        ("its revision", None, ["captioners.0.revision=v3"], {"caption"}),
-        ("its options", None, ["captioners.0.options.prompt=other"], {"caption"}),
+        ("its revision", None, ["captioners.mine.revision=v3"], {"caption"}),
+        ("its options", None, ["captioners.mine.options.prompt=other"], {"caption"}),
         ("the encoder's file", "encoder.py", [], REFINED_BY),
         ("whether it has clips", None, ["encoder.encodes_clips=false"], {"embed_windows"}),
         ("the chat model's file", "chat.py", [], {"summarise", "score"}),
         ("its options", None, ["chat.options.answers={}"], {"summarise", "score"}),
         ("its seed", None, ["chat.seed=1"], {"summarise", "score"}),
-        ("the size of calls", None, ["captioners.0.batch_size=1", "chat.concurrency=1", "chat.exclusive=false"], set()),
+        (
+            "the size of calls",
+            None,
+            ["captioners.mine.batch_size=1", "chat.concurrency=1", "chat.exclusive=false"],
+            set(),
+        ),
     ],
 )
 def test_what_has_another_key_after_a_change_of(

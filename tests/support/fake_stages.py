@@ -73,7 +73,7 @@ def settings(store: Path, **run: Any) -> dict[str, Any]:
     """Of a run with two captioners, quick retries, and two workers."""
     return {
         "store": str(store),
-        "captioners": [{"kind": "blip2", "name": name, "model": "x"} for name in ("a", "b")],
+        "captioners": {name: {"kind": "blip2", "model": "x"} for name in ("a", "b")},
         "run": {"workers": 2, "retries": 2, "retry_backoff_s": 0.05, **run},
     }
 

@@ -36,6 +36,9 @@ _LANGUAGE = "language model"
 """What messages call the part that gives the logits."""
 
 
+_SETTING = "the captioner's dtype (captioners.NAME.dtype)"
+
+
 class Blip2Captioner:
     """Any BLIP-2 checkpoint of transformers' format with an OPT or Flan-T5 language model. Not thread-safe."""
 
@@ -51,7 +54,6 @@ class Blip2Captioner:
         # generate() gives back the prompt too: the query positions and bos (OPT), or the decoder's start token (T5).
         self._prompt_tokens = model.config.num_query_tokens + 1 if model.config.use_decoder_only_language_model else 1
         self._batcher = Batcher(config.batch_size, device, what="images")
-        self._setting = _setting(config)
         self._watch = FiniteWatch(_parts(model), last_position=(_LANGUAGE,))
 
     @classmethod
@@ -93,7 +95,7 @@ class Blip2Captioner:
             # 4.31 ran all of it in half precision; 5.x keeps these two in float32.
             model.qformer.half()
             model.query_tokens.data = model.query_tokens.data.half()
-        model = placed(model, device, dtype, name, _setting(config))
+        model = placed(model, device, dtype, name, _SETTING)
         return cls(config, model, processor.image_processor, processor.tokenizer, device)
 
     @property
@@ -141,16 +143,12 @@ class Blip2Captioner:
             part, count = bad
             raise ModelError(
                 f"a BLIP-2 captioner in {str(self._dtype).removeprefix('torch.')} gave values that are not finite for {count} "
-                f"of {len(images)} images, first in its {part}; {way_out(self._dtype, self._setting)}"
+                f"of {len(images)} images, first in its {part}; {way_out(self._dtype, _SETTING)}"
             )
         texts = self._tokenizer.batch_decode(
             tokens[:, self._prompt_tokens :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return [clean_up(text) for text in texts]
-
-
-def _setting(config: Blip2Config) -> str:
-    return f"the dtype of captioner {config.name!r} (captioners.N.dtype)"
 
 
 def _parts(model: Any) -> dict[str, torch.nn.Module]:

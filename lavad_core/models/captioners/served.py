@@ -42,7 +42,7 @@ class ServedCaptioner:
             timeout_s=config.timeout_s,
             retries=config.retries,
             max_backoff_s=config.max_backoff_s,
-            key_setting=f"api_key of the captioner {config.name}",
+            key_setting=f"api_key of the captioner {config.model}",
         )
 
     @property

@@ -139,7 +139,7 @@ class ServedModels:
         if same == 0:
             return ""
         why = "; ".join(differences(models[0], now))
-        setting = "chat.on_change" if isinstance(section, VllmChatConfig) else f"on_change of {section.name}"
+        setting = "chat.on_change" if isinstance(section, VllmChatConfig) else "captioners.NAME.on_change"
         ways = (
             f"set {setting}=new to compute anew, or =accept if it is the same (a server's update can change an answer)"
         )

@@ -1,0 +1,180 @@
+"""Captioners by name: their order, how sources change them, and the numbered list of earlier versions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lavad_core.config.load import load, load_config, load_recorded
+from lavad_core.config.secrets import public_settings, settings_of_record
+from lavad_core.errors import ConfigError
+from lavad_core.masking import masked
+
+A, B = {"kind": "blip2", "model": "a/a"}, {"kind": "blip2", "model": "b/b"}
+TWO = {"captioners": {"b-6.7b": B, "a": A}}
+UCF = ["blip2-opt-6.7b-coco", "blip2-opt-6.7b", "blip2-flan-t5-xxl", "blip2-flan-t5-xl", "blip2-flan-t5-xl-coco"]
+DEFAULT = "blip2-flan-t5-xxl"
+
+
+def config(**sources: Any) -> Any:
+    return load_config(**{"environ": {}, **sources})
+
+
+def refused(**sources: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config(**sources)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        pytest.param({}, [DEFAULT], id="the default"),
+        pytest.param({"settings": TWO}, ["b-6.7b", "a"], id="in the order given, in place of the default"),
+        pytest.param({"overrides": [f"captioners.{DEFAULT}.device=cpu"]}, [DEFAULT], id="a part of the default"),
+        pytest.param({"preset": "ucf-crime"}, UCF, id="a preset's"),
+        pytest.param(
+            {"preset": "ucf-crime", "settings": TWO, "overrides": ["captioners.blip2-opt-6.7b.device=cpu"]},
+            [*UCF, "b-6.7b", "a"],
+            id="later ones come behind",
+        ),
+        pytest.param({"settings": TWO, "overrides": ["captioners.b-6.7b=null"]}, ["a"], id="null takes one out"),
+        pytest.param(
+            {"preset": "ucf-crime", "overrides": ["captioners=null", "captioners.a.model=m"]}, ["a"], id="null takes all out"
+        ),
+        pytest.param(
+            {"settings": TWO, "environ": {"LAVAD_CAPTIONERS": '{"c": {"model": "m"}}', "LAVAD_CAPTIONERS__C__DEVICE": "cpu"}},
+            ["c", "b-6.7b", "a"],
+            id="a variable gives one",
+        ),
+        pytest.param(
+            {"preset": "ucf-crime", "environ": {"LAVAD_CAPTIONERS__X__MODEL": "m"}, "settings": {"captioners": [{"a": A}]}},
+            ["a"],
+            id="a program's list is all there is",
+        ),
+    ],
+)  # fmt: skip
+def test_names_in_order(sources: dict[str, Any], names: list[str]) -> None:
+    assert list(config(**sources).captioners) == names
+
+
+@pytest.mark.parametrize(
+    ("sources", "name", "device"),
+    [
+        pytest.param({"overrides": ["captioners.b-6.7b.device=cuda:1"]}, "b-6.7b", "cuda:1", id="a name with a dot"),
+        pytest.param(
+            {"overrides": ["captioners.b-6.7b={device: cpu}"]}, "b-6.7b", "cpu", id="a section of such a name"
+        ),
+        pytest.param({"environ": {"LAVAD_CAPTIONERS__B_6_7B__DEVICE": "cpu"}}, "b-6.7b", "auto", id="settings win"),
+    ],
+)
+def test_one_field(sources: dict[str, Any], name: str, device: str) -> None:
+    settings = {"captioners": {"b-6.7b": {**B, "device": "auto"}, "a": A}}
+    assert config(settings=settings, **sources).captioners[name].device == device
+
+
+def test_a_variable_means_the_name_that_is_written_so(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("captioners: {Opt-6.7B: {model: m}}")
+    loaded = load(files=[file], environ={"LAVAD_CAPTIONERS__OPT_6_7B__DEVICE": "cpu"})
+    assert loaded.config.captioners["Opt-6.7B"].device == "cpu"  # type: ignore[union-attr]
+    assert loaded.origins["captioners.Opt-6.7B.device"] == "environment variable LAVAD_CAPTIONERS__OPT_6_7B__DEVICE"
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        pytest.param({"overrides": ["captioners.c=null"]}, ["captioners.c (--set captioners.c)", "there is b-6.7b, a"],
+                     id="one that is not there taken out"),
+        pytest.param({"overrides": ["captioners.b-6.7=null"]}, ["takes out what is not there"], id="a part of a name"),
+        pytest.param({"overrides": ["captioners.aa.device=cpu"]},
+                     ["captioners.aa.model must be given", "(--set captioners.aa.device)", "did you mean captioner 'a'?"],
+                     id="misspelt name"),
+        pytest.param({"overrides": ["captioners.b-6.7b.batchsize=3"]}, ["did you mean 'captioners.b-6.7b.batch_size'?"],
+                     id="misspelt field"),
+        pytest.param({"overrides": ["captioners.a.name=b"]}, ["captioners.a.name", "is its key, 'a'; leave `name` out"],
+                     id="a name inside"),
+        pytest.param({"overrides": ["captioners.a b={model: m}"]}, ["captioners.a b", "match pattern"], id="no name"),
+        pytest.param({"overrides": ["captioners=3"]}, ["captioners = 3", "dictionary"], id="no mapping"),
+        pytest.param({"settings": {"captioners": {"a-b": A, "a.b": A}}, "environ": {"LAVAD_CAPTIONERS__A_B__DEVICE": "cpu"}},
+                     ["LAVAD_CAPTIONERS__A_B__DEVICE may mean captioner a-b or a.b"], id="written alike"),
+    ],
+)  # fmt: skip
+def test_refused(sources: dict[str, Any], says: list[str]) -> None:
+    message = refused(**{"settings": TWO, **sources})
+    assert all(words in message for words in says), message
+
+
+OPT = "{kind: openai, name: opt, model: m, api_key: hunter2hunter2}"
+SERVED = {"kind": "openai", "name": "v", "model": "m", "base_url": "http://u:hunter2hunter2@h/v1"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "write"),
+    [
+        pytest.param({"overrides": ["captioners.0.device=cuda:1"]}, f"--set captioners.{DEFAULT}.device=cuda:1", id="default"),
+        pytest.param({"preset": "tiny", "overrides": ["captioners.1.dtype=float16"]},
+                     "--set captioners.random-blip2-t5.dtype=float16", id="a preset's second"),
+        pytest.param({"preset": "tiny", "overrides": ["captioners.1={device: cuda:1}"]},
+                     "--set 'captioners.random-blip2-t5={\"device\": \"cuda:1\"}'", id="a part of its section"),
+        pytest.param({"preset": "tiny", "overrides": ["captioners.2.model=m"]},
+                     "--set captioners.NAME.model=m", id="a new one"),
+        pytest.param({"preset": "tiny", "environ": {"LAVAD_CAPTIONERS__0__DEVICE": "cuda:1"}},
+                     "LAVAD_CAPTIONERS__RANDOM_BLIP2_OPT__DEVICE=cuda:1", id="a variable"),
+        pytest.param({"settings": TWO, "environ": {"LAVAD_CAPTIONERS__0__API_KEY": "hunter2hunter2"}},
+                     "LAVAD_CAPTIONERS__B_6_7B__API_KEY='**********'", id="a secret variable"),
+        pytest.param({"overrides": [f"captioners=[{OPT}]"]},
+                     """--set 'captioners={"opt": {"kind": "openai", "model": "m", "api_key": "**********"}}'""", id="a list"),
+        pytest.param({"preset": "tiny", "settings": {"captioners": [{"name": "a", **A}]}},
+                     'captioners: {"random-blip2-opt": null, "random-blip2-t5": null, "a": {"kind": "blip2", "model": "a/a"}}',
+                     id="in place of a preset's"),
+        pytest.param({"settings": {"captioners": [SERVED]}},
+                     'captioners: {"v": {"kind": "openai", "model": "m", "base_url": "http://**********@h/v1"}}',
+                     id="a password"),
+        pytest.param({"preset": "tiny", "settings": {"captioners": {"0": {"device": "cpu"}}}},
+                     'captioners: {"random-blip2-opt": {"device": "cpu"}}', id="a number in settings"),
+        pytest.param({"environ": {"LAVAD_CAPTIONERS": json.dumps([{"name": "a", **A}])}},
+                     """LAVAD_CAPTIONERS='{"a": {"kind": "blip2", "model": "a/a"}}'""", id="a list in a variable"),
+    ],
+)  # fmt: skip
+def test_the_list_of_earlier_versions_is_refused_with_what_to_write(sources: dict[str, Any], write: str) -> None:
+    message = refused(**sources)
+    assert message.endswith(f"write {write}"), message
+    assert "hunter2" not in message
+
+
+def test_what_is_to_be_written_is_the_same_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("captioners:\n- {name: a, model: a/a, batch_size: 3}\n- {name: b, kind: blip2, model: ./b}\n")
+    message = refused(preset="tiny", files=[file])
+    assert f"({file}:1)" in message
+    file.write_text(message.rpartition("write ")[2])
+    found = config(preset="tiny", files=[file]).captioners
+    assert [(name, one.model, one.batch_size) for name, one in found.items()] == [
+        ("a", "a/a", 3), ("b", str(tmp_path / "b"), 32),
+    ]  # fmt: skip
+
+
+class TestRecords:
+    """What a run records, and a flow's parameters hold, is read again in the same order."""
+
+    def test_the_order_survives_a_database_that_sorts_keys(self) -> None:
+        found = config(settings=TWO)
+        stored = json.loads(json.dumps(public_settings(found), sort_keys=True))
+        assert list(config(settings=stored).captioners) == ["b-6.7b", "a"]
+
+    def test_names_that_sound_secret_are_none(self) -> None:
+        found = config(settings={"captioners": {"key-frames": A, "name": B}})
+        assert load_recorded(masked(public_settings(found))).captioners == found.captioners
+
+    @pytest.mark.parametrize(
+        "listed", [[{"name": "b", **B}, {"name": "0", **A}], [{"b": B}, {"0": A}]], ids=["before", "now"]
+    )
+    def test_records_of_earlier_versions(self, listed: list[Any]) -> None:
+        found = load_recorded(settings_of_record({"captioners": listed, "window": {"samples": 3}}))
+        assert {name: one.model for name, one in found.captioners.items()} == {"b": "b/b", "0": "a/a"}
+        assert list(found.captioners) == ["b", "0"]
+        assert found.window.samples == 3
