@@ -48,6 +48,15 @@ def artifacts(state: State[Any]) -> dict[str, Any]:
     return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
 
 
+def test_the_parameters_of_deployments_keep_their_names() -> None:
+    """Users have them in prefect.yaml, in schedules and in ``prefect deployment run --param``."""
+    assert set(evaluate.parameters.properties) == {
+        "labels", "dataset", "list_file", "run_id", "preset", "settings", "videos", "first_frame", "frame_count_tolerance",
+        "sigmas", "thresholds", "threshold_file", "low_threshold", "min_length", "max_gap", "resamples", "seed", "baseline",
+        "tolerances", "report",
+    }  # fmt: skip
+
+
 def test_metrics_curves_and_report(runs: dict[str, str], tmp_path: Path) -> None:
     state = run(runs, run_id=runs["right"], sigmas=[1.0], report=str(tmp_path / "report"))
     assert (state.name, state.message) == ("Completed", "AUC (micro) 0.8750, AP 0.5000")
