@@ -15,11 +15,14 @@ import atexit
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _installed = False
 _code: int | None = None
+_stopped = "lavad: stopped before anything was begun"
+_tidy: Callable[[], None] = lambda: None  # noqa: E731
 
 
 def install() -> None:
@@ -30,6 +33,12 @@ def install() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background jobs have it
             signal.signal(number, _leave)
+
+
+def stoppable(line: str, tidy: Callable[[], None]) -> None:
+    """From now on a signal still ends the process at once: this is said, and this is done before."""
+    global _stopped, _tidy
+    _stopped, _tidy = line, tidy
 
 
 def begin() -> None:
@@ -63,7 +72,8 @@ def _end() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     try:
-        os.write(2, b"lavad: stopped before anything was begun\n")
+        os.write(2, f"{_stopped}\n".encode())
+        _tidy()
     finally:
         os._exit(128 + number)
 

@@ -30,6 +30,7 @@ from lavad.deployments.cli.commands.look.show import show_video
 from lavad.deployments.cli.commands.look.status import status
 from lavad.deployments.cli.commands.maintain import config, store
 from lavad.deployments.cli.commands.maintain.doctor import doctor
+from lavad.deployments.cli.commands.maintain.download import download
 from lavad.deployments.cli.commands.run.demo import demo
 from lavad.deployments.cli.commands.run.plan import plan
 from lavad.deployments.cli.commands.run.run import retry, run
@@ -61,6 +62,7 @@ app.command("threshold", rich_help_panel=panels.EVALUATE)(threshold)
 app.command("import", rich_help_panel=panels.EXCHANGE)(import_)
 app.command("export", rich_help_panel=panels.EXCHANGE)(export)
 app.command("doctor", rich_help_panel=panels.MAINTAIN)(doctor)
+app.command("download", rich_help_panel=panels.MAINTAIN)(download)
 app.add_typer(config.app, name="config", rich_help_panel=panels.MAINTAIN)
 app.add_typer(store.app, name="store", rich_help_panel=panels.MAINTAIN)
 
@@ -72,8 +74,8 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-OWN_SIGNALS = frozenset({"run", "retry", "demo"})
-"""Commands that have nothing to tidy before they take signals themselves (:mod:`lavad.deployments.cli.signals`)."""
+OWN_SIGNALS = frozenset({"run", "retry", "demo", "download"})
+"""Commands that have nothing to tidy: before they take signals themselves (:mod:`lavad.deployments.cli.signals`), or ever."""
 
 
 @app.callback()

@@ -20,7 +20,7 @@ from lavad.deployments.cli.terminal.text import escape
 from lavad_core import errors
 
 COMMANDS = [
-    ["run"], ["status"], ["retry"], ["show"], ["doctor"],
+    ["run"], ["status"], ["retry"], ["show"], ["doctor"], ["download"],
     ["report"], ["overlay"], ["plot"], ["import"], ["export"],
     ["demo"], ["plan"], ["evaluate"], ["compare"], ["threshold"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
@@ -48,7 +48,7 @@ PANELS = {
     "Look at results": ["status", "show", "report", "overlay", "plot"],
     "Evaluate": ["evaluate", "compare", "threshold", "dataset"],
     "Exchange with other programs": ["import", "export"],
-    "Maintain": ["doctor", "config", "store"],
+    "Maintain": ["doctor", "download", "config", "store"],
 }
 
 
@@ -115,7 +115,7 @@ def test_usage_errors(case: str, arguments: list[str], code: int, says: str, tmp
 
 
 WITH_STORE = [
-    ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"],
+    ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"], ["download"],
     ["report", "--output", "r"], ["overlay", "x", "--output", "o.mp4"], ["plot", "x", "--output", "p.png"],
     ["import", "--scores", "a.mp4"], ["export", "csv", "o.csv"], ["dataset", "check", "ucf-crime"],
     ["plan", "."], ["evaluate"], ["compare", "A", "B"], ["threshold"],
