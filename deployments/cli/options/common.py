@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -88,18 +86,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the options of a configuration say.
+class ConfigurationGroup:
+    """A configuration: ``--store`` wins over everything else."""
 
-    Attributes:
-        preset, files, overrides: as given.
-        store: the folder of ``--store``; wins over ``overrides``.
-    """
-
-    preset: str | None = None
-    files: Sequence[Path] = ()
-    overrides: Sequence[str] = ()
-    store: Path | None = None
+    preset: Preset = None
+    config: Files = None
+    set_: Overrides = None
+    store: StoreFolder = None
 
     def load(self, *more: str, labels: Path | None = None) -> Loaded:
         """The configuration, with origins.
@@ -115,30 +108,7 @@ class Given:
 
         paths = {"store": self.store, "evaluate.labels": labels}
         own = [f"{key}={path}" for key, path in paths.items() if path is not None]
-        return load(preset=self.preset, files=self.files, overrides=[*self.overrides, *more, *own])
-
-
-def configured(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the options of a configuration in place of its parameter ``given``, which gets what they say."""
-
-    def options(
-        preset: Preset = None, config: Files = None, set_: Overrides = None, store: StoreFolder = None
-    ) -> Given:
-        return Given(preset, tuple(config or ()), tuple(set_ or ()), store)
-
-    own = inspect.signature(options, eval_str=True).parameters
-    declared = inspect.signature(command, eval_str=True)
-    parameters: list[inspect.Parameter] = []
-    for parameter in declared.parameters.values():
-        parameters += own.values() if parameter.name == "given" else [parameter]
-
-    @functools.wraps(command)
-    def with_options(**values: Any) -> None:
-        given = options(**{name: values.pop(name) for name in own})
-        command(**values, given=given)
-
-    with_options.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return with_options
+        return load(preset=self.preset, files=self.config or (), overrides=[*(self.set_ or ()), *more, *own])
 
 
 def limited(sources: Sequence[VideoSource], limit: int | None) -> Sequence[VideoSource]:

@@ -156,7 +156,7 @@ def _counter(total: int, store: Path | None) -> Callable[[VideoSource], int]:
 def _decoded() -> Callable[[VideoSource], int]:
     from lavad_core.video.decoder import probe
 
-    video = options.Given().load().config.video
+    video = options.ConfigurationGroup().load().config.video
     return lambda source: probe(source, video.limits, video.folder_frame_rate).frames
 
 
@@ -166,7 +166,7 @@ def _stored(store: Path) -> Callable[[VideoSource], int]:
     from lavad_core.pipeline.workbench import Workbench
     from lavad_core.runs.records import StageRecord
 
-    config = options.Given(store=store).load().config
+    config = options.ConfigurationGroup(store=store).load().config
     # Probing needs no model: which ones a run will have does not matter to its result's name.
     bench = Workbench(config, dict.fromkeys(config.models, "?"))
 

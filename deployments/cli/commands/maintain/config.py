@@ -10,6 +10,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import complete
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
 
@@ -18,9 +19,9 @@ app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema
 
 @app.command("show")
 @guarded
-@options.configured
+@grouped
 def show_config(
-    given: options.Given,
+    given: options.ConfigurationGroup,
     origins: Annotated[bool, typer.Option(help="Say behind each value where it comes from.")] = True,
     json_: options.AsJson = False,
 ) -> None:
@@ -79,8 +80,8 @@ def presets(
 
 @app.command("prompts")
 @guarded
-@options.configured
-def show_prompts(given: options.Given, json_: options.AsJson = False) -> None:
+@grouped
+def show_prompts(given: options.ConfigurationGroup, json_: options.AsJson = False) -> None:
     """Print what the chat model is asked, as it leaves and as the model reads it, and whether it fits."""
     from lavad_core.planning.prompt_check import chat_stages, prompts_of
 

@@ -16,6 +16,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import say, show_table, size
 
@@ -53,8 +54,8 @@ class Check:
 
 
 @guarded
-@options.configured
-def doctor(given: options.Given, json_: options.AsJson = False) -> None:
+@grouped
+def doctor(given: options.ConfigurationGroup, json_: options.AsJson = False) -> None:
     """Check versions, devices, models with their licences, servers and the store. Exit code 1 if the run would not work."""
     from lavad_core.masking import masked_text
 

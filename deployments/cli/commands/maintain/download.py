@@ -11,6 +11,7 @@ import typer
 from lavad.deployments.cli import early
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show_table, size
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @guarded
-@options.configured
+@grouped
 def download(
-    given: options.Given,
+    given: options.ConfigurationGroup,
     accept_licence: Annotated[
         list[str] | None,
         typer.Option(

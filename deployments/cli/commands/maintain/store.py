@@ -12,6 +12,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
@@ -89,9 +90,9 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
 
 @app.command("gc")
 @guarded
-@options.configured
+@grouped
 def gc(
-    given: options.Given,
+    given: options.ConfigurationGroup,
     unreachable: Annotated[
         bool,
         typer.Option(
@@ -111,7 +112,7 @@ def gc(
 
     if unreachable and not (dry_run or yes):
         raise typer.BadParameter("look with --dry-run first, then give --yes", param_hint="--unreachable")
-    if not unreachable and given != options.Given(store=given.store):
+    if not unreachable and given != options.ConfigurationGroup(store=given.store):
         raise typer.BadParameter("a configuration is only looked at with --unreachable", param_hint="--unreachable")
     results = FileStore(options.store_root(given.store))
     keep = _reached(results, dataclasses.replace(given, store=results.root).load().config) if unreachable else None

@@ -102,7 +102,8 @@ def _loaded(file: Path, output: Path, given: list[str], chat: dict[str, Any] | N
     """
     if chat is not None:
         given = [*(one for one in given if not one.strip().startswith("chat")), f"chat={json.dumps(chat)}"]
-    return options.Given(None, [file], given, output / "store").load(labels=output / "labels.txt").config
+    chosen = options.ConfigurationGroup(config=[file], set_=given, store=output / "store")
+    return chosen.load(labels=output / "labels.txt").config
 
 
 def _check_models(config: LavadConfig) -> None:

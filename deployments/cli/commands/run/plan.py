@@ -11,6 +11,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
@@ -37,9 +38,9 @@ SHOWN = {
 
 
 @guarded
-@options.configured
+@grouped
 def plan(
-    given: options.Given,
+    given: options.ConfigurationGroup,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="INPUTS", help="As for `lavad run`; none with --dataset.", show_default=False),

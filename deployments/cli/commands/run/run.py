@@ -13,6 +13,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 
 @guarded
-@options.configured
+@grouped
 def run(
-    given: options.Given,
+    given: options.ConfigurationGroup,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
