@@ -70,6 +70,9 @@ LABELS = "--labels {labels} --store {store} --run base"
             ("status --store {store}", "run"),
             ("status --all --store {store}", "list"),
             ("dataset list", "list"),
+            ("dataset check folder {videos} --no-count", "dataset-check"),
+            ("compare --labels {labels} --store {store} base base --resamples 0", "comparison"),
+            ("compare --dataset ucf-crime --labels {labels} --store {store} --published", "published-comparison"),
             (f"evaluate {LABELS} --resamples 0", "evaluation"),
             (f"threshold {LABELS}", "threshold"),
             ("import --scores {scores} --videos {videos} --interval 16 --store {new}", "import"),
@@ -91,7 +94,9 @@ def test_stdout_holds_one_document_with_its_name(command: str, document: str, wo
         assert isinstance(found, list)
     else:
         assert (found["format"], found["version"]) == (f"lavad-{document}", 1)
-    assert result.stdout.isascii() or document in ("evaluation", "list"), "inert on a terminal"
+    assert result.stdout.isascii() or document in ("evaluation", "comparison", "published-comparison"), (
+        "inert on a terminal"
+    )
 
 
 @pytest.mark.parametrize(

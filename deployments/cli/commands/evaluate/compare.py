@@ -57,18 +57,21 @@ def compare(
     if published:
         own = evaluate(dataset, open_results(root, given[0] if given else None), EvaluationOptions(resamples=0))
         beside = against_published(own)
-        if answer.wants_tables(_document({"header": asdict(own.header), **asdict(beside)})):
+        if answer.wants_tables(_document("published-comparison", {"header": asdict(own.header), **asdict(beside)})):
             show_header(own.header)
             _show_published(beside)
         return
     first, second = (open_results(root, name) for name in given)
     comparison = compared(dataset, first, second, protocol.options())
-    if answer.wants_tables(_document(asdict(comparison))):
+    if answer.wants_tables(_document("comparison", asdict(comparison))):
         _show_comparison(comparison)
 
 
-def _document(values: dict[str, object]) -> str:
-    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _document(name: str, values: dict[str, object]) -> str:
+    return (
+        json.dumps({"format": f"lavad-{name}", "version": 1, **values}, indent=1, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
 
 
 def _show_comparison(comparison: Comparison) -> None:

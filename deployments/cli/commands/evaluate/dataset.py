@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.terminal.document import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def list_(json_: options.AsJson = False) -> None:
         for name, adapter in ADAPTERS.items()
     ]
     if json_:
-        show(json.dumps(rows, indent=2, ensure_ascii=False))
+        show_json(rows)
         return
     show_table(("adapter", "data set", "labels", "list", "published"), [tuple(row.values()) for row in rows])
 
@@ -103,7 +103,7 @@ def check(
         sources = discover([videos])
         report = check_dataset(dataset, sources, _counter(len(sources), store) if count else None)
     if json_:
-        show(json.dumps({**dataclasses.asdict(report), "ok": report.ok}, indent=2, ensure_ascii=False, allow_nan=False))
+        show_document("dataset-check", {**dataclasses.asdict(report), "ok": report.ok})
     else:
         _show(report)
     errors = sum(finding.level == "error" for finding in report.findings)
