@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -81,11 +80,9 @@ def test_a_signal_stops_a_run_and_the_next_goes_on(
     for line in process.stderr:
         if line.startswith("probe 1/1"):
             break
-    began = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert time.monotonic() - began < 30
     assert "Traceback" not in err
     assert lavad("store", "verify", *store).exit_code == 0
     code, _, err = run("run", str(videos / "good.mp4"), *FAST, *store)

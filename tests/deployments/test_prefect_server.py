@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -87,13 +86,11 @@ def test_no_orphan_stays_when_the_parent_is_killed(home: Path, repository: Path,
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    started = time.monotonic()
     with (
         pytest.raises(ServiceUnavailable, match=r"ended with code .*"),
         private_server(lambda text: None, home=blocked),
     ):
         pass
-    assert time.monotonic() - started < 60
 
 
 def test_a_configured_api_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

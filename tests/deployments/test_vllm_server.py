@@ -52,9 +52,8 @@ def test_it_is_there_when_it_serves_the_model_and_gone_when_stopped(tmp_path: Pa
     assert f"called with serve {tmp_path} --served-model-name llama --port {server.port}" in said
     assert "--more 1" in said
     assert server.base_url == f"http://127.0.0.1:{server.port}/v1"
-    began = time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 5
+    assert server._process.returncode != -signal.SIGKILL
     wait_until_gone(family[0])
 
 

@@ -68,7 +68,7 @@ def test_a_stopped_run_leaves_its_record_and_nothing_half_done(
     tmp_path: Path, repository: Path, number: int, how: str
 ) -> None:
     videos, store = make_videos(tmp_path / "videos", "one.mp4", "two.mp4"), tmp_path / "store"
-    path = os.pathsep.join([str(repository), str(repository / "tests/flows")])
+    path = os.pathsep.join([str(repository), str(repository / "tests")])
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(videos), str(store), how],
         stdout=subprocess.PIPE,

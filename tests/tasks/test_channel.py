@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -43,13 +42,12 @@ def test_only_the_latest_of_a_name_waits(client: object) -> None:
 
 
 def test_a_server_that_hangs_holds_nobody(client: object, caplog: pytest.LogCaptureFixture) -> None:
-    hang = threading.Event()
+    hang, answered = threading.Event(), []
     shown = Channel()
     for number in range(MAX_WAITING + 5):
-        shown.put(f"artifact {number}", lambda _: hang.wait(60))
-    began = time.monotonic()
+        shown.put(f"artifact {number}", lambda _: answered.append(hang.wait(60)))
     shown.close(0.05)
-    assert time.monotonic() - began < 5  # a bound, not a speed: the thread hangs for 60
+    assert answered == []
     hang.set()
     assert not shown.all_shown
     assert "not shown in Prefect: " in caplog.text

@@ -1,0 +1,240 @@
+"""What a run makes of failures: a bad video, a model that cannot be loaded, damaged results; and retries of what failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
+from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
+
+from lavad.flows.retry_failed import retry_failed
+from lavad.flows.score_videos import score_videos
+from lavad.tasks import evaluation
+from lavad_core.errors import InputError, ModelError
+from lavad_core.models.pool import ModelPool
+from lavad_core.runs.manifest import RunManifest, load_run
+from lavad_core.runs.video_list import scored_before, unfinished_of
+from lavad_core.stages.node import PreparedVideo
+from lavad_core.store.files import FileStore
+from lavad_core.store.maintenance import verify
+
+NODES = 12
+
+
+RECORDED_S = 30.0
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
+    return FakeStages(monkeypatch)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def run(videos: Path, store: Path, **parameters: Any) -> State[Any]:
+    given = {"settings": settings(store), **parameters}
+    state: State[Any] = score_videos([str(videos)], return_state=True, **given)
+    return state
+
+
+def task_runs(state: State[Any], expected: int) -> list[TaskRun]:
+    """Of the state's flow run, when all have arrived in the server's database."""
+    found: list[TaskRun] = []
+    deadline = time.monotonic() + RECORDED_S
+    with get_client(sync_client=True) as client:
+        ours = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run(state)]))
+        while time.monotonic() < deadline:
+            found = client.read_task_runs(flow_run_filter=ours, sort=TaskRunSort.ID_DESC, limit=200)
+            if len(found) >= expected and all(one.state is not None and one.state.is_final() for one in found):
+                return found
+            time.sleep(0.2)
+    raise AssertionError(f"{len(found)} of {expected} task runs recorded: {[(r.name, r.state_name) for r in found]}")
+
+
+def flow_run(state: State[Any]) -> UUID:
+    assert state.state_details.flow_run_id is not None
+    return state.state_details.flow_run_id
+
+
+def artifacts(state: State[Any]) -> dict[str, Any]:
+    wanted = {"artifacts": {"flow_run_id": {"any_": [str(flow_run(state))]}}}
+    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/artifacts/filter", json=wanted, timeout=30)
+    return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
+
+
+def test_one_bad_video_ends_partially_failed_with_the_others_done(
+    stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "bad.mp4", "good.mp4", "other.mp4")
+    (videos / "empty.mp4").touch()
+    stages.actions["bad", "probe"] = rejecting()
+    stages.actions["other", "summarise"] = raising(InputError("no caption for frame 3"))
+    stages.status["good", "probe"] = "ok_with_gaps"
+    state = run(videos, store)
+    assert (state.type.value, state.name) == ("FAILED", "PartiallyFailed")
+    assert state.message == "3 of 4 videos have no scores (1 failed, 2 rejected)"
+    found = artifacts(state)
+    table = {row["video"]: (row["status"], row["reason"]) for row in json.loads(found["lavad-videos"])}
+    assert table == {
+        "bad": ("rejected", "format"),
+        "empty": ("rejected", "empty"),
+        "good": ("ok with gaps", "gaps"),
+        "other": ("failed", "InputError"),
+    }
+    assert "PartiallyFailed" in found["lavad-summary"]
+    assert found["lavad-progress"] == 100
+    assert stages.calls["good", "detect"] == 1
+    assert stages.calls["other", "detect"] == stages.calls["bad", "caption:a"] == 0
+    assert outcomes(load_run(store)) == {
+        "bad": "rejected",
+        "empty": "rejected",
+        "good": "ok_with_gaps",
+        "other": "failed",
+    }
+    assert {one.state_name for one in task_runs(state, NODES + 9)} == {"Completed", "Failed"}
+    assert len(list((store / "detect").glob("*/*/commit.json"))) == 1
+
+
+def outcomes(manifest: RunManifest) -> dict[str, str]:
+    return {outcome.name: outcome.status for outcome in manifest.videos}
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_once(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelPool, "failed_to_load", lambda pool, role: role == "captioner:a")
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4")
+    for name in ("one", "two", "three"):
+        stages.actions[name, "caption:a"] = raising(ModelError("no such checkpoint"))
+    state = run(videos, store, settings=settings(store, workers=1))
+    assert state.message == "3 of 3 videos have no scores (1 failed, 2 not-run)"
+    assert sum(count for (_, node), count in stages.calls.items() if node == "caption:a") == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated part", "flipped part", "flipped commit", "part gone", "commit gone"])
+def test_damage_is_recomputed_not_cached(stages: FakeStages, tmp_path: Path, store: Path, damage: str) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4")
+    run(videos, store)
+    part = next((store / "refine").glob("*/*/part-*.parquet"))
+    commit = part.with_name("commit.json")
+    if damage == "truncated part":
+        part.write_bytes(part.read_bytes()[:-9])
+    elif damage == "flipped part":
+        data = bytearray(part.read_bytes())
+        data[len(data) // 2] ^= 1
+        part.write_bytes(data)
+    elif damage == "flipped commit":
+        commit.write_bytes(commit.read_bytes().replace(b'"ok"', b'"OK"'))
+    else:
+        (part if damage == "part gone" else commit).unlink()
+    state = run(videos, store)
+    assert state.is_completed()
+    assert {node: count for (_, node), count in stages.calls.items() if count == 2} == {"refine": 2}
+    assert not [finding for finding in verify(FileStore(store)) if finding.kind == "damaged"]
+
+
+def test_retry_does_only_what_failed(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "bad.mp4", "good.mp4", "late.mp4")
+    (videos / "empty.mp4").touch()
+    stages.actions["bad", "probe"] = rejecting()
+    stages.actions["late", "score"] = raising(InputError("something"))
+    assert run(videos, store).name == "PartiallyFailed"
+    stages.actions.clear()
+    stages.order.clear()
+    (videos / "empty.mp4").write_bytes(b"not empty any more")
+    state: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert state.message == "3 of 3 videos scored"
+    assert {name for name, _ in stages.order} == {"bad", "late", "empty"}
+    assert [node for name, node in stages.order if name == "late"] == ["score", "embed_summaries", "refine", "detect"]
+    nothing: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert nothing.is_completed()
+    assert "nothing left" in str(nothing.message)
+
+
+def test_a_limited_run_and_its_retry_are_of_the_first_videos(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "c.mp4", "a.mp4", "b.mp4")
+    stages.actions["b", "detect"] = raising(ModelError("no"))
+    state = run(videos, store, name="trial", limit=2)
+    assert state.message == "1 of 2 videos have no scores (1 failed)"
+    first = load_run(store, "trial")
+    assert (outcomes(first), first.limit) == ({"a": "ok", "b": "failed"}, 2)
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(flow_run(state)).name == "trial"
+    assert f"Run `{first.run_id}` (trial), " in artifacts(state)["lavad-summary"]
+    del stages.actions["b", "detect"]
+    again = retry_failed(run_id="trial", settings=settings(store), return_state=True)
+    assert again.message == "1 of 1 videos scored"
+    second = load_run(store, "trial")
+    assert second.run_id != first.run_id
+    assert (outcomes(second), second.limit) == ({"b": "ok"}, 2)
+
+
+def test_retries_of_retries_evaluate_the_whole_set(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metric over the two videos of the last retry would not be the data set's."""
+    evaluated: list[tuple[set[str], set[str]]] = []
+
+    def noted(bench: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
+        evaluated.append(({video.name for video in videos}, set(unscored)))
+
+    monkeypatch.setattr(evaluation, "evaluate_run", noted)
+    videos = make_videos(tmp_path / "videos", "first.mp4", "second.mp4", "good.mp4", "other.mp4")
+    names = ("first", "second", "good", "other")
+    (tmp_path / "labels.txt").write_text("".join(f"{name} Normal -1 -1\n" for name in names))
+    labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    for name in ("first", "second"):
+        stages.actions[name, "probe"] = rejecting()
+    assert run(videos, store, settings=labelled).name == "PartiallyFailed"
+    del stages.actions["first", "probe"]
+    once: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert once.name == "PartiallyFailed"
+    stages.actions.clear()
+    twice: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert twice.message == "1 of 1 videos scored"
+    assert evaluated == [
+        ({"good", "other"}, {"first", "second"}),
+        ({"good", "other", "first"}, {"second"}),
+        ({"good", "other", "first", "second"}, set()),
+    ]
+    left = unfinished_of(store, None)
+    assert (left.unfinished, {source.name for source in left.done}) == ([], {"first", "second", "good", "other"})
+    outcomes = scored_before(store, left.done)
+    assert {outcome.name: outcome.status for outcome in outcomes} == dict.fromkeys(
+        ("first", "second", "good", "other"), "ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "text", "says"),
+    [
+        ("a video is missing", "good Normal -1 -1\n", "have no line for 1 of 2 videos: 'other'"),
+        ("other names", "x Normal -1 -1\n", "have no line for 2 of 2 videos: 'good', 'other'"),
+        ("not labels", "good\n", "line 1: there are no frame numbers at its end"),
+        ("no file", None, "does not exist"),
+    ],
+)
+def test_labels_are_looked_at_before_the_work(
+    case: str, text: str | None, says: str, stages: FakeStages, tmp_path: Path, store: Path
+) -> None:
+    videos = make_videos(tmp_path / "videos", "good.mp4", "other.mp4")
+    if text is not None:
+        (tmp_path / "labels.txt").write_text(text)
+    labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    state = run(videos, store, settings=labelled)
+    assert state.is_failed(), case
+    assert says in str(state.message), case
+    assert not stages.calls, case
