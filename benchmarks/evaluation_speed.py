@@ -32,14 +32,14 @@ from lavad_core.datasets.intervals import labels_from_intervals  # noqa: E402
 from lavad_core.datasets.types import Dataset, LabelledVideo  # noqa: E402
 from lavad_core.evaluation.compute import evaluate  # noqa: E402
 from lavad_core.evaluation.options import EvaluationOptions  # noqa: E402
-from lavad_core.results.types import MemoryResults, ScoredVideo  # noqa: E402
+from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values  # noqa: E402
 
 VIDEOS, ANOMALOUS, FRAMES, INTERVAL = 800, 500, 2_335_801, 16
 CLASSES = ("B1", "B2", "B4", "B5", "B6", "G")
 SIGMA = 10.0
 
 
-def made() -> tuple[Dataset, MemoryResults]:
+def made() -> tuple[Dataset, ResultSet]:
     """As many videos, frames and classes as XD-Violence; refined scores that are all different, raw ones of 11 values."""
     random = np.random.default_rng(0)
     shares = random.lognormal(0, 0.8, VIDEOS)
@@ -56,7 +56,7 @@ def made() -> tuple[Dataset, MemoryResults]:
         raw = np.clip(np.round(10 * random.beta(1 + 2 * marked[::INTERVAL], 3)) / 10, 0, 1)
         refined = gaussian_filter1d(raw, 1.0) + 1e-6 * random.random(len(raw))
         videos[name] = ScoredVideo(name, frames, INTERVAL, refined, raw, 24.0)
-    return Dataset("xd-violence", "synthetic", labels, ()), MemoryResults(videos)
+    return Dataset("xd-violence", "synthetic", labels, ()), results_of_values(videos)
 
 
 def ours(resamples: int) -> dict[str, Any]:

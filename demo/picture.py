@@ -19,7 +19,7 @@ from PIL import Image
 from lavad.demo.results import Result, card, gather, tables
 from lavad_core.plain_text import aligned
 from lavad_core.reports.curves import Colours, draw_curve
-from lavad_core.reports.page import VideoCard
+from lavad_core.reports.pictures import VideoCard
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- demo:begin -->\n", "<!-- demo:end -->"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +15,22 @@ from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError
+from lavad_core.method.detection import SegmentRule
 from lavad_core.pipeline.graph import random_models
 from lavad_core.plain_text import seconds
-from lavad_core.reports.collect import StoredVideo, video_report
-from lavad_core.reports.page import MetricRow, Page, VideoCard, render
-from lavad_core.reports.pictures import Footage, pictures
-from lavad_core.reports.video import Span, VideoReport, key_frames
-from lavad_core.results.run import keys_of_run
+from lavad_core.reports.one_page import MetricRow, OnePage, render
+from lavad_core.reports.pictures import DecodableVideo, VideoCard, video_card
+from lavad_core.reports.video import FrameSpan, VideoReport, video_report
+from lavad_core.results import ResultSet, open_results
 from lavad_core.runs.manifest import RunManifest, load_run
-from lavad_core.stages.timeline import read_probe
-from lavad_core.store.files import FileStore
 from lavad_core.video.types import VideoSource
 
 Table = tuple[Sequence[str], Sequence[Sequence[object]], Sequence[int]]
 
 OURS = "LAVAD"
+
+KEY_FRAMES = 4
+"""That a video's card shows."""
 
 HEADERS = ("video", "event", "seconds", "peak", "at", "overlap", "summary at the peak")
 METRIC_HEADERS = ("scores", "roc_auc", "average_precision")
@@ -42,18 +43,18 @@ class Result:
     Attributes:
         folder: its output.
         run: its latest run.
+        results: of the run.
         config: of the run.
         videos: by name.
-        stored: their results, in the same order.
         metrics: ours first.
         frames, positive: of all videos.
     """
 
     folder: Path
     run: RunManifest
+    results: ResultSet
     config: LavadConfig
     videos: tuple[VideoReport, ...]
-    stored: tuple[StoredVideo, ...]
     metrics: tuple[MetricRow, ...]
     frames: int
     positive: int
@@ -72,15 +73,15 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
     """
     run = run or load_run(folder / "store")
     truths = sorted(world.read_truth(folder), key=lambda truth: truth.name)
-    ids = {video.name: video.video_id for video in run.videos}
-    if run.metrics is None or ids.keys() != {truth.name for truth in truths}:
+    if run.metrics is None or {video.name for video in run.videos} != {truth.name for truth in truths}:
         raise InputError(f"run {run.run_id} in {str(folder)!r} is not one over its {len(truths)} clips, evaluated")
-    config = load_recorded(run.config)
-    store, keys = FileStore(folder / "store"), keys_of_run(folder / "store", run.run_id)
-    stored = tuple(StoredVideo(store, keys.get(ids[truth.name], {}), truth.name) for truth in truths)
+    results, config = open_results(folder / "store", run), load_recorded(run.config)
     videos = tuple(
-        video_report(video, config, [Span(event.first, event.last, event.kind) for event in truth.events])
-        for video, truth in zip(stored, truths, strict=True)
+        replace(
+            video_report(results[truth.name], None, results.rule or SegmentRule()),
+            truth=tuple(FrameSpan(event.first, event.last, event.kind) for event in truth.events),
+        )
+        for truth in truths
     )
     labels = np.concatenate(
         [
@@ -91,7 +92,7 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
     metrics = [MetricRow(OURS, run.metrics["roc_auc"], run.metrics["average_precision"], ours=True)]
     for name, trivial in trivial_metrics(folder, truths, labels).items():
         metrics.append(MetricRow(name, trivial["roc_auc"], trivial["average_precision"]))
-    return Result(folder, run, config, videos, stored, tuple(metrics), len(labels), int(labels.sum()))
+    return Result(folder, run, results, config, videos, tuple(metrics), len(labels), int(labels.sum()))
 
 
 def tables(result: Result, shown: Callable[[str], str] = str) -> list[Table]:
@@ -124,7 +125,7 @@ def write_page(result: Result, path: Path) -> None:
     run, random = result.run, random_models(result.config)
     with ThreadPoolExecutor(2) as threads:  # each waits for a process that decodes
         cards = list(threads.map(lambda number: card(result, number), range(len(result.videos))))
-    page = Page(
+    page = OnePage(
         title="LAVAD on a small world",
         lead=[
             *([f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []),
@@ -150,8 +151,8 @@ def write_page(result: Result, path: Path) -> None:
 
 def card(result: Result, number: int) -> VideoCard:
     """A video of the demonstration with its key frames."""
-    video, stored = result.videos[number], result.stored[number]
-    shown = key_frames(video)
+    video, found = result.videos[number], result.results[result.videos[number].name]
+    if found.probe is None:
+        raise InputError(f"run {result.run.run_id} is an import, not one of the demonstration")
     source = VideoSource(video.name, result.folder / "videos" / f"{video.name}.mp4")
-    footage = Footage(source, read_probe(stored.store, stored.commit("probe")), result.config.video.limits)
-    return VideoCard(video, shown, pictures(footage, [one.at.frame for one in shown]))
+    return video_card(video, DecodableVideo(source, found.probe, result.config.video.limits), KEY_FRAMES)

@@ -10,8 +10,6 @@ from typing import Any, Literal
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lavad_core.config.schema import DetectConfig
-from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.configured import labelled_by
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
@@ -21,15 +19,15 @@ from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
 from lavad_core.evaluation.threshold import THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
+from lavad_core.method.detection import SegmentRule
 from lavad_core.reports.plots import plot_rates
+from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.site import write_report
-from lavad_core.reports.source import ReportSource
 from lavad_core.results.open import chosen_run, open_results
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import is_run_id
 from lavad_core.store.faults import store_errors
 from lavad_core.video.discover import discover
-from lavad_core.video.identity import IdentityCache
 
 HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 """For tasks whose work is cheap, and depends on what is on the disk now."""
@@ -118,18 +116,12 @@ def write_set_report(ref: SetRef, evaluation: Evaluation, folder: str) -> dict[s
         kind of curve to its picture, a ``data:`` address; empty where the curve is undefined.
     """
     dataset, results = ref.open()
-    video, output = VideoConfig(), Path(folder)
-    source = ReportSource(
-        results,
-        dataset,
-        {} if ref.videos is None else {found.name: found for found in discover([ref.videos])},
-        threshold=evaluation.events[0].threshold if evaluation.events else DetectConfig().threshold,
-        limits=video.limits,
-        folder_frame_rate=video.folder_frame_rate,
-        cache=IdentityCache(ref.store / "cache" / "digests.sqlite"),
-    )
+    output = Path(folder)
+    videos = {} if ref.videos is None else {found.name: found for found in discover([ref.videos])}
+    rule = SegmentRule(evaluation.events[0].threshold) if evaluation.events else None
+    reported = ReportedSet(results, dataset, videos, ref.store, rule)
     with store_errors("write", output):
-        write_report(source, evaluation, output)
+        write_report(reported, evaluation, output)
         (output / "evaluation.json").write_text(EVALUATION.text(evaluation), encoding="utf-8")
         return _curves(evaluation, output)
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from lavad_core.datasets.configured import configured
 from lavad_core.datasets.names import Match, listed, match, match_key
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.digest import digest
-from lavad_core.errors import ConfigError, DamagedResult, InputError
+from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.results.run import results_of_keys
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.types import Commit, Key
 
@@ -68,7 +66,8 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
             f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
         )
     videos = sorted(videos, key=lambda video: video.name)
-    keys = [bench.graph.keys(video)["refine"] for video in videos]
+    every = {video.name: bench.graph.keys(video) for video in videos}
+    keys = [own["refine"] for own in every.values()]
     provenance: dict[str, Any] = {
         "stage": STAGE,
         "version": VERSION,
@@ -82,8 +81,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
     found = bench.store.find(key)
     if found is not None:
         return found
-    scored = {video.name: _scored(bench, video, refined) for video, refined in zip(videos, keys, strict=True)}
-    evaluation = evaluate(dataset, MemoryResults(scored, origin="run"))
+    evaluation = evaluate(dataset, results_of_keys(bench.store, bench.config, every))
     with bench.store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
         writer.write(pa.Table.from_pylist(_table(evaluation), schema=SCHEMA))
         metrics, header = evaluation.rows[0].metrics, evaluation.header
@@ -125,28 +123,6 @@ def _other_reading(reading: LabelReading) -> dict[str, int]:
 def _without_video(dataset: Dataset, names: Match, unscored: Sequence[str]) -> int:
     """Labelled videos that are not of the run."""
     return len(names.missing) - len(match(dataset.videos, unscored).pairs)
-
-
-def _scored(bench: Workbench, video: PreparedVideo, key: Key) -> ScoredVideo:
-    refined = bench.store.find(key)
-    probe = bench.store.find(bench.graph.keys(video)["probe"])
-    if refined is None or probe is None:
-        raise DamagedResult(f"the scores of {video.name!r} are gone from the store; run again")
-    columns = bench.store.read(refined, ["score", "raw_score"])
-    frames, duration_s = int(probe.facts["frames"]), float(probe.facts["duration_s"])
-    return ScoredVideo(
-        name=video.name,
-        frames=frames,
-        interval=bench.config.video.frame_interval,
-        scores=_values(columns, "score"),
-        raw_scores=_values(columns, "raw_score") if bench.config.refine.enabled else None,
-        frame_rate=frames / duration_s if duration_s > 0 else None,
-    )
-
-
-def _values(columns: pa.Table, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = columns[name].to_numpy()
-    return values
 
 
 def _table(evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -22,8 +22,7 @@ from lavad_core.imports.layout import (
     SUMMARIES,
 )
 from lavad_core.imports.types import Neighbours
-from lavad_core.results.imported import ImportResults
-from lavad_core.results.run import RunResults
+from lavad_core.results.types import ResultSet
 
 ENSEMBLE, LANGUAGE_MODEL, PROMPT = "ensemble", "language-model", "prompt"
 """Names of folders between the kinds and the files: the program is told them, and reads nothing from them."""
@@ -53,7 +52,7 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write_layout(results: RunResults | ImportResults, target: Path) -> Written:
+def write_layout(results: ResultSet, target: Path) -> Written:
     """A folder with captions, scores, similarities and names of neighbours; a file a video, so that the authors' program
     evaluates it.
 
@@ -76,7 +75,7 @@ def write_layout(results: RunResults | ImportResults, target: Path) -> Written:
     with new_folder(target) as folder:
         for name in results.names:
             files = _files(results, name, ranks)
-            if results.neighbours(name) is None:
+            if not files[f"{SIMILARITIES}/{SUMMARY_POOL}"]:
                 bare.append(name)
             elif not files[SUMMARIES_OF_NEIGHBOURS]:
                 wordless.append(name)
@@ -87,11 +86,11 @@ def write_layout(results: RunResults | ImportResults, target: Path) -> Written:
     return Written(ranks, tuple(_notes(bare, wordless, len(results.names))))
 
 
-def _ranks(results: RunResults | ImportResults) -> int:
+def _ranks(results: ResultSet) -> int:
     """Neighbours that every frame must have: at least those that the program looks at if it is not told another number."""
     longest = 0
     for name in results.names:
-        own = results.neighbours(name)
+        own = results[name].neighbours
         if own is not None:
             longest = max(longest, *(len(row) for row in own.scores))
     return max(longest, PROGRAM_NEIGHBOURS) if longest else 0
@@ -111,7 +110,7 @@ def _notes(bare: Sequence[str], wordless: Sequence[str], videos: int) -> Iterato
         )
 
 
-def _check_names(results: RunResults | ImportResults) -> None:
+def _check_names(results: ResultSet) -> None:
     bad = [name for name in results.names if name in ("", "..") or Path(name).name != name or name.startswith(".")]
     captioners = {captioner for name in results.names for captioner in results.texts(name).captions}
     bad += sorted(name for name in captioners if name in ("", "..") or Path(name).name != name)
@@ -122,17 +121,17 @@ def _check_names(results: RunResults | ImportResults) -> None:
         )
 
 
-def _files(results: RunResults | ImportResults, name: str, ranks: int) -> dict[str, Mapping[Any, Any]]:
+def _files(results: ResultSet, name: str, ranks: int) -> dict[str, Mapping[Any, Any]]:
     """Folder to what its file of the video holds."""
-    video, texts = results.scores(name), results.texts(name)
+    found = results[name]
+    video, texts, own = found.scores, found.texts, found.neighbours
     grid = video.grid.tolist()
-    own = results.neighbours(name)
-    only_raw = isinstance(results, ImportResults) and not results.has_final_scores
+    only_raw = results.origin == "import" and not video.refined  # a run's scores are final, refined or not
     raw = video.scores if only_raw else video.raw_scores
     files: dict[str, Mapping[Any, Any]] = {
         f"{RAW_CAPTIONS}/{OWNER}/{captioner}": said for captioner, said in texts.captions.items()
     }
-    files[f"{CLEANED}/{ENSEMBLE}"] = results.windows(name)
+    files[f"{CLEANED}/{ENSEMBLE}"] = found.windows
     files[f"{SUMMARIES}/{LANGUAGE_MODEL}/{ENSEMBLE}"] = texts.summaries
     if raw is not None:
         files[f"{RAW_SCORES}/{LANGUAGE_MODEL}/{ENSEMBLE}/{PROMPT}"] = dict(zip(grid, raw.tolist(), strict=True))

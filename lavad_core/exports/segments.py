@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lavad_core.errors import InputError
 from lavad_core.escape import escape
 from lavad_core.exports.target import new_file, new_folder
-from lavad_core.method.detection import Segment, SegmentRule, segments
+from lavad_core.method.detection import Segment, SegmentRule
 from lavad_core.results.types import ResultSet, ScoredVideo
 
 CLASS = "Anomaly"
@@ -20,26 +17,10 @@ NORMAL = "Normal"
 """What a segment is and what a video without one is, where a format wants a word: the method names no classes."""
 
 
-def found_segments(video: ScoredVideo, rule: SegmentRule) -> list[Segment]:
-    """The segments of a video, in order of time.
-
-    Raises:
-        InputError: lengths are given and nothing says how long a frame is.
-    """
-    times = video.times_s
-    if times is None:
-        if video.frame_rate is None and (rule.min_length_s or rule.max_gap_s):
-            raise InputError(
-                f"nothing says how many frames a second {video.name!r} has: no length in seconds can be asked for"
-            )
-        times = np.arange(video.frames) / (video.frame_rate or 1.0)
-    return segments(video.scores, video.grid, video.frames, video.interval, times, rule)
-
-
 def _all(results: ResultSet, rule: SegmentRule) -> Iterator[tuple[ScoredVideo, list[Segment]]]:
     for name in results.names:
         video = results.scores(name)
-        yield video, found_segments(video, rule)
+        yield video, video.segments(rule)
 
 
 def write_intervals(results: ResultSet, target: Path, rule: SegmentRule) -> None:
@@ -47,7 +28,7 @@ def write_intervals(results: ResultSet, target: Path, rule: SegmentRule) -> None
     pairs, ``-1 -1`` for none.
 
     Raises:
-        InputError: the file exists, or see :func:`found_segments`.
+        InputError: the file exists, or see :meth:`~lavad_core.results.types.ScoredVideo.segments`.
         OSError: it cannot be written.
         DamagedResult: results are gone from the store.
     """
@@ -67,7 +48,7 @@ def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     """
     labels: dict[str, list[dict[str, Any]]] = {}
     for video, found in _all(results, rule):
-        summaries = results.texts(video.name).summaries if found else {}
+        summaries = results[video.name].summaries if found else {}
         labels[video.name] = [
             {
                 "label": 0,

@@ -122,7 +122,8 @@ def _grid_table(results: ResultSet, name: str) -> pa.Table:
     columns["score"] = video.scores
     columns["raw_score"] = [None] * len(grid) if video.raw_scores is None else video.raw_scores
     columns["summary"] = [texts.summaries.get(frame) for frame in grid]
-    columns["cleaned"] = [texts.cleaned.get(frame) for frame in grid]
+    cleaned = {frame: caption.text for frame, caption in texts.cleaned.items()}
+    columns["cleaned"] = [cleaned.get(frame) for frame in grid]
     columns["captions"] = [
         [
             {"captioner": captioner, "caption": said[frame]}
@@ -135,9 +136,9 @@ def _grid_table(results: ResultSet, name: str) -> pa.Table:
 
 
 def _columns(video: ScoredVideo, frames: NDArray[np.int64]) -> dict[str, Any]:
-    times: Any = [None] * len(frames)
-    if video.times_s is not None:
-        times = video.times_s[frames]
-    elif video.frame_rate is not None:
-        times = frames / video.frame_rate
-    return {"video": [storable(video.name)] * len(frames), "frame": frames, "time_s": times}
+    times = video.seconds(frames)
+    return {
+        "video": [storable(video.name)] * len(frames),
+        "frame": frames,
+        "time_s": [None] * len(frames) if times is None else times,
+    }

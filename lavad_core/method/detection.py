@@ -209,3 +209,13 @@ def shown_until_s(times_s: NDArray[np.float64], end_exclusive: int) -> float:
     if end_exclusive < len(times_s):
         return float(times_s[end_exclusive])
     return float(times_s[-1] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
+
+
+def mean_rate(times_s: NDArray[np.float64]) -> float | None:
+    """Frames per second over a whole video; None for a single frame, or where time does not pass.
+
+    Args:
+        times_s: float64, [M], presentation times, seconds.
+    """
+    passed = float(times_s[-1] - times_s[0])
+    return (len(times_s) - 1) / passed if passed > 0 else None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.evaluation.evaluation import Curve
-from lavad_core.reports.video import GridFrame, Span, VideoReport
+from lavad_core.reports.video import FrameSpan, GridFrame, VideoReport
 
 WIDTH, HEIGHT = 1000, 100
 """Of the box of a curve over time; the score 0 is at its bottom, 1 at its top."""
@@ -110,7 +110,7 @@ class Place:
 
 def place(video: VideoReport, at: GridFrame) -> Place:
     """Where a scored frame is on its video's chart: in the middle of the time that its score holds for."""
-    first, last = video.seconds(Span(at.frame, at.frame + video.interval - 1))
+    first, last = video.seconds(FrameSpan(at.frame, at.frame + video.interval - 1))
     return Place(round(50 * (first + last) / (video.end_s or 1.0), 2), _y(at.score))
 
 
@@ -125,7 +125,7 @@ def _y(score: float) -> float:
     return round(HEIGHT * (1 - min(max(score, 0.0), 1.0)), 1)
 
 
-def _bars(video: VideoReport, spans: Sequence[Span], scale: float) -> tuple[Bar, ...]:
+def _bars(video: VideoReport, spans: Sequence[FrameSpan], scale: float) -> tuple[Bar, ...]:
     ends = [video.seconds(span) for span in spans]
     return tuple(Bar(round(first * scale, 1), round(max((last - first) * scale, 0.5), 1)) for first, last in ends)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric, VideoRow
 from lavad_core.evaluation.protocol import protocol_lines
-from lavad_core.reports.source import ReportSource
+from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import VideoReport
 
 TILES = ("auc", "average_precision")
@@ -27,11 +27,11 @@ class Tile:
     note: str
 
 
-def title(source: ReportSource, evaluation: Evaluation | None) -> str:
+def title(reported: ReportedSet, evaluation: Evaluation | None) -> str:
     """The headline."""
-    what = "Run" if source.results.origin == "run" else "Import"
+    what = "Run" if reported.results.origin == "run" else "Import"
     of = f"{evaluation.header.dataset}: " if evaluation is not None else ""
-    return f"{of}{what.lower() if of else what} {source.results.set_id}".rstrip()
+    return f"{of}{what.lower() if of else what} {reported.results.set_id}".rstrip()
 
 
 def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[Tile]:
@@ -52,9 +52,9 @@ def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[T
     return [*numbers, videos, frames]
 
 
-def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str, str]]:
+def facts(reported: ReportedSet, evaluation: Evaluation | None) -> list[tuple[str, str]]:
     """The protocol, and what the scores come from."""
-    results = source.results
+    results = reported.results
     if evaluation is None:
         found = [("results", f"{results.origin} {results.set_id}"), *results.recipe.lines.items()]
         found.append(("labels", "none: nothing to evaluate against"))
@@ -62,8 +62,7 @@ def facts(source: ReportSource, evaluation: Evaluation | None) -> list[tuple[str
         found = protocol_lines(evaluation.header)
         if unlabelled := evaluation.header.unlabelled:
             found.append(("not in the data set", _listed(unlabelled)))
-    if source.run is not None:
-        run = source.run.run
+    if results.origin == "run" and (run := results.record) is not None:
         found += [
             ("started", f"{run.started}, {run.seconds:.0f} s"),
             ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),

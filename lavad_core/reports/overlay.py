@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lavad_core.escape import escape
+from lavad_core.method.detection import mean_rate
 from lavad_core.reports.curves import Colours, draw_curve
-from lavad_core.reports.pictures import Footage
-from lavad_core.reports.video import Span, VideoReport
+from lavad_core.reports.pictures import DecodableVideo
+from lavad_core.reports.video import FrameSpan, VideoReport
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.encode import open_writer
 from lavad_core.video.geometry import target_size
@@ -76,13 +77,13 @@ def layout(probe: Probe) -> Layout:
 
 
 def write_overlay(
-    video: VideoReport, footage: Footage, path: Path, progress: Callable[[int], None] = lambda frame: None
+    report: VideoReport, video: DecodableVideo, path: Path, progress: Callable[[int], None] = lambda frame: None
 ) -> None:
     """Write a video with its scores: H.264 in MP4, as many frames as the source has, each at its own time.
 
     Args:
-        video: what is known of it.
-        footage: the video itself.
+        report: what is known of it.
+        video: the video itself.
         path: replaced if it is there.
         progress: called with the number of each frame that is written.
 
@@ -90,25 +91,24 @@ def write_overlay(
         VideoRejected: the source is gone or has changed.
         OSError: the file cannot be written.
     """
-    probe = footage.probe
+    probe = video.probe
     sizes = layout(probe)
-    strip = _Strip(video, sizes.width)
+    strip = _Strip(report, sizes.width)
     requests = [FrameRequest(sizes.geometry, every=1)]
     begin = int(probe.pts[0])
     with (
-        open_writer(path, sizes.width, sizes.height, probe.time_base, mean_rate(probe)) as writer,
-        open_frames(footage.source, requests, probe, footage.limits, QUEUE_FRAMES) as frames,
+        open_writer(path, sizes.width, sizes.height, probe.time_base, _rate(probe)) as writer,
+        open_frames(video.source, requests, probe, video.limits, QUEUE_FRAMES) as frames,
     ):
         for frame in frames:
             writer.write(_composed(sizes, frame.image, strip, frame.index), int(probe.pts[frame.index]) - begin)
             progress(frame.index)
 
 
-def mean_rate(probe: Probe) -> Fraction:
+def _rate(probe: Probe) -> Fraction:
     """Frames per second over the whole video; 25 where there is one frame only."""
-    passed = Fraction(int(probe.pts[-1] - probe.pts[0])) * probe.time_base
     # 30000/1001 stays what it is; rates of time stamps that were rounded to milliseconds stay close.
-    return ((probe.frames - 1) / passed).limit_denominator(10_000) if passed else Fraction(25)
+    return Fraction(mean_rate(probe.times_s) or 25).limit_denominator(10_000)
 
 
 def _composed(sizes: Layout, image: Pixels, strip: _Strip, index: int) -> Pixels:
@@ -164,11 +164,11 @@ class _Strip:
         return self._picture
 
 
-def _inside(spans: Sequence[Span], index: int) -> bool:
+def _inside(spans: Sequence[FrameSpan], index: int) -> bool:
     return any(span.first <= index <= span.last for span in spans)
 
 
-def _named(spans: Sequence[Span] | None, index: int) -> str:
+def _named(spans: Sequence[FrameSpan] | None, index: int) -> str:
     labels = [span.label for span in spans or () if span.first <= index <= span.last and span.label]
     return f": {', '.join(labels)}" if labels else ""
 

@@ -1,13 +1,14 @@
-"""Frames of a video as small JPEG files, decoded as the models' frames are."""
+"""A video's key frames as small JPEG files, decoded as the models' frames are."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
 
+from lavad_core.reports.video import KeyFrame, VideoReport, key_frames
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.limits import Limits
 from lavad_core.video.types import FrameRequest, Geometry, Probe, VideoSource
@@ -20,8 +21,8 @@ QUALITY = 80
 
 
 @dataclass(frozen=True)
-class Footage:
-    """A video that can be decoded.
+class DecodableVideo:
+    """A video that is at hand.
 
     Attributes:
         source: where it is.
@@ -34,18 +35,43 @@ class Footage:
     limits: Limits
 
 
-def pictures(footage: Footage, frames: Collection[int]) -> dict[int, bytes]:
+@dataclass(frozen=True)
+class VideoCard:
+    """A video with its key frames.
+
+    Attributes:
+        video: its results.
+        key_frames: in order of time.
+        pictures: frame to JPEG, for all of ``key_frames``; empty where the video is not at hand.
+    """
+
+    video: VideoReport
+    key_frames: Sequence[KeyFrame] = ()
+    pictures: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+
+
+def video_card(report: VideoReport, video: DecodableVideo, most: int) -> VideoCard:
+    """A video with at most ``most`` key frames, and their pictures.
+
+    Raises:
+        VideoRejected: it is gone or has changed.
+    """
+    shown = key_frames(report, most)
+    return VideoCard(report, shown, pictures(video, [frame.at.frame for frame in shown]))
+
+
+def pictures(video: DecodableVideo, frames: Collection[int]) -> dict[int, bytes]:
     """Frames as JPEG, by index.
 
     Args:
-        footage: the video.
+        video: the video.
         frames: which, 0-based.
 
     Raises:
         VideoRejected: it is gone or has changed.
     """
     request = FrameRequest(Geometry("short_side", SIDE), sorted(frames))
-    with open_frames(footage.source, [request], footage.probe, footage.limits) as decoded:
+    with open_frames(video.source, [request], video.probe, video.limits) as decoded:
         return {frame.index: _jpeg(frame.image) for frame in decoded}
 
 

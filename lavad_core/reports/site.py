@@ -22,15 +22,18 @@ from lavad_core.evaluation.smoothing import Sigma, in_words
 from lavad_core.evaluation.ties import means
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
-from lavad_core.reports.pictures import pictures
-from lavad_core.reports.source import ReportSource
-from lavad_core.reports.video import Change, GridFrame, KeyFrame, VideoReport, key_frames
+from lavad_core.reports.pictures import VideoCard, video_card
+from lavad_core.reports.reported_set import ReportedSet
+from lavad_core.reports.video import Change, GridFrame, VideoReport, key_frames
 
 MARKER = ".lavad-report"
 """A file that says that a folder is a report, and may be made anew."""
 
 VIDEOS = "videos"
 """The folder of the pages of videos."""
+
+KEY_FRAMES = 8
+"""That a video's page shows."""
 
 MAX_ROWS = 1000
 """Scored frames, and changed captions, that a page lists: 70 bytes and a sentence each. An hour at 30 a second has 6750."""
@@ -40,45 +43,6 @@ SLOWEST = 10
 
 WORKERS = 2
 """Videos at a time: each waits for a process that decodes, for the most part."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """Another video's page.
-
-    Attributes:
-        name: of the video.
-        href: from a page beside it.
-    """
-
-    name: str
-    href: str
-
-
-@dataclass(frozen=True)
-class VideoPage:
-    """The page of a video.
-
-    Attributes:
-        set_title: of the page of the whole.
-        video: its results.
-        before, next: its neighbours in the table.
-        facts: name and value, beside what every card says.
-        key_frames, pictures: as :class:`lavad_core.reports.page.VideoCard` has them.
-        rows: scored frames that are listed. changes: changed captions likewise.
-        notes: why something is absent.
-    """
-
-    set_title: str
-    video: VideoReport
-    before: Link | None
-    next: Link | None
-    facts: Sequence[tuple[str, str]]
-    key_frames: Sequence[KeyFrame]
-    pictures: Mapping[int, bytes] = field(repr=False)
-    rows: Sequence[GridFrame] = field(repr=False)
-    changes: Sequence[Change] = field(repr=False)
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -162,7 +126,7 @@ class IndexPage:
 
 
 def write_report(
-    source: ReportSource,
+    reported: ReportedSet,
     evaluation: Evaluation | None,
     output: Path,
     warnings: Sequence[str] = (),
@@ -171,7 +135,7 @@ def write_report(
     """Write a report.
 
     Args:
-        source: the videos.
+        reported: the videos.
         evaluation: of them; None without labels.
         output: folder, made if it is not there; a report in it is replaced.
         warnings: what a reader must know of the run, a sentence each.
@@ -185,31 +149,31 @@ def write_report(
         OSError: it cannot be written.
     """
     _make_room(output)
-    title = facts.title(source, evaluation)
-    names = source.names
-    links = [Link(name, page_name(number, name)) for number, name in enumerate(names, 1)]
+    title = facts.title(reported, evaluation)
+    names = reported.names
+    links = [(name, page_name(number, name)) for number, name in enumerate(names, 1)]
     by_name = {row.name: row for row in evaluation.videos} if evaluation is not None else {}
     rows: list[IndexRow] = []
-    trouble = dict(evaluation.header.unscored if evaluation is not None else source.results.unscored)
+    trouble = dict(evaluation.header.unscored if evaluation is not None else reported.results.unscored)
 
     def write(number: int) -> IndexRow | str:
         try:
-            labelled = source.labelled(names[number])
+            labelled = reported.labelled(names[number])
             row = by_name.get(labelled.name) if labelled is not None else None
-            return _write_video(source, title, links, number, row, output / VIDEOS)
+            return _write_video(reported, title, links, number, row, output / VIDEOS)
         except (StoreError, InputError) as error:  # of this one; the others have their pages
             values = {"set_title": title, "name": names[number], "why": str(error)}
-            _write(output / VIDEOS / links[number].href, html.render("absent", page=values))
+            _write(output / VIDEOS / links[number][1], html.render("absent", page=values))
             return str(error)
 
     with ThreadPoolExecutor(WORKERS) as threads:
         try:
-            for link, made in zip(links, threads.map(write, range(len(names))), strict=True):
+            for name, made in zip(names, threads.map(write, range(len(names))), strict=True):
                 if isinstance(made, IndexRow):
                     rows.append(made)
                 else:
-                    trouble[link.name] = made
-                progress(link.name)
+                    trouble[name] = made
+                progress(name)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
@@ -217,7 +181,7 @@ def write_report(
         title=title,
         warnings=[*warnings, *(evaluation.header.warnings if evaluation is not None else ())],
         tiles=facts.tiles(evaluation, len(rows), len(trouble)),
-        facts=facts.facts(source, evaluation),
+        facts=facts.facts(reported, evaluation),
         evaluation=evaluation,
         rows=rows,
         trouble=trouble,
@@ -232,30 +196,29 @@ def page_name(number: int, name: str) -> str:
 
 
 def _write_video(
-    source: ReportSource, title: str, links: Sequence[Link], number: int, row: VideoRow | None, folder: Path
+    reported: ReportedSet, title: str, links: Sequence[tuple[str, str]], number: int, row: VideoRow | None, folder: Path
 ) -> IndexRow:
-    link = links[number]
-    video = source.report(link.name)
-    shown = key_frames(video, most=max(len(video.steps), 1))
-    images, notes = _pictures(source, video, shown)
-    page = VideoPage(
-        set_title=title,
-        video=video,
-        before=links[number - 1] if number else None,
-        next=links[number + 1] if number + 1 < len(links) else None,
-        facts=facts.of_video(video, row),
-        key_frames=shown,
-        pictures=images,
-        rows=_highest(video.grid),
-        changes=_highest_changes(video.changes or ()),
-        notes=[*notes, *video.notes],
-    )
-    _write(folder / link.href, html.render("video", page=page))
+    name, href = links[number]
+    video = reported.report(name)
+    card, notes = _card(reported, video)
+    page = {
+        "set_title": title,
+        "video": video,
+        "before": links[number - 1] if number else None,
+        "next": links[number + 1] if number + 1 < len(links) else None,
+        "facts": facts.of_video(video, row),
+        "key_frames": card.key_frames,
+        "pictures": card.pictures,
+        "rows": _highest(video.grid),
+        "changes": _highest_changes(video.changes or ()),
+        "notes": [*notes, *video.notes],
+    }
+    _write(folder / href, html.render("video", page=page))
     scores = [at.score for at in video.grid]
-    labelled = source.labelled(link.name)
+    labelled = reported.labelled(name)
     return IndexRow(
-        name=link.name,
-        href=f"{VIDEOS}/{link.href}",
+        name=name,
+        href=f"{VIDEOS}/{href}",
         spark=html.part("spark", video, chart(video, SPARK_WIDTH)),
         classes=", ".join(labelled.classes) if labelled is not None else "",
         kind="unlabelled" if video.truth is None else "anomalous" if video.truth else "normal",
@@ -267,19 +230,16 @@ def _write_video(
             (float(means([np.array(scores)])[0]), "%.3f", True),
             (video.overlap, "%.2f", True),
         ],
-        seconds=source.seconds(link.name),
+        seconds=reported.seconds(name),
     )
 
 
-def _pictures(
-    source: ReportSource, video: VideoReport, shown: Sequence[KeyFrame]
-) -> tuple[Mapping[int, bytes], list[str]]:
-    """The key frames' pictures, or why there are none."""
+def _card(reported: ReportedSet, video: VideoReport) -> tuple[VideoCard, list[str]]:
+    """The video with its key frames, and why they have no pictures."""
     try:
-        footage = source.footage(video.name, video.frames)
-        return pictures(footage, [frame.at.frame for frame in shown]), []
+        return video_card(video, reported.video(video.name, video.frames), KEY_FRAMES), []
     except (InputError, StoreError) as error:
-        return {}, [f"No pictures: {error}."]
+        return VideoCard(video, key_frames(video, KEY_FRAMES)), [f"No pictures: {error}."]
 
 
 def _highest(grid: Sequence[GridFrame]) -> Sequence[GridFrame]:

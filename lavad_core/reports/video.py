@@ -1,22 +1,26 @@
-"""What a report shows of one video. No I/O here."""
+"""What a report shows of one video: scores, texts and segments from its results, beside its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.method.detection import shown_until_s
+from lavad_core.datasets.types import LabelledVideo
+from lavad_core.imports.types import Neighbours
+from lavad_core.method.detection import SegmentRule, shown_until_s
+from lavad_core.results.types import CleanedCaption, ScoredVideo, VideoResults, VideoTexts
 
 TextKind = Literal["summary", "cleaned caption", "caption", "text"]
 
 
 @dataclass(frozen=True)
-class Span:
-    """Frames of an event or of a found segment.
+class FrameSpan:
+    """The frames of an event or of a found segment.
 
     Attributes:
         first, last: 0-based, both inclusive.
@@ -37,7 +41,7 @@ class GridFrame:
         time_s: presentation time, seconds; ``frame`` where nothing tells the time.
         score: the final one, refined where the method refined it.
         raw_score: the language model's own; None where only the final one is known.
-        text: what the score is of: its summary; else a caption; empty where there is none.
+        text: what the score was made from: its summary; otherwise a caption; empty where there is none.
     """
 
     frame: int
@@ -45,36 +49,6 @@ class GridFrame:
     score: float
     raw_score: float | None
     text: str
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A caption of a frame.
-
-    Attributes:
-        captioner: its name.
-        text: what it said.
-    """
-
-    captioner: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """The caption that cleaning put at a frame.
-
-    Attributes:
-        text: the caption.
-        captioner: whose; empty where that is not known.
-        source_frame: of which frame; None likewise.
-        similarity: to the picture, cosine; None where nothing was compared.
-    """
-
-    text: str
-    captioner: str = ""
-    source_frame: int | None = None
-    similarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,71 +65,124 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Steps:
-    """How the score of a grid frame was made; each is empty or None where that is not known.
-
-    Attributes:
-        captions: of the frame, a captioner each.
-        cleaned: what cleaning made of them.
-        neighbours: that its score was averaged over, the most similar first.
-    """
-
-    captions: tuple[Caption, ...] = ()
-    cleaned: Cleaned | None = None
-    neighbours: tuple[Neighbour, ...] = ()
-
-
-@dataclass(frozen=True)
 class Change:
     """A grid frame whose caption cleaning replaced.
 
     Attributes:
         at: the frame.
-        before: the first captioner's caption of it.
+        captioner, before: whose caption of it came first, and the caption.
         after: what is there now.
     """
 
     at: GridFrame
-    before: Caption
-    after: Cleaned
+    captioner: str
+    before: str
+    after: CleanedCaption
 
 
 @dataclass(frozen=True)
 class VideoReport:
-    """One video's results.
+    """One video's results beside its labels.
 
     Attributes:
-        name: of the video.
-        times_s: float64 [M], presentation times of all frames, seconds, from 0; the frames' numbers where ``timed`` is false.
-        interval: frames from one grid frame to the next.
-        grid: of its frames, in order; at least one.
+        scored: its scores, for at least one frame.
+        texts: its texts.
+        near: the scores that its refined ones are averages of; None where that is not known.
         truth: labelled events; None where the video has no labels.
         found: segments.
         threshold: that a segment reaches.
-        steps: grid frame to how its score was made; of the frames that are shown.
-        changes: what cleaning replaced, in order of time; None where that is not known.
-        text_kind: what the grid's texts are.
-        timed: whether anything tells the time.
         notes: what is absent, a sentence each.
     """
 
-    name: str
-    times_s: NDArray[np.float64] = field(repr=False)
-    interval: int
-    grid: tuple[GridFrame, ...] = field(repr=False)
-    truth: tuple[Span, ...] | None
-    found: tuple[Span, ...]
+    scored: ScoredVideo = field(repr=False)
+    texts: VideoTexts = field(repr=False)
+    near: Neighbours | None = field(repr=False)
+    truth: tuple[FrameSpan, ...] | None
+    found: tuple[FrameSpan, ...]
     threshold: float
-    steps: Mapping[int, Steps] = field(default_factory=dict, repr=False)
-    changes: tuple[Change, ...] | None = field(default=None, repr=False)
-    text_kind: TextKind = "summary"
-    timed: bool = True
     notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The video's."""
+        return self.scored.name
+
+    @property
+    def interval(self) -> int:
+        """Frames from one grid frame to the next."""
+        return self.scored.interval
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything tells the time."""
+        return self.scored.times_s is not None or bool(self.scored.frame_rate)
+
+    @cached_property
+    def times_s(self) -> NDArray[np.float64]:
+        """float64 [M], presentation times of all frames, seconds, from 0; the frames' numbers where nothing tells the time."""
+        if self.scored.times_s is not None:
+            return self.scored.times_s
+        return np.arange(self.frames) / (self.scored.frame_rate or 1.0)
+
+    @cached_property
+    def grid(self) -> tuple[GridFrame, ...]:
+        """The scored frames, in order."""
+        raw, texts = self.scored.own_scores, self._shown[1]
+        frames = self.scored.grid
+        raw_scores = [None] * len(frames) if raw is None else raw.tolist()
+        numbers = (frames.tolist(), self.times_s[frames].tolist(), self.scored.scores.tolist(), raw_scores)
+        return tuple(
+            GridFrame(frame, time_s, score, own, texts.get(frame, ""))
+            for frame, time_s, score, own in zip(*numbers, strict=True)
+        )
+
+    @property
+    def text_kind(self) -> TextKind:
+        """What the grid's texts are."""
+        return self._shown[0]
+
+    @property
+    def _shown(self) -> tuple[TextKind, Mapping[int, str]]:
+        """The texts nearest to what the scores were made from."""
+        if self.texts.summaries:
+            return "summary", self.texts.summaries
+        if self.texts.cleaned:
+            return "cleaned caption", {frame: caption.text for frame, caption in self.texts.cleaned.items()}
+        captions = next(filter(None, self.texts.captions.values()), None)
+        return ("caption", captions) if captions else ("text", {})
+
+    def captions(self, frame: int) -> Mapping[str, str]:
+        """Captioner to its caption of a grid frame, in the order of the configuration."""
+        return {name: said[frame] for name, said in self.texts.captions.items() if frame in said}
+
+    def neighbours(self, at: GridFrame) -> list[Neighbour]:
+        """The frames that a refined score was averaged over, the most similar first; empty where that is not known."""
+        if self.near is None or not self.near.frames:
+            return []
+        row = at.frame // self.interval
+        found = [
+            Neighbour(replace(self.nearest(frame), raw_score=score), alike)
+            for frame, score, alike in zip(
+                self.near.frames[row], self.near.scores[row], self.near.similarities[row], strict=True
+            )
+            if self.nearest(frame).frame == frame  # somebody else's file may name others
+        ]
+        return sorted(found, key=lambda one: -one.similarity)
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...] | None:
+        """What cleaning replaced, in order of time; None where there are no captions from before and after it."""
+        cleaned = self.texts.cleaned
+        both = [at for at in self.grid if at.frame in cleaned and self.captions(at.frame)]
+        if not both:
+            return None
+        made = (Change(at, *next(iter(self.captions(at.frame).items())), cleaned[at.frame]) for at in both)
+        return tuple(change for change in made if change.before != change.after.text)
 
     @property
     def frames(self) -> int:
         """M."""
-        return len(self.times_s)
+        return self.scored.frames
 
     @property
     def end_s(self) -> float:
@@ -170,14 +197,14 @@ class VideoReport:
     @property
     def overlap(self) -> float | None:
         """Frames that are labelled and found, as a part of those that are one of both (intersection over union); None
-        without labels, and where nothing is labelled and nothing found."""
+        without labels, and where nothing is labelled and nothing was found."""
         if self.truth is None:
             return None
         labelled, found = _marked(self.truth, self.frames), _marked(self.found, self.frames)
         either = int((labelled | found).sum())
         return int((labelled & found).sum()) / either if either else None
 
-    def seconds(self, span: Span) -> tuple[float, float]:
+    def seconds(self, span: FrameSpan) -> tuple[float, float]:
         """When a span begins and when its last frame stops being shown, cut at the video's end."""
         first, after = min(max(span.first, 0), self.frames - 1), min(max(span.last + 1, 1), self.frames)
         return float(self.times_s[first]), shown_until_s(self.times_s, after)
@@ -200,6 +227,55 @@ class VideoReport:
     def nearest(self, frame: int) -> GridFrame:
         """The grid frame that stands for ``frame``."""
         return self.grid[min(max(frame, 0) // self.interval, len(self.grid) - 1)]
+
+
+def video_report(
+    video: VideoResults, labelled: LabelledVideo | None, rule: SegmentRule, frame_rate: float | None = None
+) -> VideoReport:
+    """What a report shows of a scored video.
+
+    Args:
+        video: its results.
+        labelled: its labels; None if it has none.
+        rule: of its segments.
+        frame_rate: per second, of the data set, where the results do not tell.
+
+    Raises:
+        DamagedResult: a result is gone from the store.
+    """
+    scored, segments = video.scores, video.segments(rule)
+    if scored.frame_rate is None:
+        scored = replace(scored, frame_rate=frame_rate)
+    found = [] if segments is None else segments.select(["start_frame", "end_frame"]).to_pylist()
+    lacking = ", ".join(f"{part} ({why})" if why else part for part, why in video.absent.items())
+    report = VideoReport(
+        scored=scored,
+        texts=video.texts,
+        near=video.neighbours,
+        truth=truth_of(labelled, scored.frames),
+        found=tuple(FrameSpan(*span.values()) for span in found),
+        threshold=rule.threshold,
+        notes=(f"Not in these results: {lacking}.",) if lacking else (),
+    )
+    if report.timed:
+        return report
+    return replace(
+        report, notes=(*report.notes, "Nothing tells the time of the frames: moments are the numbers of frames.")
+    )
+
+
+def truth_of(video: LabelledVideo | None, frames: int) -> tuple[FrameSpan, ...] | None:
+    """The labelled events of a video of a data set; None for a video that it does not have.
+
+    Args:
+        video: the video. One that has a class and no intervals is labelled as a whole.
+        frames: M.
+    """
+    if video is None:
+        return None
+    label = ", ".join(video.classes)
+    whole = ((0, frames - 1),) if video.classes and not video.intervals else ()
+    return tuple(FrameSpan(first, last, label) for first, last in (*video.intervals, *whole))
 
 
 @dataclass(frozen=True)
@@ -243,7 +319,7 @@ def _candidates(video: VideoReport) -> list[tuple[int, str]]:
     return [*events[:1], *before, *events[1:], *segments]
 
 
-def _marked(spans: Iterable[Span], frames: int) -> NDArray[np.bool_]:
+def _marked(spans: Iterable[FrameSpan], frames: int) -> NDArray[np.bool_]:
     marked = np.zeros(frames, np.bool_)
     for span in spans:
         marked[max(span.first, 0) : max(span.last + 1, 0)] = True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +17,8 @@ from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_import
-from lavad_core.results.types import Recipe, ScoredVideo, VideoTexts
-from lavad_core.runs.manifest import SCORED, RunManifest, load_records
+from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoResults, VideoTexts
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 
@@ -41,7 +40,7 @@ SCHEMA = pa.schema(
         pa.field("neighbour_scores", pa.list_(pa.float64()), nullable=False),
     ]
 )
-"""A row a grid frame. ``captions`` are in the order of the fact ``captioners``, null where one said nothing of the frame;
+"""One row per grid frame. ``captions`` are in the order of the fact ``captioners``, null where one said nothing of the frame;
 ``cleaned`` are those of the frame's window."""
 
 
@@ -83,7 +82,7 @@ def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> 
 
 
 def video_digests(commit: Commit) -> dict[str, str]:
-    """Video to digest of everything that was imported of it."""
+    """Name of each video to the digest of everything that was imported for it."""
     return {name: sha for name, _, sha in commit.facts["videos"]}
 
 
@@ -136,121 +135,108 @@ def _table(video: ImportedVideo, found: ImportedSet) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=SCHEMA)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a video is in the result.
-
-    Attributes:
-        frames: M. first: its first row. rows: how many.
-    """
-
-    frames: int
-    first: int
-    rows: int
-
-
-class ImportResults:
-    """Implements :class:`lavad_core.results.types.ResultSet`.
+def results_of_import(root: Path, run: RunManifest) -> ResultSet:
+    """The results of an import.
 
     Args:
         root: the store's folder.
-        run: the import's manifest.
+        run: its record.
+
+    Raises:
+        DamagedResult: its result is gone from the store.
+        StoreUnavailable: its records cannot be read.
+    """
+    store = FileStore(root)
+    table = _Rows(store, _commit_of(store, run))
+    outcomes = {outcome.name: outcome for outcome in run.videos}
+    return ResultSet(
+        set_id=run.run_id,
+        origin="import",
+        names=list(table.places),
+        unscored={outcome.name: outcome.message for outcome in run.videos if outcome.status not in SCORED},
+        recipe=recipe_of_import(run, tuple(table.facts["captioners"])),
+        opened=lambda name: ImportedVideoResults(name, table, outcomes.get(name)),
+        record=run,
+    )
+
+
+def _commit_of(store: FileStore, run: RunManifest) -> Commit:
+    for record in load_records(store.root, run.run_id):
+        if record.node == STAGE and record.fingerprint:
+            found = store.find(Key(STAGE, record.video_id, record.fingerprint))
+            if found is not None:
+                return found
+    raise DamagedResult(f"the result of import {run.run_id} is gone from the store; import again")
+
+
+class _Rows:
+    """The rows of all videos of an import: read once for each choice of columns, then a slice for each video."""
+
+    def __init__(self, store: FileStore, commit: Commit) -> None:
+        self._store, self._commit, self.facts = store, commit, commit.facts
+        self._tables: dict[tuple[str, ...], pa.Table] = {}
+        self.places: dict[str, tuple[int, int, int]] = {}
+        first = 0
+        for name, frames, _ in self.facts["videos"]:
+            rows = -(-frames // self.facts["interval"])
+            self.places[name] = (frames, first, rows)
+            first += rows
+
+    def of(self, name: str, *columns: str) -> pa.Table:
+        """Columns of :data:`SCHEMA` for one video."""
+        if columns not in self._tables:
+            self._tables[columns] = self._store.read(self._commit, list(columns))
+        _, first, rows = self.places[name]
+        return self._tables[columns].slice(first, rows)
+
+
+class ImportedVideoResults(VideoResults):
+    """The results of one imported video.
+
+    Args:
+        name: the video's.
+        rows: of the import.
+        outcome: how the import ended for it.
     """
 
-    origin: Literal["import"] = "import"
+    def __init__(self, name: str, rows: _Rows, outcome: VideoOutcome | None) -> None:
+        self.name, self.outcome, self._rows = name, outcome, rows
 
-    def __init__(self, root: Path, run: RunManifest) -> None:
-        self.run = run
-        self.store = FileStore(root)
-        self.set_id = run.run_id
-        self._tables: dict[tuple[str, ...], pa.Table] = {}
+    @property
+    def has_scores(self) -> bool:
+        """Whether there is anything to show."""
+        return self.name in self._rows.places
 
     @cached_property
-    def commit(self) -> Commit:
-        """The result.
-
-        Raises:
-            DamagedResult: it is gone from the store.
-        """
-        for record in load_records(self.store.root, self.set_id):
-            if record.node == STAGE and record.fingerprint:
-                found = self.store.find(Key(STAGE, record.video_id, record.fingerprint))
-                if found is not None:
-                    return found
-        raise DamagedResult(f"the result of import {self.set_id} is gone from the store; import again")
-
-    @property
-    def captioners(self) -> Sequence[str]:
-        """In the order of the column ``captions``."""
-        names: list[str] = self.commit.facts["captioners"]
-        return names
-
-    @property
-    def recipe(self) -> Recipe:
-        """Where the values came from."""
-        return recipe_of_import(self.run, tuple(self.captioners))
-
-    @property
-    def has_final_scores(self) -> bool:
-        """Whether there are others than the language model's own."""
-        found: bool = self.commit.facts["final_scores"]
-        return found
-
-    @cached_property
-    def _places(self) -> dict[str, _Place]:
-        places, first = {}, 0
-        for name, frames, _ in self.commit.facts["videos"]:
-            rows = -(-frames // self.commit.facts["interval"])
-            places[name] = _Place(frames, first, rows)
-            first += rows
-        return places
-
-    @cached_property
-    def unscored(self) -> Mapping[str, str]:
-        """Videos of the data set that nothing usable was given for, with the reason."""
-        return {outcome.name: outcome.message for outcome in self.run.videos if outcome.status not in SCORED}
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Of the scored videos, sorted."""
-        return list(self._places)
-
-    def window_samples(self) -> Mapping[int, int] | None:
-        """Nothing in an import tells."""
-        return None
-
-    def scores(self, name: str) -> ScoredVideo:
-        """Scores of one of :attr:`names`.
-
-        Raises:
-            DamagedResult: they are gone from the store.
-        """
-        found = self.rows(name, ["score", "raw_score"])
+    def scores(self) -> ScoredVideo:
+        """The scores."""
+        found = self._rows.of(self.name, "score", "raw_score")
         final, raw = (_values(found[column]) for column in ("score", "raw_score"))
         scores = final if final is not None else raw
         if scores is None:
-            raise DamagedResult(f"import {self.set_id} holds no scores of {name!r}; import again")
+            raise DamagedResult(f"the import holds no scores of {self.name!r}; import again")
         return ScoredVideo(
-            name=name,
-            frames=self._places[name].frames,
-            interval=self.commit.facts["interval"],
+            name=self.name,
+            frames=self._rows.places[self.name][0],
+            interval=self._rows.facts["interval"],
             scores=scores,
             raw_scores=raw if final is not None else None,
-            frame_rate=self.commit.facts["frame_rate"],
+            frame_rate=self._rows.facts["frame_rate"],
+            refined=final is not None,
         )
 
-    def texts(self, name: str) -> VideoTexts:
-        """Texts of one of :attr:`names`; errors as :meth:`scores`. Where other frames than the grid's were cleaned, it is the
-        caption of the nearest."""
-        found = self.rows(name, ["frame", "summary", "captions"])
+    @cached_property
+    def texts(self) -> VideoTexts:
+        """The texts."""
+        found = self._rows.of(self.name, "frame", "summary", "captions")
         frames = found["frame"].to_pylist()
-        captions: dict[str, dict[int, str]] = {captioner: {} for captioner in self.captioners}
+        captions: dict[str, dict[int, str]] = {captioner: {} for captioner in self._rows.facts["captioners"]}
         for frame, said in zip(frames, found["captions"].to_pylist(), strict=True):
             for captioner, text in zip(captions, said, strict=False):
                 if text is not None:
                     captions[captioner][frame] = text
-        windows = self.windows(name)
-        cleaned = {frame: text for window in windows.values() for frame, text in window.items()}
+        windows = self.windows
+        cleaned = {frame: CleanedCaption(text) for window in windows.values() for frame, text in window.items()}
         summaries = zip(frames, found["summary"].to_pylist(), strict=True)
         return VideoTexts(
             captions={captioner: said for captioner, said in captions.items() if said},
@@ -258,25 +244,19 @@ class ImportResults:
             summaries={frame: text for frame, text in summaries if text is not None},
         )
 
-    def windows(self, name: str) -> Nested[str]:
-        """Grid frame to the cleaned captions of its window, by frame."""
-        found = self.rows(name, ["frame", "cleaned_frames", "cleaned"])
+    @property
+    def windows(self) -> Nested[str]:
+        """Grid frame to the cleaned captions of its window, by frame; empty where nobody gave them."""
+        found = self._rows.of(self.name, "frame", "cleaned_frames", "cleaned")
         windows = (dict(zip(row["cleaned_frames"], row["cleaned"], strict=True)) for row in found.to_pylist())
         return {frame: window for frame, window in zip(found["frame"].to_pylist(), windows, strict=True) if window}
 
-    def neighbours(self, name: str) -> Neighbours | None:
-        """What the scores are averages of; None where nobody said so."""
-        found = self.rows(name, ["neighbour_scores", "neighbour_similarities", "neighbour_frames"])
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """The scores that the refined ones are averages of; None where nobody said."""
+        found = self._rows.of(self.name, "neighbour_scores", "neighbour_similarities", "neighbour_frames")
         scores, similarities, frames = (column.to_pylist() for column in found.columns)
         return Neighbours(scores, similarities, frames if any(frames) else []) if any(scores) else None
-
-    def rows(self, name: str, columns: Sequence[str]) -> pa.Table:
-        """Columns of :data:`SCHEMA` for one of :attr:`names`."""
-        place = self._places[name]
-        asked = tuple(columns)
-        if asked not in self._tables:
-            self._tables[asked] = self.store.read(self.commit, list(asked))
-        return self._tables[asked].slice(place.first, place.rows)
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]] | None:

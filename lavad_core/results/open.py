@@ -1,4 +1,4 @@
-"""From an id that ``lavad status`` lists to its results."""
+"""Opening the results of a run or an import by its id."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import logging
 from pathlib import Path
 
 from lavad_core.errors import InputError
-from lavad_core.results.imported import ImportResults
-from lavad_core.results.run import RunResults
+from lavad_core.results.imported import results_of_import
+from lavad_core.results.run import results_of_run
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import RunManifest, is_running, list_runs, load_run
 
 log = logging.getLogger(__name__)
 
 
-def open_results(store_root: Path, run_id: str | None = None) -> ResultSet:
+def open_results(store_root: Path, run: str | RunManifest | None = None) -> ResultSet:
     """The results of a run or of an import.
 
     Args:
         store_root: the store's folder.
-        run_id: as ``lavad status --all`` lists it; None for the latest that has ended.
+        run: its id, as ``lavad status --all`` lists it, or its record; None for the latest that has ended.
 
     Raises:
         InputError: there is no such run.
-        StoreUnavailable: its records cannot be read.
+        ConfigError: another version of the program recorded it, and this one does not know a setting of it.
+        StoreError: its records or results cannot be read.
     """
-    run = chosen_run(store_root, run_id)
-    return ImportResults(store_root, run) if run.origin == "import" else RunResults(store_root, run)
+    record = run if isinstance(run, RunManifest) else chosen_run(store_root, run)
+    return (results_of_import if record.origin == "import" else results_of_run)(store_root, record)
 
 
 def chosen_run(store_root: Path, run_id: str | None) -> RunManifest:

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.setting import leaves
+from lavad_core.errors import ConfigError
 from lavad_core.method import prompts
 from lavad_core.pipeline.graph import needed_roles
 from lavad_core.results.types import Recipe
@@ -66,6 +68,19 @@ def recipe_of_import(run: RunManifest, captioners: tuple[str, ...]) -> Recipe:
         ("encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches"), NOT_KNOWN
     )
     return Recipe(lines, lines)
+
+
+def recorded_recipe(run: RunManifest) -> Recipe:
+    """How a run's or import's scores were made, by its record alone; nothing if another version recorded what this one does not
+    know."""
+    if run.origin == "import":
+        sources = run.config.get("import", {}).get("sources", {})
+        mark = "captions of "
+        return recipe_of_import(run, tuple(role.removeprefix(mark) for role in sources if mark in role))
+    try:
+        return recipe_of_run(run, load_recorded(run.config))
+    except ConfigError:
+        return Recipe()
 
 
 def differences(a: Recipe, b: Recipe) -> tuple[tuple[str, str, str], ...]:

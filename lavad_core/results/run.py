@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,22 +17,84 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
+from lavad_core.method.detection import SegmentRule, mean_rate
 from lavad_core.method.sampling import SAMPLED, window_samples
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_run
 from lavad_core.results.settings import commits_of, config_of_results
-from lavad_core.results.types import Recipe, ScoredVideo, VideoTexts
+from lavad_core.results.types import (
+    NEIGHBOURS,
+    CleanedCaption,
+    Recipe,
+    ResultSet,
+    ScoredVideo,
+    VideoResults,
+    VideoTexts,
+)
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
 from lavad_core.runs.video_list import load_sources
+from lavad_core.stages.timeline import read_probe
 from lavad_core.store.files import FileStore
-from lavad_core.store.types import Commit, Key
+from lavad_core.store.types import Commit, Key, Store
+from lavad_core.video.types import Probe
 
-RunKeys = Mapping[str, Mapping[str, Key]]
-"""Video id to node id to the key of the result that a run made or found."""
+Keys = Mapping[str, Key]
+"""Node id to the key of the result that a run made or found for one video."""
+
+SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame"]
+SEGMENT_TEXTS = ["summary", "caption"]
+"""At the peak; the cleaned caption is there since version 2 of the stage."""
 
 
-def keys_of_run(root: Path, run_id: str) -> RunKeys:
-    """Which results are a run's, by its own records: no model, import or video is needed to know it."""
+def results_of_run(root: Path, run: RunManifest) -> ResultSet:
+    """The results of a run. The videos of a retry are those of the set that it is of: also the ones that earlier runs have
+    scored.
+
+    Args:
+        root: the store's folder.
+        run: its record.
+
+    Raises:
+        ConfigError: another version of the program recorded it, and this one does not know a setting of it.
+        StoreUnavailable: its records cannot be read.
+    """
+    store = FileStore(root)
+    videos: dict[str, tuple[VideoOutcome, Keys]] = {}
+    for one in _runs(root, run):
+        keys = keys_of_run(root, one.run_id)
+        for outcome in one.videos:
+            videos.setdefault(outcome.name, (outcome, keys.get(outcome.video_id, {})))
+    scored = sorted(name for name, (own, keys) in videos.items() if _is_scored(own, keys))
+    unscored = {name: _why(own) for name, (own, keys) in videos.items() if not _is_scored(own, keys)}
+    commits = commits_of(store, videos[scored[0]][1] if scored else {})  # all videos are made with the same settings
+    config = config_of_results(run, commits)
+    return ResultSet(
+        set_id=run.run_id,
+        origin="run",
+        names=scored,
+        unscored=unscored,
+        recipe=recipe_of_run(run, config, commits),
+        opened=lambda name: RunVideo(store, name, videos[name][1], config, videos[name][0]),
+        config=config,
+        record=run,
+    )
+
+
+def results_of_keys(store: Store, config: LavadConfig, videos: Mapping[str, Keys]) -> ResultSet:
+    """The results of videos of a run that still goes, or that nobody records.
+
+    Args:
+        store: that has them.
+        config: that they were made with.
+        videos: name to the keys of its results, ``refine`` and ``probe`` among them.
+    """
+    return ResultSet(
+        "", "run", sorted(videos), {}, Recipe(), lambda name: RunVideo(store, name, videos[name], config), config
+    )
+
+
+def keys_of_run(root: Path, run_id: str) -> Mapping[str, Keys]:
+    """Video id to the keys of its results, by the run's own records: no model, import or video is needed to know it."""
     keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
     for record in load_records(root, run_id):
         if record.fingerprint:
@@ -41,192 +103,228 @@ def keys_of_run(root: Path, run_id: str) -> RunKeys:
     return keys
 
 
-class RunResults:
-    """Implements :class:`lavad_core.results.types.ResultSet`; a video is read when it is asked for. The videos of a retry are
-    those of the set that it is of: also the ones that earlier runs have scored.
+def unchecked_ends(root: Path, run: RunManifest) -> Sequence[str]:
+    """Names of a run's videos whose containers announce no end, so that one that was cut off would not be noticed.
+
+    Raises:
+        StoreError: its records or results cannot be read.
+    """
+    store, names = FileStore(root), {outcome.video_id: outcome.name for outcome in run.videos}
+    probes = [store.find(keys["probe"]) for keys in keys_of_run(root, run.run_id).values() if "probe" in keys]
+    found = [probe.key.video_id for probe in probes if probe is not None and probe.facts.get("unchecked")]
+    return [names[video_id] for video_id in found if video_id in names]
+
+
+class RunVideo(VideoResults):
+    """The results of one video of a run.
 
     Args:
-        root: the store's folder.
-        run: the run's manifest.
+        store: where they are.
+        name: the video's.
+        keys: of its results.
+        config: of the run.
+        outcome: how the run ended for it.
     """
 
-    origin: Literal["run"] = "run"
-
-    def __init__(self, root: Path, run: RunManifest) -> None:
-        self.run = run
-        self.store = FileStore(root)
-        self.set_id = run.run_id
-
-    @cached_property
-    def config(self) -> LavadConfig:
-        """The run's configuration, as its results were made with it.
-
-        Raises:
-            ConfigError: another version of the program recorded it, and this one does not know a setting of it.
-        """
-        return config_of_results(self.run, self._commits)
-
-    @cached_property
-    def _commits(self) -> Mapping[str, Commit]:
-        """The commits of one video; all videos are made with the same settings."""
-        return commits_of(self.store, next(iter(self._scored.values()), {}))
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """How the scores were made."""
-        return recipe_of_run(self.run, self.config, self._commits)
-
-    @cached_property
-    def _runs(self) -> list[RunManifest]:
-        """This run, and those that have scored others of its set before, with only these."""
-        try:
-            earlier = load_sources(self.store.root, self.set_id).earlier
-        except InputError:  # nobody noted the videos: the run has no others
-            return [self.run]
-        runs = [self.run]
-        for run_id in dict.fromkeys(earlier.values()):
-            names = {source.name for source, run in earlier.items() if run == run_id}
-            run = load_run(self.store.root, run_id)
-            runs.append(replace(run, videos=tuple(outcome for outcome in run.videos if outcome.name in names)))
-        return runs
-
-    @cached_property
-    def _scored(self) -> dict[str, Mapping[str, Key]]:
-        scored: dict[str, Mapping[str, Key]] = {}
-        for run in self._runs:
-            keys = keys_of_run(self.store.root, run.run_id)
-            for outcome in run.videos:
-                own = keys.get(outcome.video_id, {})
-                if outcome.status in SCORED and "refine" in own:
-                    scored[outcome.name] = own
-        return dict(sorted(scored.items()))
-
-    @cached_property
-    def unscored(self) -> Mapping[str, str]:
-        """Videos of the run that have no scores, with the reason."""
-        every = [outcome for run in self._runs for outcome in run.videos]
-        return {outcome.name: _why(outcome) for outcome in every if outcome.name not in self._scored}
+    def __init__(
+        self, store: Store, name: str, keys: Keys, config: LavadConfig, outcome: VideoOutcome | None = None
+    ) -> None:
+        self.name, self.outcome = name, outcome
+        self._store, self._keys, self._config = store, keys, config
 
     @property
-    def names(self) -> Sequence[str]:
-        """Of the scored videos, sorted."""
-        return list(self._scored)
+    def has_scores(self) -> bool:
+        """Whether there is anything to show."""
+        rejected = self.outcome is not None and self.outcome.status == "rejected"
+        return not rejected and self._find("refine") is not None
 
-    def keys(self, name: str) -> Mapping[str, Key]:
-        """Node id to key of the results of one of :attr:`names`, of the run that scored it."""
-        return self._scored[name]
-
-    def scores(self, name: str) -> ScoredVideo:
-        """Scores of one of :attr:`names`, with the times of its frames.
-
-        Raises:
-            DamagedResult: they are gone from the store.
-        """
-        refined = self._table(name, "refine", ["score", "raw_score"])
-        times = self._table(name, "probe", ["time_s"])["time_s"].to_numpy()
-        own = self.config.refine.enabled
+    @cached_property
+    def scores(self) -> ScoredVideo:
+        """The scores, with the times of the video's frames."""
+        if "refine" not in self._keys:
+            raise DamagedResult(
+                f"there are no scores for {self.name!r} in this run; its targets must have 'refine' or 'detect'"
+            )
+        refined = self._table("refine", ["score", "raw_score"])
+        own = self._config.refine.enabled
         return ScoredVideo(
-            name=name,
-            frames=len(times),
-            interval=self.config.video.frame_interval,
+            name=self.name,
+            frames=len(self._times_s),
+            interval=self._config.video.frame_interval,
             scores=refined["score"].to_numpy(),
             raw_scores=refined["raw_score"].to_numpy() if own else None,
-            frame_rate=_mean_rate(times),
-            times_s=times,
+            frame_rate=mean_rate(self._times_s),
+            times_s=self._times_s,
+            refined=own,
         )
 
-    def texts(self, name: str) -> VideoTexts:
-        """Texts of one of :attr:`names`; errors as :meth:`scores`."""
-        captions = {
-            node.partition(":")[2]: self._said(name, node, "caption")
-            for node in self._scored[name]
-            if node.startswith("caption:")
-        }
-        return VideoTexts(captions, self._cleaned(name), self._said(name, "summarise", "summary"))
+    @property
+    def texts(self) -> VideoTexts:
+        """Captions, cleaned captions and summaries together."""
+        return VideoTexts(self.captions, self.cleaned, self.summaries)
 
-    def windows(self, name: str) -> Nested[str]:
+    @cached_property
+    def captions(self) -> Mapping[str, Mapping[int, str]]:
+        """Captioner to grid frame to its caption; empty where there is none."""
+        nodes = [node for node in self._keys if node.startswith("caption:")]
+        return {node.partition(":")[2]: self._said(node, "caption") for node in nodes}
+
+    @cached_property
+    def cleaned(self) -> Mapping[int, CleanedCaption]:
+        """Grid frame to the caption that cleaning put there; empty where there is none."""
+        if "clean" not in self._keys:
+            return {}
+        table = self._table("clean", ["frame", "caption", "captioner", "source_frame", "similarity"])
+        frames, *values = (column.to_pylist() for column in table.columns)
+        found = {frame: CleanedCaption(*own) for frame, *own in zip(frames, *values, strict=True)}
+        return nearest_texts(found, self._grid) if found else {}
+
+    @cached_property
+    def summaries(self) -> Mapping[int, str]:
+        """Grid frame to summary; empty where there is none."""
+        return self._said("summarise", "summary")
+
+    @property
+    def windows(self) -> Nested[str]:
         """Grid frame to the cleaned captions of its window, by frame: of the window that its summary was made of; of the one
         that the run's settings give it where summaries are imported or left out. Empty without cleaned captions."""
-        cleaned = self._said(name, "clean", "caption")
+        cleaned = self._said("clean", "caption")
         if not cleaned:
             return {}
-        grid: list[int] = self._table(name, "refine", ["frame"])["frame"].to_pylist()
-        windows = self._sampled(name) or dict(zip(grid, self._window_samples(name, grid), strict=True))
+        windows = self._sampled() or self._by_settings(self._grid)
         found = {at: {frame: cleaned[frame] for frame in window if frame in cleaned} for at, window in windows.items()}
         return {at: window for at, window in found.items() if window}
 
-    def _sampled(self, name: str) -> dict[int, list[int]]:
-        """Frames of the windows that summaries were made of; empty if the run made none."""
-        if "summarise" not in self._scored[name]:
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """The scores that the refined ones are averages of; None where there was no refinement."""
+        table = self._table("refine", ["frame", "raw_score", "neighbour_frames", "neighbour_similarities"])
+        at, raw_scores, frames, similarities = (column.to_pylist() for column in table.columns)
+        if not any(frames):
+            return None
+        raw = dict(zip(at, raw_scores, strict=True))
+        return Neighbours([[raw[frame] for frame in row] for row in frames], similarities, frames)
+
+    @property
+    def probe(self) -> Probe:
+        """What decoding the whole video found."""
+        return read_probe(self._store, self._commit("probe"))
+
+    def segments(self, rule: SegmentRule | None = None) -> pa.Table | None:
+        """The segments that the run committed, by its own rule; None if it was not to make any."""
+        commit = self._find("detect")
+        if commit is None or commit.status == "rejected":
+            return None
+        texts = [name for name in SEGMENT_TEXTS if any(name in part.schema for part in commit.files)]
+        return self._store.read(commit, [*SEGMENT_COLUMNS, *texts])
+
+    @property
+    def segment_count(self) -> int | None:
+        """How many segments the run committed; None if it was not to make any."""
+        commit = self._find("detect")
+        return None if commit is None else commit.counts["segments"]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known in numbers, as JSON's types: of the video, its highest score, and the rule of its segments."""
+        facts: dict[str, Any] = {"frame_interval": self._config.video.frame_interval}
+        if (probe := self._find("probe")) is not None:
+            facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
+            # Probes of earlier versions did not check it.
+            facts |= {name: probe.facts[name] for name in ("completeness", "unchecked") if name in probe.facts}
+        if (detect := self._find("detect")) is not None and "peak_score" in detect.facts:
+            facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
+            facts |= self._config.detect.model_dump()
+        return facts
+
+    @property
+    def window_samples(self) -> Mapping[int, int] | None:
+        """By the commit of the summaries; None if it is from before that was noted, or gone."""
+        if "summarise" not in self._keys:
             return {}
-        table = self._table(name, "summarise", ["frame", "sampled_frames"])
+        commit = self._find("summarise")
+        if commit is None or SAMPLED not in commit.facts:
+            return None
+        return {int(number): windows for number, windows in commit.facts[SAMPLED].items()}
+
+    def _why_absent(self, part: str) -> str:
+        if part == NEIGHBOURS and not self._config.refine.enabled:
+            return "refine.enabled was false"
+        imports = self._config.imports
+        given = [kind for kind in ("cleaned", "summaries", "scores", "refined") if getattr(imports, kind)]
+        return f"not needed: {', '.join(given)} imported" if given else ""
+
+    @cached_property
+    def _times_s(self) -> NDArray[np.float64]:
+        times: NDArray[np.float64] = self._table("probe", ["time_s"])["time_s"].to_numpy()
+        return times
+
+    @property
+    def _grid(self) -> list[int]:
+        frames: list[int] = self._table("refine", ["frame"])["frame"].to_pylist()
+        return frames
+
+    def _sampled(self) -> dict[int, list[int]]:
+        """Frames of the windows that summaries were made of; empty if the run made none."""
+        if "summarise" not in self._keys:
+            return {}
+        table = self._table("summarise", ["frame", "sampled_frames"])
         samples: list[list[int]] = table["sampled_frames"].to_pylist()
         return dict(zip(table["frame"].to_pylist(), samples, strict=True)) if any(samples) else {}
 
-    def _window_samples(self, name: str, grid: Sequence[int]) -> list[list[int]]:
-        times = self._table(name, "probe", ["time_s"])["time_s"].to_numpy()
-        window = self.config.window
+    def _by_settings(self, grid: Sequence[int]) -> dict[int, list[int]]:
+        window = self._config.window
         samples = window_samples(
             np.array(grid, np.int64),
-            len(times),
-            self.config.video.frame_interval,
-            times,
+            len(self._times_s),
+            self._config.video.frame_interval,
+            self._times_s,
             duration_s=window.duration_s,
             samples=window.samples,
             sampling=window.sampling,
             frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
         )
-        return [frames.tolist() for frames in samples]
+        return {at: frames.tolist() for at, frames in zip(grid, samples, strict=True)}
 
-    def window_samples(self) -> Mapping[int, int] | None:
-        """Number of samples to how many windows have it, by the commits of the summaries; None if one is from before that
-        was noted, or gone."""
-        found: Counter[int] = Counter()
-        for keys in self._scored.values():
-            if "summarise" in keys:
-                commit = self.store.find(keys["summarise"])
-                if commit is None or SAMPLED not in commit.facts:
-                    return None
-                found.update({int(number): windows for number, windows in commit.facts[SAMPLED].items()})
-        return found
-
-    def neighbours(self, name: str) -> Neighbours | None:
-        """What the refined scores are averages of; None where there was no refinement."""
-        table = self._table(name, "refine", ["frame", "raw_score", "neighbour_frames", "neighbour_similarities"])
-        frames, similarities = (table[column].to_pylist() for column in table.column_names[2:])
-        if not any(frames):
-            return None
-        raw = dict(zip(table["frame"].to_pylist(), table["raw_score"].to_pylist(), strict=True))
-        return Neighbours([[raw[frame] for frame in row] for row in frames], similarities, frames)
-
-    def _cleaned(self, name: str) -> dict[int, str]:
-        """With ``any-frame`` other frames than the grid's are cleaned: then it is the caption of the nearest."""
-        cleaned = self._said(name, "clean", "caption")
-        if not cleaned:
+    def _said(self, node: str, column: str) -> dict[int, str]:
+        if node not in self._keys:
             return {}
-        return nearest_texts(cleaned, self._table(name, "refine", ["frame"])["frame"].to_pylist())
-
-    def _said(self, name: str, node: str, column: str) -> dict[int, str]:
-        if node not in self._scored[name]:
-            return {}
-        table = self._table(name, node, ["frame", column])
+        table = self._table(node, ["frame", column])
         return dict(zip(table["frame"].to_pylist(), table[column].to_pylist(), strict=True))
 
-    def _table(self, name: str, node: str, columns: list[str]) -> pa.Table:
-        key = self._scored[name].get(node)
-        commit = self.store.find(key) if key is not None else None
+    def _table(self, node: str, columns: list[str]) -> pa.Table:
+        return self._store.read(self._commit(node), columns)
+
+    def _commit(self, node: str) -> Commit:
+        commit = self._find(node)
         if commit is None or commit.status == "rejected":
-            raise DamagedResult(f"the result of {node} for {name!r} is gone from the store; run again")
-        return self.store.read(commit, columns)
+            raise DamagedResult(f"the result of {node} for {self.name!r} is gone from the store; run again")
+        return commit
+
+    def _find(self, node: str) -> Commit | None:
+        key = self._keys.get(node)
+        return None if key is None else self._store.find(key)
+
+
+def _runs(root: Path, run: RunManifest) -> list[RunManifest]:
+    """This run, and those that have scored others of its set before, with only these."""
+    try:
+        earlier = load_sources(root, run.run_id).earlier
+    except InputError:  # nobody noted the videos: the run has no others
+        return [run]
+    runs = [run]
+    for run_id in dict.fromkeys(earlier.values()):
+        names = {source.name for source, other in earlier.items() if other == run_id}
+        other = load_run(root, run_id)
+        runs.append(replace(other, videos=tuple(outcome for outcome in other.videos if outcome.name in names)))
+    return runs
+
+
+def _is_scored(outcome: VideoOutcome, keys: Keys) -> bool:
+    return outcome.status in SCORED and "refine" in keys
 
 
 def _why(outcome: VideoOutcome) -> str:
     if outcome.status in SCORED:
         return "the run was not to score it"
     return ": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part)
-
-
-def _mean_rate(times_s: NDArray[np.float64]) -> float | None:
-    """Frames per second; None for a single frame, or where time does not pass."""
-    passed = float(times_s[-1] - times_s[0])
-    return (len(times_s) - 1) / passed if passed > 0 else None

@@ -1,13 +1,27 @@
-"""The scores and texts of a set of videos, as evaluation, export and reports see them. No I/O here."""
+"""The results of a set of videos as everything that reads them sees them: evaluation, exports, pages, commands. No I/O here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import InputError
+from lavad_core.imports.types import Neighbours
+from lavad_core.imports.values import Nested
+from lavad_core.method.detection import Segment, SegmentRule, segments, shown_until_s
+from lavad_core.runs.manifest import Origin, RunManifest, VideoOutcome
+from lavad_core.video.types import Probe
+
+NEIGHBOURS = "the neighbours that scores were refined with"
+"""What pages call :attr:`VideoResults.neighbours`."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,7 @@ class ScoredVideo:
         raw_scores: float64, the same shape: the language model's own; None if there are none beside ``scores``.
         frame_rate: mean, per second; None where nothing tells.
         times_s: float64 [M], presentation times, seconds; None where only a rate is known, or nothing.
+        refined: False where ``scores`` are known to be the language model's own.
     """
 
     name: str
@@ -31,11 +46,55 @@ class ScoredVideo:
     raw_scores: NDArray[np.float64] | None = field(default=None, repr=False)
     frame_rate: float | None = None
     times_s: NDArray[np.float64] | None = field(default=None, repr=False)
+    refined: bool = True
 
     @property
     def grid(self) -> NDArray[np.int64]:
         """Frames that the scores are of, int64 [⌈M / interval⌉]."""
         return np.arange(0, self.frames, self.interval, dtype=np.int64)
+
+    @property
+    def own_scores(self) -> NDArray[np.float64] | None:
+        """The language model's own scores, beside the final ones or in their place; None where nobody gave them."""
+        return self.raw_scores if self.refined else self.scores
+
+    def seconds(self, frames: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """When frames are shown, float64 [n], seconds; None where nothing tells. M itself is when the last one stops."""
+        if self.times_s is not None:
+            return np.append(self.times_s, shown_until_s(self.times_s, self.frames))[frames]
+        return None if self.frame_rate is None else np.asarray(frames) / self.frame_rate
+
+    def segments(self, rule: SegmentRule) -> list[Segment]:
+        """The anomalous segments, in order of time. Where nothing tells the time, seconds are numbers of frames.
+
+        Raises:
+            InputError: the rule has lengths and nothing says how long a frame is.
+        """
+        times = self.times_s
+        if times is None:
+            if self.frame_rate is None and (rule.min_length_s or rule.max_gap_s):
+                raise InputError(
+                    f"nothing says how many frames a second {self.name!r} has: no length in seconds can be asked for"
+                )
+            times = np.arange(self.frames) / (self.frame_rate or 1.0)
+        return segments(self.scores, self.grid, self.frames, self.interval, times, rule)
+
+
+@dataclass(frozen=True)
+class CleanedCaption:
+    """The caption that cleaning put at a frame.
+
+    Attributes:
+        text: the caption.
+        captioner: whose; empty where that is not known.
+        source_frame: the frame that it was made of; None where that is not known.
+        similarity: to the picture, cosine; None where nothing was compared.
+    """
+
+    text: str
+    captioner: str = ""
+    source_frame: int | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +103,13 @@ class VideoTexts:
 
     Attributes:
         captions: captioner to grid frame to its caption.
-        cleaned: grid frame to the caption that cleaning put there.
+        cleaned: grid frame to the caption that cleaning put there. Where other frames than the grid's were cleaned, it is
+            that of the nearest.
         summaries: grid frame to summary.
     """
 
     captions: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
-    cleaned: Mapping[int, str] = field(default_factory=dict)
+    cleaned: Mapping[int, CleanedCaption] = field(default_factory=dict)
     summaries: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -66,75 +126,213 @@ class Recipe:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-class ResultSet(Protocol):
-    """A run of this program, or an import.
+class VideoResults:
+    """The results of one video. Each part is read from the store when it is asked for, and kept as long as this object is.
+
+    This class has what can be said from scores and texts alone, which is all that an import has; a video of a run knows
+    more. Each part raises DamagedResult where the run or import had it and it is gone from the store.
 
     Attributes:
-        set_id: of the run or import, as ``lavad status`` lists it.
-        origin: where the scores come from.
-        unscored: videos that should have scores and have none, with the reason in a few words.
-        recipe: how the scores were made.
+        name: the video's.
+        outcome: how its run or import ended for it; None for values at hand.
     """
 
-    @property
-    def recipe(self) -> Recipe: ...
+    def __init__(self, scores: ScoredVideo, texts: VideoTexts | None = None) -> None:
+        self.name = scores.name
+        self.outcome: VideoOutcome | None = None
+        self._scores, self._texts = scores, texts or VideoTexts()
 
     @property
-    def set_id(self) -> str: ...
+    def scores(self) -> ScoredVideo:
+        """The scores."""
+        return self._scores
 
     @property
-    def origin(self) -> Literal["run", "import"]: ...
+    def texts(self) -> VideoTexts:
+        """Captions, cleaned captions and summaries together."""
+        return self._texts
 
     @property
-    def unscored(self) -> Mapping[str, str]: ...
+    def captions(self) -> Mapping[str, Mapping[int, str]]:
+        """Captioner to grid frame to its caption; empty where there is none."""
+        return self.texts.captions
 
     @property
-    def names(self) -> Sequence[str]:
-        """Of the scored videos, sorted."""
-        ...
+    def cleaned(self) -> Mapping[int, CleanedCaption]:
+        """Grid frame to the caption that cleaning put there; empty where there is none."""
+        return self.texts.cleaned
+
+    @property
+    def summaries(self) -> Mapping[int, str]:
+        """Grid frame to summary; empty where there is none."""
+        return self.texts.summaries
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether there is anything to show."""
+        return True
+
+    @property
+    def windows(self) -> Nested[str]:
+        """Grid frame to the cleaned captions of its window, by frame; empty where nobody gave them."""
+        return {}
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """The scores that the refined ones are averages of; None where there was no refinement, or nobody said."""
+        return None
+
+    @property
+    def probe(self) -> Probe | None:
+        """What decoding the whole video found; None for an import, which decodes nothing."""
+        return None
+
+    def segments(self, rule: SegmentRule | None = None) -> pa.Table | None:
+        """The anomalous segments: columns ``segment``, ``start_frame``, ``end_frame`` (inclusive), ``start_s``, ``end_s``,
+        ``peak_score``, ``peak_frame``, and ``summary`` (and ``caption``, where it is known) at the peak.
+
+        Args:
+            rule: of segments that are not stored. A run has its own; an import none, and takes the default if None.
+
+        Returns:
+            None if a run was not to make segments.
+        """
+        found, said = self.scores.segments(rule or SegmentRule()), self.summaries
+        ends = [self.scores.seconds([one.start_frame, one.end_frame + 1]) for one in found]
+        columns = {
+            "segment": list(range(len(found))),
+            "start_frame": [one.start_frame for one in found],
+            "end_frame": [one.end_frame for one in found],
+            "start_s": [None if at is None else float(at[0]) for at in ends],
+            "end_s": [None if at is None else float(at[1]) for at in ends],
+            "peak_score": [one.peak_score for one in found],
+            "peak_frame": [one.peak_frame for one in found],
+            "summary": [said.get(one.peak_frame) for one in found],
+        }
+        return pa.table(columns)
+
+    @property
+    def segment_count(self) -> int | None:
+        """How many :meth:`segments` there are; None if a run was not to make any."""
+        return len(self.scores.segments(SegmentRule()))
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known in numbers, as JSON's types: of the video, its highest score, and the rule of its segments."""
+        scored, peak = self.scores, int(self.scores.scores.argmax())
+        return {
+            "frame_interval": scored.interval,
+            "frames": scored.frames,
+            "frame_rate": scored.frame_rate,
+            "peak_score": float(scored.scores[peak]),
+            "peak_frame": int(scored.grid[peak]),
+            "threshold": SegmentRule().threshold,
+        }
+
+    @property
+    def window_samples(self) -> Mapping[int, int] | None:
+        """Number of samples to how many windows have it; empty if no window was sampled, None where nothing says it."""
+        return None
+
+    @cached_property
+    def absent(self) -> Mapping[str, str]:
+        """Parts that these results do not have, by their names in a sentence, to the reason (empty where nothing tells it)."""
+        near, texts = self.neighbours, self.texts
+        there = {
+            "captions": any(texts.captions.values()),
+            "cleaned captions": bool(texts.cleaned),
+            "summaries": bool(texts.summaries),
+            "raw scores": self.scores.own_scores is not None,
+            NEIGHBOURS: near is not None and bool(near.frames),
+        }
+        return {part: self._why_absent(part) for part, found in there.items() if not found}
+
+    def _why_absent(self, part: str) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """The results of a run of this program, of an import, or of values at hand: :func:`lavad_core.results.open_results`.
+
+    ``results[name]`` opens a video, of which nothing else is kept in memory: going through 800 videos takes no more than one.
+
+    Attributes:
+        set_id: id of the run or import, as ``lavad status`` lists it.
+        origin: where the scores come from: ``run`` or ``import``.
+        names: of the scored videos, sorted.
+        unscored: videos that should have scores and have none, with the reason in a few words.
+        recipe: how the scores were made.
+        config: of a run, as its results were made with it; None for an import.
+        record: of the run or import; None for values at hand.
+    """
+
+    set_id: str
+    origin: Origin
+    names: Sequence[str] = field(repr=False)
+    unscored: Mapping[str, str] = field(repr=False)
+    recipe: Recipe = field(repr=False)
+    opened: Callable[[str], VideoResults] = field(repr=False)
+    config: LavadConfig | None = field(default=None, repr=False)
+    record: RunManifest | None = field(default=None, repr=False)
+
+    def __getitem__(self, name: str) -> VideoResults:
+        """The results of a video: of one of :attr:`names`, or of another video of a run, as far as it got.
+
+        Raises:
+            KeyError: the run or import had no such video.
+        """
+        return self.opened(name)
 
     def scores(self, name: str) -> ScoredVideo:
-        """Scores of one of :attr:`names`.
+        """The scores of one of :attr:`names`.
 
         Raises:
             DamagedResult: they are gone from the store.
         """
-        ...
+        return self[name].scores
 
     def texts(self, name: str) -> VideoTexts:
-        """Texts of one of :attr:`names`; errors as :meth:`scores`."""
-        ...
-
-    def window_samples(self) -> Mapping[int, int] | None:
-        """Number of samples to how many windows of all videos have it; empty where no window was sampled, None where a result
-        does not say it."""
-        ...
-
-
-@dataclass(frozen=True)
-class MemoryResults:
-    """A :class:`ResultSet` of values that are at hand."""
-
-    videos: Mapping[str, ScoredVideo] = field(repr=False)
-    set_id: str = ""
-    origin: Literal["run", "import"] = "import"
-    unscored: Mapping[str, str] = field(default_factory=dict)
-    said: Mapping[str, VideoTexts] = field(default_factory=dict, repr=False)
-    recipe: Recipe = field(default_factory=Recipe, repr=False)
+        """The texts of one of :attr:`names`; errors as :meth:`scores`."""
+        return self[name].texts
 
     @property
-    def names(self) -> Sequence[str]:
-        """Of the scored videos, sorted."""
-        return sorted(self.videos)
-
-    def scores(self, name: str) -> ScoredVideo:
-        """Of one of :attr:`names`."""
-        return self.videos[name]
-
-    def texts(self, name: str) -> VideoTexts:
-        """Of one of :attr:`names`."""
-        return self.said.get(name, VideoTexts())
+    def rule(self) -> SegmentRule | None:
+        """Of a run's segments; None for an import, which has none of its own."""
+        return None if self.config is None else SegmentRule(**self.config.detect.model_dump())
 
     def window_samples(self) -> Mapping[int, int] | None:
-        """Nothing tells."""
-        return None
+        """Number of samples to how many windows of all videos have it; empty if no window was sampled, None where a result
+        does not say it."""
+        found: Counter[int] = Counter()
+        for name in self.names:
+            own = self[name].window_samples
+            if own is None:
+                return None
+            found.update(own)
+        return found
+
+
+def results_of_values(
+    videos: Mapping[str, ScoredVideo],
+    set_id: str = "",
+    origin: Origin = "import",
+    unscored: Mapping[str, str] | None = None,
+    texts: Mapping[str, VideoTexts] | None = None,
+) -> ResultSet:
+    """Values at hand as a set of results.
+
+    Args:
+        videos: name to scores.
+        set_id, origin, unscored: as :class:`ResultSet` has them.
+        texts: name to texts, of the videos that have any.
+    """
+    said = texts or {}
+    return ResultSet(
+        set_id,
+        origin,
+        sorted(videos),
+        unscored or {},
+        Recipe(),
+        lambda name: VideoResults(videos[name], said.get(name)),
+    )

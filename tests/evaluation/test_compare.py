@@ -16,16 +16,16 @@ from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.results.types import MemoryResults
+from lavad_core.results.types import ResultSet, results_of_values
 
 
-def altered(found: MemoryResults, noise: float, set_id: str = "other") -> MemoryResults:
+def altered(found: ResultSet, noise: float, set_id: str = "other") -> ResultSet:
     random = np.random.default_rng(0)
     videos = {
         name: dataclasses.replace(one, scores=one.scores + noise * random.random(one.scores.shape))
-        for name, one in found.videos.items()
+        for name, one in ((name, found.scores(name)) for name in found.names)
     }
-    return MemoryResults(videos, set_id)
+    return results_of_values(videos, set_id)
 
 
 def test_a_set_against_itself_is_no_better_and_no_worse() -> None:

@@ -20,7 +20,7 @@ from lavad_core.evaluation.frame_metrics import frame_auc
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.trivial import centre_prior
 from lavad_core.method.detection import SegmentRule
-from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.results.types import ScoredVideo, results_of_values
 
 BARE = EvaluationOptions(resamples=0)
 
@@ -106,10 +106,11 @@ def test_smoothing_is_scipys_over_each_videos_own_scores() -> None:
     data, found = random_set(3, 12)
     row = evaluate(data, found, dataclasses.replace(BARE, sigmas=(2.5,))).rows[1]
     by_itself = {
-        name: dataclasses.replace(one, scores=gaussian_filter1d(one.scores, 2.5)) for name, one in found.videos.items()
+        name: dataclasses.replace(found.scores(name), scores=gaussian_filter1d(found.scores(name).scores, 2.5))
+        for name in found.names
     }
     assert (row.name, row.sigma, row.label) == ("refined", 2.5, "refined σ2.5 (40 frames, 1.6 s)")
-    assert row.metrics == evaluate(data, MemoryResults(by_itself), BARE).rows[0].metrics
+    assert row.metrics == evaluate(data, results_of_values(by_itself), BARE).rows[0].metrics
 
 
 def test_order_of_rows_and_their_curves() -> None:

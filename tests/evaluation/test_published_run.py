@@ -15,7 +15,7 @@ from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import against_published
-from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.results.types import ScoredVideo, results_of_values
 
 INTERVAL = 16
 
@@ -61,7 +61,7 @@ def evaluation(data: Path) -> Evaluation:
         name: ScoredVideo(name, labels.frames or 0, INTERVAL, refined[name], raw[name])
         for name, labels in dataset.videos.items()
     }
-    return evaluate(dataset, MemoryResults(videos, set_id="urf"), EvaluationOptions(sigmas=(10,), resamples=50))
+    return evaluate(dataset, results_of_values(videos, set_id="urf"), EvaluationOptions(sigmas=(10,), resamples=50))
 
 
 @pytest.mark.parametrize("sigma", [0, 10])

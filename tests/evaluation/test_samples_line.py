@@ -10,7 +10,7 @@ from support.sets import random_set
 
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.document import EVALUATION
-from lavad_core.results.types import MemoryResults
+from lavad_core.results.types import ResultSet
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from lavad_core.results.types import MemoryResults
 def test_the_samples_line(
     word: str, found: Mapping[int, int] | None, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MemoryResults, "window_samples", lambda _: found)
+    monkeypatch.setattr(ResultSet, "window_samples", lambda _: found)
     evaluation = evaluate(*random_set(3, 4))
     assert evaluation.header.samples == line
     assert EVALUATION.parse(EVALUATION.text(evaluation)).header.samples == line

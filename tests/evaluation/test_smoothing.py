@@ -17,7 +17,7 @@ from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import against_evaluation, against_results
 from lavad_core.evaluation.smoothing import Sigma, Unit, parse_sigma
-from lavad_core.results.types import MemoryResults
+from lavad_core.results.types import ResultSet, results_of_values
 
 SCORES = [0.1, 0.9, 0.2, 0.4, 0.3, 0.7, 0.1, 0.2, 0.6, 0.5]
 FRAMES = len(SCORES) * 16
@@ -27,7 +27,7 @@ EACH = results(scored("v", FRAMES, np.repeat(SCORES, 16).tolist(), interval=1))
 """The same scores, stored for every frame."""
 
 
-def rows(found: MemoryResults, *sigmas: float | Sigma) -> list[str]:
+def rows(found: ResultSet, *sigmas: float | Sigma) -> list[str]:
     return [row.label for row in evaluate(LABELS, found, EvaluationOptions(sigmas, resamples=0)).rows if row.ours]
 
 
@@ -58,7 +58,7 @@ def test_frames_are_the_same_smoothing_however_scores_are_stored() -> None:
 
 
 @pytest.mark.parametrize("other", [EACH, results(scored("v", FRAMES, np.repeat(SCORES, 2).tolist(), interval=8))])
-def test_unlike_sigmas_are_marked(other: MemoryResults) -> None:
+def test_unlike_sigmas_are_marked(other: ResultSet) -> None:
     interval = other.scores("v").interval
     found = compare(LABELS, GRID, other, EvaluationOptions((10,), resamples=0))
     assert [row.unlike for row in found.rows] == ["", f"160 and {10 * interval} frames"]
@@ -70,8 +70,8 @@ def test_unlike_sigmas_are_marked(other: MemoryResults) -> None:
 
 
 def test_other_frame_rates_are_other_seconds() -> None:
-    slow = MemoryResults({"v": dataclasses.replace(GRID.videos["v"], frame_rate=10.0)}, set_id="slow")
-    fast = MemoryResults({"v": dataclasses.replace(GRID.videos["v"], frame_rate=29.97)}, set_id="fast")
+    slow = results_of_values({"v": dataclasses.replace(GRID.scores("v"), frame_rate=10.0)}, set_id="slow")
+    fast = results_of_values({"v": dataclasses.replace(GRID.scores("v"), frame_rate=29.97)}, set_id="fast")
     asked = EvaluationOptions((10,), resamples=0)
     assert compare(LABELS, slow, fast, asked).rows[1].unlike == "16 and 5.34 s"
     assert compare(LABELS, GRID, fast, asked).rows[1].unlike == ""  # 29.97 is called 30

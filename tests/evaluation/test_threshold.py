@@ -24,7 +24,7 @@ from lavad_core.evaluation.threshold import (
     with_warnings,
 )
 from lavad_core.method.detection import SegmentRule
-from lavad_core.results.types import MemoryResults
+from lavad_core.results.types import ResultSet
 
 A = LabelledVideo("a", ("Fire",), ((10, 19),))
 B = LabelledVideo("b")
@@ -35,7 +35,7 @@ def data(*videos: LabelledVideo, rate: float | None = 10.0) -> Dataset:
     return replace(dataset(*(videos or (A, B, C))), frame_rate=rate)
 
 
-def found() -> MemoryResults:
+def found() -> ResultSet:
     """25 anomalous frames: 10 at 0.8, 15 at 0.4; 30 normal ones: 10 at 0.8, 5 at 0.4, 15 at 0.2."""
     return results(
         scored("a", 25, [0.2, 0.8, 0.4], 10), scored("b", 15, [0.8, 0.2], 10), scored("c", 15, [0.4, 0.4], 10)

@@ -28,10 +28,9 @@ from lavad_core.imports.layout import find_layout
 from lavad_core.imports.per_video import Sources
 from lavad_core.method.sampling import window_samples
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.results.imported import ImportResults
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
-from lavad_core.results.run import RunResults
+from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages import clean, probe, refine, summarise
@@ -58,14 +57,12 @@ def their_scores(
     return found[:frames]
 
 
-def imported(tmp_path: Path, sources: Sources) -> ImportResults:
+def imported(tmp_path: Path, sources: Sources) -> ResultSet:
     record_import(tmp_path / "store", sources, small_set.dataset(tmp_path / "set"))
-    found = open_results(tmp_path / "store")
-    assert isinstance(found, ImportResults)
-    return found
+    return open_results(tmp_path / "store")
 
 
-def expected(results: ImportResults | RunResults, name: str) -> list[float]:
+def expected(results: ResultSet, name: str) -> list[float]:
     video = results.scores(name)
     return np.repeat(video.scores, video.interval)[: video.frames].tolist()
 
@@ -90,7 +87,6 @@ def test_the_padding_is_the_programs_own(shared: Path, tmp_path: Path) -> None:
     )
     record_import(tmp_path / "store", find_layout(data), labels)
     found = open_results(tmp_path / "store")
-    assert isinstance(found, ImportResults)
     assert write_layout(found, tmp_path / "out").notes == ()
     for kind in ("scores/refined", "filenames/clean_summary", "similarity/clean_summary", "captions/clean_summary"):
         for path in sorted((data / kind).glob("*.json")):
@@ -145,7 +141,6 @@ def test_more_neighbours_than_the_program_looks_at(given: int, ranks: int, tmp_p
     made = lavad("export", "authors", str(tmp_path / "out"), "--store", str(tmp_path / "store"))
     assert f"needs --num_neighbors {ranks}" in made.stderr
     results = open_results(tmp_path / "store")
-    assert isinstance(results, ImportResults)
     for name, frames in FRAMES.items():
         np.testing.assert_allclose(
             their_scores(tmp_path / "out", name, frames, ranks), expected(results, name), atol=1e-7
@@ -155,7 +150,6 @@ def test_more_neighbours_than_the_program_looks_at(given: int, ranks: int, tmp_p
 def test_neighbours_of_a_run_have_their_summaries(tmp_path: Path) -> None:
     fill(tmp_path, "first")
     run = open_results(tmp_path)
-    assert isinstance(run, RunResults)
     write_layout(run, tmp_path / "out")
     said = json.loads((tmp_path / "out/captions/clean_summary/first.json").read_text())
     assert said["16"] == {str(rank): SUMMARIES[min(rank, 2)] for rank in range(10)}
@@ -164,7 +158,7 @@ def test_neighbours_of_a_run_have_their_summaries(tmp_path: Path) -> None:
     assert their_scores(tmp_path / "out", "first", 40) == pytest.approx([0.5] * 40)
 
 
-def run_from_summaries(root: Path, more: list[str], frames: int = 400) -> tuple[RunResults, dict[int, str]]:
+def run_from_summaries(root: Path, more: list[str], frames: int = 400) -> tuple[ResultSet, dict[int, str]]:
     """A run with imported summaries: its own record does not say which frames a window has."""
     given = ["imports.summaries=/somewhere", "run.targets=[clean,detect]", f"store={root}", *more]
     config = load_config(preset="tiny", overrides=given, environ={})
@@ -195,19 +189,19 @@ def run_from_summaries(root: Path, more: list[str], frames: int = 400) -> tuple[
         commit(bench, recorder, video, "refine", refine.SCHEMA, refined)
         recorder.finish("ok", [VideoOutcome("a", video.video_id, "ok")])
     results = open_results(root)
-    assert isinstance(results, RunResults)
     return results, cleaned
 
 
 @pytest.mark.parametrize("sampling", ["any-frame", "grid"])
 def test_cleaned_captions_are_in_their_own_windows(sampling: str, tmp_path: Path) -> None:
     results, cleaned = run_from_summaries(tmp_path, [f"window.sampling={sampling}", "window.frame_rate=native"])
+    assert results.config is not None
     window = results.config.window
     samples = window_samples(
         np.arange(0, 400, INTERVAL), 400, INTERVAL, np.arange(400) / 25,
         duration_s=window.duration_s, samples=window.samples, sampling=window.sampling, frame_rate=None,
     )  # fmt: skip
-    found = results.windows("a")
+    found = results["a"].windows
     assert found == {
         centre: {frame: cleaned[frame] for frame in frames.tolist()}
         for centre, frames in zip(range(0, 400, INTERVAL), samples, strict=True)

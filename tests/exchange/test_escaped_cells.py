@@ -71,7 +71,7 @@ def test_an_export_has_no_formula_and_no_zero_below_zero(tmp_path: Path) -> None
         rows = list(csv.reader(file))
     assert all(not is_formula(cell.removeprefix("'")) or cell.startswith("'") for row in rows for cell in row)
     assert {row[3] for row in rows[1:]} == {"0.0"}
-    assert "-0" not in (tmp_path / "t.json").read_text()
+    assert "-0.0" not in (tmp_path / "t.json").read_text()  # "-0" alone may be part of the run's id
 
 
 @pytest.mark.parametrize("form", ["json", "npy", "csv", "segments"])

@@ -17,23 +17,20 @@ from support.small_set import FRAMES, INTERVAL, grid
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.errors import InputError
 from lavad_core.exports.layout import write_layout
-from lavad_core.exports.segments import found_segments, write_fiftyone, write_intervals
+from lavad_core.exports.segments import write_fiftyone, write_intervals
 from lavad_core.exports.tables import write_csv, write_json, write_parquet
 from lavad_core.imports.layout import find_layout
 from lavad_core.imports.per_video import Sources
 from lavad_core.method.detection import SegmentRule
-from lavad_core.results.imported import ImportResults
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
-from lavad_core.results.run import RunResults
-from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values
 from lavad_core.store.types import Commit
 
 
-def imported(tmp_path: Path, sources: Sources) -> tuple[ImportResults, Commit]:
+def imported(tmp_path: Path, sources: Sources) -> tuple[ResultSet, Commit]:
     recorded = record_import(tmp_path / "store", sources, small_set.dataset(tmp_path / "set"))
     found = open_results(tmp_path / "store")
-    assert isinstance(found, ImportResults)
     return found, recorded.commit
 
 
@@ -86,7 +83,6 @@ def test_the_layout_is_the_authors(tmp_path: Path) -> None:
 def test_a_run_in_the_authors_layout(tmp_path: Path) -> None:
     fill(tmp_path, "first")
     run = open_results(tmp_path)
-    assert isinstance(run, RunResults)
     write_layout(run, tmp_path / "out")
     recorded = record_import(
         tmp_path, find_layout(tmp_path / "out"), small_set.dataset(tmp_path / "set", {"first": 40})
@@ -102,7 +98,6 @@ def test_a_run_in_the_authors_layout(tmp_path: Path) -> None:
 def test_names_that_no_file_can_have(tmp_path: Path) -> None:
     fill(tmp_path, "two/videos")
     run = open_results(tmp_path)
-    assert isinstance(run, RunResults)
     with pytest.raises(InputError, match=r"1 names cannot be those of files in the authors' layout: 'two/videos'"):
         write_layout(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -135,7 +130,7 @@ def test_tables_of_the_grid(tmp_path: Path) -> None:
                 "score": score,
                 "raw_score": raw,
                 "summary": texts.summaries[frame],
-                "cleaned": texts.cleaned[frame],
+                "cleaned": texts.cleaned[frame].text,
             }
             captions = {captioner: said[frame] for captioner, said in texts.captions.items()}
             assert from_json[at] == {**expected, "captions": captions}
@@ -175,9 +170,9 @@ def test_names_and_texts_are_escaped_in_a_spreadsheet_and_on_a_terminal(tmp_path
     assert len((tmp_path / "t.txt").read_text().splitlines()) == 2
 
 
-def memory(scores: list[float], frames: int, name: str = "clip", **given: Any) -> MemoryResults:
+def memory(scores: list[float], frames: int, name: str = "clip", **given: Any) -> ResultSet:
     video = ScoredVideo(name, frames, INTERVAL, np.array(scores), **given)
-    return MemoryResults({name: video})
+    return results_of_values({name: video})
 
 
 @pytest.mark.parametrize(
@@ -203,10 +198,10 @@ def test_segments(case: str, scores: list[float], line: str, supports: list[list
 
 
 def test_thresholds(tmp_path: Path) -> None:
-    (video,) = memory([0.3, 0.9, 0.1, 0.9], 64, frame_rate=16.0).videos.values()
+    video = memory([0.3, 0.9, 0.1, 0.9], 64, frame_rate=16.0).scores("clip")
 
     def found(**given: float) -> list[tuple[int, int]]:
-        return [(s.start_frame, s.end_frame) for s in found_segments(video, SegmentRule(**given))]
+        return [(s.start_frame, s.end_frame) for s in video.segments(SegmentRule(**given))]
 
     assert found() == [(16, 31), (48, 63)]
     assert found(threshold=0.95) == []
@@ -215,9 +210,9 @@ def test_thresholds(tmp_path: Path) -> None:
     assert found(min_length_s=2, low_threshold=0.2) == [(0, 31)]
     with pytest.raises(InputError, match=r"low threshold 0.6 is above the threshold 0.5"):
         found(low_threshold=0.6)
-    (unknown,) = memory([0.9], 16).videos.values()
+    unknown = memory([0.9], 16).scores("clip")
     with pytest.raises(InputError, match="nothing says how many frames a second 'clip' has"):
-        found_segments(unknown, SegmentRule(min_length_s=1))
+        unknown.segments(SegmentRule(min_length_s=1))
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])

@@ -21,6 +21,7 @@ from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
 from lavad_core.results.open import open_results
 from lavad_core.results.record import Recorded, record_import
+from lavad_core.results.types import CleanedCaption
 from lavad_core.runs.manifest import load_run
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
@@ -48,7 +49,7 @@ def test_the_authors_layout(tmp_path: Path) -> None:
         assert texts.captions == {
             f"blip2-{who}": {at: f"{who} sees {name} {at}" for at in grid(name)} for who in ("a", "b")
         }
-        assert texts.cleaned == {at: f"clean {name} {at}" for at in grid(name)}
+        assert texts.cleaned == {at: CleanedCaption(f"clean {name} {at}") for at in grid(name)}
         assert texts.summaries == {at: f"summary {name} {at}" for at in grid(name)}
 
 

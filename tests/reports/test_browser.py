@@ -13,7 +13,7 @@ from support.reported import video
 from support.reported_set import evaluated, made_set, source_of
 from support.video_factory import make_video
 
-from lavad_core.reports.page import render
+from lavad_core.reports.one_page import render
 from lavad_core.reports.site import write_report
 from lavad_core.video.types import VideoSource
 

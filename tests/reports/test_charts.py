@@ -6,15 +6,15 @@ import re
 
 import numpy as np
 import pytest
-from support.reported import FRAME_RATE, video
+from support.reported import FRAME_RATE, report, video
 from support.reported_set import labelled, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.imports.types import Neighbours
+from lavad_core.method.detection import SegmentRule
 from lavad_core.reports.charts import WIDTH, chart, place
-from lavad_core.reports.outside import outside_report, truth_of
-from lavad_core.reports.video import Span, VideoReport
-from lavad_core.results.types import VideoTexts
+from lavad_core.reports.video import FrameSpan, truth_of, video_report
+from lavad_core.results.types import VideoResults
 
 
 def visited(path: str) -> list[tuple[float, float]]:
@@ -42,13 +42,9 @@ def test_a_path_holds_each_score_for_its_time() -> None:
 
 
 def test_a_thinned_path_keeps_every_extreme() -> None:
-    shown = video(frames=16 * 20_000, truth=[], found=[])
     scores = np.random.default_rng(0).random(20_000) * 0.5 + 0.2
     scores[[777, 15_000]] = [1.0, 0.0]
-    grid = tuple(
-        type(at)(at.frame, at.time_s, float(score), None, "") for at, score in zip(shown.grid, scores, strict=True)
-    )
-    drawn = chart(VideoReport("long", shown.times_s, 16, grid, (), (), 0.5))
+    drawn = chart(report(scores, 16 * 20_000))
     corners = visited(drawn.score)
     assert len(corners) < 6 * WIDTH
     assert drawn.raw == ""
@@ -73,30 +69,29 @@ def test_ticks(seconds: float, labels: list[str]) -> None:
 
 
 def test_scores_beyond_their_range_are_at_the_edge_and_marks_in_the_middle_of_their_time() -> None:
-    shown = video()
-    grid = tuple(type(at)(at.frame, at.time_s, 7.0 if at.frame else -3.0, None, "") for at in shown.grid)
-    drawn = VideoReport("odd", shown.times_s, 16, grid, (), (), 0.5)
+    drawn = report(np.array([-3.0] + [7.0] * 46), 750)
     assert {y for _, y in visited(chart(drawn).score)} == {0, 100}
-    at = place(drawn, grid[1])
+    at = place(drawn, drawn.grid[1])
     assert (at.x, at.y) == (pytest.approx(100 * 24 / 750, abs=0.01), 0)
 
 
 def test_neighbours_of_an_import_are_named_where_somebody_names_them() -> None:
     own = scored(labelled("one", 1, 64), 0)
     near = Neighbours([[0.3, 0.9]] * 4, [[0.5, 0.75]] * 4, [[16, 32], [0, 48], [0, 480], [0, 16]])
-    found = outside_report(own, VideoTexts(), (), 0.5, near=near)
+    found = report(own.scores, 64, near=near)
     assert {
-        frame: [(one.at.frame, one.at.raw_score, one.similarity) for one in steps.neighbours]
-        for frame, steps in found.steps.items()
+        at.frame: [(one.at.frame, one.at.raw_score, one.similarity) for one in found.neighbours(at)]
+        for at in found.grid
     } == {
         0: [(32, 0.9, 0.75), (16, 0.3, 0.5)],
         16: [(48, 0.9, 0.75), (0, 0.3, 0.5)],
         32: [(0, 0.3, 0.5)],  # the other is of no frame that has a score
         48: [(16, 0.9, 0.75), (0, 0.3, 0.5)],
     }
-    unnamed = outside_report(own, VideoTexts(), (), 0.5, near=Neighbours(near.scores, near.similarities, []))
-    assert all(not steps.neighbours for steps in unnamed.steps.values())
-    assert "the neighbours that scores were refined with" in unnamed.notes[0]
+    unnamed = report(own.scores, 64, near=Neighbours(near.scores, near.similarities, []))
+    assert not any(unnamed.neighbours(at) for at in unnamed.grid)
+    bare = video_report(VideoResults(own), None, SegmentRule())
+    assert "the neighbours that scores were refined with" in bare.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -106,11 +101,11 @@ def test_neighbours_of_an_import_are_named_where_somebody_names_them() -> None:
         (LabelledVideo("n"), ()),
         (
             LabelledVideo("a", ("Fire", "Fight"), ((3, 5), (8, 99))),
-            (Span(3, 5, "Fire, Fight"), Span(8, 99, "Fire, Fight")),
+            (FrameSpan(3, 5, "Fire, Fight"), FrameSpan(8, 99, "Fire, Fight")),
         ),
-        (LabelledVideo("w", ("Fire",)), (Span(0, 39, "Fire"),)),
+        (LabelledVideo("w", ("Fire",)), (FrameSpan(0, 39, "Fire"),)),
     ],
     ids=["not in the data set", "normal", "intervals", "labelled as a whole"],
 )
-def test_labels(given: LabelledVideo | None, truth: tuple[Span, ...] | None) -> None:
+def test_labels(given: LabelledVideo | None, truth: tuple[FrameSpan, ...] | None) -> None:
     assert truth_of(given, 40) == truth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,26 +17,23 @@ from lavad_core.config.video import VideoConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.reports import overlay
 from lavad_core.reports.overlay import ANOMALOUS, EDGE, NORMAL, layout, write_overlay
-from lavad_core.reports.pictures import Footage
-from lavad_core.reports.video import Span, VideoReport
+from lavad_core.reports.pictures import DecodableVideo
+from lavad_core.reports.video import FrameSpan, VideoReport
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.types import NATIVE, FrameRequest, Probe, VideoSource
 
 LIMITS = VideoConfig().limits
 
 
-def footage(path: Path, kind: str = "file") -> Footage:
+def footage(path: Path, kind: str = "file") -> DecodableVideo:
     source = VideoSource("clip", path, kind)  # type: ignore[arg-type]
-    return Footage(source, probe(source, LIMITS, 12.5), LIMITS)
+    return DecodableVideo(source, probe(source, LIMITS, 12.5), LIMITS)
 
 
-def report(found: Probe, truth: Sequence[Span] = (Span(16, 31, "fire"),)) -> VideoReport:
+def report(found: Probe, truth: Sequence[FrameSpan] = (FrameSpan(16, 31, "fire"),)) -> VideoReport:
     """The score is 0.9 from frame 192 to 207, 0.7 around it, else 0.1."""
     made = video("clip", found.frames, truth, found=())
-    grid = tuple(
-        type(at)(at.frame, float(found.times_s[at.frame]), at.score, at.raw_score, at.text) for at in made.grid
-    )
-    return VideoReport("clip", found.times_s, made.interval, grid, made.truth, made.found, made.threshold)
+    return replace(made, scored=replace(made.scored, times_s=found.times_s))
 
 
 def rate(path: Path) -> Fraction | None:
@@ -124,7 +122,7 @@ def test_sizes(size: tuple[int, int], whole: tuple[int, int]) -> None:
 def test_a_failed_overlay_leaves_nothing_and_replaces_nothing(tmp_path: Path) -> None:
     given = footage(make_video(tmp_path / "in.mp4", frames=20))
     (tmp_path / "out.mp4").write_bytes(b"before")
-    gone = Footage(VideoSource("clip", tmp_path / "gone.mp4"), given.probe, LIMITS)
+    gone = DecodableVideo(VideoSource("clip", tmp_path / "gone.mp4"), given.probe, LIMITS)
     with pytest.raises(VideoRejected):
         write_overlay(report(given.probe), gone, tmp_path / "out.mp4")
     assert (tmp_path / "out.mp4").read_bytes() == b"before"

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from support.reported import page, video
 
-from lavad_core.reports.page import render
-from lavad_core.reports.video import Span
+from lavad_core.reports.one_page import render
+from lavad_core.reports.video import FrameSpan
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} $x^2$ \u202e\x1b[31m &amp;"
 
@@ -37,7 +37,7 @@ def plain() -> str:
 
 
 def test_hostile_texts_are_shown_and_do_nothing() -> None:
-    videos = [video(HOSTILE, truth=[Span(160, 319, HOSTILE)], text=HOSTILE)]
+    videos = [video(HOSTILE, truth=[FrameSpan(160, 319, HOSTILE)], text=HOSTILE)]
     page_with = Elements(render(page(videos, HOSTILE)))
     assert {tag for tag, _ in page_with.found} == {tag for tag, _ in Elements(render(page([video()]))).found}
     assert not [name for _, attributes in page_with.found for name in attributes if name.startswith("on")]

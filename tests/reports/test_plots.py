@@ -11,15 +11,15 @@ from test_page import HOSTILE
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.evaluation import Curve
-from lavad_core.reports.page import VideoCard
+from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.plots import plot_rates, plot_videos
-from lavad_core.reports.video import Span, key_frames
+from lavad_core.reports.video import FrameSpan, key_frames
 
 CURVE = Curve([0.0, 0.2, 1.0], [0.0, 0.8, 1.0])
 
 
 def card(name: str = "clip", text: str = "a fire burns", pictured: bool = True) -> VideoCard:
-    shown = video(name, truth=[Span(160, 319, text)], text=text)
+    shown = video(name, truth=[FrameSpan(160, 319, text)], text=text)
     frames = key_frames(shown)
     return VideoCard(shown, frames, {frame.at.frame: jpeg(1) for frame in frames} if pictured else {})
 

@@ -14,7 +14,7 @@ from test_page import HOSTILE, Elements
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.reports import site
 from lavad_core.reports.site import MARKER, page_name, write_report
-from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.results.types import ResultSet, ScoredVideo, VideoResults, results_of_values
 from lavad_core.video.types import VideoSource
 
 NAMES = ["Arson 011#x=1", "Normal_Videos_003", "../../etc/passwd", "löwe.v2"]
@@ -139,8 +139,8 @@ def test_hostile_names_and_texts_are_shown_and_do_nothing(tmp_path: Path) -> Non
 
 
 def test_without_labels_times_and_texts_the_pages_say_so(tmp_path: Path) -> None:
-    scores = ScoredVideo("bare", 40, 16, made_set(["x"])[1].videos["x"].scores[:3])
-    write_report(source_of(MemoryResults({"bare": scores}, "id"), None, tmp_path), None, tmp_path / "out")
+    scores = ScoredVideo("bare", 40, 16, made_set(["x"])[1].scores("x").scores[:3])
+    write_report(source_of(results_of_values({"bare": scores}, "id"), None, tmp_path), None, tmp_path / "out")
     found = pages(tmp_path / "out")
     text = one_line(found["videos/0001-bare.html"])
     assert "labelled no label" in text
@@ -170,19 +170,22 @@ def test_key_frames_are_of_the_video_that_was_scored(tmp_path: Path) -> None:
     assert "No pictures: 'three': the file does not exist" in one_line(found["videos/0003-three.html"])
 
 
-class Damaged(MemoryResults):
-    """One video's texts are gone."""
-
-    def texts(self, name: str) -> None:  # type: ignore[override]
-        if name == "two":
-            raise DamagedResult("the result of clean for 'two' is gone from the store; run again")
-        return super().texts(name)
+def damaged(name: str) -> VideoResults:
+    """A video whose results are gone."""
+    raise DamagedResult(f"the result of clean for {name!r} is gone from the store; run again")
 
 
 def test_one_damaged_video_costs_one_page(tmp_path: Path) -> None:
     dataset, results = made_set(["one", "two", "three"])
-    damaged = Damaged(results.videos, results.set_id, "import", {}, results.said)
-    page = write_report(source_of(damaged, dataset, tmp_path), evaluated(dataset, results), tmp_path / "out")
+    one_less = ResultSet(
+        results.set_id,
+        results.origin,
+        results.names,
+        {},
+        results.recipe,
+        lambda name: damaged(name) if name == "two" else results[name],
+    )
+    page = write_report(source_of(one_less, dataset, tmp_path), evaluated(dataset, results), tmp_path / "out")
     assert [row.name for row in page.rows] == ["one", "three"]
     assert list(page.trouble) == ["two"]
     found = pages(tmp_path / "out")
@@ -224,16 +227,16 @@ def test_long_videos_list_the_frames_with_the_highest_scores(tmp_path: Path, mon
     text = one_line(pages(tmp_path / "out")["videos/0002-b.html"])
     assert "The 10 with the highest scores, of 41" in text
     assert "20 of 41 scored frames got another caption than one gave them; the 10 with the highest scores are" in text
-    kept = sorted(results.videos["b"].scores)[-10:]
+    kept = sorted(results.scores("b").scores)[-10:]
     listed = text[text.index("10 scored frames") :]
     assert re.findall(r"0:\d\d\.\d (0\.\d\d)", listed) == [
-        f"{score:.2f}" for score in results.videos["b"].scores if score >= kept[0]
+        f"{score:.2f}" for score in results.scores("b").scores if score >= kept[0]
     ]
 
 
 def test_the_index_of_290_videos_is_below_ten_megabytes(tmp_path: Path) -> None:
     """A fifth of them, each as long as those of UCF-Crime are on average, with scores that are never the same twice."""
     dataset, results = made_set([f"Normal_Videos_{number:03d}_x264" for number in range(58)], frames=3840)
-    results = MemoryResults(results.videos, results.set_id)
+    results = results_of_values({name: results.scores(name) for name in results.names}, results.set_id)
     write_report(source_of(results, dataset, tmp_path), None, tmp_path / "out")
     assert (tmp_path / "out" / "index.html").stat().st_size < 10_000_000 / 5

@@ -6,10 +6,14 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from lavad_core.reports.page import MetricRow, Page, VideoCard
-from lavad_core.reports.video import Caption, Cleaned, GridFrame, Neighbour, Span, Steps, VideoReport, key_frames
+from lavad_core.imports.types import Neighbours
+from lavad_core.reports.one_page import MetricRow, OnePage
+from lavad_core.reports.pictures import VideoCard
+from lavad_core.reports.video import FrameSpan, VideoReport, key_frames
+from lavad_core.results.types import CleanedCaption, ScoredVideo, VideoTexts
 
 INTERVAL, FRAME_RATE = 16, 15
 
@@ -17,32 +21,48 @@ INTERVAL, FRAME_RATE = 16, 15
 def video(
     name: str = "clip",
     frames: int = 750,
-    truth: Sequence[Span] | None = (Span(160, 319, "fire"),),
-    found: Sequence[Span] = (Span(160, 239),),
+    truth: Sequence[FrameSpan] | None = (FrameSpan(160, 319, "fire"),),
+    found: Sequence[FrameSpan] = (FrameSpan(160, 239),),
     text: str = "a fire burns",
 ) -> VideoReport:
     """The score rises at frame 160 and is highest at 192."""
-    numbers = range(0, frames, INTERVAL)
-    grid = tuple(
-        GridFrame(frame, frame / FRAME_RATE, 0.9 if frame == 192 else 0.7 if 160 <= frame < 240 else 0.1, 0.5, text)
-        for frame in numbers
-    )
-    return VideoReport(
+    grid = range(0, frames, INTERVAL)
+    scores = np.array([0.9 if at == 192 else 0.7 if 160 <= at < 240 else 0.1 for at in grid])
+    return report(
+        scores,
+        frames,
         name=name,
-        times_s=np.arange(frames) / FRAME_RATE,
-        interval=INTERVAL,
-        grid=grid,
+        raw_scores=np.full(len(grid), 0.5),
+        texts=VideoTexts(
+            {"one": dict.fromkeys(grid, text), "two": dict.fromkeys(grid, text)},
+            dict.fromkeys(grid, CleanedCaption(text, "one", 0, 0.25)),
+            dict.fromkeys(grid, text),
+        ),
+        truth=truth,
+        found=found,
+        near=Neighbours([[0.5] * 10] * len(grid), [[0.5] * 10] * len(grid), [list(grid)[:10]] * len(grid)),
+    )
+
+
+def report(
+    scores: NDArray[np.float64],
+    frames: int,
+    *,
+    name: str = "clip",
+    raw_scores: NDArray[np.float64] | None = None,
+    texts: VideoTexts | None = None,
+    truth: Sequence[FrameSpan] | None = (),
+    found: Sequence[FrameSpan] = (),
+    near: Neighbours | None = None,
+) -> VideoReport:
+    """Of scores that are at hand."""
+    return VideoReport(
+        scored=ScoredVideo(name, frames, INTERVAL, scores, raw_scores, FRAME_RATE, np.arange(frames) / FRAME_RATE),
+        texts=texts or VideoTexts(),
+        near=near,
         truth=None if truth is None else tuple(truth),
         found=tuple(found),
         threshold=0.5,
-        steps={
-            at.frame: Steps(
-                (Caption("one", text), Caption("two", text)),
-                Cleaned(text, "one", 0, 0.25),
-                tuple(Neighbour(near, 0.5) for near in grid[:10]),
-            )
-            for at in grid
-        },
     )
 
 
@@ -54,11 +74,11 @@ def jpeg(seed: int = 0) -> bytes:
     return file.getvalue()
 
 
-def page(videos: Sequence[VideoReport], text: str = "plain") -> Page:
+def page(videos: Sequence[VideoReport], text: str = "plain") -> OnePage:
     """With noise for key frames, and ``text`` wherever a text can stand."""
     cards = []
     for one in videos:
         shown = key_frames(one)
         cards.append(VideoCard(one, shown, {frame.at.frame: jpeg(frame.at.frame) for frame in shown}))
     metrics = [MetricRow(text, 0.75, None, ours=True), MetricRow("constant", 0.5, 0.25)]
-    return Page(text, [text], [(text, text)], metrics, text, cards)
+    return OnePage(text, [text], [(text, text)], metrics, text, cards)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lavad_core.config.video import VideoConfig
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.reports.source import ReportSource
-from lavad_core.results.types import MemoryResults, ScoredVideo, VideoTexts
-from lavad_core.video.identity import IdentityCache
+from lavad_core.reports.reported_set import ReportedSet
+from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoTexts, results_of_values
 from lavad_core.video.types import VideoSource
 
 INTERVAL, FRAME_RATE = 16, 30.0
@@ -44,19 +42,19 @@ def texts(video: LabelledVideo, text: str = "A person walks") -> VideoTexts:
     grid = range(0, video.frames or 0, INTERVAL)
     return VideoTexts(
         {"one": {frame: f"{text}, at {frame}" for frame in grid}},
-        {frame: f"{text}{' or runs' if frame % (2 * INTERVAL) else ''}, at {frame}" for frame in grid},
+        {at: CleanedCaption(f"{text}{' or runs' if at % (2 * INTERVAL) else ''}, at {at}") for at in grid},
         dict.fromkeys(grid, f"Summary: {text}"),
     )
 
 
 def made_set(
     names: list[str], frames: int = 640, text: str = "A person walks", unscored: Mapping[str, str] | None = None
-) -> tuple[Dataset, MemoryResults]:
+) -> tuple[Dataset, ResultSet]:
     """Labels and results of videos; ``unscored`` ones have labels only."""
     videos = {name: labelled(name, number, frames + 16 * number, text) for number, name in enumerate(names)}
     listed = videos | {name: LabelledVideo(name, frames=frames) for name in unscored or {}}
     dataset = Dataset("own", "A made-up set", listed, (SourceFile("annotation", text, "0" * 64),), FRAME_RATE)
-    results = MemoryResults(
+    results = results_of_values(
         {name: scored(video, number) for number, (name, video) in enumerate(videos.items())},
         "20260101T000000000-abcdef",
         "import",
@@ -67,16 +65,12 @@ def made_set(
 
 
 def source_of(
-    results: MemoryResults, dataset: Dataset | None, folder: Path, videos: Mapping[str, VideoSource] | None = None
-) -> ReportSource:
-    """With the limits of the configuration."""
-    limits = VideoConfig().limits
-    cache = IdentityCache(folder / "digests.sqlite")
-    return ReportSource(
-        results, dataset, videos or {}, threshold=0.5, limits=limits, folder_frame_rate=30.0, cache=cache
-    )
+    results: ResultSet, dataset: Dataset | None, folder: Path, videos: Mapping[str, VideoSource] | None = None
+) -> ReportedSet:
+    """With digests of files kept in the folder."""
+    return ReportedSet(results, dataset, videos or {}, folder)
 
 
-def evaluated(dataset: Dataset, results: MemoryResults) -> Evaluation:
+def evaluated(dataset: Dataset, results: ResultSet) -> Evaluation:
     """With smoothing and a small bootstrap."""
     return evaluate(dataset, results, EvaluationOptions(sigmas=(2.0,), resamples=20))

@@ -6,7 +6,7 @@ import numpy as np
 
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
 from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, evaluated_video
-from lavad_core.results.types import MemoryResults, ScoredVideo
+from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values
 
 INTERVAL = 16
 
@@ -27,13 +27,13 @@ def scored(name: str, frames: int, scores: list[float], interval: int = INTERVAL
     return ScoredVideo(name, frames, interval, values, 1 - values if raw else None)
 
 
-def results(*videos: ScoredVideo, **unscored: str) -> MemoryResults:
-    return MemoryResults({video.name: video for video in videos}, set_id="made", unscored=unscored)
+def results(*videos: ScoredVideo, **unscored: str) -> ResultSet:
+    return results_of_values({video.name: video for video in videos}, set_id="made", unscored=unscored)
 
 
 def random_set(
     seed: int, videos: int, *, most_frames: int = 400, levels: int | None = 11, raw: bool = True
-) -> tuple[Dataset, MemoryResults]:
+) -> tuple[Dataset, ResultSet]:
     """Videos of different lengths, about half of them anomalous, with scores that know a little of the labels.
 
     Args:
@@ -78,5 +78,5 @@ def expanded(videos: list[EvaluatedVideo], counts: Array | None = None) -> tuple
     return np.concatenate(labels), np.concatenate(scores), np.concatenate(owners)
 
 
-def gathered(data: Dataset, found: MemoryResults) -> list[EvaluatedVideo]:
+def gathered(data: Dataset, found: ResultSet) -> list[EvaluatedVideo]:
     return [evaluated_video(labels, found.scores(name)) for name, labels in data.videos.items()]

@@ -16,7 +16,7 @@ from lavad.deployments.cli.terminal.text import OutputLost, escape, is_terminal,
 
 if TYPE_CHECKING:
     from lavad_core.datasets.types import Dataset, LabelReading
-    from lavad_core.reports.source import ReportSource
+    from lavad_core.reports.reported_set import ReportedSet
     from lavad_core.results.types import ResultSet
     from lavad_core.video.types import VideoSource
 
@@ -41,30 +41,21 @@ def open_shown(
     videos: Path | None,
     threshold: float = THRESHOLD,
     reading: LabelReading | None = None,
-) -> ReportSource:
+) -> ReportedSet:
     """The results that the options name, with their labels and videos as far as these are at hand.
 
     Raises:
         InputError: there is no such run, or the labels cannot be read.
         StoreUnavailable: there is no store.
     """
-    from lavad_core.config.video import VideoConfig
-    from lavad_core.reports.source import ReportSource
+    from lavad_core.method.detection import SegmentRule
+    from lavad_core.reports.reported_set import ReportedSet
     from lavad_core.results.open import open_results
-    from lavad_core.video.identity import IdentityCache
 
     root = options.store_root(store)
     results = open_results(root, run)
-    video = VideoConfig()
-    return ReportSource(
-        results,
-        _labels(results, dataset, labels, list_, videos, reading),
-        _videos(root, results, videos),
-        threshold=threshold,
-        limits=video.limits,
-        folder_frame_rate=video.folder_frame_rate,
-        cache=IdentityCache(root / "cache" / "digests.sqlite"),
-    )
+    labelled = _labels(results, dataset, labels, list_, videos, reading)
+    return ReportedSet(results, labelled, _videos(root, results, videos), root, SegmentRule(threshold))
 
 
 def _labels(
@@ -75,14 +66,13 @@ def _labels(
     videos: Path | None,
     reading: LabelReading | None,
 ) -> Dataset | None:
-    """Those that are given; else those that a run was evaluated against, if they are still there."""
+    """Those that are given; otherwise those that a run was evaluated against, if they are still there."""
     from lavad_core.datasets.configured import configured
     from lavad_core.errors import InputError
-    from lavad_core.results.run import RunResults
 
     if dataset is not None or labels is not None or list_ is not None:
         return dataset_options.labels_of(dataset, labels, list_, videos, reading)
-    if not isinstance(results, RunResults):
+    if results.config is None:
         return None
     try:
         return configured(results.config.evaluate)
@@ -92,7 +82,7 @@ def _labels(
 
 
 def _videos(root: Path, results: ResultSet, videos: Path | None) -> dict[str, VideoSource]:
-    """Name to video: of the folder that is given; else where a run found them."""
+    """Name to video: of the folder that is given; otherwise where a run found them."""
     from lavad_core.errors import InputError
     from lavad_core.runs.video_list import load_sources
     from lavad_core.video.discover import discover
@@ -106,26 +96,6 @@ def _videos(root: Path, results: ResultSet, videos: Path | None) -> dict[str, Vi
     except InputError:  # the run ended before it knew its videos
         return {}
     return {source.name: source for source in (*listed.earlier, *listed.own)}
-
-
-def known_name(source: ReportSource, name: str) -> str:
-    """A name that has results.
-
-    Raises:
-        InputError: it has none; says the nearest that has.
-    """
-    from lavad_core.config.suggest import nearest
-    from lavad_core.errors import InputError
-
-    names = source.names
-    if name in names:
-        return name
-    why = source.results.unscored.get(name)
-    near = nearest(name, names)
-    raise InputError(
-        f"no scores of video {name!r} in {source.results.origin} {source.results.set_id}"
-        + (f": {why}" if why else f"; did you mean {near!r}?" if near else f"; it has {len(names)} videos")
-    )
 
 
 @contextmanager

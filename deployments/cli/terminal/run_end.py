@@ -102,20 +102,18 @@ def _videos(manifest: RunManifest, bench: Workbench) -> None:
 
 def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:
     """Name to number of segments and highest score, where segments were made."""
-    from lavad.deployments.cli.terminal.results import Found, Results
     from lavad_core.errors import LavadError
-    from lavad_core.results.run import keys_of_run
+    from lavad_core.results.open import open_results
 
     found: dict[str, tuple[int, float]] = {}
-    keys = keys_of_run(bench.store.root, manifest.run_id)
-    for video in [video for video in manifest.videos if video.status in SCORED][:SHOWN]:
-        try:
-            detect = Results(bench.store.root, Found(manifest, video), keys).commit("detect")
-        except LavadError as error:
-            say(f"lavad: {escape(error)}")  # the run is over and its results are there: the table goes on without
-            return found
-        if detect is not None and "peak_score" in detect.facts:
-            found[video.name] = (detect.counts["segments"], float(detect.facts["peak_score"]))
+    try:
+        results = open_results(bench.store.root, manifest)
+        for name in [video.name for video in manifest.videos if video.status in SCORED][:SHOWN]:
+            count, facts = results[name].segment_count, results[name].facts
+            if count is not None and "peak_score" in facts:
+                found[name] = (count, float(facts["peak_score"]))
+    except LavadError as error:
+        say(f"lavad: {escape(error)}")  # the run is over and its results are there: the table goes on without
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -77,7 +78,7 @@ def export(
         raise typer.BadParameter(f"{format_} has scores, not segments", param_hint="--threshold")
     results = open_results(options.store_root(store), run)
     try:
-        notes = _write(results, format_, output, frames, _thresholds(results, given) if format_ in SEGMENTS else None)
+        notes = _write(results, format_, output, frames, _rule(results, given) if format_ in SEGMENTS else None)
     except OSError as error:
         raise OutputLost(f"{output}: {error.strerror or error}") from error
     say(f"{len(results.names)} videos of {results.origin} {results.set_id} are in {escape(str(output))}")
@@ -87,35 +88,25 @@ def export(
         say(f"{len(results.unscored)} videos have no scores and are not in it")
 
 
-def _thresholds(results: ResultSet, given: dict[str, float | None]) -> SegmentRule:
-    """Those of the command line, else of the run."""
+def _rule(results: ResultSet, given: dict[str, float | None]) -> SegmentRule:
+    """The run's own rule of segments, with what the command line says otherwise."""
     from lavad_core.method.detection import SegmentRule
-    from lavad_core.results.run import RunResults
 
-    own: dict[str, float | None] = {}
-    if isinstance(results, RunResults):
-        own = {name: getattr(results.config.detect, name) for name in given}
-    return SegmentRule(**own | {name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    own = asdict(results.rule or SegmentRule())
+    return SegmentRule(**own | {name: value for name, value in given.items() if value is not None})
 
 
-def _write(
-    results: ResultSet, format_: Format, output: Path, frames: bool, thresholds: SegmentRule | None
-) -> Sequence[str]:
+def _write(results: ResultSet, format_: Format, output: Path, frames: bool, rule: SegmentRule | None) -> Sequence[str]:
     """What is to be said of what was written."""
-    from lavad_core.errors import InternalError
     from lavad_core.exports import layout, segments, tables
-    from lavad_core.results.imported import ImportResults
-    from lavad_core.results.run import RunResults
 
     if format_ in TABLES:
         write = {"csv": tables.write_csv, "json": tables.write_json, "parquet": tables.write_parquet}[format_]
         write(results, output, frames=frames)
-    elif thresholds is not None:
-        (segments.write_intervals if format_ == "intervals" else segments.write_fiftyone)(results, output, thresholds)
-    elif isinstance(results, RunResults | ImportResults):
-        return _of_layout(layout.write_layout(results, output))
+    elif rule is not None:
+        (segments.write_intervals if format_ == "intervals" else segments.write_fiftyone)(results, output, rule)
     else:
-        raise InternalError(f"results of a store are neither of a run nor of an import: {type(results)}")
+        return _of_layout(layout.write_layout(results, output))
     return ()
 
 

@@ -33,16 +33,17 @@ def overlay(
     Labelled events are shaded. It has as many frames as the source, each at its own time; H.264 in MP4.
     """
     from lavad_core.reports.overlay import write_overlay
+    from lavad_core.results.find import scored_name
 
     if output.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"{str(output)!r}: an overlay is an .mp4 file", param_hint="--output")
-    source = shown.open_shown(
+    reported = shown.open_shown(
         store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
     )
-    found = source.report(shown.known_name(source, video), most=1)
-    footage = source.footage(found.name, found.frames)
-    if output.exists() and output.samefile(footage.source.path):
+    found = reported.report(scored_name(reported.results, video))
+    own = reported.video(found.name, found.frames)
+    if output.exists() and output.samefile(own.source.path):
         raise typer.BadParameter(f"{str(output)!r} is the video itself", param_hint="--output")
     with shown.writing(), shown.counted(found.frames, "frames") as done:
-        write_overlay(found, footage, output, done)
+        write_overlay(found, own, output, done)
     show(f"overlay: {escape(str(output))}")

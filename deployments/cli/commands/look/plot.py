@@ -17,8 +17,8 @@ from lavad.deployments.cli.terminal.text import escape, say, show
 if TYPE_CHECKING:
     from lavad_core.evaluation.evaluation import Curve
     from lavad_core.evaluation.smoothing import Sigma
-    from lavad_core.reports.page import VideoCard
-    from lavad_core.reports.source import ReportSource
+    from lavad_core.reports.pictures import VideoCard
+    from lavad_core.reports.reported_set import ReportedSet
 
 
 @guarded
@@ -52,6 +52,7 @@ def plot(
 ) -> None:
     """Draw scores over time with key frames and shaded labels, or ROC, or precision and recall of one or several runs."""
     from lavad_core.reports.plots import check_format, plot_rates, plot_videos
+    from lavad_core.results.find import scored_name
 
     if roc + pr + curve > 1:
         raise typer.BadParameter("give one of --roc, --pr and --curve")
@@ -61,7 +62,7 @@ def plot(
         raise typer.BadParameter("a curve over time is of one run")
     check_format(output)
     given: list[tuple[str, str | None]] = [_named(run) for run in runs or ()] or [("", None)]
-    sources = {
+    sets = {
         name: shown.open_shown(
             store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
         )
@@ -69,12 +70,12 @@ def plot(
     }
     if roc or pr:
         kind: Literal["roc", "pr"] = "roc" if roc else "pr"
-        curves, prevalence = _rates(sources, kind, evaluation_options.sigmas(sigma))
+        curves, prevalence = _rates(sets, kind, evaluation_options.sigmas(sigma))
         with shown.writing():
             plot_rates(curves, kind, output, prevalence)
     else:
-        source = next(iter(sources.values()))
-        cards = [_card(source, shown.known_name(source, name), frames) for name in videos_ or ()]
+        reported = next(iter(sets.values()))
+        cards = [_card(reported, scored_name(reported.results, name), frames) for name in videos_ or ()]
         with shown.writing():
             plot_videos(cards, output)
     show(f"plot: {escape(str(output))}")
@@ -87,7 +88,7 @@ def _named(run: str) -> tuple[str, str | None]:
 
 
 def _rates(
-    sources: dict[str, ReportSource], kind: Literal["roc", "pr"], sigmas: tuple[Sigma, ...]
+    sets: dict[str, ReportedSet], kind: Literal["roc", "pr"], sigmas: tuple[Sigma, ...]
 ) -> tuple[dict[str, Curve], float]:
     """Legend to curve; and the labelled part of the frames of the first."""
     from lavad_core.errors import InputError
@@ -96,14 +97,14 @@ def _rates(
 
     curves: dict[str, Curve] = {}
     prevalence = []
-    for name, source in sources.items():
-        if source.dataset is None:
-            raise InputError(f"there are no labels for {source.results.set_id}: give --dataset and --labels")
-        found = evaluate(source.dataset, source.results, EvaluationOptions(sigmas=sigmas, resamples=0))
+    for name, reported in sets.items():
+        if reported.dataset is None:
+            raise InputError(f"there are no labels for {reported.results.set_id}: give --dataset and --labels")
+        found = evaluate(reported.dataset, reported.results, EvaluationOptions(sigmas=sigmas, resamples=0))
         own = found.roc if kind == "roc" else found.precision_recall
         final = found.rows[0].name
         for row, drawn in own.items():
-            if len(sources) == 1:
+            if len(sets) == 1:
                 curves[row] = drawn
             elif row.startswith(final):  # of several runs the final scores only, by the runs' names
                 curves[f"{name}{row.removeprefix(final)}"] = drawn
@@ -111,20 +112,14 @@ def _rates(
     return curves, prevalence[0]
 
 
-def _card(source: ReportSource, name: str, frames: int) -> VideoCard:
+def _card(reported: ReportedSet, name: str, frames: int) -> VideoCard:
     """A video with its key frames, as far as it is at hand."""
     from lavad_core.errors import InputError
-    from lavad_core.reports.page import VideoCard
-    from lavad_core.reports.pictures import pictures
-    from lavad_core.reports.video import key_frames
+    from lavad_core.reports.pictures import VideoCard, video_card
 
-    video = source.report(name, max(frames, 1))
-    if not frames:
-        return VideoCard(video, [], {})
-    chosen = key_frames(video, frames)
+    report = reported.report(name)
     try:
-        footage = source.footage(name, video.frames)
-        return VideoCard(video, chosen, pictures(footage, [frame.at.frame for frame in chosen]))
+        return video_card(report, reported.video(name, report.frames), frames) if frames else VideoCard(report)
     except InputError as error:
         say(f"without key frames: {escape(error)}")
-        return VideoCard(video, [], {})
+        return VideoCard(report)

@@ -46,23 +46,23 @@ def report(
     from lavad_core.pipeline.graph import random_models
     from lavad_core.reports.site import write_report
 
-    source = shown.open_shown(
+    reported = shown.open_shown(
         store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
     )
     evaluation = None
-    if source.dataset is not None:
+    if reported.dataset is not None:
         protocol = EvaluationOptions(
-            evaluation_options.sigmas(sigma), event_rules((source.threshold,)), resamples, seed
+            evaluation_options.sigmas(sigma), event_rules((reported.rule.threshold,)), resamples, seed
         )
-        evaluation = evaluate(source.dataset, source.results, protocol)
+        evaluation = evaluate(reported.dataset, reported.results, protocol)
     else:
         say("there are no labels: the report has no metrics; give --dataset and --labels for them")
-    random = random_models(source.run.config) if source.run is not None else []
+    random = [] if reported.results.config is None else random_models(reported.results.config)
     warnings = [f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []
-    with shown.writing(), shown.counted(len(source.names), "pages") as done:
-        page = write_report(source, evaluation, output, warnings, done)
+    with shown.writing(), shown.counted(len(reported.names), "pages") as done:
+        page = write_report(reported, evaluation, output, warnings, done)
     if page.trouble:
         say(f"{len(page.trouble)} videos have no scores; the page lists them")
     show(f"page: {escape(str(output / 'index.html'))}")
-    if len(page.rows) < len(source.names):
+    if len(page.rows) < len(reported.names):
         raise typer.Exit(Exit.SOME_FAILED)

@@ -13,16 +13,14 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show, show_csv, show_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lavad.deployments.cli.terminal.results import Found, Results
+    from lavad_core.results.types import ResultSet, VideoResults
+    from lavad_core.runs.manifest import RunManifest
 
 SUMMARY_WIDTH = 72
 """Characters of a summary or caption in a table on a terminal; CSV and JSON have all."""
 
-SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame"]
-SEGMENT_TEXTS = ["summary", "caption"]
-"""At the peak; the cleaned caption is there since version 2 of the stage."""
+Table = tuple[list[str], list[list[Any]]]
+"""Headers and rows."""
 
 
 @guarded
@@ -35,129 +33,103 @@ def show_video(
     store: options.StoreFolder = None,
 ) -> None:
     """Print the scores of a video: each grid frame with its summary, each frame, or the anomalous segments."""
-    from lavad.deployments.cli.terminal.results import Results, described, find_video, newest_scores
+    from lavad_core.results.find import newest_with_scores, run_with_video
+    from lavad_core.results.open import open_results
 
     if frames and segments:
         raise typer.BadParameter("give --frames or --segments, not both")
     root = options.store_root(store)
-    found = find_video(root, video, run)
-    if found.run.origin == "import":
-        _imported(root, found, "segments" if segments else "frames" if frames else "grid", format_)
-        return
-    results = Results(root, found)
-    if not results.has_scores:
-        say(f"lavad: {escape(repr(video))} has no scores in run {found.run.run_id}: {_why(found.outcome, results)}")
-        if (other := newest_scores(root, video, besides=found.run.run_id)) is not None:
+    record = run_with_video(root, video, run)
+    results = open_results(root, record)
+    found = results[video]
+    if not found.has_scores:
+        say(
+            f"lavad: {escape(repr(video))} has no scores in {results.origin} {results.set_id}: {_why(results, record, video)}"
+        )
+        if results.origin == "run" and (other := newest_with_scores(root, video, besides=results.set_id)) is not None:
             say(f"the newest run that has scores for it: --run {other}")
         raise typer.Exit(Exit.SOME_FAILED)
-    headers, rows, right = _segments(results) if segments else _frames(results) if frames else _grid(results)
     kind = "segments" if segments else "frames" if frames else "grid"
-    _print(video, (headers, rows, right), kind, format_, {**described(found), **_facts(results)})
-    if format_ == "table":
-        say(_footer(results))
-
-
-def _print(video: str, table: Table, kind: str, format_: str, facts: dict[str, Any]) -> None:
-    headers, rows, right = table
+    headers, rows = (_segments if segments else _frames if frames else _grid)(found)
     if format_ == "json":
         values = [dict(zip(headers, row, strict=True)) for row in rows]
-        show(json.dumps({**facts, kind: values}, indent=None if kind == "frames" else 2))
+        document = {**_described(record, video), **found.facts, kind: values}
+        show(json.dumps(document, indent=None if frames else 2))
     elif format_ == "csv":
         show_csv(["video", *headers], [[video, *row] for row in rows])
     else:
-        _table(headers, rows, right)
+        _print(headers, rows)
+        say(_footer(found, results.origin))
 
 
-def _imported(root: Path, found: Found, kind: str, format_: str) -> None:
-    """A video of an import."""
-    from lavad.deployments.cli.terminal.imported import imported_table
-    from lavad.deployments.cli.terminal.results import described
-
-    name = found.outcome.name
-    if found.outcome.status == "failed":
-        say(f"lavad: {escape(repr(name))} has no scores in import {found.run.run_id}: {escape(found.outcome.message)}")
-        raise typer.Exit(Exit.SOME_FAILED)
-    table, facts, footer = imported_table(root, found.run.run_id, name, kind)
-    _print(name, table, kind, format_, {**described(found), **facts})
-    if format_ == "table":
-        say(footer)
+def _described(record: RunManifest, video: str) -> dict[str, Any]:
+    """How the run or import ended for the video."""
+    outcome = next(outcome for outcome in record.videos if outcome.name == video)
+    return {
+        "video": outcome.name,
+        "video_id": outcome.video_id,
+        "run": record.run_id,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "message": outcome.message,
+    }
 
 
-def _why(outcome: Any, results: Results) -> str:
+def _why(results: ResultSet, record: RunManifest, video: str) -> str:
+    """Why a video has no scores, and the way out where there is one."""
     from lavad_core.runs.manifest import SCORED
 
-    if outcome.status in SCORED:
-        targets = results.config.run.targets
+    outcome = _described(record, video)
+    if outcome["status"] in SCORED:
+        targets = [] if results.config is None else results.config.run.targets
         if not {"refine", "detect", "evaluate"} & set(targets):
             return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"
         return "they are gone from the store; run again"
-    return escape(": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part))
+    parts = ("message",) if results.origin == "import" else ("status", "reason", "message")
+    return escape(": ".join(outcome[part] for part in parts if outcome[part]))
 
 
-def _facts(results: Results) -> dict[str, Any]:
-    probe, detect = results.commit("probe"), results.commit("detect")
-    facts: dict[str, Any] = {"frame_interval": results.config.video.frame_interval}
-    if probe is not None:
-        facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
-        # Probes of earlier versions did not check it.
-        facts |= {name: probe.facts[name] for name in ("completeness", "unchecked") if name in probe.facts}
-    if detect is not None:
-        facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
-        facts |= results.config.detect.model_dump()
-    return facts
-
-
-Table = tuple[list[str], list[list[Any]], Sequence[int]]
-
-
-def _grid(results: Results) -> Table:
-    refined = results.table("refine", ["frame", "time_s", "score", "raw_score"])
-    assert refined is not None
-    said = results.table("summarise", ["frame", "summary"]) or {"frame": [], "summary": []}
-    summaries = dict(zip(said["frame"], said["summary"], strict=True))
+def _grid(video: VideoResults) -> Table:
+    scored, summaries = video.scores, video.summaries
+    frames, own = scored.grid.tolist(), scored.own_scores
+    raw = [None] * len(frames) if own is None else own.tolist()
     rows = [
-        [frame, time_s, score, raw, summaries.get(frame)]
-        for frame, time_s, score, raw in zip(*refined.values(), strict=True)
+        [frame, time_s, score, raw_score, summaries.get(frame)]
+        for frame, time_s, score, raw_score in zip(
+            frames, _times(video, frames), scored.scores.tolist(), raw, strict=True
+        )
     ]
-    return ["frame", "time_s", "score", "raw_score", "summary"], rows, (0, 1, 2, 3)
+    return ["frame", "time_s", "score", "raw_score", "summary"], rows
 
 
-def _frames(results: Results) -> Table:
-    import numpy as np
-
-    from lavad_core.errors import DamagedResult
+def _frames(video: VideoResults) -> Table:
     from lavad_core.method.detection import to_frames
 
-    refined = results.table("refine", ["score"])
-    timeline = results.table("probe", ["frame", "time_s"])
-    assert refined is not None
-    if timeline is None:
-        raise DamagedResult(f"the timeline of {results.name!r} is gone from the store; run again")
-    count = len(timeline["frame"])
-    scores = to_frames(np.asarray(refined["score"]), count, results.config.video.frame_interval)
-    rows = [
-        [frame, time_s, score]
-        for frame, time_s, score in zip(timeline["frame"], timeline["time_s"], scores.tolist(), strict=True)
-    ]
-    return ["frame", "time_s", "score"], rows, (0, 1, 2)
+    scored = video.scores
+    scores = to_frames(scored.scores, scored.frames, scored.interval, video=video.name).tolist()
+    times = _times(video, range(scored.frames))
+    rows = [[frame, time_s, score] for frame, (time_s, score) in enumerate(zip(times, scores, strict=True))]
+    return ["frame", "time_s", "score"], rows
 
 
-def _segments(results: Results) -> Table:
+def _times(video: VideoResults, frames: Sequence[int]) -> list[float | None]:
+    found = video.scores.seconds(frames)
+    return [None] * len(frames) if found is None else found.tolist()
+
+
+def _segments(video: VideoResults) -> Table:
     from lavad_core.errors import InputError
 
-    commit = results.commit("detect")
-    texts = [name for name in SEGMENT_TEXTS if commit is None or any(name in part.schema for part in commit.files)]
-    columns = [*SEGMENT_COLUMNS, *texts]
-    found = results.table("detect", columns)
+    found = video.segments()
     if found is None:
-        raise InputError(f"the run made no segments for {results.name!r}: 'detect' was not among run.targets")
-    rows = [list(row) for row in zip(*found.values(), strict=True)]
-    return columns, rows, range(len(SEGMENT_COLUMNS))
+        raise InputError(f"the run made no segments for {video.name!r}: 'detect' was not among run.targets")
+    return found.column_names, [list(row.values()) for row in found.to_pylist()]
 
 
-def _table(headers: list[str], rows: list[list[Any]], right: Sequence[int]) -> None:
+def _print(headers: list[str], rows: list[list[Any]]) -> None:
+    texts = {number for number, header in enumerate(headers) if header in ("summary", "caption")}
+    right = [number for number in range(len(headers)) if number not in texts]
     if is_terminal():
-        texts = {number for number, header in enumerate(headers) if header in SEGMENT_TEXTS}
         rows = [
             [short(escape(value or ""), SUMMARY_WIDTH) if at in texts else value for at, value in enumerate(row)]
             for row in rows
@@ -165,14 +137,13 @@ def _table(headers: list[str], rows: list[list[Any]], right: Sequence[int]) -> N
     show_table(headers, rows, right=right)
 
 
-def _footer(results: Results) -> str:
-    facts = _facts(results)
-    parts = [f"{facts['frames']} frames, {facts['duration_s']:.1f} s"] if "frames" in facts else []
+def _footer(video: VideoResults, origin: str) -> str:
+    facts = video.facts
+    length = f", {facts['duration_s']:.1f} s" if "duration_s" in facts else ""
+    parts = [f"{facts['frames']} frames{length}"] if "frames" in facts else []
     if "peak_score" in facts:
         parts.append(f"peak {facts['peak_score']:.3f} at frame {facts['peak_frame']}")
-        detect = results.commit("detect")
-        assert detect is not None
-        parts.append(f"{detect.counts['segments']} segments at threshold {facts['threshold']:g}")
+        parts.append(f"{video.segment_count} segments at threshold {facts['threshold']:g}")
     if facts.get("unchecked"):
         parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
-    return "; ".join(parts)
+    return "; ".join([*parts, *(["imported"] if origin == "import" else [])])

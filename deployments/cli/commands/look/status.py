@@ -16,7 +16,6 @@ from lavad.deployments.cli.terminal.text import escape, say, show, show_table, s
 from lavad_core.plain_text import seconds
 
 if TYPE_CHECKING:
-    from lavad_core.results.types import Recipe
     from lavad_core.runs.manifest import RunManifest
 
 LISTED = 5
@@ -66,24 +65,19 @@ def status(
 def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
     """How many videos may have been cut off without a sign."""
     from lavad_core.errors import StoreError
-    from lavad_core.results.run import keys_of_run
-    from lavad_core.store.files import FileStore
+    from lavad_core.results.run import unchecked_ends
 
     if manifest.origin == "import":
         return
     try:
-        keys, store = keys_of_run(root, manifest.run_id), FileStore(root)
-        commits = [store.find(nodes["probe"]) for nodes in keys.values() if "probe" in nodes]
+        unchecked = unchecked_ends(root, manifest)
     except StoreError as error:
         say(f"WARNING: {escape(error)}")
         return
-    names = {outcome.video_id: outcome.name for outcome in manifest.videos}
-    unchecked = [c for c in commits if c is not None and c.facts.get("unchecked") and c.key.video_id in names]
     if unchecked:
-        first = escape(names[unchecked[0].key.video_id])
         say(
             f"completeness: the end of {len(unchecked)} of {len(manifest.videos)} videos could not be checked: their "
-            f"containers announce none (lavad show {first})"
+            f"containers announce none (lavad show {escape(unchecked[0])})"
         )
 
 
@@ -106,7 +100,7 @@ def _tell_of_earlier(root: Path, run_id: str) -> None:
 
 def _list(root: Path, as_json: bool) -> None:
     from lavad_core.errors import StoreError
-    from lavad_core.results.recipe import in_short
+    from lavad_core.results.recipe import in_short, recorded_recipe
     from lavad_core.runs.manifest import list_runs, load_run
 
     runs = []
@@ -118,7 +112,7 @@ def _list(root: Path, as_json: bool) -> None:
     for run in runs:
         for why in run.altered:
             say(f"WARNING: {run.run_id}: {escape(why)}")
-    recipes = [_recipe(run) for run in runs]
+    recipes = [recorded_recipe(run) for run in runs]
     lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
     headers = ("run", "status", "started", "seconds", "videos", "outcomes")
     named = any(run.name for run in runs)  # a column of nothing where nobody gives names
@@ -133,24 +127,6 @@ def _list(root: Path, as_json: bool) -> None:
             for line, run, recipe in zip(lines, runs, recipes, strict=True)
         ]
         show_table((*headers, "made with", *(["name"] if named else [])), rows_of_text, right=(3, 4))
-
-
-def _recipe(run: RunManifest) -> Recipe:
-    """How a run's scores were made, by its record; nothing if another version recorded what this one does not know."""
-    from lavad_core.config.load import load_recorded
-    from lavad_core.errors import ConfigError
-    from lavad_core.results.recipe import recipe_of_import, recipe_of_run
-    from lavad_core.results.types import Recipe
-
-    if run.origin == "import":
-        sources = run.config.get("import", {}).get("sources", {})
-        return recipe_of_import(
-            run, tuple(role.removeprefix("captions of ") for role in sources if "captions of " in role)
-        )
-    try:
-        return recipe_of_run(run, load_recorded(run.config))
-    except ConfigError:
-        return Recipe()
 
 
 def _counted(manifest: RunManifest) -> str:

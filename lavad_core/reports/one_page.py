@@ -1,22 +1,23 @@
-"""One HTML file with a card a video, for a set that a page holds: no script, no network, nothing beside it."""
+"""A whole set on one HTML page, with a card for each video: what the demonstration writes. No script, no network, nothing
+beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lavad_core.reports import html
-from lavad_core.reports.video import KeyFrame, VideoReport
+from lavad_core.reports.pictures import VideoCard
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A line of the table of metrics.
+    """A row of the table of metrics.
 
     Attributes:
         name: what was scored.
         roc_auc, average_precision: over all frames; None is undefined.
-        ours: it is the run's own scores, not something to compare them with.
+        ours: whether it is the run's own scores, not something to compare them with.
     """
 
     name: str
@@ -26,22 +27,7 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
-class VideoCard:
-    """A video on the page.
-
-    Attributes:
-        video: its results.
-        key_frames: in order of time.
-        pictures: JPEG by frame; at least those of ``key_frames``.
-    """
-
-    video: VideoReport
-    key_frames: Sequence[KeyFrame]
-    pictures: Mapping[int, bytes] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Page:
+class OnePage:
     """What the page says.
 
     Attributes:
@@ -61,6 +47,6 @@ class Page:
     cards: Sequence[VideoCard]
 
 
-def render(page: Page) -> str:
+def render(page: OnePage) -> str:
     """The HTML."""
-    return html.render("demo", page=page)
+    return html.render("one_page", page=page)
