@@ -128,7 +128,7 @@ def commit_policy(store_root: Path) -> CachePolicy:
 
 
 def refresh_wanted() -> bool:
-    """Whether the task run that calls this ignores what is cached: its ``refresh_cache``, else the setting for all."""
+    """Whether the task run that calls this ignores what is cached: its ``refresh_cache``, otherwise the setting for all."""
     context = TaskRunContext.get()
     own = context.task.refresh_cache if context is not None else None
     return bool(get_current_settings().tasks.refresh_cache if own is None else own)

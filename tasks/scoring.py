@@ -194,7 +194,7 @@ class Scoring:
 
 def _result(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
     """What a task returned, or what went wrong."""
-    future.wait()  # else its state is asked of the server, where the last one arrives later
+    future.wait()  # otherwise its state is asked of the server, where the last one arrives later
     state = future.state
     value = state.result(raise_on_failure=False)
     if state.is_completed():

@@ -85,7 +85,7 @@ def stage_task(stage: str, description: str) -> StageTask:
                 try:
                     outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
                 except ServiceError as error:
-                    # What else a try made is lost with it.
+                    # Anything else that a try made is lost with it.
                     tries = job.failed_tries(node_id, video.name, progressed=record.work[LLM_REQUESTS] > 0)
                     most = job.bench.config.run.retries + 1
                     TRIES.set((tries, most))  # for whoever is told of the record's end
@@ -95,7 +95,7 @@ def stage_task(stage: str, description: str) -> StageTask:
             job.give_up(node_id, str(error))
             raise
         except ModelError as error:
-            # One that cannot be loaded fails every video. Else the error is about what the model was given: an input whose
+            # One that cannot be loaded fails every video. Otherwise the error is about what the model was given: an input whose
             # vector has no direction must not stop the others.
             if job.bench.models.failed_to_load(job.bench.graph.node(node_id).role):
                 job.give_up(node_id, str(error))
@@ -117,7 +117,7 @@ def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bo
         stage: of :func:`stage_task`.
         store_root: whose commits are the cache records.
         settings: retries and delays.
-        refresh: compute what is cached too; else Prefect's own setting decides.
+        refresh: compute what is cached too; otherwise Prefect's own setting decides.
     """
     delays = [min(settings.retry_backoff_s * 2**attempt, MAX_BACKOFF_S) for attempt in range(settings.retries)]
     return stage.with_options(

@@ -95,7 +95,7 @@ def read_annotations(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
 
 
 def without_folders(found: Mapping[str, Annotation], *, of_files_only: bool = False) -> dict[str, Annotation]:
-    """The same by names without the folders before them (``Arson/Arson022_x264.mp4``) and the endings of files of features,
+    """Annotations by names without the folders before them (``Arson/Arson022_x264.mp4``) and the endings of files of features,
     unless two would become one.
 
     Args:
@@ -163,7 +163,7 @@ def _with_name(cells: Cells) -> tuple[str, Sequence[str], int | None]:
 
 
 def _without_name(words: Sequence[str], line: str) -> tuple[str, Sequence[str], int | None]:
-    """The same where only the numbers at the end say where the name ends: before a class, if there are two words."""
+    """A line's parts where only the numbers at the end say where the name ends: before a class, if there are two words."""
     count = 0
     while count < len(words) and is_integer(words[-1 - count]):
         count += 1

@@ -190,7 +190,7 @@ def select(
 
 
 def _contradicted(videos: Mapping[str, LabelledVideo], listed_as: Mapping[str, ListedVideo]) -> str:
-    """A sentence where a column of 0 and 1 in the list is not about the videos being anomalous; else empty.
+    """A sentence where a column of 0 and 1 in the list is not about the videos being anomalous; otherwise empty.
 
     A column with one value says nothing, and other values are numbers of classes.
     """

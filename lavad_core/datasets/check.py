@@ -96,7 +96,7 @@ def against_published(dataset: Dataset) -> list[DatasetFinding]:
 
 
 def _reference(adapter: str, here: Figures) -> Published | None:
-    """The published part with as many videos; else the usual one."""
+    """The published part with as many videos, otherwise the usual one."""
     parts = PUBLISHED.get(adapter, ())
     return next((part for part in parts if part.videos == here.videos), parts[0] if parts else None)
 

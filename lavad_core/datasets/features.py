@@ -79,7 +79,7 @@ class Features:
         return frozenset()
 
     def _common_end(self, stems: Sequence[str]) -> str:
-        """What follows the names of labelled videos in all of the stems, the same in each (``_swin_tiny``); else empty."""
+        """What follows the names of labelled videos in all of the stems, the same in each (``_swin_tiny``); otherwise empty."""
         ends = set()
         for stem in stems:
             if match_key(self._cut(stem, self._parts | _BACKBONES)[0]) in self._known:

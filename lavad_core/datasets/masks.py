@@ -19,10 +19,10 @@ from lavad_core.user_files import read_bytes, read_npy
 from lavad_core.video.images import DAMAGE
 
 MAX_BYTES = 256 * 2**20
-"""Of a file of masks. Avenue's are compressed and have some hundred kilobytes."""
+"""Largest file of masks that is read. Avenue's are compressed and have some hundred kilobytes."""
 
 MAX_PIXELS = 64 * 2**20
-"""Of a picture that is a mask."""
+"""Most pixels of a picture that is a mask."""
 
 
 def read_frame_mask(path: Path) -> NDArray[np.bool_]:

@@ -76,7 +76,7 @@ class Dataset:
         title: as papers call it.
         videos: by name, in the order of the list, or of the annotation where there is no list.
         files: that it was read from.
-        frame_rate: per second, where all its videos have the same; else None.
+        frame_rate: per second, where all its videos have the same; otherwise None.
         notes: what a user should know of these files: a class that is missing, a list of another length than the published one.
         reading: how the files were taken; ``first_frame`` is None where that is 0.
         unreadable: videos of the data set whose labels cannot be read, and why; they are not among ``videos``, and count as

@@ -23,10 +23,10 @@ from lavad_core.imports.values import MAX_BYTES
 from lavad_core.user_files import read_bytes
 
 MAX_FILES = 200_000
-"""Of a folder or archive. XD-Violence's test set has 800 videos."""
+"""Most files in a folder or archive. XD-Violence's test set has 800 videos."""
 
 MAX_UNPACKED_BYTES = 32 * 2**30
-"""Of an archive in all: raw captions of every frame, by five captioners, of XD-Violence take 1 GB."""
+"""Most bytes of an archive's files together: raw captions of every frame, by five captioners, of XD-Violence take 1 GB."""
 
 _Open = Callable[[Path], Any]
 """A compressed file as a stream of its content."""
@@ -40,7 +40,7 @@ _TAR: dict[str, _Open] = {
     ".tar.bz2": bz2.open,
 }
 ENDINGS = (*_TAR, ".zip")
-"""Of archives."""
+"""Endings of archives."""
 
 _BROKEN = (
     tarfile.TarError,

@@ -17,7 +17,7 @@ SIMILARITIES = "similarity"
 NEIGHBOURS = "filenames"
 
 OWNER = "Salesforce"
-"""Of the captioners: the program's folders are called by their names on the hub."""
+"""Names of the captioners: the program's folders are called by their names on the hub."""
 
 OPTIONS = {
     CLEANED: "--cleaned",

@@ -45,7 +45,7 @@ class ImportReport:
     """What a user should know of an import.
 
     Attributes:
-        problems: files and values that were not taken, a sentence each.
+        problems: files and values that were not taken, one sentence each.
         notes: what was taken, and yet is worth a look.
         sources: by role, what was read: name of the folder or archive, number of files, SHA-256 of their names and digests.
     """

@@ -189,7 +189,7 @@ def _frame_count(name: str, main: _Scores, known: Mapping[str, int | None], inte
         return _check_count(count)
     scores = main.given[name]
     if scores.frames is None and interval == 1:
-        return len(scores.values)  # an array with a score a frame
+        return len(scores.values)  # an array with one score per frame
     raise InputError(NO_FRAME_COUNT)
 
 

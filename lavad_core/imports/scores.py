@@ -21,7 +21,7 @@ from lavad_core.models.quoting import first_line
 from lavad_core.user_files import decode, read_npy
 
 DEFAULT_INTERVAL = 16
-"""Of the paper, and where a file does not say."""
+"""The paper's grid, which is also taken where a file does not say."""
 
 CSV_EXPECTED = "a score a line, or `frame,score`, with or without a line of column names"
 
@@ -68,7 +68,7 @@ def read_given(file: FoundFile) -> GivenScores:
 
 
 def read_plain(file: FoundFile) -> GivenScores:
-    """The same where there is nothing of neighbours: raw scores."""
+    """A file of raw scores, in which nothing is said of neighbours."""
     return _by_frame(file.where, parse_scores(file.read(), file.where)) if file.ending == ".json" else read_given(file)
 
 

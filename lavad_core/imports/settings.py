@@ -17,7 +17,7 @@ STEPS = ("captions", "cleaned", "summaries", "scores", "refined")
 """What a layout may have, in the order of the method."""
 
 INTERVAL = 16
-"""Of the authors' program: windows with other frames than its multiples were sampled from every frame."""
+"""The authors' grid: windows with other frames than its multiples were sampled from every frame."""
 
 _HEAD = "# lavad run VIDEOS --config THIS_FILE goes on from {folder!a}: {done}.\n"
 _ANY_FRAME = "# Other frames than the grid's were cleaned: the windows must sample them as the authors' program does.\n"

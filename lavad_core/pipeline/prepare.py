@@ -91,7 +91,7 @@ def model_identities(config: LavadConfig, cache: IdentityCache) -> dict[str, str
 
 
 def known_identities(config: LavadConfig, cache: IdentityCache) -> tuple[dict[str, str], dict[str, str]]:
-    """The same of those models that are here; no network is asked.
+    """Role to model identity for the models that are on this machine; no network is asked.
 
     Returns:
         role to identity; and for the other roles why there is none.

@@ -29,7 +29,7 @@ class Workbench:
 
     Args:
         config: the configuration.
-        identities: role to model identity, where another process has resolved them already; else resolved here.
+        identities: role to model identity, where another process has resolved them already; otherwise resolved here.
         record: whether what servers say of their models is kept, as a run does it.
 
     Attributes:

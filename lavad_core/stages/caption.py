@@ -80,7 +80,7 @@ def caption_nodes(config: LavadConfig) -> tuple[str, ...]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or the same
+    """Commit one row per grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or the same
     of everything, is named: beside others of an ensemble nobody would miss it."""
     probe = load_probe(context)
     pictures = _Pictures()
@@ -129,7 +129,7 @@ class _Pictures:
         self.change = 0.0
 
     def add(self, images: Sequence[Image]) -> None:
-        """Grey thumbnails are compared: a few thousand numbers a picture."""
+        """Grey thumbnails are compared: a few thousand numbers per picture."""
         for image in images:
             small = (
                 image[:: max(1, image.shape[0] // 32), :: max(1, image.shape[1] // 32)].mean(axis=2).astype(np.int16)

@@ -50,7 +50,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a cleaned frame: the text, how similar it is, and whose caption of which frame it was."""
+    """Commit one row per cleaned frame: the text, how similar it is, and whose caption of which frame it was."""
     with context.writer(SCHEMA) as writer:
         if context.node.imported:
             _write_imported(context, writer)

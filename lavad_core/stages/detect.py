@@ -43,7 +43,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a segment with the summary and the cleaned caption at its peak: no caption where summaries are imported,
+    """Commit one row per segment with the summary and the cleaned caption at its peak: no caption where summaries are imported,
     neither of them where refined scores are and no texts. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
     being shown. Facts hold the video's peak."""
     probe = load_probe(context)

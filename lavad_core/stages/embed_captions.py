@@ -34,7 +34,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit the candidate pool of Eq. 2: a row a distinct caption, with the captioner and frame it came from first."""
+    """Commit the candidate pool of Eq. 2: one row per distinct caption, with the captioner and frame it came from first."""
     captions = []
     for node_id in context.node.inputs:
         table = context.table(node_id, ["frame", "caption"])

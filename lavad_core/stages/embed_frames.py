@@ -32,7 +32,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a unit vector a frame; and the windows' vectors if they can share the pass."""
+    """Commit one unit vector per frame; and the windows' vectors if they can share the pass."""
     graph, keys, store = context.bench.graph, context.keys, context.bench.store
     together = (
         graph.has("embed_windows")

@@ -30,7 +30,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a distinct summary, with the first grid frame that has it."""
+    """Commit one row per distinct summary, with the first grid frame that has it."""
     table = context.table("summarise", ["frame", "summary"])
     pool = unique_pool(table["frame"].to_pylist(), table["summary"].to_pylist())
     texts = list(pool.texts)

@@ -29,7 +29,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a unit vector a grid frame. ``embed_frames`` has usually done so already, in its pass over the video."""
+    """Commit one unit vector per grid frame. ``embed_frames`` has usually done so already, in its pass over the video."""
     with context.writer(SCHEMA) as writer:
         if "embed_frames" in context.node.inputs:
             _from_frames(context, writer)

@@ -33,7 +33,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit the timeline: a row a frame; facts hold the picture's size, the time base and what the header said."""
+    """Commit the timeline: one row per frame; facts hold the picture's size, the time base and what the header said."""
     source = context.bench.source(context.video)
     if source.kind == "listed":
         found = listed_probe(source, context.config.imports)

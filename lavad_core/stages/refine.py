@@ -53,7 +53,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a grid frame: its time, refined and raw score, and the grid frames whose summaries it was averaged
+    """Commit one row per grid frame: its time, refined and raw score, and the grid frames whose summaries it was averaged
     over, with their similarities."""
     probe = load_probe(context)
     times = probe.times_s
@@ -93,7 +93,7 @@ def run(context: StageContext) -> Commit:
 
 
 def _imported(context: StageContext, frames: NDArray[np.int64], times: NDArray[np.float64]) -> Commit:
-    """Scores that were refined elsewhere, beside the raw ones where these are imported too, else in their place."""
+    """Scores that were refined elsewhere, beside the raw ones where these are imported too, otherwise in their place."""
     scores = np.array(imported_scores(context, frames.tolist()))
     given = "score" in context.node.inputs
     raw = context.table("score", ["score"])["score"].to_numpy() if given else scores

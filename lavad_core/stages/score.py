@@ -28,7 +28,7 @@ from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.store.types import Commit
 
 MOST_SHORTENED = 0.05
-"""Of a video's summaries may lose words before its scores are ``ok_with_gaps``."""
+"""Fraction of a video's summaries that may lose words before its scores are ``ok_with_gaps``."""
 
 VERSION = 2
 DESCRIPTION = "Anomaly scores of the summaries by the language model (Eq. 4)."
@@ -58,7 +58,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a grid frame: the score, what the model answered, and whether the score was ``said``, ``expected``
+    """Commit one row per grid frame: the score, what the model answered, and whether the score was ``said``, ``expected``
     (from the model's probabilities), ``interpolated`` (the answer held none, or there was no summary) or ``imported``; and,
     where somebody looked, how probable it was that the answer would have begun otherwise than the choices do."""
     if context.node.imported:

@@ -58,7 +58,7 @@ class Tally:
 
     @property
     def given(self) -> int:
-        """Answers that the model gave. A refusal is none: else the videos with something to refuse would be rejected."""
+        """Answers that the model gave. A refusal is none: otherwise the videos with something to refuse would be rejected."""
         return self.answers - self.faults["refused"]
 
     @property

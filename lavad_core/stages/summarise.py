@@ -50,7 +50,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit a row a grid frame: the summary, the frames that its window sampled, and how many captions of it had to be
+    """Commit one row per grid frame: the summary, the frames that its window sampled, and how many captions of it had to be
     left out to fit the model's context."""
     probe = load_probe(context)
     centres = grid_of(context, probe).tolist()
@@ -116,7 +116,7 @@ def build_request(
 
 
 def _cleaned(context: StageContext) -> tuple[NDArray[np.int64], list[str]]:
-    """Frames and their captions. A text that many frames have is one string: with ``any-frame`` ten frames a window have
+    """Frames and their captions. A text that many frames have is one string: with ``any-frame`` ten frames of a window have
     one."""
     table = context.table("clean", ["frame", "caption"])
     captions = table["caption"].combine_chunks().dictionary_encode()

@@ -53,7 +53,7 @@ class Outcome:
     ) -> Outcome:
         """
         Args:
-            summaries: a text a window.
+            summaries: one text per window.
             readings, questions, left_out: of the same windows, if a model was asked.
         """
         return cls(
@@ -81,7 +81,7 @@ class Outcome:
         return found | counted(self.faults)
 
     def gaps(self, settings: SummariseConfig) -> list[str]:
-        """What makes the summaries ``ok_with_gaps``, a sentence each, with the way out."""
+        """What makes the summaries ``ok_with_gaps``, one sentence each, with the way out."""
         most = settings.max_faulty_fraction
         found = []
         if self.empty:

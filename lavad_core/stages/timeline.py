@@ -34,16 +34,16 @@ FRAMES_READ_IF: dict[str, Condition] = {
 on the window."""
 
 SAMPLES_READ_IF: dict[str, Condition] = {"window.constant_frame_rate": _constant_rate}
-"""The same for a stage that looks at the samples of windows."""
+"""When a stage that looks at the samples of windows reads settings of ``window``."""
 
 
 def load_probe(context: StageContext) -> Probe:
-    """The probe's result, from its commit."""
+    """The probe's result, an input of the stage."""
     return read_probe(context.bench.store, context.input("probe"))
 
 
 def read_probe(store: Store, commit: Commit) -> Probe:
-    """The same for whoever has the commit."""
+    """The probe's result from its commit, for readers outside a stage."""
     table = store.read(commit, ["pts", "decoded", "packet"])
     facts = commit.facts
     packets = table["packet"].to_numpy()

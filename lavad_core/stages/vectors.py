@@ -17,7 +17,7 @@ VECTOR = pa.list_(pa.float32())
 """Type of a column of vectors; all vectors of a result have the same length."""
 
 FRAME_VECTORS = pa.schema([pa.field("frame", pa.int64(), nullable=False), pa.field("vector", VECTOR, nullable=False)])
-"""A vector a frame: rows of ``embed_frames`` and ``embed_windows``."""
+"""One vector per frame: rows of ``embed_frames`` and ``embed_windows``."""
 
 
 def to_column(vectors: Vectors) -> pa.Array:

@@ -16,7 +16,7 @@ UNITS = ("frames", "seconds")
 NORMAL = "normal"
 
 _SLACK = 1e-6
-"""Of a frame: 0.1 s at 30 frames a second is frame 3, whatever the last bit of the product is."""
+"""Fraction of a frame that is rounding: 0.1 s at 30 frames a second is frame 3, whatever the last bit of the product is."""
 
 
 def read(paths: Paths) -> Dataset:

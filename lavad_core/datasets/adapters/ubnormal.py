@@ -16,7 +16,7 @@ FRAME_RATE = 30.0
 """The authors' own script makes minutes of frames by it."""
 
 MAX_BYTES = 2**20
-"""Of a file of tracks: a line for each anomalous object."""
+"""Largest file of tracks that is read; it has a line for each anomalous object."""
 
 _TRACKS = "_tracks.txt"
 _EXPECTED = "lines of `object,first,last`, frames 0-based and both inclusive"
