@@ -23,7 +23,7 @@ _HEAD = "# lavad run VIDEOS --config THIS_FILE goes on from {folder!a}: {done}.\
 _ANY_FRAME = "# Other frames than the grid's were cleaned: the windows must sample them as the authors' program does.\n"
 
 
-def settings_of(folder: Path, until: Until | None = None, given: Sources | None = None) -> str:
+def run_settings(folder: Path, until: Until | None = None, given: Sources | None = None) -> str:
     """YAML for ``lavad run --config``.
 
     Args:

@@ -1,4 +1,4 @@
-"""Captions, summaries or scores made elsewhere: one ``<video>.json`` with ``{frame: value}`` a video.
+"""Captions, summaries or scores made elsewhere: one ``<video>.json`` with ``{frame: value}`` per video.
 
 The authors' program also writes ``{frame: {key: value}}``: the captions of a frame's window by frame, and what belongs to a
 frame's neighbours by rank.
@@ -6,7 +6,6 @@ frame's neighbours by rank.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -31,40 +30,12 @@ Nested = dict[int, dict[int, T]]
 """Frame to key to value."""
 
 
-def read_frame_values(folder: Path, video: str) -> tuple[dict[int, str] | dict[int, float], str]:
-    """``<folder>/<video>.json`` in the layout of the authors' program.
-
-    The captions of that program are there for every frame; the caller takes those of the grid.
-
-    Args:
-        folder: where the files are.
-        video: the video's name.
-
-    Returns:
-        Values by frame, in increasing order, all texts or all scores; and the SHA-256 of the file, hexadecimal.
+def read_file_of(folder: Path, video: str) -> tuple[bytes, str]:
+    """The content of ``<folder>/<video>.json``, and how messages call it.
 
     Raises:
-        InputError: the file is missing or damaged, a key is not a frame number, or a value is neither a text nor a
-            number in [0, 1], or they are mixed; says which.
+        InputError: there is no such file, it cannot be read, or the video's name cannot be that of a file.
     """
-    content, where = read_file_of(folder, video)
-    return parse_values(content, where), hashlib.sha256(content).hexdigest()
-
-
-def read_frame_texts(folder: Path, video: str) -> tuple[dict[int, str], str]:
-    """:func:`read_frame_values` of captions or summaries; scores are an InputError."""
-    content, where = read_file_of(folder, video)
-    return parse_texts(content, where), hashlib.sha256(content).hexdigest()
-
-
-def read_frame_scores(folder: Path, video: str) -> tuple[dict[int, float], str]:
-    """:func:`read_frame_values` of scores; texts are an InputError."""
-    content, where = read_file_of(folder, video)
-    return parse_scores(content, where), hashlib.sha256(content).hexdigest()
-
-
-def read_file_of(folder: Path, video: str) -> tuple[bytes, str]:
-    """The content of ``<folder>/<video>.json``, and how messages call it; errors as :func:`read_frame_values`."""
     if video in ("", "..") or Path(video).name != video:
         raise InputError(f"imported values: {video!r} cannot be the name of a file; rename the video")
     path = folder / f"{video}.json"
@@ -72,14 +43,17 @@ def read_file_of(folder: Path, video: str) -> tuple[bytes, str]:
 
 
 def parse_values(content: bytes, where: str) -> dict[int, str] | dict[int, float]:
-    """``{frame: value}``, in increasing order of frames.
+    """``{frame: value}``, in increasing order of frames: all texts or all scores.
+
+    The authors' program has captions for every frame; the caller takes those of the grid.
 
     Args:
         content: of the file.
         where: its path, for messages.
 
     Raises:
-        InputError: as :func:`read_frame_values`.
+        InputError: it is damaged, a key is not a frame number, or a value is neither a text nor a number in [0, 1], or they
+            are mixed; says which.
     """
     texts: dict[int, str] = {}
     scores: dict[int, float] = {}

@@ -80,8 +80,8 @@ def caption_nodes(config: LavadConfig) -> tuple[str, ...]:
 
 
 def run(context: StageContext) -> Commit:
-    """Commit one row per grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or the same
-    of everything, is named: beside others of an ensemble nobody would miss it."""
+    """Commit one row per grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or
+    the same of everything, is named: beside others of an ensemble nobody would miss it."""
     probe = load_probe(context)
     pictures = _Pictures()
     faults: Counter[Fault] = Counter()

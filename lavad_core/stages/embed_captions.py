@@ -7,11 +7,11 @@ import pyarrow as pa
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.method.cleaning import unique_captions
-from lavad_core.runs import work
 from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.embed_texts import embed_texts
 from lavad_core.stages.node import Reads, settings_of
-from lavad_core.stages.vectors import VECTOR, to_column
+from lavad_core.stages.vectors import VECTOR
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -24,8 +24,6 @@ SCHEMA = pa.schema(
         pa.field("vector", VECTOR, nullable=False),
     ]
 )
-TEXTS_PER_CALL = 4096
-"""Rows that are in memory at once: 16 MiB of vectors at ImageBind's 1024 dimensions."""
 
 
 def reads(config: LavadConfig) -> list[Reads]:
@@ -47,19 +45,8 @@ def run(context: StageContext) -> Commit:
     pool = unique_captions(captions)
     if not pool:
         raise VideoRejected("no-captions", f"every caption of {context.video.name!r} is empty: nothing to score")
-    encoder, device = context.bench.models.encoder()
+    columns = {name: [getattr(candidate, name) for candidate in pool] for name in ("text", "captioner", "frame")}
     with context.writer(SCHEMA) as writer:
-        for start in range(0, len(pool), TEXTS_PER_CALL):
-            part = pool[start : start + TEXTS_PER_CALL]
-            with device:
-                vectors = encoder.embed_texts([candidate.text for candidate in part])
-            context.count(work.TEXTS_ENCODED, len(part))
-            columns = {
-                "text": [candidate.text for candidate in part],
-                "captioner": [candidate.captioner for candidate in part],
-                "frame": [candidate.frame for candidate in part],
-                "vector": to_column(vectors),
-            }
-            writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+        embed_texts(context, writer, pa.table(columns), SCHEMA)
         total = sum(len(rows) for _, rows in captions)
         return writer.commit(counts={"captions": total, "unique": len(pool)})

@@ -99,29 +99,25 @@ class Graph:
         """Whether this run needs the node."""
         return any(node.id == node_id for node in self.nodes)
 
-    def provenance(self, node: Node, video: PreparedVideo, fingerprints: Mapping[str, str]) -> dict[str, Any]:
-        """What the fingerprint of ``node`` is the digest of."""
-        made_of: dict[str, Any] = {
-            "stage": node.stage,
-            "version": node.version,
-            "settings": dict(node.settings),
-            "inputs": {name: fingerprints[name] for name in node.inputs},
-        }
-        if node.variant:
-            made_of["variant"] = node.variant
-        if node.role:
-            made_of["model"] = self.identities[node.role]
-        if node.imported:
-            made_of["imported"] = video.imports[node.id]
-        return made_of
-
     def provenances(self, video: PreparedVideo) -> dict[str, dict[str, Any]]:
-        """:meth:`provenance` for every node, by id."""
+        """What each node's fingerprint is the digest of, by id."""
         fingerprints: dict[str, str] = {}
         found: dict[str, dict[str, Any]] = {}
         for node in self.nodes:
-            found[node.id] = self.provenance(node, video, fingerprints)
-            fingerprints[node.id] = digest(found[node.id])
+            made_of: dict[str, Any] = {
+                "stage": node.stage,
+                "version": node.version,
+                "settings": dict(node.settings),
+                "inputs": {name: fingerprints[name] for name in node.inputs},
+            }
+            if node.variant:
+                made_of["variant"] = node.variant
+            if node.role:
+                made_of["model"] = self.identities[node.role]
+            if node.imported:
+                made_of["imported"] = video.imports[node.id]
+            found[node.id] = made_of
+            fingerprints[node.id] = digest(made_of)
         return found
 
     def keys(self, video: PreparedVideo) -> dict[str, Key]:

@@ -15,7 +15,7 @@ from lavad.deployments.cli.exits import markdown_table as exit_table
 from lavad_core.config.document import json_schema, markdown_table
 from lavad_core.config.load import load_config, presets
 from lavad_core.datasets.annotations import read_annotations
-from lavad_core.imports.values import read_frame_texts
+from lavad_core.imports.values import parse_texts, read_file_of
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
 from lavad_core.video.discover import VIDEO_SUFFIXES
 from lavad_core.video.folder import IMAGE_SUFFIXES
@@ -78,7 +78,7 @@ def test_the_examples_of_labels_and_imports_are_read(tmp_path: Path) -> None:
         "street_3": ("Normal", ()),
     }
     (tmp_path / "v.json").write_text(example("imports"))
-    assert list(read_frame_texts(tmp_path, "v")[0]) == [0, 16, 32]
+    assert list(parse_texts(*read_file_of(tmp_path, "v"))) == [0, 16, 32]
 
 
 def test_the_text_on_frames_and_lists_names_what_the_code_has() -> None:

@@ -18,7 +18,7 @@ from lavad_core.datasets.registry import open_dataset
 from lavad_core.errors import LavadError
 from lavad_core.exports.layout import write_layout
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.settings import settings_of
+from lavad_core.imports.settings import run_settings
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.open import open_results
@@ -96,7 +96,7 @@ def test_from_captions_only(shared: Path, data: Path, frames: list[str], tmp_pat
         shared,
         frames,
         tmp_path,
-        settings_of(data, "captions"),
+        run_settings(data, "captions"),
         semantics="reference",
         chat=RANDOM_CHAT,
         summarise=short,
@@ -123,7 +123,7 @@ def test_from_captions_only(shared: Path, data: Path, frames: list[str], tmp_pat
 def test_from_scores_refinement_needs_no_language_model(
     shared: Path, data: Path, frames: list[str], tmp_path: Path, imported: ResultSet
 ) -> None:
-    found = run(shared, frames, tmp_path, settings_of(data, "scores"))
+    found = run(shared, frames, tmp_path, run_settings(data, "scores"))
     assert found.failed == {}
     assert found.roles == {"encoder"}
     assert found.done.get(work.LLM_REQUESTS, 0) == 0
@@ -143,7 +143,7 @@ def test_from_scores_and_captions_without_summaries(
     shared: Path, data: Path, frames: list[str], tmp_path: Path
 ) -> None:
     """Where nobody summarised, refinement goes by the cleaned captions, and there is still no language model."""
-    tree = yaml.safe_load(settings_of(data, "scores"))
+    tree = yaml.safe_load(run_settings(data, "scores"))
     del tree["imports"]["summaries"], tree["imports"]["cleaned"]
     found = run(shared, frames, tmp_path, yaml.safe_dump(tree), summarise={"enabled": False})
     assert found.failed == {}
@@ -157,7 +157,7 @@ def test_from_scores_and_captions_without_summaries(
 def test_from_refined_scores_only_segments_are_made(
     shared: Path, data: Path, frames: list[str], tmp_path: Path, imported: ResultSet
 ) -> None:
-    found = run(shared, frames, tmp_path, settings_of(data))
+    found = run(shared, frames, tmp_path, run_settings(data))
     assert found.failed == {}
     assert found.roles == set()
     assert found.done == {work.VIDEOS_DECODED: 3}
@@ -171,7 +171,7 @@ def test_from_refined_scores_only_segments_are_made(
 def test_cleaned_captions_of_other_frames_than_the_windows_need(
     shared: Path, data: Path, frames: list[str], tmp_path: Path
 ) -> None:
-    found = run(shared, frames, tmp_path, settings_of(data), semantics="paper")
+    found = run(shared, frames, tmp_path, run_settings(data), semantics="paper")
     assert found.failed.keys() == set(golden_set.NAMES)
     message = str(found.failed[golden_set.NAMES[0]])
     assert "captions/clean" in message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from lavad_core.errors import InputError
 from lavad_core.imports import values
-from lavad_core.imports.values import read_frame_scores, read_frame_texts, read_frame_values
+from lavad_core.imports.values import parse_scores, parse_texts, parse_values, read_file_of
 
 
 def written(folder: Path, content: str | bytes, name: str = "clip") -> Path:
@@ -30,10 +29,9 @@ def written(folder: Path, content: str | bytes, name: str = "clip") -> Path:
     ],
 )
 def test_values(word: str, content: str, expected: dict[int, str | float], tmp_path: Path) -> None:
-    found, digest = read_frame_values(written(tmp_path, content), "clip")
+    found = parse_values(*read_file_of(written(tmp_path, content), "clip"))
     assert list(found.items()) == list(expected.items())
     assert all(type(value) in (str, float) for value in found.values())
-    assert digest == hashlib.sha256((tmp_path / "clip.json").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_values(word: str, content: str, expected: dict[int, str | float], tmp_p
 )
 def test_a_bad_file_is_named(word: str, content: str | bytes, problem: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        read_frame_values(written(tmp_path, content), "clip")
+        parse_values(*read_file_of(written(tmp_path, content), "clip"))
     message = str(caught.value)
     assert problem in message
     assert repr(str(tmp_path / "clip.json")) in message
@@ -85,32 +83,32 @@ def test_a_name_never_leads_out_of_the_folder(name: str, tmp_path: Path) -> None
     (tmp_path / "inner").mkdir()
     written(tmp_path, '{"0": 0.5}')
     with pytest.raises(InputError, match="cannot be the name of a file"):
-        read_frame_values(tmp_path / "inner", name)
+        parse_values(*read_file_of(tmp_path / "inner", name))
 
 
 @pytest.mark.parametrize("name", ["clip", "-rf", "a\nb", "\x1b[31m", "\u202egpj", "#01=a b", "v1.0", "...", "a\\b"])
 def test_odd_names_are_names(name: str, tmp_path: Path) -> None:
-    assert read_frame_values(written(tmp_path, '{"0": 0.5}', name), name)[0] == {0: 0.5}
+    assert parse_values(*read_file_of(written(tmp_path, '{"0": 0.5}', name), name)) == {0: 0.5}
 
 
 @pytest.mark.parametrize("name", ["absent", "a\0b", "a" * 300])
 def test_no_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not exist|cannot be read"):
-        read_frame_values(tmp_path, name)
+        parse_values(*read_file_of(tmp_path, name))
 
 
 def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "MAX_BYTES", 20)
     with pytest.raises(InputError, match="more than 20 bytes"):
-        read_frame_values(written(tmp_path, json.dumps({"0": "a" * 20})), "clip")
+        parse_values(*read_file_of(written(tmp_path, json.dumps({"0": "a" * 20})), "clip"))
 
 
 def test_texts_and_scores_are_not_taken_for_each_other(tmp_path: Path) -> None:
     written(tmp_path, '{"0": "a"}', "text")
     written(tmp_path, '{"0": 0.5}', "score")
-    assert read_frame_texts(tmp_path, "text")[0] == {0: "a"}
-    assert read_frame_scores(tmp_path, "score")[0] == {0: 0.5}
+    assert parse_texts(*read_file_of(tmp_path, "text")) == {0: "a"}
+    assert parse_scores(*read_file_of(tmp_path, "score")) == {0: 0.5}
     with pytest.raises(InputError, match="numbers where texts"):
-        read_frame_texts(tmp_path, "score")
+        parse_texts(*read_file_of(tmp_path, "score"))
     with pytest.raises(InputError, match="texts where scores"):
-        read_frame_scores(tmp_path, "text")
+        parse_scores(*read_file_of(tmp_path, "text"))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lavad_core.datasets.annotations import Annotation, read_annotations
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.evaluation.frame_metrics import frame_metrics
-from lavad_core.imports.values import read_frame_scores, read_frame_texts
+from lavad_core.imports.values import parse_scores, parse_texts, read_file_of
 from lavad_core.method.cleaning import best_captions, unique_captions
 from lavad_core.method.detection import to_frames
 from lavad_core.method.refinement import refine, unique_pool, weighted_mean
@@ -51,10 +51,12 @@ class Golden:
         return {int(frame): found for frame, found in loaded.items()}
 
     def summaries(self) -> list[str]:
-        return list(read_frame_texts(self.data / "captions" / "summary" / CHAT, self.name)[0].values())
+        return list(parse_texts(*read_file_of(self.data / "captions" / "summary" / CHAT, self.name)).values())
 
     def scores(self) -> NDArray[np.float64]:
-        return np.array(list(read_frame_scores(self.data / "scores" / "raw" / CHAT / "exp", self.name)[0].values()))
+        return np.array(
+            list(parse_scores(*read_file_of(self.data / "scores" / "raw" / CHAT / "exp", self.name)).values())
+        )
 
     def refine(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]:
         """As ``semantics: reference`` does: refined scores, neighbours as frames, similarities."""
@@ -108,7 +110,7 @@ def test_cleaned_captions_and_their_owners(golden: Golden) -> None:
     raw = []
     for captioner in CAPTIONERS:
         folder = golden.data / "captions" / "raw" / "Salesforce" / f"blip2-{captioner}"
-        captions, _ = read_frame_texts(folder, golden.name)
+        captions = parse_texts(*read_file_of(folder, golden.name))
         assert list(captions) == list(range(golden.frames))  # it captions every frame, and uses the grid's
         raw.append((captioner, [(frame, text) for frame, text in captions.items() if frame in on_grid]))
     pool = unique_captions(raw)

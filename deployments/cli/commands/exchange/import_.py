@@ -99,10 +99,10 @@ def import_(
     from lavad_core.results.record import record_import
 
     if settings is not None:
-        from lavad_core.imports.settings import settings_of
+        from lavad_core.imports.settings import run_settings
 
         given = _sources(None, scores, raw_scores, segments, captions or [], cleaned, summaries)
-        show(settings_of(settings, until, given).rstrip())
+        show(run_settings(settings, until, given).rstrip())
         return
     if until is not None:
         raise typer.BadParameter("it belongs to --settings", param_hint="--until")
