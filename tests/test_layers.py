@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -262,3 +263,16 @@ def test_heavy_libraries_are_imported_only_with_the_models() -> None:
         if at_import and module.split(".")[0] in ("torch", "transformers")
     ]
     assert not wrong
+
+
+def test_the_page_on_architecture_is_true() -> None:
+    """Its table has the folders in their order; its trips enter rooms that exist, and each once."""
+    page = (ROOT / "docs" / "design" / "architecture.md").read_text(encoding="utf-8")
+    folders = [unit.removeprefix("lavad_core.") for unit in CORE[:-1] if (ROOT / unit.replace(".", "/")).is_dir()]
+    assert re.findall(r"^\|[^|`]*\| `(\w+)/` \|", page, flags=re.MULTILINE) == folders
+    blocks = re.findall(r"```\n(.*?)```", page, flags=re.DOTALL)
+    trips = [rooms for block in blocks if (rooms := re.findall(r"^([a-z_]+/\S+) ", block, flags=re.MULTILINE))]
+    assert [len(rooms) == len(set(rooms)) and len(rooms) > 5 for rooms in trips] == [True] * 3
+    for room in {room.removesuffix("/…") for rooms in trips for room in rooms}:
+        places = [ROOT / "lavad_core" / room, ROOT / room]
+        assert any(place.is_dir() or place.with_suffix(".py").is_file() for place in places), room

@@ -19,7 +19,7 @@ class Key:
     Attributes:
         stage: name of the stage.
         video_id: hexadecimal digest of the video's content, never of user text.
-        fingerprint: hexadecimal digest of everything the result depends on (see ``pipeline.graph``).
+        fingerprint: hexadecimal digest of everything the result depends on (see ``stages.node``).
     """
 
     stage: str

@@ -20,7 +20,7 @@ from support.video_factory import make_video
 from lavad_core.stages.node import Reads
 from lavad_core.stages.registry import Stage
 
-PACKAGES = ("lavad_core", "lavad", "tasks")
+PACKAGES = ("lavad_core", "lavad", "tasks", "flows")
 
 PROGRAM = """
 import json, sys
@@ -72,7 +72,10 @@ def said(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     copy = tmp_path_factory.mktemp("copy")
     for package in PACKAGES:
         shutil.copytree(
-            repository / package, copy / package, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+            repository / package,
+            copy / package,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
         )
     found = blocks((repository / "docs" / "stages.md").read_text(encoding="utf-8"))
     name, _, content = found["python"].partition("\n")
