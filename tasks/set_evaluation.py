@@ -25,7 +25,7 @@ from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.site import write_report
 from lavad_core.results.open import chosen_run, open_results
 from lavad_core.results.types import ResultSet
-from lavad_core.runs.manifest import is_run_id
+from lavad_core.runs.manifest import is_run_id, names_of_runs
 from lavad_core.store.faults import store_errors
 from lavad_core.video.discover import discover
 
@@ -102,7 +102,7 @@ def check_baseline(
     Raises:
         InputError: there is no such baseline, or it is of other labels or videos.
     """
-    if not is_run_id(baseline):
+    if not is_run_id(baseline) and baseline not in names_of_runs(ref.store).values():
         return against_evaluation(evaluation, EVALUATION.read(Path(baseline)), baseline, tolerances)
     dataset, results = ref.open()
     return against_results(dataset, results, open_results(ref.store, baseline), options, tolerances)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import typer
-from support.command import lavad
+from support.command import REPOSITORY, lavad
 from support.filled_store import EVIL, fill
 from support.video_factory import make_video
 
@@ -26,6 +26,32 @@ WITHOUT = {
 """Commands without the option, and why they need none."""
 
 
+LABELS = "--labels {labels} --store {store} --run base"
+
+DOCUMENTS = {
+    "command": "document",
+    "run {videos} --preset tiny --store {new} --dry-run": "dry-run",
+    "plan {videos} --preset tiny --store {store}": "plan",
+    "status --store {store}": "run",
+    "status --all --store {store}": "list",
+    "dataset list": "list",
+    "dataset check folder {videos} --no-count": "dataset-check",
+    "compare --labels {labels} --store {store} base base --resamples 0": "comparison",
+    "compare --dataset ucf-crime --labels {labels} --store {store} --published": "published-comparison",
+    f"evaluate {LABELS} --resamples 0": "evaluation",
+    f"threshold {LABELS}": "threshold",
+    "import --scores {scores} --videos {videos} --interval 16 --store {new}": "import",
+    "config show --preset ucf-crime": "config",
+    "config presets": "presets",
+    "config presets tiny": "presets",
+    "config prompts --preset tiny": "prompts",
+    "store ls --store {store}": "list",
+    "store verify --store {store}": "list",
+    "store gc --dry-run --store {store}": "gc",
+}
+"""Command to the name of its document; ``list``: of a time before documents had names."""
+
+
 def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
@@ -35,6 +61,11 @@ def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_the_page_names_the_documents() -> None:
+    page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in DOCUMENTS.values() if name != "list" and f"`lavad-{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -57,40 +88,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(root / path) for name, path in paths.items()}
 
 
-LABELS = "--labels {labels} --store {store} --run base"
-
-
 @pytest.mark.parametrize(
     ("command", "document"),
     [
-        pytest.param(command, document, id=command.partition(" -")[0].partition(" {")[0] + f" ({document})")
-        for command, document in [
-            ("run {videos} --preset tiny --store {new} --dry-run", "dry-run"),
-            ("plan {videos} --preset tiny --store {store}", "plan"),
-            ("status --store {store}", "run"),
-            ("status --all --store {store}", "list"),
-            ("dataset list", "list"),
-            ("dataset check folder {videos} --no-count", "dataset-check"),
-            ("compare --labels {labels} --store {store} base base --resamples 0", "comparison"),
-            ("compare --dataset ucf-crime --labels {labels} --store {store} --published", "published-comparison"),
-            (f"evaluate {LABELS} --resamples 0", "evaluation"),
-            (f"threshold {LABELS}", "threshold"),
-            ("import --scores {scores} --videos {videos} --interval 16 --store {new}", "import"),
-            ("config show --preset ucf-crime", "config"),
-            ("config presets", "presets"),
-            ("config presets tiny", "presets"),
-            ("config prompts --preset tiny", "prompts"),
-            ("store ls --store {store}", "list"),
-            ("store verify --store {store}", "list"),
-            ("store gc --dry-run --store {store}", "gc"),
-        ]
+        pytest.param(command, name, id=f"{command.partition(' -')[0].partition(' {')[0]} ({name})")
+        for command, name in DOCUMENTS.items()
     ],
 )
 def test_stdout_holds_one_document_with_its_name(command: str, document: str, world: dict[str, str]) -> None:
     result = lavad(*command.format(**world).split(), "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
-    if document == "list":  # of a time before documents had names
+    if document == "list":
         assert isinstance(found, list)
     else:
         assert (found["format"], found["version"]) == (f"lavad-{document}", 1)
