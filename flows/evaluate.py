@@ -68,7 +68,7 @@ def evaluate(
         threshold_file: that ``lavad threshold --output`` wrote.
         low_threshold, min_length, max_gap: of the events' segments: hysteresis, and frames.
         resamples, seed: of the bootstrap over videos.
-        baseline: id of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
+        baseline: id or name of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
         tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
         report: folder of the report; ``cache/reports/<id>`` of the store if not given. One that is there is replaced.
 

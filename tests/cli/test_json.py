@@ -29,7 +29,6 @@ WITHOUT = {
 LABELS = "--labels {labels} --store {store} --run base"
 
 DOCUMENTS = {
-    "command": "document",
     "run {videos} --preset tiny --store {new} --dry-run": "dry-run",
     "plan {videos} --preset tiny --store {store}": "plan",
     "status --store {store}": "run",
