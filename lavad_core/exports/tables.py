@@ -59,7 +59,7 @@ def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None
     with new_file(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*plain, *(escape_cell(f"caption: {name}") for name in captioners)])
-        for table in _tables(results, frames):
+        for table in tables_of(results, frames):
             for row in table.to_pylist():
                 said = {item["captioner"]: item["caption"] for item in row.get("captions", ())}
                 writer.writerow(
@@ -71,7 +71,7 @@ def write_parquet(results: ResultSet, target: Path, *, frames: bool = False) -> 
     """A Parquet file; arguments and errors as :func:`write_csv`."""
     schema = FRAME_SCHEMA if frames else GRID_SCHEMA
     with new_file(target) as path, PartWriter(path, schema) as writer:
-        for table in _tables(results, frames):
+        for table in tables_of(results, frames):
             writer.write(table)
         writer.finish()
 
@@ -81,7 +81,7 @@ def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> Non
     head = {"format": JSON_FORMAT, "run": results.set_id, "origin": results.origin, "unscored": dict(results.unscored)}
     with new_file(target) as path, open(path, "w", encoding="ascii") as file:
         file.write(json.dumps(head)[:-1] + ', "videos": [')
-        for number, (name, table) in enumerate(zip(results.names, _tables(results, frames), strict=True)):
+        for number, (name, table) in enumerate(zip(results.names, tables_of(results, frames), strict=True)):
             video = results.scores(name)
             rows = [{key: value for key, value in row.items() if key != "video"} for row in table.to_pylist()]
             for row in rows:
@@ -98,7 +98,7 @@ def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> Non
         file.write("\n]}\n")
 
 
-def _tables(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
+def tables_of(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
     """Of one video after the other."""
     return (_frame_table(results, name) if frames else _grid_table(results, name) for name in results.names)
 

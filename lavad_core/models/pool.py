@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
 from lavad_core.config.models import CaptionerConfig, ChatConfig, EncoderConfig
@@ -174,3 +174,21 @@ class ModelPool:
             self._failed.discard(role)
         future.set_result(model)
         return model
+
+
+@contextmanager
+def open_encoder(config: LavadConfig) -> Iterator[Encoder]:
+    """The encoder of a configuration, for vectors of one's own texts and pictures; its memory is freed at the end.
+
+    Args:
+        config: ``config.encoder`` says which model and where.
+
+    Yields:
+        a :class:`lavad_core.models.protocols.Encoder`; vectors are float32 [n, dimension], of length 1.
+
+    Raises:
+        ModelError: it cannot be found or loaded.
+        DeviceOutOfMemory: it does not fit.
+    """
+    with closing(ModelPool(config)) as pool:
+        yield pool.encoder()[0]

@@ -1,0 +1,81 @@
+"""Results as pandas DataFrames: what the exports write, without a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pandas as pd
+import pyarrow as pa
+
+from lavad_core.exports.segments import found_segments
+from lavad_core.exports.tables import FRAME_SCHEMA, tables_of
+from lavad_core.method.detection import Segment, SegmentRule
+from lavad_core.results.types import ResultSet, VideoTexts
+
+TEXT_COLUMNS = ["video", "frame", "kind", "captioner", "text"]
+
+
+def scores_table(results: ResultSet, *, every_frame: bool = False) -> pd.DataFrame:
+    """The scores of all videos.
+
+    Args:
+        results: of a run or an import.
+        every_frame: one row per frame; otherwise one per grid frame, for which a score was computed.
+
+    Returns:
+        columns ``video``; ``frame``, from 0; ``time_s``, when the frame is shown, seconds, NaN where nothing tells; ``score``,
+        from 0 to 1; and ``raw_score``, the language model's own, NaN where there is none beside it.
+
+    Raises:
+        DamagedResult: results are gone from the store.
+    """
+    tables = [table.select(FRAME_SCHEMA.names) for table in tables_of(results, every_frame)]
+    return pa.concat_tables([FRAME_SCHEMA.empty_table(), *tables]).to_pandas()
+
+
+def texts_table(results: ResultSet) -> pd.DataFrame:
+    """The texts of all videos, one row per text.
+
+    Args:
+        results: of a run or an import.
+
+    Returns:
+        columns ``video``; ``frame``, of the grid; ``kind``: ``caption``, ``cleaned`` (the caption that cleaning chose) or
+        ``summary``; ``captioner``, empty but for captions; and ``text``.
+
+    Raises:
+        DamagedResult: results are gone from the store.
+    """
+    rows = [(name, *row) for name in results.names for row in _said(results.texts(name))]
+    return pd.DataFrame(rows, columns=TEXT_COLUMNS)
+
+
+def _said(texts: VideoTexts) -> Iterator[tuple[int, str, str, str]]:
+    for captioner, captions in sorted(texts.captions.items()):
+        yield from ((frame, "caption", captioner, text) for frame, text in captions.items())
+    yield from ((frame, "cleaned", "", text) for frame, text in texts.cleaned.items())
+    yield from ((frame, "summary", "", text) for frame, text in texts.summaries.items())
+
+
+def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.DataFrame:
+    """The anomalous segments of all videos under a rule, which need not be the run's: nothing is computed again for it.
+
+    Args:
+        results: of a run or an import.
+        rule: thresholds, lengths and gaps; the default rule if not given.
+
+    Returns:
+        column ``video``, and the fields of :class:`lavad_core.method.detection.Segment`; ends of frames are inclusive.
+
+    Raises:
+        InputError: the rule has lengths in seconds, and nothing says how long a frame of a video is.
+        DamagedResult: results are gone from the store.
+    """
+    rule = rule or SegmentRule()
+    found = [
+        {"video": name, **asdict(segment)}
+        for name in results.names
+        for segment in found_segments(results.scores(name), rule)
+    ]
+    return pd.DataFrame(found, columns=["video", *Segment.__dataclass_fields__])
