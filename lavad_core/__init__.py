@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from lavad_core.method.detection import SegmentRule
     from lavad_core.models.pool import open_encoder
     from lavad_core.models.protocols import Encoder
-    from lavad_core.results.open import open_results
-    from lavad_core.results.types import ResultSet
+    from lavad_core.results import ResultSet, open_results
     from lavad_core.scoring import score_videos
 
 __all__ = [
@@ -73,8 +72,7 @@ _MODULES = {
     "method.detection": ["SegmentRule"],
     "models.pool": ["open_encoder"],
     "models.protocols": ["Encoder"],
-    "results.open": ["open_results"],
-    "results.types": ["ResultSet"],
+    "results": ["ResultSet", "open_results"],
     "scoring": ["score_videos"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

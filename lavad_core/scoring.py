@@ -20,8 +20,7 @@ from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
 from lavad_core.pipeline.prepare import check_imports
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.planning.prompt_check import check_prompts
-from lavad_core.results.open import open_results
-from lavad_core.results.types import ResultSet
+from lavad_core.results import ResultSet, open_results
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import Listener, RunRecorder

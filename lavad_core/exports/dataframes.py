@@ -8,10 +8,9 @@ from dataclasses import asdict
 import pandas as pd
 import pyarrow as pa
 
-from lavad_core.exports.segments import found_segments
 from lavad_core.exports.tables import FRAME_SCHEMA, tables_of
 from lavad_core.method.detection import Segment, SegmentRule
-from lavad_core.results.types import ResultSet, VideoTexts
+from lavad_core.results import ResultSet, VideoTexts
 
 TEXT_COLUMNS = ["video", "frame", "kind", "captioner", "text"]
 
@@ -42,7 +41,7 @@ def texts_table(results: ResultSet) -> pd.DataFrame:
 
     Returns:
         columns ``video``; ``frame``, of the grid; ``kind``: ``caption``, ``cleaned`` (the caption that cleaning chose) or
-        ``summary``; ``captioner``, empty but for captions; and ``text``.
+        ``summary``; ``captioner``, whose caption it is, empty for summaries and where it is not known; and ``text``.
 
     Raises:
         DamagedResult: results are gone from the store.
@@ -54,7 +53,7 @@ def texts_table(results: ResultSet) -> pd.DataFrame:
 def _said(texts: VideoTexts) -> Iterator[tuple[int, str, str, str]]:
     for captioner, captions in sorted(texts.captions.items()):
         yield from ((frame, "caption", captioner, text) for frame, text in captions.items())
-    yield from ((frame, "cleaned", "", text) for frame, text in texts.cleaned.items())
+    yield from ((frame, "cleaned", chosen.captioner, chosen.text) for frame, chosen in texts.cleaned.items())
     yield from ((frame, "summary", "", text) for frame, text in texts.summaries.items())
 
 
@@ -63,7 +62,7 @@ def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.Da
 
     Args:
         results: of a run or an import.
-        rule: thresholds, lengths and gaps; the default rule if not given.
+        rule: thresholds, lengths and gaps; if not given the run's own, for an import the default.
 
     Returns:
         column ``video``, and the fields of :class:`lavad_core.method.detection.Segment`; ends of frames are inclusive.
@@ -72,10 +71,8 @@ def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.Da
         InputError: the rule has lengths in seconds, and nothing says how long a frame of a video is.
         DamagedResult: results are gone from the store.
     """
-    rule = rule or SegmentRule()
+    rule = rule or results.rule or SegmentRule()
     found = [
-        {"video": name, **asdict(segment)}
-        for name in results.names
-        for segment in found_segments(results.scores(name), rule)
+        {"video": name, **asdict(segment)} for name in results.names for segment in results.scores(name).segments(rule)
     ]
     return pd.DataFrame(found, columns=["video", *Segment.__dataclass_fields__])

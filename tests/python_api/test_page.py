@@ -15,7 +15,7 @@ from support.command import environment
 from support.video_factory import make_audio, make_frames, make_video
 
 import lavad_core
-from lavad_core.results.types import ResultSet
+from lavad_core.results import ResultSet
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "python.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
