@@ -17,17 +17,17 @@ from lavad.tasks.store import collect_garbage, verify_store
 def check_store(
     preset: str | None = None, settings: dict[str, Any] | None = None, collect: bool = False, lease_s: float = 86_400.0
 ) -> State[Any]:
-    """Whether every result in the store is what its commit says, and what could be removed.
+    """Read every result in the store, and say whether it is what its commit says; count or remove what no reader can use.
 
     Args:
-        preset: with ``settings`` says where the store is.
-        settings: as ``preset``.
-        collect: remove what no reader can use; else it is only counted.
-        lease_s: how old, in seconds, unfinished work must be to be taken for dead.
+        preset: name of a preset; it and ``settings`` say where the store is.
+        settings: nested values over the preset.
+        collect: remove what no reader can use; otherwise it is only counted.
+        lease_s: unfinished work older than this is taken for dead, seconds.
 
     Returns:
-        ``Failed`` (red) if a result is damaged, or the record of a run altered. A damaged result is never used: the next run
-        computes it again.
+        ``Completed``; ``Failed`` (red) if a result is damaged or the record of a run was altered. A damaged result is never
+        used: the next run computes it again.
     """
     store = str(configuration(preset, settings).store)
     findings = verify_store(store)

@@ -54,23 +54,28 @@ def evaluate(
     Call it with ``return_state=True``: the states ``Regressed`` and ``PartiallyFailed`` are raised otherwise.
 
     Args:
-        labels: the data set's file or folder of labels; ``evaluate.labels`` of the settings if not given.
-        dataset: name of its adapter (``lavad dataset list``); ``evaluate.dataset`` if neither is given.
-        list_file: its list of videos; ``evaluate.list`` likewise.
-        run_id: of a run or an import; the latest if not given.
+        labels: the data set's file or folder of labels. If neither ``labels`` nor ``dataset`` is given, both are those of the
+            settings, ``evaluate.labels`` and ``evaluate.dataset``.
+        dataset: name of its adapter (``lavad dataset list``).
+        list_file: its list of videos; ``evaluate.list`` of the settings likewise.
+        run_id: id or name of a run or an import; the latest if not given.
         preset: with ``settings`` says where the store is, as for ``score-videos``.
         settings: as ``preset``.
         videos: folder of the videos, for the pictures of the report.
-        first_frame, frame_count_tolerance: how the files are to be taken; those of the settings where not given.
-        sigmas: rows smoothed by so many grid steps (a number), frames (``160f``) or seconds (``5.3s``) beside the unsmoothed
-            ones.
-        thresholds: of the events; 0.5 if neither they nor ``threshold_file`` are given.
-        threshold_file: that ``lavad threshold --output`` wrote.
-        low_threshold, min_length, max_gap: of the events' segments: hysteresis, and frames.
-        resamples, seed: of the bootstrap over videos.
+        first_frame: what a file of intervals calls the first frame, 0 or 1; that of the settings if not given.
+        frame_count_tolerance: frames by which the list may count too many; that of the settings if not given.
+        sigmas: widths of Gaussians whose rows stand beside the unsmoothed ones: grid steps (a number), frames (``160f``) or
+            seconds (``5.3s``).
+        thresholds: scores from which on a segment is an event; 0.5 if neither they nor ``threshold_file`` are given.
+        threshold_file: a file that ``lavad threshold --output`` wrote; its threshold is one more.
+        low_threshold: a segment goes on while scores stay at or above this.
+        min_length: shorter segments are left out, frames.
+        max_gap: gaps up to this are closed, frames.
+        resamples: how many times the bootstrap draws the videos; 0 for no intervals.
+        seed: of the bootstrap.
         baseline: id or name of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
         tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
-        report: folder of the report; ``cache/reports/<id>`` of the store if not given. One that is there is replaced.
+        report: folder of the report; ``cache/reports/<id>`` of the store if not given. A report that is there is replaced.
 
     Returns:
         ``Completed``; ``Regressed`` (red) if a metric fell by more than its tolerance, with the difference in its message;

@@ -1,4 +1,4 @@
-"""Do the failed videos of a run again."""
+"""Score the failed videos of a run again."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def retry_failed(
     new_id: str | None = None,
     name: str | None = None,
 ) -> State[Any]:
-    """The videos of an earlier run that failed, were rejected or were not reached, with that run's settings.
+    """Score the videos of an earlier run that failed, were rejected or were not reached, with that run's settings.
 
     Args:
         run_id: id or name of the run; the latest of the store if not given.
-        preset: with ``settings`` says where the store is, as for ``score_videos``.
-        settings: as ``preset``. Nothing else of them is used: the run has its own.
-        new_id: of the new run's record.
-        name: of the new run; that of the earlier one if not given, so that the name then stands for the newer.
+        preset: name of a preset; it and ``settings`` say where the store is. Nothing else of them is used: the run has its own.
+        settings: nested values over the preset.
+        new_id: id of the new run.
+        name: name of the new run; that of the earlier one if not given, so that the name then stands for the newer run.
 
     Returns:
-        As ``score_videos``, over the videos tried again; ``Completed`` if there was none.
+        The states of ``score_videos``, for the videos that were tried again; ``Completed`` if there were none.
     """
     here = configuration(preset, settings)
     left = unfinished_videos(str(here.store), run_id)

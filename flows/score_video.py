@@ -23,7 +23,8 @@ def score_video(
     refresh: bool = False,
     name: str | None = None,
 ) -> State[Any]:
-    """Anomaly scores for the frames of one video: a file, or a folder of frames. Else as ``score_videos``."""
+    """Anomaly scores for the frames of one video: a file, or a folder of frames. The other parameters are those of
+    ``score_videos``."""
     config = configuration(preset, settings)
     with scoring(config, run_id or new_run_id(), refresh=refresh, name=name or "") as work:
         sources = discover_videos(work.run, [video])

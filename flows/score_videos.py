@@ -34,15 +34,15 @@ def score_videos(
             folder of this process, which for a deployment is the worker's checkout: give absolute ones there. Names that
             are not valid UTF-8 as ``lavad_core.runs.video_list.encode_input`` writes them.
         preset: a preset's name.
-        settings: nested values over it, without secrets: those come from the worker's environment (``LAVAD_…``).
-        run_id: of the run's record in the store; a new one if not given.
-        refresh: compute what is in the store too, and replace it.
-        retry_rejected: compute again for videos that an earlier run found bad.
-        name: of the run, for people; it can be given wherever a run's id can.
+        settings: nested values over the preset, without secrets: those come from the worker's environment (``LAVAD_…``).
+        run_id: id of the run; a new one if not given.
+        refresh: compute also what is in the store, and replace it.
+        retry_rejected: compute again for videos that an earlier run rejected.
+        name: name of the run, for people; it can be given wherever a run's id can.
         limit: score only the first so many of the videos that the inputs name.
 
     Returns:
-        ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` if none has.
+        ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` (red) if none has.
     """
     config = configuration(preset, settings)
     opened = scoring(

@@ -97,7 +97,7 @@ def evaluate_set(ref: SetRef, options: EvaluationOptions, chosen: ChosenThreshol
 def check_baseline(
     ref: SetRef, evaluation: Evaluation, options: EvaluationOptions, baseline: str, tolerances: dict[str, float]
 ) -> Regression:
-    """Beside a run or import of the store, paired; or beside a file that ``lavad evaluate --output`` wrote.
+    """Beside a run or import of the store, by its id or name, paired; or beside a file that ``lavad evaluate --output`` wrote.
 
     Raises:
         InputError: there is no such baseline, or it is of other labels or videos.

@@ -28,7 +28,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A store with a run whose scores are right, and a later one whose scores are wrong."""
     root = tmp_path_factory.mktemp("evaluate")
     (root / "labels.txt").write_text(f"{NAME} Fighting 16 31 -1 -1\ntwo Normal -1 -1 -1 -1\n")
-    right, _ = fill(root / "store", NAME, "two")
+    right, _ = fill(root / "store", NAME, "two", name="the right one")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filled_store, "SCORES", [0.7, 0.1, 0.25])
         wrong, _ = fill(root / "store", NAME, "two", more=("refine.neighbours=3",))
@@ -85,6 +85,7 @@ def test_red_where_metrics_fell_below_a_run(runs: dict[str, str]) -> None:
     assert state.message is not None
     assert f"fell against baseline {runs['right']} (paired over 2 videos): AUC (micro) 0.8750 → " in state.message
     assert "Regressed" in artifacts(state)["lavad-evaluation"]
+    assert run(runs, run_id=runs["wrong"], baseline="the right one").message == state.message, "a run has a name, too"
     assert run(runs, run_id=runs["right"], baseline=runs["wrong"]).name == "Completed"
     assert run(runs, run_id=runs["wrong"], baseline=runs["right"], tolerances={"auc": 1.0}).name == "Completed"
 
