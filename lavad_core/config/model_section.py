@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -23,11 +23,22 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 class ModelSection(Section):
     """The section of a model. Its fields say which model; its properties, how it is called."""
 
+    if TYPE_CHECKING:  # each kind declares its own, with the stages that it affects
+        kind: str
+        model: str
+
     @property
     def in_process(self) -> bool:
         """Whether it computes on this process's device: one call at a time, under the device lock. False: somewhere else,
         and several threads may call it at once."""
         return True
+
+
+class HubSection(ModelSection):
+    """The section of a model that may come from the hub."""
+
+    if TYPE_CHECKING:
+        revision: str | None
 
 
 def check_recordable(values: Mapping[str, JsonValue], instead: str) -> None:

@@ -11,6 +11,7 @@ from lavad_core.config.model_section import (
     CAPTIONER_STAGES,
     CHAT_STAGES,
     ENCODER_STAGES,
+    HubSection,
     ModelSection,
     check_extra_body,
     extra_body,
@@ -83,7 +84,7 @@ Address = Annotated[str, AfterValidator(checked_address)]
 """The address of a server. Anything else is refused before it is recorded anywhere."""
 
 
-class Blip2Config(ModelSection):
+class Blip2Config(HubSection):
     """A BLIP-2 captioner through transformers."""
 
     kind: Literal["blip2"] = setting("blip2", affects=("caption",), description="A BLIP-2 checkpoint, in process.")
@@ -181,7 +182,7 @@ class ImageBindConfig(ModelSection):
     )
 
 
-class ClipConfig(ModelSection):
+class ClipConfig(HubSection):
     """A CLIP-family model through transformers: OpenCLIP ViT-H/14 (MIT), SigLIP 2 (Apache-2.0), …"""
 
     encodes_clips: ClassVar[bool] = False
@@ -239,7 +240,7 @@ class VllmChatConfig(ModelSection):
         return value
 
 
-class LocalChatConfig(ModelSection):
+class LocalChatConfig(HubSection):
     """A chat model through transformers, in process: for machines without a server."""
 
     kind: Literal["transformers"] = setting("transformers", affects=CHAT_STAGES, description="In process.")

@@ -9,12 +9,11 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
-from lavad_core.config.models import CaptionerConfig, ChatConfig, EncoderConfig
+from lavad_core.config.model_section import ModelSection
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ConfigError, InternalError
-from lavad_core.models.identity import Configured, pinned
+from lavad_core.models.kinds import Configured, load_model, pinned
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
-from lavad_core.models.random_models import random_folder
 
 Lock = AbstractContextManager[Any]
 
@@ -76,35 +75,21 @@ class ModelPool:
         if section is None:
             raise ConfigError(f"no captioner {name!r}; there are {', '.join(self._config.captioners)}")
 
-        def load(ready: CaptionerConfig) -> Captioner:
-            from lavad_core.models.captioners import load_captioner
-
+        def load(ready: ModelSection) -> Captioner:
             with self._captioner_loading:  # one at a time: two would each miss the other to release
                 if not keep:
                     self._release_captioners()
-                return load_captioner(ready, random_folder=random_folder)
+                return cast(Captioner, load_model(ready, f"captioners.{name}"))
 
         return self._model(_CAPTIONER + name, section, load)
 
     def encoder(self) -> tuple[Encoder, Lock]:
         """The encoder; errors as :meth:`captioner`."""
-
-        def load(ready: EncoderConfig) -> Encoder:
-            from lavad_core.models.encoders import load_encoder
-
-            return load_encoder(ready, random_folder=random_folder)
-
-        return self._model("encoder", self._config.encoder, load)
+        return self._model("encoder", self._config.encoder, lambda ready: cast(Encoder, load_model(ready, "encoder")))
 
     def chat(self) -> tuple[ChatModel, Lock]:
         """The chat model; errors as :meth:`captioner`, and those of a server that is asked what it serves."""
-
-        def load(ready: ChatConfig) -> ChatModel:
-            from lavad_core.models.chat import load_chat
-
-            return load_chat(ready, random_folder=random_folder)
-
-        return self._model("chat", self._config.chat, load)
+        return self._model("chat", self._config.chat, lambda ready: cast(ChatModel, load_model(ready, "chat")))
 
     def failed_to_load(self, role: str) -> bool:
         """Whether the last try to load the model of a role failed."""

@@ -15,7 +15,7 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
 
     Args:
         config: the configuration.
-        identities: role to model identity, for every role that occurs (``models.identity``).
+        identities: role to model identity, for every role that occurs (``models.kinds``).
     """
     nodes = [
         Node(stage=name, version=stage.VERSION, **vars(reads))

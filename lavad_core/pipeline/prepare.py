@@ -11,7 +11,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
 from lavad_core.imports.for_stage import import_folders, read_for_stage
 from lavad_core.imports.listed import listed_id
-from lavad_core.models.identity import local_identity, model_identity
+from lavad_core.models.kinds import local_identity, model_identity
 from lavad_core.pipeline.graph import build_graph, needed_roles
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.identity import IdentityCache, identify

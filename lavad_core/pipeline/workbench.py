@@ -10,7 +10,7 @@ from pathlib import Path
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import Interrupted
 from lavad_core.models.chat.in_flight import InFlight
-from lavad_core.models.identity import Configured
+from lavad_core.models.kinds import Configured
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.served.register import ServedModels
 from lavad_core.pipeline.graph import build_graph

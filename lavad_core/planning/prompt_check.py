@@ -28,7 +28,7 @@ from lavad_core.models.chat.optional import (
 from lavad_core.models.chat.roles import Messages, folded
 from lavad_core.models.chat.template import ChatTemplate
 from lavad_core.models.chat.template_files import template_in
-from lavad_core.models.identity import model_folder, system_role
+from lavad_core.models.kinds.local_chat import model_folder, system_role
 from lavad_core.models.random_models import PREFIX, random_folder
 from lavad_core.pipeline.graph import build_graph
 

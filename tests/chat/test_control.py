@@ -14,8 +14,8 @@ from support.scripted_server import TOO_LONG, Reply, Seen, chat_body, error_body
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import RequestRejected, ServiceUnavailable
-from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.control import CONTROL_TEXT
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatModel, ChatRequest
 
 FREE = ChatRequest((("system", "Tell."), ("user", "a dog")), 50, 0.6, 0.9, 7)
@@ -28,7 +28,7 @@ GOOD = Reply(body=chat_body("[0.1]"))
 def served(base_url: str, **settings: Any) -> Iterator[ChatModel]:
     given = {"model": "tiny", "base_url": base_url, "retries": 1, "max_backoff_s": 0.01, "timeout_s": 5.0}
     config = VllmChatConfig(**{**given, "concurrency": 1, "system_role": "send", **settings})
-    model = load_chat(config, random_folder=lambda name: pytest.fail(name))
+    model = load_model(config, random_folder=lambda name: pytest.fail(name))
     try:
         yield model
     finally:

@@ -16,10 +16,10 @@ import torch
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import DeviceOutOfMemory, Interrupted, ModelError, RequestRejected
 from lavad_core.method import prompts
-from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.chat.read_answer import read_answers
 from lavad_core.models.chat.thoughts import without_thoughts
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 
 BOTH = tuple(spelling for choice in prompts.SCORE_CHOICES for spelling in (choice, " " + choice))
@@ -45,7 +45,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(tiny_llama: Path) -> Iterator[LocalChat]:
-    loaded = load_chat(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
+    loaded = load_model(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
     assert isinstance(loaded, LocalChat)
     assert isinstance(loaded, ChatModel)
     yield loaded

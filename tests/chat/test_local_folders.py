@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import InternalError, ModelError
 from lavad_core.method import prompts
-from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.in_process import LocalChat
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 
 SCENES = [
@@ -40,7 +40,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(tiny_llama: Path) -> Iterator[LocalChat]:
-    loaded = load_chat(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
+    loaded = load_model(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
     assert isinstance(loaded, LocalChat)
     assert isinstance(loaded, ChatModel)
     yield loaded
@@ -60,7 +60,7 @@ def answers_of(model: LocalChat, requests: list[ChatRequest]) -> list[ChatAnswer
 
 def test_folders_that_hold_no_chat_model(tiny_llama: Path, tmp_path: Path) -> None:
     def load(folder: Path) -> None:
-        load_chat(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
+        load_model(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
 
     with pytest.raises(ModelError, match="cannot be loaded"):
         load(tmp_path / "absent")
@@ -87,7 +87,7 @@ def test_damaged_tokenizers(tiny_llama: Path, tmp_path: Path, content: str) -> N
     folder = shutil.copytree(tiny_llama, tmp_path / "model")
     (folder / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match="cannot be loaded"):
-        load_chat(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
+        load_model(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
 
 
 def test_a_tokenizers_own_padding_and_truncation_are_off_before_two_threads_use_it(
@@ -100,7 +100,7 @@ def test_a_tokenizers_own_padding_and_truncation_are_off_before_two_threads_use_
     core.enable_padding(length=50)
     core.save(str(file))
     config = LocalChatConfig(model=str(folder), device="cpu")
-    loaded = load_chat(config, random_folder=lambda name: tiny_llama)
+    loaded = load_model(config, random_folder=lambda name: tiny_llama)
     assert isinstance(loaded, LocalChat)
     backend = loaded._tokenizer.backend_tokenizer
     assert (backend.truncation, backend.padding) == (None, None)
@@ -117,7 +117,7 @@ def test_a_template_without_a_system_role(tiny_llama: Path, tmp_path: Path, sour
 
     def loaded(role: str) -> LocalChat:
         config = LocalChatConfig(model=str(folder), system_role=role)  # type: ignore[arg-type]
-        model = load_chat(config, random_folder=lambda name: tiny_llama)
+        model = load_model(config, random_folder=lambda name: tiny_llama)
         assert isinstance(model, LocalChat)
         return model
 
@@ -140,4 +140,4 @@ def test_a_template_that_does_not_end(tiny_llama: Path, tmp_path: Path, monkeypa
     )
     monkeypatch.setattr("lavad_core.models.chat.template.RENDER_TIMEOUT_S", 1.0)
     with pytest.raises(ModelError, match="took longer than 1 s"):
-        load_chat(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)
+        load_model(LocalChatConfig(model=str(folder)), random_folder=lambda name: tiny_llama)

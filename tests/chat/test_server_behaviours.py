@@ -15,8 +15,8 @@ import pytest
 from lavad.deployments.ports import free_port
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.method.prompts import SCORE_CHOICES
-from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.optional import estimated_tokens
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatRequest
 from lavad_core.models.served import register
 from lavad_core.models.served.register import ServedModels
@@ -41,7 +41,7 @@ def test_it_is_used(mode: str, shared: Path, tmp_path: Path) -> None:
         register._met.clear()
         suffix = ServedModels(tmp_path / "servers.json").suffix(config)
         assert suffix == (";system=fold" if mode == "sysrole" else "")
-        model = load_chat(config, random_folder=lambda name: pytest.fail(name))
+        model = load_model(config, random_folder=lambda name: pytest.fail(name))
         try:
             assert model.context_tokens == CONTEXT.get(mode, 4096)
             assert model.count_tokens(DIALOG) == estimated_tokens(DIALOG)

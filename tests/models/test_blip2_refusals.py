@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from lavad_core.config.models import Blip2Config
 from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
-from lavad_core.models.captioners import blip2, load_captioner
+from lavad_core.models.captioners import blip2
 from lavad_core.models.captioners.blip2 import Blip2Captioner
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import Image
 from lavad_core.models.random_models import random_folder
 
@@ -156,7 +157,7 @@ class TestRefusals:
             captioner.caption(pictures(1))
 
 
-def test_load_captioner_resolves_random_names(folders: dict[str, Path]) -> None:
+def test_loading_resolves_random_names(folders: dict[str, Path]) -> None:
     asked: list[str] = []
 
     def where(name: str) -> Path:
@@ -164,7 +165,7 @@ def test_load_captioner_resolves_random_names(folders: dict[str, Path]) -> None:
         return folders["opt"]
 
     config = Blip2Config(model="random:blip2-opt?seed=3", device="cpu")
-    assert isinstance(load_captioner(config, random_folder=where), Blip2Captioner)
+    assert isinstance(load_model(config, random_folder=where), Blip2Captioner)
     assert asked == ["blip2-opt?seed=3"]
 
 

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 
 from lavad_core.config.models import OpenAICaptionerConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
-from lavad_core.models.captioners import load_captioner
 from lavad_core.models.captioners.served import ServedCaptioner
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import Captioner, Image
 from lavad_core.video.types import Geometry
 
@@ -245,7 +245,7 @@ def test_silence_ends(serve: Callable[..., Script], caption_with: Callable[..., 
 
 def test_is_a_captioner_of_its_configured_geometry() -> None:
     config = OpenAICaptionerConfig(model="m", image_side=300)
-    captioner = load_captioner(config, random_folder=lambda name: pytest.fail(f"asked for {name}"))
+    captioner = load_model(config, random_folder=lambda name: pytest.fail(f"asked for {name}"))
     try:
         assert isinstance(captioner, Captioner)
         assert captioner.geometry == Geometry("short_side", 300)

@@ -17,11 +17,11 @@ from PIL import Image
 
 from lavad_core.config.models import ClipConfig, ImageBindConfig
 from lavad_core.errors import InternalError, ModelError
-from lavad_core.models.encoders import load_encoder
 from lavad_core.models.encoders.clip import ClipEncoder, picture_plan
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
 from lavad_core.models.encoders.pixels import resized
 from lavad_core.models.encoders.random_encoders import clip_bpe, make_clip, make_imagebind, make_siglip
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import Encoder
 from lavad_core.models.random_text import SENTENCES
 
@@ -256,7 +256,7 @@ def test_chosen_by_kind(folders: dict[str, Path], config: Any, kind: str) -> Non
         asked.append(name)
         return folders[name]
 
-    encoder = load_encoder(config, random_folder=random_folder)
+    encoder = load_model(config, random_folder=random_folder)
     assert asked == [kind]
     assert isinstance(encoder, ImageBindEncoder if kind == "imagebind" else ClipEncoder)
     assert encoder.embed_texts(["a dog"]).shape == (1, encoder.dimension)
@@ -266,7 +266,7 @@ def test_a_path_asks_for_no_random_folder(folders: dict[str, Path]) -> None:
     def refuse(name: str) -> Path:
         raise AssertionError(name)
 
-    load_encoder(ClipConfig(model=str(folders["clip"]), device="cpu"), random_folder=refuse)
+    load_model(ClipConfig(model=str(folders["clip"]), device="cpu"), random_folder=refuse)
 
 
 @pytest.mark.parametrize("kind", sorted(MAKERS))

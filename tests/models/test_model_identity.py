@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support import templates
 
+from lavad_core.config.model_section import ModelSection
 from lavad_core.config.models import (
     Blip2Config,
     ClipConfig,
@@ -22,8 +23,10 @@ from lavad_core.config.models import (
     VllmChatConfig,
 )
 from lavad_core.errors import ModelError
-from lavad_core.models import identity
-from lavad_core.models.identity import find_model, hub_commit, model_identity, pinned
+from lavad_core.models.kinds import find_model, local_identity, model_identity, pinned
+from lavad_core.models.kinds.hub import _resolve, hub_commit
+from lavad_core.models.kinds.imagebind import IMAGEBIND_FILES
+from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.random_models import RECIPE
 from lavad_core.video.identity import IdentityCache
 
@@ -49,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of the hub."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    identity._resolve.cache_clear()
+    _resolve.cache_clear()
     return tmp_path / "hub"
 
 
@@ -168,7 +171,7 @@ class TestImageBind:
     def test_names_are_the_loaders(self) -> None:
         from lavad_core.models.encoders.imagebind.checkpoint import FILE_NAMES
 
-        assert identity.IMAGEBIND_FILES == FILE_NAMES
+        assert IMAGEBIND_FILES == FILE_NAMES
 
 
 class TestHub:
@@ -224,7 +227,7 @@ class TestHub:
 
 def test_nothing_heavy_is_imported() -> None:
     """Plans and `lavad doctor` ask for identities; torch alone would take seconds."""
-    script = "import sys, lavad_core.models.identity, lavad_core.models.pool; print(*sys.modules)"
+    script = "import sys, lavad_core.models.kinds, lavad_core.models.pool; print(*sys.modules)"
     out = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60, cwd=REPOSITORY
     ).stdout.split()
@@ -248,7 +251,7 @@ class TestOthers:
             ),
         ],
     )
-    def test_identity(self, config: identity.ModelConfig, expected: str) -> None:
+    def test_identity(self, config: ModelSection, expected: str) -> None:
         assert model_identity(config, None) == expected
 
     def test_the_server_is_no_part_of_it(self) -> None:
@@ -295,8 +298,8 @@ def test_what_becomes_of_system_messages_is_part_of_the_identity(
         (at / "chat_template.jinja").write_text(source)
     config = LocalChatConfig(model="org/chat" if where == "hub" else str(at), system_role=setting)
     bare = LocalChatConfig(model=config.model, system_role="send")
-    expected = model_identity(bare, None) + (identity.FOLDED if folds else "")
-    assert model_identity(config, None) == identity.local_identity(config, None) == expected
+    expected = model_identity(bare, None) + (FOLDED if folds else "")
+    assert model_identity(config, None) == local_identity(config, None) == expected
     assert pinned(config).system_role == ("fold" if folds else "send")
 
 

@@ -15,7 +15,6 @@ import pytest
 from lavad_core.config.models import Blip2Config, LocalChatConfig, OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ConfigError, InternalError, ModelError
-from lavad_core.models import captioners, chat, encoders
 from lavad_core.models.pool import ModelPool
 
 THREADS = 8
@@ -30,7 +29,7 @@ class FakeModel:
 
 
 class Loads:
-    """Stands in for the three loaders: slow, counted, failing when told."""
+    """Stands in for the loader: slow, counted, failing when told."""
 
     def __init__(self) -> None:
         self.made: list[FakeModel] = []
@@ -41,7 +40,7 @@ class Loads:
         self.most_captioners_loading = 0
         self._lock = threading.Lock()
 
-    def __call__(self, config: Any, *, random_folder: Callable[[str], Path]) -> Any:
+    def __call__(self, config: Any, place: str) -> Any:
         with self._lock:
             self.attempts += 1
             self.loading += 1
@@ -51,7 +50,7 @@ class Loads:
             self.loading -= 1
             if self.fail is not None:
                 raise self.fail
-            model = FakeModel(getattr(config, "name", config.kind))
+            model = FakeModel(place)
             self.made.append(model)
         return model
 
@@ -59,9 +58,7 @@ class Loads:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     loads = Loads()
-    monkeypatch.setattr(captioners, "load_captioner", loads)
-    monkeypatch.setattr(encoders, "load_encoder", loads)
-    monkeypatch.setattr(chat, "load_chat", loads)
+    monkeypatch.setattr("lavad_core.models.pool.load_model", loads)
     return loads
 
 

@@ -13,7 +13,7 @@ import pytest
 from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig, PythonModel
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ModelError, ServiceUnavailable
-from lavad_core.models.identity import find_model, model_identity, pinned
+from lavad_core.models.kinds import find_model, model_identity, pinned
 from lavad_core.models.licences import UNKNOWN
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder

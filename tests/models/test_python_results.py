@@ -12,9 +12,7 @@ from support.fake_models import FakeCaptioner, FakeChat, FakeEncoder
 
 from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
 from lavad_core.errors import ModelError, ServiceUnavailable
-from lavad_core.models.captioners import load_captioner
-from lavad_core.models.chat import load_chat
-from lavad_core.models.encoders import load_encoder
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
 IMAGES = [np.full((16, 16, 3), level, np.uint8) for level in (10, 200)]
@@ -58,14 +56,14 @@ def says(model: Any, ask: Callable[[Any], Any]) -> str:
 def test_captions_are_a_text_for_each_image(monkeypatch: pytest.MonkeyPatch, given: Any, words: str) -> None:
     monkeypatch.setattr(FakeCaptioner, "caption", lambda self, images: given)
     config = PythonCaptionerConfig(model="support.fake_models:FakeCaptioner", options={"name": "a"})
-    message = says(load_captioner(config, random_folder=no_folder), lambda model: model.caption(IMAGES))
+    message = says(load_model(config, random_folder=no_folder), lambda model: model.caption(IMAGES))
     assert words in message
     assert "support.fake_models:FakeCaptioner: caption()" in message
 
 
 def test_an_error_of_theirs_names_its_place_and_one_of_ours_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     config = PythonCaptionerConfig(model="support.fake_models:FakeCaptioner", options={"name": "a"})
-    captioner = load_captioner(config, random_folder=no_folder)
+    captioner = load_model(config, random_folder=no_folder)
     for error in (ValueError("no\nsuch thing"), KeyError("x"), RuntimeError("CUDA error"), IndexError()):
         monkeypatch.setattr(FakeCaptioner, "caption", _raising(error))
         message = says(captioner, lambda model: model.caption(IMAGES))
@@ -106,14 +104,14 @@ def test_vectors(monkeypatch: pytest.MonkeyPatch, given: Any, words: str) -> Non
     for name, argument in (("embed_images", IMAGES), ("embed_texts", ["a", "b"])):
         monkeypatch.setattr(FakeEncoder, name, lambda self, items: given)
         message = says(
-            load_encoder(config, random_folder=no_folder), lambda model, n=name, a=argument: getattr(model, n)(a)
+            load_model(config, random_folder=no_folder), lambda model, n=name, a=argument: getattr(model, n)(a)
         )
         assert f"{name}() of what FakeEncoder() returned gave" in message
         assert words in message
 
 
 def test_good_vectors_pass_and_clips_need_no_unit_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = load_encoder(PythonEncoderConfig(model="support.fake_models:FakeEncoder"), random_folder=no_folder)
+    encoder = load_model(PythonEncoderConfig(model="support.fake_models:FakeEncoder"), random_folder=no_folder)
     assert encoder.embed_images(IMAGES).shape == (2, 4)
     assert np.linalg.norm(encoder.embed_clips([(IMAGES[0], IMAGES[1])])) < 0.98
     monkeypatch.setattr(FakeEncoder, "dimension", "4")
@@ -153,12 +151,12 @@ ANSWER = ChatAnswer("[0]", "stop", 3, 2)
 )
 def test_answers(monkeypatch: pytest.MonkeyPatch, given: Any, change: dict[str, Any], words: str) -> None:
     monkeypatch.setattr(FakeChat, "answer", lambda self, requests: given)
-    chat = load_chat(PythonChatConfig(model="support.fake_models:FakeChat"), random_folder=no_folder)
+    chat = load_model(PythonChatConfig(model="support.fake_models:FakeChat"), random_folder=no_folder)
     assert words in says(chat, lambda model: list(model.answer([request(**change)])))
 
 
 def test_good_answers_pass_and_an_abandoned_call_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    chat = load_chat(PythonChatConfig(model="support.fake_models:FakeChat"), random_folder=no_folder)
+    chat = load_model(PythonChatConfig(model="support.fake_models:FakeChat"), random_folder=no_folder)
     assert len(list(chat.answer([request(), request(seed=1)]))) == 2
     closed = []
 

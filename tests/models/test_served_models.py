@@ -13,7 +13,8 @@ from support.scripted_server import NO_MODEL, Reply, ScriptedServer, Seen, chat_
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ModelError
-from lavad_core.models.identity import FOLDED, model_identity
+from lavad_core.models.kinds import model_identity
+from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.served import register
 from lavad_core.models.served.facts import Facts, differences
 from lavad_core.models.served.meeting import meet

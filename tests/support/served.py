@@ -10,7 +10,7 @@ import pytest
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.method.prompts import SCORE_CHOICES
-from lavad_core.models.chat import load_chat
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from support.scripted_server import (
     ScriptedServer,
@@ -35,7 +35,7 @@ def config_of(server: ScriptedServer, **settings: Any) -> VllmChatConfig:
 
 @contextmanager
 def served(server: ScriptedServer, **settings: Any) -> Iterator[ChatModel]:
-    model = load_chat(config_of(server, **settings), random_folder=lambda name: pytest.fail(name))
+    model = load_model(config_of(server, **settings), random_folder=lambda name: pytest.fail(name))
     try:
         yield model
     finally:

@@ -14,9 +14,9 @@ from support.vllm_server import VllmServer
 from lavad_core.config.models import LocalChatConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout
 from lavad_core.method import prompts
-from lavad_core.models.chat import load_chat
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.openai_server import ServedChat
+from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.models.served.facts import differences
 from lavad_core.models.served.meeting import meet
@@ -45,7 +45,7 @@ def served(vllm_server: VllmServer) -> Iterator[ServedChat]:
 def local(tiny_llama: Path) -> Iterator[ChatModel]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a model of this size gains nothing from a second one
-    model = load_chat(LocalChatConfig(model="random:llama", dtype="float32"), random_folder=lambda name: tiny_llama)
+    model = load_model(LocalChatConfig(model="random:llama", dtype="float32"), random_folder=lambda name: tiny_llama)
     yield model
     model.close()
     torch.set_num_threads(threads)

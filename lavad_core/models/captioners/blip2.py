@@ -36,16 +36,14 @@ _LANGUAGE = "language model"
 """What messages call the part that gives the logits."""
 
 
-_SETTING = "the captioner's dtype (captioners.NAME.dtype)"
-
-
 class Blip2Captioner:
     """Any BLIP-2 checkpoint of transformers' format with an OPT or Flan-T5 language model. Not thread-safe."""
 
     def __init__(
-        self, config: Blip2Config, model: Any, image_processor: Any, tokenizer: Any, device: torch.device
+        self, config: Blip2Config, model: Any, image_processor: Any, tokenizer: Any, device: torch.device, place: str
     ) -> None:
         """Use :meth:`load`."""
+        self._setting = f"{place}.dtype"
         self._model: Any = model
         self._image_processor, self._tokenizer, self._device = image_processor, tokenizer, device
         self._max_new_tokens = config.max_new_tokens
@@ -57,12 +55,13 @@ class Blip2Captioner:
         self._watch = FiniteWatch(_parts(model), last_position=(_LANGUAGE,))
 
     @classmethod
-    def load(cls, config: Blip2Config, path_or_id: str) -> Blip2Captioner:
+    def load(cls, config: Blip2Config, path_or_id: str, place: str = "captioners.NAME") -> Blip2Captioner:
         """Load the weights to the configured device.
 
         Args:
             config: ``revision`` is used for a hub id only.
             path_or_id: local folder or hub id.
+            place: where the configuration has it, for messages.
 
         Raises:
             ModelError: it is not there, is damaged, lacks weights, or is not a BLIP-2 with OPT or T5.
@@ -95,8 +94,8 @@ class Blip2Captioner:
             # 4.31 ran all of it in half precision; 5.x keeps these two in float32.
             model.qformer.half()
             model.query_tokens.data = model.query_tokens.data.half()
-        model = placed(model, device, dtype, name, _SETTING)
-        return cls(config, model, processor.image_processor, processor.tokenizer, device)
+        model = placed(model, device, dtype, name, f"{place}.dtype")
+        return cls(config, model, processor.image_processor, processor.tokenizer, device, place)
 
     @property
     def geometry(self) -> Geometry:
@@ -143,7 +142,7 @@ class Blip2Captioner:
             part, count = bad
             raise ModelError(
                 f"a BLIP-2 captioner in {str(self._dtype).removeprefix('torch.')} gave values that are not finite for {count} "
-                f"of {len(images)} images, first in its {part}; {way_out(self._dtype, _SETTING)}"
+                f"of {len(images)} images, first in its {part}; {way_out(self._dtype, self._setting)}"
             )
         texts = self._tokenizer.batch_decode(
             tokens[:, self._prompt_tokens :], skip_special_tokens=True, clean_up_tokenization_spaces=False

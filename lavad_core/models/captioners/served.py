@@ -28,8 +28,12 @@ _SEED = 0
 class ServedCaptioner:
     """One request an image, many in flight. Safe to use from several threads."""
 
-    def __init__(self, config: OpenAICaptionerConfig) -> None:
+    def __init__(self, config: OpenAICaptionerConfig, place: str = "captioners.NAME") -> None:
         """
+        Args:
+            config: which server and model, and how they are asked.
+            place: where the configuration has it, for messages.
+
         Raises:
             ConfigError: ``base_url`` is not an HTTP address.
         """
@@ -42,7 +46,7 @@ class ServedCaptioner:
             timeout_s=config.timeout_s,
             retries=config.retries,
             max_backoff_s=config.max_backoff_s,
-            key_setting=f"api_key of the captioner {config.model}",
+            key_setting=f"{place}.api_key",
         )
 
     @property

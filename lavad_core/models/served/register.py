@@ -16,7 +16,7 @@ from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
-from lavad_core.models.identity import FOLDED
+from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.served.facts import Facts, NotMet, Served, differences
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders

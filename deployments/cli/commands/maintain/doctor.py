@@ -118,7 +118,7 @@ def _devices() -> Iterator[Check]:
 
 
 def _models(config: LavadConfig) -> Iterator[Check]:
-    from lavad_core.models.identity import find_model
+    from lavad_core.models.kinds import find_model
     from lavad_core.pipeline.graph import needed_roles
 
     for role in needed_roles(config):

@@ -109,7 +109,7 @@ def _loaded(file: Path, output: Path, given: list[str], chat: dict[str, Any] | N
 def _check_models(config: LavadConfig) -> None:
     """Raises ModelError if one of the models is not there: random ones in their place would show nothing."""
     from lavad_core.errors import ModelError
-    from lavad_core.models.identity import find_model
+    from lavad_core.models.kinds import find_model
     from lavad_core.pipeline.graph import needed_roles
 
     absent = [
@@ -141,7 +141,7 @@ def _chat(config: LavadConfig, executable: str | None, base_url: str | None, out
         yield None
         return
     from lavad.deployments.vllm_server import VllmServer
-    from lavad_core.models.identity import model_identity
+    from lavad_core.models.kinds import model_identity
     from lavad_core.models.random_models import local_or_random, random_folder
 
     folder = Path(local_or_random(config.chat.model, random_folder))

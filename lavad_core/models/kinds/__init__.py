@@ -1,0 +1,103 @@
+"""The kinds of models. A section of the configuration says which model and how; its kind says which weights that is, whether
+they are here, and loads them (docs/design/models.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lavad_core.config.model_section import ModelSection
+from lavad_core.errors import ModelError
+from lavad_core.models.kinds.blip2 import Blip2Kind
+from lavad_core.models.kinds.clip import ClipKind
+from lavad_core.models.kinds.hub import COMMIT
+from lavad_core.models.kinds.imagebind import ImageBindKind
+from lavad_core.models.kinds.kind import Configured, FolderOf, Kind, ModelFinding
+from lavad_core.models.kinds.local_chat import LocalChatKind
+from lavad_core.models.kinds.python import PYTHON_CAPTIONER, PYTHON_CHAT, PYTHON_ENCODER
+from lavad_core.models.kinds.served import ServedCaptionerKind, ServedChatKind
+from lavad_core.models.random_models import random_folder
+from lavad_core.video.identity import IdentityCache
+
+__all__ = ["Configured", "ModelFinding", "find_model", "load_model", "local_identity", "model_identity", "pinned"]
+
+KINDS: Mapping[type[ModelSection], Kind[Any]] = {
+    kind.section: kind
+    for kind in (
+        Blip2Kind(),
+        ServedCaptionerKind(),
+        PYTHON_CAPTIONER,
+        ImageBindKind(),
+        ClipKind(),
+        PYTHON_ENCODER,
+        ServedChatKind(),
+        LocalChatKind(),
+        PYTHON_CHAT,
+    )
+}
+"""Class of a section to its kind."""
+
+
+def model_identity(section: ModelSection, cache: IdentityCache | None) -> str:
+    """What a model's results are recorded under. Equal weights have equal identities wherever they lie.
+
+    Args:
+        section: a model's.
+        cache: digests of files; 30 GB of weights take a minute to read.
+
+    Returns:
+        ``local:<digest>`` of the weights, configuration and tokenizer files; ``hub:<id>@<commit>``;
+        ``served:<name>@<revision>`` as configured, ``unstated`` without one; ``random:<name>#<recipe>``;
+        ``python:<function>@<revision>#<digest>`` of the function's file. ``;system=fold`` behind it where system messages are
+        folded into the user's turn.
+
+    Raises:
+        ModelError: the model is neither here nor can its commit be found out; or its chat template cannot be used.
+    """
+    return KINDS[type(section)].identity(section, cache)
+
+
+def local_identity(section: ModelSection, cache: IdentityCache | None) -> str:
+    """:func:`model_identity` without the network: of a model that is here, or whose commit is configured.
+
+    Raises:
+        ModelError: only the hub could tell, or nobody.
+    """
+    found = find_model(section)
+    if found.found is False and not COMMIT.fullmatch(getattr(section, "revision", None) or ""):
+        raise ModelError(found.where)
+    return model_identity(KINDS[type(section)].offline(section), cache)
+
+
+def find_model(section: ModelSection) -> ModelFinding:
+    """Whether a model is here, without the network and without reading its weights."""
+    return KINDS[type(section)].find(section)
+
+
+def pinned(section: Configured) -> Configured:
+    """The same model, with the hub's commit in place of a branch, so that what is loaded is what its identity says. A model
+    that does not come from the hub is returned as it is.
+
+    Raises:
+        ModelError: as :func:`model_identity`.
+    """
+    found: Configured = KINDS[type(section)].pinned(section)
+    return found
+
+
+def load_model(section: ModelSection, place: str = "", *, random_folder: FolderOf = random_folder) -> Any:
+    """The model that a section describes, ready to use: a ``Captioner``, ``Encoder`` or ``ChatModel``.
+
+    Args:
+        section: what and how.
+        place: where the configuration has it, for messages: ``captioners.opt``, ``encoder``, ``chat``.
+        random_folder: gives the folder of ``random:NAME`` for NAME.
+
+    Raises:
+        ModelError: it cannot be found or loaded, or its server does not serve it.
+        DeviceOutOfMemory: it does not fit the device.
+        ServiceError: its server cannot be reached.
+        RequestRejected: its server refuses the key.
+    """
+    return KINDS[type(section)].load(section, place, random_folder)

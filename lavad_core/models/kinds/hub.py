@@ -1,0 +1,121 @@
+"""Models of the hub, or of a folder in its form: which commit a branch is, and whether it is downloaded."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import TypeVar
+
+from lavad_core.config.model_section import HubSection
+from lavad_core.errors import ModelError
+from lavad_core.models.kinds.files import files_identity, model_files
+from lavad_core.models.kinds.kind import MadeOrFound, ModelFinding, finding
+from lavad_core.models.quoting import first_line
+from lavad_core.models.random_models import PREFIX
+from lavad_core.video.identity import IdentityCache
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+LOOK_UP_TIMEOUT_S = 10.0
+"""Longest wait for the one small request that asks the hub for the commit of a branch, seconds."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+OnHub = TypeVar("OnHub", bound=HubSection)
+
+
+class FromHub(MadeOrFound[OnHub]):
+    """A kind whose model is a hub id or a local folder."""
+
+    def weights(self, section: OnHub, cache: IdentityCache | None) -> str:
+        """``local:<digest>`` of a folder's files, or ``hub:<id>@<commit>``."""
+        folder = Path(section.model).expanduser()
+        if folder.exists():
+            return files_identity(model_files(folder), cache)
+        return f"hub:{section.model}@{hub_commit(section.model, section.revision)}"
+
+    def pinned(self, section: OnHub) -> OnHub:
+        """With the hub's commit in place of a branch."""
+        if section.model.startswith(PREFIX):
+            return section
+        folder = Path(section.model).expanduser()
+        if folder.exists():
+            return section.model_copy(update={"model": str(folder), "revision": None})
+        return section.model_copy(update={"revision": hub_commit(section.model, section.revision)})
+
+    def place(self, section: OnHub) -> ModelFinding:
+        folder = Path(section.model).expanduser()
+        if folder.exists():
+            model_files(folder)
+            return finding(section, True, str(folder))
+        _check_hub_id(section.model)
+        snapshot = cached_snapshot(section.model, section.revision or "main")
+        if snapshot is not None:
+            return finding(section, True, str(snapshot))
+        where = f"not downloaded; `{_download(section.model, section.revision)}`"
+        return finding(section, False, where, downloadable=not _is_offline())
+
+
+def hub_commit(model: str, revision: str | None) -> str:
+    """The commit of a hub repository: ``revision`` if it is one, otherwise what a download of it here points to, otherwise
+    what the hub says. One answer for the life of the process.
+
+    Raises:
+        ModelError: neither cache nor hub knows.
+    """
+    _check_hub_id(model)
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    return _resolve(model, revision or "main")
+
+
+@functools.lru_cache(maxsize=256)
+def _resolve(model: str, revision: str) -> str:
+    snapshot = cached_snapshot(model, revision)
+    if snapshot is not None:
+        return snapshot.name
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        # The smallest file that every repository has. It is kept in the cache together with the commit of the branch.
+        path = hf_hub_download(model, "config.json", revision=revision, etag_timeout=LOOK_UP_TIMEOUT_S)
+    except (OSError, ValueError, EntryNotFoundError) as error:
+        reason = first_line(error).rstrip(".")
+        raise ModelError(
+            f"model {model!r} is no local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
+            f"{reason}. Download it (`{_download(model, revision)}`), give its commit as `revision`, or give a local folder"
+        ) from error
+    return Path(path).parent.name
+
+
+def cached_snapshot(model: str, revision: str) -> Path | None:
+    """The folder of a downloaded revision, if the hub's cache has its configuration and some weights."""
+    from huggingface_hub import constants
+
+    repository = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
+    commit = revision
+    if not COMMIT.fullmatch(revision):
+        try:
+            commit = (repository / "refs" / revision).read_text().strip()
+        except OSError:
+            return None
+    snapshot = repository / "snapshots" / commit
+    weights = any(path.suffix in (".safetensors", ".bin") for path in snapshot.glob("*"))
+    return snapshot if COMMIT.fullmatch(commit) and weights and (snapshot / "config.json").exists() else None
+
+
+def _check_hub_id(model: str) -> None:
+    if not _HUB_ID.fullmatch(model) or ".." in model:
+        raise ModelError(f"model {model!r}: there is no such file or folder, and it is not the id of a hub repository")
+
+
+def _download(model: str, revision: str | None) -> str:
+    return f"hf download {model}" + (f" --revision {revision}" if revision not in (None, "main") else "")
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)

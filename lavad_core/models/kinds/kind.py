@@ -1,0 +1,116 @@
+"""What every kind of model answers about a section of it: which weights, whether they are here, and the model itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from lavad_core.config.model_section import ModelSection
+from lavad_core.errors import ModelError
+from lavad_core.models.licences import licence_of
+from lavad_core.models.random_models import PREFIX, random_identity
+from lavad_core.video.identity import IdentityCache
+
+Configured = TypeVar("Configured", bound=ModelSection)
+
+FolderOf = Callable[[str], Path]
+"""Gives the folder of ``random:NAME`` for NAME (:func:`lavad_core.models.random_models.random_folder`)."""
+
+
+@dataclass(frozen=True)
+class ModelFinding:
+    """Whether a model is here.
+
+    Attributes:
+        found: False if a run would have to download it, or cannot; None if only its server knows.
+        where: folder, file, address, or what to do about it.
+        licence: a hint; the model's own card decides.
+        downloadable: it is not here, and a run that reaches the hub would download it.
+    """
+
+    found: bool | None
+    where: str
+    licence: str
+    downloadable: bool = False
+
+
+class Kind(ABC, Generic[Configured]):
+    """One kind of model. Nothing but :meth:`load` imports a heavy library: plans and ``lavad doctor`` must be quick.
+
+    Attributes:
+        section: the class of its sections.
+    """
+
+    section: type[Configured]
+
+    @abstractmethod
+    def identity(self, section: Configured, cache: IdentityCache | None) -> str:
+        """What results are recorded under (:func:`lavad_core.models.kinds.model_identity`).
+
+        Raises:
+            ModelError: the model is neither here nor can its commit be found out.
+        """
+
+    @abstractmethod
+    def where(self, section: Configured) -> ModelFinding:
+        """Where it is, without the network and without reading its weights.
+
+        Raises:
+            ModelError: it is not here, and cannot be downloaded; with what to do about it.
+        """
+
+    @abstractmethod
+    def load(self, section: Configured, place: str, folder_of: FolderOf) -> Any:
+        """The model, ready to use: of the Protocol of its role in :mod:`lavad_core.models.protocols`.
+
+        Args:
+            section: what and how.
+            place: where the configuration has the section, for messages: ``captioners.opt``, ``encoder``, ``chat``.
+            folder_of: gives the folder of ``random:NAME`` for NAME.
+        """
+
+    def pinned(self, section: Configured) -> Configured:
+        """The section with which exactly the weights of :meth:`identity` are loaded."""
+        return section
+
+    def offline(self, section: Configured) -> Configured:
+        """The section of which :meth:`identity` can be told without the network, if the model is here."""
+        return section
+
+    def find(self, section: Configured) -> ModelFinding:
+        """:meth:`where`, with an error as its answer."""
+        try:
+            return self.where(section)
+        except ModelError as error:
+            return finding(section, False, str(error))
+
+
+def finding(section: ModelSection, found: bool | None, where: str, *, downloadable: bool = False) -> ModelFinding:
+    """A :class:`ModelFinding` with what is known of the licence."""
+    return ModelFinding(found, where, str(licence_of(section.kind, section.model)), downloadable)
+
+
+class MadeOrFound(Kind[Configured]):
+    """A kind whose model may be given as ``random:NAME``."""
+
+    def identity(self, section: Configured, cache: IdentityCache | None) -> str:
+        if section.model.startswith(PREFIX):
+            return random_identity(section.model.removeprefix(PREFIX))
+        return self.weights(section, cache)
+
+    def where(self, section: Configured) -> ModelFinding:
+        if section.model.startswith(PREFIX):
+            made = random_identity(section.model.removeprefix(PREFIX))
+            return finding(section, True, f"made on the spot ({made})")
+        return self.place(section)
+
+    @abstractmethod
+    def weights(self, section: Configured, cache: IdentityCache | None) -> str:
+        """:meth:`identity` of a model that is not random."""
+
+    @abstractmethod
+    def place(self, section: Configured) -> ModelFinding:
+        """:meth:`where` of a model that is not random."""

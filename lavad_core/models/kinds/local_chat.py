@@ -1,0 +1,89 @@
+"""``chat.kind: transformers``: a chat model in this process, with what becomes of system messages."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from lavad_core.config.models import LocalChatConfig
+from lavad_core.errors import ModelError
+from lavad_core.models.chat.template_files import FILES, folds_system
+from lavad_core.models.kinds.hub import LOOK_UP_TIMEOUT_S, FromHub, cached_snapshot, hub_commit
+from lavad_core.models.kinds.kind import FolderOf
+from lavad_core.models.random_models import PREFIX, local_or_random
+from lavad_core.video.identity import IdentityCache
+
+FOLDED = ";system=fold"
+"""Part of an identity: system messages are folded into the user's turn. A model that takes them has nothing in its place, as
+before there was a choice."""
+
+
+class LocalChatKind(FromHub[LocalChatConfig]):
+    """A chat model through transformers."""
+
+    section = LocalChatConfig
+
+    def identity(self, section: LocalChatConfig, cache: IdentityCache | None) -> str:
+        return super().identity(section, cache) + (FOLDED if system_role(section) == "fold" else "")
+
+    def pinned(self, section: LocalChatConfig) -> LocalChatConfig:
+        if section.model.startswith(PREFIX):
+            return section
+        return super().pinned(section.model_copy(update={"system_role": system_role(section)}))
+
+    def offline(self, section: LocalChatConfig) -> LocalChatConfig:
+        return section.model_copy(update={"system_role": system_role(section, download=False)})
+
+    def load(self, section: LocalChatConfig, place: str, folder_of: FolderOf) -> Any:
+        from lavad_core.models.chat.in_process import LocalChat
+
+        return LocalChat.load(section, local_or_random(section.model, folder_of))
+
+
+def system_role(config: LocalChatConfig, *, download: bool = True) -> Literal["send", "fold"]:
+    """What becomes of system messages: as configured, or as the chat template of the model wants it. Read from files, without
+    loading the model; a model that is not here, and may not be asked for, is taken for one that takes them.
+
+    Raises:
+        ModelError: the template cannot be used.
+    """
+    if config.system_role != "auto":
+        return config.system_role
+    if config.model.startswith(PREFIX):
+        return "send"
+    folder = _folder(config, download=download)
+    return "fold" if folder is not None and folds_system(folder, config.model) else "send"
+
+
+def model_folder(config: LocalChatConfig) -> Path:
+    """The folder with a chat model's small files: its own, that of a download, or of what is fetched of the hub now.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = _folder(config, download=True)
+    if folder is None:
+        raise ModelError(LocalChatKind().find(config).where)
+    return folder
+
+
+def _folder(config: LocalChatConfig, *, download: bool) -> Path | None:
+    folder = Path(config.model).expanduser()
+    if folder.exists():
+        return folder
+    snapshot = cached_snapshot(config.model, config.revision or "main")
+    return _template_from_hub(config) if snapshot is None and download else snapshot
+
+
+def _template_from_hub(config: LocalChatConfig) -> Path | None:
+    """The folder that the small files with the template were downloaded to; None if none was: then the model cannot be loaded
+    either, which says more."""
+    from huggingface_hub import hf_hub_download
+
+    commit = hub_commit(config.model, config.revision)
+    folder = None
+    for name in FILES:
+        with suppress(OSError, ValueError):  # no such file, or no hub
+            folder = Path(hf_hub_download(config.model, name, revision=commit, etag_timeout=LOOK_UP_TIMEOUT_S)).parent
+    return folder

@@ -1,0 +1,42 @@
+"""``kind: openai``: a captioner or a chat model behind an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.models.kinds.kind import FolderOf, Kind, ModelFinding, finding
+from lavad_core.video.identity import IdentityCache
+
+ServedSection = TypeVar("ServedSection", OpenAICaptionerConfig, VllmChatConfig)
+
+
+class _Served(Kind[ServedSection]):
+    def identity(self, section: ServedSection, cache: IdentityCache | None) -> str:
+        """``served:<name>@<revision>`` as configured, ``unstated`` without one."""
+        return f"served:{section.model}@{section.revision or 'unstated'}"
+
+    def where(self, section: ServedSection) -> ModelFinding:
+        return finding(section, None, section.base_url)
+
+
+class ServedCaptionerKind(_Served[OpenAICaptionerConfig]):
+    """A vision-language model."""
+
+    section = OpenAICaptionerConfig
+
+    def load(self, section: OpenAICaptionerConfig, place: str, folder_of: FolderOf) -> Any:
+        from lavad_core.models.captioners.served import ServedCaptioner
+
+        return ServedCaptioner(section, place)
+
+
+class ServedChatKind(_Served[VllmChatConfig]):
+    """A language model."""
+
+    section = VllmChatConfig
+
+    def load(self, section: VllmChatConfig, place: str, folder_of: FolderOf) -> Any:
+        from lavad_core.models.chat.openai_server import ServedChat
+
+        return ServedChat(section)
