@@ -11,11 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from lavad.tasks.channel import Channel, channel
+from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
@@ -31,8 +31,6 @@ PROGRESS_CLOSE_S = 2.0
 
 MAX_FINDINGS = 1000
 """Rows of the table of findings: a store that is damaged all over is not read row by row."""
-
-HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None]) -> list[dict[str, Any]]:
@@ -87,7 +85,7 @@ def _number(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else escape_markdown("–" if value is None else value)
 
 
-@task(name="publish", description="Publish the table of videos and the summary.", **HERE)
+@task(name="publish", description="Publish the table of videos and the summary.", **UNCACHED)
 def publish_run(
     rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
 ) -> bool:
@@ -100,7 +98,7 @@ def publish_run(
     return shown.all_shown
 
 
-@task(name="publish-findings", description="Publish what a check of the store found.", **HERE)
+@task(name="publish-findings", description="Publish what a check of the store found.", **UNCACHED)
 def publish_findings(findings: Sequence[Finding], note: str) -> None:
     """The table of findings."""
     rows = [

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from lavad.tasks.job import RunRef, job_of
+from lavad.tasks.job import UNCACHED, RunRef, job_of
 from lavad_core.evaluation.run_metrics import evaluate_run, metrics_of
 from lavad_core.stages.node import PreparedVideo
 
 
-@task(name="evaluate", description="Frame-level metrics over all videos.", persist_result=False, cache_policy=NO_CACHE)
+@task(name="evaluate", description="Frame-level metrics over all videos.", **UNCACHED)
 def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> dict[str, Any] | None:
     """The metrics, None if the configuration names no labels.
 

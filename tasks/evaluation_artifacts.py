@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from prefect import task
 
-from lavad.tasks.artifacts import HERE
 from lavad.tasks.channel import channel
+from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
 from lavad_core.evaluation.protocol import protocol_lines
@@ -65,7 +65,7 @@ def _baseline(regression: Regression) -> list[str]:
     return [*lines, ""]
 
 
-@task(name="publish-evaluation", description="Publish metrics, protocol and curves.", **HERE)
+@task(name="publish-evaluation", description="Publish metrics, protocol and curves.", **UNCACHED)
 def publish_evaluation(
     evaluation: Evaluation,
     ended: str,

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prefect.cache_policies import NO_CACHE
+
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
@@ -22,6 +24,9 @@ from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.recorder import Listener, RunRecorder
+
+UNCACHED: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
+"""Options of a task whose work is cheap and depends on what is on the disk or the server now."""
 
 GIVE_UP_AFTER = 2
 """Videos in a row for which a service did not answer, retries included, before a stage's other videos are not tried."""

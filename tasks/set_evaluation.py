@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
+from lavad.tasks.job import UNCACHED
 from lavad_core.datasets.configured import labelled_by
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
@@ -28,9 +28,6 @@ from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import is_run_id, names_of_runs
 from lavad_core.store.faults import store_errors
 from lavad_core.video.discover import discover
-
-HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
-"""For tasks whose work is cheap, and depends on what is on the disk now."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class SetRef:
         return dataset, open_results(self.store, self.run_id)
 
 
-@task(name="resolve", description="Which run or import is evaluated.", **HERE)
+@task(name="resolve", description="Which run or import is evaluated.", **UNCACHED)
 def resolved_run(store: Path, run_id: str | None) -> str:
     """The id; of the latest one that has ended if none is given, so that all tasks speak of the same while new ones are made.
 
@@ -85,7 +82,7 @@ def read_threshold(path: str | None) -> ChosenThreshold | None:
     return None if path is None else THRESHOLD.read(Path(path))
 
 
-@task(name="evaluate-set", description="All metrics of a set of results.", **HERE)
+@task(name="evaluate-set", description="All metrics of a set of results.", **UNCACHED)
 def evaluate_set(ref: SetRef, options: EvaluationOptions, chosen: ChosenThreshold | None) -> Evaluation:
     """The evaluation, with a warning where the threshold of a file was fitted on these videos."""
     dataset, results = ref.open()
@@ -93,7 +90,7 @@ def evaluate_set(ref: SetRef, options: EvaluationOptions, chosen: ChosenThreshol
     return found if chosen is None else with_warnings(found, fitted_warnings(chosen, dataset, results.names))
 
 
-@task(name="compare-with-baseline", description="Whether metrics fell by more than is tolerated.", **HERE)
+@task(name="compare-with-baseline", description="Whether metrics fell by more than is tolerated.", **UNCACHED)
 def check_baseline(
     ref: SetRef, evaluation: Evaluation, options: EvaluationOptions, baseline: str, tolerances: dict[str, float]
 ) -> Regression:
@@ -108,7 +105,7 @@ def check_baseline(
     return against_results(dataset, results, open_results(ref.store, baseline), options, tolerances)
 
 
-@task(name="write-report", description="Pages, curves and numbers, in a folder.", **HERE)
+@task(name="write-report", description="Pages, curves and numbers, in a folder.", **UNCACHED)
 def write_set_report(ref: SetRef, evaluation: Evaluation, folder: str) -> dict[str, str]:
     """A report as `lavad report` writes it, with ``evaluation.json`` and the curves beside it.
 

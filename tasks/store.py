@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
+from lavad.tasks.job import UNCACHED
 from lavad_core.errors import StoreUnavailable
 from lavad_core.runs.verify import check_records
 from lavad_core.store.files import FileStore
@@ -19,12 +19,7 @@ def _open(store: str) -> FileStore:
     return FileStore(Path(store))
 
 
-@task(
-    name="verify",
-    description="Read every result and record, and compare them with their digests.",
-    persist_result=False,
-    cache_policy=NO_CACHE,
-)
+@task(name="verify", description="Read every result and record, and compare them with their digests.", **UNCACHED)
 def verify_store(store: str) -> list[Finding]:
     """Everything that is not as it should be.
 
@@ -35,7 +30,7 @@ def verify_store(store: str) -> list[Finding]:
     return [*verify(opened), *(found for found in check_records(opened.root) if found.kind != "unprotected")]
 
 
-@task(name="collect-garbage", description="What no reader can use.", persist_result=False, cache_policy=NO_CACHE)
+@task(name="collect-garbage", description="What no reader can use.", **UNCACHED)
 def collect_garbage(store: str, lease_s: float, dry_run: bool) -> str:
     """Remove it, or count it with ``dry_run``; a sentence about it."""
     report = gc(_open(store), lease_s=lease_s, dry_run=dry_run)

@@ -6,20 +6,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from lavad.tasks.job import RunRef, job_of
+from lavad.tasks.job import UNCACHED, RunRef, job_of
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
 from lavad_core.scoring import sources_of
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 
-HERE: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
-"""For tasks whose work is cheap, and depends on what is on the disk now."""
 
-
-@task(name="discover", description="Find the videos that the inputs name.", **HERE)
+@task(name="discover", description="Find the videos that the inputs name.", **UNCACHED)
 def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) -> list[VideoSource]:
     """The videos, or only the first ``limit`` of them, noted with the run so that a later one can do the failed ones again.
 
@@ -32,14 +28,14 @@ def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) ->
     return sources
 
 
-@task(name="adopt", description="Take the videos that an earlier run left unfinished.", **HERE)
+@task(name="adopt", description="Take the videos that an earlier run left unfinished.", **UNCACHED)
 def adopt_videos(run: RunRef, left: Unfinished) -> list[VideoSource]:
     """The unfinished videos, noted with this run; so are those of the same set that have scores."""
     save_sources(Path(run.store), run.run_id, left.unfinished, left.done)
     return left.unfinished
 
 
-@task(name="unfinished", description="Which videos of an earlier run have no scores.", **HERE)
+@task(name="unfinished", description="Which videos of an earlier run have no scores.", **UNCACHED)
 def unfinished_videos(store: str, run_id: str | None) -> Unfinished:
     """What is left of a run, by its id or name; of the latest one if none is given."""
     return unfinished_of(Path(store), run_id)
@@ -49,7 +45,7 @@ def _run_name(parameters: dict[str, Any]) -> str:
     return f"prepare · {escape(parameters['source'].name, limit=MAX_NAME)}"
 
 
-@task(name="prepare", description="Digest a video's content.", task_run_name=cast(Any, _run_name), **HERE)
+@task(name="prepare", description="Digest a video's content.", task_run_name=cast(Any, _run_name), **UNCACHED)
 def prepare_video(run: RunRef, source: VideoSource) -> PreparedVideo:
     """The video with the identity of its content.
 

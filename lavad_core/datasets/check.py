@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from lavad_core.datasets.findings import CheckReport, DatasetFinding, Figures
+from lavad_core.datasets.findings import CheckReport, DatasetFinding, Figures, error, warning
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.published import PUBLISHED, Published
@@ -66,14 +66,13 @@ def check(
         }
         dataset = replace(dataset, videos=videos)
     findings += [
-        DatasetFinding("error", f"the labels of {name!r} cannot be read: {why}", [name])
-        for name, why in dataset.unreadable.items()
+        error(f"the labels of {name!r} cannot be read: {why}", [name]) for name, why in dataset.unreadable.items()
     ]
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
     published = against_published(dataset)
     said = {finding.message for finding in published}
-    findings += [*published, *(DatasetFinding("warning", note) for note in dataset.notes if note not in said)]
+    findings += [*published, *(warning(note) for note in dataset.notes if note not in said)]
     if reference is None or here.clipped != reference.clipped:
         findings += _beyond_the_end(dataset)
     return CheckReport(
@@ -92,7 +91,7 @@ def against_published(dataset: Dataset) -> list[DatasetFinding]:
     """What makes these labels others than the published ones; nothing where nothing is known of the data set."""
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
-    return [] if reference is None else _differences(dataset, here, reference)
+    return [] if reference is None else [*_differences(dataset, here, reference)]
 
 
 def _reference(adapter: str, here: Figures) -> Published | None:
@@ -112,90 +111,54 @@ def _as_figures(reference: Published) -> dict[str, int | None]:
     }
 
 
-def _differences(dataset: Dataset, here: Figures, reference: Published) -> list[DatasetFinding]:
-    findings = []
+def _differences(dataset: Dataset, here: Figures, reference: Published) -> Iterator[DatasetFinding]:
     difference = here.videos - reference.videos
     if difference:
-        findings.append(
-            DatasetFinding(
-                "error",
-                f"the {reference.part} has {reference.videos} videos, here are {here.videos}: {abs(difference)} too "
-                f"{'few' if difference < 0 else 'many'}; metrics are no comparison with papers",
-            )
+        yield error(
+            f"the {reference.part} has {reference.videos} videos, here are {here.videos}: {abs(difference)} too "
+            f"{'few' if difference < 0 else 'many'}; metrics are no comparison with papers"
         )
     elif reference.anomalous not in (None, here.anomalous):
-        findings.append(
-            DatasetFinding(
-                "error", f"the {reference.part} has {reference.anomalous} anomalous videos, here are {here.anomalous}"
-            )
-        )
-    findings += _classes(dataset, reference)
+        yield error(f"the {reference.part} has {reference.anomalous} anomalous videos, here are {here.anomalous}")
+    yield from _classes(dataset, reference)
     if difference:
-        return findings  # other counts differ with it, and say nothing more
+        return  # other counts differ with it, and say nothing more
     for name, published, found in (
         ("frames", reference.frames, here.frames),
         ("labelled frames", reference.positive, here.positive),
     ):
         if published is not None and found is not None and published != found:
-            findings.append(
-                DatasetFinding(
-                    "warning",
-                    f"the {reference.part} has {published:,} {name}, here are {found:,}: {found - published:+,}",
-                )
-            )
+            yield warning(f"the {reference.part} has {published:,} {name}, here are {found:,}: {found - published:+,}")
     if reference.labels_sha256 not in (None, labels_digest(dataset)):
-        findings.append(
-            DatasetFinding(
-                "warning",
-                "these labels are not the published ones: another project edited them, or names differ; edited labels have "
-                "moved AUC by a point",
-            )
+        yield warning(
+            "these labels are not the published ones: another project edited them, or names differ; edited labels have "
+            "moved AUC by a point"
         )
-    return findings
 
 
-def _classes(dataset: Dataset, reference: Published) -> list[DatasetFinding]:
+def _classes(dataset: Dataset, reference: Published) -> Iterator[DatasetFinding]:
     missing = [name for name in reference.classes if name not in dataset.classes]
     unknown = [name for name in dataset.classes if reference.classes and name not in reference.classes]
-    findings = []
     if missing:
-        findings.append(
-            DatasetFinding(
-                "error",
-                f"no video is of the class {', '.join(missing)}: one class that is missing has moved AUC by 4 points",
-            )
+        yield error(
+            f"no video is of the class {', '.join(missing)}: one class that is missing has moved AUC by 4 points"
         )
     if unknown:
-        findings.append(
-            DatasetFinding(
-                "error", f"the data set has no class {listed(unknown, reference.classes)}; is this its label file?"
-            )
-        )
-    return findings
+        yield error(f"the data set has no class {listed(unknown, reference.classes)}; is this its label file?")
 
 
-def _beyond_the_end(dataset: Dataset) -> list[DatasetFinding]:
-    known = {
-        name: (video.frames, video.intervals) for name, video in dataset.videos.items() if video.frames is not None
-    }
+def _beyond_the_end(dataset: Dataset) -> Iterator[DatasetFinding]:
+    known = {name: (each.frames, each.intervals) for name, each in dataset.videos.items() if each.frames is not None}
     beside = [name for name, (frames, intervals) in known.items() if any(first >= frames for first, _ in intervals)]
     outside = [name for name, (frames, intervals) in known.items() if any(last >= frames for _, last in intervals)]
-    findings = []
     if beside:
-        findings.append(
-            DatasetFinding(
-                "error",
-                f"{len(beside)} videos have an anomaly that begins after their end: {listed(beside)}; are these the labels of "
-                "these videos?",
-                beside,
-            )
+        yield error(
+            f"{len(beside)} videos have an anomaly that begins after their end: {listed(beside)}; are these the labels of "
+            "these videos?",
+            beside,
         )
     if outside:
-        findings.append(
-            DatasetFinding(
-                "warning",
-                f"{len(outside)} videos have an anomaly that goes on past their end and is cut there: {listed(outside)}",
-                outside,
-            )
+        yield warning(
+            f"{len(outside)} videos have an anomaly that goes on past their end and is cut there: {listed(outside)}",
+            outside,
         )
-    return findings

@@ -43,6 +43,16 @@ class DatasetFinding:
     videos: Sequence[str] = field(default=(), repr=False)
 
 
+def error(message: str, videos: Sequence[str] = ()) -> DatasetFinding:
+    """Something is missing or wrong."""
+    return DatasetFinding("error", message, videos)
+
+
+def warning(message: str, videos: Sequence[str] = ()) -> DatasetFinding:
+    """Something may be wrong."""
+    return DatasetFinding("warning", message, videos)
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """The outcome of :func:`lavad_core.datasets.check.check`.

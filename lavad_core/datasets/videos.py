@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from lavad_core.datasets.findings import DatasetFinding
+from lavad_core.datasets.findings import DatasetFinding, error, warning
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import VideoRejected
@@ -23,23 +22,11 @@ def against_videos(
     by_name = {source.name: source for source in sources}
     matched = match(dataset.videos, by_name, "videos")
     findings = []
-    if matched.missing:
-        findings.append(
-            DatasetFinding(
-                "error",
-                f"{len(matched.missing)} of {len(dataset.videos)} videos are not here: "
-                f"{listed(matched.missing, matched.extra)}",
-                matched.missing,
-            )
-        )
-    if matched.extra:
-        findings.append(
-            DatasetFinding(
-                "warning",
-                f"{len(matched.extra)} videos here are not of the data set: {listed(matched.extra)}",
-                matched.extra,
-            )
-        )
+    if missing := matched.missing:
+        words = f"{len(missing)} of {len(dataset.videos)} videos are not here: {listed(missing, matched.extra)}"
+        findings.append(error(words, missing))
+    if extra := matched.extra:
+        findings.append(warning(f"{len(extra)} videos here are not of the data set: {listed(extra)}", extra))
     if count is None:
         return {}, findings
     lengths: dict[str, int] = {}
@@ -51,36 +38,24 @@ def against_videos(
             rejected[name] = rejection.reason
     if rejected:
         shown = ", ".join(f"{name!r} ({reason})" for name, reason in list(rejected.items())[:MAX_NAMED])
-        findings.append(
-            DatasetFinding(
-                "error",
-                f"{len(rejected)} videos cannot be read: {shown}{' …' if len(rejected) > MAX_NAMED else ''}",
-                [*rejected],
-            )
-        )
-    return lengths, findings + _lengths(dataset, lengths)
+        more = " …" if len(rejected) > MAX_NAMED else ""
+        findings.append(error(f"{len(rejected)} videos cannot be read: {shown}{more}", [*rejected]))
+    return lengths, [*findings, *_lengths(dataset, lengths)]
 
 
-def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> list[DatasetFinding]:
+def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> Iterator[DatasetFinding]:
     """Videos whose frames are not as many as the list says."""
     differ = {
         name: (said, lengths[name])
         for name, video in dataset.videos.items()
         if name in lengths and (said := video.frames) is not None and said != lengths[name]
     }
-    cut = [name for name, (said, found) in differ.items() if said - found > CUT_OFF_FRAMES]
+    cut = [name for name, (said, here) in differ.items() if said - here > CUT_OFF_FRAMES]
     other = [name for name in differ if name not in cut]
-    findings: list[DatasetFinding] = []
-    levels: tuple[tuple[Literal["error", "warning"], list[str], str], ...] = (
-        ("error", cut, "are shorter than their list says, cut off or others"),
-        ("warning", other, "have another number of frames than their list says"),
-    )
-    for level, names, what in levels:
+    for found, names, what in (
+        (error, cut, "are shorter than their list says, cut off or others"),
+        (warning, other, "have another number of frames than their list says"),
+    ):
         if names:
             shown = ", ".join(f"{name!r} ({differ[name][1]}, not {differ[name][0]})" for name in names[:MAX_NAMED])
-            findings.append(
-                DatasetFinding(
-                    level, f"{len(names)} videos {what}: {shown}{' …' if len(names) > MAX_NAMED else ''}", names
-                )
-            )
-    return findings
+            yield found(f"{len(names)} videos {what}: {shown}{' …' if len(names) > MAX_NAMED else ''}", names)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
 from lavad_core.datasets.names import listed, match
+from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
 from lavad_core.imports.per_video import ARRAYS, JSON, ImportReport, Names, Sources, read_files
 from lavad_core.imports.scores import GivenScores, check_grid, interval_of, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
-from lavad_core.imports.set_file import MAX_FRAMES, RAW
+from lavad_core.imports.set_file import RAW
 from lavad_core.imports.texts import Texts
 from lavad_core.imports.types import ImportedSet, ImportedVideo
 

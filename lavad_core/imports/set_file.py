@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.user_files import read_text
 
 MAX_BYTES = 512 * 2**20
 """VADTree's reasoning about 290 videos takes 4 MB."""
-
-MAX_FRAMES = 20_000_000
-"""Limit for one video: 185 hours at 30 frames a second. A range of two numbers can announce more than any memory has."""
 
 SEGMENT_FRAMES = 30
 """CoReVAD gives one answer for each segment of so many frames."""
@@ -102,7 +100,7 @@ def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.f
         match = _RANGE.fullmatch(key)
         assert match is not None, "it was looked at before"
         first, last = int(match[1]), int(match[2])
-        if not first <= last < MAX_FRAMES:
+        if not first <= last < MAX_FRAMES:  # two numbers can announce more than any memory has
             raise InputError(f"{where}: the range {key!r} is no segment of a video of at most {MAX_FRAMES} frames")
         spans.append((first, last, _score_of(value, raw, key, where)))
     frames = np.full(max(last for _, last, _ in spans) + 1, np.nan)
