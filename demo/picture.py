@@ -51,7 +51,7 @@ def chosen(result: Result) -> list[int]:
 
 
 def draw(cards: Sequence[VideoCard]) -> Figure:
-    """A row a clip: its curve, and its key frames with their summaries; then what the colours mean."""
+    """One row per clip: its curve, and its key frames with their summaries; then what the colours mean."""
     figure = Figure(figsize=(11, 2.6 * len(cards) + 0.4), layout="constrained")
     parts = figure.subfigures(len(cards) + 1, 1, squeeze=False, height_ratios=(*[2.6] * len(cards), 0.4))
     *rows, last = parts[:, 0]

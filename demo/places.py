@@ -11,7 +11,7 @@ from lavad.demo import grammar
 from lavad.demo.figures import Canvas, draw_car
 
 WIDTH, HEIGHT = 240, 180
-"""Of a picture, pixels."""
+"""Width and height of a picture, pixels."""
 
 Point = tuple[int, int]
 

@@ -129,7 +129,7 @@ def write_page(result: Result, path: Path) -> None:
         title="LAVAD on a small world",
         lead=[
             *([f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []),
-            "Video anomaly detection without training for the task: captioners describe every 16th frame, a language model "
+            "Video anomaly detection without training for the task: captioners describe one frame in 16, a language model "
             "sums up what they said within ten seconds and rates it, and each score becomes the mean over the moments that "
             "look most like it. Below is every step of it, on rendered clips whose truth is known.",
             "The models are small, were trained from nothing to see and describe this rendered world, and know no other. The "

@@ -63,7 +63,7 @@ _NAMED = re.compile(
 )
 _IN_JSON = re.compile(rf"""((["'])(?i:{_NAMES}|token)\2\s*:\s*)["'][^'"]+""")
 _ISSUED = re.compile(r"\b(?:sk-|hf_|gh[opsru]_|github_pat_|pn[bu]_|xox[abp]-)(?=[\w-]*[0-9])[\w-]{16,}")
-"""As OpenAI, Hugging Face, GitHub, Prefect Cloud and Slack begin theirs."""
+"""A key by its beginning: those of OpenAI, Hugging Face, GitHub, Prefect Cloud and Slack."""
 
 _VARIABLE = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|AUTH_STRING)$")
 """How the names of environment variables that hold a secret end."""

@@ -11,7 +11,7 @@ StatusError = HTTPStatusError
 """The server answered with a 4xx or 5xx, which ``response`` has."""
 
 AddressError = InvalidURL
-"""What was given is no address."""
+"""What was given is not an address."""
 
 
 def check_proxies() -> None:

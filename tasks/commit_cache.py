@@ -94,7 +94,7 @@ class CommitKeyStorage(WritableFileSystem):
         return ResultRecordMetadata(storage_key=str(value), serializer=serializer).dump_bytes()
 
     async def aread_path(self, path: str) -> bytes:
-        """As :meth:`read_path`."""
+        """The asynchronous form of :meth:`read_path`."""
         return self.read_path(path)
 
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> str:  # type: ignore[override]
@@ -102,7 +102,7 @@ class CommitKeyStorage(WritableFileSystem):
         return path
 
     async def awrite_path(self, path: str, content: bytes) -> str:
-        """As :meth:`write_path`."""
+        """The asynchronous form of :meth:`write_path`."""
         return path
 
 

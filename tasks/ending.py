@@ -113,7 +113,7 @@ def hurry(tries_again: int) -> None:
 
 
 def hurry_all() -> None:
-    """As :func:`hurry`, not once more, for the flow runs of this process. For signals."""
+    """Call :func:`hurry` once for the flow runs of this process, after a signal."""
     with _guard:
         contexts = [context for context, _ in _open.values()]
     for context in contexts:

@@ -30,7 +30,7 @@ from lavad_core.models.quiet import quiet_transformers
 _HF: Any = transformers
 
 LARGE_SIDE = 128
-"""Of the two captioners with larger images; their patches are larger too, so that they share the tower."""
+"""Side of the images of two captioners, pixels; their patches are larger too, so that they share the tower."""
 
 _QUERIES = 8
 _WIDTH = 128
@@ -115,7 +115,7 @@ def features(tower: Blip2VisionModel, pictures: NDArray[np.uint8]) -> Tensor:
 
 
 def for_larger_images(tower: Blip2VisionModel) -> Blip2VisionModel:
-    """The same tower for images of :data:`LARGE_SIDE`: as many patches, each larger, its kernel stretched."""
+    """A tower for images of :data:`LARGE_SIDE` with as many patches, each larger, its kernel stretched."""
     larger = new_tower(LARGE_SIDE)
     patch = larger.config.patch_size
     assert isinstance(patch, int)

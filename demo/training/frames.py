@@ -56,9 +56,9 @@ class Frames:
 
     Attributes:
         pictures: uint8 [n, 180, 240, 3], of H.264's kind of quality.
-        later: the same ``GAP`` frames later, where wanted, else None.
+        later: the same ``GAP`` frames later, where wanted, otherwise None.
         sentences: true ones.
-        around: the true sentences of the window around each, where ``later`` is wanted, else empty lists.
+        around: the true sentences of the window around each, where ``later`` is wanted, otherwise empty lists.
         scenes: what the sentences are made of.
         clips: int64 [n], which clip.
         boxes: for each frame (label number, left, top, right, bottom), float32 [k, 5].

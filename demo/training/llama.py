@@ -49,7 +49,7 @@ _UNSEEN = -100
 
 @dataclass(frozen=True)
 class Shape:
-    """Of the model. Heads are 32 wide: a served model on a CPU has no attention for narrower ones."""
+    """The shape of the model. Heads are 32 wide: a served model on a CPU has no attention for narrower ones."""
 
     width: int = 160
     layers: int = 4
@@ -217,7 +217,7 @@ class _Group:
 
     @classmethod
     def of(cls, tokenizer: Any, samples: Sequence[tuple[Messages, str]], share: float, weight: float) -> _Group:
-        """Of prompts and what is to be answered."""
+        """A group from its prompts and the answers to them."""
         asked = [tokenizer.apply_chat_template(_dialog(messages), tokenize=False) for messages, _ in samples]
         said = [f"{prompt} {answer}</s>" for prompt, (_, answer) in zip(asked, samples, strict=True)]
         prompt_ids = tokenizer(asked, add_special_tokens=False)["input_ids"]

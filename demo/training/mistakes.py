@@ -38,7 +38,7 @@ class Track:
 
 
 def tracks(split: str, seed: int, clips: range) -> list[Track]:
-    """Of the clips with these numbers."""
+    """The tracks of the clips with these numbers."""
     found = []
     for number in clips:
         clip = script(split, seed, number)

@@ -19,11 +19,11 @@ from lavad.demo.training.loop import Log, Record, half_precision, shuffled, trai
 from lavad_core.models.encoders.pixels import Normaliser
 
 SIDE, PATCH, WIDTH, DEPTH, HEADS = 96, 12, 128, 4, 4
-"""Of the tower: pixels, pixels, numbers, layers, heads."""
+"""The tower's image side (pixels), patch side (pixels), width, layers and heads."""
 
 _PLACES = tuple(grammar.PLACES)
 _DENSE_WEIGHT = 30.0
-"""Of the loss over patches, which is small: nearly all labels are absent."""
+"""Weight of the loss over patches, which is small: nearly all labels are absent."""
 
 
 class Heads(nn.Module):
@@ -38,7 +38,7 @@ class Heads(nn.Module):
 
 
 def vision_config(side: int = SIDE) -> Blip2VisionConfig:
-    """Of a tower for square images of ``side`` pixels, the same number of patches whatever the side."""
+    """The settings of a tower for square images of ``side`` pixels, the same number of patches whatever the side."""
     return Blip2VisionConfig(
         hidden_size=WIDTH,
         intermediate_size=4 * WIDTH,

@@ -21,7 +21,7 @@ SEND_TIMEOUT_S = 10.0
 """For logs and events that are on their way to the API when a flow ends: some hundreds, in batches."""
 
 STOPPED_SEND_TIMEOUT_S = 2.0
-"""The same after a signal."""
+"""What is waited for after a signal."""
 
 REPORT_S = 2.0
 """For telling the API that a run ends because its process does."""

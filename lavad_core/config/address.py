@@ -27,7 +27,7 @@ def checked_address(address: str) -> str:
         sound = False
     if not sound or not address.isprintable() or " " in address or "\\" in address:
         raise ValueError(
-            "is no address such as http://127.0.0.1:8000/v1 (http or https, host, port, path; special characters of a "
+            "is not an address such as http://127.0.0.1:8000/v1 (http or https, host, port, path; special characters of a "
             "password as %XX). It is not shown, since it may hold a password"
         )
     if parts.query or parts.fragment or "?" in address or "#" in address:
@@ -39,7 +39,7 @@ def checked_address(address: str) -> str:
 
 
 def bare_address(address: str) -> str:
-    """The address for messages: without user, password, query and fragment; a phrase in the place of what is no address."""
+    """The address for messages: without user, password, query and fragment; a phrase in the place of what is not an address."""
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""

@@ -131,5 +131,5 @@ class ScoreConfig(Section):
     @field_validator("format_prompt")
     @classmethod
     def _format_by_name(cls, value: str) -> str:
-        """As for the context prompt."""
+        """The format prompt's own text, as for the context prompt."""
         return prompts.FORMATS.get(value.strip(), value)

@@ -1,4 +1,4 @@
-"""The models' part of the configuration tree: one section a kind of model, told apart by ``kind``."""
+"""The models' part of the configuration tree: one section per kind of model, told apart by ``kind``."""
 
 from __future__ import annotations
 
@@ -123,7 +123,9 @@ class OpenAICaptionerConfig(ModelSection):
     )
     max_new_tokens: int = setting(40, affects=("caption",), description="Most tokens of a caption.", ge=1, le=512)
     image_side: int = setting(448, affects=("caption",), description="Short side sent, pixels.", ge=32, le=4096)
-    jpeg_quality: int = setting(95, affects=("caption",), description="Of the pictures sent.", ge=1, le=100)
+    jpeg_quality: int = setting(
+        95, affects=("caption",), description="JPEG quality of the pictures sent.", ge=1, le=100
+    )
     extra_body: dict[str, JsonValue] = extra_body(CAPTIONER_STAGES)
     on_change: OnChange = _on_change(CAPTIONER_STAGES)
     concurrency: int = setting(16, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
@@ -160,7 +162,7 @@ class ImageBindConfig(ModelSection):
     tokenizer: str | None = setting(
         None,
         affects=NOTHING,
-        description="Folder with CLIP's vocab.json and merges.txt; None: those beside the checkpoint, else the packaged ones.",
+        description="Folder with CLIP's vocab.json and merges.txt; None: those beside the checkpoint, or the packaged ones.",
     )
     dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
@@ -173,7 +175,11 @@ class ImageBindConfig(ModelSection):
         le=1024,
     )
     text_heads: int | None = setting(
-        None, affects=ENCODER_STAGES, description="The same for the text tower.", ge=1, le=1024
+        None,
+        affects=ENCODER_STAGES,
+        description="Attention heads of the text tower; None as for the vision tower.",
+        ge=1,
+        le=1024,
     )
     long_text: Literal["keep-end", "lose-end"] = setting(
         "keep-end",
@@ -227,7 +233,7 @@ class VllmChatConfig(ModelSection):
     system_role: SystemRole = _system_role()
     extra_body: dict[str, JsonValue] = extra_body(CHAT_STAGES)
     on_change: OnChange = _on_change(CHAT_STAGES)
-    seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
+    seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
 
     @property
     def in_process(self) -> bool:
@@ -250,7 +256,7 @@ class LocalChatConfig(HubSection):
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = setting(16, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
     system_role: SystemRole = _system_role()
-    seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
+    seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
 
 
 ChatConfig = Annotated[VllmChatConfig | LocalChatConfig | PythonChatConfig, Field(discriminator="kind")]

@@ -111,4 +111,4 @@ class PythonChatConfig(PythonModel):
         ge=1,
         le=4096,
     )
-    seed: int = setting(0, affects=CHAT_STAGES, description="Of the sampling.")
+    seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")

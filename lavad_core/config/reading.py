@@ -92,7 +92,7 @@ def read_json(text: str) -> Any:
     """JSON that YAML does not take (tabs, for one).
 
     Raises:
-        ValueError: it is not JSON, gives a key twice, or has a number that is none; the text is not repeated.
+        ValueError: it is not JSON, gives a key twice, or holds NaN or an infinity; the text is not repeated.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:
         if "\0" in value:
             yield "holds the character NUL, which no text or path can have"
         elif half := next((char for char in value if "\ud800" <= char <= "\udfff" and not _is_byte(char, shape)), None):
-            yield f"holds half a character ({ascii(half)[1:-1]}), which is no text"
+            yield f"holds half a character ({ascii(half)[1:-1]}), which is not text"
     elif isinstance(value, dict | list):
         for name, below in value.items() if isinstance(value, dict) else enumerate(value):
             yield from (f"{name!r}: {fault}" for fault in _scalar_faults(below, shape))

@@ -246,7 +246,7 @@ def _join_section(section: Shape, rest: PathKey, text: str) -> PathKey:
 def _typed(source: Source, text: str, path: PathKey, origin: str) -> Any:
     """The value that ``text`` spells, as the field at ``path`` wants it.
 
-    Where a text is wanted it is taken as it stands (a revision of digits is no number), but for ``null`` and for text
+    Where a text is wanted it is taken as it stands (a revision of digits is not a number), but for ``null`` and for text
     in quotes. Elsewhere it is read as YAML, of which JSON is a part.
     """
     shape = shape_at(path)

@@ -12,7 +12,7 @@ class VideoConfig(Section):
     frame_interval: int = setting(
         16,
         affects=("caption", "embed_frames", "embed_windows", "clean", "summarise", "score", "refine", "detect"),
-        description="The grid: every Nth frame is captioned and scored.",
+        description="The grid: one frame in N is captioned and scored.",
         ge=1,
         le=100_000,
     )

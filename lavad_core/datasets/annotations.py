@@ -112,7 +112,7 @@ def without_folders(found: Mapping[str, Annotation], *, of_files_only: bool = Fa
 
 
 def counts_from_1(found: Mapping[str, Annotation]) -> str:
-    """A sentence where intervals that were read as 0-based look as if frames were counted from 1; else empty."""
+    """A sentence where intervals that were read as 0-based look as if frames were counted from 1; otherwise empty."""
     firsts = [first for annotation in found.values() for first, _ in annotation.intervals]
     at_1 = firsts.count(1)
     if 0 in firsts or at_1 < LIKELY:

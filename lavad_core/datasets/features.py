@@ -48,7 +48,7 @@ class Features:
         self._end = self._common_end(stems)
 
     def video_of(self, written: str) -> tuple[str, str | None]:
-        """The name of the video, and which crop of it; what is no file of features is its own name."""
+        """The name of the video, and which crop of it; what is not a file of features is its own name."""
         if not is_feature(written):
             return written, None
         stem = _stem(written)

@@ -120,7 +120,7 @@ def read_list(path: Path, labelled: Mapping[str, LabelledVideo] | None = None) -
             result[name] = video
         elif crop in crops or None in crops or crop is None:
             first = crops.get(crop, min(crops.values()))
-            raise fail(found.number, f"{name!r} is there twice, first in line {first}; keep one of the lines")
+            raise fail(found.number, f"{name!r} appears twice, first in line {first}; keep one of the lines")
         elif video != result.get(name, video):
             first = min(crops.values())
             raise fail(found.number, f"this crop of {name!r} has other frames or labels than the one in line {first}")

@@ -76,7 +76,7 @@ class TableRow:
         """Remember the row under a name; raises InputError if another has it."""
         other = seen.setdefault(match_key(name), self)
         if other is not self:
-            self.fail(f"{name!r} is there twice, first in {other.place}; keep one of them")
+            self.fail(f"{name!r} appears twice, first in {other.place}; keep one of them")
 
 
 def read_csv(path: Path, what: str, needed: Sequence[str]) -> list[TableRow]:
@@ -220,7 +220,7 @@ def _check_columns(columns: Sequence[str], needed: Sequence[str], path: Path, wh
         found = ", ".join(columns)
         raise InputError(
             f"{what}: {str(path)!r} has the columns {found[:200]!r}; "
-            + (f"missing: {', '.join(missing)}" if missing else "one of them is there twice")
+            + (f"missing: {', '.join(missing)}" if missing else "one of them appears twice")
         )
 
 

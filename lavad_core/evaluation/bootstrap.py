@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lavad_core.evaluation.labelled_scores import Array, Weights
 
 LEVEL = 0.95
-"""Of the intervals."""
+"""Confidence level of the intervals."""
 
 MIN_DEFINED = 0.9
 """An interval needs a metric that is defined in this part of the resamples; the others are left out."""

@@ -1,4 +1,4 @@
-"""What makes the numbers no comparison with those of papers, a sentence each."""
+"""What makes the numbers no comparison with those of papers, one sentence for each."""
 
 from __future__ import annotations
 

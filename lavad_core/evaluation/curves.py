@@ -8,7 +8,7 @@ from lavad_core.evaluation.evaluation import Curve
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores
 
 POINTS = 400
-"""Of a thinned curve, at most; a step is then a pixel or two of a picture."""
+"""Points of a thinned curve, at most; a step is then a pixel or two of a picture."""
 
 
 def curves_of(labelled: LabelledScores, scores: Array) -> tuple[Curve, Curve] | None:

@@ -22,7 +22,7 @@ class Header:
         interval: frames from one score to the next; the shortest where videos differ.
         results: id of the run or import, and its origin.
         average_precision, averaging, smoothing, weighting: how it was computed, in a few words.
-        warnings: what makes the numbers no comparison with those of papers, a sentence each.
+        warnings: what makes the numbers no comparison with those of papers, one sentence for each.
         intervals: how the intervals were made, in a few words.
         reading: how the data set's files were taken other than as they are published, in a few words; empty if they were not.
         recipe: how the scores were made, name to text: captioners, encoder, chat model, prompts, semantics, window, neighbours,

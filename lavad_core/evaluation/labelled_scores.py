@@ -90,7 +90,7 @@ class LabelledScores:
 
     @cached_property
     def weights(self) -> Weights:
-        """Of the scores of the videos, one after the other."""
+        """The weights of all scores, one video after the other."""
         return Weights(
             video=np.repeat(np.arange(len(self.videos)), [len(video.scores) for video in self.videos]),
             positive=np.concatenate([video.positive for video in self.videos]),

@@ -57,7 +57,7 @@ class PublishedComparison:
     Attributes:
         ours: the row of the evaluation that is compared: its unsmoothed final scores.
         rows: in the order of the tables.
-        notes: what the protocols have different, a sentence each.
+        notes: what the protocols have different, one sentence for each.
         source: the paper.
     """
 

@@ -62,10 +62,10 @@ class Regression:
 
     Attributes:
         baseline: id or name of it.
-        paired: both were evaluated again on the videos that they have in common; else the numbers of a file were taken.
+        paired: both were evaluated again on the videos that they have in common; otherwise the numbers of a file were taken.
         videos: that count.
         changes: of each metric with a tolerance and each kind of row.
-        notes: what a reader should know, a sentence each.
+        notes: what a reader should know, one sentence for each.
     """
 
     baseline: str
@@ -92,7 +92,7 @@ def checked_tolerances(given: Mapping[str, float] | None) -> dict[str, float]:
     """The tolerances, :data:`TOLERANCES` if none are given.
 
     Raises:
-        InputError: a metric is unknown, or a tolerance is no number of at least 0.
+        InputError: a metric is unknown, or a tolerance is not a number of at least 0.
     """
     tolerances = dict(TOLERANCES if given is None else given)
     for metric, tolerance in tolerances.items():
@@ -101,7 +101,7 @@ def checked_tolerances(given: Mapping[str, float] | None) -> dict[str, float]:
                 f"there is no metric {metric!r} to tolerate a fall of; there are {', '.join(METRIC_TITLES)}"
             )
         if not (math.isfinite(tolerance) and tolerance >= 0):
-            raise InputError(f"the tolerance {tolerance} of {metric} is no number of at least 0")
+            raise InputError(f"the tolerance {tolerance} of {metric} is not a number of at least 0")
     if not tolerances:
         raise InputError("no metric has a tolerance: nothing would be checked")
     return tolerances

@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
-"""A row a metric of a row of the evaluation; ``low`` and ``high`` are of the 95 % interval, ``n`` is of a mean."""
+"""One row per metric of each row of the evaluation; ``low`` and ``high`` are of the 95 % interval, ``n`` is of a mean."""
 
 RUN_METRICS = {"roc_auc": "auc", "average_precision": "average_precision", "pr_auc_trapezoid": "pr_auc_trapezoid"}
 """Keys of the commit's facts, those that a run prints, to keys of an evaluation's row."""

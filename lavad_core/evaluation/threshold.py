@@ -158,7 +158,7 @@ def choose_threshold(
 
 
 def labels_digest(dataset: Dataset) -> str:
-    """Of names and intervals: the same for the same labels in another file, order or form."""
+    """A digest of names and intervals, which is the same for the same labels in another file, order or form."""
     return digest(
         sorted([match_key(name), [list(i) for i in video.intervals]] for name, video in dataset.videos.items())
     )
@@ -215,7 +215,7 @@ def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, segments: Se
 
 
 def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
-    """What is wrong with evaluating a threshold on given videos, a sentence each; nothing if they are others.
+    """What is wrong with evaluating a threshold on given videos, one sentence for each; nothing if they are others.
 
     Args:
         chosen: the threshold.

@@ -45,7 +45,7 @@ class Written:
 
     Attributes:
         ranks: neighbours of each frame, padding among them; 0 where there are no neighbours.
-        notes: what the files do not have, and why, a sentence each.
+        notes: what the files do not have, and why, one sentence for each.
     """
 
     ranks: int
@@ -53,7 +53,7 @@ class Written:
 
 
 def write_layout(results: ResultSet, target: Path) -> Written:
-    """A folder with captions, scores, similarities and names of neighbours; a file a video, so that the authors' program
+    """A folder with captions, scores, similarities and names of neighbours; one file per video, so that the authors' program
     evaluates it.
 
     That program opens a file of scores, of similarities and of the neighbours' summaries for each video of its list. It takes

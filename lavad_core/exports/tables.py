@@ -1,4 +1,4 @@
-"""Results as CSV, JSON and Parquet: a row a grid frame with its texts, or a row a frame."""
+"""Results as CSV, JSON and Parquet: one row per grid frame with its texts, or one per frame."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None
     Args:
         results: of a run or an import.
         target: a new file.
-        frames: a row a frame, without texts, and not a grid frame.
+        frames: one row per frame, without texts, instead of one per grid frame.
 
     Raises:
         InputError: the file exists.
@@ -99,7 +99,7 @@ def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> Non
 
 
 def tables_of(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
-    """Of one video after the other."""
+    """The rows of one video after the other."""
     return (_frame_table(results, name) if frames else _grid_table(results, name) for name in results.names)
 
 

@@ -36,7 +36,7 @@ def new_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """The same for a folder, which is there and empty."""
+    """A folder to write into, which exists and is empty."""
     with _beside(target) as folder:
         unfinished = folder / "export"
         unfinished.mkdir()

@@ -59,7 +59,7 @@ class Names:
     """The videos that are expected.
 
     Args:
-        names: of them; None takes whatever there are files of.
+        names: their names; None takes whatever there are files of.
     """
 
     def __init__(self, names: Iterable[str] | None) -> None:

@@ -23,7 +23,7 @@ from lavad_core.user_files import decode, read_npy
 DEFAULT_INTERVAL = 16
 """The paper's grid, which is also taken where a file does not say."""
 
-CSV_EXPECTED = "a score a line, or `frame,score`, with or without a line of column names"
+CSV_EXPECTED = "one score per line, or `frame,score`, with or without a line of column names"
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -54,7 +54,7 @@ def read_given(file: FoundFile) -> GivenScores:
     """Scores of ``{frame: score}`` (JSON), of ``{frame: {rank: score}}``, of an array (``.npy``) or of a CSV file.
 
     Raises:
-        InputError: it cannot be read, is of another form, or a value is no number in [0, 1].
+        InputError: it cannot be read, is of another form, or a value is not a number in [0, 1].
     """
     if file.ending == ".npy":
         return GivenScores(file.where, _array(file))
@@ -120,7 +120,7 @@ def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
-    """The interval that most files have: the least distance of their frames; one score a frame is 1. Of two that as many have
+    """The interval that most files have: the least distance of their frames; one score per frame is 1. Of two that as many have
     the lower.
 
     Args:

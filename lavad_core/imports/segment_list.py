@@ -88,7 +88,7 @@ def _json(text: str, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
             f"segments: {str(path)!r} is not JSON: {first_line(error)}; expected are {EXPECTED}"
         ) from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise InputError(f"segments: {str(path)!r} is no list of objects; expected are {EXPECTED}")
+        raise InputError(f"segments: {str(path)!r} is not a list of objects; expected are {EXPECTED}")
     return [(f"item {number}", row) for number, row in enumerate(found)]
 
 

@@ -63,7 +63,9 @@ def videos_of(place: Path, what: str) -> Iterator[tuple[str, Mapping[str, Any] |
         raise InputError(f"{what}: {str(place)!r} has no videos; expected is {EXPECTED}{hint}")
     strange = [name for name, value in found.items() if not isinstance(value, dict | list)]
     if strange:
-        raise InputError(f"{what}: {str(place)!r}: {strange[0][:80]!r} is no video with values; expected is {EXPECTED}")
+        raise InputError(
+            f"{what}: {str(place)!r}: {strange[0][:80]!r} is not a video with values; expected is {EXPECTED}"
+        )
     yield from found.items()
 
 
@@ -88,7 +90,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice[:80]!r} is there twice")
+        raise ValueError(f"{twice[:80]!r} appears twice")
     return found
 
 

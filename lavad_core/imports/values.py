@@ -157,7 +157,7 @@ def _keys(pairs: _Pairs, where: str) -> list[tuple[int, Any]]:
         if not _FRAME.fullmatch(key):
             _fail(where, f"the key {_shown(key)} is not a frame number")
         if int(key) in values:
-            _fail(where, f"frame {int(key)} is there twice")
+            _fail(where, f"frame {int(key)} appears twice")
         values[int(key)] = value
     return list(values.items())
 

@@ -1,1 +1,1 @@
-"""The method itself: pure functions on arrays and texts, one file a box of the paper's Fig. 4. No I/O, no models."""
+"""The method itself: pure functions on arrays and texts, one file per box of the paper's Fig. 4. No I/O, no models."""

@@ -132,7 +132,7 @@ def _nearest_texts(
     neighbours: int,
     block: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Of ``texts`` vectors the nearest of each window, [n, min(neighbours, texts)], and how similar: those nearest so far
+    """The nearest of ``texts`` vectors for each window, [n, min(neighbours, texts)], and how similar: those nearest so far
     are kept, and compete with the next vectors."""
     kept = min(neighbours, texts)
     nearest = np.zeros((len(windows), kept), np.int32)

@@ -190,7 +190,7 @@ def sampled(lengths: Mapping[int, int]) -> str:
 
 
 def cannot_be_had(short: int, windows: int, samples: int, sampling: Literal["grid", "any-frame"]) -> str:
-    """What to say where most windows have fewer candidates than samples are wanted; empty where they have as many.
+    """A note for windows most of which have fewer candidates than samples are wanted; empty if they have as many.
 
     With grid frames at 16 frames an interval and 15 a second, a window of 2.5 s has 3 candidates, and N = 10 and N = 20 are the
     same setting.
@@ -254,7 +254,8 @@ def window_clips(samples: NDArray[np.int64], *, vector: Literal["spread", "ends"
 
 @lru_cache(maxsize=256)  # windows away from the ends of a video have the same few counts
 def _positions(count: int, most: int) -> NDArray[np.int64]:
-    """Of ``count`` things those at ``linspace(0, count − 1, most)``, cut to whole numbers; all of them if they are fewer."""
+    """The positions among ``count`` things at ``linspace(0, count − 1, most)``, cut to whole numbers; all of them if they are
+    fewer."""
     few = count < most
     found = np.arange(count, dtype=np.int64) if few else np.linspace(0, count - 1, most).astype(np.int64)
     found.flags.writeable = False

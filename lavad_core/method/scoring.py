@@ -60,7 +60,7 @@ def parse_free_text(reply: str, *, above_one: bool = False) -> float | None:
 
     Args:
         reply: the model's answer.
-        above_one: a number above 1 is a score too, as in the reference: ``[10]`` is 10. Else there is none then.
+        above_one: a number above 1 is a score too, as in the reference: ``[10]`` is 10. Otherwise the reply then has none.
     """
     match = _BRACKETED.search(reply)
     value = float(match[1]) if match else math.nan

@@ -25,7 +25,7 @@ def summary_messages(captions: Sequence[str], prompt: str, separator: str) -> Me
 
 
 def kept_part(reply: str, keep: Literal["auto", "last-line", "all"]) -> str:
-    """What of a reply is the summary S_i, without surrounding white space.
+    """The part of a reply that is the summary S_i, without surrounding white space.
 
     ``last-line`` skips the model's "Sure, here is a summary:". The reference takes what follows the last line break,
     which is nothing for a reply that ends in one; here blank lines at the end do not count. ``auto`` is

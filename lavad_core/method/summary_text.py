@@ -104,7 +104,7 @@ _PAUSE = tuple(",;:-–—：；，、")
 def whole_summary(reply: str) -> str:
     """A reply's summary in one line: ``summarise.keep: auto``.
 
-    The line after a preamble where the reply has that form; else all of it. Headings, the preamble in front, the offer of
+    The line after a preamble where the reply has that form; otherwise all of it. Headings, the preamble in front, the offer of
     further help at the end, marks of lists and of Markdown, and control characters are left out. Of a reply of several lines
     each becomes a sentence.
 

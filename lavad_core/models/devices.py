@@ -14,7 +14,7 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 def resolve_device(text: str) -> torch.device:
     """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names.
 
-    ``auto`` is the first GPU if there is one, else the CPU. A GPU always comes with its number.
+    ``auto`` is the first GPU if there is one, otherwise the CPU. A GPU always comes with its number.
 
     Raises:
         ModelError: another word, or a GPU that is not there.

@@ -32,7 +32,7 @@ _SMALL = re.compile(r"[^/]+\.(json|model|jinja)|merges\.txt|vocab\.txt")
 _SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 _TIMEOUT_S = 30.0
-"""Of the request for a repository's list of files."""
+"""Timeout of the request for a repository's list of files."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def look_up(model: str, revision: str, roles: Sequence[str], kind: str) -> HubMo
 
 
 def loaded_files(names: Sequence[str] | Mapping[str, object]) -> list[str]:
-    """Of a repository's files those that the loaders read: configuration, tokenizer, and weights; these as safetensors where
+    """The files of a repository that the loaders read: configuration, tokenizer, and weights; these as safetensors where
     there are any. Not what other programs need beside them (other frameworks' weights, folders)."""
     weights = [name for name in names if _SAFETENSORS.fullmatch(name)]
     index = "model.safetensors.index.json"

@@ -178,7 +178,7 @@ def _read(config: PythonModel, path: Path, read: Callable[[Path], Any]) -> Any:
 
 
 def _path(config: PythonModel) -> Path:
-    """Of the source. A file may be missing, a module may not."""
+    """The file of the source. A file may be missing, a module may not."""
     if config.is_file:
         return Path(config.source).expanduser()
     spec = _module_spec(config.source)
@@ -191,7 +191,7 @@ def _path(config: PythonModel) -> Path:
 
 
 def _module_spec(name: str) -> ModuleSpec | None:
-    """As ``importlib.util.find_spec``, which imports the packages above a module."""
+    """The spec of a module. Unlike ``importlib.util.find_spec``, this imports none of the packages above it."""
     found: ModuleSpec | None = None
     parts = name.split(".")
     for length in range(1, len(parts) + 1):

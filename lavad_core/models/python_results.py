@@ -1,4 +1,4 @@
-"""What a user's own model gives back, checked call by call: a list that is too short or a vector that is no number would
+"""What a user's own model gives back, checked call by call: a list that is too short or a vector that is not a number would
 otherwise be a wrong result, or a fault that seems to be the program's."""
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class TheirCaptioner(_Theirs):
         """See the Protocol.
 
         Raises:
-            ModelError: it is no list of texts, one for each image; or their code raises what is no error of ours.
+            ModelError: it is not a list of texts, one for each image; or their code raises what is no error of ours.
         """
         captions = self._call("caption", images)
         if isinstance(captions, str) or not isinstance(captions, Sequence):
@@ -195,7 +195,7 @@ class TheirChat(_Theirs):
 
     def _check(self, request: ChatRequest, answer: ChatAnswer) -> None:
         if not isinstance(answer.text, str):
-            self._refuse("answer()", f"gave {_shown(answer)}: its text is no text")
+            self._refuse("answer()", f"gave {_shown(answer)}: its text is not a text")
         if request.choices is None:
             return
         said = without_thoughts(answer.text)

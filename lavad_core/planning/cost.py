@@ -42,7 +42,7 @@ class Part:
     Attributes:
         videos: with work in it.
         work: unit to how much; units of :data:`lavad_core.planning.planned_work.AT_MOST` are upper bounds.
-        expected: the same of some of those units, as earlier results and runs suggest.
+        expected: some of those units, as earlier results and runs suggest.
         bytes: of the store; None where the length of a vector is not known.
         hours: by the stage's rate; None without one. Of a run: of the stages that have one.
         tflop: 10^12 operations; None where nobody has counted. Of a run: of the stages where somebody has.
@@ -61,10 +61,10 @@ class StageCost:
     """One node of the graph.
 
     Attributes:
-        node: its id. model: that it uses; empty if none.
+        node: its id. model: the one that it uses; empty if none.
         everything, left: parts.
-        rate: that the hours are by; None if there is none.
-        computing: that the operations are by.
+        rate: from which the hours are computed; None if there is none.
+        computing: the rate from which the operations are computed.
     """
 
     node: str
@@ -77,7 +77,7 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Totals:
-    """Of all stages together.
+    """The cost of all stages together.
 
     Attributes:
         frames, hours_of_video, grid_frames: of the videos; of ``left``: of those with something left.
@@ -101,7 +101,7 @@ class RunCost:
     Attributes:
         basis: lengths are of ``videos`` that are here, or of a data set's ``list``.
         stages: in the order in which they would run.
-        everything: as if the store were empty. left: what is not there yet.
+        everything: as if the store were empty. left: what the store does not hold yet.
         uncounted: videos that are not in it, with the reason.
         lengths: source of the videos' lengths to how many (``probe``, ``header``, ``list``).
         notes: what a reader should know of the numbers.
@@ -134,7 +134,7 @@ def run_cost(
         graph: its nodes; identities are not looked at.
         items: the videos; each is looked at once, and its times can go then.
         table: rates.
-        told: what the store tells.
+        told: what the store shows of distinct texts and of tokens.
         basis: of the lengths.
         uncounted: videos that cannot be counted, with the reason.
         notes: put in front of those that are found here.
@@ -283,7 +283,7 @@ def _totals(stages: Sequence[StageCost], head: _Head, side: Literal["everything"
 
 
 def _sum_of(values: Sequence[float | None]) -> float | None:
-    """Of those that are known; None where there are some and none is."""
+    """The sum of the known values; None if there are values and none is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known or not values else None
 

@@ -64,7 +64,7 @@ def experience_of(store: FileStore, config: LavadConfig) -> Experience:
     """What the store tells of work with a configuration.
 
     Distinct texts are counted by the results themselves. Tokens are those of earlier runs with the same chat model and the
-    same settings of the stage, else an estimate from the lengths of texts that are there.
+    same settings of the stage, otherwise an estimate from the lengths of texts that are there.
     """
     distinct: dict[str, float] = {}
     sources: dict[str, str] = {}

@@ -19,9 +19,9 @@ VISION_PASSES = "vision_passes"
 """Images and views together: each is a forward pass of the vision tower. One pass over the video may make both, so that a
 run's seconds are theirs together."""
 TOKENS = "tokens"
-"""Of prompts and answers together."""
+"""Tokens of prompts and answers together."""
 ROWS = "rows"
-"""Of the result in the store."""
+"""Rows of the result in the store."""
 
 AT_MOST = frozenset(
     {
@@ -57,7 +57,7 @@ class TokenBounds:
 
 
 def token_bounds(config: LavadConfig, stage: str) -> TokenBounds:
-    """Of ``summarise`` or ``score``, from the settings alone."""
+    """The bounds for ``summarise`` or ``score``, from the settings alone."""
     section = config.summarise if stage == "summarise" else config.score
     context: int = getattr(config.chat, "context_tokens", section.total_tokens)  # of a local model when it is loaded
     total = min(section.total_tokens, context)

@@ -1,4 +1,4 @@
-"""The prompts of a configuration as the chat model will be given them, and whether they fit; without loading its weights."""
+"""The prompts that a configuration sends to the chat model, and whether they fit, without loading its weights."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Prompt:
         folds: system messages are folded into the user's turn.
         rendered: what the model reads; None if only the server knows.
         fixed_tokens: of the prompt with the shortest caption or summary.
-        counted: by the model's own tokenizer; else an estimate.
+        counted: by the model's own tokenizer; otherwise an estimate.
         total_tokens: most tokens of prompt and answer together.
         answer_tokens: of these, kept for the answer.
         setting: what allows more.

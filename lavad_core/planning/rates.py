@@ -19,23 +19,23 @@ from lavad_core.runs.manifest import RunManifest
 from lavad_core.user_files import read_text
 
 MAX_BYTES = 1 << 20
-"""A table of rates has some lines."""
+"""Bytes of a table of rates, which has some lines."""
 
 UNITS = (*work.COUNTERS, units.FRAMES_DECODED, units.CLIPS_ENCODED, units.VISION_PASSES, units.TOKENS)
-"""What a rate can be of."""
+"""The units that a rate may have."""
 
 
 class Rate(Section):
     """How much of one kind of work is done in a second, or how much computing a unit of it takes.
 
     Attributes:
-        stages: that it is for: names of stages, or of nodes (``caption:<name>``).
+        stages: where it applies: names of stages, or of nodes (``caption:<name>``).
         model: id or path; compared by its last part, so that a local folder of the same name is meant too. None: any.
         unit: one of :data:`UNITS`.
         per_second: units in a second on ``machine``.
         tflop: 10^12 floating-point operations of a unit.
         kind: ``measured`` on ``machine``, or ``stated`` by ``source``.
-        machine: that it holds for; must be given where it was measured.
+        machine: where it holds; must be given if it was measured.
         source: where it is written, or which run measured it.
     """
 
@@ -101,7 +101,7 @@ class Bytes(Section):
 
 
 class RateTable(Section):
-    """A file of rates; of several that fit the first counts."""
+    """A file of rates; the first that fits counts."""
 
     rates: tuple[Rate, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -113,7 +113,7 @@ class RateTable(Section):
         return self._first(node_id, model, given, "per_second")
 
     def tflop(self, node_id: str, model: str, given: Mapping[str, int]) -> Rate | None:
-        """The same of computing."""
+        """The rate for such a node by its operations, in TFLOP."""
         return self._first(node_id, model, given, "tflop")
 
     def _first(self, node_id: str, model: str, given: Mapping[str, int], of: str) -> Rate | None:
@@ -135,7 +135,7 @@ class RateTable(Section):
 
 
 def last_part(model: str) -> str:
-    """Of an id or a path, in small letters."""
+    """The last part of an id or a path, in small letters."""
     return model.rstrip("/").rpartition("/")[2].lower()
 
 

@@ -23,7 +23,7 @@ from lavad_core.video.decoder import read_header
 from lavad_core.video.types import VideoHeader, VideoSource
 
 HEADERS_AT_ONCE = 4
-"""Each is read in a process of its own, which takes longer to start than to read."""
+"""Headers that are read at once, each in its own process, which takes longer to start than to read."""
 
 UNKNOWN = "unknown"
 """Identity of a model that is not here: nothing in a store is found under it."""
@@ -72,7 +72,7 @@ def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, fra
         config: of the run.
         dataset: its list.
         table: rates.
-        frame_rate: frames per second; that of the data set, else ``video.folder_frame_rate``, if None.
+        frame_rate: frames per second; that of the data set, or ``video.folder_frame_rate``, if None.
     """
     graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
     nodes = frozenset(node.id for node in graph.nodes)

@@ -43,7 +43,7 @@ def length_from_probe(name: str, store: Store, commit: Commit) -> VideoLength:
 
 
 def length_from_header(name: str, header: VideoHeader, default_rate: float) -> VideoLength | None:
-    """As a file announces; None where it does not say how long it is.
+    """The length that a file announces; None where it announces none.
 
     Args:
         name: of the video.
@@ -58,7 +58,7 @@ def length_from_header(name: str, header: VideoHeader, default_rate: float) -> V
 
 
 def length_from_list(video: LabelledVideo, frame_rate: float) -> VideoLength | None:
-    """As a data set says; None where it says nothing."""
+    """The length that a data set states; None where it states none."""
     return None if not video.frames else _steady(video.name, video.frames, frame_rate, "list")
 
 

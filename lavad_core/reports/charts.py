@@ -17,10 +17,10 @@ from lavad_core.evaluation.evaluation import Curve
 from lavad_core.reports.video import FrameSpan, GridFrame, VideoReport
 
 WIDTH, HEIGHT = 1000, 100
-"""Of the box of a curve over time; the score 0 is at its bottom, 1 at its top."""
+"""Width and height of the box of a curve over time; the score 0 is at its bottom, 1 at its top."""
 
 SPARK_WIDTH = 120
-"""Of the small one in a row of a table."""
+"""Width of the small curve in a row of a table."""
 
 TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000)
 """Seconds between marks of the time axis."""

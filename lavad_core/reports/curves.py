@@ -13,7 +13,7 @@ BAND = -0.09
 
 @dataclass(frozen=True)
 class Colours:
-    """Of a curve; anything that matplotlib understands.
+    """Colours of a curve: anything that matplotlib understands.
 
     Attributes:
         text: axes and their labels. score: refined. raw: the language model's. truth: labelled events, shaded. found: segments.

@@ -36,11 +36,11 @@ TEXT_HEIGHT, CURVE_HEIGHT, EDGE = 74, 122, 4
 """Pixels of the lines of text, of the curve, and of the edge around a frame."""
 
 AXES = (0.055, 0.31, 0.925, 0.69)
-"""Of the curve: left, bottom, width and height as parts of its picture; time and its labels are below."""
+"""Place of the curve: left, bottom, width and height as parts of its picture; time and its labels are below."""
 
 FONT_SIZE = 15
 MAX_LINES = 2
-"""Of text below the line with time and score."""
+"""Lines of text below the line with time and score."""
 
 QUEUE_FRAMES = 16
 """Decoded frames that wait: 44 MB at most."""
@@ -141,7 +141,7 @@ class _Strip:
         self.curve, self._ends = _drawn(self.video, self.width)
 
     def colour(self, index: int) -> tuple[int, int, int]:
-        """Of the edge of a frame."""
+        """Colour of the edge of a frame."""
         return ANOMALOUS if self.video.nearest(index).score >= self.video.threshold else NORMAL
 
     def column(self, index: int) -> int:

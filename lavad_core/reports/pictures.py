@@ -26,7 +26,7 @@ class DecodableVideo:
 
     Attributes:
         source: where it is.
-        probe: of it.
+        probe: the video's timeline.
         limits: what decoding may take.
     """
 

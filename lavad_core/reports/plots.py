@@ -21,7 +21,7 @@ from lavad_core.reports.video import KeyFrame, VideoReport
 FORMATS = (".png", ".svg", ".pdf")
 
 DPI = 200
-"""Of PNG, and of the key frames' pixels in the others."""
+"""Dots per inch of PNG, and of the key frames in the other formats."""
 
 WIDTH = 7.0
 """Inches: the two columns of a paper."""
@@ -30,10 +30,10 @@ CURVE_HEIGHT, FRAMES_HEIGHT = 1.5, 1.75
 """Inches of a video's curve, and of its key frames with their texts."""
 
 TEXT_LETTERS, MAX_LINES = 125, 4
-"""Of the texts under the key frames: letters beside each other over the whole width, and lines."""
+"""Size of the texts under the key frames: letters beside each other over the whole width, and lines."""
 
 TITLE_LETTERS, LEGEND_LETTERS = 90, 40
-"""Of the name of a video, and of a curve: what is longer would leave no room for the plot."""
+"""Letters of the name of a video and of a curve: what is longer would leave no room for the plot."""
 
 LINES = ("-", "--", ":", "-.")
 """Curves differ in more than colour: papers are printed in grey."""
@@ -52,7 +52,7 @@ def check_format(path: Path) -> None:
 
 
 def plot_videos(cards: Sequence[VideoCard], path: Path) -> None:
-    """A row a video: key frames with their texts, blue where the score is below the threshold and red where it is not, and
+    """One row per video: key frames with their texts, blue where the score is below the threshold and red where it is not, and
     the curve below.
 
     Args:

@@ -1,4 +1,4 @@
-"""A report of a set: a folder with a page of the whole and a page a video, which need nothing but each other.
+"""A report of a set: a folder with one page for the whole set and one per video, which need nothing but each other.
 
 Video after video is read, drawn and written; what is kept of each is its row in the table.
 """
@@ -136,9 +136,9 @@ def write_report(
 
     Args:
         reported: the videos.
-        evaluation: of them; None without labels.
+        evaluation: their evaluation; None without labels.
         output: folder, made if it is not there; a report in it is replaced.
-        warnings: what a reader must know of the run, a sentence each.
+        warnings: what a reader must know of the run, one sentence for each.
         progress: called with each video's name when its page is there.
 
     Returns:

@@ -91,7 +91,7 @@ class VideoReport:
         truth: labelled events; None where the video has no labels.
         found: segments.
         threshold: that a segment reaches.
-        notes: what is absent, a sentence each.
+        notes: what is absent, one sentence for each.
     """
 
     scored: ScoredVideo = field(repr=False)

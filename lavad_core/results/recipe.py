@@ -32,7 +32,7 @@ def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, C
 
     Args:
         run: the run.
-        config: of it.
+        config: its configuration.
         commits: node id to the commits of one of its videos, which say which weights and which version of a stage it was.
     """
     commits = commits or {}

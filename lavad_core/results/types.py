@@ -298,7 +298,7 @@ class ResultSet:
 
     @property
     def rule(self) -> SegmentRule | None:
-        """Of a run's segments; None for an import, which has none of its own."""
+        """The rule of a run's segments; None for an import, which has none of its own."""
         return None if self.config is None else SegmentRule(**self.config.detect.model_dump())
 
     def window_samples(self) -> Mapping[int, int] | None:

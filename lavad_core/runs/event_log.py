@@ -21,7 +21,7 @@ from lavad_core.store.faults import store_errors
 WRITER, NUMBER = "writer", "line"
 
 _WHOLE = re.compile(rb'"digest": "[^"]*"\}\s*\Z')
-"""How a line ends that was not cut off."""
+"""The end of a line that was not cut off."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EventLog:
 
     Attributes:
         lines: in order, those that are as they were written; without digest and number.
-        altered: what is not as it was written, a few words each.
+        altered: a few words for each line that was changed.
         sealed: lines have digests; those of an earlier version of the program have none.
     """
 

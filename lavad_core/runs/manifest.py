@@ -27,7 +27,7 @@ from lavad_core.store.faults import store_errors
 log = logging.getLogger(__name__)
 
 FOLDER = "runs"
-"""Of the store."""
+"""Folder of the store that holds the records of runs."""
 
 VideoStatus = Literal["ok", "ok_with_gaps", "rejected", "failed", "not-run"]
 
@@ -82,7 +82,7 @@ class RunManifest:
         origin: ``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry.
         name: given by its user (:func:`checked_name`); empty if none was.
         limit: only the first so many of the videos that its inputs name belong to it; None for all.
-        altered: what of its files is not as it was written, a sentence each. Not on disk.
+        altered: one sentence for each part of its files that was changed later. Not on disk.
         sealed: its files have digests; those of a run by an earlier version of the program have none. Not on disk.
     """
 
@@ -124,7 +124,7 @@ def now_text() -> str:
 
 
 def is_run_id(text: str) -> bool:
-    """Whether it has the form of a run's id."""
+    """Whether a text has the form of a run's id."""
     return _RUN_ID.fullmatch(text) is not None
 
 

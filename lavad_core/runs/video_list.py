@@ -72,9 +72,9 @@ def save_sources(
 
     Args:
         store_root: the store's folder.
-        run_id: of the run.
+        run_id: the run's id.
         sources: its own.
-        earlier: what earlier runs have scored of the same set, and which run; else a metric after a second retry would be
+        earlier: what earlier runs have scored of the same set, and which run; otherwise a metric after a second retry would be
             over those two runs' videos only.
     """
     target = _path(store_root, run_id)
@@ -139,7 +139,7 @@ class Unfinished:
     """What is left of a run.
 
     Attributes:
-        run_id: of it.
+        run_id: its id.
         settings: its configuration, without secrets.
         unfinished: videos that failed, were rejected, or were not reached.
         done: the others of the set, each with the id of the run that has scored it: this one, or an earlier one of which

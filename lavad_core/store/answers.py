@@ -27,7 +27,7 @@ BUSY_TIMEOUT_S = 60.0
 """Longest wait for other processes' writes, each of which is some milliseconds."""
 
 MAX_ANSWER_BYTES = 1 << 20
-"""Of one answer as JSON; language models' answers have some hundreds."""
+"""Bytes of one answer as JSON; those of language models have some hundreds."""
 
 KEYS_PER_QUERY = 500
 """SQLite takes at least 999 parameters in a statement, in any build."""

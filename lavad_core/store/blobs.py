@@ -45,7 +45,7 @@ class Blobs(Protocol):
         ...
 
     def put_if_absent(self, name: str, source: Path) -> bool:
-        """As :meth:`put`, but only if there is no such blob: exactly one of many callers gets True."""
+        """Like :meth:`put`, but only if there is no such blob: exactly one of many callers gets True."""
         ...
 
     def open(self, name: str) -> BufferedIOBase | None:
@@ -61,9 +61,10 @@ class Blobs(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Remove a blob; one that is not there is no error."""
+        """Remove a blob; a missing one is not an error."""
         ...
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
-        """Hold off other writers of ``name``. Not for being right, only for tidying up at once: may do nothing."""
+        """Hold off other writers of ``name``. Results are right without it; it only lets a writer tidy up at once, and may do
+        nothing."""
         ...

@@ -16,10 +16,10 @@ from lavad_core.seal import sealed
 from lavad_core.store.types import Commit, Key, PartFile, Status
 
 FORMAT = 1
-"""Of the commit file. A reader refuses, and ``gc`` keeps, what has another."""
+"""Version of the commit file. A reader refuses any other version, and ``gc`` keeps it."""
 
 MAX_COMMIT_BYTES = 16 << 20
-"""Commits are read whole; facts are small values, tables go to parts."""
+"""Commits are read whole, so facts are small values, and tables go to parts."""
 
 COMMIT_NAME = "commit.json"
 
@@ -29,7 +29,7 @@ _PART = re.compile(r"part-[0-9a-f]{16}\.parquet")
 
 
 class UnknownFormat(DamagedResult):
-    """A commit of a later version of the program; not for this one to use or to remove."""
+    """A commit of a later version of the program, which this one neither uses nor removes."""
 
 
 def check_key(key: Key) -> None:
@@ -46,7 +46,7 @@ def check_key(key: Key) -> None:
 
 
 def key_of(names: list[str]) -> Key | None:
-    """The key of a folder's path below the store, None if it is no result's."""
+    """The key of a folder's path below the store; None if it is not the folder of a result."""
     if len(names) != 3:
         return None
     key = Key(*names)

@@ -69,7 +69,7 @@ class FileStore(Store):
             return None
 
     def load(self, key: Key) -> Commit | None:
-        """As :meth:`find`, but damage is raised.
+        """The commit as :meth:`find` gives it, except that damage is raised.
 
         Raises:
             DamagedResult: the commit file is not whole, or a part is missing or has another size.
@@ -262,7 +262,7 @@ def _prefix(key: Key) -> str:
 
 
 def _of_a_later_version(later: UnknownFormat) -> StoreUnavailable:
-    """Such a result is sound, for others: it is neither used nor put over."""
+    """Such a result is sound, but for other versions: it is neither used nor replaced."""
     return StoreUnavailable(f"{later}; use that version, or another store")
 
 

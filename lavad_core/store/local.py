@@ -30,7 +30,7 @@ LOCK_SHARDS = 16
 _LOCK_POLL_S = 0.005
 
 _TRIES = 20
-"""Times a folder is made again that another process removed, empty, before a file came into it."""
+"""How often an empty folder is made again that another process removed before a file came into it."""
 
 
 def sync_folder(path: Path) -> None:

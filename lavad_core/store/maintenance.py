@@ -42,12 +42,12 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the store that is not as it should be.
+    """Something that is wrong in the store.
 
     Attributes:
         kind: ``damaged``: a result whose bytes and commit differ; never used, made again by the next run.
             ``orphan``: a part that no commit names. ``unfinished``: the folder of a dead writer. Both harmless, removed
-            by ``gc``. ``unknown``: a file that is none of the store's. ``later-version``: a commit of a later program.
+            by ``gc``. ``unknown``: a file that does not belong to the store. ``later-version``: a commit of a later program.
             ``altered``, ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.verify``).
         path: relative to the store.
         message: a sentence.
@@ -106,7 +106,7 @@ def results_of(store: FileStore, stage: str, video_id: str) -> list[Commit]:
 
 
 def list_results(store: FileStore) -> Iterator[StageSummary]:
-    """What is there, stage by stage. Reads commits, no parts."""
+    """What the store holds, stage by stage. Reads commits, not parts."""
     results = ((key, infos) for _, key, infos in _folders(store) if key is not None)
     for stage, members in groupby(results, key=lambda result: result[0].stage):
         videos: set[str] = set()

@@ -55,7 +55,7 @@ class Workfolder:
             self.file(_JOURNAL).write_text(text)
 
     def end(self) -> None:
-        """Everything is in place, or nothing is."""
+        """Forget the journal: everything is in place, or nothing is."""
         with store_errors("remove", self.path):
             self.file(_JOURNAL).unlink(missing_ok=True)
 

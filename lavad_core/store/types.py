@@ -46,7 +46,7 @@ class Commit:
         key: where it is.
         video: the user's name of the video; bytes of it that are no UTF-8 are written as ``\\udc…``.
         status: ``rejected`` results have no files.
-        reason: a word for ``rejected`` (see ``video.types.REJECTIONS``), else empty.
+        reason: a word for ``rejected`` (see ``video.types.REJECTIONS``), otherwise empty.
         message: a sentence for people.
         counts: integers for tables (rows, gaps, unparsed answers, …).
         facts: small JSON values that later stages need without opening a file.
@@ -89,7 +89,7 @@ class Store(Protocol):
     """Results by key."""
 
     def find(self, key: Key) -> Commit | None:
-        """The commit, if it parses, is for this key, and its files exist with their sizes; else None."""
+        """The commit, if it parses, is for this key, and its files exist with their sizes; otherwise None."""
         ...
 
     def writer(

@@ -44,7 +44,7 @@ def int64(values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
 
 
 def once(make: Picture) -> Picture:
-    """The same picture at each call, made at the first."""
+    """A function that makes a picture at its first call and returns it at each one."""
     made: list[NDArray[np.uint8]] = []
 
     def get() -> NDArray[np.uint8]:

@@ -121,7 +121,8 @@ def one_clock(seen: Seen, missing: NDArray[np.int64]) -> Clock:
 
 
 def typical_step(stamps: NDArray[np.int64], announced: int) -> int:
-    """Ticks from frame to frame: the header's where the stamps of the frames agree with it, else theirs; 0 if neither says."""
+    """Ticks from frame to frame: the header's where the stamps of the frames agree with it, otherwise theirs; 0 if neither
+    says."""
     steps = np.diff(stamps)
     steps = steps[steps > 0]
     if not len(steps):

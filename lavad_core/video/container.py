@@ -207,7 +207,7 @@ class VideoReader:
 
     @property
     def duration_s_from_header(self) -> float | None:
-        """Of the stream, else of the file; None where neither says it."""
+        """The duration of the stream, or of the file; None where neither gives one."""
         if self._stream.duration:
             return float(self._stream.duration * self.time_base)
         return self._media.duration / av.time_base if self._media.duration else None

@@ -39,7 +39,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
       ``#`` are left out, unless a file of that name exists. A listed path that does not exist stays in and is rejected as
       ``missing`` when it is opened, so that one lost file does not stop the others.
 
-    What is inside a file is found out when it is opened: whatever has a video's ending and is no file (a dangling link, a
+    What is inside a file is found out when it is opened: whatever has a video's ending and is not a file (a dangling link, a
     named pipe, a link to a folder, a folder without videos) stays in too, and is rejected as ``missing``. A video that is
     named twice comes once.
 

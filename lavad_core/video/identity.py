@@ -188,7 +188,7 @@ def folder_digest(path: str | Path, cache: IdentityCache | None, pattern: str = 
 
 
 def files_digest(folder: str | Path, files: Iterable[Path], cache: IdentityCache | None) -> str:
-    """The same of some files of a folder.
+    """SHA-256 over the sorted (relative name, digest) pairs of some files of a folder.
 
     Args:
         folder: that names are relative to.

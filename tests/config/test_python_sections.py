@@ -45,7 +45,7 @@ def test_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = load_config(files=[written(tmp_path, TEXT)], environ={})
     captioner = found.captioners["mine"]
     assert captioner.model == f"{tmp_path}/models/captioner.py:load", "relative to the file's folder"
-    assert captioner.options == OPTIONS, "what is in them is no path of ours"  # type: ignore[union-attr]
+    assert captioner.options == OPTIONS, "what is in them is not a path of ours"  # type: ignore[union-attr]
     assert (found.encoder.model, found.chat.model) == ("package.module:load", "/home/me/chat.py:load")
     assert [found.models[role].in_process for role in ("captioner:mine", "encoder", "chat")] == [True, True, False]
     assert found.encoder.encodes_clips

@@ -94,7 +94,7 @@ def test_lists_of_ucf_crime(case: str, text: str, expected: dict[str, int | None
         ("another class", f"{B} 0 99 Abuse", "1 of 2 videos have another class there than in the annotation"),
         ("backwards", f"{B} 9 3 2", "'Arson022_x264' has frames 9 to 3"),
         ("no name", "/ 0 9 2", "there is no name"),
-        ("twice", f"{A}.mp4", "'Abuse028_x264' is there twice, first in line 1"),
+        ("twice", f"{A}.mp4", "'Abuse028_x264' appears twice, first in line 1"),
         ("another number of frames", f"{B} 8640 2,1 0", "is followed by '8640 2,1 0'"),
         (
             "not of the data set",
@@ -116,7 +116,7 @@ def test_crops_that_contradict_each_other(tmp_path: Path) -> None:
     listing = written(tmp_path / "list", f"{A}__0.npy 0 9 0\n{A}__1.npy 0 8 0\n")
     assert "line 2: this crop of 'Abuse028_x264' has other frames" in refusal("ucf-crime", labels, listing)
     listing = written(tmp_path / "list", f"{A}__1.npy\n{A}__0.npy\n{A}__1.npy\n")
-    assert "line 3: 'Abuse028_x264' is there twice, first in line 1" in refusal("ucf-crime", labels, listing)
+    assert "line 3: 'Abuse028_x264' appears twice, first in line 1" in refusal("ucf-crime", labels, listing)
 
 
 XA = "v=abc__#00-00_label_A"

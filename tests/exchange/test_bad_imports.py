@@ -71,7 +71,7 @@ def twice(folder: Path) -> None:
         ("array of texts", array(["a", "b"]), "is no array of a video's scores"),
         ("pickle", array([{"a": 1}]), "is no array of a video's scores"),
         ("not a number", array([0.5, np.nan, 0.5]), "1 of 3 scores are not in [0, 1], first at position 1: nan"),
-        ("three columns", table("0,1,0.5\n"), "line 1: '0,1,0.5'; expected is a score a line"),
+        ("three columns", table("0,1,0.5\n"), "line 1: '0,1,0.5'; expected is one score per line"),
         ("word in a column", table("frame,score\n0,0.5\n16,high\n"), "line 3: '16,high'"),
         ("empty table", table("frame,score\n"), "has no scores"),
         ("frames out of order", table("16,0.5\n0,0.5\n"), "each above the one before"),
@@ -228,7 +228,7 @@ def test_bad_segments(case: str, content: str, says: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("content", ['{"a": 1}', "[1, 2]", "[", "[" * 100_000])
 def test_bad_segments_in_json(content: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is not JSON|is no list of objects"):
+    with pytest.raises(InputError, match=r"is not JSON|is not a list of objects"):
         read_segments(_written(tmp_path / "segments.json", content.encode()))
 
 

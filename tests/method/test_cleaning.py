@@ -80,7 +80,7 @@ def unit(seed: int, rows: int, dimension: int) -> NDArray[np.float32]:
 )
 def test_blocks_do_not_matter(seed: int, images: int, captions: int, block: int) -> None:
     left, right = unit(seed, images, 5), unit(seed + 1, captions, 5)
-    right = np.concatenate([right, right])  # every maximum is there twice
+    right = np.concatenate([right, right])  # every maximum appears twice
     index, similarity = best_captions(left, right, block)
     assert (index.dtype, similarity.dtype) == (np.int64, np.float32)
     expected = (left.astype(np.float64) @ right.T.astype(np.float64)).astype(np.float32)

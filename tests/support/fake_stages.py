@@ -66,7 +66,7 @@ def raising(error: Exception) -> Action:
 
 def rejecting(reason: str = "format") -> Action:
     """The video is bad."""
-    return raising(VideoRejected(reason, f"this is no video ({reason})"))
+    return raising(VideoRejected(reason, f"this is not a video ({reason})"))
 
 
 def settings(store: Path, **run: Any) -> dict[str, Any]:

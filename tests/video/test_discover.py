@@ -129,7 +129,7 @@ NOTHING = {
     "escape characters": "\x1b[31m\n.mp4",
     "named pipe": "pipe.mp4",
     "list of nothing": "empty.txt",
-    "list that is no text": "binary.txt",
+    "list that is not a text": "binary.txt",
     "NUL": "a\0.mp4",
 }
 

@@ -27,9 +27,10 @@ Sigmas = Annotated[
     ),
 ]
 Resamples = Annotated[
-    int, typer.Option("--resamples", help="Of the bootstrap over videos; 0 for no intervals.", metavar="N", min=0)
+    int,
+    typer.Option("--resamples", help="Resamples of the bootstrap over videos; 0 for no intervals.", metavar="N", min=0),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of the bootstrap.", metavar="N", min=0)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the bootstrap.", metavar="N", min=0)]
 Output = Annotated[
     Path | None,
     typer.Option("--output", help="Write the JSON there too.", metavar="FILE", show_default=False),

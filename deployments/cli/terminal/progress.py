@@ -63,7 +63,7 @@ def _tries() -> tuple[int, int]:
 
 
 def _try_again(record: StageRecord) -> str:
-    """For a try that a service has failed and that is not the last: which it was, in words; else empty."""
+    """For a try that a service has failed and that is not the last: which it was, in words; otherwise empty."""
     if record.seconds is None or record.status != "failed" or record.reason not in SERVICE_ERRORS:
         return ""
     this, most = _tries()

@@ -56,7 +56,7 @@ def _from_script(path: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
             raise InputError(f"{place}: {statement[:80]!r} is not understood; expected are {_EXPECTED}")
         name = f"Test{int(found[1]) if found[1].isdecimal() else len(videos) + 1:03d}"
         if name in videos:
-            raise InputError(f"{place}: clip {name} is there twice; keep one of the lines")
+            raise InputError(f"{place}: clip {name} appears twice; keep one of the lines")
         ranges = (found[2] if found[3] is None else found[3]).strip()
         try:
             words = re.split(r"[,;]|(?<=[0-9])[ \t]+(?=[0-9])", ranges) if ranges else []

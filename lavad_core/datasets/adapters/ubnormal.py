@@ -69,7 +69,7 @@ def _from_tracks(folder: Path) -> tuple[dict[str, LabelledVideo], SourceFile]:
         name = path.name.removesuffix(_TRACKS)
         if name in places:
             raise InputError(
-                f"tracks: {name!r} is there twice, in {str(places[name])!r} and {str(path)!r}; keep one of them"
+                f"tracks: {name!r} appears twice, in {str(places[name])!r} and {str(path)!r}; keep one of them"
             )
         places[name] = path
         videos[name] = LabelledVideo(name, (), _tracks(path))

@@ -116,7 +116,7 @@ class Blip2Captioner:
 
         Raises:
             DeviceOutOfMemory: one image alone does not fit.
-            ModelError: the model computes what is no number.
+            ModelError: the model computes what is not a number.
         """
         return self._batcher.run(images, self._caption_batch)
 

@@ -22,7 +22,7 @@ _HF: Any = transformers
 _WIDTH = 48
 _QUERIES = 4
 _PATCH = 14
-"""Of the released models' vision tower, too."""
+"""Side of a patch, pixels; the released models' vision tower has the same."""
 
 _SHARPNESS = 6.0
 """Standard deviation of the logits: large, so that rounding never decides between two words."""

@@ -22,11 +22,11 @@ from lavad_core.video.types import Geometry
 
 _GREY = 127
 _SEED = 0
-"""Of the sampling; of no effect at temperature 0 on servers that are exact there."""
+"""The seed of the sampling, without effect at temperature 0 on servers that are exact there."""
 
 
 class ServedCaptioner:
-    """One request an image, many in flight. Safe to use from several threads."""
+    """One request per image, many in flight. Safe to use from several threads."""
 
     def __init__(self, config: OpenAICaptionerConfig, place: str = "captioners.NAME") -> None:
         """
@@ -65,7 +65,7 @@ class ServedCaptioner:
         return [caption_of(reading) for reading in read_answers(self.answers(images))]
 
     def answers(self, images: Sequence[Image]) -> list[ChatAnswer]:
-        """As the server gave them, in order, so that those without a caption can be told apart; errors as :meth:`caption`."""
+        """The server's answers in order, so that those without a caption can be told apart; errors as :meth:`caption`."""
 
         def job(image: Image) -> Callable[[Post], Awaitable[ChatAnswer]]:
             return lambda post: self._ask(image, post)

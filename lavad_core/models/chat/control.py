@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Control:
-    """Of one server; used by the tasks of one event loop.
+    """What is sent to one server, and when. It is used by the tasks of one event loop.
 
     Args:
         name: the served model's, for messages.

@@ -47,7 +47,7 @@ class ErrorAnswer:
         status: what it means; otherwise than ``http`` where an error comes under 200 and names its status.
         words: of the server, for people, as they came.
         detail: the fields of the error.
-        body: the whole answer, None if it is no JSON object.
+        body: the whole answer, None if it is not a JSON object.
     """
 
     http: int
@@ -61,7 +61,7 @@ class ErrorAnswer:
         """
         Args:
             http: status of HTTP.
-            body: the parsed answer, None if it is no JSON object.
+            body: the parsed answer, None if it is not a JSON object.
             text: the answer as it came, or its beginning.
         """
         detail = (body or {}).get("error") or body
@@ -101,7 +101,7 @@ class ErrorAnswer:
 
 
 def _status(http: int, detail: Mapping[str, Any], body: Mapping[str, Any]) -> int:
-    """Of an error under 200, the status that it names; 200 if it names none."""
+    """The status that an error under 200 names; 200 if it names none."""
     if http != 200:
         return http
     for part in (detail, body):

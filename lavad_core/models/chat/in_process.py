@@ -34,7 +34,7 @@ GREEDY_BELOW = 1e-5
 """Temperatures under it are greedy, as in vLLM: dividing by them overflows."""
 
 MASKS_KEPT = 64
-"""Of different lists of choices; a run has one."""
+"""Masks that are kept, one per list of choices; a run has one list."""
 
 CONTEXT_FOR_DECODING = 6
 """Prompt tokens decoded with an answer and taken off again: a decoder drops the space in front of a text's first token,
@@ -257,7 +257,7 @@ class LocalChat:
         return Mask(choices, self._pieces.items())
 
     def _distributions(self, items: list[_Item], said: list[_Generated]) -> list[dict[str, float] | None]:
-        """Of the items that ask for one; the others' are None."""
+        """The distributions of the items that ask for one; None for the others."""
         trees: dict[int, ChoiceTree] = {}
         for number, (item, generated) in enumerate(zip(items, said, strict=True)):
             if item.request.distribution and item.request.choices is not None:

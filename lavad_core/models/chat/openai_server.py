@@ -67,7 +67,7 @@ class Way:
     limit: str = LIMIT
 
     def messages(self, messages: Messages) -> list[dict[str, str]]:
-        """As a request has them."""
+        """Messages in the form that a request has."""
         return as_objects(folded(messages) if self.folds else messages)
 
 

@@ -81,7 +81,7 @@ def listed_models(pool: JsonPool) -> list[dict[str, Any]]:
     listed = ask_optional(pool, "GET", "models", at_root=False).get("data")
     rows = [row for row in listed if isinstance(row, dict) and "id" in row] if isinstance(listed, list) else []
     if not isinstance(listed, list) or (listed and not rows):
-        raise Absent(f"{pool.shown_url}/models is no list of models")
+        raise Absent(f"{pool.shown_url}/models is not a list of models")
     return rows
 
 

@@ -182,7 +182,7 @@ def refused_by(status: int, body: Mapping[str, Any] | None) -> bool:
 
     Args:
         status: of HTTP.
-        body: the parsed answer, None if it is no JSON object.
+        body: the parsed answer, None if it is not a JSON object.
     """
     return status == _LEGAL_REASONS or (body is not None and any(_is_refusal(part) for part in _parts(body)))
 
@@ -245,14 +245,14 @@ def token_counts(answer: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def token_count(value: object) -> int:
-    """A count as a server or a model of the user's own gives it; 0 for what is none."""
+    """A count as a server or a model of the user's own gives it; 0 for what is not one."""
     if isinstance(value, float) and value.is_integer():  # some servers write 12.0
         value = int(value)
     return value if type(value) is int and 0 <= value <= MOST_COUNTED_TOKENS else 0
 
 
 def _beginning(answer: Mapping[str, Any]) -> str:
-    """Of an answer that is none, for a message."""
+    """The words of an unusable answer, for a message."""
     return json.dumps(answer, ensure_ascii=False, default=str)[:_MOST_SHOWN]
 
 
@@ -321,7 +321,7 @@ def _names(code: str, names: frozenset[tuple[str, ...]]) -> bool:
 
 
 def _words(code: str) -> list[str]:
-    """Of a word for programs; none of prose."""
+    """The words of an error code; prose has none."""
     if len(code) > _MOST_CODE_CHARACTERS or re.search(r"\s", code):
         return []
     return [word.lower() for word in _WORD.findall(code)]

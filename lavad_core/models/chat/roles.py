@@ -12,7 +12,7 @@ JOINT = "\n\n"
 
 
 def folded(messages: Messages) -> tuple[tuple[str, str], ...]:
-    """The same dialogue without a system role: each system text goes to the beginning of the user's turn that follows it, with
+    """The dialogue without a system role: each system text goes to the beginning of the user's turn that follows it, with
     a blank line between. A system text that no user's turn follows becomes one."""
     waiting: list[str] = []
     found: list[tuple[str, str]] = []

@@ -40,7 +40,7 @@ _CHANNEL = re.compile(
 )
 _CHANNEL_STARTED = re.compile(r"<\|(?:channel|message)\|>")
 _CHANNELS_JOINED = re.compile(r"\A\s*(?:analysis|commentary)(?=[^\W_]|.*assistantfinal)", re.DOTALL)
-"""The same with its special tokens dropped: ``analysisWe need …assistantfinalA man walks.``"""
+"""The format with its special tokens dropped: ``analysisWe need …assistantfinalA man walks.``"""
 _FINAL_JOINED = re.compile(r"\A\s*final(?=[A-Z\[\"])")
 
 _GRANITE = re.compile(r"\A\s*here(?: is|'s|’s) my thought process:", re.IGNORECASE)
@@ -62,8 +62,8 @@ def without_thoughts(text: str) -> str:
         text: as a model generated it.
 
     Returns:
-        ``text`` itself if there is no thought in it; else the rest without surrounding white space. Empty if a thought has no
-        end: what follows its beginning is a thought, and what is before it need not be the whole answer.
+        ``text`` itself if there is no thought in it; otherwise the rest without surrounding white space. Empty if a thought
+        has no end: what follows its beginning is a thought, and what is before it need not be the whole answer.
     """
     if _CHANNEL_STARTED.search(text):
         finals = [found["text"] for found in _CHANNEL.finditer(text) if found["channel"].lower() == "final"]

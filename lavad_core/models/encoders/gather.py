@@ -29,7 +29,7 @@ def gather(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Ve
     if len(bad):
         raise ModelError(
             f"the encoder gave values that are not finite for {len(bad)} of {len(rows)} {what} vectors, the first at "
-            f"position {bad[0]}; with `encoder.dtype: float16` give float32 or bfloat16, else the weights are damaged"
+            f"position {bad[0]}; with `encoder.dtype: float16` give float32 or bfloat16, otherwise the weights are damaged"
         )
     zero = np.flatnonzero(~vectors.any(axis=1))
     if len(zero):  # as near to one picture as to another: the first would win, and nobody would see why

@@ -37,8 +37,8 @@ _OUTPUT = 48
 _PATCH = 14
 _SIDE = 56
 _GAIN = 2.5
-"""Of the matrices: above 1, layers mix more than their shortcuts keep, and inputs are told apart better (mean cosine of
-different sentences 0.5; 0.9 with 1.5)."""
+"""The gain of the matrices: above 1, layers mix more than their shortcuts keep, and inputs are told apart better (mean cosine
+of different sentences 0.5; 0.9 with 1.5)."""
 
 _PAD, _UNKNOWN = "<pad>", "<unk>"
 

@@ -53,7 +53,7 @@ class ServedModels:
 
     Args:
         path: the file.
-        record: whether new facts are kept, as a run does it, which asks each server once; else they are only looked at.
+        record: whether new facts are kept, as a run does it, which asks each server once; otherwise they are only looked at.
     """
 
     def __init__(self, path: Path, *, record: bool = False) -> None:
@@ -66,7 +66,7 @@ class ServedModels:
         Args:
             config: the configuration.
             identities: by role.
-            ask: whether servers are asked; else the last known counts.
+            ask: whether servers are asked; otherwise the last known answer counts.
 
         Raises:
             ModelError: a server has another model than the store's results are of, and ``on_change`` is ``refuse``.

@@ -24,7 +24,7 @@ MAX_LOST_FACTOR = 16
 """Decode times that leave more room than for so many times the frames that are there are damaged."""
 
 BOX_HEADS_BYTES = 16
-"""Of a fragment and its media data."""
+"""Boxes of a fragment and its media data."""
 
 SLACK_BYTES = 8
 """Media data of a fragment that no run refers to: padding."""

@@ -18,7 +18,7 @@ MAX_ROW_FACTOR = 16
 """A row that announces so many times the duration of its neighbours, of a segment that is not there, is damaged."""
 
 SLACK_BYTES = 256
-"""Of a segment that may be other boxes than its fragments (types, events, times)."""
+"""Bytes of a segment that may be other boxes than its fragments (types, events, times)."""
 
 MAX_LONE_FACTOR = 2
 """A single duration that nothing else supports is believed up to so many times the frames that are there."""

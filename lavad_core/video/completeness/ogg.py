@@ -16,7 +16,7 @@ CONTINUED, BEGINS, ENDS = 1, 2, 4
 """Bits of a page's flags."""
 
 MAX_STREAMS = 64
-"""Logical streams that are told apart; a file that has more is no video."""
+"""Logical streams that are told apart; a file that has more is not a video."""
 
 MAX_LOST_PAGES = 1 << 24
 """A larger step of the page number is damage of the number itself."""

@@ -60,7 +60,7 @@ def list_(json_: options.AsJson = False) -> None:
 @app.command("check")
 @guarded
 def check(
-    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="Of `lavad dataset list`.")],
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name of `lavad dataset list`.")],
     paths: Annotated[
         list[Path] | None,
         typer.Argument(metavar="PATH", help="File of labels or folder of masks, then the list, if there is one."),

@@ -29,7 +29,7 @@ def export(
         Format,
         typer.Argument(
             metavar="FORMAT",
-            help="csv, json, parquet: a row a grid frame with its texts; intervals: segments as lines of UCF-Crime's "
+            help="csv, json, parquet: one row per grid frame with its texts; intervals: segments as lines of UCF-Crime's "
             "annotation; fiftyone: segments as temporal detections; authors: the folders of the authors' program.",
         ),
     ],
@@ -43,7 +43,7 @@ def export(
         str | None,
         typer.Option("--run", help="A run or import; the latest if not given.", metavar="ID", show_default=False),
     ] = None,
-    frames: Annotated[bool, typer.Option("--frames", help="Tables: a row a frame, without texts.")] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="Tables with one row per frame, without texts.")] = False,
     threshold: Annotated[
         float | None,
         typer.Option(

@@ -25,8 +25,8 @@ LISTED = 5
 @guarded
 def status(
     run: options.RunId = None,
-    all_: Annotated[bool, typer.Option("--all", help="List the runs of the store, a line each.")] = False,
-    stages: Annotated[bool, typer.Option("--stages", help="A row a stage, not a video.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="List the runs of the store, one line for each.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="One row per stage instead of one per video.")] = False,
     json_: options.AsJson = False,
     store: options.StoreFolder = None,
 ) -> None:

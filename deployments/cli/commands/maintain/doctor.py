@@ -128,7 +128,7 @@ def _models(config: LavadConfig) -> Iterator[Check]:
             yield served_check(role, section)
         else:
             verdict: Verdict = "ok" if finding.found else "note" if finding.downloadable else "fault"
-            later = "; else the run downloads it, if it reaches the hub" if finding.downloadable else ""
+            later = "; otherwise the run downloads it, if it reaches the hub" if finding.downloadable else ""
             yield Check(role, verdict, f"{section.model}: {finding.where}{later}")
         yield Check(f"{role} licence", "note", finding.licence)
         if (device := getattr(section, "device", None)) is not None and (fault := _device_fault(device)):

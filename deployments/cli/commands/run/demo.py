@@ -37,7 +37,7 @@ def demo(
     output: Annotated[
         Path, typer.Option(help="Folder for clips, results and the page.", metavar="DIR", parser=options.folder)
     ] = Path("build/demo"),
-    seed: Annotated[int, typer.Option(help="Of the clips.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the clips.", min=0)] = 0,
     clips: Annotated[int, typer.Option(help="How many; every second one has an event.", min=2, max=1000)] = 24,
     llm: Annotated[
         Literal["local", "vllm"], typer.Option(help="The language model in this process, or behind a vLLM server.")
@@ -53,8 +53,8 @@ def demo(
     vllm: Annotated[
         str | None,
         typer.Option(
-            help="With --llm vllm: the `vllm` to start, or the Python of its environment; else that of .venv-vllm, else "
-            "the one on the PATH.",
+            help="With --llm vllm: the `vllm` to start, or the Python of its environment; by default that of .venv-vllm, "
+            "or the one on the PATH.",
             envvar="LAVAD_VLLM",
             metavar="FILE",
             show_default=False,

@@ -43,7 +43,7 @@ def plan(
     given: options.ConfigurationGroup,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUTS", help="As for `lavad run`; none with --dataset.", show_default=False),
+        typer.Argument(metavar="INPUTS", help="Videos, as for `lavad run`; none with --dataset.", show_default=False),
     ] = None,
     dataset: dataset_options.DatasetName = None,
     labels: dataset_options.Labels = None,

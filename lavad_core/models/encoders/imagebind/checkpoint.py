@@ -186,7 +186,7 @@ def _depth(source: _Source, modality: str) -> int:
 
 
 def _heads(source: _Source, modality: str, width: int, stated: int | None) -> int:
-    """Attention heads: as stated, else as the file's metadata says, else as published for this width."""
+    """Attention heads: as stated, or as the file's metadata says, or as published for this width."""
     field = f"{modality}_heads"
     heads = stated
     for key in (field, "heads"):

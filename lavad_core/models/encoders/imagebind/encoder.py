@@ -147,7 +147,7 @@ class ImageBindEncoder:
         return list(vectors.cpu().numpy())
 
     def _offsets(self, image: Image) -> list[tuple[int, int]]:
-        """Of the crops of a frame; a single one if it is square once it is resized."""
+        """The places of a frame's crops; a single one if it is square once it is resized."""
         check_image(image)
         return crop_offsets(*clip_size(image.shape[0], image.shape[1], self._side), self._side)
 

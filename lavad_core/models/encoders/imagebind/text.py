@@ -17,7 +17,7 @@ from lavad_core.models.encoders.texts import Row, clean_up
 LongText = Literal["keep-end", "lose-end"]
 
 _MOST_FILE_BYTES = 64 * 2**20
-"""Of a vocabulary or merges file; CLIP's have 1 MB."""
+"""Bytes of a vocabulary or merges file; CLIP's have 1 MB."""
 
 
 class ClipBpe:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LAYER_NORM_EPS = 1e-6
-"""Of every layer norm; OpenCLIP, whose shapes are the same, has 1e-5."""
+"""The epsilon of every layer norm; OpenCLIP, whose shapes are the same, has 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class VisionPreprocessor(nn.Module):
 
     @property
     def kernel(self) -> Tensor:
-        """Of the patch layer: [width, 3, frames, patch, patch]."""
+        """Shape of the patch layer's kernel: [width, 3, frames, patch, patch]."""
         weight: Tensor = self.rgbt_stem["proj"][1].weight  # type: ignore[index]
         return weight
 

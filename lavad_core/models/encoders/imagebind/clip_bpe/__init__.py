@@ -19,7 +19,7 @@ PACKAGED = Path(__file__).parent / "merges.txt.gz"
 
 
 def tokenizer_folder(given: str | None, checkpoint: Path) -> Path | None:
-    """Where ImageBind's tokenizer is: the folder given, else the checkpoint's if one of the files is there; None: the
+    """Where ImageBind's tokenizer is: the folder given, or the checkpoint's if one of the files is there; None: the
     packaged one."""
     if given is not None:
         return Path(given).expanduser()
