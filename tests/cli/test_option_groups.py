@@ -14,8 +14,18 @@ from lavad.deployments.cli.options.group import grouped
 
 @dataclass(frozen=True)
 class Place:
+    """Where."""
+
     folder: Annotated[str, typer.Option("--folder", help="Where.")] = "here"
     depth: Annotated[int, typer.Option("--depth", min=0)] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """A group with a group in it."""
+
+    place: Place
+    far: Annotated[bool, typer.Option("--far")] = False
 
 
 app = typer.Typer()
@@ -24,17 +34,21 @@ app = typer.Typer()
 @app.command()
 @grouped
 def command(
-    *, name: Annotated[str, typer.Argument()], place: Place, loud: Annotated[bool, typer.Option()] = False
+    *, name: Annotated[str, typer.Argument()], journey: Journey, loud: Annotated[bool, typer.Option()] = False
 ) -> None:
     """Say it."""
-    typer.echo(f"{name} {place} {loud}")
+    typer.echo(f"{name} {journey.place} {journey.far} {loud}")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(["x"], "x Place(folder='here', depth=1) False", id="defaults"),
-        pytest.param(["--depth", "3", "x", "--loud"], "x Place(folder='here', depth=3) True", id="one of the fields"),
+        pytest.param(["x"], "x Place(folder='here', depth=1) False False", id="defaults"),
+        pytest.param(
+            ["--depth", "3", "x", "--loud", "--far"],
+            "x Place(folder='here', depth=3) True True",
+            id="one of the fields",
+        ),
     ],
 )
 def test_a_group_is_one_value_of_the_command(arguments: list[str], said: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset, LabelReading
+    from lavad_core.datasets.types import Dataset
 
 DatasetName = Annotated[
     str | None,
@@ -58,37 +58,6 @@ Tolerance = Annotated[
 ]
 
 
-def reading(first_frame: int | None, tolerance: int) -> LabelReading:
-    """What the two options say of the files."""
-    from lavad_core.datasets.types import LabelReading
-
-    return LabelReading(first_frame, tolerance)
-
-
-def labels_of(
-    adapter: str | None,
-    labels: Path | None,
-    list_: Path | None,
-    videos: Path | None,
-    reading: LabelReading | None = None,
-) -> Dataset:
-    """The data set that the options give; its notes are among the evaluation's warnings.
-
-    Raises:
-        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
-    """
-    from lavad_core.datasets.configured import labelled_by
-
-    if adapter is None and labels is None:
-        raise typer.BadParameter(
-            "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
-            param_hint="--dataset",
-        )
-    if adapter is None and list_ is not None:
-        raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
-    return labelled_by(labels, adapter, list_, videos, reading)
-
-
 @dataclass(frozen=True)
 class LabelGroup:
     """A data set's files, and how they are read."""
@@ -100,31 +69,36 @@ class LabelGroup:
     tolerance: Tolerance = 0
     videos: Videos = None
 
+    @property
+    def any(self) -> bool:
+        """Whether labels are given at all."""
+        return self.adapter is not None or self.labels is not None or self.list_ is not None
+
     def dataset(self) -> Dataset:
-        """The data set that the options give; its notes are among the evaluation's warnings.
+        """The data set that the options give, by an adapter or of a temporal annotation alone; its notes are among the
+        evaluation's warnings.
 
         Raises:
             InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
         """
-        return labels_of(self.adapter, self.labels, self.list_, self.videos, reading(self.first_frame, self.tolerance))
+        from lavad_core.datasets.configured import labelled_by
+        from lavad_core.datasets.types import LabelReading
 
+        if self.adapter is None and self.labels is None:
+            raise typer.BadParameter(
+                "whose labels? Give --dataset ADAPTER (`lavad dataset list`), or --labels with a temporal annotation alone",
+                param_hint="--dataset",
+            )
+        if self.adapter is None and self.list_ is not None:
+            raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
+        reading = LabelReading(self.first_frame, self.tolerance)
+        return labelled_by(self.labels, self.adapter, self.list_, self.videos, reading)
 
-def opened(
-    name: str | None,
-    labels: Path | None,
-    list_: Path | None,
-    videos: Path | None = None,
-    reading: LabelReading | None = None,
-) -> Dataset:
-    """The data set that the options give, by an adapter or of a temporal annotation alone; what a user should know of its files
-    goes to stderr.
+    def opened(self) -> Dataset:
+        """:meth:`dataset`; what a user should know of its files goes to stderr."""
+        from lavad.deployments.cli.terminal.text import escape, say
 
-    Raises:
-        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
-    """
-    from lavad.deployments.cli.terminal.text import escape, say
-
-    dataset = labels_of(name, labels, list_, videos, reading)
-    for note in dataset.notes:
-        say(f"{escape(dataset.title)}: {escape(note)}")
-    return dataset
+        dataset = self.dataset()
+        for note in dataset.notes:
+            say(f"{escape(dataset.title)}: {escape(note)}")
+        return dataset

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -14,23 +14,40 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     Args:
         command: each field of such a dataclass is declared as a parameter of a command would be, with ``Annotated`` and a
-            default.
+            default; or it is such a dataclass itself.
     """
-    parameters = inspect.signature(command, eval_str=True).parameters.values()
-    annotations = {parameter.name: parameter.annotation for parameter in parameters}
-    groups: dict[str, Any] = {name: one for name, one in annotations.items() if is_dataclass(one)}
-    fields = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
-    flat: list[inspect.Parameter] = []
-    for parameter in parameters:
-        flat += fields[parameter.name].values() if parameter.name in fields else [parameter]
-    flat = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in flat]
 
     @functools.wraps(command)
     def expanded(**given: Any) -> None:
-        values = {name: group(**{field: given.pop(field) for field in fields[name]}) for name, group in groups.items()}
-        command(**given, **values)
+        command(**_values(command, given))
 
+    options = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in _options(command)]
     del expanded.__wrapped__  # the signature is what typer shows, not the command's own
-    expanded.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]
-    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
+    expanded.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {one.name: one.annotation for one in options}
     return expanded
+
+
+def _is_group(annotation: object) -> TypeGuard[Callable[..., Any]]:
+    return is_dataclass(annotation)
+
+
+def _parameters(of: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(of, eval_str=True).parameters.values())
+
+
+def _options(of: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    for one in _parameters(of):
+        if _is_group(one.annotation):
+            yield from _options(one.annotation)
+        else:
+            yield one
+
+
+def _values(of: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a command, or of a group, from the values of the options."""
+    values = {}
+    for one in _parameters(of):
+        group = one.annotation
+        values[one.name] = group(**_values(group, given)) if _is_group(group) else given[one.name]
+    return values

@@ -5,25 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.terminal.text import OutputLost, escape, is_terminal, say
 
 if TYPE_CHECKING:
-    from lavad_core.datasets.types import Dataset, LabelReading
+    from lavad_core.datasets.types import Dataset
     from lavad_core.reports.reported_set import ReportedSet
     from lavad_core.results.types import ResultSet
     from lavad_core.video.types import VideoSource
 
-Run = Annotated[
-    str | None,
-    typer.Option("--run", help="A run or an import; the latest if not given.", metavar="ID", show_default=False),
-]
 Threshold = Annotated[
     float,
     typer.Option("--threshold", help="An import's segments: a score of at least this is anomalous. A run has its own."),
@@ -32,46 +29,39 @@ Threshold = Annotated[
 THRESHOLD = 0.5
 
 
-def open_shown(
-    store: Path | None,
-    run: str | None,
-    dataset: str | None,
-    labels: Path | None,
-    list_: Path | None,
-    videos: Path | None,
-    threshold: float = THRESHOLD,
-    reading: LabelReading | None = None,
-) -> ReportedSet:
-    """The results that the options name, with their labels and videos as far as these are at hand.
+@dataclass(frozen=True, kw_only=True)
+class ShownGroup:
+    """A run or an import, and what stands beside its scores."""
 
-    Raises:
-        InputError: there is no such run, or the labels cannot be read.
-        StoreUnavailable: there is no store.
-    """
-    from lavad_core.method.detection import SegmentRule
-    from lavad_core.reports.reported_set import ReportedSet
-    from lavad_core.results.open import open_results
+    run: options.Run = None
+    labels: LabelGroup
+    threshold: Threshold = THRESHOLD
+    store: options.StoreFolder = None
 
-    root = options.store_root(store)
-    results = open_results(root, run)
-    labelled = _labels(results, dataset, labels, list_, videos, reading)
-    return ReportedSet(results, labelled, _videos(root, results, videos), root, SegmentRule(threshold))
+    def open(self) -> ReportedSet:
+        """The results that the options name, with their labels and videos as far as these are at hand.
+
+        Raises:
+            InputError: there is no such run, or the labels cannot be read.
+            StoreUnavailable: there is no store.
+        """
+        from lavad_core.method.detection import SegmentRule
+        from lavad_core.reports.reported_set import ReportedSet
+        from lavad_core.results.open import open_results
+
+        root = options.store_root(self.store)
+        results = open_results(root, self.run)
+        videos = _videos(root, results, self.labels.videos)
+        return ReportedSet(results, _labels(results, self.labels), videos, root, SegmentRule(self.threshold))
 
 
-def _labels(
-    results: ResultSet,
-    dataset: str | None,
-    labels: Path | None,
-    list_: Path | None,
-    videos: Path | None,
-    reading: LabelReading | None,
-) -> Dataset | None:
-    """Those that are given; otherwise those that a run was evaluated against, if they are still there."""
+def _labels(results: ResultSet, given: LabelGroup) -> Dataset | None:
+    """The labels that are given; otherwise those that a run was evaluated against, if they are still there."""
     from lavad_core.datasets.configured import configured
     from lavad_core.errors import InputError
 
-    if dataset is not None or labels is not None or list_ is not None:
-        return dataset_options.labels_of(dataset, labels, list_, videos, reading)
+    if given.any:
+        return given.dataset()
     if results.config is None:
         return None
     try:

@@ -11,7 +11,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options.dataset import FirstFrame, ListFile, Videos
 from lavad.deployments.cli.terminal.document import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
@@ -65,9 +65,9 @@ def check(
         list[Path] | None,
         typer.Argument(metavar="PATH", help="File of labels or folder of masks, then the list, if there is one."),
     ] = None,
-    list_file: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    videos: dataset_options.Videos = None,
+    list_file: ListFile = None,
+    first_frame: FirstFrame = None,
+    videos: Videos = None,
     count: Annotated[
         bool, typer.Option("--count/--no-count", help="Decode the videos and count their frames, as a run does.")
     ] = True,
@@ -86,6 +86,7 @@ def check(
     """Compare a data set's files with the published figures, and with the videos. Exit code 1 if something is missing."""
     from lavad_core.datasets.check import check as check_dataset
     from lavad_core.datasets.registry import open_dataset
+    from lavad_core.datasets.types import LabelReading
 
     given = [*(paths or [])]
     if len(given) > 2 or (len(given) == 2 and list_file is not None):
@@ -93,7 +94,7 @@ def check(
     labels = given[0] if given else None
     if adapter == "folder" and videos is None:
         videos = labels
-    reading = dataset_options.reading(first_frame, 0)
+    reading = LabelReading(first_frame)
     dataset = open_dataset(adapter, labels, given[1] if len(given) == 2 else list_file, videos=videos, reading=reading)
     if videos is None:
         report = check_dataset(dataset)

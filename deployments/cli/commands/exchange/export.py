@@ -39,10 +39,7 @@ def export(
             metavar="OUTPUT", help="A new file; a new folder for fiftyone and authors.", parser=options.folder
         ),
     ],
-    run: Annotated[
-        str | None,
-        typer.Option("--run", help="A run or import; the latest if not given.", metavar="ID", show_default=False),
-    ] = None,
+    run: options.Run = None,
     frames: Annotated[bool, typer.Option("--frames", help="Tables with one row per frame, without texts.")] = False,
     threshold: Annotated[
         float | None,

@@ -10,7 +10,8 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options.dataset import LabelGroup
+from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
@@ -27,7 +28,9 @@ PER_VIDEO = "folder or archive (.tar.xz, .tar.gz, .zip) with a file for each vid
 
 
 @guarded
+@grouped
 def import_(
+    *,
     layout: Annotated[
         Path | None, typer.Option("--layout", help="Folder in the layout of the authors' program.", metavar="DIR")
     ] = None,
@@ -69,12 +72,7 @@ def import_(
             "--until", help="With --settings: leave out what comes after; the run computes it.", show_default=False
         ),
     ] = None,
-    dataset: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    tolerance: dataset_options.Tolerance = 0,
-    videos: dataset_options.Videos = None,
+    labels: LabelGroup,
     interval: Annotated[
         int | None,
         typer.Option(
@@ -107,12 +105,9 @@ def import_(
     if until is not None:
         raise typer.BadParameter("it belongs to --settings", param_hint="--until")
     sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
-    opened = None
-    if dataset is not None or labels is not None or list_ is not None:
-        reading = dataset_options.reading(first_frame, tolerance)
-        opened = dataset_options.opened(dataset, labels, list_, videos, reading)
+    dataset = labels.opened() if labels.any else None
     root = load_config(overrides=[] if store is None else [f"store={store}"]).store
-    recorded = record_import(root, sources, opened, videos=videos, interval=interval, frame_rate=frame_rate)
+    recorded = record_import(root, sources, dataset, videos=labels.videos, interval=interval, frame_rate=frame_rate)
     _tell(recorded)
     if json_:
         show_document("import", _as_json(recorded))

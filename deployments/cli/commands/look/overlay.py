@@ -8,25 +8,18 @@ from typing import Annotated
 import typer
 
 from lavad.deployments.cli.exits import guarded
-from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.options import shown
+from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.shown import ShownGroup, counted, writing
 from lavad.deployments.cli.terminal.text import escape, show
 
 
 @guarded
+@grouped
 def overlay(
+    *,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name of the video, as `lavad status` prints it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file, .mp4; replaced if it is there.")],
-    run: shown.Run = None,
-    dataset: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    tolerance: dataset_options.Tolerance = 0,
-    videos: dataset_options.Videos = None,
-    threshold: shown.Threshold = shown.THRESHOLD,
-    store: options.StoreFolder = None,
+    given: ShownGroup,
 ) -> None:
     """Write a video with its scores: its frames, below them what the score is of, and the curve with the current moment.
 
@@ -37,13 +30,11 @@ def overlay(
 
     if output.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"{str(output)!r}: an overlay is an .mp4 file", param_hint="--output")
-    reported = shown.open_shown(
-        store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
-    )
+    reported = given.open()
     found = reported.report(scored_name(reported.results, video))
     own = reported.video(found.name, found.frames)
     if output.exists() and output.samefile(own.source.path):
         raise typer.BadParameter(f"{str(output)!r} is the video itself", param_hint="--output")
-    with shown.writing(), shown.counted(found.frames, "frames") as done:
+    with writing(), counted(found.frames, "frames") as done:
         write_overlay(found, own, output, done)
     show(f"overlay: {escape(str(output))}")

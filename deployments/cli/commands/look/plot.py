@@ -9,9 +9,10 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
-from lavad.deployments.cli.options import evaluation as evaluation_options
-from lavad.deployments.cli.options import shown
+from lavad.deployments.cli.options.dataset import LabelGroup
+from lavad.deployments.cli.options.evaluation import Sigmas, sigmas
+from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.shown import THRESHOLD, ShownGroup, Threshold, writing
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @guarded
+@grouped
 def plot(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file: .png, .svg or .pdf.")],
     videos_: Annotated[
         list[str] | None, typer.Argument(metavar="[VIDEO]…", help="Names of videos whose curves are wanted.")
@@ -40,14 +43,9 @@ def plot(
         ),
     ] = None,
     frames: Annotated[int, typer.Option("--frames", min=0, max=8, help="Key frames of a video.")] = 5,
-    dataset: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
-    first_frame: dataset_options.FirstFrame = None,
-    tolerance: dataset_options.Tolerance = 0,
-    videos: dataset_options.Videos = None,
-    sigma: evaluation_options.Sigmas = None,
-    threshold: shown.Threshold = shown.THRESHOLD,
+    labels: LabelGroup,
+    sigma: Sigmas = None,
+    threshold: Threshold = THRESHOLD,
     store: options.StoreFolder = None,
 ) -> None:
     """Draw scores over time with key frames and shaded labels, or ROC, or precision and recall of one or several runs."""
@@ -62,21 +60,16 @@ def plot(
         raise typer.BadParameter("a curve over time is of one run")
     check_format(output)
     given: list[tuple[str, str | None]] = [_named(run) for run in runs or ()] or [("", None)]
-    sets = {
-        name: shown.open_shown(
-            store, run, dataset, labels, list_, videos, threshold, dataset_options.reading(first_frame, tolerance)
-        )
-        for name, run in given
-    }
+    sets = {name: ShownGroup(run=run, labels=labels, threshold=threshold, store=store).open() for name, run in given}
     if roc or pr:
         kind: Literal["roc", "pr"] = "roc" if roc else "pr"
-        curves, prevalence = _rates(sets, kind, evaluation_options.sigmas(sigma))
-        with shown.writing():
+        curves, prevalence = _rates(sets, kind, sigmas(sigma))
+        with writing():
             plot_rates(curves, kind, output, prevalence)
     else:
         reported = next(iter(sets.values()))
         cards = [_card(reported, scored_name(reported.results, name), frames) for name in videos_ or ()]
-        with shown.writing():
+        with writing():
             plot_videos(cards, output)
     show(f"plot: {escape(str(output))}")
 

@@ -10,7 +10,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import dataset as dataset_options
+from lavad.deployments.cli.options.dataset import DatasetName, LabelGroup, Labels, ListFile
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
@@ -45,9 +45,9 @@ def plan(
         list[str] | None,
         typer.Argument(metavar="INPUTS", help="Videos, as for `lavad run`; none with --dataset.", show_default=False),
     ] = None,
-    dataset: dataset_options.DatasetName = None,
-    labels: dataset_options.Labels = None,
-    list_: dataset_options.ListFile = None,
+    dataset: DatasetName = None,
+    labels: Labels = None,
+    list_: ListFile = None,
     frame_rate: Annotated[
         float | None,
         typer.Option(help="Frames per second of a data set that has no one rate.", min=0.1, max=1000.0),
@@ -78,7 +78,7 @@ def plan(
     resolved = given.load().config
     table = _rates(resolved, rates, rates_from)
     if dataset is not None:
-        cost = cost_of_dataset(resolved, dataset_options.opened(dataset, labels, list_), table, frame_rate)
+        cost = cost_of_dataset(resolved, LabelGroup(dataset, labels, list_).opened(), table, frame_rate)
     else:
         cost = cost_of_videos(resolved, options.limited(discover(inputs or []), limit), table, refresh=refresh)
     if json_:
