@@ -27,5 +27,3 @@ STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
 Affected = Literal[StageName, "evaluate"]
 """What a setting can affect: a stage, or the metrics of a set of videos, which are no stage of a video."""
-
-AFFECTED: tuple[Affected, ...] = get_args(Affected)

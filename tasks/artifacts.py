@@ -89,8 +89,8 @@ def _number(value: Any) -> str:
 def publish_run(
     rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
 ) -> bool:
-    """The artifacts of a run that has ended, whichever way; whether the server took them. What they say is in the run's
-    manifest too."""
+    """Publish the artifacts of a run that has ended in any way, and return whether the server took them. The run's manifest
+    says the same."""
     text = summary_text(run, ended, message, metrics)
     with channel() as shown:
         shown.artifact("table of videos", "table", VIDEOS_KEY, rows, escape_markdown(message))
@@ -100,7 +100,7 @@ def publish_run(
 
 @task(name="publish-findings", description="Publish what a check of the store found.", **UNCACHED)
 def publish_findings(findings: Sequence[Finding], note: str) -> None:
-    """The table of findings."""
+    """Publish the table of findings."""
     rows = [
         {"kind": finding.kind, "path": escape_markdown(finding.path, 300), "message": escape_markdown(finding.message)}
         for finding in findings[:MAX_FINDINGS]
@@ -113,7 +113,7 @@ def publish_findings(findings: Sequence[Finding], note: str) -> None:
 
 @dataclass
 class Progress:
-    """A progress bar in the UI, moved at most once for each per cent: an update is a request to the server. Sent by a
+    """A progress bar in the UI, moved at most once per percent: an update is a request to the server. Sent by a
     :class:`~lavad.tasks.channel.Channel`, which only keeps the latest.
 
     Attributes:
@@ -132,14 +132,14 @@ class Progress:
         self._show(0)
 
     def add(self, amount: int) -> None:
-        """So many more are done, or will not be done any more."""
+        """Count task runs that are done, or will not be done any more."""
         self._done += amount
         percent = min(100, self._done * 100 // max(self.total, 1))
         if percent > self._shown:
             self._show(percent)
 
     def stop(self) -> None:
-        """No more of it."""
+        """Stop showing it."""
         if self._channel is not None:
             self._channel.close(PROGRESS_CLOSE_S)
             self._channel = None

@@ -1,4 +1,4 @@
-"""The errors of Prefect's client, which are those of the HTTP library in it: one place that knows so."""
+"""The errors of Prefect's client, which are those of the HTTP library in it. Only this module knows that."""
 
 from __future__ import annotations
 

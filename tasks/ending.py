@@ -36,7 +36,7 @@ _open: dict[UUID, tuple[contextvars.Context, State[Any] | None]] = {}
 
 
 def begun() -> None:
-    """The flow run of this context is going."""
+    """Note that the flow run of this context is running."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         with _guard:
@@ -44,7 +44,7 @@ def begun() -> None:
 
 
 def decided(state: State[Any]) -> None:
-    """How the flow run of this context ends, before Prefect reports it."""
+    """Note how the flow run of this context ends, before Prefect reports it."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         with _guard:
@@ -53,7 +53,7 @@ def decided(state: State[Any]) -> None:
 
 
 def reported() -> None:
-    """Prefect has reported the end of all flow runs of this process."""
+    """Note that Prefect has reported the end of all flow runs of this process."""
     with _guard:
         _open.clear()
 
@@ -113,7 +113,7 @@ def hurry(tries_again: int) -> None:
 
 
 def hurry_all() -> None:
-    """Call :func:`hurry` once for the flow runs of this process, after a signal."""
+    """Let Prefect's clients in all flow runs of this process try no request again (:func:`hurry`). For signals."""
     with _guard:
         contexts = [context for context, _ in _open.values()]
     for context in contexts:

@@ -91,14 +91,14 @@ class Job:
         return tries
 
     def service_failed(self, node_id: str, why: str) -> None:
-        """A service did not answer for a video, at the last try."""
+        """Note that a service did not answer for a video, at the last try."""
         with self._guard:
             self._silent[node_id] = self._silent.get(node_id, 0) + 1
             if self._silent[node_id] >= GIVE_UP_AFTER:
                 self._given_up.setdefault(node_id, why)
 
     def service_answered(self, node_id: str) -> None:
-        """It did."""
+        """Note that it answered: failures are counted anew."""
         with self._guard:
             self._silent[node_id] = 0
 

@@ -35,7 +35,7 @@ STOP_WAIT_S = 12.0
 
 
 class Workers(ThreadPoolTaskRunner[Any]):
-    """Prefect's thread pool, but leaving it does not wait without end for threads that do not come back."""
+    """Prefect's thread pool, whose end does not wait for ever for threads that do not come back."""
 
     def cancel_all(self) -> None:
         """Start nothing more, and wait :data:`STOP_WAIT_S` for what is running."""

@@ -21,7 +21,7 @@ def _open(store: str) -> FileStore:
 
 @task(name="verify", description="Read every result and record, and compare them with their digests.", **UNCACHED)
 def verify_store(store: str) -> list[Finding]:
-    """Everything that is not as it should be.
+    """Everything in the store and in the records of its runs that is not as it should be.
 
     Raises:
         StoreUnavailable: there is no store, or something in it cannot be read.
@@ -32,7 +32,7 @@ def verify_store(store: str) -> list[Finding]:
 
 @task(name="collect-garbage", description="What no reader can use.", **UNCACHED)
 def collect_garbage(store: str, lease_s: float, dry_run: bool) -> str:
-    """Remove it, or count it with ``dry_run``; a sentence about it."""
+    """Remove what no reader can use, or count it with ``dry_run``, and return a sentence about it."""
     report = gc(_open(store), lease_s=lease_s, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     return f"gc {verb} {report.parts} parts and {report.writers} dead writers' folders, {report.bytes} bytes"

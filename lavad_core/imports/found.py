@@ -57,7 +57,7 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file.
+    """One file of a folder or an archive.
 
     Attributes:
         place: folder or archive in which it is.
@@ -76,12 +76,12 @@ class FoundFile:
 
     @property
     def ending(self) -> str:
-        """The last one, in lower case: ``.json``."""
+        """The last ending, in lower case: ``.json``."""
         return PurePosixPath(self.path).suffix.lower()
 
     @property
     def where(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"{self.place}/{self.path}"
 
 

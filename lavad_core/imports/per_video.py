@@ -73,7 +73,7 @@ class Names:
 
     @property
     def expected(self) -> list[str]:
-        """All of them, where they are known."""
+        """All expected names, if they are known."""
         return list((self._names or {}).values())
 
 

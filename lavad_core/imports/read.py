@@ -110,7 +110,7 @@ class _Counts:
         self._cut: list[str] = []
 
     def checked(self, name: str, frames: int, scores: int) -> int:
-        """The frames of a video that count."""
+        """How many frames of a video count."""
         found = counted_frames(frames, scores, self._interval, self._tolerance)
         if found != frames:
             self._cut.append(name)

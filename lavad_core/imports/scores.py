@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class GivenScores:
-    """What a file says.
+    """The scores that a file holds.
 
     Attributes:
         where: the file.
@@ -120,8 +120,8 @@ def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
-    """The interval that most files have: the least distance of their frames; one score per frame is 1. Of two that as many have
-    the lower.
+    """The interval that most files have: the least distance between their frames, or 1 where there is one score per frame. Of
+    two that equally many files have, the lower.
 
     Args:
         given: scores and frame count of each video.
@@ -136,7 +136,7 @@ def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
 
 
 def check_grid(scores: GivenScores, frames: int, interval: int) -> None:
-    """That there is a score for each frame of the grid 0, interval, … of a video, and for no other.
+    """Check that there is a score for each frame of a video's grid 0, interval, …, and for no other.
 
     Raises:
         InputError: there is not; says what there is. Nothing is padded or cut.

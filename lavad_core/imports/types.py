@@ -27,7 +27,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class ImportedVideo:
-    """One video.
+    """One video of an import: its scores and texts.
 
     Attributes:
         name: of the data set.
@@ -51,7 +51,7 @@ class ImportedVideo:
 
 @dataclass(frozen=True)
 class ImportedSet:
-    """A set of videos.
+    """All videos of an import.
 
     Attributes:
         interval: of the grid.

@@ -50,7 +50,7 @@ class Ledger:
         self._computed: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
 
     def prepared(self, video: PreparedVideo) -> None:
-        """A video's content is known. One whose results an earlier one's are is not computed again."""
+        """A video's content is known. A video with the same results as an earlier one is not computed again."""
         entry = self.entries[video.name]
         entry.video = video
         first = self._computed.setdefault((video.video_id, tuple(sorted(video.imports.items()))), video.name)

@@ -31,11 +31,11 @@ def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
 
 
 def check_imports(config: LavadConfig) -> None:
-    """Say once that a folder of imported values is not there, or that a run from a list would need pictures, and not again
-    for each video.
+    """Check once, and not again for each video, that the folders of imported values exist and that a run from a list needs no
+    pictures.
 
     Raises:
-        InputError: so it is.
+        InputError: a folder does not exist, or pictures would be needed.
     """
     _check_listed(config)
     folders = import_folders(config)

@@ -63,7 +63,7 @@ def run(context: StageContext) -> Commit:
 
 
 def _clean(context: StageContext, writer: ResultWriter) -> int:
-    """Write the best candidates; how many frames got a caption that was made for another frame."""
+    """Write the best candidates, and return how many frames got a caption that was made for another frame."""
     store, pool, frames = context.bench.store, context.input("embed_captions"), context.input("embed_frames")
     indices: list[NDArray[Any]] = []
     best: list[NDArray[Any]] = []
@@ -101,7 +101,7 @@ def _clean(context: StageContext, writer: ResultWriter) -> int:
 
 
 def _keep(context: StageContext, writer: ResultWriter) -> None:
-    """Without cleaning (Table 3): the first captioner's caption of the nearest grid frame."""
+    """Write, without cleaning (Table 3), the first captioner's caption of the nearest grid frame."""
     captions = context.table(context.node.inputs[1], ["frame", "caption", "captioner"])
     probe = load_probe(context)
     frames = frames_to_clean(context, probe)
@@ -118,7 +118,7 @@ def _keep(context: StageContext, writer: ResultWriter) -> None:
 
 
 def _write_imported(context: StageContext, writer: ResultWriter) -> None:
-    """Captions that were cleaned elsewhere: whose they were is not known."""
+    """Write captions that were cleaned elsewhere; which captioner made them is not known."""
     frames = frames_to_clean(context, load_probe(context))
     columns = {
         "frame": frames,

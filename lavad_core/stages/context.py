@@ -79,8 +79,8 @@ class StageContext:
         return self.keys[self.node.id]
 
     def count(self, counter: str, amount: int) -> None:
-        """Add to a work counter (``runs.work``), then raise Interrupted if the run is being stopped: every stage comes
-        here often, and what was done counts also then."""
+        """Add to a work counter (``runs.work``), then raise Interrupted if the run is being stopped: every stage calls
+        this often, and work done counts in that case too."""
         self.record.work[counter] += amount
         self.bench.check_stop()
 

@@ -14,7 +14,7 @@ TEXTS_PER_CALL = 4096
 
 
 def embed_texts(context: StageContext, writer: ResultWriter, texts: pa.Table, schema: pa.Schema) -> None:
-    """Write rows with E_T of their texts.
+    """Write rows of texts with their vectors, E_T.
 
     Args:
         context: of the stage.

@@ -93,7 +93,7 @@ class _Images:
         self._frames = []
 
     def finish(self) -> None:
-        """Nothing is left over."""
+        """Nothing to do: no image waits for another."""
 
 
 class _Clips:
@@ -156,5 +156,5 @@ class _Clips:
         self._writer.write(window_table(self._centres, list(self._means.ready())))
 
     def finish(self) -> None:
-        """All windows must be complete."""
+        """Check that all windows are complete."""
         self._means.finish()

@@ -23,7 +23,8 @@ class Misfit:
 
     @classmethod
     def of(cls, outside: Sequence[float | None]) -> Misfit:
-        """
+        """The mean over the answers of one video.
+
         Args:
             outside: of each answer, None where nobody looked.
         """

@@ -32,7 +32,7 @@ class Patience:
             raise NotAsked(_message(node_id, useless))
 
     def note(self, node_id: str, video: str, useful: bool) -> None:
-        """A video's answers are there, and were of use, or were not: none of them, or too few for the stage's result."""
+        """Note whether a video's answers were of use. They were not if none was, or too few for the stage's result."""
         with self._guard:
             if useful:
                 self._useful.add(node_id)

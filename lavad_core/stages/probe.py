@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 
 
 def reads(config: LavadConfig) -> list[Reads]:
-    """No other stage: the first of all."""
+    """The video alone: this is the first stage."""
     return [Reads(settings=settings_of(config, "probe"))]
 
 

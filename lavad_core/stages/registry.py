@@ -38,6 +38,3 @@ class Stage(Protocol):
 
 STAGES: dict[str, Stage] = {name: cast(Stage, import_module(f"lavad_core.stages.{name}")) for name in STAGE_NAMES}
 """Name to stage, in the order in which they run."""
-
-STAGE_VERSIONS: dict[str, int] = {name: stage.VERSION for name, stage in STAGES.items()}
-"""Name to version."""

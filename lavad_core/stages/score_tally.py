@@ -35,7 +35,8 @@ class Tally:
 
     @classmethod
     def of(cls, readings: Sequence[ReadAnswer | None], scores: Sequence[float | None]) -> Tally:
-        """
+        """The tally of one video.
+
         Args:
             readings: of each window; None where there was no summary to ask about.
             scores: found in them.
@@ -68,7 +69,7 @@ class Tally:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """For the commit."""
+        """Counts for the commit."""
         faults = counted(self.faults)
         return {
             "unparsed": self.unparsed,

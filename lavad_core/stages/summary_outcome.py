@@ -51,7 +51,8 @@ class Outcome:
         questions: Sequence[Hashable] = (),
         left_out: Sequence[int] = (),
     ) -> Outcome:
-        """
+        """The outcome of one video.
+
         Args:
             summaries: one text per window.
             readings, questions, left_out: of the same windows, if a model was asked.
@@ -70,7 +71,7 @@ class Outcome:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """For the commit."""
+        """Counts for the commit."""
         found = {
             "summaries": self.summaries,
             "unique": self.unique,
@@ -104,7 +105,7 @@ class Outcome:
         return found
 
     def warnings(self) -> list[str]:
-        """What is worth a look and no gap."""
+        """Sentences on what is worth a look, though nothing is missing."""
         if self.one_text is None:
             return []
         text, count = self.one_text

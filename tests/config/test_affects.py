@@ -14,7 +14,7 @@ from lavad_core.config.secrets import named_captioners, public_settings
 from lavad_core.config.setting import Section, affects_of, setting
 from lavad_core.config.tree import Row, Shape, rows
 from lavad_core.pipeline.graph import build_graph
-from lavad_core.stage_names import AFFECTED
+from lavad_core.stage_names import Affected
 from lavad_core.stages.node import Condition, Graph, PreparedVideo
 from lavad_core.stages.registry import STAGES
 
@@ -68,7 +68,7 @@ def test_every_field_declares_existing_stages() -> None:
     assert {row.path.split(".")[0] for row in found} == set(LavadConfig.model_fields)
     for row in found:
         assert row.shape.info is not None
-        assert set(affects_of(row.path, row.shape.info)) <= set(AFFECTED), row.path
+        assert set(affects_of(row.path, row.shape.info)) <= set(get_args(Affected)), row.path
 
 
 def test_a_field_without_a_declaration_is_found() -> None:

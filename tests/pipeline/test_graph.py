@@ -12,7 +12,9 @@ import pytest
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
 from lavad_core.pipeline.graph import build_graph, needed_roles
+from lavad_core.stage_names import STAGE_NAMES, StageName
 from lavad_core.stages.node import Graph, PreparedVideo
+from lavad_core.stages.registry import STAGES
 from lavad_core.video.types import REJECTIONS
 
 TWO = {"a": {"kind": "blip2", "model": "x"}, "b": {"kind": "blip2", "model": "y"}}
@@ -141,3 +143,15 @@ def test_metrics_need_refined_scores(settings: dict[str, Any], case: str) -> Non
 
 def test_every_committed_rejection_is_a_known_one() -> None:
     assert set(REJECTIONS) >= REJECTED_BY_CONTENT
+
+
+@pytest.mark.parametrize("name", STAGE_NAMES)
+def test_a_stage_says_all_of_itself_and_comes_after_its_inputs(name: StageName) -> None:
+    stage, before = STAGES[name], STAGE_NAMES[: STAGE_NAMES.index(name)]
+    assert stage.VERSION > 0
+    assert stage.DESCRIPTION.endswith(".")
+    assert stage.SCHEMA.names
+    assert callable(stage.run)
+    inputs = {node_id.partition(":")[0] for reads in stage.reads(LavadConfig()) for node_id in reads.inputs}
+    assert inputs <= set(before)
+    assert bool(inputs) == (name != "probe")
