@@ -45,17 +45,6 @@ FirstFrame = Annotated[
         show_default=False,
     ),
 ]
-Tolerance = Annotated[
-    int,
-    typer.Option(
-        "--frame-count-tolerance",
-        min=0,
-        max=15,  # config.schema.MAX_FRAME_COUNT_TOLERANCE, without importing it
-        help="The list may count so many frames more than the scores of a video cover; they are left out, and the "
-        "protocol says so.",
-        metavar="N",
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,17 @@ class LabelGroup:
     labels: Labels = None
     list_: ListFile = None
     first_frame: FirstFrame = None
-    tolerance: Tolerance = 0
+    tolerance: Annotated[
+        int,
+        typer.Option(
+            "--frame-count-tolerance",
+            min=0,
+            max=15,  # config.schema.MAX_FRAME_COUNT_TOLERANCE, without importing it
+            help="The list may count so many frames more than the scores of a video cover; they are left out, and the "
+            "protocol says so.",
+            metavar="N",
+        ),
+    ] = 0
     videos: Videos = None
 
     @property

@@ -26,33 +26,6 @@ Sigmas = Annotated[
         show_default=False,
     ),
 ]
-Resamples = Annotated[
-    int,
-    typer.Option("--resamples", help="Resamples of the bootstrap over videos; 0 for no intervals.", metavar="N", min=0),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the bootstrap.", metavar="N", min=0)]
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", help="Write the JSON there too.", metavar="FILE", show_default=False),
-]
-
-LowThreshold = Annotated[
-    float | None,
-    typer.Option(
-        "--low-threshold",
-        help="Events: a segment goes on while scores stay at or above this.",
-        metavar="SCORE",
-        show_default=False,
-    ),
-]
-MinLength = Annotated[
-    int, typer.Option("--min-length", help="Events: shorter segments are left out, frames.", metavar="N", min=1)
-]
-MaxGap = Annotated[
-    int, typer.Option("--max-gap", help="Events: gaps up to this are closed, frames.", metavar="N", min=0)
-]
-
-RESAMPLES = 1000
 
 
 def sigmas(given: list[str] | None) -> tuple[Sigma, ...]:
@@ -68,11 +41,16 @@ def sigmas(given: list[str] | None) -> tuple[Sigma, ...]:
 
 @dataclass(frozen=True)
 class ProtocolGroup:
-    """How is evaluated: smoothing, and the bootstrap."""
+    """How results are evaluated: smoothing, and the bootstrap."""
 
     sigma: Sigmas = None
-    resamples: Resamples = RESAMPLES
-    seed: Seed = 0
+    resamples: Annotated[
+        int,
+        typer.Option(
+            "--resamples", help="Resamples of the bootstrap over videos; 0 for no intervals.", metavar="N", min=0
+        ),
+    ] = 1000
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap.", metavar="N", min=0)] = 0
 
     def options(self, *events: SegmentRule) -> EvaluationOptions:
         """With the rules of events; one of threshold 0.5 if none is given.
@@ -89,9 +67,21 @@ class ProtocolGroup:
 class SegmentGroup:
     """How scores become segments, beside the threshold; lengths are in frames."""
 
-    low_threshold: LowThreshold = None
-    min_length: MinLength = 1
-    max_gap: MaxGap = 0
+    low_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--low-threshold",
+            help="Events: a segment goes on while scores stay at or above this.",
+            metavar="SCORE",
+            show_default=False,
+        ),
+    ] = None
+    min_length: Annotated[
+        int, typer.Option("--min-length", help="Events: shorter segments are left out, frames.", metavar="N", min=1)
+    ] = 1
+    max_gap: Annotated[
+        int, typer.Option("--max-gap", help="Events: gaps up to this are closed, frames.", metavar="N", min=0)
+    ] = 0
 
     def rules(self, *thresholds: float) -> tuple[SegmentRule, ...]:
         """A rule for each threshold, 0.5 if none is given.
@@ -109,7 +99,9 @@ class AnswerGroup:
     """Where a document goes: to stdout, a file, both, or neither."""
 
     json_: options.AsJson = False
-    output: Output = None
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the JSON there too.", metavar="FILE", show_default=False)
+    ] = None
 
     def wants_tables(self, document: str) -> bool:
         """Write the document to where it was asked for; whether stdout is still free, for tables.
