@@ -126,7 +126,7 @@ def wanted(sections: Mapping[str, ModelConfig]) -> Wanted:
 
 
 def look_up(model: str, revision: str, roles: Sequence[str], kind: str) -> HubModel:
-    """Ask the hub what there is of a model. One small request.
+    """Ask the hub for the files of a model, in one small request.
 
     Args:
         model: id on the hub.

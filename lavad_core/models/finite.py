@@ -1,4 +1,4 @@
-"""Numbers that are none: looked for in weights when a model is loaded, and in what its parts give while it works.
+"""NaN and infinities: looked for in weights when a model is loaded, and in the outputs of its parts while it works.
 
 A comparison with NaN is false, so the most probable token of NaN logits is one that is always there: a model that computes
 nothing says nothing, or the same for ever, and raises no error.

@@ -1,1 +1,1 @@
-"""Video input: what a path holds (probe), which frames to take (plan, in ``method``), and the frames (decode)."""
+"""Video input: what a path holds (probe), which frames are wanted, and the frames themselves (decode)."""

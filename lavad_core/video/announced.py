@@ -19,11 +19,11 @@ WRAPS = {"mpegts": 1 << 33, "mpeg": 1 << 33}
 """Ticks after which a container's stamps begin anew (ISO/IEC 13818-1, 2.4.3.7)."""
 
 FLV_HEAD_BYTES = 1 << 16
-"""Where an FLV file's ``onMetaData`` ends at the latest."""
+"""The first bytes of an FLV file, within which its ``onMetaData`` ends."""
 
 
 def inspect(path: str) -> tuple[int, int]:
-    """Size of a regular file, and the bytes that it announces but lacks."""
+    """The size of a regular file, and how many bytes it announces but lacks."""
     try:
         # Not blocking: a named pipe with a video's name must not hold the child up.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
@@ -69,7 +69,7 @@ def flv_duration_s(path: str) -> float | None:
 
 
 def further_movies(path: str) -> int:
-    """MP4 files that were put behind the first: FFmpeg reads one ``moov`` and passes the others over without a word.
+    """MP4 files that were put behind the first: FFmpeg reads one ``moov`` and silently ignores the others.
 
     Raises:
         OSError: the file cannot be read.

@@ -20,7 +20,7 @@ Message = tuple[dict[str, Any], Sequence[Any]]
 """A header and raw parts."""
 
 PROGRESS = struct.Struct("<Q")
-"""What parent and child share while the child works: how many packets or images it has begun with."""
+"""The memory that parent and child share while the child works: how many packets or images it has begun with."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Answer:
     Attributes:
         request: what the parent asked for (:mod:`lavad_core.video.decoder`).
         send: sends a message.
-        begin: gives, for a pass over the source, what is to be called for each packet or image.
+        begin: starts a pass over the source; returns a function to call for each packet or image.
     """
 
     request: dict[str, Any]

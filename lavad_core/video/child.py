@@ -1,11 +1,12 @@
 """The decoding process: ``python -m lavad_core.video.child FD``.
 
-Decoders crash, hang and blow up on damaged input, and no ``except`` catches that; here they may. One request comes on standard
-input, answers go to the pipe ``FD`` (:mod:`lavad_core.video.wire`). Standard input stays open for as long as the parent
-lives: when it ends, so does this process, even in the middle of a codec call.
+Decoders crash, hang and exhaust memory on damaged input, and no ``except`` catches that; in this process they may. One request
+comes on standard input, answers go to the pipe ``FD`` (:mod:`lavad_core.video.wire`). Standard input stays open for as long as
+the parent lives: when it ends, so does this process, even in the middle of a codec call.
 
-Whatever it meets becomes a verdict, and it leaves by ``os._exit``: no library's clean-up can spoil what was said.
-Imports the standard library, numpy, Pillow and (for media files) PyAV only, so that it starts in a fraction of a second.
+Every error becomes a verdict, and the process leaves by ``os._exit``, so that no library's clean-up can spoil a finished
+answer. It imports only the standard library, numpy, Pillow and (for media files) PyAV, and so starts in a fraction of a
+second.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ MAX_STAMP = 1 << 60
 """Stamps beyond this are cut to it, so that differences fit 64 bits."""
 
 FREE_STEPS = 0.75
-"""A stamp so many steps from all earlier ones has a place of its own; a nearer one repeats what was shown."""
+"""A stamp at least so many steps from all earlier ones is a new frame; a nearer one repeats a frame that was shown."""
 
 LOOK_BACK = 8
 """Stretches of stamps that a later one may continue, counted back from it: damage beside damage."""
@@ -32,10 +32,10 @@ RETURN_S = 60.0
 """Stamps that come back to an earlier clock leave at most such a hole in it."""
 
 MIN_JUMP_S = 2.0
-"""A shorter step forward is not looked at: frames are left out, or were lost."""
+"""Seconds below which a step forward is ignored: frames were left out or lost."""
 
 DURATION_SLACK = 0.05
-"""The part by which a file may be longer than its header says; :data:`MIN_JUMP_S` on top."""
+"""The fraction by which a file may be longer than its header says, in addition to :data:`MIN_JUMP_S`."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _without_jumps(
 
 
 def _unsupported(steps: NDArray[np.int64], span: int, duration: float, seen: Seen) -> NDArray[np.intp]:
-    """Positions of the steps that are no pauses, increasing: those without which the video is as long as its header says;
+    """Positions of the steps that are not pauses, increasing: those without which the video is as long as its header says;
     where that says nothing, or cannot be met, those that are longer than a pause may be."""
     if duration > 0:
         limit = (1 + DURATION_SLACK) * duration + MIN_JUMP_S * seen.ticks_per_s

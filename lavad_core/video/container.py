@@ -31,10 +31,10 @@ from lavad_core.video.frame_facts import Decoded, is_shown, ogg_header, rotation
 from lavad_core.video.others import Others
 
 MAX_DEMUX_RETRIES = 16
-"""Reads in a row that may fail before the rest of a damaged file is given up."""
+"""How many reads in a row may fail before the rest of a damaged file is given up."""
 
 MAX_NEW_STREAMS = 1000
-"""How often PyAV may stumble over a stream that was not there when the file was opened; no packet of the video's is lost."""
+"""How often PyAV may fail on a stream that did not exist when the file was opened; no packet of the video is lost."""
 
 FAULTS = (
     av.FFmpegError,
@@ -49,13 +49,13 @@ FAULTS = (
 """What reading and decoding a damaged file raises: FFmpeg's errors, and PyAV's own."""
 
 DEFAULT_PROBE_BYTES = 5_000_000
-"""What FFmpeg reads to find a file's streams."""
+"""How much FFmpeg reads to find a file's streams."""
 
 MAX_PROBE_BYTES, MAX_ANALYSED_US = 64 << 20, 600_000_000
-"""What is read where that shows no picture: bytes, microseconds."""
+"""How much is read if that shows no picture: bytes, microseconds."""
 
 OTHER_STREAM_BYTES = 4096
-"""If there is more behind a transport stream's last packet of video, it is looked at."""
+"""If more bytes than these follow a transport stream's last video packet, they are examined."""
 
 MAX_FLUSHES = 64
 """Attempts to empty a decoder at the end of a damaged file."""

@@ -20,7 +20,7 @@ from lavad_core.video.survivor import Survivor
 from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoHeader, VideoSource
 
 TICK_S = 0.5
-"""The child's sign of life; a quarter of the stall limit where that is shorter."""
+"""Seconds between the child's signs of life; a quarter of the stall limit where that is shorter."""
 
 GAP_COUNTS = {
     "frames_missing": "frames are missing",
@@ -102,7 +102,7 @@ def open_frames(
     Args:
         source: as it was probed.
         requests: which frames, at which sizes.
-        probe: of this very file.
+        probe: the probe of this file.
         limits: what decoding may take.
         queue_frames: frames that may wait, at most.
 

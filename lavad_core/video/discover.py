@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 """Endings, in any case, of the files that a folder is searched for. A file that is named itself may have any."""
 
 MAX_LIST_BYTES = 64 << 20
-"""A list file is a list: a video that was passed for one is not read to its end."""
+"""Bytes of a list file: a video that was passed for one is not read to its end."""
 
 MAX_NAMED = 5
 """How many of the offending names a message shows."""
@@ -35,7 +35,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
       begin with a dot, as macOS' ``._clip.mp4``) are left out;
     * a glob (``*``, ``?``, ``[]``, ``**``), where no file of that very name exists: as above for each match, files by ending;
       it matches hidden names only where it spells the dot;
-    * a list, ``@list`` or ``list.txt``: one path a line, relative to the list's folder; blank lines and lines that begin with
+    * a list, ``@list`` or ``list.txt``: one path per line, relative to the list's folder; blank lines and lines that begin with
       ``#`` are left out, unless a file of that name exists. A listed path that does not exist stays in and is rejected as
       ``missing`` when it is opened, so that one lost file does not stop the others.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OPTIONS = {"crf": "23", "preset": "veryfast"}
-"""Text and lines stay sharp; a minute of 648x684 is 2 to 10 MB, the more the noisier."""
+"""The quality, at which text and lines stay sharp; a minute of 648x684 takes 2 to 10 MB, depending on noise."""
 
 MAX_RATE = Fraction(1000)
 """Frames per second that are announced, at most: a header needs some number for a video without a rate."""

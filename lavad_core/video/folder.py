@@ -22,7 +22,7 @@ MAX_FIRST = 10_000
 """A stretch of a longer video may begin with this number; one that begins later is counted from its beginning."""
 
 MAX_DIGITS = 19
-"""Longer numbers are all one."""
+"""Digits of a number; longer numbers count as equal."""
 
 
 def is_numbered_frame(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Frames and packets as PyAV gives them: what they say of themselves. Runs in the decoding child."""
+"""What PyAV's frames and packets say about themselves. Runs in the decoding child."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def is_shown(codec: str, packet: Any) -> bool:
 
 
 OGG_HEADERS = (b"\x80theora", b"\x81theora", b"\x82theora", b"OVP80")
-"""How packets begin that hold no picture."""
+"""The first bytes of packets that hold no picture."""
 
 USELESS_HEADERS = (b"\x81theora", b"OVP80")
 """Comments, and VP8's own: its decoder takes frames only."""

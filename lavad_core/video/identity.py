@@ -191,8 +191,8 @@ def files_digest(folder: str | Path, files: Iterable[Path], cache: IdentityCache
     """SHA-256 over the sorted (relative name, digest) pairs of some files of a folder.
 
     Args:
-        folder: that names are relative to.
-        files: in it.
+        folder: the one to which names are relative.
+        files: files in it.
         cache: digests of earlier calls.
 
     Raises:

@@ -17,7 +17,7 @@ from PIL import Image
 from lavad_core.errors import VideoRejected
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
-"""What may be inside, whatever the file's name says."""
+"""The formats that an image may have, whatever the file's name says."""
 
 DAMAGE = (
     OSError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MIN_PACKETS = 8
-"""Streams of fewer packets say nothing of whether they lie beside each other."""
+"""Streams of fewer packets do not show whether they lie beside each other."""
 
 LATE_PACKETS = 3
 """The last packets of a transport stream come with the end of the file, whatever is between: a parser waits for the next."""

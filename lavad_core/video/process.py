@@ -26,7 +26,7 @@ PIPE_BYTES = 1 << 20
 """Size asked for the pipe that frames come through; fewer switches between the processes. Linux alone can set it."""
 
 STDERR_BYTES = 1 << 16
-"""What is read of a dead child's last words."""
+"""Bytes that are read of a dead child's last words."""
 
 FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """Signals that say nothing about the video: no decoder sends them to itself."""
@@ -44,7 +44,7 @@ KEPT_ENVIRONMENT = (
     "LD_LIBRARY_PATH",
     "PYTHONHOME",
 )
-"""Nothing else is passed on: a decoder has no use for tokens and settings."""
+"""The environment variables that are passed on; a decoder has no use for tokens and settings."""
 
 
 def command(answer_fd: int) -> list[str]:
@@ -155,7 +155,7 @@ class Child:
         self._process.kill()
 
     def receive(self) -> tuple[dict[str, Any], bytearray]:
-        """The next message but signs of life."""
+        """The next message that is not a sign of life."""
         while True:
             started = time.monotonic()
             deadline = started + min(self._stall_timeout_s, self._total_left_s)

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from lavad_core.video.timeline import DEFAULT_RATE, RATES
 
 MIN_FRAMES = 8
-"""Fewer say nothing of a rate."""
+"""Fewer frames do not show a rate."""
 
 AVI_HEAD_BYTES = 4096
 """Where an AVI file's main header ends at the latest."""
 
 
 def true_time_base(pts: NDArray[np.int64], time_base: Fraction, container: str, path: str) -> Fraction:
-    """Seconds per tick: the container's, or one by which the frames have a rate that can be.
+    """Seconds per tick: the container's, or one that gives the frames a possible rate.
 
     More than 1,000 frames a second are never true. Fewer than one a minute can be (a camera that takes a picture an hour); in
     an AVI, whose time base is nothing else than its rate, the main header must say the same.

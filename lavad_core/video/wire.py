@@ -15,7 +15,7 @@ PREFIX = struct.Struct("<IQ")
 """Bytes of the JSON header, bytes of the raw part."""
 
 MAX_HEADER_BYTES = 1 << 20
-"""Headers hold a few numbers and words; anything longer is not ours."""
+"""Headers hold a few numbers and words; anything longer is not a message of this program."""
 
 
 class WireError(Exception):

@@ -33,7 +33,7 @@ _GPU_DTYPES = {"opt": torch.float16, "t5": torch.bfloat16}
 """Each language model's own: OPT was trained in float16, Flan-T5 in bfloat16 (its feed-forward overflows float16)."""
 
 _LANGUAGE = "language model"
-"""What messages call the part that gives the logits."""
+"""The name in messages of the part that computes the logits."""
 
 
 class Blip2Captioner:
@@ -116,7 +116,7 @@ class Blip2Captioner:
 
         Raises:
             DeviceOutOfMemory: one image alone does not fit.
-            ModelError: the model computes what is not a number.
+            ModelError: the model computes NaN or an infinity.
         """
         return self._batcher.run(images, self._caption_batch)
 
@@ -151,7 +151,7 @@ class Blip2Captioner:
 
 
 def _parts(model: Any) -> dict[str, torch.nn.Module]:
-    """In the order in which a picture passes through them."""
+    """The model's parts, in the order in which a picture passes through them."""
     return {
         "vision tower": model.vision_model,
         "Q-Former": model.qformer,

@@ -89,7 +89,7 @@ class ServedCaptioner:
             return answer
 
     async def _asked_control(self, post: Post) -> tuple[int, int]:
-        """Tokens of a caption of a picture that shows nothing."""
+        """The tokens that captioning a blank picture takes."""
         side = self._config.image_side
         return token_counts(await self._posted(np.full((side, side, 3), _GREY, np.uint8), post))
 

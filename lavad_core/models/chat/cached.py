@@ -25,14 +25,14 @@ KEY_VERSION = 1
 _FIELDS = dataclasses.fields(ChatAnswer)
 NEEDED = {field.name for field in _FIELDS if field.default is dataclasses.MISSING} | {"log_probabilities"}
 OPTIONAL = {field.name for field in _FIELDS} - NEEDED
-"""Fields of a stored answer; the optional ones are younger than some stores."""
+"""Fields of a stored answer; older stores lack the optional ones."""
 
 
 class AnswerCacheProtocol(Protocol):
-    """Where answers are kept, by digest."""
+    """A store of answers by digest."""
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """Those that are there."""
+        """The answers that are stored."""
         ...
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a server refuses one question, or questions: what the words of a refusal do not tell, a control question does.
+"""Whether a server refuses one question or all questions: where a refusal's words do not tell, a control question does.
 
 Many servers refuse what is in a question with a plain 400 and a sentence (DeepSeek: "Content Exists Risk"; a firewall: 403). So
 do servers that do not know a parameter. The two are told apart by a question of the same form about nothing in particular.
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from lavad_core.errors import RequestRejected
 
 CONTROL_TEXT = "A man walks."
-"""What is asked about."""
+"""The subject of the control question."""
 
 MOST_WORDS = 300
 """Characters of a server's words that an answer keeps."""

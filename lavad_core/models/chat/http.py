@@ -146,7 +146,8 @@ class JsonPool:
 
     @classmethod
     def for_one_look(cls, section: Server, most_s: float) -> Self:
-        """For asking a server what it is: one request at a time, within ``most_s`` seconds at most, and no second try."""
+        """For asking a server what it is: one request at a time, within ``most_s`` seconds at most, and without a second
+        try."""
         return cls(
             section.base_url,
             section.api_key,
@@ -300,7 +301,7 @@ class JsonPool:
     def _refusal(
         self, where: str, response: httpx.Response, parsed: dict[str, Any] | None, content: bytes
     ) -> RequestRejected | ModelError | ServiceUnavailable:
-        """What an answer becomes that is none: another status than 200, or an error under 200."""
+        """The error for a failed request: a status other than 200, or an error under 200."""
         said = ErrorAnswer.of(response.status_code, parsed, _text(content))
         error = said.error(where, self._quote(said.words), self._key_setting)
         if isinstance(error, ServiceUnavailable):

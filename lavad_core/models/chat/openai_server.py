@@ -49,7 +49,7 @@ TRIAL_TOKENS = 8
 """Most tokens of the answer that shows whether a server can be used which does not say what it serves."""
 
 _MALFORMED = frozenset({400, 422})
-"""A request of this form is not taken, whoever asks."""
+"""The server does not take requests of this form, whatever they ask."""
 
 log = logging.getLogger(__name__)
 

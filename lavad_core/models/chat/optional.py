@@ -29,7 +29,7 @@ BYTES_PER_TOKEN = 3
 """Estimate for a text whose tokens nobody counts. English prose has about four, lists of numbers (as in P_F) fewer."""
 
 MOST_TOKENS = 10_000_000
-"""No prompt has more; a count above is none."""
+"""Most tokens of a prompt; a larger count is not one."""
 
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The field of the most tokens: OpenAI's newer models know the second alone."""
@@ -67,7 +67,7 @@ def ask_optional(
 
 
 def positive(value: object) -> int | None:
-    """A count above 0, or None for whatever else stands there."""
+    """A count above 0; None for anything else."""
     return value if type(value) is int and 0 < value <= MOST_TOKENS else None
 
 

@@ -24,7 +24,7 @@ MOST_CHARACTERS_BESIDE = 4096
 """Characters that an answer may have beyond its tokens: a server may not count thoughts."""
 
 MOST_COUNTED_TOKENS = 10_000_000
-"""A count of tokens above it is none."""
+"""A larger number is not a count of tokens."""
 
 _STOPPED = frozenset(
     {
@@ -201,7 +201,7 @@ def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
     list that hold a thought. It is empty for ``null``, and :data:`ONLY_THOUGHT` where there is a thought and nothing else.
 
     Raises:
-        ServiceUnavailable: it is no whole answer.
+        ServiceUnavailable: it is not a whole answer.
     """
     try:
         choice = answer["choices"][0]

@@ -24,7 +24,7 @@ RENDER_TIMEOUT_S = 10.0
 """Longest rendering of one prompt: a template of a real model takes under a millisecond."""
 
 START_TIMEOUT_S = 60.0
-"""Longest start of the process that renders: a quarter of a second, or a minute on a machine that does not come to breath."""
+"""Longest start of the process that renders: a quarter of a second, or a minute on an overloaded machine."""
 
 RENDER_MEMORY_BYTES = 512 * 2**20
 """Memory that a template may take beyond the process's own."""
@@ -46,7 +46,7 @@ _PIECE = 1 << 16
 
 SYSTEM_MARK = "lavadsystemtext"
 USER_MARK = "lavadusertext"
-"""Texts that no template has of its own."""
+"""Texts that no template contains."""
 
 SystemRole = Literal["send", "fold"]
 
@@ -79,7 +79,7 @@ class ChatTemplate:
 
         Raises:
             RequestRejected: the template refuses the messages.
-            ModelError: it is no template, or takes more time, memory or text than it may.
+            ModelError: it is not a template, or takes more time, memory or text than it may.
             ServiceUnavailable: the process that renders was ended from outside.
         """
         dialog = [{"role": role, "content": text} for role, text in messages]

@@ -3,7 +3,7 @@
 A template comes with a model, is a small program, and Jinja's sandbox bounds neither its loops nor what it makes. Here it may
 loop and grow: memory is bounded by the system, time by an alarm (and by the parent, which ends this process).
 
-One JSON object a line. It greets with ``{"text"}``. First comes ``{"template", "variables", "memory_bytes", "timeout_s",
+One JSON object per line. It greets with ``{"text"}``. First comes ``{"template", "variables", "memory_bytes", "timeout_s",
 "characters"}``, answered by a line that says whether the template compiles; then ``{"messages"}`` as often as wanted, each
 answered by ``{"text"}`` or ``{"fault", "words"}``. Ends with its standard input.
 

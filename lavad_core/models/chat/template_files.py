@@ -14,7 +14,7 @@ TEMPLATE_FILE = "chat_template.jinja"
 CONFIGURATION = "tokenizer_config.json"
 TOKENS = "special_tokens_map.json"
 FILES = (CONFIGURATION, TEMPLATE_FILE, TOKENS)
-"""What of a model's repository says how its prompts are written."""
+"""The files of a model's repository that say how its prompts are written."""
 
 MAX_CONFIGURATION_BYTES = 16 * 2**20
 """Limit for a tokenizer's configuration: those of models with thousands of added tokens have 1 MB."""

@@ -191,7 +191,7 @@ def picture_plan(processor: Any, model_side: int, name: str) -> PicturePlan:
         name: of the model, for messages.
 
     Raises:
-        ModelError: it does something else than resize, cut out the centre, scale and normalise.
+        ModelError: it does anything other than resize, cut out the centre, scale and normalise.
     """
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if not getattr(processor, step):

@@ -17,7 +17,7 @@ def gather(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Ve
     Args:
         rows: float32 [dimension] each; may be empty.
         dimension: length of a row.
-        what: is encoded, for the message.
+        what: the name of what is encoded, for the message.
 
     Raises:
         ModelError: a value is not finite, or a vector is zero.

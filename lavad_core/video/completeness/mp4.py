@@ -28,7 +28,7 @@ MAX_REORDERED = 16
 """Frames that H.264 and HEVC reorder, at most."""
 
 DURATION_SLACK = 0.02
-"""The part by which durations of one track may differ: headers round, and some count the last frame twice."""
+"""The fraction by which durations of one track may differ: headers round, and some count the last frame twice."""
 
 CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex"})
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from lavad_core.video.completeness.mp4_edits import Edits
 
 CHUNK_BYTES = 1 << 20
-"""What is read at once, at most: a size in a file is never a reason to allocate more."""
+"""The most that is read at once: a size in a file is never a reason to allocate more."""
 
 MAX_FINDINGS = 8
 """Kinds of damage that are told apart in a verdict; each is counted."""

@@ -23,7 +23,7 @@ from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextSha
 from lavad_core.models.quoting import NOT_TENSORS, first_line
 
 FILE_NAMES = ("imagebind.safetensors", "imagebind_huge.pth")
-"""What is looked for where a folder is given."""
+"""The file names that are searched for in a folder."""
 
 KNOWN_HEADS = {1280: 16, 1024: 16}
 """Attention heads of the published towers by their width (80 and 64 numbers a head)."""

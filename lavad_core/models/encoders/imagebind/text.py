@@ -38,7 +38,7 @@ class ClipBpe:
             long_text: see the class.
 
         Raises:
-            ModelError: a file is missing or not what it should be, or does not fit the tower.
+            ModelError: a file is missing, is damaged, or does not fit the tower.
         """
         self.context = context
         self.long_text = long_text
