@@ -17,6 +17,20 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
+LONGEST_ID = 60
+"""Characters of what a value is called in a test's id; the rest is cut."""
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """A value that pytest would call by its argument's name and a number is called by what it is; None leaves it to pytest."""
+    if isinstance(val, str | bool | int | float | None | type) or callable(val):
+        return None
+    text = ascii(val)
+    if " at 0x" in text:  # another one in each process
+        return None
+    return text if len(text) <= LONGEST_ID else f"{text[: LONGEST_ID - 3]}..."
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
