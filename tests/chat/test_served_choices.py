@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.scripted_server import Reply, Seen, scripted
-from test_served import BOTH, DIALOG, PIECES, chat_body, served
+from support.scripted_server import Reply, Seen, chat_body, scripted
+from support.served import BOTH, DIALOG, PIECES, served
 
 from lavad_core.method.prompts import SCORE_CHOICES
 from lavad_core.models.chat.choices import leading_characters

@@ -13,7 +13,7 @@ from support.scripted_server import (
     error_body,
     scripted,
 )
-from support.served import BOTH, DIALOG, FREE, SCORE, served
+from support.served import BOTH, DIALOG, FREE, PIECES, SCORE, served
 
 from lavad_core.errors import RequestRejected
 from lavad_core.models.protocols import ChatRequest
@@ -92,9 +92,6 @@ def test_a_server_that_knows_the_newer_name_of_max_tokens_alone(system: bool) ->
             assert [answer.text for _, answer in model.answer([SYSTEM])] == ["fine"]
         assert server.seen[-1].body["max_completion_tokens"] == 8
         assert "max_tokens" not in server.seen[-1].body
-
-
-PIECES = {1: "[", 2: " [", 3: "0", 4: "1", 5: ".", 6: "]", **{10 + digit: str(digit) for digit in range(1, 10)}}
 
 
 def top(chosen: int, **scores: float) -> dict[str, Any]:

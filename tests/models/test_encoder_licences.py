@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lavad_core.config.models import BLIP2_DEFAULT, ClipConfig, ImageBindConfig, VllmChatConfig
+from lavad_core.config.models import DEFAULT_CAPTIONERS, ClipConfig, ImageBindConfig, VllmChatConfig
 from lavad_core.models.licences import IMAGEBIND, RANDOM, UNKNOWN, licence_of
 
 
@@ -45,6 +45,6 @@ def test_the_defaults_are_known() -> None:
     for kind, model in (
         ("clip", ClipConfig().model),
         ("openai", VllmChatConfig().model),
-        ("blip2", BLIP2_DEFAULT.model),
+        *((section.kind, section.model) for section in DEFAULT_CAPTIONERS.values()),
     ):
         assert licence_of(kind, model) is not UNKNOWN

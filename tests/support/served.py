@@ -40,3 +40,6 @@ def served(server: ScriptedServer, **settings: Any) -> Iterator[ChatModel]:
         yield model
     finally:
         model.close()
+
+
+PIECES = {1: "[", 2: " [", 3: "0", 4: "1", 5: ".", 6: "]", **{10 + digit: str(digit) for digit in range(1, 10)}}
