@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lavad_core.datasets.types import Dataset
-from lavad_core.imports.frame_counts import frame_counts
+from lavad_core.imports.expected_videos import frame_counts
 from lavad_core.imports.per_video import ImportReport, Sources
 from lavad_core.imports.read import read_import
 from lavad_core.imports.types import ImportedSet

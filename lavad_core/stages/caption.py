@@ -17,7 +17,7 @@ from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Condition, Reads, grid_settings, never, settings_of
 from lavad_core.stages.passes import calls_of, decode
 from lavad_core.stages.timeline import grid_of, load_probe

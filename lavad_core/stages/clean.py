@@ -13,7 +13,7 @@ from lavad_core.method.cleaning import best_captions
 from lavad_core.method.sampling import nearest_grid
 from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Reads, settings_of
 from lavad_core.stages.timeline import FRAMES_READ_IF, frames_to_clean, load_probe
 from lavad_core.stages.vectors import from_column, gathered

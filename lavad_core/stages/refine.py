@@ -12,7 +12,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.method.refinement import refine, unique_pool
 from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.imported import imported_scores
+from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
 from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.stages.vectors import from_column

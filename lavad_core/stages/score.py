@@ -20,7 +20,7 @@ from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.imported import imported_scores
+from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.misfit import Misfit
 from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
 from lavad_core.stages.score_tally import Tally

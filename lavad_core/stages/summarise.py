@@ -17,7 +17,7 @@ from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.imported import imported_texts
+from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Reads, grid_settings, settings_of
 from lavad_core.stages.summary_outcome import Outcome
 from lavad_core.stages.timeline import SAMPLES_READ_IF, grid_of, load_probe, samples_of
