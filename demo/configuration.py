@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from lavad_core.config.merge import resolved_paths
-from lavad_core.config.sources import from_file
+from lavad_core.config.layers import from_file
+from lavad_core.config.load import resolved_paths
 from lavad_core.config.tree import ROOT
 from lavad_core.errors import InputError
 

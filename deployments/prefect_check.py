@@ -22,7 +22,7 @@ from prefect.settings import (
 
 from lavad.deployments.prefect_settings import direct, environment
 from lavad.tasks.client import AddressError, ClientError, StatusError, check_proxies
-from lavad_core.config.address import bare_address
+from lavad_core.address import bare_address
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
 from lavad_core.masking import masked_text

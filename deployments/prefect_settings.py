@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lavad_core.config.address import is_loopback
+from lavad_core.address import is_loopback
 from lavad_core.errors import ConfigError
 from lavad_core.models.quoting import first_line
 

@@ -24,6 +24,8 @@ CORE = (
     "lavad_core.attached",
     "lavad_core.seal",
     "lavad_core.masking",
+    "lavad_core.address",
+    "lavad_core.suggest",
     "lavad_core.stage_names",
     "lavad_core.user_files",
     # What a result is made with.

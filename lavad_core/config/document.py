@@ -11,10 +11,10 @@ import yaml
 from pydantic import JsonValue, SecretStr
 from pydantic_core import PydanticUndefined
 
-from lavad_core.config.address import mask_address
+from lavad_core.address import mask_address
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import is_masked_address
-from lavad_core.config.setting import affects_of
+from lavad_core.config.section import affects_of
 from lavad_core.config.tree import Row, rows
 from lavad_core.masking import MASK
 

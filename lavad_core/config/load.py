@@ -19,19 +19,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lavad_core.config import sources
-from lavad_core.config.address import ADDRESS, user_info
-from lavad_core.config.merge import Merger, add_secrets, resolved_paths, unmask_addresses
+from lavad_core.address import ADDRESS, user_info
+from lavad_core.config import layers
+from lavad_core.config.layers import Layer
 from lavad_core.config.models import DEFAULT_CAPTIONERS
 from lavad_core.config.refuse import explain, origin_of, refuse_numbered, refuse_other_kinds, refuse_unknown
 from lavad_core.config.schema import SEMANTICS, LavadConfig
-from lavad_core.config.secrets import secret_values, without_masks
-from lavad_core.config.setting import PathKey, leaves
-from lavad_core.config.sources import Source
-from lavad_core.config.suggest import nearest
-from lavad_core.config.tree import ROOT, is_local_model
+from lavad_core.config.secrets import find_address, is_masked_address, secret_values, variable, without_masks
+from lavad_core.config.section import PathKey, leaves
+from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
 from lavad_core.masking import remember_secrets
+from lavad_core.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Loaded:
 
     Attributes:
         config: validated.
-        origins: dotted path of every leaf to the source of its value, for people.
+        origins: dotted path of every leaf to where its value comes from, for people.
     """
 
     config: LavadConfig
@@ -90,16 +89,16 @@ def load(
         ConfigError: a key is unknown or a value not allowed; names the key, its origin and the way out.
     """
     below = [_preset(preset)] if preset is not None else []
-    below += [sources.from_file(path) for path in files]
-    above = sources.from_mapping("the given settings", settings) if settings is not None else []
-    above += sources.from_overrides(overrides)
+    below += [layers.from_file(path) for path in files]
+    above = layers.from_mapping("the given settings", settings) if settings is not None else []
+    above += layers.from_overrides(overrides)
     environ = os.environ if environ is None else environ
-    variables, secrets = sources.from_environment(environ, sources.names_in([*below, *above]) or DEFAULT_CAPTIONERS)
+    variables, secrets = layers.from_environment(environ, layers.names_in([*below, *above]) or DEFAULT_CAPTIONERS)
     given = [*below, *variables, *above]
     refuse_numbered([*given, *secrets])
     refuse_unknown([*given, *secrets])
-    for source in given:
-        source.tree = resolved_paths(source.tree, ROOT, source.folder or Path.cwd())
+    for layer in given:
+        layer.tree = resolved_paths(layer.tree, ROOT, layer.folder or Path.cwd())
     merged, origins = Merger().run(given)
     add_secrets(merged, origins, secrets)
     unmask_addresses(merged, environ)
@@ -169,10 +168,10 @@ def preset_text(name: str) -> str:
     return known[name]
 
 
-def _preset(name: str) -> Source:
+def _preset(name: str) -> Layer:
     preset_text(name)
     with resources.as_file(resources.files("lavad_core.config") / "presets" / f"{name}.yaml") as path:
-        return replace(sources.from_file(path, f"preset {name}"), folder=None)
+        return replace(layers.from_file(path, f"preset {name}"), folder=None)
 
 
 def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[str, str]:
@@ -185,3 +184,152 @@ def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[s
             origin = f"semantics: {config.semantics}"
         found[dotted] = origin
     return found
+
+
+class Merger:
+    """Merges sources in their order, and keeps where each part came from."""
+
+    def __init__(self) -> None:
+        self.origins: dict[PathKey, str] = {}
+
+    def run(self, given: Sequence[Layer]) -> tuple[dict[str, Any], dict[PathKey, str]]:
+        """The merged tree, and path to origin."""
+        merged: dict[str, Any] = {}
+        for layer in given:
+            merged = self._merge(merged, layer.tree, ROOT, (), layer)
+        return merged, self.origins
+
+    def _merge(self, old: Any, new: Any, shape: Shape, path: PathKey, layer: Layer) -> Any:
+        if isinstance(new, dict) and shape.kind == "mapping" and shape.variants:
+            return self._named(old, new, shape, path, layer)
+        if isinstance(new, dict) and shape.kind in ("section", "mapping"):
+            ours = shape.kind == "section"  # in a mapping ``kind`` and ``model`` are names as any other
+            if not isinstance(old, dict) or (ours and self._another_kind(old, new, shape)):
+                self._forget(path)
+                old = {}
+            merged = dict(old)
+            if ours and self._another_model(old, new):
+                del merged["revision"]
+                self._forget((*path, "revision"))
+            for name, value in new.items():
+                below = child(shape, name, any_kind=True)
+                assert below is not None  # unknown keys are refused before
+                merged[name] = self._merge(old.get(name), value, below, (*path, name), layer)
+            return merged
+        if new is None and shape.variants and shape.kind == "mapping":  # none of those before
+            new = {}
+        self._forget(path)
+        self._note(new, path, layer)
+        return new
+
+    def _named(self, old: Any, new: dict[str, Any], shape: Shape, path: PathKey, layer: Layer) -> dict[str, Any]:
+        """Sections by name: those given later come behind, and null takes one out."""
+        # Nothing given yet: what changes a section of the default begins with it.
+        default = _default_sections(shape) if old is None else {}
+        merged = dict(old) if isinstance(old, dict) else {}
+        for name, value in new.items():
+            here = (*path, name)
+            if value is not None:
+                merged[name] = self._merge(merged.get(name, default.get(name)), value, item(shape), here, layer)
+                continue
+            if name not in merged:
+                there = ", ".join(merged) or "none"
+                raise ConfigError(
+                    f"{'.'.join(here)} ({layer.origin(here)}) takes out what is not there; there is {there}"
+                )
+            del merged[name]
+            self._forget(here)
+        return merged
+
+    @staticmethod
+    def _another_kind(old: Mapping[str, Any], new: Mapping[str, Any], shape: Shape) -> bool:
+        return bool(old) and "kind" in new and new["kind"] != old.get("kind", shape.default_variant)
+
+    @staticmethod
+    def _another_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        """A preset's revision is of the preset's model, and no other repository has it."""
+        return "revision" in old and "model" in new and "revision" not in new and new["model"] != old.get("model")
+
+    def _forget(self, path: PathKey) -> None:
+        for known in [known for known in self.origins if known[: len(path)] == path]:
+            del self.origins[known]
+
+    def _note(self, value: Any, path: PathKey, layer: Layer) -> None:
+        self.origins[path] = layer.origin(path)
+        below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, part in below:
+            self._note(part, (*path, str(name)), layer)
+
+
+def add_secrets(merged: dict[str, Any], origins: dict[PathKey, str], secrets: Sequence[Layer]) -> None:
+    """Put the environment's secrets where the chosen kinds have such a field, unless the command line gave another. They do not
+    choose between kinds: they fit or they do not."""
+    for layer in secrets:
+        for path, origin in layer.origins.items():
+            value: Any = layer.tree
+            for name in path:
+                value = value[name]
+            section = _section_for_secret(merged, path)
+            if section is None or origins.get(path, "").startswith("--set"):
+                continue
+            section[path[-1]] = value
+            origins[path] = origin
+
+
+def unmask_addresses(value: Any, environ: Mapping[str, str], path: PathKey = ()) -> None:
+    """Put the environment's addresses in place of those that lost their user and password on the way here.
+
+    Raises:
+        ConfigError: the environment has none.
+    """
+    for name, below in value.items() if isinstance(value, dict) else ():
+        here = (*path, name)
+        if is_masked_address(name, below):
+            address = find_address(environ, here)
+            if address is None:
+                raise ConfigError(
+                    f"{'.'.join(here)}: {below} needs user and password, which are never recorded; give the whole address in "
+                    f"this process's environment as {variable(here)}"
+                )
+            value[name] = address
+        else:
+            unmask_addresses(below, environ, here)
+
+
+def _section_for_secret(merged: dict[str, Any], path: PathKey) -> dict[str, Any] | None:
+    """The section of ``merged`` that takes the secret; None where the chosen kind has no such field."""
+    here: Any = merged
+    shape = ROOT
+    for name in path[:-1]:
+        below = child(shape, name, any_kind=True)
+        if below is None or not isinstance(here, dict) or (shape.kind == "mapping" and name not in here):
+            return None
+        here, shape = here.get(name) if below.kind == "mapping" else here.setdefault(name, {}), below
+    return here if isinstance(here, dict) and child(shape, path[-1], here.get("kind")) is not None else None
+
+
+def _default_sections(shape: Shape) -> dict[str, dict[str, Any]]:
+    """The default of a mapping to sections, as a file would give it."""
+    assert shape.info is not None
+    return {
+        name: {"kind": section.kind, **section.model_dump(mode="python", exclude_unset=True)}
+        for name, section in shape.info.default.items()
+    }
+
+
+def resolved_paths(value: Any, shape: Shape, folder: Path, name: str = "") -> Any:
+    """The tree with its relative paths made absolute."""
+    if isinstance(value, dict):
+        ours = shape.kind == "section"
+        return {
+            # Only fields of ours are known to be paths by their name, not what the user calls so.
+            key: resolved_paths(below, child(shape, key, any_kind=True) or shape, folder, key if ours else "")
+            for key, below in value.items()
+        }
+    if isinstance(value, list):
+        return [resolved_paths(below, shape, folder) for below in value]
+    if not isinstance(value, str) or not value or shape.kind != "leaf":
+        return value
+    if shape.is_path or is_local_model(name, value):
+        return os.path.normpath(folder / Path(value).expanduser())
+    return value

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from lavad_core.config.setting import PathKey
+from lavad_core.config.section import PathKey
 from lavad_core.errors import ConfigError
 from lavad_core.escape import escape
 

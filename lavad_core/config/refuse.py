@@ -11,15 +11,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lavad_core.config.address import ADDRESS
+from lavad_core.address import ADDRESS
+from lavad_core.config.layers import Layer
 from lavad_core.config.models import DEFAULT_CAPTIONERS
 from lavad_core.config.secrets import variable
-from lavad_core.config.setting import PathKey
-from lavad_core.config.sources import Source
-from lavad_core.config.suggest import nearest
+from lavad_core.config.section import PathKey
 from lavad_core.config.tree import ROOT, Shape, child, known_paths
 from lavad_core.errors import ConfigError
 from lavad_core.masking import MASK, masked, masked_text
+from lavad_core.suggest import nearest
 
 MAX_REPORTED = 5
 """Faults that one error names."""
@@ -36,24 +36,24 @@ def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
     return "default"
 
 
-def refuse_numbered(given: Sequence[Source]) -> None:
+def refuse_numbered(given: Sequence[Layer]) -> None:
     """Raises ConfigError, with what to write, if captioners are given as the list that they were in earlier versions, or one of
     them by its number in it."""
     names: list[str] = []
     faults: list[str] = []
-    for source in given:
-        sections = source.tree.get("captioners")
+    for layer in given:
+        sections = layer.tree.get("captioners")
         if isinstance(sections, list):
-            faults.append(_list_of_captioners(source, sections, names))
+            faults.append(_list_of_captioners(layer, sections, names))
         elif sections is None:
-            names = [] if "captioners" in source.tree else names
+            names = [] if "captioners" in layer.tree else names
         elif isinstance(sections, dict):
             for name, section in sections.items():
                 own = isinstance(section, dict) and {"kind", "model"} <= section.keys()  # such a name, defined whole
                 if name.isdigit() and name not in names and not own:
                     known = names or list(DEFAULT_CAPTIONERS)
                     place = known[int(name)] if int(name) < len(known) else "NAME"
-                    faults.append(_numbered_captioner(source, name, section, place))
+                    faults.append(_numbered_captioner(layer, name, section, place))
                 elif section is None:
                     names = [known for known in names if known != name]
                 elif name not in names:
@@ -62,19 +62,19 @@ def refuse_numbered(given: Sequence[Source]) -> None:
         raise ConfigError(_listed(faults))
 
 
-def _list_of_captioners(source: Source, sections: list[Any], names: Sequence[str]) -> str:
+def _list_of_captioners(layer: Layer, sections: list[Any], names: Sequence[str]) -> str:
     found: dict[str, Any] = {}
     for number, section in enumerate(sections):
         plain = dict(section) if isinstance(section, dict) else {}
         found[str(plain.pop("name", f"NAME{number}"))] = plain
     wanted = {name: None for name in names if name not in found} | found
-    origin = source.origin(("captioners",))
+    origin = layer.origin(("captioners",))
     return f"captioners ({origin}) map names to sections, and are no list; write {_as_given(origin, ('captioners',), wanted)}"
 
 
-def _numbered_captioner(source: Source, number: str, section: Any, name: str) -> str:
-    given = next((path for path in source.origins if path[:2] == ("captioners", number)), ("captioners", number))
-    origin = source.origin(given)
+def _numbered_captioner(layer: Layer, number: str, section: Any, name: str) -> str:
+    given = next((path for path in layer.origins if path[:2] == ("captioners", number)), ("captioners", number))
+    origin = layer.origin(given)
     if not origin.startswith(("--set", _VARIABLE)):
         given = given[:2]
     value = section
@@ -100,28 +100,28 @@ def _as_given(origin: str, path: PathKey, value: Any) -> str:
     return f"captioners: {json.dumps(shown)}"
 
 
-def refuse_unknown(sources: Sequence[Source]) -> None:
-    """Raises ConfigError if a source gives a key that no kind of section has, a path that is empty (that would be the current
+def refuse_unknown(given: Sequence[Layer]) -> None:
+    """Raises ConfigError if a layer gives a key that no kind of section has, a path that is empty (that would be the current
     folder), or a value that would be taken for another one than it looks like."""
-    faults = [fault for source in sources for fault in _unknown(source, source.tree, ROOT, ())]
+    faults = [fault for layer in given for fault in _unknown(layer, layer.tree, ROOT, ())]
     if faults:
         raise ConfigError(_listed(faults))
 
 
-def _unknown(source: Source, value: Any, shape: Shape, path: PathKey) -> Iterator[str]:
+def _unknown(layer: Layer, value: Any, shape: Shape, path: PathKey) -> Iterator[str]:
     if isinstance(value, dict) and not (shape.kind == "leaf" and shape.is_json):
         for name, below in value.items():
             here = (*path, name)
             found = child(shape, name, any_kind=True)
             if found is None:
-                yield _unknown_key(here, source.origin(here))
+                yield _unknown_key(here, layer.origin(here))
             else:
-                yield from _unknown(source, below, found, here)
+                yield from _unknown(layer, below, found, here)
     elif shape.kind == "leaf" and shape.is_path and isinstance(value, str) and not value.strip():
-        yield f"{'.'.join(path)} ({source.origin(path)}): the path is empty"
+        yield f"{'.'.join(path)} ({layer.origin(path)}): the path is empty"
     elif shape.kind == "leaf":
-        yield from (f"{'.'.join(path)} ({source.origin(path)}): {fault}" for fault in _scalar_faults(value, shape))
-        yield from _words_in_json(source, shape, path)
+        yield from (f"{'.'.join(path)} ({layer.origin(path)}): {fault}" for fault in _scalar_faults(value, shape))
+        yield from _words_in_json(layer, shape, path)
 
 
 def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:
@@ -153,13 +153,13 @@ def _is_byte(char: str, shape: Shape) -> bool:
     return shape.is_path and "\udc80" <= char <= "\udcff"
 
 
-def _words_in_json(source: Source, shape: Shape, path: PathKey) -> Iterator[str]:
+def _words_in_json(layer: Layer, shape: Shape, path: PathKey) -> Iterator[str]:
     """What is in such a field has no type here that would say what is meant."""
     if shape.is_json:
-        for place, word in source.words.items():
+        for place, word in layer.words.items():
             if place[: len(path)] == path:
                 yield (
-                    f"{'.'.join(place)} ({source.origin(place)}): {word} is true or false for some and a text for others; "
+                    f"{'.'.join(place)} ({layer.origin(place)}): {word} is true or false for some and a text for others; "
                     + ("write true or false, or put it in quotes")
                 )
 

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lavad_core.config.language import ScoreConfig, SummariseConfig
-from lavad_core.config.model_section import NAME_PATTERN
 from lavad_core.config.models import (
     DEFAULT_CAPTIONERS,
     CaptionerConfig,
@@ -21,8 +19,16 @@ from lavad_core.config.models import (
     ModelConfig,
     VllmChatConfig,
 )
-from lavad_core.config.setting import NOTHING, Section, setting
-from lavad_core.config.video import VideoConfig
+from lavad_core.config.section import NAME_PATTERN, NOTHING, Section, setting
+from lavad_core.config.sections import (
+    CleanConfig,
+    DetectConfig,
+    RefineConfig,
+    ScoreConfig,
+    SummariseConfig,
+    VideoConfig,
+    WindowConfig,
+)
 from lavad_core.stage_names import Affected
 
 __all__ = ["SEMANTICS", "LavadConfig", "Semantics"]
@@ -60,87 +66,6 @@ SEMANTICS: dict[str, dict[str, Any]] = {
     },
 }
 """What ``semantics`` sets: the formulas of the paper with defects repaired, or what the authors' program does."""
-
-_WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
-
-
-class WindowConfig(Section):
-    """The window V_i around a grid frame, its N samples, and what E_V sees of it (paper Sec. 3.3)."""
-
-    duration_s: float = setting(10.0, affects=_WINDOW_STAGES, description="T, seconds.", gt=0, le=3600)
-    samples: int = setting(10, affects=_WINDOW_STAGES, description="N, frames sampled from a window.", ge=1, le=1000)
-    sampling: Literal["grid", "any-frame"] = setting(
-        "grid",
-        affects=_WINDOW_STAGES,
-        description="Which frames may be sampled: grid frames only (paper) or any frame of the window (reference).",
-    )
-    frame_rate: Literal["native", "constant"] = setting(
-        "native",
-        affects=_WINDOW_STAGES,
-        description="What a second is: the video's own time stamps (paper) or constant_frame_rate (reference).",
-    )
-    constant_frame_rate: float = setting(
-        30.0, affects=_WINDOW_STAGES, description="Frames per second when frame_rate is constant.", gt=0, le=1000
-    )
-    vector: Literal["spread", "ends"] = setting(
-        "spread",
-        affects=("embed_windows",),
-        description="Clips that stand for a window: spread over it (paper) or its first and last sample (reference).",
-    )
-    clips: int = setting(
-        5, affects=("embed_windows",), description="Two-frame clips of a window when vector is spread.", ge=1, le=100
-    )
-
-
-class CleanConfig(Section):
-    """Image-text caption cleaning (Eq. 2)."""
-
-    enabled: bool = setting(
-        True,
-        affects=("clean",),
-        description="False keeps the first captioner's own caption of the grid frame (Table 3).",
-    )
-
-
-class RefineConfig(Section):
-    """Video-text score refinement (Eq. 5)."""
-
-    enabled: bool = setting(True, affects=("refine",), description="False keeps the language model's scores (Table 3).")
-    neighbours: int = setting(10, affects=("refine",), description="K.", ge=1, le=10_000)
-    pool: Literal["all", "unique"] = setting(
-        "all",
-        affects=("refine",),
-        description="Candidates: the summaries of all grid frames (paper) or of the first with each text (reference).",
-    )
-
-
-class DetectConfig(Section):
-    """Thresholding of the refined scores into segments (paper Sec. 3.3, last paragraph)."""
-
-    threshold: float = setting(
-        0.5, affects=("detect",), description="A segment has a score of at least this.", ge=0, le=1
-    )
-    low_threshold: float | None = setting(
-        None,
-        affects=("detect",),
-        description="Hysteresis: a segment goes on while scores stay at or above it.",
-        ge=0,
-        le=1,
-    )
-    max_gap_s: float = setting(
-        0.0,
-        affects=("detect",),
-        description="Segments with at most this between them become one, seconds; 0 joins none.",
-        ge=0,
-        le=86_400,
-    )
-    min_length_s: float = setting(
-        0.0,
-        affects=("detect",),
-        description="Segments shorter than this are left out, after gaps are closed, seconds; 0 keeps all.",
-        ge=0,
-        le=86_400,
-    )
 
 
 MAX_FRAME_COUNT_TOLERANCE = 15

@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
-from lavad_core.config.address import ADDRESS, mask_address, user_info
+from lavad_core.address import ADDRESS, mask_address, user_info
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.setting import PathKey, leaves
+from lavad_core.config.section import PathKey, leaves
 from lavad_core.masking import MASK
 
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue, SecretStr
 from pydantic.fields import FieldInfo
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.setting import Section
+from lavad_core.config.section import Section
 
 _LOCAL_PREFIXES = ("./", "../", "~/")
 _WEIGHTS = (".pth", ".safetensors")

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError
+from lavad_core.suggest import nearest
 from lavad_core.video.discover import MAX_NAMED, VIDEO_SUFFIXES
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")

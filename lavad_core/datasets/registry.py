@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lavad_core.config.suggest import nearest
 from lavad_core.datasets.adapters import (
     avenue,
     folder,
@@ -22,6 +21,7 @@ from lavad_core.datasets.build import Paths
 from lavad_core.datasets.check import against_published
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
+from lavad_core.suggest import nearest
 
 
 @dataclass(frozen=True)

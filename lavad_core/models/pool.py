@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
-from lavad_core.config.model_section import ModelSection
 from lavad_core.config.schema import LavadConfig
+from lavad_core.config.section import ModelSection
 from lavad_core.errors import ConfigError, InternalError
 from lavad_core.models.kinds import Configured, load_model, pinned
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder

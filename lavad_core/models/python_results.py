@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lavad_core.config.python_models import PythonModel
+from lavad_core.config.models import PythonModel
 from lavad_core.errors import ModelError
 from lavad_core.models.chat.replies import finish_reason_of
 from lavad_core.models.chat.thoughts import without_thoughts

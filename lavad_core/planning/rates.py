@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lavad_core.config.secrets import named_captioners
-from lavad_core.config.setting import Section
+from lavad_core.config.section import Section
 from lavad_core.errors import InputError
 from lavad_core.planning import planned_work as units
 from lavad_core.runs import work

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
-from lavad_core.config.suggest import nearest
 from lavad_core.errors import InputError, LavadError
 from lavad_core.results.open import open_results
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import RunManifest, list_runs, load_run
+from lavad_core.suggest import nearest
 
 MAX_LOOKED = 100
 """Runs that are looked through for a video, from the latest."""

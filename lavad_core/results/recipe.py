@@ -13,7 +13,7 @@ from typing import Any
 
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import SEMANTICS, LavadConfig
-from lavad_core.config.setting import leaves
+from lavad_core.config.section import leaves
 from lavad_core.errors import ConfigError
 from lavad_core.method import prompts
 from lavad_core.pipeline.graph import needed_roles

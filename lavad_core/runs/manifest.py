@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lavad_core.config.secrets import settings_of_record
-from lavad_core.config.suggest import nearest
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import EventLog, begins_as, log_digest, log_is_sealed, read_log, trusted
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
+from lavad_core.suggest import nearest
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.setting import leaves
+from lavad_core.config.section import leaves
 from lavad_core.digest import digest
 from lavad_core.errors import InternalError
 from lavad_core.store.types import Key

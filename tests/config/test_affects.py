@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import named_captioners, public_settings
-from lavad_core.config.setting import Section, affects_of, setting
+from lavad_core.config.section import Section, affects_of, setting
 from lavad_core.config.tree import Row, Shape, rows
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.stage_names import Affected

@@ -9,8 +9,7 @@ import pytest
 
 from lavad_core.config import document
 from lavad_core.config.load import load, load_config
-from lavad_core.config.models import ClipConfig
-from lavad_core.config.python_models import PythonEncoderConfig
+from lavad_core.config.models import ClipConfig, PythonEncoderConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError

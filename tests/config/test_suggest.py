@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lavad_core.config.suggest import nearest
 from lavad_core.config.tree import known_paths
+from lavad_core.suggest import nearest
 
 
 @pytest.mark.parametrize(

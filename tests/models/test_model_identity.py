@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from support import templates
 
-from lavad_core.config.model_section import ModelSection
 from lavad_core.config.models import (
     Blip2Config,
     ClipConfig,
@@ -22,6 +21,7 @@ from lavad_core.config.models import (
     OpenAICaptionerConfig,
     VllmChatConfig,
 )
+from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds import find_model, local_identity, model_identity, pinned
 from lavad_core.models.kinds.hub import _resolve, hub_commit

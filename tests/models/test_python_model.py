@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig, PythonModel
+from lavad_core.config.models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig, PythonModel
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ModelError, ServiceUnavailable
 from lavad_core.models.kinds import find_model, model_identity, pinned

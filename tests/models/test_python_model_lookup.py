@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lavad_core.config.python_models import PythonEncoderConfig
+from lavad_core.config.models import PythonEncoderConfig
 from lavad_core.models.python_model import find_source
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.fake_models import FakeCaptioner, FakeChat, FakeEncoder
 
-from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
+from lavad_core.config.models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig
 from lavad_core.errors import ModelError, ServiceUnavailable
 from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatAnswer, ChatRequest

@@ -26,7 +26,7 @@ import httpx
 import tenacity
 from pydantic import SecretStr
 
-from lavad_core.config.address import is_loopback
+from lavad_core.address import is_loopback
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import (
     ConfigError,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lavad_core.config.model_section import ModelSection
+from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.blip2 import Blip2Kind
 from lavad_core.models.kinds.clip import ClipKind

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
-from lavad_core.config.model_section import HubSection
+from lavad_core.config.section import HubSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.files import files_identity, model_files
 from lavad_core.models.kinds.kind import MadeOrFound, ModelFinding, finding

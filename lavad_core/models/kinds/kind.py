@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from lavad_core.config.model_section import ModelSection
+from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.licences import licence_of
 from lavad_core.models.random_models import PREFIX, random_identity

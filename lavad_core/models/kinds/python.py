@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lavad_core.config.python_models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig, PythonModel
+from lavad_core.config.models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig, PythonModel
 from lavad_core.models.kinds.kind import FolderOf, Kind, ModelFinding, finding
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
 from lavad_core.models.python_model import find_source, load_python, python_identity

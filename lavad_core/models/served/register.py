@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from lavad_core.config.model_section import ModelSection
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
+from lavad_core.config.section import ModelSection
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.local_chat import FOLDED

@@ -12,7 +12,7 @@ from typing import Any
 
 from lavad_core.config.reading import MAX_DEPTH, read_json, read_yaml
 from lavad_core.config.secrets import written_as
-from lavad_core.config.setting import PathKey
+from lavad_core.config.section import PathKey
 from lavad_core.config.tree import ROOT, Shape, child, item
 from lavad_core.errors import ConfigError
 
@@ -30,7 +30,7 @@ MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass
-class Source:
+class Layer:
     """Settings of one origin.
 
     Attributes:
@@ -56,7 +56,7 @@ class Source:
         return next((origin for known, origin in self.origins.items() if known[: len(path)] == path), self.name)
 
 
-def from_mapping(name: str, tree: Mapping[str, Any]) -> list[Source]:
+def from_mapping(name: str, tree: Mapping[str, Any]) -> list[Layer]:
     """Settings that a program gives.
 
     Captioners may be a list of mappings with one name each (:func:`lavad_core.config.secrets.public_settings`): these and no
@@ -65,9 +65,9 @@ def from_mapping(name: str, tree: Mapping[str, Any]) -> list[Source]:
     plain = _plain(tree, name)
     listed = plain.get("captioners")
     if not isinstance(listed, list) or not all(_is_one_section(item) for item in listed):
-        return [Source(name, plain)]
+        return [Layer(name, plain)]
     plain["captioners"] = {own: section for item in listed for own, section in item.items()}
-    return [Source(name, {"captioners": None}), Source(name, plain)]
+    return [Layer(name, {"captioners": None}), Layer(name, plain)]
 
 
 def _is_one_section(item: Any) -> bool:
@@ -85,7 +85,7 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
     return value
 
 
-def from_file(path: Path, name: str | None = None) -> Source:
+def from_file(path: Path, name: str | None = None) -> Layer:
     """Settings of a YAML file; an empty file gives none.
 
     Raises:
@@ -107,7 +107,7 @@ def from_file(path: Path, name: str | None = None) -> Source:
     tree = {} if found.value is None else found.value
     if not isinstance(tree, dict):
         raise ConfigError(f"configuration file {name!r}: keys and values are wanted, found {_what(tree)}")
-    return Source(name, _plain(tree, name), found.origins, path.absolute().parent, found.words)
+    return Layer(name, _plain(tree, name), found.origins, path.absolute().parent, found.words)
 
 
 def _what(value: Any) -> str:
@@ -115,15 +115,15 @@ def _what(value: Any) -> str:
     return "a list" if isinstance(value, list) else f"one value ({type(value).__name__}; not shown)"
 
 
-def from_environment(environ: Mapping[str, str], captioners: Iterable[str]) -> tuple[list[Source], list[Source]]:
-    """``LAVAD_A__B=value``; lists and mappings as JSON or YAML. Secrets are a source of their own: they do not choose between
+def from_environment(environ: Mapping[str, str], captioners: Iterable[str]) -> tuple[list[Layer], list[Layer]]:
+    """``LAVAD_A__B=value``; lists and mappings as JSON or YAML. Secrets are a layer of their own: they do not choose between
     kinds, they fit or they do not.
 
     An empty variable gives nothing: that is how a compose file passes on what its user has not set.
 
     Args:
         environ: variables.
-        captioners: names that other sources give; a variable has them as :func:`~lavad_core.config.secrets.written_as` gives.
+        captioners: names that other layers give; a variable has them as :func:`~lavad_core.config.secrets.written_as` gives.
 
     Raises:
         ConfigError: a variable names no setting, the same one as another, or a captioner of which two are written alike.
@@ -152,8 +152,8 @@ def from_environment(environ: Mapping[str, str], captioners: Iterable[str]) -> t
         (secrets if shape is not None and shape.is_secret else plain).append(
             (path, environ[variable], f"environment variable {variable}")
         )
-        names |= names_in(_sources("the environment", plain[-1:]))
-    return _sources("the environment", plain), _sources("the environment", secrets)
+        names |= names_in(_layers("the environment", plain[-1:]))
+    return _layers("the environment", plain), _layers("the environment", secrets)
 
 
 def _name_of(word: str, known: Iterable[str], variable: str) -> str:
@@ -165,13 +165,13 @@ def _name_of(word: str, known: Iterable[str], variable: str) -> str:
     return names[0] if names else word
 
 
-def names_in(sources: Iterable[Source]) -> dict[str, None]:
-    """The captioners that some sources name, in order."""
-    sections = [source.tree.get("captioners") for source in sources]
+def names_in(given: Iterable[Layer]) -> dict[str, None]:
+    """The captioners that some layers name, in order."""
+    sections = [layer.tree.get("captioners") for layer in given]
     return dict.fromkeys(name for section in sections if isinstance(section, dict) for name in section)
 
 
-def from_overrides(overrides: Sequence[str]) -> list[Source]:
+def from_overrides(overrides: Sequence[str]) -> list[Layer]:
     """``a.b.c=value``; the value as in YAML."""
     given: list[_Given] = []
     for override in overrides:
@@ -181,33 +181,33 @@ def from_overrides(overrides: Sequence[str]) -> list[Source]:
         if not equals or not all(path):
             raise ConfigError(f"--set {key!r} has not the form key.subkey=value")  # the rest may be a secret
         given.append((_join_names(path, value), value, f"--set {key}"))
-    return _sources("--set", given)
+    return _layers("--set", given)
 
 
 _Given = tuple[PathKey, str, str]
 """Path, text and origin of one setting."""
 
 
-def _sources(name: str, given: Sequence[_Given]) -> list[Source]:
+def _layers(name: str, given: Sequence[_Given]) -> list[Layer]:
     """Wholes before their parts, so that a part changes what was given whole; the last of equals wins. A null that takes all
     captioners out comes before those that are given beside it."""
-    before, source = Source(name, {}), Source(name, {})
+    before, layer = Layer(name, {}), Layer(name, {})
     for path, text, origin in sorted(given, key=lambda entry: len(entry[0])):
-        value = _plain(_typed(source, text, path, origin), origin)
-        into = before if path == ("captioners",) and value is None else source
+        value = _plain(_typed(layer, text, path, origin), origin)
+        into = before if path == ("captioners",) and value is None else layer
         _put(into, path, value, origin)
         into.origins[path] = origin
-    return [one for one in (before, source) if one.tree]
+    return [one for one in (before, layer) if one.tree]
 
 
-def _put(source: Source, path: PathKey, value: Any, origin: str) -> None:
-    here = source.tree
+def _put(layer: Layer, path: PathKey, value: Any, origin: str) -> None:
+    here = layer.tree
     for length, name in enumerate(path[:-1], 1):
         here = here.setdefault(name, {})
         if not isinstance(here, dict):
             whole = path[:length]
             raise ConfigError(
-                f"{origin}: {'.'.join(whole)} is given as a whole by {source.origin(whole)}, without this part"
+                f"{origin}: {'.'.join(whole)} is given as a whole by {layer.origin(whole)}, without this part"
             )
     here[path[-1]] = value
 
@@ -243,7 +243,7 @@ def _join_section(section: Shape, rest: PathKey, text: str) -> PathKey:
     return (".".join(rest[:-1]), rest[-1])
 
 
-def _typed(source: Source, text: str, path: PathKey, origin: str) -> Any:
+def _typed(layer: Layer, text: str, path: PathKey, origin: str) -> Any:
     """The value that ``text`` spells, as the field at ``path`` wants it.
 
     Where a text is wanted it is taken as it stands (a revision of digits is not a number), but for ``null`` and for text
@@ -262,5 +262,5 @@ def _typed(source: Source, text: str, path: PathKey, origin: str) -> Any:
             return read_json(text)
         except ValueError:
             raise error from None
-    source.words.update({(*path, *below): word for below, word in found.words.items()})
+    layer.words.update({(*path, *below): word for below, word in found.words.items()})
     return found.value
