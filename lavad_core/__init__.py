@@ -11,7 +11,7 @@ from lavad_core.version import __version__
 if TYPE_CHECKING:
     from lavad_core.config.load import load_config
     from lavad_core.config.schema import LavadConfig
-    from lavad_core.datasets.registry import open_dataset
+    from lavad_core.datasets.configured import open_labels
     from lavad_core.datasets.types import Dataset
     from lavad_core.errors import (
         ConfigError,
@@ -50,8 +50,8 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_config",
-    "open_dataset",
     "open_encoder",
+    "open_labels",
     "open_results",
     "score_videos",
     "scores_table",
@@ -62,7 +62,7 @@ __all__ = [
 _MODULES = {
     "config.load": ["load_config"],
     "config.schema": ["LavadConfig"],
-    "datasets.registry": ["open_dataset"],
+    "datasets.configured": ["open_labels"],
     "datasets.types": ["Dataset"],
     "errors": ["ConfigError", "InputError", "LavadError", "ModelError", "ServiceError", "StoreError", "VideoRejected"],
     "evaluation.compute": ["evaluate"],

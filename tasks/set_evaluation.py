@@ -10,7 +10,7 @@ from typing import Literal
 from prefect import task
 
 from lavad.tasks.job import UNCACHED
-from lavad_core.datasets.configured import labelled_by
+from lavad_core.datasets.configured import open_labels
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate as evaluate_results
@@ -59,7 +59,7 @@ class SetRef:
         """
         if self.dataset is None and self.labels is None:
             raise InputError("whose labels? Give `dataset`, or `labels` with a temporal annotation, or evaluate.labels")
-        dataset = labelled_by(self.labels, self.dataset, self.list_file, self.videos, self.reading)
+        dataset = open_labels(self.labels, self.dataset, self.list_file, self.videos, self.reading)
         return dataset, open_results(self.store, self.run_id)
 
 

@@ -18,12 +18,12 @@ def configured(settings: EvaluateConfig) -> Dataset | None:
     """The data set of the ``evaluate.*`` settings; None if they name no labels.
 
     Raises:
-        InputError: see :func:`labelled_by`.
+        InputError: see :func:`open_labels`.
     """
     if settings.labels is None:
         return None
     reading = LabelReading(settings.first_frame, settings.frame_count_tolerance)
-    return labelled_by(settings.labels, settings.dataset, settings.list, reading=reading)
+    return open_labels(settings.labels, settings.dataset, settings.list, reading=reading)
 
 
 def without_labels(dataset: Dataset, names: Iterable[str]) -> list[str]:
@@ -54,19 +54,19 @@ def check_labelled(settings: EvaluateConfig, names: Sequence[str]) -> None:
         )
 
 
-def labelled_by(
-    labels: Path | None,
+def open_labels(
+    labels: str | Path | None,
     adapter: str | None = None,
-    list_file: Path | None = None,
-    videos: Path | None = None,
+    list_file: str | Path | None = None,
+    videos: str | Path | None = None,
     reading: LabelReading | None = None,
 ) -> Dataset:
-    """What the ``evaluate.*`` settings, or the options of the same names, name.
+    """The labels of a data set, as the ``evaluate.*`` settings, or the options of the same names, give them.
 
     Args:
         labels: ``evaluate.labels``; some adapters do without.
-        adapter: ``evaluate.dataset``; None takes any temporal annotation as it is: with classes or without, of any set of
-            videos.
+        adapter: ``evaluate.dataset``, a name of ``lavad dataset list``; None takes any temporal annotation as it is: with
+            classes or without, of any set of videos.
         list_file: ``evaluate.list``.
         videos: folder of the data set's videos, for adapters that look at it.
         reading: what the user says of the files.
@@ -74,6 +74,7 @@ def labelled_by(
     Raises:
         InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
     """
+    labels, list_file, videos = (None if path is None else Path(path) for path in (labels, list_file, videos))
     if adapter is not None:
         return open_dataset(adapter, labels, list_file, videos=videos, reading=reading)
     if labels is None:

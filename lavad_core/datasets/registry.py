@@ -111,10 +111,10 @@ ADAPTERS: dict[str, Adapter] = {
 
 def open_dataset(
     adapter: str,
-    annotation: str | Path | None = None,
-    list_file: str | Path | None = None,
+    annotation: Path | None = None,
+    list_file: Path | None = None,
     *,
-    videos: str | Path | None = None,
+    videos: Path | None = None,
     reading: LabelReading | None = None,
 ) -> Dataset:
     """Read a data set's published files; :attr:`Dataset.notes` say what is not as published.
@@ -140,8 +140,7 @@ def open_dataset(
         raise InputError(
             f"--first-frame (evaluate.first_frame) is of files of intervals, and {adapter!r} has none: leave it out"
         )
-    labels, names, place = (None if path is None else Path(path) for path in (annotation, list_file, videos))
-    dataset = found.read(Paths(labels, names, place, reading.first_frame))
+    dataset = found.read(Paths(annotation, list_file, videos, reading.first_frame))
     if reading.first_frame is None:
         reading = replace(reading, first_frame=dataset.reading.first_frame)
     notes = (*dataset.notes, *(finding.message for finding in against_published(dataset)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.labels import XD, contents, refusal, written
 
-from lavad_core.datasets.configured import labelled_by
+from lavad_core.datasets.configured import open_labels
 from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import LabelReading
 from lavad_core.errors import InputError
@@ -146,33 +146,33 @@ def test_names_in_ones_own_annotation(
     labels = written(tmp_path / "l.txt", line)
     if isinstance(expected, str):
         with pytest.raises(InputError, match="line 1") as caught:
-            labelled_by(labels)
+            open_labels(labels)
         assert expected in str(caught.value)
     else:
-        (video,) = labelled_by(labels).videos.values()
+        (video,) = open_labels(labels).videos.values()
         assert (video.name, video.intervals, video.frames) == expected, case
 
 
 def test_folders_stay_where_names_need_them(tmp_path: Path) -> None:
-    assert list(labelled_by(written(tmp_path / "l", "x/a Fight 1 2\ny/a Fight 3 4")).videos) == ["x/a", "y/a"]
-    assert list(labelled_by(written(tmp_path / "l", "x/a Fight 1 2\nb](http://x)<b> Fight 1 2")).videos) == [
+    assert list(open_labels(written(tmp_path / "l", "x/a Fight 1 2\ny/a Fight 3 4")).videos) == ["x/a", "y/a"]
+    assert list(open_labels(written(tmp_path / "l", "x/a Fight 1 2\nb](http://x)<b> Fight 1 2")).videos) == [
         "x/a",
         "b](http://x)<b>",
     ]
-    assert list(labelled_by(written(tmp_path / "l", "x/a.mp4 Fight 1 2\nx/b.mp4 Fight 3 4")).videos) == ["a", "b"]
+    assert list(open_labels(written(tmp_path / "l", "x/a.mp4 Fight 1 2\nx/b.mp4 Fight 3 4")).videos) == ["a", "b"]
 
 
 def test_what_is_odd_in_ones_own_annotation_is_said(tmp_path: Path) -> None:
     from_1 = written(tmp_path / "l", "a F 1 2\nb F 1 9\nc F 1 5\nd F -1 -1\n")
-    notes = labelled_by(from_1).notes
+    notes = open_labels(from_1).notes
     assert any("3 of 3 intervals begin in frame 1 and none in frame 0" in note for note in notes)
     assert any(
         "1 videos have a class that is not Normal and no interval, and are taken for normal: 'd'" in n for n in notes
     )
-    found = labelled_by(from_1, reading=LabelReading(first_frame=1))
+    found = open_labels(from_1, reading=LabelReading(first_frame=1))
     assert found.videos["b"].intervals == ((0, 8),)
     assert not any("frame 1" in note for note in found.notes)
-    assert not labelled_by(written(tmp_path / "l", "a F 0 2\nb F 1 9\nc F 1 5\nd F 1 5\n")).notes
+    assert not open_labels(written(tmp_path / "l", "a F 0 2\nb F 1 9\nc F 1 5\nd F 1 5\n")).notes
 
 
 MSAD_CSV = """name,scenario,total frames,starting frame of anomaly,ending frame of anomaly

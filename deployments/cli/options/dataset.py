@@ -80,7 +80,7 @@ class LabelGroup:
         Raises:
             InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
         """
-        from lavad_core.datasets.configured import labelled_by
+        from lavad_core.datasets.configured import open_labels
         from lavad_core.datasets.types import LabelReading
 
         if self.adapter is None and self.labels is None:
@@ -91,7 +91,7 @@ class LabelGroup:
         if self.adapter is None and self.list_ is not None:
             raise typer.BadParameter("a list is read by a data set's adapter: give --dataset", param_hint="--list")
         reading = LabelReading(self.first_frame, self.tolerance)
-        return labelled_by(self.labels, self.adapter, self.list_, self.videos, reading)
+        return open_labels(self.labels, self.adapter, self.list_, self.videos, reading)
 
     def opened(self) -> Dataset:
         """:meth:`dataset`; what a user should know of its files goes to stderr."""
