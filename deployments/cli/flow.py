@@ -99,7 +99,7 @@ def warn_ahead(config: LavadConfig) -> None:
 
 def _warn_absent_servers(config: LavadConfig) -> None:
     """Not an error: a server may be started while captions are made, or not be needed since all is in the store."""
-    from lavad.deployments.cli.commands.maintain.doctor import served_check
+    from lavad.deployments.cli.checks import served_check
     from lavad_core.pipeline.graph import build_graph
 
     graph = build_graph(config, dict.fromkeys(config.models, "?"))

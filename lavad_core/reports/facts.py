@@ -31,7 +31,9 @@ def title(reported: ReportedSet, evaluation: Evaluation | None) -> str:
     """The headline."""
     what = "Run" if reported.results.origin == "run" else "Import"
     of = f"{evaluation.header.dataset}: " if evaluation is not None else ""
-    return f"{of}{what.lower() if of else what} {reported.results.set_id}".rstrip()
+    run = reported.results.record
+    named = f" ({run.name})" if run is not None and run.name else ""
+    return f"{of}{what.lower() if of else what} {reported.results.set_id}{named}".rstrip()
 
 
 def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[Tile]:

@@ -41,6 +41,7 @@ def record_import(
     videos: Path | None = None,
     interval: int | None = None,
     frame_rate: float | None = None,
+    name: str = "",
 ) -> Recorded:
     """Read somebody else's results, commit them, and record that like a run.
 
@@ -51,6 +52,8 @@ def record_import(
         videos: folder of the videos, for frame counts that the data set does not have.
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second; that of the data set if None.
+
+        name: of the import, see :func:`lavad_core.runs.manifest.checked_name`.
 
     Raises:
         InputError: see :func:`lavad_core.imports.read.read_import`; nothing is recorded then.
@@ -71,7 +74,7 @@ def record_import(
             "frame_count_tolerance": tolerance,
         }
     }
-    with RunRecorder(root, new_run_id(), config=config, origin="import") as recorder:
+    with RunRecorder(root, new_run_id(), config=config, origin="import", name=name) as recorder:
         warn_of_runs_beside(root, recorder.run_id, "import")
         with recorder.stage("", "", STAGE) as record:
             commit = commit_import(FileStore(root), found, dataset)

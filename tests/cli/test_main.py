@@ -79,6 +79,20 @@ def test_no_folder_of_the_command_line_is_crowded() -> None:
     assert not crowded
 
 
+def test_what_commands_share_imports_no_command_and_commands_only_their_neighbours() -> None:
+    root, package = REPOSITORY / "deployments" / "cli", "lavad.deployments.cli.commands."
+    arrows = []
+    for path in root.rglob("*.py"):
+        own = path.relative_to(root).parts
+        panel = package + own[1] if own[0] == "commands" and len(own) > 2 else None
+        arrows += [
+            f"{'/'.join(own)}: {line.strip()}"
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if f"from {package}" in line and (panel is None or f"from {panel}." not in line) and own != ("main.py",)
+        ]
+    assert arrows == []
+
+
 def test_start_is_light() -> None:
     """``lavad --help`` and the configuration do without the heavy libraries: that, not a stop-watch, is checked."""
     script = (

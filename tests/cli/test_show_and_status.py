@@ -242,6 +242,8 @@ def test_a_run_by_its_name(tmp_path: Path) -> None:
     assert [run["name"] for run in json.loads(lavad("status", "--all", "--json", *store).stdout)] == ["[red]base", ""]
     assert json.loads(lavad("show", "a", "--run", "[red]base", "--format", "json", *store).stdout)["run"] == first
     assert lavad("export", "csv", str(tmp_path / "a.csv"), "--run", "[red]base", *store).exit_code == 0
+    assert lavad("report", "-o", str(tmp_path / "pages"), "--run", "[red]base", *store).exit_code == 0
+    assert f"Run {first} ([red]base)" in (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
     assert lavad("status", "[red]bse", *store).exit_code == 2
     assert "did you mean '[red]base'?" in lavad("status", "[red]bse", *store).stderr
     assert "limit" not in lavad("status", second, *store).stderr

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lavad.deployments.cli.commands.look.status import headline, metric_rows
 from lavad.deployments.cli.exits import Exit
+from lavad.deployments.cli.terminal.run_facts import headline, metric_rows
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.pipeline.graph import random_models
 from lavad_core.runs.manifest import SCORED

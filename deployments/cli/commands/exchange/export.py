@@ -11,6 +11,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def export(
         typer.Option(min=0, help="Segments with at most this between them become one.", show_default=False),
     ] = None,
     store: options.StoreFolder = None,
+    json_: options.AsJson = False,
 ) -> None:
     """Write the results of a run or an import for other programs. Nothing is written over."""
     from lavad_core.results.open import open_results
@@ -83,6 +85,9 @@ def export(
         say(f"note: {escape(note)}")
     if results.unscored:
         say(f"{len(results.unscored)} videos have no scores and are not in it")
+    if json_:
+        facts = {"kind": format_, "output": str(output), "run": results.set_id, "videos": list(results.names)}
+        show_document("export", {**facts, "notes": list(notes), "unscored": dict(results.unscored)})
 
 
 def _rule(results: ResultSet, given: dict[str, float | None]) -> SegmentRule:

@@ -88,6 +88,7 @@ def import_(
             "--frame-rate", min=0.001, help="Frames a second, where the data set does not say.", show_default=False
         ),
     ] = None,
+    name: options.RunName = None,
     store: options.StoreFolder = None,
     json_: options.AsJson = False,
 ) -> None:
@@ -95,6 +96,7 @@ def import_(
     listed by `lavad status`, and its id is a RUN for `lavad evaluate`, `lavad report` and `lavad export`."""
     from lavad_core.config.load import load_config
     from lavad_core.results.record import record_import
+    from lavad_core.runs.manifest import checked_name
 
     if settings is not None:
         from lavad_core.imports.settings import run_settings
@@ -107,7 +109,10 @@ def import_(
     sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
     dataset = labels.opened() if labels.any else None
     root = load_config(overrides=[] if store is None else [f"store={store}"]).store
-    recorded = record_import(root, sources, dataset, videos=labels.videos, interval=interval, frame_rate=frame_rate)
+    called = "" if name is None else checked_name(name)
+    recorded = record_import(
+        root, sources, dataset, videos=labels.videos, interval=interval, frame_rate=frame_rate, name=called
+    )
     _tell(recorded)
     if json_:
         show_document("import", _as_json(recorded))

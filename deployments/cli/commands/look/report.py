@@ -12,6 +12,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.evaluation import ProtocolGroup
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.shown import ShownGroup, counted, writing
+from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 
@@ -27,6 +28,7 @@ def report(
     ],
     given: ShownGroup,
     protocol: ProtocolGroup,
+    json_: options.AsJson = False,
 ) -> None:
     """Write pages about a run or an import: metrics, curves, and for each video why its scores are what they are.
 
@@ -51,6 +53,11 @@ def report(
         page = write_report(reported, evaluation, output, warnings, done)
     if page.trouble:
         say(f"{len(page.trouble)} videos have no scores; the page lists them")
-    show(f"page: {escape(str(output / 'index.html'))}")
+    index = output / "index.html"
+    if json_:
+        facts = {"run": reported.results.set_id, "pages": len(page.rows), "videos": len(reported.names)}
+        show_document("report", {"page": str(index), **facts, "without_scores": len(page.trouble)})
+    else:
+        show(f"page: {escape(str(index))}")
     if len(page.rows) < len(reported.names):
         raise typer.Exit(Exit.SOME_FAILED)

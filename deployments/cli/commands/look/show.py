@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +9,9 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show, show_csv, show_table
+from lavad.deployments.cli.options import complete
+from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show_csv, show_table
 
 if TYPE_CHECKING:
     from lavad_core.results.types import ResultSet, VideoResults
@@ -29,13 +30,21 @@ def show_video(
     frames: Annotated[bool, typer.Option("--frames", help="One row per frame instead of one per grid frame.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
     format_: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print.")] = "table",
-    run: Annotated[str | None, typer.Option(help="A run; the latest that had the video if not given.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="A run, by its id or name; the latest that had the video if not given.", autocompletion=complete.runs
+        ),
+    ] = None,
     store: options.StoreFolder = None,
+    json_: options.AsJson = False,
 ) -> None:
     """Print the scores of a video: each grid frame with its summary, each frame, or the anomalous segments."""
     from lavad_core.results.find import newest_with_scores, run_with_video
     from lavad_core.results.open import open_results
 
+    if json_ and format_ == "csv":
+        raise typer.BadParameter("give --json or --format csv, not both")
     if frames and segments:
         raise typer.BadParameter("give --frames or --segments, not both")
     root = options.store_root(store)
@@ -51,10 +60,9 @@ def show_video(
         raise typer.Exit(Exit.SOME_FAILED)
     kind = "segments" if segments else "frames" if frames else "grid"
     headers, rows = (_segments if segments else _frames if frames else _grid)(found)
-    if format_ == "json":
+    if json_ or format_ == "json":
         values = [dict(zip(headers, row, strict=True)) for row in rows]
-        document = {**_described(record, video), **found.facts, kind: values}
-        show(json.dumps(document, indent=None if frames else 2))
+        show_document("video", {**_described(record, video), **found.facts, kind: values}, compact=frames)
     elif format_ == "csv":
         show_csv(["video", *headers], [[video, *row] for row in rows])
     else:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.document import show_document, show_json
+from lavad.deployments.cli.terminal.run_facts import counted, headline, metric_rows
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
-from lavad_core.plain_text import seconds
 
 if TYPE_CHECKING:
     from lavad_core.runs.manifest import RunManifest
@@ -113,7 +112,7 @@ def _list(root: Path, as_json: bool) -> None:
         for why in run.altered:
             say(f"WARNING: {run.run_id}: {escape(why)}")
     recipes = [recorded_recipe(run) for run in runs]
-    lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), _counted(r)) for r in runs]
+    lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), counted(r)) for r in runs]
     headers = ("run", "status", "started", "seconds", "videos", "outcomes")
     named = any(run.name for run in runs)  # a column of nothing where nobody gives names
     if as_json:
@@ -127,29 +126,6 @@ def _list(root: Path, as_json: bool) -> None:
             for line, run, recipe in zip(lines, runs, recipes, strict=True)
         ]
         show_table((*headers, "made with", *(["name"] if named else [])), rows_of_text, right=(3, 4))
-
-
-def _counted(manifest: RunManifest) -> str:
-    words = [outcome.status for outcome in manifest.videos]
-    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
-
-
-def headline(manifest: RunManifest) -> str:
-    """One line about a run."""
-    named = f" ({escape(manifest.name)})" if manifest.name else ""
-    limited = f"; --limit: only the first {manifest.limit} of its videos" if manifest.limit is not None else ""
-    return (
-        f"run {manifest.run_id}{named}: {escape(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
-        f"peak memory {size(manifest.peak_rss_bytes)}; {_counted(manifest) or 'no videos yet'}{limited}"
-    )
-
-
-def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Rows of a table of metrics; None is undefined."""
-    return [
-        (name, "undefined" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value))
-        for name, value in metrics.items()
-    ]
 
 
 def show_videos(manifest: RunManifest) -> None:

@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
+from lavad.deployments.cli.checks import Check, Verdict, served_check
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
@@ -23,34 +23,11 @@ from lavad.deployments.cli.terminal.text import say, show_table, size
 if TYPE_CHECKING:
     from lavad_core.config.schema import EvaluateConfig, LavadConfig
 
-SERVER_TIMEOUT_S = 5.0
-"""A server that does not say what it serves within this is called unreachable."""
-
-SERVED_NAMED = 10
-"""Models of a server that are named where the wanted one is not among them."""
-
 IMPORT_TIMEOUT_S = 120.0
 """Importing PyAV takes half a second; on a cold network disk much longer."""
 
 MIN_FREE_BYTES = 2**30
 """Less free space in the store's file system than this is worth a warning: vectors take 64 kB a minute of video."""
-
-Verdict = Literal["ok", "note", "fault"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        what: its name.
-        verdict: ``fault``: the configured run would not work.
-        found: a sentence.
-    """
-
-    what: str
-    verdict: Verdict
-    found: str
 
 
 @guarded
@@ -144,28 +121,6 @@ def _device_fault(device: str) -> str | None:
     except ModelError as error:
         return str(error)
     return None
-
-
-def served_check(role: str, section: Any) -> Check:
-    """Whether the server of a model is there and serves it."""
-    from lavad_core.errors import LavadError
-    from lavad_core.models.chat.http import JsonPool
-    from lavad_core.models.chat.optional import Absent, listed_models, row_of
-
-    try:
-        pool = JsonPool.for_one_look(section, SERVER_TIMEOUT_S)
-        try:
-            rows = listed_models(pool)
-        finally:
-            pool.close()
-    except Absent as absent:
-        return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
-    except LavadError as error:
-        return Check(role, "fault", str(error))
-    serves = ", ".join(str(row["id"]) for row in rows[:SERVED_NAMED]) + (" …" if len(rows) > SERVED_NAMED else "")
-    if row_of(rows, section.model) is None:
-        return Check(role, "fault", f"{pool.shown_url} serves {serves or 'nothing'}, not {section.model!r}")
-    return Check(role, "ok", f"{section.model} at {pool.shown_url}")
 
 
 def _prompts(config: LavadConfig) -> Iterator[Check]:

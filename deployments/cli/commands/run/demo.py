@@ -168,8 +168,8 @@ def _chat(config: LavadConfig, executable: str | None, base_url: str | None, out
 def _show(output: Path, file: Path, manifest: RunManifest) -> None:
     """The tables on stdout, the page beside the clips, and how to go on."""
     from lavad.demo.results import gather, tables, write_page
-    from lavad.deployments.cli.commands.look.status import headline
     from lavad.deployments.cli.terminal.run_end import work_line
+    from lavad.deployments.cli.terminal.run_facts import headline
 
     result = gather(output.absolute(), manifest)
     page = output / "demo.html"

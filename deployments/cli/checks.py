@@ -1,0 +1,51 @@
+"""What `lavad doctor` finds, and what a run looks at before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SERVER_TIMEOUT_S = 5.0
+"""A server that does not say what it serves within this is called unreachable."""
+
+SERVED_NAMED = 10
+"""Models of a server that are named where the wanted one is not among them."""
+
+Verdict = Literal["ok", "note", "fault"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        what: its name.
+        verdict: ``fault``: the configured run would not work.
+        found: a sentence.
+    """
+
+    what: str
+    verdict: Verdict
+    found: str
+
+
+def served_check(role: str, section: Any) -> Check:
+    """Whether the server of a model is there and serves it."""
+    from lavad_core.errors import LavadError
+    from lavad_core.models.chat.http import JsonPool
+    from lavad_core.models.chat.optional import Absent, listed_models, row_of
+
+    try:
+        pool = JsonPool.for_one_look(section, SERVER_TIMEOUT_S)
+        try:
+            rows = listed_models(pool)
+        finally:
+            pool.close()
+    except Absent as absent:
+        return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
+    except LavadError as error:
+        return Check(role, "fault", str(error))
+    serves = ", ".join(str(row["id"]) for row in rows[:SERVED_NAMED]) + (" …" if len(rows) > SERVED_NAMED else "")
+    if row_of(rows, section.model) is None:
+        return Check(role, "fault", f"{pool.shown_url} serves {serves or 'nothing'}, not {section.model!r}")
+    return Check(role, "ok", f"{section.model} at {pool.shown_url}")
