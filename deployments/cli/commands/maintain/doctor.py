@@ -164,8 +164,6 @@ def _prefect() -> Check:
 
 
 def _store(config: LavadConfig) -> Iterator[Check]:
-    from lavad_core.store.files import FileStore
-
     root = config.store
     place = root
     while not place.exists() and place != place.parent:
@@ -176,7 +174,7 @@ def _store(config: LavadConfig) -> Iterator[Check]:
     free = shutil.disk_usage(place).free
     verdict: Verdict = "ok" if free >= MIN_FREE_BYTES else "note"
     state = "there" if root.exists() else "made by the first run"
-    yield Check("store", verdict, f"{FileStore(root).root}: {state}, {size(free)} free")
+    yield Check("store", verdict, f"{root.absolute()}: {state}, {size(free)} free")
     if config.evaluate.labels is not None:
         yield _labels(config.evaluate)
 
