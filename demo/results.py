@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from lavad_core.errors import InputError
 from lavad_core.method.detection import SegmentRule
 from lavad_core.pipeline.graph import random_models
 from lavad_core.plain_text import seconds
-from lavad_core.reports.one_page import MetricRow, OnePage, render
+from lavad_core.reports import html
 from lavad_core.reports.pictures import DecodableVideo, VideoCard, video_card
 from lavad_core.reports.video import FrameSpan, VideoReport, video_report
 from lavad_core.results import ResultSet, open_results
@@ -46,7 +46,7 @@ class Result:
         results: of the run.
         config: of the run.
         videos: by name.
-        metrics: ours first.
+        metrics: what was scored to ROC AUC and average precision over all frames, None where undefined; ours first.
         frames, positive: of all videos.
     """
 
@@ -55,7 +55,7 @@ class Result:
     results: ResultSet
     config: LavadConfig
     videos: tuple[VideoReport, ...]
-    metrics: tuple[MetricRow, ...]
+    metrics: Mapping[str, tuple[float | None, float | None]]
     frames: int
     positive: int
 
@@ -89,10 +89,9 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
             for truth in truths
         ]
     )
-    metrics = [MetricRow(OURS, run.metrics["roc_auc"], run.metrics["average_precision"], ours=True)]
-    for name, trivial in trivial_metrics(folder, truths, labels).items():
-        metrics.append(MetricRow(name, trivial["roc_auc"], trivial["average_precision"]))
-    return Result(folder, run, results, config, videos, tuple(metrics), len(labels), int(labels.sum()))
+    found = {OURS: run.metrics, **trivial_metrics(folder, truths, labels)}
+    metrics = {name: (own["roc_auc"], own["average_precision"]) for name, own in found.items()}
+    return Result(folder, run, results, config, videos, metrics, len(labels), int(labels.sum()))
 
 
 def tables(result: Result, shown: Callable[[str], str] = str) -> list[Table]:
@@ -103,7 +102,7 @@ def tables(result: Result, shown: Callable[[str], str] = str) -> list[Table]:
         shown: what a summary becomes, for instance a shorter one.
     """
     videos = [(*_facts(video), shown(video.peak.text)) for video in result.videos]
-    metrics = [(row.name, row.roc_auc, row.average_precision) for row in result.metrics]
+    metrics = [(name, *numbers) for name, numbers in result.metrics.items()]
     return [(HEADERS, videos, (2, 3, 4, 5)), (METRIC_HEADERS, metrics, (1, 2))]
 
 
@@ -125,7 +124,8 @@ def write_page(result: Result, path: Path) -> None:
     run, random = result.run, random_models(result.config)
     with ThreadPoolExecutor(2) as threads:  # each waits for a process that decodes
         cards = list(threads.map(lambda number: card(result, number), range(len(result.videos))))
-    page = OnePage(
+    page = html.render(
+        "one_page",
         title="LAVAD on a small world",
         lead=[
             *([f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []),
@@ -146,7 +146,7 @@ def write_page(result: Result, path: Path) -> None:
         "smoothing. The other rows need no model: scores that do not beat them have shown nothing.",
         cards=cards,
     )
-    path.write_text(render(page), encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
 
 
 def card(result: Result, number: int) -> VideoCard:

@@ -17,7 +17,7 @@ from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_import
-from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoResults, VideoTexts
+from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoResults
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
@@ -226,23 +226,27 @@ class ImportedVideoResults(VideoResults):
         )
 
     @cached_property
-    def texts(self) -> VideoTexts:
-        """The texts."""
-        found = self._rows.of(self.name, "frame", "summary", "captions")
-        frames = found["frame"].to_pylist()
-        captions: dict[str, dict[int, str]] = {captioner: {} for captioner in self._rows.facts["captioners"]}
-        for frame, said in zip(frames, found["captions"].to_pylist(), strict=True):
-            for captioner, text in zip(captions, said, strict=False):
-                if text is not None:
-                    captions[captioner][frame] = text
+    def captions(self) -> Mapping[str, Mapping[int, str]]:
+        """Captioner to grid frame to its caption; empty where there is none."""
+        rows = self._rows.of(self.name, "frame", "captions").to_pylist()
+        found = {
+            captioner: {row["frame"]: row["captions"][at] for row in rows if row["captions"][at] is not None}
+            for at, captioner in enumerate(self._rows.facts["captioners"])
+        }
+        return {captioner: said for captioner, said in found.items() if said}
+
+    @cached_property
+    def cleaned(self) -> Mapping[int, CleanedCaption]:
+        """Grid frame to the caption that cleaning put there; empty where there is none."""
         windows = self.windows
-        cleaned = {frame: CleanedCaption(text) for window in windows.values() for frame, text in window.items()}
-        summaries = zip(frames, found["summary"].to_pylist(), strict=True)
-        return VideoTexts(
-            captions={captioner: said for captioner, said in captions.items() if said},
-            cleaned=nearest_texts(cleaned, list(windows)) if cleaned else {},
-            summaries={frame: text for frame, text in summaries if text is not None},
-        )
+        found = {frame: CleanedCaption(text) for window in windows.values() for frame, text in window.items()}
+        return nearest_texts(found, list(windows)) if found else {}
+
+    @cached_property
+    def summaries(self) -> Mapping[int, str]:
+        """Grid frame to summary; empty where there is none."""
+        rows = self._rows.of(self.name, "frame", "summary").to_pylist()
+        return {row["frame"]: row["summary"] for row in rows if row["summary"] is not None}
 
     @property
     def windows(self) -> Nested[str]:

@@ -29,7 +29,6 @@ from lavad_core.results.types import (
     ResultSet,
     ScoredVideo,
     VideoResults,
-    VideoTexts,
 )
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
 from lavad_core.runs.video_list import load_sources
@@ -157,11 +156,6 @@ class RunVideo(VideoResults):
             times_s=self._times_s,
             refined=own,
         )
-
-    @property
-    def texts(self) -> VideoTexts:
-        """Captions, cleaned captions and summaries together."""
-        return VideoTexts(self.captions, self.cleaned, self.summaries)
 
     @cached_property
     def captions(self) -> Mapping[str, Mapping[int, str]]:

@@ -140,7 +140,8 @@ class VideoResults:
     def __init__(self, scores: ScoredVideo, texts: VideoTexts | None = None) -> None:
         self.name = scores.name
         self.outcome: VideoOutcome | None = None
-        self._scores, self._texts = scores, texts or VideoTexts()
+        self._scores = scores
+        self._texts = texts or VideoTexts()
 
     @property
     def scores(self) -> ScoredVideo:
@@ -148,24 +149,24 @@ class VideoResults:
         return self._scores
 
     @property
-    def texts(self) -> VideoTexts:
-        """Captions, cleaned captions and summaries together."""
-        return self._texts
-
-    @property
     def captions(self) -> Mapping[str, Mapping[int, str]]:
         """Captioner to grid frame to its caption; empty where there is none."""
-        return self.texts.captions
+        return self._texts.captions
 
     @property
     def cleaned(self) -> Mapping[int, CleanedCaption]:
         """Grid frame to the caption that cleaning put there; empty where there is none."""
-        return self.texts.cleaned
+        return self._texts.cleaned
 
     @property
     def summaries(self) -> Mapping[int, str]:
         """Grid frame to summary; empty where there is none."""
-        return self.texts.summaries
+        return self._texts.summaries
+
+    @property
+    def texts(self) -> VideoTexts:
+        """Captions, cleaned captions and summaries together."""
+        return VideoTexts(self.captions, self.cleaned, self.summaries)
 
     @property
     def has_scores(self) -> bool:
@@ -237,11 +238,11 @@ class VideoResults:
     @cached_property
     def absent(self) -> Mapping[str, str]:
         """Parts that these results do not have, by their names in a sentence, to the reason (empty where nothing tells it)."""
-        near, texts = self.neighbours, self.texts
+        near = self.neighbours
         there = {
-            "captions": any(texts.captions.values()),
-            "cleaned captions": bool(texts.cleaned),
-            "summaries": bool(texts.summaries),
+            "captions": any(self.captions.values()),
+            "cleaned captions": bool(self.cleaned),
+            "summaries": bool(self.summaries),
             "raw scores": self.scores.own_scores is not None,
             NEIGHBOURS: near is not None and bool(near.frames),
         }

@@ -13,7 +13,6 @@ from support.reported import video
 from support.reported_set import evaluated, made_set, source_of
 from support.video_factory import make_video
 
-from lavad_core.reports.one_page import render
 from lavad_core.reports.site import write_report
 from lavad_core.video.types import VideoSource
 
@@ -31,7 +30,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     clip = make_video(folder / "clip.mp4", frames=64, size=(160, 120))
     videos = {NAMES[1]: VideoSource(NAMES[1], clip)}
     write_report(source_of(results, dataset, folder, videos), evaluated(dataset, results), folder / "out", [TEXT])
-    (folder / "demo.html").write_text(render(demo_page([video(name, text=TEXT) for name in NAMES])), "utf-8")
+    (folder / "demo.html").write_text((demo_page([video(name, text=TEXT) for name in NAMES])), "utf-8")
     one, two, *_ = sorted((folder / "out" / "videos").iterdir())
     return {"index": folder / "out" / "index.html", "no pictures": one, "pictures": two, "demo": folder / "demo.html"}
 

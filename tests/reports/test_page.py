@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 import pytest
 from support.reported import page, video
 
-from lavad_core.reports.one_page import render
 from lavad_core.reports.video import FrameSpan
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} $x^2$ \u202e\x1b[31m &amp;"
@@ -33,13 +32,13 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def plain() -> str:
-    return render(page([video("one"), video("two", truth=(), found=()), video("three", truth=None)]))
+    return page([video("one"), video("two", truth=(), found=()), video("three", truth=None)])
 
 
 def test_hostile_texts_are_shown_and_do_nothing() -> None:
     videos = [video(HOSTILE, truth=[FrameSpan(160, 319, HOSTILE)], text=HOSTILE)]
-    page_with = Elements(render(page(videos, HOSTILE)))
-    assert {tag for tag, _ in page_with.found} == {tag for tag, _ in Elements(render(page([video()]))).found}
+    page_with = Elements(page(videos, HOSTILE))
+    assert {tag for tag, _ in page_with.found} == {tag for tag, _ in Elements(page([video()])).found}
     assert not [name for _, attributes in page_with.found for name in attributes if name.startswith("on")]
     shown = HOSTILE.replace("\u202e", r"\u202e").replace("\x1b", r"\x1b")
     assert page_with.text.count(shown) > 20
@@ -94,4 +93,4 @@ def test_it_says_what_the_results_are(plain: str) -> None:
 
 
 def test_twenty_four_clips_are_below_five_megabytes() -> None:
-    assert len(render(page([video(f"clip_{number}") for number in range(24)]))) < 5_000_000
+    assert len(page([video(f"clip_{number}") for number in range(24)])) < 5_000_000

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lavad_core.imports.types import Neighbours
-from lavad_core.reports.one_page import MetricRow, OnePage
+from lavad_core.reports import html
 from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.video import FrameSpan, VideoReport, key_frames
 from lavad_core.results.types import CleanedCaption, ScoredVideo, VideoTexts
@@ -74,11 +74,18 @@ def jpeg(seed: int = 0) -> bytes:
     return file.getvalue()
 
 
-def page(videos: Sequence[VideoReport], text: str = "plain") -> OnePage:
-    """With noise for key frames, and ``text`` wherever a text can stand."""
+def page(videos: Sequence[VideoReport], text: str = "plain") -> str:
+    """The page of the demonstration, with noise for key frames, and ``text`` wherever a text can stand."""
     cards = []
     for one in videos:
         shown = key_frames(one)
         cards.append(VideoCard(one, shown, {frame.at.frame: jpeg(frame.at.frame) for frame in shown}))
-    metrics = [MetricRow(text, 0.75, None, ours=True), MetricRow("constant", 0.5, 0.25)]
-    return OnePage(text, [text], [(text, text)], metrics, text, cards)
+    return html.render(
+        "one_page",
+        title=text,
+        lead=[text],
+        facts=[(text, text)],
+        metrics={text: (0.75, None), "constant": (0.5, 0.25)},
+        metrics_note=text,
+        cards=cards,
+    )
