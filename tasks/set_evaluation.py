@@ -18,7 +18,7 @@ from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
-from lavad_core.evaluation.threshold import THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
+from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
 from lavad_core.method.detection import SegmentRule
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.reported_set import ReportedSet
@@ -79,7 +79,7 @@ def read_threshold(path: str | None) -> ChosenThreshold | None:
     Raises:
         InputError: it cannot be read, or was changed.
     """
-    return None if path is None else THRESHOLD.read(Path(path))
+    return None if path is None else CHOSEN_THRESHOLD.read(Path(path))
 
 
 @task(name="evaluate-set", description="All metrics of a set of results.", **UNCACHED)

@@ -1,7 +1,7 @@
-"""Metrics of many resamples of the videos at once: what 1000 sorts of all frames would give, without them.
+"""Metrics of many resamples of the videos at once, without sorting all frames for each of them.
 
-A resample counts each video some times. Every metric here is a function of these counts and of what is worked out once:
-for ROC AUC how many pairs of frames of any two videos are in order, for the precision-recall curve the order of all scores.
+A resample is a count for each video. Every metric here is a function of these counts and of what is worked out once: for ROC
+AUC how many pairs of frames of any two videos are in order, for the precision-recall curve the order of all scores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEVEL = 0.95
 """Confidence level of the intervals."""
 
 MIN_DEFINED = 0.9
-"""An interval needs a metric that is defined in this part of the resamples; the others are left out."""
+"""Least part of the resamples in which a metric must be defined to have an interval; the other resamples are left out."""
 
 
 def draw(videos: int, resamples: int, seed: int) -> Array:
@@ -49,8 +49,8 @@ def ratio(above: Array, below: Array) -> Array:
 
 
 def pairs_in_order(weights: Weights, scores: Array) -> Array:
-    """For any two videos how many pairs of an anomalous frame of the first and another frame of the second have the higher
-    score on the anomalous one; equal scores count half.
+    """Count, for any two videos, the pairs of an anomalous frame of the first and a normal frame of the second in which the
+    anomalous frame has the higher score; equal scores count half.
 
     Args:
         weights: of the scores.
@@ -124,7 +124,7 @@ def resampled_precision(draws: Array, weights: Weights, scores: Array) -> tuple[
 
 
 class _Entries(NamedTuple):
-    """Scores with frames of one label, highest score first.
+    """The scores that have frames of one label, highest score first.
 
     Attributes:
         video: int64, [n].
@@ -138,8 +138,8 @@ class _Entries(NamedTuple):
 
 
 class _Curve:
-    """The precision-recall curve of any resample. All arrays of the work are kept: to ask for new ones a thousand times, and
-    have the system empty them, takes several times as long as the sums.
+    """The precision-recall curve of any resample. All working arrays are allocated once; to do so for each of a thousand
+    resamples would take several times as long as the sums.
 
     Args:
         anomalous, other: entries of the two labels; neither is empty.
@@ -191,14 +191,14 @@ class _Curve:
 
 
 def _dot(step: Array, part: Array) -> float:
-    """Their product, in place of ``part``. Not ``@``: a library of threads waits for its threads longer than this takes."""
+    """Their scalar product; overwrites ``part``. Not ``@``, whose threads take longer to start than this takes."""
     np.multiply(step, part, out=part)
     return float(part.sum())
 
 
 def _merged(video: NDArray[np.int64], scores: Array, frames: Array) -> _Entries:
-    """The scores that have any frames. What one video has of the same score is one entry, which makes a few thousand of the
-    language model's 11 values."""
+    """The scores that have any frames. Equal scores of one video are one entry: the 11 values of a language model then make a
+    few thousand entries."""
     own = np.flatnonzero(frames)
     own = own[np.lexsort((video[own], -scores[own]))]
     of, falling = video[own], -scores[own]

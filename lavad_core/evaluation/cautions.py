@@ -11,16 +11,16 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo
 
 NORMALISED = 0.9
-"""From this part of the videos on, scores that go from 0 to 1 in each look as if they were normalised video by video."""
+"""Least part of the videos whose scores go from exactly 0 to exactly 1 for the set to look normalised video by video."""
 
 MIN_VIDEOS = 5
-"""Fewer say nothing about that."""
+"""Fewest videos from which that can be concluded."""
 
 
 def cautions(
     dataset: Dataset, videos: Sequence[EvaluatedVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
 ) -> tuple[str, ...]:
-    """Sentences, those of the data set's own files first."""
+    """The warnings of an evaluation, those about the data set's own files first."""
     return (*dataset.notes, *_cautions(dataset, videos, unscored, unlabelled))
 
 

@@ -13,7 +13,7 @@ from lavad_core.evaluation.measure import Measured, kept_samples
 
 
 def class_rows(labelled: LabelledScores, dataset: Dataset, scores: Array, pairs: Array) -> tuple[ClassRow, ...]:
-    """Every class of the data set, those without a scored video among them.
+    """A row for every class of the data set, also for those without a scored video.
 
     Args:
         labelled: of the scored videos.

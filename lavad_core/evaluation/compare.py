@@ -1,5 +1,5 @@
-"""Is B better than A? Both on the same resamples of the videos that both have, so that what videos have in common does not
-count as doubt."""
+"""Whether B is better than A. Both are measured on the same resamples of the videos that both have, so that what is hard
+for both does not count as doubt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lavad_core.results.types import ResultSet
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of both.
+    """One metric of both sets.
 
     Attributes:
         a, b: None where undefined, and then ``reason`` says why.
@@ -47,7 +47,7 @@ class Difference:
     reason: str = ""
 
     def interval(self, between: str) -> str:
-        """Its two ends, signed, with ``between`` between them; empty where there is none."""
+        """The two ends of the interval, signed, joined by ``between``; empty where there is none."""
         if self.low is None or self.high is None:
             return ""
         return f"{fixed(self.low, 4, '+')}{between}{fixed(self.high, 4, '+')}"
@@ -55,14 +55,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """Both sets' final scores.
+    """The metrics of both sets' final scores, with one smoothing.
 
     Attributes:
         sigma: of the smoothing, in ``unit``; 0 is none.
         metrics: by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`.
         unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
         width_a, width_b: σ in every unit, of each set; None where nothing is smoothed.
-        unlike: in a few words what the two σ have different: the rows are then not of the same smoothing. Empty if they are.
+        unlike: how the two σ differ, in a few words; the rows are then not of the same smoothing. Empty if they are.
     """
 
     sigma: float
@@ -74,12 +74,12 @@ class ComparedRow:
 
     @property
     def smoothing(self) -> Sigma | None:
-        """The Gaussian's width as it was asked for; None where nothing is smoothed."""
+        """The Gaussian's width as it was given; None where nothing is smoothed."""
         return Sigma(self.sigma, self.unit) if self.sigma else None
 
     @property
     def title(self) -> str:
-        """How tables call the row."""
+        """The name of the row in tables."""
         if self.smoothing is None:
             return "unsmoothed"
         if not self.unlike:
@@ -181,7 +181,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
 
 
 def difference(a: Measured, b: Measured) -> Difference:
-    """A − B of one metric; with its interval where both have been resampled alike."""
+    """A − B of one metric, with its interval where both have resamples."""
     if a.value is None or b.value is None:
         return Difference(a.value, b.value, None, None, None, None, a.reason or b.reason)
     low = high = better = None

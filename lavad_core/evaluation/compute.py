@@ -1,4 +1,4 @@
-"""From a data set and a set of results to an evaluation. Pure: the same labels, scores and options give the same numbers."""
+"""An evaluation from a data set and a set of results. Pure: the same labels, scores and options give the same numbers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""JSON documents that users keep and give again: written sealed, and read with every doubt said. No NaN: what is undefined is
-null, with its reason beside it."""
+"""JSON documents that users keep and give back: sealed when they are written, checked when they are read. There is no NaN in
+them: what is undefined is null, with its reason beside it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,11 @@ class DocumentKind(Generic[Value]):
         return value
 
     def read(self, path: Path) -> Value:
-        """From a file; errors as :meth:`parse`, and if it cannot be read."""
+        """The value in a file.
+
+        Raises:
+            InputError: the file cannot be read; or see :meth:`parse`.
+        """
         return self.parse(read_text(path, self.name, self.max_bytes), str(path))
 
 

@@ -1,4 +1,4 @@
-"""An evaluation: numbers, and everything that is needed to know what they are. All of it goes to JSON."""
+"""An evaluation: numbers, and everything that a reader must know to say what they are. All of it is written to JSON."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ METRIC_TITLES = {
     "auc_video_max": "video-level AUC (max)",
     "auc_video_mean": "video-level AUC (mean)",
 }
-"""Keys and how tables call them, in the order of tables."""
+"""Key of each metric to its title in tables, in the order of tables."""
 
 
 @dataclass(frozen=True)
@@ -121,18 +121,18 @@ class ScoreRow:
 
     @property
     def smoothing(self) -> Sigma | None:
-        """The Gaussian's width as it was asked for; None where nothing is smoothed."""
+        """The Gaussian's width as it was given; None where nothing is smoothed."""
         return Sigma(self.sigma, self.unit) if self.sigma else None
 
     @property
     def label(self) -> str:
-        """How curves and tables call the row: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
+        """The name of the row in tables and of its curves: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
         return f"{self.name} σ{in_words(self.smoothing, self.width)}" if self.smoothing else self.name
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class. A video of several classes counts for each of them.
+    """The metrics of one class. A video of several classes counts for each of them.
 
     Attributes:
         name: of the class.
@@ -174,7 +174,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class VideoRow:
-    """A video in the evaluation.
+    """The numbers of one video.
 
     Attributes:
         name, classes, frames, positive: of the video.
@@ -193,7 +193,7 @@ class VideoRow:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve of a row, thinned to some hundred points that lose nothing to see.
+    """A curve of a row, thinned to some hundred points, which look the same.
 
     Attributes:
         x, y: ROC: false and true positive rate. PR: recall and precision.
@@ -205,7 +205,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All of it. ``rows[0]`` is the unsmoothed final score.
+    """All metrics of a set of results. ``rows[0]`` is that of the unsmoothed final scores.
 
     Attributes:
         header: the protocol.

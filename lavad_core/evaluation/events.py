@@ -34,12 +34,12 @@ def event_rows(labelled: LabelledScores, rules: Sequence[SegmentRule]) -> tuple[
 
 
 def annotated_intervals(video: EvaluatedVideo) -> list[Interval]:
-    """A video's intervals, cut to its frames; what lies past its end is none."""
+    """A video's intervals, cut to its frames; an interval past its end is left out."""
     return [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
 
 
 def found_intervals(video: EvaluatedVideo, rule: SegmentRule) -> list[Interval]:
-    """First and last frame of a video's segments. A score reaches a threshold that it is equal to but for rounding."""
+    """First and last frame of a video's segments. A score that equals the threshold but for rounding reaches it."""
     threshold, low = settled(np.array([rule.threshold, rule.low])).tolist()
     found = segments(
         settled(video.scores),
@@ -63,7 +63,7 @@ def overlap(found: Sequence[Interval], annotated: Sequence[Interval]) -> Array:
 
 
 def matches(overlaps: Array, iou: float) -> int:
-    """The most intervals that can be found when a segment finds at most one, and an interval is found at most once."""
+    """The most intervals that can be found if a segment finds at most one and an interval is found at most once."""
     enough = overlaps >= iou
     if not enough.any():
         return 0

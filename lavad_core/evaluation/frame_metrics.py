@@ -62,7 +62,7 @@ def frame_metrics(
 def frame_auc(
     labels: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.floating] | None = None
 ) -> tuple[float | None, str]:
-    """ROC AUC alone, None where it is undefined, and then why; arguments and errors of :func:`frame_metrics`."""
+    """ROC AUC alone, or None and the reason where it is undefined. Arguments and errors are those of :func:`frame_metrics`."""
     from sklearn.metrics import roc_auc_score
 
     if labels.shape != scores.shape or labels.ndim != 1 or not np.isfinite(scores).all():
@@ -75,7 +75,7 @@ def frame_auc(
 
 
 def one_label(positive: int, total: int, what: str) -> str:
-    """Why nothing can be told apart; empty if it can.
+    """Why a metric is undefined: all labels are the same, or there are none. Empty if there are both.
 
     Args:
         positive: how many are anomalous.

@@ -1,5 +1,5 @@
-"""Labels and scores of a set of videos on the grid: a score is of up to 16 frames, and how many of them are anomalous is its
-weight. Nothing is written out frame by frame but the labels of one video at a time."""
+"""Labels and scores of a set of videos on the grid. A score holds for up to 16 frames; how many of them are anomalous, and how
+many are not, are its weights. Only the labels of one video at a time are written out frame by frame."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class EvaluatedVideo:
 
     @property
     def is_anomalous(self) -> bool:
-        """Whether the data set calls the video anomalous, whatever of it is left within its frames."""
+        """Whether the data set calls the video anomalous, even if no interval lies within its frames."""
         return self.labels.is_anomalous or bool(self.labels.classes)
 
 
@@ -158,7 +158,8 @@ def gather(dataset: Dataset, results: ResultSet) -> tuple[list[EvaluatedVideo], 
 
 
 def check_counts(videos: Sequence[tuple[LabelledVideo, ScoredVideo]], tolerance: int) -> None:
-    """That the scores of all videos cover the frames of the list; one alone would not show whether the list is wrong.
+    """Check that the scores of all videos cover the frames of the list. All are looked at together: one video alone would not
+    show whether the list is wrong.
 
     Raises:
         InputError: those of several do not; names them, and says which of the two is probably wrong.
@@ -185,7 +186,7 @@ def _most(found: Deviation) -> int:
 
 
 def _one_beyond(frames: int, scored: ScoredVideo) -> bool:
-    """A decoder may find some frames more than the list counts: the one score that only they need is left out."""
+    """Whether there is just one score too many, for frames that only the decoder found and the list does not count."""
     needed = -(-frames // scored.interval)
     return len(scored.scores) == -(-scored.frames // scored.interval) == needed + 1
 
@@ -234,7 +235,7 @@ def evaluated_video(
 
 
 def _covering(labels: LabelledVideo, scored: ScoredVideo, needed: int, what: str, scores: Array) -> Array:
-    """The scores of a video's frames: one that is missing cannot be made up, and more than one more are of another video."""
+    """The scores of a video's frames. A missing score is never made up, and two scores too many are of another video."""
     own = -(-scored.frames // scored.interval)
     if len(scores) != needed and not (len(scores) == own == needed + 1):
         if labels.frames is None:

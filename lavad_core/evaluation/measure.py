@@ -1,4 +1,4 @@
-"""The metrics of one kind of scores, with what the bootstrap makes of them."""
+"""All metrics of one kind of scores, with their resamples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lavad_core.evaluation.ties import means
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric.
+    """A metric with its resamples.
 
     Attributes:
         value: None where it is undefined, and then ``reason`` says why.
@@ -37,7 +37,7 @@ class Measured:
 
     @property
     def metric(self) -> Metric:
-        """With its interval."""
+        """The metric with its interval."""
         low, high = interval(self.samples if self.value is not None else None)
         return Metric(self.value, self.reason, low, high, self.n)
 

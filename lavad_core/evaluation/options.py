@@ -1,4 +1,4 @@
-"""What may be chosen of an evaluation. The unsmoothed, unweighted rows are always there."""
+"""The options of an evaluation. The unsmoothed, unweighted rows are always there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_RESAMPLES = 100_000
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What may be chosen; each value counts once.
+    """How results are evaluated. A value that is given twice counts once.
 
     Attributes:
         sigmas: of Gaussian smoothing over the grid scores of a video (``scipy.ndimage.gaussian_filter1d`` with its default

@@ -6,7 +6,7 @@ from lavad_core.evaluation.evaluation import Header
 
 
 def protocol_lines(header: Header) -> list[tuple[str, str]]:
-    """Name and text of each, without the warnings."""
+    """Name and text of each line, without the warnings."""
     results = header.results
     return [
         ("data set", f"{header.dataset} ({header.adapter})"),

@@ -1,4 +1,4 @@
-"""The numbers of the paper's tables, and what an evaluation's protocol has other than theirs."""
+"""The numbers of the paper's tables, and how an evaluation's protocol differs from theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether results are worse than a named baseline's, by more than is tolerated."""
+"""Whether results are worse than those of a baseline by more than is tolerated."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MetricChange:
 
     @property
     def fell(self) -> bool:
-        """By more than the tolerance; or it cannot be had any more."""
+        """Whether it fell by more than the tolerance, or is undefined now and was not before."""
         if self.difference.difference is None:
             return self.difference.b is not None
         return self.difference.difference < -self.tolerance - SAME
@@ -81,7 +81,7 @@ class Regression:
 
     @property
     def message(self) -> str:
-        """In a sentence."""
+        """The outcome in a sentence."""
         how = f"{'paired ' if self.paired else ''}over {self.videos} videos"
         against = f"against baseline {self.baseline} ({how})"
         told = "; ".join(map(str, self.falls or self.changes))
@@ -114,7 +114,7 @@ def against_results(
     options: EvaluationOptions,
     tolerances: Mapping[str, float],
 ) -> Regression:
-    """Beside another run or import, paired over the videos that both have.
+    """Compare with another run or import, paired over the videos that both have.
 
     Raises:
         InputError: as :func:`lavad_core.evaluation.compare.compare`.
@@ -136,7 +136,7 @@ def against_results(
 
 
 def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerances: Mapping[str, float]) -> Regression:
-    """Beside the numbers of an earlier evaluation. They are of its own videos: not paired.
+    """Compare with the numbers of an earlier evaluation. They are over its own videos, and not paired.
 
     Args:
         now: the new one.

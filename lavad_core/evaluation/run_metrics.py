@@ -115,13 +115,13 @@ def metrics_of(commit: Commit) -> dict[str, Any]:
 
 
 def _other_reading(reading: LabelReading) -> dict[str, int]:
-    """What makes labels of the same files others; nothing where they are taken as all were before it could be said."""
+    """How the files were read, where that was not the default: the same files are then other labels."""
     found = {"first_frame": reading.first_frame or 0, "frame_count_tolerance": reading.frame_count_tolerance}
     return {name: value for name, value in found.items() if value}
 
 
 def _without_video(dataset: Dataset, names: Match, unscored: Sequence[str]) -> int:
-    """Labelled videos that are not of the run."""
+    """How many labelled videos are not part of the run."""
     return len(names.missing) - len(match(dataset.videos, unscored).pairs)
 
 

@@ -1,5 +1,5 @@
-"""Gaussian smoothing of the scores of each video, and what its σ is: the same number of scores is another time where scores are
-stored for other frames."""
+"""Gaussian smoothing of the scores of each video, and its σ in every unit: the same number of scores is another time where
+scores are stored for other frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Unit = Literal["scores", "frames", "s"]
 
 MOST = 10_000.0
-"""Scores: the Gaussian reaches over four times as many."""
+"""The widest σ, in scores; the Gaussian reaches over four times as many."""
 
 _FORM = re.compile(r"\s*([0-9.eE+-]+|nan|inf)\s*(s|f|frames|scores|seconds)?\s*", re.ASCII)
 _UNITS: dict[str | None, Unit] = {
@@ -55,7 +55,7 @@ class Sigma:
 
 @dataclass(frozen=True)
 class Width:
-    """What a σ is in every unit, over the videos of a set.
+    """A σ in every unit, over the videos of a set.
 
     Attributes:
         scores, frames: lowest and highest. seconds: likewise; None where a video has no frame rate.
@@ -67,10 +67,10 @@ class Width:
 
 
 def parse_sigma(text: str) -> Sigma:
-    """``10`` (scores), ``160f`` or ``160 frames``, ``5.3s``.
+    """Read a σ: ``10`` (scores), ``160f`` or ``160 frames``, ``5.3s``.
 
     Raises:
-        InputError: it is none of that.
+        InputError: the text has none of these forms.
     """
     match = _FORM.fullmatch(text)
     try:
@@ -84,7 +84,7 @@ def parse_sigma(text: str) -> Sigma:
 
 
 def checked_sigma(given: float | Sigma) -> Sigma:
-    """A σ; a number is one of scores.
+    """Check a σ; a number is one of scores.
 
     Raises:
         InputError: it is out of its range.
@@ -99,7 +99,7 @@ def checked_sigma(given: float | Sigma) -> Sigma:
 
 
 def in_scores(videos: Sequence[EvaluatedVideo], sigma: Sigma) -> list[float]:
-    """σ of each video, in scores of it.
+    """σ of each video, in scores of that video.
 
     Raises:
         InputError: σ is in seconds and a video has no frame rate, or it is more scores than are smoothed over.
@@ -170,7 +170,7 @@ def in_words(sigma: Sigma, width: Width | None, unit: str = "") -> str:
 
 
 def unlike(first: Width, second: Width) -> str:
-    """What two σ have different, in a few words; empty if they are the same smoothing. Seconds that differ by less than a
+    """How two σ differ, in a few words; empty if they are the same smoothing. Seconds that differ by less than a
     hundredth are the same: 29.97 frames a second are called 30."""
     if not _same(first.frames, second.frames, 1e-6):
         return f"{_number(first.frames)} and {_number(second.frames)} frames"

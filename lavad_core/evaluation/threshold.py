@@ -1,4 +1,4 @@
-"""A threshold chosen on labelled videos by a stated rule, and a warning where it is then evaluated on the same ones."""
+"""A threshold that a stated rule chooses on labelled videos, and a warning where it is then evaluated on the same videos."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import ResultSet
 
 STEPS = 1000
-"""Thresholds that ``false-alarms-per-hour`` tries, from 1 down to 0: three decimals."""
+"""Number of thresholds that ``false-alarms-per-hour`` tries, from 1 down to 0: three decimals."""
 
 ThresholdRuleName = Literal["f1", "youden", "false-alarms-per-hour"]
 
@@ -82,7 +82,7 @@ def parse_rule(text: str) -> ThresholdRule:
 
 @dataclass(frozen=True)
 class ChosenThreshold:
-    """A threshold, and all that says where it is from.
+    """A threshold, and where it comes from.
 
     Attributes:
         threshold: a score of at least this is anomalous; of unsmoothed final scores.
@@ -118,8 +118,8 @@ class ChosenThreshold:
 def choose_threshold(
     dataset: Dataset, results: ResultSet, rule: ThresholdRule, segments: SegmentRule | None = None
 ) -> ChosenThreshold:
-    """The threshold of the final scores that a rule chooses. Meant for training or validation videos: on the videos that it
-    is then evaluated on it would be chosen with the answers at hand.
+    """Choose a threshold of the final scores by a rule. Use training or validation videos: a threshold that is chosen on the
+    videos it is then evaluated on has seen the answers.
 
     Args:
         dataset: the labels.
@@ -240,7 +240,7 @@ def with_warnings(evaluation: Evaluation, warnings: Sequence[str]) -> Evaluation
     return replace(evaluation, header=header)
 
 
-THRESHOLD = DocumentKind(
+CHOSEN_THRESHOLD = DocumentKind(
     "threshold",
     ChosenThreshold,
     made_by="`lavad threshold --output FILE`",

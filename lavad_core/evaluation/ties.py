@@ -27,7 +27,7 @@ SAME = 1e-9
 
 
 def settled(values: Array) -> Array:
-    """``values`` with those that are equal but for rounding made equal.
+    """Make values equal that differ only by rounding.
 
     Sorted, each that is within :data:`TIE` of the one before is the same number as that; so no grid has a border on which equal
     numbers could fall to different sides. What is kept of such numbers is the lowest, to :data:`DIGITS` digits.

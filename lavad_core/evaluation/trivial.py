@@ -1,4 +1,4 @@
-"""Scores without a model. A reader sees by them what a number is worth."""
+"""Scores without a model: what a metric of real scores has to be compared with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ORACLE, CONSTANT, CENTRE = "video-label oracle", "constant", "clip-centre prior"
 
 
 def trivial_scores(labelled: LabelledScores) -> dict[str, Array]:
-    """By name, float64, [n].
+    """Trivial scores by name, float64, [n].
 
     * video-label oracle: 1 in anomalous videos, 0 in the others; what knowing each video's label is worth.
     * constant: chance.

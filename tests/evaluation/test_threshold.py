@@ -15,7 +15,7 @@ from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.threshold import (
-    THRESHOLD,
+    CHOSEN_THRESHOLD,
     ChosenThreshold,
     choose_threshold,
     fitted_warnings,
@@ -156,8 +156,8 @@ def test_a_warning_where_it_was_fitted_on_what_is_evaluated() -> None:
 def test_the_file_and_back(tmp_path: Path) -> None:
     chosen = choose("false-alarms-per-hour=0", min_length_frames=11)
     path = tmp_path / "threshold.json"
-    path.write_text(THRESHOLD.text(chosen), encoding="utf-8")
-    assert THRESHOLD.text(THRESHOLD.read(path)) == THRESHOLD.text(chosen)
+    path.write_text(CHOSEN_THRESHOLD.text(chosen), encoding="utf-8")
+    assert CHOSEN_THRESHOLD.text(CHOSEN_THRESHOLD.read(path)) == CHOSEN_THRESHOLD.text(chosen)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_the_file_and_back(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_none(tmp_path: Path, case: str, change: dict[str, object], says: str) -> None:
     path = tmp_path / "threshold.json"
-    path.write_text(json.dumps({**json.loads(THRESHOLD.text(choose("f1"))), **change}), encoding="utf-8")
+    path.write_text(json.dumps({**json.loads(CHOSEN_THRESHOLD.text(choose("f1"))), **change}), encoding="utf-8")
     with pytest.raises(InputError, match=r"threshold\.json") as caught:
-        THRESHOLD.read(path)
+        CHOSEN_THRESHOLD.read(path)
     assert says in str(caught.value)

@@ -13,7 +13,7 @@ from support.small_set import dataset_files, scores
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.document import EVALUATION
-from lavad_core.evaluation.threshold import THRESHOLD
+from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD
 from lavad_core.results.open import open_results
 
 
@@ -51,7 +51,7 @@ def test_a_threshold_that_was_changed_is_refused(tmp_path: Path) -> None:
     chosen = tmp_path / "threshold.json"
     made = lavad("threshold", "--rule", "f1", *options, "--output", str(chosen))
     assert made.exit_code == 0, made.stderr
-    THRESHOLD.read(chosen)
+    CHOSEN_THRESHOLD.read(chosen)
     edited(chosen, lambda found: found.update(threshold=0.01))
     with pytest.raises(InputError, match="was changed after it was written"):
-        THRESHOLD.read(chosen)
+        CHOSEN_THRESHOLD.read(chosen)

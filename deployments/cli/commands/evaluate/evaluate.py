@@ -54,10 +54,10 @@ def evaluate(
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
     from lavad_core.evaluation.compute import evaluate as evaluated
     from lavad_core.evaluation.document import EVALUATION
-    from lavad_core.evaluation.threshold import THRESHOLD, fitted_warnings, with_warnings
+    from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, fitted_warnings, with_warnings
     from lavad_core.results.open import open_results
 
-    chosen = None if threshold_from is None else THRESHOLD.read(threshold_from)
+    chosen = None if threshold_from is None else CHOSEN_THRESHOLD.read(threshold_from)
     rules = segments.rules(*(threshold or []), *([] if chosen is None else [chosen.threshold]))
     dataset = labels.dataset()
     results = open_results(options.store_root(store), run)

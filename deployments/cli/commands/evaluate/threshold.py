@@ -33,14 +33,14 @@ def threshold(
 ) -> None:
     """Choose the threshold of segments on labelled training or validation videos, by a stated rule. Not on the videos that
     are evaluated with it."""
-    from lavad_core.evaluation.threshold import THRESHOLD, choose_threshold, parse_rule
+    from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, choose_threshold, parse_rule
     from lavad_core.results.open import open_results
 
     parsed = parse_rule(rule)
     dataset = labels.dataset()
     lowest = [] if segments.low_threshold is None else [segments.low_threshold]
     chosen = choose_threshold(dataset, open_results(options.store_root(store), run), parsed, segments.rules(*lowest)[0])
-    if answer.wants_tables(THRESHOLD.text(chosen)):
+    if answer.wants_tables(CHOSEN_THRESHOLD.text(chosen)):
         _show(chosen, parsed.name)
     _warn(chosen)
 
