@@ -21,7 +21,7 @@ def write_configuration(output: Path) -> Path:
     """Write the demonstration's settings with absolute paths, so that they can be used from anywhere.
 
     Args:
-        output: made if it is not there.
+        output: made if it does not exist.
 
     Returns:
         the file.

@@ -86,7 +86,7 @@ def motion_energy(path: Path) -> NDArray[np.float64]:
 
 
 def smoothed(scores: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
-    """Mean over the ``frames`` around each frame; at a clip's ends over those of them that are there."""
+    """Mean over the ``frames`` around each frame; at a clip's ends over those of them that exist."""
     window = np.ones(frames)
     before, after = frames // 2, (frames - 1) // 2
     padded = np.pad(scores, (before, after))

@@ -39,7 +39,7 @@ def write_set(
     """Render clips: ``videos/NAME.mp4``, ``labels.txt`` (temporal annotation), ``truth.json``.
 
     Args:
-        folder: made if it is not there. What it holds of the same split, seed and recipe is kept.
+        folder: made if it does not exist. What it holds of the same split, seed and recipe is kept.
         split, seed: which clips.
         clips: how many; every second one has an event.
         workers: processes; None for one a core.

@@ -32,7 +32,7 @@ START_TIMEOUT_S = 180.0
 """A new database is migrated first: 20 s on two busy cores."""
 
 WAIT_TIMEOUT_S = 600.0
-"""For other runs that are starting a server on the same records; a start on a database that is there takes 5 s."""
+"""For other runs that are starting a server on the same records; a start on an existing database takes 5 s."""
 
 START_LOCK = "lavad-start.lock"
 """File in ``PREFECT_HOME``, locked while a private server starts."""
@@ -56,7 +56,7 @@ NOT_OURS = {
     f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
     for service in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP", "PAUSE_EXPIRATIONS", "TRIGGERS")
 }
-"""Services that act on other flow runs of the database: not for a server that is there for one run."""
+"""Services that act on other flow runs of the database: not for a server that lives for one run."""
 
 
 @contextmanager

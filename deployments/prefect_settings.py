@@ -91,7 +91,9 @@ def speaking_to(url: str, *, private: bool) -> Iterator[None]:
         for path, default in _given(context.settings):
             if path not in KEPT:
                 _put(given, path, default)
-        _put(given, "api.ssl_cert_file", None)  # its default is SSL_CERT_FILE, which may name a file that is not there
+        _put(
+            given, "api.ssl_cert_file", None
+        )  # its default is SSL_CERT_FILE, which may name a file that does not exist
         _put(given, "logging.config_path", DEFAULT_LOGGING_SETTINGS_PATH)
         # The heartbeat thread is joined at the end of each flow, up to a second; it serves automations on a server that
         # outlives the flow's process, and this one does not.

@@ -75,7 +75,7 @@ def evaluate(
         seed: of the bootstrap.
         baseline: id or name of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
         tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
-        report: folder of the report; ``cache/reports/<id>`` of the store if not given. A report that is there is replaced.
+        report: folder of the report; ``cache/reports/<id>`` of the store if not given. An existing report is replaced.
 
     Returns:
         ``Completed``; ``Regressed`` (red) if a metric fell by more than its tolerance, with the difference in its message;

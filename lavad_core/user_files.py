@@ -85,7 +85,7 @@ def decode(content: bytes, path: Path | str, what: str) -> str:
 def read_npy(content: bytes) -> NDArray[Any]:
     """An array of numbers from the bytes of a ``.npy`` file, read-only and without a copy.
 
-    A header of a few bytes can announce terabytes: shape and type are compared with the bytes that are there before an
+    A header of a few bytes can announce terabytes: shape and type are compared with the bytes of the file before an
     array is made, so that nothing is allocated at all. Nothing is unpickled.
 
     Raises:

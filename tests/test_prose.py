@@ -103,6 +103,12 @@ RULES = {
         "Each number is there twice: what is left, and everything.",
         "Each number is given twice.",
     ),
+    "what-is-there": Rule(
+        r"\b(?:that|which|what|if it|if they) (?:is|are|was|were) (?:not )?there\b(?! (?:an?|no|any)\b)",
+        "exists, existing, stored, or 'is down'",
+        "Compute what is there again; a file that is there is replaced.",
+        "Compute existing results again. It shows that there are others.",
+    ),
     "is-meant-before": Rule(
         r"\bis meant before\b",
         "takes precedence over",

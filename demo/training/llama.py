@@ -86,7 +86,7 @@ def train_llama(
     """Train the model and write it to ``folder`` in half precision.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it does not exist.
         seed: of the clips, their captions' mistakes and the weights.
         log: takes about ten lines.
         plan, shape: the demonstration's by default.

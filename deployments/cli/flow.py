@@ -65,7 +65,7 @@ def scoring(
     Args:
         inputs: as the user named them.
         config: of the run.
-        refresh: compute what is there again.
+        refresh: compute existing results again.
         name: of the run.
         limit: how many of the videos are scored; None for all.
     """

@@ -235,7 +235,7 @@ class Merger:
             if name not in merged:
                 there = ", ".join(merged) or "none"
                 raise ConfigError(
-                    f"{'.'.join(here)} ({layer.origin(here)}) takes out what is not there; there is {there}"
+                    f"{'.'.join(here)} ({layer.origin(here)}) takes out one that does not exist; there is {there}"
                 )
             del merged[name]
             self._forget(here)

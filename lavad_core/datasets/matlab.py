@@ -1,4 +1,4 @@
-"""MATLAB files with a cell of pictures: which of them have a mark. Read piece by piece, within what is there.
+"""MATLAB files with a cell of pictures: which of them have a mark. Read piece by piece, within the bytes of the file.
 
 SciPy's reader takes memory for whatever a file announces (a cell of a few bytes can say that it has 2³¹ elements: 16 GB), and
 damaged files end the whole process inside it. The layout is that of "MAT-File Format" (MathWorks), level 5.

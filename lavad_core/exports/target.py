@@ -1,4 +1,4 @@
-"""A new file or folder that is there as a whole or not at all, and never in the place of another."""
+"""A new file or folder that is complete or does not exist, and never in the place of another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def new_file(target: Path) -> Iterator[Path]:
         with open(unfinished, "rb") as file:
             os.fsync(file.fileno())
         try:
-            os.link(unfinished, target)  # unlike a rename, this refuses what is there
+            os.link(unfinished, target)  # unlike a rename, this refuses an existing file
         except FileExistsError:
             raise _occupied(target) from None
         except OSError:  # a file system without hard links
@@ -65,4 +65,4 @@ def _refuse_occupied(target: Path) -> None:
 
 
 def _occupied(target: Path) -> InputError:
-    return InputError(f"{str(target)!r} is there already and is not written over; name another, or remove it first")
+    return InputError(f"{str(target)!r} exists already and is not overwritten; name another, or remove it first")

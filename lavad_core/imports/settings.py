@@ -63,7 +63,7 @@ def _imports(found: Sources) -> dict[str, Any]:
 
 
 def _targets(imports: dict[str, Any]) -> list[str]:
-    """The segments, and of the texts those that are there; nothing that would be made for its own sake."""
+    """The segments, and the texts that exist; nothing that would be made for its own sake."""
     texts = {"captions": "caption", "cleaned": "clean", "summaries": "summarise", "scores": "score"}
     return [*(stage for name, stage in texts.items() if name in imports), "detect"]
 

@@ -17,7 +17,7 @@ def resolve_device(text: str) -> torch.device:
     ``auto`` is the first GPU if there is one, otherwise the CPU. A GPU always comes with its number.
 
     Raises:
-        ModelError: another word, or a GPU that is not there.
+        ModelError: another word, or a GPU that does not exist.
     """
     if text == "auto":
         text = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,6 +1,6 @@
 """The models of a configuration, fetched from the hub into the hub's own cache before a run needs them.
 
-Only the files that the loaders read are fetched, of the configured revision. A file that is there is not fetched again, and one
+Only the files that the loaders read are fetched, of the configured revision. A complete file is not fetched again, and one
 whose connection breaks goes on where it was: both are the hub's own library's doing. It keeps no part of a file from one
 process to the next.
 """

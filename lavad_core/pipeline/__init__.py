@@ -1,1 +1,2 @@
-"""The planning of work: which stages a configuration needs, the key of each result, what is there, and running one."""
+"""The planning of work: which stages a configuration needs, the key of each result, which results exist, and running one
+stage."""

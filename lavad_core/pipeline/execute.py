@@ -65,7 +65,9 @@ def run_stage(
     if found is not None and bench.store.is_whole(found):
         record.cached = True
         return StageOutcome(_accepted(found, record), cached=True)
-    refresh = refresh or found is not None  # what is there is damaged, and would be taken for another writer's result
+    refresh = (
+        refresh or found is not None
+    )  # the existing result is damaged, and would be taken for another writer's result
     context = StageContext(bench, video, node_id, record, refresh)
     try:
         commit = _compute(context)

@@ -40,7 +40,7 @@ def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = F
     Args:
         bench: store and graph.
         videos: of the run.
-        refresh: what is there would be computed again.
+        refresh: existing results would be computed again.
     """
     work: list[PlannedWork] = []
     planned: dict[Key, PlannedWork] = {}
@@ -95,7 +95,7 @@ def survey(bench: Workbench, sources: Sequence[VideoSource], *, refresh: bool = 
     Args:
         bench: store and graph.
         sources: the videos.
-        refresh: what is there would be computed again.
+        refresh: existing results would be computed again.
     """
     videos: dict[str, PreparedVideo] = {}
     rejected: dict[str, VideoRejected] = {}
@@ -110,7 +110,7 @@ def survey(bench: Workbench, sources: Sequence[VideoSource], *, refresh: bool = 
 
 
 def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[str]) -> str:
-    """What differs from the most similar result that is there."""
+    """What differs from the most similar existing result."""
     others = [
         commit
         for commit in results_of(bench.store, key.stage, key.video_id)

@@ -64,7 +64,7 @@ def experience_of(store: FileStore, config: LavadConfig) -> Experience:
     """What the store tells of work with a configuration.
 
     Distinct texts are counted by the results themselves. Tokens are those of earlier runs with the same chat model and the
-    same settings of the stage, otherwise an estimate from the lengths of texts that are there.
+    same settings of the stage, otherwise an estimate from the lengths of stored texts.
     """
     distinct: dict[str, float] = {}
     sources: dict[str, str] = {}
@@ -123,7 +123,7 @@ def _alike(then: Mapping[str, Any], now: Mapping[str, Any], stage: str) -> bool:
 
 
 def _tokens_of_texts(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:
-    """By the lengths of cleaned captions and summaries that are there."""
+    """Tokens estimated from the lengths of stored cleaned captions and summaries."""
     caption, captions = _mean_length(store, "clean", "caption")
     summary, summaries = _mean_length(store, "summarise", "summary")
     found = {}

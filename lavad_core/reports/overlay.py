@@ -84,7 +84,7 @@ def write_overlay(
     Args:
         report: what is known of it.
         video: the video itself.
-        path: replaced if it is there.
+        path: replaced if it exists.
         progress: called with the number of each frame that is written.
 
     Raises:

@@ -137,7 +137,7 @@ def write_report(
     Args:
         reported: the videos.
         evaluation: their evaluation; None without labels.
-        output: folder, made if it is not there; a report in it is replaced.
+        output: folder, made if it does not exist; a report in it is replaced.
         warnings: what a reader must know of the run, one sentence for each.
         progress: called with each video's name when its page is there.
 

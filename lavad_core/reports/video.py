@@ -71,7 +71,7 @@ class Change:
     Attributes:
         at: the frame.
         captioner, before: whose caption of it came first, and the caption.
-        after: what is there now.
+        after: the caption that replaced it.
     """
 
     at: GridFrame

@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
 
 
 def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> Commit:
-    """Commit an import; the commit that is there if the same values were imported before.
+    """Commit an import; the existing commit if the same values were imported before.
 
     Args:
         store: takes it.

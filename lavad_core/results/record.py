@@ -46,7 +46,7 @@ def record_import(
     """Read somebody else's results, commit them, and record that like a run.
 
     Args:
-        root: the store's folder; made if it is not there.
+        root: the store's folder; made if it does not exist.
         sources: where the results are.
         dataset: whose videos they are of; None takes whatever there are scores of.
         videos: folder of the videos, for frame counts that the data set does not have.

@@ -1,4 +1,5 @@
-"""The settings that results were made with, as the results themselves say it: numbers come from these, not from a record."""
+"""The settings that results were made with, as the results themselves state them: numbers come from these, not from a
+record."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class StageTotals:
     """A stage over all videos of a run.
 
     Attributes:
-        done: videos with a result that was made. cached: with one that was there. failed: ended by an exception, rejections
+        done: videos with a result that was made. cached: with one that existed. failed: ended by an exception, rejections
             included. Of several tries for a video the last one counts.
         seconds, cpu_seconds: sums over all tries. peak_rss_bytes: the highest. work: sums over all tries.
     """

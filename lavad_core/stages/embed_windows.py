@@ -39,7 +39,7 @@ def run(context: StageContext) -> Commit:
 
 
 def _from_frames(context: StageContext, writer: ResultWriter) -> None:
-    """For encoders without a clip tower: a clip is the mean of its frames' vectors, which are there already."""
+    """For encoders without a clip tower: a clip is the mean of its frames' vectors, which exist already."""
     probe = load_probe(context)
     centres = grid_of(context, probe)
     windows = clips_of(context, samples_of(context, probe))

@@ -91,7 +91,7 @@ class AnswerCache:
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """The answers that are there, by key.
+        """The stored answers, by key.
 
         Raises:
             StoreUnavailable: the file cannot be read.

@@ -246,7 +246,7 @@ class FileStore(Store):
         """Remove what dead writers left: their folders, and files that they had put in place without a commit.
 
         Returns:
-            How many writers. A store that is not there, or has nothing to sweep, is not touched.
+            How many writers. A store that does not exist, or has nothing to sweep, is not touched.
         """
         with self.staging.take_dead() as dead:
             for path, journal in dead:

@@ -32,7 +32,7 @@ GAP_COUNTS = {
     "time_jumps": "jumps of the time stamps were taken out",
     "holes_unfilled": "holes beside damage are longer than the file has room for frames, and were left",
     "stopped_at_packet": "packets were read before the decoder died, and none of those behind",
-    "number_jumps": "jumps of the frame numbers, further than the images that are there make possible, were taken out",
+    "number_jumps": "jumps of the frame numbers, further than the existing images make possible, were taken out",
     "pages_left_out": "pictures behind the first of their file were not read",
     "further_movies": "further movies behind the first of the file were not read: join them by re-encoding",
     "rate_replaced": "frame rate of the header cannot be true: times are by another",

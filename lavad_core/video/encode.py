@@ -51,7 +51,7 @@ def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: 
     """Write an MP4 file; it is there when the block ends, and not at all if that raises.
 
     Args:
-        path: replaced if it is there.
+        path: replaced if it exists.
         width, height: of all pictures, even numbers.
         time_base: seconds per unit of the time stamps.
         rate: mean frames per second, for the header and the last frame's length.

@@ -89,7 +89,7 @@ def test_a_variable_means_the_name_that_is_written_so(tmp_path: Path) -> None:
     [
         pytest.param({"overrides": ["captioners.c=null"]}, ["captioners.c (--set captioners.c)", "there is b-6.7b, a"],
                      id="one that is not there taken out"),
-        pytest.param({"overrides": ["captioners.b-6.7=null"]}, ["takes out what is not there"], id="a part of a name"),
+        pytest.param({"overrides": ["captioners.b-6.7=null"]}, ["takes out one that does not exist"], id="a part of a name"),
         pytest.param({"overrides": ["captioners.aa.device=cpu"]},
                      ["captioners.aa.model must be given", "(--set captioners.aa.device)", "did you mean captioner 'a'?"],
                      id="misspelt name"),

@@ -64,7 +64,7 @@ def test_export_of_a_named_import(form: str, tmp_path: Path) -> None:
     assert (tmp_path / "named").read_bytes() != (tmp_path / "latest").read_bytes()
     refused = lavad("export", form, str(tmp_path / "named"), *store)
     assert refused.exit_code == 2
-    assert "is not written over" in refused.stderr
+    assert "is not overwritten" in refused.stderr
 
 
 def test_a_video_that_is_missing_is_counted(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_nothing_is_written_over(kind: str, tmp_path: Path) -> None:
         lambda: write_intervals(results, target, SegmentRule()),
         lambda: write_fiftyone(results, target, SegmentRule()),
     ):
-        with pytest.raises(InputError, match="is there already and is not written over"):
+        with pytest.raises(InputError, match="exists already and is not overwritten"):
             write()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert kind != "file" or target.read_text() == "mine"

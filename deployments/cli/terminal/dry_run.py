@@ -24,7 +24,7 @@ def show_plan(
     Args:
         config: of the run.
         sources: its videos.
-        refresh: the run would compute what is there, too.
+        refresh: the run would compute existing results too.
         as_json: one document, with all names, in place of the table.
     """
     from lavad_core.pipeline.pending import PlannedWork, survey

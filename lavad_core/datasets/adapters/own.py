@@ -60,7 +60,7 @@ def _video(rows: list[TableRow], first_frame: int) -> LabelledVideo:
         if interval is None:
             if len(rows) > 1:
                 other = next(one for one in rows if one is not row)
-                row.fail(f"{name!r} has no anomaly here, and is there again in {other.place}; keep one of them")
+                row.fail(f"{name!r} has no anomaly here, and appears again in {other.place}; keep one of them")
             normal = row
             continue
         other_row = intervals.setdefault(interval, row)

@@ -170,7 +170,7 @@ class JsonPool:
 
         ``jobs`` is read as results are taken, at most two rounds of ``concurrency`` ahead, so that any number of jobs
         needs bounded memory. When the caller stops iterating, jobs in flight are cancelled. When a job fails, results
-        that are there are yielded, the others are cancelled, and its error is raised.
+        that have arrived are yielded, the others are cancelled, and its error is raised.
 
         Raises:
             ServiceUnavailable, ServiceTimeout: after the retries.

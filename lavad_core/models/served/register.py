@@ -30,7 +30,7 @@ Section = TypeVar("Section", bound=ModelSection)
 
 _guard = threading.Lock()
 _met: dict[str, Facts] = {}
-"""By section: what looks after a run must be told the same as the run. Servers that were not there are asked again."""
+"""By section: what looks after a run must be told the same as the run. Servers that were down are asked again."""
 _told: set[str] = set()
 
 
@@ -109,7 +109,7 @@ class ServedModels:
         return section
 
     def _facts(self, section: Served) -> Facts | None:
-        """What the server says; None if it is not there."""
+        """What the server says; None if it is down."""
         from lavad_core.models.served.meeting import meet
 
         key = digest([_key(section), section.base_url, getattr(section, "system_role", "")])

@@ -2,7 +2,7 @@
 
 A decoder that meets the end of a shortened file, or a damaged table, often gives fewer frames without an error. Each module
 here reads one container's structure, without the codec library: what it announces (counts, durations, sizes, end marks), what
-is there, and what is damaged. Sizes in a file are never trusted, and reads are bounded.
+it holds, and what is damaged. Sizes in a file are never trusted, and reads are bounded.
 """
 
 from __future__ import annotations

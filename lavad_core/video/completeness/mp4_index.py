@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from lavad_core.video.completeness.mp4 import Box, Movie, Track
 
 MAX_ROW_FACTOR = 16
-"""A row that announces so many times the duration of its neighbours, of a segment that is not there, is damaged."""
+"""A row that announces so many times the duration of its neighbours, of a missing segment, is damaged."""
 
 SLACK_BYTES = 256
 """Bytes of a segment that may be other boxes than its fragments (types, events, times)."""
 
 MAX_LONE_FACTOR = 2
-"""A single duration that nothing else supports is believed up to so many times the frames that are there."""
+"""A single duration that nothing else supports is believed up to so many times the existing frames."""
 
 CONTRADICTION = "durations in the MP4's header, index and fragments that contradict each other"
 
@@ -72,7 +72,7 @@ class Claims:
         index: in front of the fragments.
         lengths: ticks of the video in each fragment, and its bytes, by where it begins.
         movie, video: their headers.
-        there: samples that are there.
+        there: samples that exist.
         step: ticks of a sample.
     """
 

@@ -17,7 +17,7 @@ SHORTEST_S = 1 / 250
 """A header's rate that is faster is the tick of a clock (FFmpeg's guess for ASF and FLV: 1000)."""
 
 MAX_FACTOR = 2
-"""A duration that nothing else supports is believed up to so many times the frames that are there."""
+"""A duration that nothing else supports is believed up to so many times the existing frames."""
 
 SPARE_FACTOR = 4
 """By how much the bytes that a file lacks may hold more frames than those that it has."""
@@ -60,11 +60,11 @@ def frames_expected(
 ) -> Expected:
     """Frames of a video of a constant rate from the first of ``times_s`` to its end; at least as many as there are.
 
-    A damaged stamp or duration can announce any number. It is believed as far as twice the frames that are there, or as the
+    A damaged stamp or duration can announce any number. It is believed up to twice the existing frames, or as the
     bytes that the file lacks by its own sizes have room for.
 
     Args:
-        times_s: stamps of the frames that are there.
+        times_s: stamps of the existing frames.
         end_s: when the video ends by its header; 0 unknown, then the last frame is the last.
         header_s: seconds from frame to frame by the header's rate, 0 unknown.
         size_bytes, announced_bytes: of the file, and what it announces; 0 unknown.

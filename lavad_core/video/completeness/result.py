@@ -18,7 +18,7 @@ MAX_FINDINGS = 8
 
 @dataclass
 class Completeness:
-    """What a container announces about its first video stream, what is there, and what is damaged.
+    """What a container announces about its first video stream, what it holds, and what is damaged.
 
     Attributes:
         frames: packets that show a frame which an undamaged copy would hold; None where nothing says it.

@@ -18,7 +18,7 @@ from lavad.deployments.cli.terminal.text import escape, show
 def overlay(
     *,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name of the video, as `lavad status` prints it.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file, .mp4; replaced if it is there.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file, .mp4; replaced if it exists.")],
     given: ShownGroup,
 ) -> None:
     """Write a video with its scores: its frames, below them what the score is of, and the curve with the current moment.

@@ -23,7 +23,7 @@ def report(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Folder of the report; one that is there is replaced.", parser=options.folder
+            "--output", "-o", help="Folder of the report; an existing one is replaced.", parser=options.folder
         ),
     ],
     given: ShownGroup,

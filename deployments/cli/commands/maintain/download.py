@@ -36,7 +36,7 @@ def download(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be downloaded.")] = False,
     json_: options.AsJson = False,
 ) -> None:
-    """Download the models of the configuration into the hub's cache, after consent to their licences. Files that are there are
+    """Download the models of the configuration into the hub's cache, after consent to their licences. Complete files are
     not fetched again."""
     from lavad_core.errors import LavadError
     from lavad_core.models.download import cache_folder, check_space, fetch, look_up, partial_files, wanted

@@ -55,7 +55,7 @@ def run(
     refresh: Annotated[
         bool,
         typer.Option(
-            "--refresh", help="Compute what is there again and replace it; the language model's answers are kept."
+            "--refresh", help="Compute existing results again and replace them; the language model's answers are kept."
         ),
     ] = False,
     limit: options.Limit = None,
