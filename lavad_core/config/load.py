@@ -59,24 +59,12 @@ def presets() -> dict[str, str]:
 def load_config(
     *,
     preset: str | None = None,
-    files: Sequence[Path] = (),
+    files: Sequence[str | Path] = (),
     overrides: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> LavadConfig:
-    """The configuration; see :func:`load`."""
-    return load(preset=preset, files=files, overrides=overrides, settings=settings, environ=environ).config
-
-
-def load(
-    *,
-    preset: str | None = None,
-    files: Sequence[Path] = (),
-    overrides: Sequence[str] = (),
-    settings: Mapping[str, Any] | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Loaded:
-    """The configuration with the origin of every value.
+    """The configuration that results from a preset, files, the environment and settings, each of which may be missing.
 
     Args:
         preset: name of one that comes with the package.
@@ -88,8 +76,20 @@ def load(
     Raises:
         ConfigError: a key is unknown or a value not allowed; names the key, its origin and the way out.
     """
+    return load(preset=preset, files=files, overrides=overrides, settings=settings, environ=environ).config
+
+
+def load(
+    *,
+    preset: str | None = None,
+    files: Sequence[str | Path] = (),
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """The configuration with the origin of every value; arguments and errors as :func:`load_config`."""
     below = [_preset(preset)] if preset is not None else []
-    below += [layers.from_file(path) for path in files]
+    below += [layers.from_file(Path(path)) for path in files]
     above = layers.from_mapping("the given settings", settings) if settings is not None else []
     above += layers.from_overrides(overrides)
     environ = os.environ if environ is None else environ

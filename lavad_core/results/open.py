@@ -14,18 +14,19 @@ from lavad_core.runs.manifest import RunManifest, is_running, list_runs, load_ru
 log = logging.getLogger(__name__)
 
 
-def open_results(store_root: Path, run: str | RunManifest | None = None) -> ResultSet:
+def open_results(store_root: str | Path, run: str | RunManifest | None = None) -> ResultSet:
     """The results of a run or of an import.
 
     Args:
         store_root: the store's folder.
-        run: its id, as ``lavad status --all`` lists it, or its record; None for the latest that has ended.
+        run: its id or name, as ``lavad status --all`` lists it, or its record; None for the latest that has ended.
 
     Raises:
         InputError: there is no such run.
         ConfigError: another version of the program recorded it, and this one does not know a setting of it.
         StoreError: its records or results cannot be read.
     """
+    store_root = Path(store_root)
     record = run if isinstance(run, RunManifest) else chosen_run(store_root, run)
     return (results_of_import if record.origin == "import" else results_of_run)(store_root, record)
 

@@ -48,6 +48,13 @@ def test_the_run_is_recorded_with_its_good_and_its_bad_videos(page: dict[str, An
     assert again.set_id == results.set_id
 
 
+def test_paths_may_be_texts(page: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("window: {samples: 3}\n", encoding="utf-8")
+    config = lavad_core.load_config(files=[str(tmp_path / "settings.yaml")], environ={})
+    assert config.window.samples == 3
+    assert lavad_core.open_results(str(page["folder"] / "store")).set_id == page["results"].set_id
+
+
 def test_tables(page: dict[str, Any]) -> None:
     scores: pd.DataFrame = page["scores"]
     assert list(scores.columns) == ["video", "frame", "time_s", "score", "raw_score"]
