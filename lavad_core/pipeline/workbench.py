@@ -88,7 +88,7 @@ class Workbench:
         return build_graph(self.config, identities)
 
     def _ready(self, role: str, section: Configured) -> Configured:
-        return self.served.ready(section, self._suffixes.get(role))
+        return self.served.ready(section, self._suffixes.get(role), role)
 
     @property
     def limits(self) -> Limits:

@@ -63,7 +63,7 @@ def _place(settings: dict[str, Any], path: str, captioner: str) -> tuple[dict[st
     here: Any = settings
     if sections[:1] == ["captioner"]:
         here, sections = named_captioners(settings).get(captioner), sections[1:]
-        if here is None or name == "name":
+        if here is None or name not in here:  # its name, or how its answers are read: no settings
             return None
     for section in sections:
         here = here.setdefault(section, {})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.config import document
@@ -330,6 +330,7 @@ def test_settings_and_printed_yaml_give_the_configuration_again(
     assert config(files=[written(tmp_path, text)]) == loaded.config
 
 
+@settings(deadline=None)
 @given(text=st.text(min_size=1).filter(lambda text: "\x00" not in text))
 def test_any_text_survives_printing(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     found = config(settings={"summarise": {"separator": text}})
@@ -337,6 +338,7 @@ def test_any_text_survives_printing(text: str, tmp_path_factory: pytest.TempPath
     assert printed["summarise"]["separator"] == text
 
 
+@settings(deadline=None)
 @given(key=st.text(alphabet="abcdefghijklmnopqrstuvwxyz_.0123456789", min_size=1, max_size=40))
 def test_no_key_makes_it_crash(key: str) -> None:
     with contextlib.suppress(ConfigError):  # any other exception is a fault

@@ -75,30 +75,31 @@ class ServedModels:
         for role in identities:
             section = config.models.get(role)
             if isinstance(section, Served):
-                found[role] += self.suffix(section, ask=ask)
+                found[role] += self.suffix(section, role, ask=ask)
         return found
 
-    def suffix(self, section: Served, *, ask: bool = True) -> str:
-        """What is added to the identity of a served model: the mark of a new model, and :data:`FOLDED`."""
+    def suffix(self, section: Served, role: str = "chat", *, ask: bool = True) -> str:
+        """What is added to the identity of a served model of a role: the mark of a new model, and :data:`FOLDED`."""
         known = self._known(section)
         now = self._facts(section) if ask else None
         before = known.models[known.last] if known.models else Facts()
         folds = system_role(section, before if now is None else now.filled(before)) == "fold"
-        return self._mark(section, known, now) + (FOLDED if folds else "")
+        return self._mark(section, role, known, now) + (FOLDED if folds else "")
 
-    def ready(self, section: Section, assumed: str | None) -> Section:
+    def ready(self, section: Section, assumed: str | None, role: str = "chat") -> Section:
         """The section that a model is to be loaded with: what ``auto`` stands for is in it.
 
         Args:
             section: of any model.
             assumed: the suffix with which keys were made; None if none were.
+            role: of the model.
 
         Raises:
             ModelError: the server came up after the keys were made, and has another model or other roles than they say.
         """
         if not isinstance(section, Served):
             return section
-        if assumed is not None and (now := self.suffix(section)) != assumed:
+        if assumed is not None and (now := self.suffix(section, role)) != assumed:
             raise ModelError(
                 f"{section.model!r}: its server was not there when the run began, and is not as was assumed "
                 f"({now or 'as before'}, and not {assumed or 'as before'}); run again, what is done is kept"
@@ -124,7 +125,7 @@ class ServedModels:
             self._asked.add(key)
             return _met[key]
 
-    def _mark(self, section: Served, known: Known, now: Facts | None) -> str:
+    def _mark(self, section: Served, role: str, known: Known, now: Facts | None) -> str:
         models = known.models
         if not models or now is None:
             if now is not None:
@@ -139,7 +140,7 @@ class ServedModels:
         if same == 0:
             return ""
         why = "; ".join(differences(models[0], now))
-        setting = "chat.on_change" if isinstance(section, VllmChatConfig) else "captioners.NAME.on_change"
+        setting = f"{role.replace('captioner:', 'captioners.')}.on_change"
         ways = (
             f"set {setting}=new to compute anew, or =accept if it is the same (a server's update can change an answer)"
         )
