@@ -191,6 +191,16 @@ def test_texts_read_well(folder: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_links_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in [*pages(), ROOT / "CONTRIBUTING.md"]
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert not broken
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_finds_its_example_and_leaves_the_better_form(name: str) -> None:
     rule = RULES[name]
