@@ -18,7 +18,8 @@ from lavad_core.imports.values import Nested
 from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_import
 from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoResults
-from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
+from lavad_core.runs.run_log import load_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 

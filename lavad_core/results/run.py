@@ -30,7 +30,8 @@ from lavad_core.results.types import (
     ScoredVideo,
     VideoResults,
 )
-from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_records, load_run
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_run
+from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import load_sources
 from lavad_core.stages.timeline import read_probe
 from lavad_core.store.files import FileStore

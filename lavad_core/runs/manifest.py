@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from lavad_core.config.secrets import settings_of_record
 from lavad_core.errors import DamagedResult, InputError
-from lavad_core.runs.event_log import EventLog, begins_as, log_digest, log_is_sealed, read_log, trusted
+from lavad_core.runs.event_log import begins_as, log_digest, log_is_sealed, read_log
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
@@ -261,40 +261,6 @@ def _not_as_written(document: Mapping[str, Any], log_path: Path) -> str | None:
     return None
 
 
-def load_log(store_root: Path, run_id: str) -> EventLog:
-    """The log of a run.
-
-    Raises:
-        DamagedResult: a line of it, or what it had when the run ended, is not as it was written.
-        StoreUnavailable: it cannot be read.
-    """
-    path = run_path(store_root, run_id, ".jsonl")
-    return trusted(path, read_log(path, _end_of_log(store_root, run_id)))
-
-
-def _end_of_log(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
-    """Length and digest of the log when the run ended, as its record has them."""
-    document = _whole_record(store_root, run_id)
-    return None if document is None else document.get("log")
-
-
-def _whole_record(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
-    """A record that is as it was written; None if there is none."""
-    path = run_path(store_root, run_id, ".json")
-    with store_errors("read", path):
-        try:
-            document = json.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError, RecursionError):
-            return None
-    return document if isinstance(document, dict) and seal_of(document) == "whole" else None
-
-
-def load_records(store_root: Path, run_id: str) -> Iterator[StageRecord]:
-    """The stages of a run, in the order in which they ended. A line cut by a kill or a full disk is left out; errors as
-    :func:`load_log`."""
-    yield from records_of(load_log(store_root, run_id))
-
-
 def is_running(store_root: Path, run_id: str) -> bool:
     """Whether a living process on this machine records the run: it holds a lock on the records."""
     path = run_path(store_root, run_id, ".jsonl")
@@ -319,12 +285,6 @@ def sources_digest(path: Path) -> str | None:
             return hashlib.sha256(path.read_bytes()).hexdigest()
         except FileNotFoundError:
             return None
-
-
-def noted_sources(store_root: Path, run_id: str) -> str | None:
-    """What :func:`sources_digest` was when the run ended, as its record has it; None if nothing is noted."""
-    document = _whole_record(store_root, run_id)
-    return None if document is None else document.get("sources")
 
 
 def encode(manifest: RunManifest, log_path: Path) -> bytes:

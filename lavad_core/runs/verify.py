@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lavad_core.errors import DamagedResult, InputError
-from lavad_core.runs.manifest import FOLDER, list_runs, load_log, load_run
+from lavad_core.runs.manifest import FOLDER, list_runs, load_run
+from lavad_core.runs.run_log import load_log
 from lavad_core.runs.video_list import load_sources
 from lavad_core.store.maintenance import Finding
 

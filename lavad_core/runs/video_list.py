@@ -19,10 +19,10 @@ from lavad_core.runs.manifest import (
     VideoOutcome,
     list_runs,
     load_run,
-    noted_sources,
     run_path,
     sources_digest,
 )
+from lavad_core.runs.run_log import noted_sources
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource

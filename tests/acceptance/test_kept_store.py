@@ -19,7 +19,8 @@ from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.runs.manifest import list_runs, load_records, load_run
+from lavad_core.runs.manifest import list_runs, load_run
+from lavad_core.runs.run_log import load_records
 from lavad_core.video.discover import discover
 
 KEPT = Path(__file__).resolve().parent.parent / "kept_store"

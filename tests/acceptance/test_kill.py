@@ -11,7 +11,8 @@ import pytest
 from support.video_factory import make_video
 from support.whole_runs import commits, finish, start, tree
 
-from lavad_core.runs.manifest import load_records, load_run
+from lavad_core.runs.manifest import load_run
+from lavad_core.runs.run_log import load_records
 
 FEW, MANY = 3, 20
 

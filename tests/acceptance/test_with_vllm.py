@@ -9,7 +9,8 @@ from support.video_factory import make_video
 from support.vllm_server import VllmServer
 from support.whole_runs import finish
 
-from lavad_core.runs.manifest import RunManifest, load_records, load_run
+from lavad_core.runs.manifest import RunManifest, load_run
+from lavad_core.runs.run_log import load_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Key
 

@@ -103,7 +103,7 @@ def fill(folder: Path) -> dict[str, str]:
 
 def fingerprints(folder: Path, ids: dict[str, str]) -> dict[str, dict[str, dict[str, str]]]:
     """Run to video to stage to fingerprint."""
-    from lavad_core.runs.manifest import load_records
+    from lavad_core.runs.run_log import load_records
 
     found: dict[str, dict[str, dict[str, str]]] = {}
     for name in ("run", "imports"):

@@ -14,8 +14,9 @@ from support.filled_store import fill
 
 from lavad_core.errors import DamagedResult
 from lavad_core.results.open import open_results
-from lavad_core.runs.manifest import load_records, load_run, new_run_id
+from lavad_core.runs.manifest import load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
+from lavad_core.runs.run_log import load_records
 from lavad_core.runs.verify import check_records
 from lavad_core.runs.video_list import load_sources, save_sources, unfinished_of
 from lavad_core.seal import FIELD, sealed

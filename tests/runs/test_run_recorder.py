@@ -18,16 +18,10 @@ from support.store_work import CONTEXT, start
 from lavad_core.errors import InputError, InternalError, ServiceUnavailable, StoreUnavailable, VideoRejected
 from lavad_core.masking import MASK, masked, masked_text, remember_secrets
 from lavad_core.runs import environment, work
-from lavad_core.runs.manifest import (
-    VideoOutcome,
-    is_running,
-    list_runs,
-    load_records,
-    load_run,
-    new_run_id,
-)
+from lavad_core.runs.manifest import VideoOutcome, is_running, list_runs, load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.records import StageRecord
+from lavad_core.runs.run_log import load_records
 
 CONFIG = {"window": {"samples": 10}, "chat": {"api_key": SecretStr("hunter2"), "base_url": "http://u:hunter2@host/v1"}}
 
