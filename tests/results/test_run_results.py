@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.filled_store import EVIL, FRAMES, GRID, INTERVAL, SCORES, SUMMARIES, fill
 
+from lavad_core.config.load import load_config
 from lavad_core.errors import DamagedResult, InputError
+from lavad_core.method.detection import mean_rate
+from lavad_core.results.find import scored_name
 from lavad_core.results.open import chosen_run, open_results
+from lavad_core.results.run import RunVideo, keys_of_run, results_of_keys
+from lavad_core.results.types import NEIGHBOURS, ScoredVideo
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.video_list import save_sources
+from lavad_core.store.files import FileStore
 from lavad_core.video.types import VideoSource
 
 
@@ -40,6 +47,91 @@ def test_scores_and_texts_of_a_run(tmp_path: Path) -> None:
 def test_scores_that_were_not_refined_have_no_others_beside_them(tmp_path: Path) -> None:
     fill(tmp_path, "first", more=("refine.enabled=false",))
     assert open_results(tmp_path).scores("first").raw_scores is None
+
+
+def test_the_parts_of_a_video(tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    video = open_results(tmp_path)["first"]
+    assert video.has_scores
+    assert video.outcome is not None
+    assert (video.outcome.status, video.name) == ("ok", "first")
+    assert video.neighbours is not None
+    assert (video.neighbours.frames, video.neighbours.scores) == ([GRID] * 3, [[0.0, 1.0, 0.5]] * 3)
+    found = video.segments()
+    assert found is not None
+    assert found.select(["start_frame", "end_frame", "summary"]).to_pylist() == [
+        {"start_frame": 16, "end_frame": 31, "summary": SUMMARIES[1]}
+    ]
+    assert video.segment_count == 1
+    assert (video.facts["frames"], video.facts["peak_frame"]) == (FRAMES, 16)
+    assert video.absent == {"captions": "", "cleaned captions": ""}  # its commits are gone, and nothing tells why
+
+
+@pytest.mark.parametrize(
+    ("setting", "part", "why"),
+    [
+        pytest.param("refine.enabled=false", NEIGHBOURS, "refine.enabled was false", id="off"),
+        pytest.param("imports.refined=/somewhere", "captions", "not needed: refined imported", id="imported"),
+    ],
+)
+def test_what_a_run_lacks_has_a_reason(setting: str, part: str, why: str, tmp_path: Path) -> None:
+    config = load_config(preset="tiny", overrides=[f"store={tmp_path}", setting], environ={})
+    assert RunVideo(FileStore(tmp_path), "a", {}, config)._why_absent(part) == why
+
+
+def test_a_rejected_video_can_be_opened_and_has_no_scores(tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    found = open_results(tmp_path)
+    assert not found["bad"].has_scores
+    with pytest.raises(DamagedResult, match="there are no scores for 'bad' in this run"):
+        _ = found["bad"].scores
+    with pytest.raises(KeyError):
+        found["nobody"]
+
+
+def test_results_of_a_run_that_nobody_recorded(tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    recorded = open_results(tmp_path)
+    assert recorded.config is not None
+    (keys,) = (keys for video_id, keys in keys_of_run(tmp_path, recorded.set_id).items() if "refine" in keys)
+    found = results_of_keys(FileStore(tmp_path), recorded.config, {"first": keys})
+    assert (found.names, found.rule) == (["first"], recorded.rule)
+    np.testing.assert_array_equal(found.scores("first").scores, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        pytest.param("frist", "did you mean 'first'?", id="near"),
+        pytest.param("bad", ": rejected: no-video: an audio file", id="without-scores"),
+        pytest.param("something else", "; it has 1 videos", id="far"),
+    ],
+)
+def test_a_name_without_scores(name: str, says: str, tmp_path: Path) -> None:
+    fill(tmp_path, "first")
+    found = open_results(tmp_path)
+    assert scored_name(found, "first") == "first"
+    with pytest.raises(InputError, match=re.escape(says)):
+        scored_name(found, name)
+
+
+def test_seconds_of_frames_by_time_stamps_by_a_rate_or_not_at_all() -> None:
+    timed = ScoredVideo("a", 3, 1, np.zeros(3), times_s=np.array([0.0, 0.5, 2.0]))
+    assert timed.seconds([0, 2, 3]).tolist() == [0.0, 2.0, 3.0]  # type: ignore[union-attr]
+    assert ScoredVideo("a", 3, 1, np.zeros(3), frame_rate=2.0).seconds([0, 3]).tolist() == [0.0, 1.5]  # type: ignore[union-attr]
+    assert ScoredVideo("a", 3, 1, np.zeros(3)).seconds([0]) is None
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        pytest.param([0.0, 0.5, 1.0], 2.0, id="steady"),
+        pytest.param([0.0, 0.1, 1.0], 2.0, id="variable"),
+        pytest.param([0.0], None, id="one-frame"),
+    ],
+)
+def test_the_frame_rate_is_the_mean(times: list[float], rate: float | None) -> None:
+    assert mean_rate(np.array(times)) == rate
 
 
 def test_a_run_that_was_not_to_score(tmp_path: Path) -> None:
