@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -15,7 +16,6 @@ from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short,
 
 if TYPE_CHECKING:
     from lavad_core.results.types import ResultSet, VideoResults
-    from lavad_core.runs.manifest import RunManifest
 
 SUMMARY_WIDTH = 72
 """Characters of a summary or caption in a table on a terminal; CSV and JSON have all."""
@@ -48,13 +48,10 @@ def show_video(
     if frames and segments:
         raise typer.BadParameter("give --frames or --segments, not both")
     root = options.store_root(store)
-    record = run_with_video(root, video, run)
-    results = open_results(root, record)
+    results = open_results(root, run_with_video(root, video, run))
     found = results[video]
     if not found.has_scores:
-        say(
-            f"lavad: {escape(repr(video))} has no scores in {results.origin} {results.set_id}: {_why(results, record, video)}"
-        )
+        say(f"lavad: {escape(repr(video))} has no scores in {results.origin} {results.set_id}: {_why(results, found)}")
         if results.origin == "run" and (other := newest_with_scores(root, video, besides=results.set_id)) is not None:
             say(f"the newest run that has scores for it: --run {other}")
         raise typer.Exit(Exit.SOME_FAILED)
@@ -62,7 +59,7 @@ def show_video(
     headers, rows = (_segments if segments else _frames if frames else _grid)(found)
     if json_ or format_ == "json":
         values = [dict(zip(headers, row, strict=True)) for row in rows]
-        show_document("video", {**_described(record, video), **found.facts, kind: values}, compact=frames)
+        show_document("video", {**_described(found, results.set_id), **found.facts, kind: values}, compact=frames)
     elif format_ == "csv":
         show_csv(["video", *headers], [[video, *row] for row in rows])
     else:
@@ -70,31 +67,24 @@ def show_video(
         say(_footer(found, results.origin))
 
 
-def _described(record: RunManifest, video: str) -> dict[str, Any]:
+def _described(video: VideoResults, run_id: str) -> dict[str, Any]:
     """How the run or import ended for the video."""
-    outcome = next(outcome for outcome in record.videos if outcome.name == video)
-    return {
-        "video": outcome.name,
-        "video_id": outcome.video_id,
-        "run": record.run_id,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "message": outcome.message,
-    }
+    assert video.outcome is not None, "a run and an import know how they ended for each video"
+    outcome = asdict(video.outcome)
+    named = {"video": video.name, "video_id": outcome["video_id"], "run": run_id}
+    return named | {field: outcome[field] for field in ("status", "reason", "message")}
 
 
-def _why(results: ResultSet, record: RunManifest, video: str) -> str:
+def _why(results: ResultSet, video: VideoResults) -> str:
     """Why a video has no scores, and the way out where there is one."""
     from lavad_core.runs.manifest import SCORED
 
-    outcome = _described(record, video)
-    if outcome["status"] in SCORED:
-        targets = [] if results.config is None else results.config.run.targets
-        if not {"refine", "detect", "evaluate"} & set(targets):
-            return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"
-        return "they are gone from the store; run again"
-    parts = ("message",) if results.origin == "import" else ("status", "reason", "message")
-    return escape(": ".join(outcome[part] for part in parts if outcome[part]))
+    if video.outcome is not None and video.outcome.status not in SCORED:
+        return escape(results.unscored[video.name])
+    targets = [] if results.config is None else results.config.run.targets
+    if not {"refine", "detect", "evaluate"} & set(targets):
+        return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"
+    return "they are gone from the store; run again"
 
 
 def _grid(video: VideoResults) -> Table:
