@@ -16,6 +16,7 @@ from lavad.demo import world
 from lavad.demo.clip import Interval, Truth
 from lavad.demo.picture import main as make_picture
 from lavad_core.config.load import load_config
+from lavad_core.errors import ModelError
 
 FRAMES = 40
 CAPTIONERS = '{one: {kind: blip2, model: "random:blip2-opt"}, two: {kind: blip2, model: "random:blip2-t5"}}'
@@ -121,6 +122,17 @@ def test_no_vllm_is_an_error_before_anything_is_rendered(tmp_path: Path) -> None
     assert "is not an executable file; give the `vllm` of its environment" in result.stderr
     assert not (tmp_path / "out" / "videos").exists()
     assert lavad("demo", "--base-url", "http://127.0.0.1:9/v1").exit_code == 2
+
+
+def test_vllm_is_looked_for_in_the_checkout(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lavad.deployments import vllm_server
+
+    def found(given: str | None, beside: Path) -> str:
+        raise ModelError(f"asked for {given} beside {beside}")
+
+    monkeypatch.setattr(vllm_server, "find_vllm", found)
+    result = lavad("demo", "--output", str(tmp_path / "out"), *RANDOM, "--llm", "vllm")
+    assert f"asked for None beside {repository}" in result.stderr
 
 
 def test_clips_of_somebody_else_are_not_touched(tmp_path: Path) -> None:

@@ -125,9 +125,10 @@ def _check_models(config: LavadConfig) -> None:
 
 
 def _vllm(given: str | None) -> str:
+    import lavad_core
     from lavad.deployments.vllm_server import find_vllm
 
-    return find_vllm(given, Path(__file__).resolve().parent.parent.parent)
+    return find_vllm(given, Path(lavad_core.__file__).parents[1])  # the checkout, if there is one
 
 
 @contextmanager
