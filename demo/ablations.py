@@ -118,7 +118,7 @@ def ablations(output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callabl
         tell: told in a line what each row took.
 
     Raises:
-        InputError: that is no demonstration, a group is not known, a clip has no scores, or all frames have the same label.
+        InputError: that is not a demonstration, a group is not known, a clip has no scores, or all frames have the same label.
         LavadError: as a run raises.
     """
     if unknown := [group for group in groups if group not in GROUPS]:

@@ -31,7 +31,7 @@ _SECRET_WORDS = frozenset(
 _PLURALS = frozenset({"tokens", "keys"})  # numbers of tokens are no secrets
 
 _OWN_NAMES = frozenset({"captions", "captioners"})
-"""Fields whose keys are the names of captioners, which the user chose. One that is called "key-frames" is no secret."""
+"""Fields whose keys are the names of captioners, which the user chose. One that is called "key-frames" is not a secret."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 

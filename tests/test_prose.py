@@ -74,7 +74,8 @@ RULES = {
     ),
     "is-no-file": Rule(
         r"(?<!there )(?<!There )\bis no (?:[A-Z]\w+ )?"
-        r"(?:file|folder|archive|list|number|integer|address|object|video|directory|path|text)\b",
+        r"(?:file|folder|archive|list|number|integer|address|object|video|directory|path|text|rule|score|array|segment|report|"
+        r"picture|id|configuration|choice|JSON|CSV|UTF-8)\b",
         "is not a …",
         "'a.txt' is no CSV file",
         "'a.txt' is not a CSV file",

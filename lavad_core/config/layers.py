@@ -89,7 +89,7 @@ def from_file(path: Path, name: str | None = None) -> Layer:
     """Settings of a YAML file; an empty file gives none.
 
     Raises:
-        ConfigError: it cannot be read, is no YAML mapping, or gives a key twice.
+        ConfigError: it cannot be read, is not a YAML mapping, or gives a key twice.
     """
     name = name or str(path)
     try:
@@ -111,7 +111,7 @@ def from_file(path: Path, name: str | None = None) -> Layer:
 
 
 def _what(value: Any) -> str:
-    """Its kind alone: a file that is no configuration may be one that holds a key."""
+    """Its kind alone: a file that is not a configuration may be one that holds a key."""
     return "a list" if isinstance(value, list) else f"one value ({type(value).__name__}; not shown)"
 
 

@@ -101,7 +101,7 @@ def read_json(text: str) -> Any:
         return dict(pairs)
 
     def none(word: str) -> Any:
-        raise ValueError(f"{word} is no JSON")
+        raise ValueError(f"{word} is not JSON")
 
     try:
         return json.loads(text, object_pairs_hook=once, parse_constant=none)

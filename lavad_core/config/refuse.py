@@ -149,7 +149,7 @@ def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:
 
 
 def _is_byte(char: str, shape: Shape) -> bool:
-    """A byte of a file's name that is no UTF-8, as Python has it."""
+    """A byte of a file's name that is not UTF-8, as Python has it."""
     return shape.is_path and "\udc80" <= char <= "\udcff"
 
 

@@ -215,7 +215,7 @@ class ScoreConfig(Section):
     above_one: Literal["none", "score"] = setting(
         "none",
         affects=("score",),
-        description="With free-text and match first: a number above 1 is no score, or is one (reference).",
+        description="With free-text and match first: a number above 1 is not a score, or is one (reference).",
     )
     without_summary: Literal["interpolate", "ask"] = setting(
         "interpolate",

@@ -70,7 +70,7 @@ class Features:
         return without_ending(stem), crop
 
     def _common(self, stems: Sequence[str]) -> frozenset[str]:
-        """The last part that all have in common, where it is no part of the name: without it labels are found."""
+        """The last part that all have in common, where it is not part of the name: without it labels are found."""
         cut = [self._cut(stem, _BACKBONES)[0] for stem in stems]
         last = [_LAST_PART.fullmatch(stem) for stem in cut if match_key(stem) not in self._known]
         parts = {found["part"].lower() if found else "" for found in last}

@@ -1,4 +1,4 @@
-"""What lines of labels and of lists have in common: where the name ends, how the rest is separated, what is no line of them.
+"""What lines of labels and of lists have in common: where the name ends, how the rest is separated, what is not a line of them.
 
 A name may hold spaces, commas and digits, so that a line of an unknown form would always do as a name. It is one only where
 nothing in it looks like a known form.
@@ -123,7 +123,7 @@ def ends_name(word: str) -> bool:
 
 
 def like_a_number(word: str) -> bool:
-    """Whether a word is made as numbers, times and ranges are (``1.5``, ``00:01:10``, ``3500-4000``): it is no class."""
+    """Whether a word is made as numbers, times and ranges are (``1.5``, ``00:01:10``, ``3500-4000``): it is not a class."""
     return _LIKE_A_NUMBER.fullmatch(word) is not None
 
 

@@ -144,7 +144,7 @@ def _marked(element: _Element, size: int, variable: str) -> NDArray[np.bool_] | 
     if name != variable.encode():
         return None
     if kind != _CELL:
-        raise ValueError(f"{variable} is no cell")
+        raise ValueError(f"{variable} is not a cell")
     if not count:
         raise ValueError(f"{variable} has no element")
     if count * 8 > end - element.place:
@@ -155,13 +155,13 @@ def _marked(element: _Element, size: int, variable: str) -> NDArray[np.bool_] | 
 def _is_marked(element: _Element, end: int, what: str) -> bool:
     kind, size = element.tag()
     if kind != _MATRIX or element.place + size > end:
-        raise ValueError(f"{what} is no array, or longer than the cell")
+        raise ValueError(f"{what} is not an array, or longer than the cell")
     if not size:
         return False
     end = element.place + size
     kind, count, _ = _header(element)
     if kind not in _NUMERIC:
-        raise ValueError(f"{what} is no array of numbers")
+        raise ValueError(f"{what} is not an array of numbers")
     if count > end - element.place:
         raise ValueError(f"{what} says that it has {count} numbers, and {max(end - element.place, 0)} bytes are there")
     marked = parts = 0

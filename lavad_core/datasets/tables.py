@@ -170,7 +170,7 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[TableRo
     """Rows of a JSON file: a list of objects.
 
     Raises:
-        InputError: the file cannot be read, is no JSON, is another thing, or an object lacks one of the ``needed`` keys.
+        InputError: the file cannot be read, is not JSON, is another thing, or an object lacks one of the ``needed`` keys.
     """
 
     def no_number(word: str) -> NoReturn:

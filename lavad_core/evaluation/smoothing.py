@@ -79,7 +79,7 @@ def parse_sigma(text: str) -> Sigma:
         return Sigma(float(match[1]), _UNITS[match[2]])
     except ValueError:
         raise InputError(
-            f"{text!r} is no σ: give a number of scores (10), of frames (160f) or of seconds (5.3s)"
+            f"{text!r} is not a σ: give a number of scores (10), of frames (160f) or of seconds (5.3s)"
         ) from None
 
 
@@ -92,7 +92,7 @@ def checked_sigma(given: float | Sigma) -> Sigma:
     sigma = given if isinstance(given, Sigma) else Sigma(float(given))
     if not (math.isfinite(sigma.value) and sigma.value > 0) or (sigma.unit == "scores" and sigma.value > MOST):
         raise InputError(
-            f"σ {sigma} is no smoothing: give grid steps above 0, at most {MOST:g}, or frames (160f) or seconds (5s); the "
+            f"σ {sigma} does not smooth: give grid steps above 0, at most {MOST:g}, or frames (160f) or seconds (5s); the "
             "unsmoothed rows are there anyway"
         )
     return sigma

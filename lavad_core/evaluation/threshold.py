@@ -75,7 +75,7 @@ def parse_rule(text: str) -> ThresholdRule:
         if math.isfinite(most) and most >= 0:
             return ThresholdRule("false-alarms-per-hour", most)
     raise InputError(
-        f"{text!r} is no rule for a threshold; there are {', '.join(get_args(ThresholdRuleName))}=X, X at least 0 (such as "
+        f"{text!r} is not a rule for a threshold; there are {', '.join(get_args(ThresholdRuleName))}=X, X at least 0 (such as "
         "false-alarms-per-hour=1)"
     )
 

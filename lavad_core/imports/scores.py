@@ -83,7 +83,7 @@ def _array(file: FoundFile) -> NDArray[np.float64]:
         if values.ndim != 1 or values.dtype.kind not in "fiu":
             raise ValueError(f"it has the shape {found.shape} and the type {found.dtype}")
     except ValueError as error:
-        raise InputError(f"{file.where!r} is no array of a video's scores: {first_line(error)}") from error
+        raise InputError(f"{file.where!r} is not an array of a video's scores: {first_line(error)}") from error
     return _checked(values.astype(np.float64), file.where)
 
 
@@ -92,7 +92,7 @@ def _csv(file: FoundFile) -> GivenScores:
     try:
         rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), 1) if any(row)]
     except csv.Error as error:
-        raise InputError(f"{file.where!r} is no CSV: {error}; expected is {CSV_EXPECTED}") from error
+        raise InputError(f"{file.where!r} is not CSV: {error}; expected is {CSV_EXPECTED}") from error
     if rows and not all(_NUMBER.fullmatch(cell.strip()) for cell in rows[0][1]):
         rows = rows[1:]  # names of the columns
     if not rows:

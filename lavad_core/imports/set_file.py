@@ -103,7 +103,7 @@ def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.f
         assert match is not None, "it was looked at before"
         first, last = int(match[1]), int(match[2])
         if not first <= last < MAX_FRAMES:  # two numbers can announce more than any memory has
-            raise InputError(f"{where}: the range {key!r} is no segment of a video of at most {MAX_FRAMES} frames")
+            raise InputError(f"{where}: the range {key!r} is not a segment of a video of at most {MAX_FRAMES} frames")
         spans.append((first, last, _score_of(value, raw, key, where)))
     frames = np.full(max(last for _, last, _ in spans) + 1, np.nan)
     for first, last, score in sorted(spans, key=lambda span: span[:2]):
@@ -123,7 +123,7 @@ def _score_of(value: Any, raw: bool, key: str, where: str) -> float:
     score = _number(numbers[1] if raw and len(numbers) > 1 else numbers[0], f"the range {key!r}", where)
     if score == -1:
         raise InputError(
-            f"{where}: the range {key!r} has -1, which is no score: the model gave no answer that could be read"
+            f"{where}: the range {key!r} has -1, which is not a score: the model gave no answer that could be read"
         )
     return score
 
@@ -134,7 +134,7 @@ def _number(value: Any, at: str, where: str) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise InputError(f"{where}: {at} has a number of {len(str(value))} digits, which is no score") from None
+        raise InputError(f"{where}: {at} has a number of {len(str(value))} digits, which is not a score") from None
 
 
 def _said(text: str, what: str, where: str) -> str | float:

@@ -41,7 +41,7 @@ class SegmentRule:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
-            raise InputError(f"the threshold {self.threshold} is no finite number; scores are mostly from 0 to 1")
+            raise InputError(f"the threshold {self.threshold} is not a finite number; scores are mostly from 0 to 1")
         if not self.low <= self.threshold:
             raise InputError(
                 f"the low threshold {self.low:g} is above the threshold {self.threshold:g}; it says how far down a segment "

@@ -72,7 +72,7 @@ def parse_own_score(reply: str) -> float | None:
 
     Not one is an index (``x[0]``), a link or a foot-note. A whole number within a text may be a citation ("as seen in [1]"): it
     counts only as the beginning of the answer, on a line of its own, or after a word that announces it ("score: [1]"). So does
-    a decimal number within code. A number that is no score, such as ``[1.5]``, makes the answer none.
+    a decimal number within code. A number that is not a score, such as ``[1.5]``, makes the answer none.
     """
     values = {float(match[1]) for match in _BRACKETED.finditer(reply) if _is_own(reply, match)}
     (value,) = values if len(values) == 1 else (math.nan,)
@@ -144,7 +144,7 @@ def expected_score(log_probabilities: Mapping[str, float]) -> float:
         In [0, 1].
 
     Raises:
-        ValueError: a key is no choice, a value is NaN or +inf, or no choice is possible.
+        ValueError: a key is not a choice, a value is NaN or +inf, or no choice is possible.
     """
     values, logs = [], []
     for choice, log_probability in log_probabilities.items():

@@ -73,7 +73,7 @@ class TheirCaptioner(_Theirs):
         """See the Protocol.
 
         Raises:
-            ModelError: it is not a list of texts, one for each image; or their code raises what is no error of ours.
+            ModelError: it is not a list of texts, one for each image; or their code raises what is not an error of ours.
         """
         captions = self._call("caption", images)
         if isinstance(captions, str) or not isinstance(captions, Sequence):

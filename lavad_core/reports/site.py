@@ -262,7 +262,9 @@ def _make_room(output: Path) -> None:
         raise InputError(f"{str(output)!r} is not a folder; --output names the folder of the report")
     output.mkdir(parents=True, exist_ok=True)
     if not (output / MARKER).exists() and any(output.iterdir()):
-        raise InputError(f"the folder {str(output)!r} holds something that is no report; name one that is empty or new")
+        raise InputError(
+            f"the folder {str(output)!r} holds something that is not a report; name one that is empty or new"
+        )
     (output / MARKER).touch()
     # The old index goes first: what is half made has none.
     (output / "index.html").unlink(missing_ok=True)

@@ -63,7 +63,7 @@ def log_is_sealed(path: Path) -> bool:
 
 
 def read_log(path: Path, end: Mapping[str, Any] | None = None) -> EventLog:
-    """A log; an empty one if there is none. A line cut off by a kill or a full disk is no fault: it was never finished.
+    """A log; an empty one if there is none. A line cut off by a kill or a full disk is not a fault: it was never finished.
 
     Args:
         path: of the log.
@@ -80,7 +80,7 @@ def read_log(path: Path, end: Mapping[str, Any] | None = None) -> EventLog:
         fields = _parsed(line)
         if fields is None:
             if _WHOLE.search(line):
-                altered.append(f"line {place} is no JSON")
+                altered.append(f"line {place} is not JSON")
             continue
         state = seal_of(fields)
         if state == "broken":

@@ -132,10 +132,10 @@ def run_path(store_root: Path, run_id: str, suffix: str) -> Path:
     """A file of a run.
 
     Raises:
-        InputError: that is no id of a run (it may come from a command line).
+        InputError: that is not an id of a run (it may come from a command line).
     """
     if not is_run_id(run_id):
-        raise InputError(f"{run_id!r} is no id of a run; `lavad status --all` lists them")
+        raise InputError(f"{run_id!r} is not an id of a run; `lavad status --all` lists them")
     return Path(store_root) / FOLDER / f"{run_id}{suffix}"
 
 
@@ -196,7 +196,7 @@ def find_run(store_root: Path, given: str) -> str:
     if not called:
         near = nearest(given, names.values())
         raise InputError(
-            f"{given!r} is no id of a run, and no run in {str(store_root)!r} has that name; `lavad status --all` lists them"
+            f"{given!r} is not an id of a run, and no run in {str(store_root)!r} has that name; `lavad status --all` lists them"
             + (f"; did you mean {near!r}?" if near else "")
         )
     if len(called) > 1:

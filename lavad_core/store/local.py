@@ -102,7 +102,7 @@ class LocalBlobs:
                 return None
 
     def stat(self, name: str) -> BlobInfo | None:
-        """From the file system; a symbolic link is not followed, and is no blob."""
+        """From the file system; a symbolic link is not followed, and is not a blob."""
         target = self.path(name)
         with store_errors("read", target):
             try:

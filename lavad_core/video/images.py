@@ -127,7 +127,7 @@ def _more(image: Image.Image, size: tuple[int, int]) -> int:
 
 @contextmanager
 def _system_errors(path: str) -> Iterator[None]:
-    """What the system says of a file is no damage of the picture, which would be noted for ever: Pillow's own OSErrors have no
+    """What the system says of a file is not damage of the picture, which would be noted for ever: Pillow's own OSErrors have no
     number."""
     try:
         yield

@@ -44,7 +44,7 @@ def true_time_base(pts: NDArray[np.int64], time_base: Fraction, container: str, 
 
 
 def avi_step_s(path: str) -> Fraction | None:
-    """Seconds from frame to frame by an AVI file's main header; None where that is no rate."""
+    """Seconds from frame to frame by an AVI file's main header; None where that is not a rate."""
     with open(path, "rb") as file:
         head = file.read(AVI_HEAD_BYTES)
     at = head.find(b"avih")

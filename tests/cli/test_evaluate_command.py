@@ -120,7 +120,7 @@ def test_compare_with_the_paper(store: Path, tmp_path: Path) -> None:
         ("no such data set", ["evaluate", "--dataset", "ucf-crimes", "--labels", "LABELS"], 2, "do you mean 'ucf-crime'"),
         ("no such run", ["evaluate", "--run", "19990101T000000000-000000", *OWN],
          2, "19990101T000000000-000000"),
-        ("σ 0", ["evaluate", "--sigma", "0", *OWN], 2, "σ 0 is no smoothing"),
+        ("σ 0", ["evaluate", "--sigma", "0", *OWN], 2, "σ 0 does not smooth"),
         ("not to be written", ["evaluate", "--output", "/nowhere/e.json", *OWN], 5, "'/nowhere/e.json'"),
         ("one set", ["compare", "a", *OWN], 2, "1 sets were given; give two ids"),
         ("two sets and the paper", ["compare", "a", "b", "--published", *OWN], 2, "--published takes one"),

@@ -262,7 +262,7 @@ def fails_to_write(arguments: list[str], tmp_path: Path) -> tuple[int, str]:
     ],
 )
 def test_output_that_cannot_be_written(case: str, arguments: list[str], tmp_path: Path) -> None:
-    """A full disk is no fault of the program, and what was asked for is not done."""
+    """A full disk is not a fault of the program, and what was asked for is not done."""
     fill(tmp_path / "store", "v0")
     code, said = fails_to_write(arguments, tmp_path)
     assert code == Exit.OUTPUT, (case, said)

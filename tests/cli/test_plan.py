@@ -16,7 +16,7 @@ LIST = "a 0 320 6\nb 0 159 7\n"
 
 def strict(text: str) -> Any:
     def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
 
@@ -77,7 +77,7 @@ def test_from_videos(tmp_path: Path) -> None:
         ("labels without a data set", ["x.mp4", "--labels", "l"], 2, "are for --dataset"),
         ("no video", ["nowhere.mp4"], 2, "no video found for 'nowhere.mp4'"),
         ("no rates", ["--dataset", "ucf-crime", "--rates", "none.yaml"], 2, "'none.yaml' does not exist"),
-        ("no run", ["--dataset", "ucf-crime", "--rates-from", "x"], 2, "'x' is no id of a run"),
+        ("no run", ["--dataset", "ucf-crime", "--rates-from", "x"], 2, "'x' is not an id of a run"),
         ("no data set", ["--dataset", "ucf-krime"], 2, "ucf-crime"),
     ],
 )

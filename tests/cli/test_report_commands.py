@@ -77,7 +77,7 @@ def test_a_report_of_an_import_with_its_videos(imported: Path, tmp_path: Path) -
     assert "Not in these results: captions, cleaned captions, summaries" in page
     again = lavad("report", "--store", str(imported), "--output", str(tmp_path / "videos"), *given)
     assert again.exit_code == Exit.USAGE
-    assert "holds something that is no report" in again.stderr
+    assert "holds something that is not a report" in again.stderr
     assert len(list((tmp_path / "videos").iterdir())) == 2
 
 

@@ -59,9 +59,9 @@ def test_labels_of_a_test_set_are_no_place_to_choose_on(store: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "arguments", "code", "says"),
     [
-        ("no rule", ["--rule", "best"], 2, "'best' is no rule"),
-        ("no such run", ["--run", "x"], 2, "'x' is no id"),
-        ("not quiet enough", ["--rule", "false-alarms-per-hour=-1"], 2, "is no rule"),
+        ("no rule", ["--rule", "best"], 2, "'best' is not a rule"),
+        ("no such run", ["--run", "x"], 2, "'x' is not an id"),
+        ("not quiet enough", ["--rule", "false-alarms-per-hour=-1"], 2, "is not a rule"),
     ],
 )
 def test_what_is_wrong_is_said(case: str, arguments: list[str], code: int, says: str, store: Path) -> None:

@@ -288,7 +288,7 @@ def test_no_scores_at_all() -> None:
 @pytest.mark.parametrize(
     ("word", "options", "message"),
     [
-        ("σ 0", {"sigmas": (0,)}, "σ 0 is no smoothing"),
+        ("σ 0", {"sigmas": (0,)}, "σ 0 does not smooth"),
         ("σ below", {"sigmas": (-1,)}, "σ -1"),
         ("σ not a number", {"sigmas": (math.nan,)}, "σ nan"),
         ("resamples", {"resamples": -1}, "-1 resamples"),

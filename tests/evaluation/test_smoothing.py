@@ -108,16 +108,16 @@ def test_how_sigma_is_written(text: str, value: float, unit: Unit) -> None:
 
 @pytest.mark.parametrize("text", ["", "ten", "10m", "5.3 ss", "--", "1e", "s"])
 def test_what_is_no_sigma(text: str) -> None:
-    with pytest.raises(InputError, match="is no σ"):
+    with pytest.raises(InputError, match="is not a σ"):
         parse_sigma(text)
 
 
 @pytest.mark.parametrize(
     ("sigma", "says"),
     [
-        (Sigma(0, "frames"), "is no smoothing"),
-        (Sigma(float("inf"), "s"), "is no smoothing"),
-        (Sigma(20_000), "is no smoothing"),
+        (Sigma(0, "frames"), "does not smooth"),
+        (Sigma(float("inf"), "s"), "does not smooth"),
+        (Sigma(20_000), "does not smooth"),
         (Sigma(1e9, "frames"), "at most 10000"),
     ],
 )

@@ -129,7 +129,7 @@ def test_no_threshold_is_better_than_chance() -> None:
 @pytest.mark.parametrize("text", ["", "F1", "f1=1", "false-alarms-per-hour", "false-alarms-per-hour=-1", "youden=2",
                                   "false-alarms-per-hour=nan", "false-alarms-per-hour=inf"])  # fmt: skip
 def test_rules_that_are_none(text: str) -> None:
-    with pytest.raises(InputError, match="is no rule"):
+    with pytest.raises(InputError, match="is not a rule"):
         parse_rule(text)
 
 

@@ -68,8 +68,8 @@ def twice(folder: Path) -> None:
         ("array of another length", array([0.5] * 7), "has 7 scores, but the video has 40 frames"),
         ("array of every frame", array([0.5] * 40), "one a frame: give --interval 1"),
         ("two-dimensional", array([[0.5, 0.5], [0.5, 0.5]]), "it has the shape (2, 2)"),
-        ("array of texts", array(["a", "b"]), "is no array of a video's scores"),
-        ("pickle", array([{"a": 1}]), "is no array of a video's scores"),
+        ("array of texts", array(["a", "b"]), "is not an array of a video's scores"),
+        ("pickle", array([{"a": 1}]), "is not an array of a video's scores"),
         ("not a number", array([0.5, np.nan, 0.5]), "1 of 3 scores are not in [0, 1], first at position 1: nan"),
         ("three columns", table("0,1,0.5\n"), "line 1: '0,1,0.5'; expected is one score per line"),
         ("word in a column", table("frame,score\n0,0.5\n16,high\n"), "line 3: '16,high'"),
@@ -134,7 +134,7 @@ def test_without_a_data_set_a_bad_file_is_an_unscored_video(tmp_path: Path) -> N
     (tmp_path / "bad.npy").write_bytes(b"no")
     found = read_import(Sources(scores=tmp_path), None, ImportReport())
     assert [video.name for video in found.videos] == ["good"]
-    assert "is no array of a video's scores" in found.unscored["bad"]
+    assert "is not an array of a video's scores" in found.unscored["bad"]
 
 
 def test_summaries_in_place_of_scores(tmp_path: Path) -> None:

@@ -136,9 +136,9 @@ def test_answers_of_corevad(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[Any, str]] = {
     "a hole": ({"0, 10": 0.5, "12, 39": 0.5}, "1 frames are in no range, the first is 11"),
     "shorter": ({"0, 30": 0.5}, "31 scores, but the video has 40 frames"),
-    "a range that ends before it begins": ({"0, 39": 0.5, "9, 3": 0.5}, "is no segment"),
-    "a range of terabytes": ({"0, 999999999999": 0.5}, "is no segment of a video of at most 20000000 frames"),
-    "no answer": ({"0, 20": [-1, "?"], "20, 39": [0.5, ""]}, "has -1, which is no score"),
+    "a range that ends before it begins": ({"0, 39": 0.5, "9, 3": 0.5}, "is not a segment"),
+    "a range of terabytes": ({"0, 999999999999": 0.5}, "is not a segment of a video of at most 20000000 frames"),
+    "no answer": ({"0, 20": [-1, "?"], "20, 39": [0.5, ""]}, "has -1, which is not a score"),
     "text alone": ({"0, 39": ["?"]}, "has '?' where a score is needed"),
     "text where the refined score is": ({"0, 39": ["-1", 0.5, "?"]}, "has '-1' where a score is needed"),
     "an empty list": ({"0, 39": []}, "has no score"),

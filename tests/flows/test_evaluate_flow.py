@@ -115,7 +115,7 @@ def test_red_where_videos_of_the_data_set_have_no_scores(runs: dict[str, str], t
         ("no such run", {"run_id": "20260101T000000000-abcdef"}, "has no run 20260101T000000000-abcdef"),
         ("no such baseline", {"baseline": "/nowhere.json"}, "'/nowhere.json' does not exist"),
         ("no such metric", {"tolerances": {"x": 0.1}}, "no metric 'x'"),
-        ("no smoothing", {"sigmas": [0.0]}, "is no smoothing"),
+        ("no smoothing", {"sigmas": [0.0]}, "does not smooth"),
         ("no threshold", {"threshold_file": "/nowhere.json"}, "'/nowhere.json' does not exist"),
     ],
 )

@@ -145,7 +145,7 @@ def test_segments_refuses(word: str, change: dict[str, Any]) -> None:
     ("given", "says"),
     [
         pytest.param({"low_threshold": 0.6}, r"low threshold 0\.6 is above the threshold 0\.5", id="low above high"),
-        pytest.param({"threshold": math.nan}, "threshold nan is no finite number", id="threshold nan"),
+        pytest.param({"threshold": math.nan}, "threshold nan is not a finite number", id="threshold nan"),
         pytest.param({"threshold": math.inf}, "threshold inf", id="threshold inf"),
         pytest.param({"min_length_s": -1.0}, "least length -1.0 .* seconds", id="negative length"),
         pytest.param({"max_gap_s": math.inf}, "longest gap inf are seconds", id="endless gap"),

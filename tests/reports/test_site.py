@@ -202,7 +202,7 @@ def test_a_report_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     (tmp_path / "file").touch()
-    for name, said in (("mine", "holds something that is no report"), ("file", "is not a folder")):
+    for name, said in (("mine", "holds something that is not a report"), ("file", "is not a folder")):
         with pytest.raises(InputError, match=said):
             write_report(source_of(results, dataset, tmp_path), None, tmp_path / name)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

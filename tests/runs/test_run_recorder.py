@@ -212,7 +212,7 @@ def test_the_latest_run_is_the_last_to_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("run_id", ["../../etc/passwd", "", "20250101T000000000-abcdef\n", "latest"])
 def test_what_is_no_run_id_is_refused(tmp_path: Path, run_id: str) -> None:
-    with pytest.raises(InputError, match="no id of a run"):
+    with pytest.raises(InputError, match="is not an id of a run"):
         load_run(tmp_path, run_id)
     with pytest.raises(InputError):
         recorder(tmp_path, run_id=run_id)

@@ -281,7 +281,7 @@ class LocalChat:
 
     @torch.inference_mode()
     def _generate(self, items: Sequence[_Item]) -> list[_Generated | None]:
-        """None for what :meth:`interrupt` cut off: it is no answer."""
+        """None for what :meth:`interrupt` cut off: it is not an answer."""
         writers = [_Writer(item, self._mask(item.request.choices) if item.request.choices else None) for item in items]
         sequences = [[*item.prompt, *item.said] for item in items]
         longest = max(map(len, sequences))

@@ -1,7 +1,7 @@
 """What a server of the OpenAI kind says in an answer, by its structured fields alone. Pure.
 
 Servers name one thing in many ways: the end of an answer is ``stop`` or ``eos_token``, a content filter is a finish reason, a
-``refusal``, or an error's code. Prose is never searched: a message that talks of filters is no refusal.
+``refusal``, or an error's code. Prose is never searched: a message that talks of filters is not a refusal.
 """
 
 from __future__ import annotations

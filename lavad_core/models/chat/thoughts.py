@@ -104,7 +104,7 @@ def only_ends(text: str) -> bool:
 
 @dataclass(frozen=True)
 class _Mark:
-    """``closes`` and ``opens`` are both true of an empty thought, and both false of what is no mark of a thought."""
+    """``closes`` and ``opens`` are both true of an empty thought, and both false of what is not a mark of a thought."""
 
     name: str
     opens: bool

@@ -84,7 +84,7 @@ def _resolve(model: str, revision: str) -> str:
     except (OSError, ValueError, EntryNotFoundError) as error:
         reason = first_line(error).rstrip(".")
         raise ModelError(
-            f"model {model!r} is no local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
+            f"model {model!r} is not a local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
             f"{reason}. Download it (`{_download(model, revision)}`), give its commit as `revision`, or give a local folder"
         ) from error
     return Path(path).parent.name

@@ -70,7 +70,7 @@ class Facts:
         return digest([self.weights, self.answer])[:SHORT_DIGITS]
 
     def updated(self, now: Facts) -> Facts:
-        """These facts, with what of ``now`` is no part of :attr:`mark`."""
+        """These facts, with what of ``now`` is not part of :attr:`mark`."""
         return replace(self, version=now.version or self.version, folds=self.folds if now.folds is None else now.folds)
 
     def filled(self, other: Facts) -> Facts:
@@ -82,7 +82,7 @@ class Facts:
 def differences(known: Facts, now: Facts) -> list[str]:
     """Why ``now`` is not the model that ``known`` was; empty if nothing says so.
 
-    Another version of the server, or another folder of the same name, is no other model: an update must not make the results
+    Another version of the server, or another folder of the same name, is not another model: an update must not make the results
     in a store worthless. Another answer to the fixed question is one, though an update can cause it: a person decides which.
     """
     found = []
