@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
-from lavad_core.evaluation.smoothing import Sigma, in_words
+from lavad_core.evaluation.smoothing import in_words
 from lavad_core.evaluation.ties import means
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
@@ -94,7 +94,7 @@ class IndexPage:
     @staticmethod
     def sigma(row: ScoreRow) -> str:
         """A row's smoothing in every unit; 0 for none."""
-        return in_words(Sigma(row.sigma, row.unit), row.width) if row.sigma else "0"
+        return in_words(row.smoothing, row.width) if row.smoothing else "0"
 
     @property
     def slowest(self) -> Sequence[IndexRow]:

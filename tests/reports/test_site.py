@@ -80,7 +80,7 @@ def test_the_index_says_what_the_numbers_are(written: Path) -> None:
     dataset, results = made_set(NAMES, unscored={"lost": "no connection"})
     evaluation = evaluated(dataset, results)
     best = evaluation.rows[0].metrics["auc"]
-    assert f"{best.value:.4f} {best.low:.4f}–{best.high:.4f}" in text
+    assert f"{best.number} {best.interval}" in text
     for said in (
         "A made-up set: import 20260101T000000000-abcdef",
         f"SHA-256 {'0' * 64}",
