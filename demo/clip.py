@@ -92,7 +92,7 @@ class Clip:
         return replace(scene, aside=passing.act, aside_who=who, aside_colour="" if who else aside.colour)
 
     def truth(self) -> Truth:
-        """What is true of it."""
+        """The true events of the clip, and a true sentence for each frame."""
         sentences = tuple(grammar.sentence(self.scene(frame)) for frame in range(self.frames))
         events = (Interval(self.event.act, self.event.first, self.event.last),) if self.event else ()
         return Truth(self.name, self.frames, FRAME_RATE, events, sentences)

@@ -57,7 +57,7 @@ class Shape:
 
     @property
     def heads(self) -> int:
-        """How many."""
+        """The number of attention heads."""
         return self.width // 32
 
 

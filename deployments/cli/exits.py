@@ -159,7 +159,7 @@ def flush() -> None:
 
 
 def output_lost(error: OutputLost) -> Exit:
-    """Say it; the exit code."""
+    """Report that the output cannot be written, and return the exit code."""
     _forget_stdout()
     say(f"lavad: the output could not be written: {error}")
     return Exit.OUTPUT

@@ -89,7 +89,7 @@ def scoring(
 
 
 def warn_ahead(config: LavadConfig) -> None:
-    """Say what will make the work worthless or stop it, before it begins."""
+    """Name what will make the work worthless or stop it, before it begins."""
     from lavad_core.pipeline.graph import random_models
 
     if random := random_models(config):

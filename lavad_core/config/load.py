@@ -130,7 +130,7 @@ def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> No
 
 
 def _with_absolute_defaults(config: LavadConfig) -> LavadConfig:
-    """What was given is absolute already; two defaults are not."""
+    """Make the two relative defaults absolute; given paths are absolute already."""
     here = Path.cwd()
     changes: dict[str, Any] = {}
     if not config.store.is_absolute():

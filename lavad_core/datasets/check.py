@@ -88,7 +88,7 @@ def check(
 
 
 def against_published(dataset: Dataset) -> list[DatasetFinding]:
-    """What makes these labels others than the published ones; nothing where nothing is known of the data set."""
+    """How these labels differ from the published ones; nothing if nothing is known of the data set."""
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
     return [] if reference is None else [*_differences(dataset, here, reference)]

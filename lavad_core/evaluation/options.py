@@ -48,7 +48,7 @@ class EvaluationOptions:
 
     @property
     def intervals(self) -> str:
-        """How intervals are made, in a few words."""
+        """How intervals are computed, in a few words."""
         if not self.resamples:
             return "none"
         return f"95 %, bootstrap over videos, {self.resamples} resamples, seed {self.seed}"

@@ -1,4 +1,4 @@
-"""How many frames each video has: from the data set's list, or else from the video itself."""
+"""How many frames each video has, from the data set's list or from the video itself."""
 
 from __future__ import annotations
 

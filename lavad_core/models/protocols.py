@@ -138,7 +138,7 @@ class AnsweringCaptioner(Captioner, Protocol):
     """A captioner that is a chat model: it also tells how each caption ended."""
 
     def answers(self, images: Sequence[Image]) -> list[ChatAnswer]:
-        """What was said of each image, in order; errors as :meth:`caption`."""
+        """The answer for each image, in order; errors as :meth:`caption`."""
         ...
 
 

@@ -32,7 +32,7 @@ class _Theirs:
         self._path = find_source(config)
 
     def __getattr__(self, name: str) -> Any:
-        """What is not of the role is theirs as it is."""
+        """Attributes that the role does not have are passed on from the user's object."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._model, name)

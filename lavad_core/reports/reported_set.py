@@ -68,7 +68,7 @@ class ReportedSet:
         return self._seconds.get(name)
 
     def report(self, name: str) -> VideoReport:
-        """What is known of one of :attr:`names`.
+        """The report of one of :attr:`names`.
 
         Raises:
             DamagedResult: its results are gone from the store.

@@ -24,7 +24,7 @@ SERVICE_ERRORS = ("ServiceError", "ServiceUnavailable", "ServiceTimeout")
 
 
 class Announce(Protocol):
-    """Says a line that does not disturb the bars."""
+    """Print a line that does not disturb the bars."""
 
     def __call__(self, text: str) -> None: ...
 

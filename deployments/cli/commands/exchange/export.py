@@ -99,7 +99,7 @@ def _rule(results: ResultSet, given: dict[str, float | None]) -> SegmentRule:
 
 
 def _write(results: ResultSet, format_: Format, output: Path, frames: bool, rule: SegmentRule | None) -> Sequence[str]:
-    """What is to be said of what was written."""
+    """Write the export; notes for the user about it."""
     from lavad_core.exports import layout, segments, tables
 
     if format_ in TABLES:
