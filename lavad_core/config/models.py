@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator
 
@@ -15,7 +16,6 @@ from lavad_core.config.section import (
     NOTHING,
     HubSection,
     ModelSection,
-    check_extra_body,
     check_recordable,
     extra_body,
     setting,
@@ -183,6 +183,32 @@ class PythonChatConfig(PythonModel):
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
 
 
+class ServedSection(ModelSection):
+    """A model behind an OpenAI-compatible server."""
+
+    own_fields: ClassVar[Mapping[str, str]]
+    """Fields of a request that the program sets itself, with what is to be set in their place."""
+
+    if TYPE_CHECKING:
+        revision: str | None
+        base_url: str
+        extra_body: dict[str, JsonValue]
+
+    @property
+    def in_process(self) -> bool:
+        return False
+
+    @field_validator("extra_body", check_fields=False)
+    @classmethod
+    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Raises ValueError for a secret, and for a field that the program sets itself."""
+        for name in value:
+            if name in cls.own_fields:
+                raise ValueError(f"{name!r} cannot be given here, the program sets it itself: {cls.own_fields[name]}")
+        check_recordable(value, "keys are sent with api_key, from the environment")
+        return value
+
+
 class Blip2Config(HubSection):
     """A BLIP-2 captioner through transformers."""
 
@@ -205,8 +231,10 @@ class Blip2Config(HubSection):
     )
 
 
-class OpenAICaptionerConfig(ModelSection):
+class OpenAICaptionerConfig(ServedSection):
     """A vision-language model behind an OpenAI-compatible server."""
+
+    own_fields: ClassVar[Mapping[str, str]] = _CAPTION_FIELDS
 
     kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
     model: str = setting(..., affects=("caption",), description="The name under which the server serves it.")
@@ -231,16 +259,6 @@ class OpenAICaptionerConfig(ModelSection):
     timeout_s: float = setting(120.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(5, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
     max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
-
-    @property
-    def in_process(self) -> bool:
-        return False
-
-    @field_validator("extra_body")
-    @classmethod
-    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        check_extra_body(value, _CAPTION_FIELDS)
-        return value
 
 
 CaptionerConfig = Annotated[Blip2Config | OpenAICaptionerConfig | PythonCaptionerConfig, Field(discriminator="kind")]
@@ -307,8 +325,10 @@ class ClipConfig(HubSection):
 EncoderConfig = Annotated[ImageBindConfig | ClipConfig | PythonEncoderConfig, Field(discriminator="kind")]
 
 
-class VllmChatConfig(ModelSection):
+class VllmChatConfig(ServedSection):
     """A chat model behind an OpenAI-compatible server that supports vLLM's structured choice."""
+
+    own_fields: ClassVar[Mapping[str, str]] = _CHAT_FIELDS
 
     kind: Literal["openai"] = setting("openai", affects=CHAT_STAGES, description="A served chat model.")
     model: str = setting(
@@ -333,16 +353,6 @@ class VllmChatConfig(ModelSection):
     extra_body: dict[str, JsonValue] = extra_body(CHAT_STAGES)
     on_change: OnChange = _on_change(CHAT_STAGES)
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
-
-    @property
-    def in_process(self) -> bool:
-        return False
-
-    @field_validator("extra_body")
-    @classmethod
-    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        check_extra_body(value, _CHAT_FIELDS)
-        return value
 
 
 class LocalChatConfig(HubSection):

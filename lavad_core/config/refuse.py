@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import shlex
@@ -53,7 +54,7 @@ def refuse_numbered(given: Sequence[Layer]) -> None:
                 if name.isdigit() and name not in names and not own:
                     known = names or list(DEFAULT_CAPTIONERS)
                     place = known[int(name)] if int(name) < len(known) else "NAME"
-                    faults.append(_numbered_captioner(layer, name, section, place))
+                    faults += _numbered_captioner(layer, name, section, place)
                 elif section is None:
                     names = [known for known in names if known != name]
                 elif name not in names:
@@ -72,25 +73,24 @@ def _list_of_captioners(layer: Layer, sections: list[Any], names: Sequence[str])
     return f"captioners ({origin}) map names to sections, and are no list; write {_as_given(origin, ('captioners',), wanted)}"
 
 
-def _numbered_captioner(layer: Layer, number: str, section: Any, name: str) -> str:
-    given = next((path for path in layer.origins if path[:2] == ("captioners", number)), ("captioners", number))
-    origin = layer.origin(given)
-    if not origin.startswith(("--set", _VARIABLE)):
-        given = given[:2]
-    value = section
-    for part in given[2:]:
-        value = value[part]
-    write = _as_given(origin, ("captioners", name, *given[2:]), value)
-    return f"captioners.{number} ({origin}): captioners have names and no numbers; write {write}"
+def _numbered_captioner(layer: Layer, number: str, section: Any, name: str) -> Iterator[str]:
+    own = ("captioners", number)
+    given = [path for path in layer.origins if path[:2] == own and layer.origins[path].startswith(_TEXTS)] or [own]
+    for path in given:
+        value = functools.reduce(lambda below, part: below[part], path[2:], section)
+        origin = layer.origin(path)
+        write = _as_given(origin, ("captioners", name, *path[2:]), value)
+        yield f"captioners.{number} ({origin}): captioners have names and no numbers; write {write}"
 
 
-_VARIABLE = "environment variable"
+_TEXTS = ("--set", "environment variable")
+"""How the origins begin that give one setting each."""
 
 
 def _as_given(origin: str, path: PathKey, value: Any) -> str:
     """A setting in the way in which ``origin`` gives settings, without secrets."""
     shown = masked(value, path[-1])
-    if origin.startswith(("--set", _VARIABLE)):
+    if origin.startswith(_TEXTS):
         text = shown if isinstance(shown, str) else json.dumps(shown)
         if origin.startswith("--set"):
             return "--set " + shlex.quote(f"{'.'.join(path)}={text}")

@@ -122,16 +122,3 @@ def extra_body(stages: Iterable[Affected]) -> Any:
         affects=stages,
         description="Fields added to each request, such as {chat_template_kwargs: {enable_thinking: false}}.",
     )
-
-
-def check_extra_body(values: Mapping[str, JsonValue], ours: Mapping[str, str]) -> None:
-    """Raises ValueError for a secret, and for a field that the program sets itself.
-
-    Args:
-        values: what the user gave.
-        ours: such a field to what is to be set in its place.
-    """
-    for name in values:
-        if name in ours:
-            raise ValueError(f"{name!r} cannot be given here, the program sets it itself: {ours[name]}")
-    check_recordable(values, "keys are sent with api_key, from the environment")

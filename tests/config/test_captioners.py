@@ -146,6 +146,14 @@ def test_the_list_of_earlier_versions_is_refused_with_what_to_write(sources: dic
     assert "hunter2" not in message
 
 
+def test_each_number_is_refused_with_a_line_of_its_own() -> None:
+    message = refused(preset="tiny", overrides=["captioners.0.device=cuda:0", "captioners.1.device=cuda:1"])
+    assert "write --set captioners.random-blip2-opt.device=cuda:0; captioners.1" in message
+    more = refused(preset="tiny", overrides=["captioners.0.device=cuda:0", "captioners.0.dtype=float16"])
+    assert "write --set captioners.random-blip2-opt.device=cuda:0; captioners.0" in more
+    assert more.endswith("write --set captioners.random-blip2-opt.dtype=float16")
+
+
 def test_what_is_to_be_written_is_the_same_configuration(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("captioners:\n- {name: a, model: a/a, batch_size: 3}\n- {name: b, kind: blip2, model: ./b}\n")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.config.models import OpenAICaptionerConfig, ServedSection, VllmChatConfig
 from lavad_core.models.kinds.kind import FolderOf, Kind, ModelFinding, finding
 from lavad_core.video.identity import IdentityCache
 
-ServedSection = TypeVar("ServedSection", OpenAICaptionerConfig, VllmChatConfig)
+Asked = TypeVar("Asked", bound=ServedSection)
 
 
-class _Served(Kind[ServedSection]):
-    def identity(self, section: ServedSection, cache: IdentityCache | None) -> str:
+class _Served(Kind[Asked]):
+    def identity(self, section: Asked, cache: IdentityCache | None) -> str:
         """``served:<name>@<revision>`` as configured, ``unstated`` without one."""
         return f"served:{section.model}@{section.revision or 'unstated'}"
 
-    def where(self, section: ServedSection) -> ModelFinding:
+    def where(self, section: Asked) -> ModelFinding:
         return finding(section, None, section.base_url)
 
 
