@@ -83,7 +83,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """A measured row.
 
     Attributes:
@@ -108,7 +108,9 @@ def _tell(text: str) -> None:
     print(escape(text), file=sys.stderr, flush=True)
 
 
-def ablations(output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callable[[str], None] = _tell) -> list[Row]:
+def ablations(
+    output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callable[[str], None] = _tell
+) -> list[AblationRow]:
     """Measure the full method, then the rows of some groups.
 
     Args:
@@ -134,7 +136,7 @@ def ablations(output: Path, groups: Sequence[str] = tuple(GROUPS), tell: Callabl
         raise InputError(
             f"videos/ and truth.json of {str(output)!r} differ in {sorted(given ^ known)[:5]}; render it again"
         )
-    rows: list[Row] = []
+    rows: list[AblationRow] = []
 
     def measure(variant: Variant) -> None:
         rows.append(_measured(output, sources, variant))
@@ -207,7 +209,7 @@ def exchanged(
     return result
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
+def remarks(rows: Sequence[AblationRow]) -> list[str]:
     """What a reader must not miss: parts of the method that do not help, scores that it does not beat, and the controls."""
     full, found = rows[0], []
     best = max((row for row in rows if row.group == "neighbours"), key=lambda row: row.mean("roc_auc"), default=full)
@@ -230,7 +232,7 @@ _VERDICT = {
 }
 
 
-def _against(row: Row, full: Row) -> str:
+def _against(row: AblationRow, full: AblationRow) -> str:
     """The metrics in which a row is as good as the full method or better."""
     return ", ".join(
         f"{shown} {row.mean(metric):.3f} against {full.mean(metric):.3f} of the full method"
@@ -249,7 +251,7 @@ def _config(output: Path, settings: Settings) -> LavadConfig:
     return load_config(files=[output / "lavad.yaml"], settings={**own, **settings})
 
 
-def _measured(output: Path, sources: Sequence[VideoSource], variant: Variant) -> Row:
+def _measured(output: Path, sources: Sequence[VideoSource], variant: Variant) -> AblationRow:
     start = time.monotonic()
     runs: list[Mapping[str, float]] = []
     work: dict[str, int] = {}
@@ -257,7 +259,7 @@ def _measured(output: Path, sources: Sequence[VideoSource], variant: Variant) ->
         metrics, totals = _run(_config(output, settings), sources)
         runs.append(metrics)
         work = {name: work.get(name, 0) + totals.get(name, 0) for name in {**work, **totals}}
-    return Row(variant.group, variant.name, tuple(runs), work, time.monotonic() - start)
+    return AblationRow(variant.group, variant.name, tuple(runs), work, time.monotonic() - start)
 
 
 def _run(config: LavadConfig, sources: Sequence[VideoSource]) -> tuple[dict[str, float], dict[str, int]]:
@@ -323,7 +325,7 @@ def _captions(bench: Workbench, video: PreparedVideo, captioner: str) -> dict[in
     return dict(zip(table["frame"].to_pylist(), table["caption"].to_pylist(), strict=True))
 
 
-def _trivial(output: Path) -> list[Row]:
+def _trivial(output: Path) -> list[AblationRow]:
     truths = read_truth(output)
     annotations = read_annotations(output / "labels.txt")
     labels = np.concatenate([labels_from_intervals(annotations[t.name].intervals, t.frames)[0] for t in truths])
@@ -332,11 +334,11 @@ def _trivial(output: Path) -> list[Row]:
         area, precision = metrics["roc_auc"], metrics["average_precision"]
         assert area is not None  # as the full method's over the same labels
         assert precision is not None
-        rows.append(Row("trivial", name, ({"roc_auc": area, "average_precision": precision},)))
+        rows.append(AblationRow("trivial", name, ({"roc_auc": area, "average_precision": precision},)))
     return rows
 
 
-def _show(rows: Sequence[Row]) -> None:
+def _show(rows: Sequence[AblationRow]) -> None:
     full = rows[0]
     lines: list[tuple[object, ...]] = []
     group = FULL
@@ -354,7 +356,7 @@ def _show(rows: Sequence[Row]) -> None:
     print(aligned(headers, lines, right=(1, 2, 3, 4)))
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+def as_json(rows: Sequence[AblationRow]) -> dict[str, Any]:
     """All that is printed, and what each row took."""
     full = rows[0]
     return {

@@ -12,7 +12,7 @@ import pytest
 from support.video_factory import make_video
 
 from lavad.demo import ablations as module
-from lavad.demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, Row, ablations, as_json, exchanged, remarks
+from lavad.demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, AblationRow, ablations, as_json, exchanged, remarks
 from lavad.demo.trivial import SMOOTHED
 from lavad_core.config.load import preset_text
 from lavad_core.errors import InputError
@@ -53,13 +53,13 @@ def picture(clip: int, index: int, size: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def first(output: Path) -> list[Row]:
+def first(output: Path) -> list[AblationRow]:
     """The full method, into an empty store."""
     return ablations(output, [], quiet)
 
 
 @pytest.fixture(scope="module")
-def rows(output: Path, first: list[Row]) -> list[Row]:
+def rows(output: Path, first: list[AblationRow]) -> list[AblationRow]:
     """All rows: some twenty loads of small models, for slow tests."""
     return ablations(output, tell=quiet)
 
@@ -78,7 +78,7 @@ def settings_of(output: Path, stage: str, name: str) -> set[object]:
 
 
 @pytest.mark.slow
-def test_every_row_is_there(rows: list[Row]) -> None:
+def test_every_row_is_there(rows: list[AblationRow]) -> None:
     assert rows[0].group == FULL
     names = {group: [row.name for row in rows if row.group == group] for group in GROUPS}
     assert [row.group for row in rows[1:]] == [group for group in GROUPS for _ in names[group]]
@@ -96,7 +96,7 @@ def test_every_row_is_there(rows: list[Row]) -> None:
 
 
 @pytest.mark.slow
-def test_rows_that_are_means_have_a_run_each(rows: list[Row]) -> None:
+def test_rows_that_are_means_have_a_run_each(rows: list[AblationRow]) -> None:
     runs = {row.name: row.runs for row in rows}
     each = runs["without cleaning: each captioner's, mean"]
     assert len(each) == len(CAPTIONERS)
@@ -104,7 +104,7 @@ def test_rows_that_are_means_have_a_run_each(rows: list[Row]) -> None:
     assert {len(row.runs) for row in rows if row.group == "shuffled"} == {len(SHUFFLES)}
 
 
-def test_only_the_refinement_is_computed_for_another_k(output: Path, first: list[Row]) -> None:
+def test_only_the_refinement_is_computed_for_another_k(output: Path, first: list[AblationRow]) -> None:
     grid = sum(-(-frames // 16) for frames in CLIPS.values())
     assert first[0].work["captions_made"] == grid * len(CAPTIONERS)
     full, *others = ablations(output, ["neighbours"], quiet)
@@ -116,7 +116,7 @@ def test_only_the_refinement_is_computed_for_another_k(output: Path, first: list
 
 
 @pytest.mark.slow
-def test_no_caption_is_made_again(rows: list[Row]) -> None:
+def test_no_caption_is_made_again(rows: list[AblationRow]) -> None:
     assert sum(row.work.get("captions_made", 0) + row.work.get("images_encoded", 0) for row in rows) == 0
     work = {row.name: row.work for row in rows}
     assert not work["without refinement"]
@@ -124,18 +124,18 @@ def test_no_caption_is_made_again(rows: list[Row]) -> None:
 
 
 @pytest.mark.slow
-def test_the_settings_reach_the_pipeline(output: Path, rows: list[Row]) -> None:
+def test_the_settings_reach_the_pipeline(output: Path, rows: list[AblationRow]) -> None:
     assert settings_of(output, "refine", "refine.enabled") == {True, False}
     assert settings_of(output, "summarise", "summarise.enabled") == {True, False}
     assert settings_of(output, "clean", "clean.enabled") == {True, False}
 
 
-def test_the_demonstration_stays_the_latest_run(output: Path, first: list[Row]) -> None:
+def test_the_demonstration_stays_the_latest_run(output: Path, first: list[AblationRow]) -> None:
     assert not (output / "store/runs").exists()
 
 
 @pytest.mark.slow
-def test_captions_of_other_clips_are_imported(output: Path, rows: list[Row]) -> None:
+def test_captions_of_other_clips_are_imported(output: Path, rows: list[AblationRow]) -> None:
     files = sorted((output / "captions-of-other-clips/0").rglob("*.json"))
     assert len(files) == len(CLIPS) * len(CAPTIONERS)
     store = FileStore(output / "store")
@@ -180,8 +180,8 @@ def test_exchanged_captions_come_from_one_other_clip_and_keep_their_order() -> N
         exchanged({"x": {"a": {0: "text"}}}, 0)
 
 
-def row(group: str, name: str, auc: float, ap: float) -> Row:
-    return Row(group, name, ({"roc_auc": auc, "average_precision": ap},))
+def row(group: str, name: str, auc: float, ap: float) -> AblationRow:
+    return AblationRow(group, name, ({"roc_auc": auc, "average_precision": ap},))
 
 
 FULL_ROW = row(FULL, "all", 0.9, 0.7)
@@ -220,12 +220,16 @@ FULL_ROW = row(FULL, "all", 0.9, 0.7)
         pytest.param(row("components", "x", 0.8, 0.5), "Every other row is below the full method.", id="all helps"),
     ],
 )
-def test_remarks(other: Row, sentence: str) -> None:
+def test_remarks(other: AblationRow, sentence: str) -> None:
     assert remarks([FULL_ROW, other]) == [sentence]
 
 
 def test_command_prints_a_table_and_writes_json(
-    output: Path, first: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    output: Path,
+    first: list[AblationRow],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     target = tmp_path / "numbers.json"
     monkeypatch.setattr(sys, "argv", ["ablations", str(output), "--only", "trivial", "--json", str(target)])
@@ -277,7 +281,7 @@ def test_no_demonstration_is_a_clear_error(
     ],
 )
 def test_a_demonstration_that_is_not_whole(
-    output: Path, first: list[Row], tmp_path: Path, change: object, message: str
+    output: Path, first: list[AblationRow], tmp_path: Path, change: object, message: str
 ) -> None:
     folder = shutil.copytree(output, tmp_path / "copy")
     change(folder)  # type: ignore[operator]

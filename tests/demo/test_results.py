@@ -10,7 +10,7 @@ import pytest
 
 from lavad.demo import ablations as module
 from lavad.demo import grammar, world
-from lavad.demo.ablations import Row, ablations
+from lavad.demo.ablations import AblationRow, ablations
 from lavad.demo.clip import Truth
 from lavad.demo.configuration import write_configuration
 from lavad.demo.training.summaries import summary as true_summary
@@ -36,18 +36,18 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(output: Path) -> dict[str, Row]:
+def rows(output: Path) -> dict[str, AblationRow]:
     """The full method, and scores without a model."""
     return by_name(ablations(output, ["trivial"], lambda text: None))
 
 
-def by_name(measured: list[Row]) -> dict[str, Row]:
+def by_name(measured: list[AblationRow]) -> dict[str, AblationRow]:
     return {row.name if row.group != module.FULL else module.FULL: row for row in measured}
 
 
 @pytest.fixture(scope="module")
 def stored(
-    output: Path, rows: dict[str, Row], tmp_path_factory: pytest.TempPathFactory
+    output: Path, rows: dict[str, AblationRow], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Clip to stage to rows, of the full method. Segments are made here: the metrics do without."""
     bench = Workbench(module._config(output, {"run": {"targets": ["detect"]}}))
@@ -70,7 +70,7 @@ def truths(output: Path) -> dict[str, Truth]:
     return {truth.name: truth for truth in world.read_truth(output)}
 
 
-def test_the_method_finds_events_and_beats_what_needs_no_model(rows: dict[str, Row]) -> None:
+def test_the_method_finds_events_and_beats_what_needs_no_model(rows: dict[str, AblationRow]) -> None:
     ours = rows[module.FULL].mean("roc_auc")
     assert ours >= 0.90
     trivial = [row.mean("roc_auc") for row in rows.values() if row.group == "trivial"]
@@ -80,7 +80,7 @@ def test_the_method_finds_events_and_beats_what_needs_no_model(rows: dict[str, R
 
 @pytest.mark.slow  # two runs of the language model over all clips; test_ablations.py has what is exchanged
 def test_captions_of_other_clips_fall_to_chance(
-    output: Path, rows: dict[str, Row], monkeypatch: pytest.MonkeyPatch
+    output: Path, rows: dict[str, AblationRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHUFFLES", range(1))  # the demonstration's own command makes three exchanges
     measured = by_name(ablations(output, ["shuffled"], lambda text: None))

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lavad_core.errors import VideoRejected
+from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline import workbench
 from lavad_core.stages.registry import STAGES
 
@@ -39,7 +40,7 @@ class FakeStages:
             monkeypatch.setitem(STAGES, name, fake)
         roles = ("captioner:a", "captioner:b", "encoder", "chat")
         monkeypatch.setattr(workbench, "model_identities", lambda config, cache: dict.fromkeys(roles, "fake"))
-        monkeypatch.setattr(workbench.ModelPool, "release", lambda pool, role: self.released.append(role))
+        monkeypatch.setattr(ModelPool, "release", lambda pool, role: self.released.append(role))
 
     def _run(self, context: Any) -> Any:
         where = (context.video.name, context.node.id)

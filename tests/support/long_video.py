@@ -81,7 +81,7 @@ def encode(probe: Probe, **window: Any) -> tuple[int, int]:
         probe: of the video.
         window: settings of ``window``.
     """
-    config = LavadConfig(window={"constant_frame_rate": FRAME_RATE, **window})
+    config = LavadConfig.model_validate({"window": {"constant_frame_rate": FRAME_RATE, **window}})
     models = SimpleNamespace(encoder=lambda: (Encoder(), nullcontext()))
     context: Any = SimpleNamespace(config=config, bench=SimpleNamespace(models=models), count=lambda *_: None)
     frames, windows = Rows(), Rows()

@@ -11,6 +11,7 @@ from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.smoothing import Sigma
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoTexts, results_of_values
 from lavad_core.video.types import VideoSource
@@ -73,4 +74,4 @@ def source_of(
 
 def evaluated(dataset: Dataset, results: ResultSet) -> Evaluation:
     """With smoothing and a small bootstrap."""
-    return evaluate(dataset, results, EvaluationOptions(sigmas=(2.0,), resamples=20))
+    return evaluate(dataset, results, EvaluationOptions(sigmas=(Sigma(2.0),), resamples=20))

@@ -91,6 +91,7 @@ def make_video(
     path = Path(path)
     with av.open(str(path), "w", format=container, options=container_options or {}) as media:
         stream = media.add_stream(codec, rate=fps, options=OPTIONS.get(codec, {}) | (options or {}))
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         if time_base is not None:
