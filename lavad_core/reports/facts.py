@@ -84,8 +84,7 @@ def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:
         ("threshold", f"{video.threshold:g}"),
     ]
     if row is not None:
-        value = row.auc.reason if row.auc.value is None else f"{row.auc.value:.4f}, over its own frames"
-        found.append(("AUC", value or "undefined"))
+        found.append(("AUC", row.auc.reason or f"{row.auc.number}, over its own frames"))
     return found
 
 

@@ -256,7 +256,7 @@ class ImportedVideoResults(VideoResults):
         windows = (dict(zip(row["cleaned_frames"], row["cleaned"], strict=True)) for row in found.to_pylist())
         return {frame: window for frame, window in zip(found["frame"].to_pylist(), windows, strict=True) if window}
 
-    @property
+    @cached_property
     def neighbours(self) -> Neighbours | None:
         """The scores that the refined ones are averages of; None where nobody said."""
         found = self._rows.of(self.name, "neighbour_scores", "neighbour_similarities", "neighbour_frames")

@@ -190,7 +190,7 @@ class RunVideo(VideoResults):
         found = {at: {frame: cleaned[frame] for frame in window if frame in cleaned} for at, window in windows.items()}
         return {at: window for at, window in found.items() if window}
 
-    @property
+    @cached_property
     def neighbours(self) -> Neighbours | None:
         """The scores that the refined ones are averages of; None where there was no refinement."""
         table = self._table("refine", ["frame", "raw_score", "neighbour_frames", "neighbour_similarities"])
