@@ -123,6 +123,8 @@ class _Run:
     metrics: dict[str, Any] | None = None
 
     def score(self, sources: Sequence[VideoSource], refresh: bool) -> None:
+        if not sources:
+            raise InputError("no videos are given: name files or folders, or a list (imports.list)")
         save_sources(self.bench.store.root, self.recorder.run_id, sources)
         self.ledger = Ledger(sources)
         check_ahead(self.bench, sources)

@@ -111,6 +111,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run(
 @pytest.mark.parametrize(
     ("changed", "inputs", "says"),
     [
+        pytest.param({}, [], "no videos are given", id="no input"),
         pytest.param({}, ["/nowhere.mp4"], "/nowhere.mp4", id="input that names nothing"),
         pytest.param({"evaluate": {"labels": "/nowhere.txt"}}, ["videos"], "/nowhere.txt", id="labels"),
         pytest.param(
