@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lavad_core.config.models import ModelConfig
+from lavad_core.config.section import HubSection, ModelSection
 from lavad_core.errors import LavadError, ModelError, ServiceUnavailable
+from lavad_core.masking import masked_text
+from lavad_core.models.kinds import find_model
 from lavad_core.models.licences import Licence, licence_of
 from lavad_core.models.quoting import first_line
 from lavad_core.models.random_models import PREFIX
-
-HUB_KINDS = ("blip2", "clip", "transformers")
-"""Kinds of sections whose model may be an id of the hub."""
 
 BRANCH = "main"
 """What is fetched where no revision is configured."""
@@ -91,14 +90,14 @@ class Wanted:
 
     Attributes:
         models: (id, revision) to the roles that have it.
-        elsewhere: role to a sentence about a model that does not come from the hub.
+        elsewhere: role to where a model is that does not come from the hub, or why it is not there.
     """
 
     models: Mapping[tuple[str, str], Sequence[str]]
     elsewhere: Mapping[str, str]
 
 
-def wanted(sections: Mapping[str, ModelConfig]) -> Wanted:
+def wanted(sections: Mapping[str, ModelSection]) -> Wanted:
     """Which models come from the hub, and what the others are.
 
     Args:
@@ -107,21 +106,11 @@ def wanted(sections: Mapping[str, ModelConfig]) -> Wanted:
     models: dict[tuple[str, str], list[str]] = {}
     elsewhere: dict[str, str] = {}
     for role, section in sections.items():
-        if section.kind == "imagebind" and not section.model.startswith(PREFIX):
-            there = Path(section.model).expanduser().exists()
-            elsewhere[role] = f"{section.model}: " + (
-                "a local file"
-                if there
-                else "no model of the hub: get ImageBind's checkpoint from its authors, and name its path"
-            )
-        elif section.model.startswith(PREFIX):
-            elsewhere[role] = f"{section.model}: made on the spot"
-        elif section.kind not in HUB_KINDS:
-            elsewhere[role] = f"{section.model}: " + ("your own code" if section.kind == "python" else "served")
-        elif Path(section.model).expanduser().exists():
-            elsewhere[role] = f"{section.model}: a local folder"
+        given = section.model
+        if isinstance(section, HubSection) and not (given.startswith(PREFIX) or Path(given).expanduser().exists()):
+            models.setdefault((given, section.revision or BRANCH), []).append(role)
         else:
-            models.setdefault((section.model, getattr(section, "revision", None) or BRANCH), []).append(role)
+            elsewhere[role] = masked_text(find_model(section).where)
     return Wanted(models, elsewhere)
 
 

@@ -17,7 +17,7 @@ from lavad_core.models.download import loaded_files
 FILES = {
     "README.md": b"a card",
     "config.json": b"{}",
-    "tokenizer.json": b"{}",
+    "tokenizer.json": b"[]",
     "model.safetensors": b"w" * 100_000,
     "pytorch_model.bin": b"p" * 100_000,
     "onnx/model.json": b"{}",

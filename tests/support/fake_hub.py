@@ -37,7 +37,7 @@ class Hub:
     Attributes:
         models: by id; each has one commit, which is also its ``main``.
         url: for ``HF_ENDPOINT``.
-        asked: method, path and range of each request.
+        asked: method and path of each request.
         cut_after: bytes after which the connection is cut, once for each name that is here.
         held: names of files of which a half is sent, and the rest never.
         lies: names of files whose stated SHA-256 is another.
@@ -45,19 +45,15 @@ class Hub:
 
     models: dict[str, Repository]
     url: str = ""
-    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
     cut_after: dict[str, int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     holding: threading.Event = field(default_factory=threading.Event)
     lies: set[str] = field(default_factory=set)
 
     def downloads(self) -> list[str]:
-        """Names of the files whose content was asked for, with the range."""
-        return [
-            path.rpartition("/")[2] + (f" {part}" if part else "")
-            for method, path, part in self.asked
-            if method == "GET" and "/resolve/" in path
-        ]
+        """Names of the files whose content was asked for."""
+        return [path.rpartition("/")[2] for method, path in self.asked if method == "GET" and "/resolve/" in path]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
+        self.hub.asked.append((self.command, path))
         api = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         found = api or file

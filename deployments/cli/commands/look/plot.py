@@ -32,7 +32,7 @@ def plot(
     ] = None,
     roc: Annotated[bool, typer.Option("--roc", help="The ROC curve of all frames.")] = False,
     pr: Annotated[bool, typer.Option("--pr", help="Precision and recall of all frames.")] = False,
-    curve: Annotated[bool, typer.Option("--curve", help="Scores over time, a row a VIDEO; the default.")] = False,
+    curve: Annotated[bool, typer.Option("--curve", help="Scores over time, one row per VIDEO; the default.")] = False,
     runs: Annotated[
         list[str] | None,
         typer.Option(

@@ -46,7 +46,7 @@ def download(
     sections = {role: config.models[role] for role in needed_roles(config)}
     needed = wanted(sections)
     for role, what in needed.elsewhere.items():
-        say(f"{role}: {escape(what)}: nothing to download")
+        say(f"{role}: not of the hub: {escape(what)}")
     before = {model: partial_files(model) for model, _ in needed.models}
 
     def tidy() -> None:
