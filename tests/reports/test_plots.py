@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.reported import jpeg, video
-from test_page import HOSTILE
+from test_demonstration_page import HOSTILE
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.evaluation import Curve

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from support.reported_set import evaluated, made_set, source_of
 from support.video_factory import make_video
-from test_page import HOSTILE, Elements
+from test_demonstration_page import HOSTILE, Elements
 
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.reports import site
