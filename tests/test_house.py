@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ def test_no_file_is_longer_than_can_be_read_in_one_go(folder: str, repository: P
     assert files
     lines = {str(file.relative_to(repository)): file.read_text(encoding="utf-8").count("\n") for file in files}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_every_test_module_has_a_name_of_its_own(repository: Path) -> None:
+    names = Counter(file.name for file in (repository / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_folder_of_the_command_line_is_crowded(repository: Path) -> None:
