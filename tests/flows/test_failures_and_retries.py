@@ -28,6 +28,8 @@ from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
 NODES = 12
 
 
