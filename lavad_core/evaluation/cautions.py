@@ -19,14 +19,9 @@ MIN_VIDEOS = 5
 
 def cautions(
     dataset: Dataset, videos: Sequence[EvaluatedVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
-) -> tuple[str, ...]:
-    """The warnings of an evaluation, those about the data set's own files first."""
-    return (*dataset.notes, *_cautions(dataset, videos, unscored, unlabelled))
-
-
-def _cautions(
-    dataset: Dataset, videos: Sequence[EvaluatedVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
 ) -> Iterator[str]:
+    """The warnings of an evaluation, those about the data set's own files first."""
+    yield from dataset.notes
     if unscored:
         listed_videos = len(dataset.videos) + len(dataset.unreadable)
         yield (
@@ -50,15 +45,10 @@ def _cautions(
     with_raw = sum(video.raw is not None for video in videos)
     if 0 < with_raw < len(videos):
         yield f"only {with_raw} of {len(videos)} videos have raw scores beside the refined ones; there is no raw row"
-    if looks_normalised(videos):
+    varied = [video.scores for video in videos if np.ptp(video.scores) > 0]
+    whole = sum(float(scores.min()) == 0 and float(scores.max()) == 1 for scores in varied)
+    if len(varied) >= MIN_VIDEOS and whole >= NORMALISED * len(videos):
         yield (
             "the scores of nearly every video go from exactly 0 to exactly 1, as if they were normalised video by video; that "
             "gives every normal video a frame as anomalous as any, and costs UCF-Crime's AUC more than 10 points"
         )
-
-
-def looks_normalised(videos: Sequence[EvaluatedVideo]) -> bool:
-    """Whether nearly every video has both a score of 0 and one of 1."""
-    varied = [video.scores for video in videos if np.ptp(video.scores) > 0]
-    whole = sum(float(scores.min()) == 0 and float(scores.max()) == 1 for scores in varied)
-    return len(varied) >= MIN_VIDEOS and whole >= NORMALISED * len(videos)

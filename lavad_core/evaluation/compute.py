@@ -116,7 +116,7 @@ def _header(
         averaging=AVERAGING,
         smoothing=_smoothing(options, labelled),
         weighting="none",
-        warnings=cautions(dataset, labelled.videos, unscored, unlabelled),
+        warnings=tuple(cautions(dataset, labelled.videos, unscored, unlabelled)),
         intervals=options.intervals,
         recipe=results.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in labelled.videos if video.uncovered]),

@@ -21,21 +21,32 @@ IOUS = (0.1, 0.3, 0.5)
 
 def event_rows(labelled: LabelledScores, rules: Sequence[SegmentRule]) -> tuple[EventRow, ...]:
     """A row for each rule and each of :data:`IOUS`, over the unsmoothed final scores."""
-    annotated = [annotated_intervals(video) for video in labelled.videos]
-    rows = []
+    annotated = [  # cut to the video's frames; an interval past its end is left out
+        [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
+        for video in labelled.videos
+    ]
+    true, rows = _counts(annotated), []
     for rule in rules:
         found = [found_intervals(video, rule) for video in labelled.videos]
-        overlaps = [overlap(own, true) for own, true in zip(found, annotated, strict=True)]
-        alarms = _false_alarms(labelled, found)
+        own, alarms = _counts(found), _false_alarms(labelled, found)
+        overlaps = [overlap(*both) for both in zip(found, annotated, strict=True)]
         for iou in IOUS:
             matched = np.array([matches(overlaps_of, iou) for overlaps_of in overlaps], np.float64)
-            rows.append(_row(labelled, rule.threshold, iou, annotated, found, matched, alarms))
+            nothing = "nothing is annotated and nothing was found"
+            rows.append(
+                EventRow(
+                    threshold=rule.threshold,
+                    iou=iou,
+                    annotated=int(true.sum()),
+                    found=int(own.sum()),
+                    matched=int(matched.sum()),
+                    precision=_share(labelled, matched, own, "no segment was found").metric,
+                    recall=_share(labelled, matched, true, "no interval is annotated").metric,
+                    f1=_share(labelled, 2 * matched, own + true, nothing).metric,
+                    false_alarms_per_hour=alarms.metric,
+                )
+            )
     return tuple(rows)
-
-
-def annotated_intervals(video: EvaluatedVideo) -> list[Interval]:
-    """A video's intervals, cut to its frames; an interval past its end is left out."""
-    return [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
 
 
 def found_intervals(video: EvaluatedVideo, rule: SegmentRule) -> list[Interval]:
@@ -71,29 +82,6 @@ def matches(overlaps: Array, iou: float) -> int:
 
     rows, columns = linear_sum_assignment(enough, maximize=True)
     return int(enough[rows, columns].sum())
-
-
-def _row(
-    labelled: LabelledScores,
-    threshold: float,
-    iou: float,
-    annotated: Sequence[Sequence[Interval]],
-    found: Sequence[Sequence[Interval]],
-    matched: Array,
-    alarms: Measured,
-) -> EventRow:
-    true, own = _counts(annotated), _counts(found)
-    return EventRow(
-        threshold=threshold,
-        iou=iou,
-        annotated=int(true.sum()),
-        found=int(own.sum()),
-        matched=int(matched.sum()),
-        precision=_share(labelled, matched, own, "no segment was found").metric,
-        recall=_share(labelled, matched, true, "no interval is annotated").metric,
-        f1=_share(labelled, 2 * matched, own + true, "nothing is annotated and nothing was found").metric,
-        false_alarms_per_hour=alarms.metric,
-    )
 
 
 def _counts(intervals: Sequence[Sequence[Interval]]) -> Array:

@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.evaluation.bootstrap import (
-    interval,
-    pairs_in_order,
-    ratio,
-    resampled_auc,
-    resampled_precision,
-)
+from lavad_core.evaluation.bootstrap import interval, pairs_in_order, ratio, resampled_auc, resampled_precision
 from lavad_core.evaluation.evaluation import Metric
 from lavad_core.evaluation.frame_metrics import frame_auc, frame_metrics, one_label
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores, Weights
@@ -59,25 +53,19 @@ def measure(labelled: LabelledScores, scores: Array) -> tuple[dict[str, Measured
     if draws is not None:
         auc = resampled_auc(draws, pairs, labelled.positive, labelled.negative)
         average, trapezoid = resampled_precision(draws, weights, scores)
-    reason = frames["reason"]
+    reason, marked = frames["reason"], labelled.positive > 0
     return {
         "auc": Measured(frames["roc_auc"], reason, auc),
         "average_precision": Measured(frames["average_precision"], reason, average),
         "pr_auc_trapezoid": Measured(frames["pr_auc_trapezoid"], reason, trapezoid),
-        "auc_anomalous": subset_auc(labelled, scores, pairs, labelled.positive > 0),
+        "auc_anomalous": Measured(*frame_auc(*labelled.entries(scores, marked)), kept_samples(labelled, pairs, marked)),
         "auc_macro": _macro(labelled, pairs),
         **{f"auc_video_{how}": _video_level(labelled, scores, how) for how in ("max", "mean")},
     }, pairs
 
 
-def subset_auc(labelled: LabelledScores, scores: Array, pairs: Array, kept: NDArray[np.bool_]) -> Measured:
-    """ROC AUC over the frames of the ``kept`` videos, bool, [V]."""
-    value, reason = frame_auc(*labelled.entries(scores, kept))
-    return Measured(value, reason, kept_samples(labelled, pairs, kept))
-
-
 def kept_samples(labelled: LabelledScores, pairs: Array, kept: NDArray[np.bool_]) -> Array | None:
-    """float64, [R], ROC AUC over the frames of the ``kept`` videos of each resample; None if none were asked for."""
+    """float64, [R], ROC AUC over the frames of each resample's ``kept`` videos, bool, [V]; None if none were asked for."""
     if labelled.draws is None:
         return None
     return resampled_auc(labelled.draws, pairs, labelled.positive, labelled.negative, kept)

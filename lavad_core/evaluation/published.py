@@ -82,27 +82,17 @@ def _document() -> Any:
 @functools.cache
 def published_rows() -> tuple[PublishedRow, ...]:
     """All rows of all tables."""
-    return tuple(_rows(_document()))
-
-
-def _rows(document: Any) -> Iterator[PublishedRow]:
-    for table in document["tables"]:
+    found = []
+    for table in _document()["tables"]:
         for training, rows in table["rows"].items():
-            for method, backbone, *numbers in rows:
-                values = dict(zip(table["columns"], numbers, strict=True))
-                yield PublishedRow(
-                    dataset=table["dataset"],
-                    table=table["table"],
-                    training=training,
-                    method=method,
-                    backbone=backbone,
-                    auc=_part(values.get("auc")),
-                    ap=_part(values.get("ap")),
-                )
-
-
-def _part(per_cent: float | None) -> float | None:
-    return None if per_cent is None else round(per_cent / 100, 6)
+            for method, backbone, *per_cent in rows:
+                given = {
+                    name: value for name, value in zip(table["columns"], per_cent, strict=True) if value is not None
+                }
+                values = {name: round(value / 100, 6) for name, value in given.items()}
+                about = (table["dataset"], table["table"], training, method, backbone)
+                found.append(PublishedRow(*about, values.get("auc"), values.get("ap")))
+    return tuple(found)
 
 
 def against_published(evaluation: Evaluation) -> PublishedComparison:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from lavad_core.datasets.configured import configured
-from lavad_core.datasets.names import Match, listed, match, match_key
-from lavad_core.datasets.types import Dataset, LabelReading
+from lavad_core.datasets.names import listed, match, match_key
+from lavad_core.datasets.types import LabelReading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.compute import evaluate
@@ -93,7 +94,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
                 "frames": header.frames,
                 "positive_frames": header.positive,
                 "clipped_intervals": header.clipped_intervals,
-                "labels_without_video": _without_video(dataset, names, unscored),
+                "labels_without_video": len(names.missing) - len(match(dataset.videos, unscored).pairs),
             },
             facts={
                 **{name: metrics[key].value for name, key in RUN_METRICS.items()},
@@ -120,22 +121,9 @@ def _other_reading(reading: LabelReading) -> dict[str, int]:
     return {name: value for name, value in found.items() if value}
 
 
-def _without_video(dataset: Dataset, names: Match, unscored: Sequence[str]) -> int:
-    """How many labelled videos are not part of the run."""
-    return len(names.missing) - len(match(dataset.videos, unscored).pairs)
-
-
 def _table(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
-        {
-            "scores": row.name,
-            "metric": name,
-            "value": metric.value,
-            "low": metric.low,
-            "high": metric.high,
-            "n": metric.n,
-            "reason": metric.reason,
-        }
+        {"scores": row.name, "metric": name, **asdict(metric)}
         for row in evaluation.rows
         for name, metric in row.metrics.items()
     ]

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.labelled_scores import EvaluatedVideo
+from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo
 from lavad_core.evaluation.ties import settled
-
-Array = NDArray[np.float64]
 
 Unit = Literal["scores", "frames", "s"]
 
