@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from lavad_core.escape import escape_cell
 from lavad_core.exports.target import new_file
 from lavad_core.method.detection import to_frames
-from lavad_core.results.types import ResultSet, ScoredVideo
+from lavad_core.results.types import ResultSet
 from lavad_core.store.commits import storable
 from lavad_core.store.parquet import PartWriter
 
@@ -100,27 +99,27 @@ def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> Non
 
 def tables_of(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
     """The rows of one video after the other."""
-    return (_frame_table(results, name) if frames else _grid_table(results, name) for name in results.names)
+    return (_table(results, name, frames) for name in results.names)
 
 
-def _frame_table(results: ResultSet, name: str) -> pa.Table:
+def _table(results: ResultSet, name: str, every_frame: bool) -> pa.Table:
     video = results.scores(name)
-
-    def each(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        return to_frames(scores, video.frames, video.interval, video=name)
-
-    columns = _columns(video, np.arange(video.frames))
-    columns["score"] = each(video.scores)
-    columns["raw_score"] = [None] * video.frames if video.raw_scores is None else each(video.raw_scores)
-    return pa.Table.from_pydict(columns, schema=FRAME_SCHEMA)
-
-
-def _grid_table(results: ResultSet, name: str) -> pa.Table:
-    video, texts = results.scores(name), results.texts(name)
-    grid = video.grid.tolist()
-    columns = _columns(video, video.grid)
-    columns["score"] = video.scores
-    columns["raw_score"] = [None] * len(grid) if video.raw_scores is None else video.raw_scores
+    frames, scores, raw = video.grid, video.scores, video.raw_scores
+    if every_frame:
+        frames = np.arange(video.frames)
+        scores = to_frames(scores, video.frames, video.interval, video=name)
+        raw = None if raw is None else to_frames(raw, video.frames, video.interval, video=name)
+    times = video.seconds(frames)
+    columns: dict[str, Any] = {
+        "video": [storable(video.name)] * len(frames),
+        "frame": frames,
+        "time_s": [None] * len(frames) if times is None else times,
+        "score": scores,
+        "raw_score": [None] * len(frames) if raw is None else raw,
+    }
+    if every_frame:
+        return pa.Table.from_pydict(columns, schema=FRAME_SCHEMA)
+    texts, grid = results.texts(name), frames.tolist()
     columns["summary"] = [texts.summaries.get(frame) for frame in grid]
     cleaned = {frame: caption.text for frame, caption in texts.cleaned.items()}
     columns["cleaned"] = [cleaned.get(frame) for frame in grid]
@@ -133,12 +132,3 @@ def _grid_table(results: ResultSet, name: str) -> pa.Table:
         for frame in grid
     ]
     return pa.Table.from_pydict(columns, schema=GRID_SCHEMA)
-
-
-def _columns(video: ScoredVideo, frames: NDArray[np.int64]) -> dict[str, Any]:
-    times = video.seconds(frames)
-    return {
-        "video": [storable(video.name)] * len(frames),
-        "frame": frames,
-        "time_s": [None] * len(frames) if times is None else times,
-    }

@@ -159,15 +159,12 @@ def _ticks(video: VideoReport) -> tuple[Tick, ...]:
         step = next((step for step in TICK_STEPS if end / step <= MAX_TICKS), TICK_STEPS[-1] * 4)
         label = _clock if step >= 1 else "{:g}".format
     else:
-        step = float(next(step for step in _frame_steps() if end / step <= MAX_TICKS))
+        steps = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
+        step = float(next(step for step in steps if end / step <= MAX_TICKS))
         label = "{:.0f}".format
     return tuple(
         Tick(round(100 * at / end, 2), label(at)) for at in np.arange(0, end * 0.97, step).tolist()
     )  # none where it would stick out
-
-
-def _frame_steps() -> Sequence[int]:
-    return [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
 
 
 def _clock(seconds: float) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric, VideoRow
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, VideoRow
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import VideoReport
 
 TILES = ("auc", "average_precision")
 """Metrics that stand above all tables."""
+
+
+NAMED = 5
+"""Videos that the data set does not have and that are named."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[T
     if evaluation is None:
         return [videos, Tile("–", "no labels", "nothing to evaluate against")]
     header, best = evaluation.header, evaluation.rows[0]
-    numbers = [Tile(best.metrics[key].number, METRIC_TITLES[key], _interval(best.metrics[key])) for key in TILES]
+    numbers = [
+        Tile(one.number, METRIC_TITLES[key], f"95 %: {one.interval}" if one.interval else one.reason)
+        for key, one in ((key, best.metrics[key]) for key in TILES)
+    ]
     share = 100 * header.positive / max(header.frames, 1)
     frames = Tile(f"{header.frames:,}", "frames", f"{header.positive:,} labelled ({share:.1f} %)")
     return [*numbers, videos, frames]
@@ -63,7 +70,8 @@ def facts(reported: ReportedSet, evaluation: Evaluation | None) -> list[tuple[st
     else:
         found = protocol_lines(evaluation.header)
         if unlabelled := evaluation.header.unlabelled:
-            found.append(("not in the data set", _listed(unlabelled)))
+            shown = ", ".join(unlabelled[:NAMED]) + (" …" if len(unlabelled) > NAMED else "")
+            found.append(("not in the data set", f"{len(unlabelled)}, left out: {shown}"))
     if results.origin == "run" and (run := results.record) is not None:
         found += [
             ("started", f"{run.started}, {run.seconds:.0f} s"),
@@ -86,12 +94,3 @@ def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:
     if row is not None:
         found.append(("AUC", row.auc.reason or f"{row.auc.number}, over its own frames"))
     return found
-
-
-def _interval(metric: Metric) -> str:
-    return f"95 %: {metric.interval}" if metric.interval else metric.reason
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(names[:most])
-    return f"{len(names)}, left out: {shown}{' …' if len(names) > most else ''}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -18,7 +18,7 @@ from lavad_core.escape import escape
 from lavad_core.method.detection import mean_rate
 from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.pictures import DecodableVideo
-from lavad_core.reports.video import FrameSpan, VideoReport
+from lavad_core.reports.video import VideoReport
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.encode import open_writer
 from lavad_core.video.geometry import target_size
@@ -73,7 +73,8 @@ def layout(probe: Probe) -> Layout:
     geometry = NATIVE if scale == 1 else Geometry("short_side", max(1, round(min(width, height) * scale)))
     frame = target_size(geometry, width, height)
     below = TEXT_HEIGHT + CURVE_HEIGHT
-    return Layout(geometry, frame, _even(max(frame[0] + 2 * EDGE, MIN_WIDTH)), _even(frame[1] + 2 * EDGE + below))
+    whole = max(frame[0] + 2 * EDGE, MIN_WIDTH), frame[1] + 2 * EDGE + below
+    return Layout(geometry, frame, *(pixels + pixels % 2 for pixels in whole))
 
 
 def write_overlay(
@@ -152,25 +153,18 @@ class _Strip:
     def text(self, index: int) -> Pixels:
         """uint8 [TEXT_HEIGHT, width, 3]."""
         video, at = self.video, self.video.nearest(index)
+        labelled = [span.label for span in video.truth or () if span.first <= index <= span.last]
+        names = ", ".join(filter(None, labelled))
         known = [
             video.clock(float(video.times_s[index])),
             f"score {at.score:.2f}",
-            *([f"labelled{_named(video.truth, index)}"] if _inside(video.truth or (), index) else []),
-            *(["found"] if _inside(video.found, index) else []),
+            *(["labelled" + (f": {names}" if names else "")] if labelled else []),
+            *(["found"] if any(span.first <= index <= span.last for span in video.found) else []),
         ]
         said = "   ".join(known) + "\n" + at.text
         if said != self._said:
             self._said, self._picture = said, _written("   ".join(known), at.text, self.colour(index), self.width)
         return self._picture
-
-
-def _inside(spans: Sequence[FrameSpan], index: int) -> bool:
-    return any(span.first <= index <= span.last for span in spans)
-
-
-def _named(spans: Sequence[FrameSpan] | None, index: int) -> str:
-    labels = [span.label for span in spans or () if span.first <= index <= span.last and span.label]
-    return f": {', '.join(labels)}" if labels else ""
 
 
 def _drawn(video: VideoReport, width: int) -> tuple[Pixels, tuple[float, float]]:
@@ -211,7 +205,3 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 
 def _hex(colour: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _even(pixels: int) -> int:
-    return pixels + pixels % 2

@@ -163,7 +163,7 @@ def write_report(
             return _write_video(reported, title, links, number, row, output / VIDEOS)
         except (StoreError, InputError) as error:  # of this one; the others have their pages
             values = {"set_title": title, "name": names[number], "why": str(error)}
-            _write(output / VIDEOS / links[number][1], html.render("absent", page=values))
+            (output / VIDEOS / links[number][1]).write_text(html.render("absent", page=values), encoding="utf-8")
             return str(error)
 
     with ThreadPoolExecutor(WORKERS) as threads:
@@ -186,7 +186,7 @@ def write_report(
         rows=rows,
         trouble=trouble,
     )
-    _write(output / "index.html", html.render("index", page=page))
+    (output / "index.html").write_text(html.render("index", page=page), encoding="utf-8")
     return page
 
 
@@ -213,7 +213,7 @@ def _write_video(
         "changes": _highest_changes(video.changes or ()),
         "notes": [*notes, *video.notes],
     }
-    _write(folder / href, html.render("video", page=page))
+    (folder / href).write_text(html.render("video", page=page), encoding="utf-8")
     scores = [at.score for at in video.grid]
     labelled = reported.labelled(name)
     return IndexRow(
@@ -271,7 +271,3 @@ def _make_room(output: Path) -> None:
     if (output / VIDEOS).exists():
         shutil.rmtree(output / VIDEOS)
     (output / VIDEOS).mkdir()
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

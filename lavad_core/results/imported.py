@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from lavad_core.digest import digest
 from lavad_core.errors import DamagedResult
 from lavad_core.imports.types import ImportedSet, ImportedVideo, Neighbours
 from lavad_core.imports.values import Nested
-from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_import
-from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoResults
+from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoResults, nearest_texts
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
 from lavad_core.store.files import FileStore
@@ -59,7 +59,9 @@ def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> 
         "frame_rate": found.frame_rate,
         "final_scores": any(video.scores is not None for video in found.videos),
         "captioners": list(found.captioners),
-        "dataset": None if dataset is None else _described(dataset),
+        "dataset": None
+        if dataset is None
+        else {"adapter": dataset.adapter, "title": dataset.title, "files": [asdict(file) for file in dataset.files]},
         "videos": [[video.name, video.frames, _digest(video)] for video, _ in tables],
         "unscored": sorted(found.unscored),
     }
@@ -85,14 +87,6 @@ def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> 
 def video_digests(commit: Commit) -> dict[str, str]:
     """Name of each video to the digest of everything that was imported for it."""
     return {name: sha for name, _, sha in commit.facts["videos"]}
-
-
-def _described(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "adapter": dataset.adapter,
-        "title": dataset.title,
-        "files": [{"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files],
-    }
 
 
 def _digest(video: ImportedVideo) -> str:
@@ -205,12 +199,10 @@ class ImportedVideoResults(VideoResults):
 
     @property
     def has_scores(self) -> bool:
-        """Whether there is anything to show."""
         return self.name in self._rows.places
 
     @cached_property
     def scores(self) -> ScoredVideo:
-        """The scores."""
         found = self._rows.of(self.name, "score", "raw_score")
         final, raw = (_values(found[column]) for column in ("score", "raw_score"))
         scores = final if final is not None else raw
@@ -228,7 +220,6 @@ class ImportedVideoResults(VideoResults):
 
     @cached_property
     def captions(self) -> Mapping[str, Mapping[int, str]]:
-        """Captioner to grid frame to its caption; empty where there is none."""
         rows = self._rows.of(self.name, "frame", "captions").to_pylist()
         found = {
             captioner: {row["frame"]: row["captions"][at] for row in rows if row["captions"][at] is not None}
@@ -238,27 +229,23 @@ class ImportedVideoResults(VideoResults):
 
     @cached_property
     def cleaned(self) -> Mapping[int, CleanedCaption]:
-        """Grid frame to the caption that cleaning put there; empty where there is none."""
         windows = self.windows
         found = {frame: CleanedCaption(text) for window in windows.values() for frame, text in window.items()}
         return nearest_texts(found, list(windows)) if found else {}
 
     @cached_property
     def summaries(self) -> Mapping[int, str]:
-        """Grid frame to summary; empty where there is none."""
         rows = self._rows.of(self.name, "frame", "summary").to_pylist()
         return {row["frame"]: row["summary"] for row in rows if row["summary"] is not None}
 
     @property
     def windows(self) -> Nested[str]:
-        """Grid frame to the cleaned captions of its window, by frame; empty where nobody gave them."""
         found = self._rows.of(self.name, "frame", "cleaned_frames", "cleaned")
         windows = (dict(zip(row["cleaned_frames"], row["cleaned"], strict=True)) for row in found.to_pylist())
         return {frame: window for frame, window in zip(found["frame"].to_pylist(), windows, strict=True) if window}
 
     @cached_property
     def neighbours(self) -> Neighbours | None:
-        """The scores that the refined ones are averages of; None where nobody said."""
         found = self._rows.of(self.name, "neighbour_scores", "neighbour_similarities", "neighbour_frames")
         scores, similarities, frames = (column.to_pylist() for column in found.columns)
         return Neighbours(scores, similarities, frames if any(frames) else []) if any(scores) else None

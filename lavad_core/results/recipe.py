@@ -141,18 +141,12 @@ def _model(name: str) -> str:
 
 
 def _prompts(config: LavadConfig) -> str:
-    contexts = {text: name for name, text in prompts.CONTEXT.items()}
-    known = {
-        "P_S": {prompts.SUMMARY: "paper"}.get(config.summarise.prompt),
-        "P_C": contexts.get(config.score.context_prompt),
-        "P_F": {prompts.FORMAT: "paper"}.get(config.score.format_prompt),
-    }
-    given = {
-        "P_S": config.summarise.prompt,
-        "P_C": config.score.context_prompt,
-        "P_F": config.score.format_prompt,
-    }
-    return ", ".join(f"{name} {known[name] or _digest(text)}" for name, text in given.items())
+    given = (
+        ("P_S", config.summarise.prompt, {prompts.SUMMARY: "paper"}),
+        ("P_C", config.score.context_prompt, {text: name for name, text in prompts.CONTEXT.items()}),
+        ("P_F", config.score.format_prompt, {prompts.FORMAT: "paper"}),
+    )
+    return ", ".join(f"{name} {known.get(text) or _digest(text)}" for name, text, known in given)
 
 
 def _digest(text: str) -> str:

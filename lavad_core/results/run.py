@@ -19,7 +19,6 @@ from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.method.detection import SegmentRule, mean_rate
 from lavad_core.method.sampling import SAMPLED, window_samples
-from lavad_core.results.nearest import nearest_texts
 from lavad_core.results.recipe import recipe_of_run
 from lavad_core.results.settings import commits_of, config_of_results
 from lavad_core.results.types import (
@@ -29,6 +28,7 @@ from lavad_core.results.types import (
     ResultSet,
     ScoredVideo,
     VideoResults,
+    nearest_texts,
 )
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_run
 from lavad_core.runs.run_log import load_records
@@ -64,8 +64,8 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
         keys = keys_of_run(root, one.run_id)
         for outcome in one.videos:
             videos.setdefault(outcome.name, (outcome, keys.get(outcome.video_id, {})))
-    scored = sorted(name for name, (own, keys) in videos.items() if _is_scored(own, keys))
-    unscored = {name: _why(own) for name, (own, keys) in videos.items() if not _is_scored(own, keys)}
+    made = {name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys}
+    scored, unscored = sorted(made), {name: _why(own) for name, (own, _) in videos.items() if name not in made}
     commits = commits_of(store, videos[scored[0]][1] if scored else {})  # all videos are made with the same settings
     config = config_of_results(run, commits)
     return ResultSet(
@@ -134,7 +134,6 @@ class RunVideo(VideoResults):
 
     @property
     def has_scores(self) -> bool:
-        """Whether there is anything to show."""
         rejected = self.outcome is not None and self.outcome.status == "rejected"
         return not rejected and self._find("refine") is not None
 
@@ -160,13 +159,11 @@ class RunVideo(VideoResults):
 
     @cached_property
     def captions(self) -> Mapping[str, Mapping[int, str]]:
-        """Captioner to grid frame to its caption; empty where there is none."""
         nodes = [node for node in self._keys if node.startswith("caption:")]
         return {node.partition(":")[2]: self._said(node, "caption") for node in nodes}
 
     @cached_property
     def cleaned(self) -> Mapping[int, CleanedCaption]:
-        """Grid frame to the caption that cleaning put there; empty where there is none."""
         if "clean" not in self._keys:
             return {}
         table = self._table("clean", ["frame", "caption", "captioner", "source_frame", "similarity"])
@@ -176,7 +173,6 @@ class RunVideo(VideoResults):
 
     @cached_property
     def summaries(self) -> Mapping[int, str]:
-        """Grid frame to summary; empty where there is none."""
         return self._said("summarise", "summary")
 
     @property
@@ -192,7 +188,6 @@ class RunVideo(VideoResults):
 
     @cached_property
     def neighbours(self) -> Neighbours | None:
-        """The scores that the refined ones are averages of; None where there was no refinement."""
         table = self._table("refine", ["frame", "raw_score", "neighbour_frames", "neighbour_similarities"])
         at, raw_scores, frames, similarities = (column.to_pylist() for column in table.columns)
         if not any(frames):
@@ -202,7 +197,6 @@ class RunVideo(VideoResults):
 
     @property
     def probe(self) -> Probe:
-        """What decoding the whole video found."""
         return read_probe(self._store, self._commit("probe"))
 
     def segments(self, rule: SegmentRule | None = None) -> pa.Table | None:
@@ -215,13 +209,11 @@ class RunVideo(VideoResults):
 
     @property
     def segment_count(self) -> int | None:
-        """How many segments the run committed; None if it was not to make any."""
         commit = self._find("detect")
         return None if commit is None else commit.counts["segments"]
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What is known in numbers, as JSON's types: of the video, its highest score, and the rule of its segments."""
         facts: dict[str, Any] = {"frame_interval": self._config.video.frame_interval}
         if (probe := self._find("probe")) is not None:
             facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
@@ -313,10 +305,6 @@ def _runs(root: Path, run: RunManifest) -> list[RunManifest]:
         other = load_run(root, run_id)
         runs.append(replace(other, videos=tuple(outcome for outcome in other.videos if outcome.name in names)))
     return runs
-
-
-def _is_scored(outcome: VideoOutcome, keys: Keys) -> bool:
-    return outcome.status in SCORED and "refine" in keys
 
 
 def _why(outcome: VideoOutcome) -> str:

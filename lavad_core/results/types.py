@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,11 @@ from lavad_core.errors import InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.method.detection import Segment, SegmentRule, segments, shown_until_s
+from lavad_core.method.sampling import nearest_rows
 from lavad_core.runs.manifest import Origin, RunManifest, VideoOutcome
 from lavad_core.video.types import Probe
+
+Text = TypeVar("Text")
 
 NEIGHBOURS = "the neighbours that scores were refined with"
 """What pages call :attr:`VideoResults.neighbours`."""
@@ -312,6 +315,14 @@ class ResultSet:
                 return None
             found.update(own)
         return found
+
+
+def nearest_texts(texts: Mapping[int, Text], grid: Sequence[int]) -> dict[int, Text]:
+    """For each frame of ``grid`` the text of the nearest frame that has one; of two as near that of the earlier. At least one
+    frame must have one."""
+    frames = sorted(texts)
+    rows = nearest_rows(np.array(frames, np.int64), np.array(grid, np.int64))
+    return {frame: texts[frames[row]] for frame, row in zip(grid, rows.tolist(), strict=True)}
 
 
 def results_of_values(
