@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -46,25 +47,45 @@ app = typer.Typer(
     epilog=EPILOG,
     help="LAVAD: anomaly scores for the frames of videos, without training. Data goes to stdout, the rest to stderr.",
 )
-app.command("demo", rich_help_panel=panels.RUN)(demo)
-app.command("plan", rich_help_panel=panels.RUN)(plan)
-app.command("run", rich_help_panel=panels.RUN)(run)
-app.command("retry", rich_help_panel=panels.RUN)(retry)
-app.command("status", rich_help_panel=panels.LOOK)(status)
-app.command("show", rich_help_panel=panels.LOOK)(show_video)
-app.command("report", rich_help_panel=panels.LOOK)(report)
-app.command("overlay", rich_help_panel=panels.LOOK)(overlay)
-app.command("plot", rich_help_panel=panels.LOOK)(plot)
-app.add_typer(dataset.app, name="dataset", rich_help_panel=panels.EVALUATE)
-app.command("evaluate", rich_help_panel=panels.EVALUATE)(evaluate)
-app.command("compare", rich_help_panel=panels.EVALUATE)(compare)
-app.command("threshold", rich_help_panel=panels.EVALUATE)(threshold)
-app.command("import", rich_help_panel=panels.EXCHANGE)(import_)
-app.command("export", rich_help_panel=panels.EXCHANGE)(export)
-app.command("doctor", rich_help_panel=panels.MAINTAIN)(doctor)
-app.command("download", rich_help_panel=panels.MAINTAIN)(download)
-app.add_typer(config.app, name="config", rich_help_panel=panels.MAINTAIN)
-app.add_typer(store.app, name="store", rich_help_panel=panels.MAINTAIN)
+COMMANDS: dict[str, dict[str, tuple[Callable[..., Any] | typer.Typer, str]]] = {
+    panels.RUN: {
+        "demo": (demo, "Render clips of a small world, and score them."),
+        "plan": (plan, "What a run would cost, without loading a model."),
+        "run": (run, "Score videos."),
+        "retry": (retry, "Try the videos of a run again that have no scores."),
+    },
+    panels.LOOK: {
+        "status": (status, "How runs ended, and each of their videos."),
+        "show": (show_video, "The scores, texts or segments of a video."),
+        "report": (report, "Write pages about a run or an import."),
+        "overlay": (overlay, "Write a video with its scores below it."),
+        "plot": (plot, "Draw score curves with key frames, ROC or precision-recall."),
+    },
+    panels.EVALUATE: {
+        "dataset": (dataset.app, "Data sets: which can be read, and whether yours is complete."),
+        "evaluate": (evaluate, "Metrics of results against labels, with intervals."),
+        "compare": (compare, "Whether one set of results is better than another."),
+        "threshold": (threshold, "Choose the threshold of segments on labelled videos."),
+    },
+    panels.EXCHANGE: {
+        "import": (import_, "Read scores and texts that were made elsewhere."),
+        "export": (export, "Write results for other programs."),
+    },
+    panels.MAINTAIN: {
+        "doctor": (doctor, "Whether the configured run would work here."),
+        "download": (download, "Fetch the models of the configuration."),
+        "config": (config.app, "Show the configuration, its schema and the presets."),
+        "store": (store.app, "List, verify and tidy the stored results."),
+    },
+}
+"""Panel to command to what runs it, and what ``lavad --help`` says of it in one line."""
+
+for _panel, _commands in COMMANDS.items():
+    for _name, (_does, _help) in _commands.items():
+        if isinstance(_does, typer.Typer):
+            app.add_typer(_does, name=_name, short_help=_help, rich_help_panel=_panel)
+        else:
+            app.command(_name, short_help=_help, rich_help_panel=_panel)(_does)
 
 
 def _version(wanted: bool) -> None:

@@ -35,7 +35,7 @@ FIGURES = {
 }
 
 
-@app.command("list")
+@app.command("list", short_help="The data sets that can be read, and which files each needs.")
 @guarded
 def list_(json_: options.AsJson = False) -> None:
     """The data sets that can be read, which files each needs, and where they are published."""
@@ -57,7 +57,7 @@ def list_(json_: options.AsJson = False) -> None:
     show_table(("adapter", "data set", "labels", "list", "published"), [tuple(row.values()) for row in rows])
 
 
-@app.command("check")
+@app.command("check", short_help="Compare files with published figures, and with videos.")
 @guarded
 def check(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name of `lavad dataset list`.")],

@@ -78,7 +78,7 @@ def presets(
             show(f"{preset:12}  {title}")
 
 
-@app.command("prompts")
+@app.command("prompts", short_help="Print what the chat model is asked.")
 @guarded
 @grouped
 def show_prompts(given: options.ConfigurationGroup, json_: options.AsJson = False) -> None:

@@ -88,7 +88,7 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-@app.command("gc")
+@app.command("gc", short_help="Remove leftovers, or results that are no longer wanted.")
 @guarded
 @grouped
 def gc(
