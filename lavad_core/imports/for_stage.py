@@ -25,17 +25,10 @@ from lavad_core.imports.values import (
 
 def import_folders(config: LavadConfig) -> dict[str, Path]:
     """Node id to folder of imported values."""
-    folders = {f"caption:{name}": folder for name, folder in config.imports.captions.items()}
     given = config.imports
-    for node_id, folder in (
-        ("clean", given.cleaned),
-        ("summarise", given.summaries),
-        ("score", given.scores),
-        ("refine", given.refined),
-    ):
-        if folder is not None:
-            folders[node_id] = folder
-    return folders
+    others = {"clean": given.cleaned, "summarise": given.summaries, "score": given.scores, "refine": given.refined}
+    folders = {f"caption:{name}": folder for name, folder in given.captions.items()}
+    return folders | {node_id: folder for node_id, folder in others.items() if folder is not None}
 
 
 def read_for_stage(

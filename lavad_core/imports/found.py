@@ -179,13 +179,12 @@ def _of_zip(place: Path, what: str) -> Iterator[FoundFile]:
 def _of_set_file(place: Path, what: str) -> Iterator[FoundFile]:
     """A file for each video that the file names: what is wrong with one does not stop the others."""
     for name, values in videos_of(place, what):
-        where = f"{str(place)!r}, {name!r}"
-        ending, read = ".json", None
+        read: Callable[[], bytes]
         try:
-            ending, content = file_of(values, what, where)
+            ending, content = file_of(values, what, f"{str(place)!r}, {name!r}")
             read = partial(bytes, content)
         except InputError as error:
-            read = partial(_refuse, error)
+            ending, read = ".json", partial(_refuse, error)
         yield FoundFile(place, f"{name}{ending}", read)
 
 

@@ -4,14 +4,13 @@ that somebody else has made, where the videos are not at hand."""
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from lavad_core.config.schema import ImportConfig
 from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import match_key
-from lavad_core.digest import FINGERPRINT_DIGITS, digest
+from lavad_core.digest import digest
 from lavad_core.errors import InputError, VideoRejected
 from lavad_core.video.types import Probe, VideoSource
 
@@ -25,7 +24,8 @@ def listed_sources(settings: ImportConfig) -> list[VideoSource]:
     Raises:
         InputError: the list cannot be read, or does not say how many frames a video has.
     """
-    path = _path(settings)
+    path = settings.list
+    assert path is not None, "it is asked for the videos of a list"
     found = read_list(path)
     without = [name for name, video in found.items() if video.frames is None]
     if without:
@@ -43,9 +43,7 @@ def listed_id(source: VideoSource, settings: ImportConfig) -> str:
         VideoRejected: the list does not have it any more.
     """
     frames = _video(source, settings).frames
-    return digest({"from": CONTAINER, "name": source.name, "frames": frames, "frame_rate": settings.frame_rate})[
-        :FINGERPRINT_DIGITS
-    ]
+    return digest({"from": CONTAINER, "name": source.name, "frames": frames, "frame_rate": settings.frame_rate})
 
 
 def listed_probe(source: VideoSource, settings: ImportConfig) -> Probe:
@@ -70,14 +68,10 @@ def listed_probe(source: VideoSource, settings: ImportConfig) -> Probe:
     )
 
 
-def _path(settings: ImportConfig) -> Path:
-    assert settings.list is not None
-    return settings.list
-
-
 def _video(source: VideoSource, settings: ImportConfig) -> ListedVideo:
+    assert settings.list is not None, "the source is of a list"
     key = match_key(source.name)
-    for name, video in read_list(_path(settings)).items():
+    for name, video in read_list(settings.list).items():
         if match_key(name) == key and video.frames:
             return video
     raise VideoRejected("missing", f"{source.name!r} is not in the list {str(settings.list)!r} with a frame count")

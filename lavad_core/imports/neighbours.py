@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.imports.per_video import ImportReport, Names, Sources, read_files
+from lavad_core.imports.per_video import ImportReport, Names, Sources, read_values
 from lavad_core.imports.scores import GivenScores
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested, parse_ranked_frames, parse_ranked_similarities
@@ -17,36 +17,11 @@ PADDING = -2.0
 
 
 class NeighbourFiles:
-    """Similarities and frames of neighbours, read where there are any.
-
-    Args:
-        sources: where they are.
-        names: of the expected videos.
-        report: takes what is wrong.
-
-    Raises:
-        InputError: a folder cannot be read.
-    """
+    """Similarities and frames of neighbours, read where there are any; raises InputError where a folder cannot be read."""
 
     def __init__(self, sources: Sources, names: Names, report: ImportReport) -> None:
-        self._similarities: dict[str, Nested[float]] = {}
-        self._frames: dict[str, Nested[int]] = {}
-        if sources.similarities is not None:
-            self._similarities = read_files(
-                sources.similarities,
-                "similarities",
-                names,
-                lambda file: parse_ranked_similarities(file.read(), file.where),
-                report,
-            ).values
-        if sources.neighbours is not None:
-            self._frames = read_files(
-                sources.neighbours,
-                "neighbours",
-                names,
-                lambda file: parse_ranked_frames(file.read(), file.where),
-                report,
-            ).values
+        self._similarities = read_values(sources.similarities, "similarities", names, parse_ranked_similarities, report)
+        self._frames = read_values(sources.neighbours, "neighbours", names, parse_ranked_frames, report)
 
     def averaged(self, name: str, given: GivenScores) -> tuple[NDArray[np.float64], Neighbours]:
         """See :func:`averaged`, for one of the videos."""

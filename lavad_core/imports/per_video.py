@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -56,11 +57,7 @@ class ImportReport:
 
 
 class Names:
-    """The videos that are expected.
-
-    Args:
-        names: their names; None takes whatever there are files of.
-    """
+    """The videos that are expected; None takes whatever there are files of."""
 
     def __init__(self, names: Iterable[str] | None) -> None:
         self._names = None if names is None else {match_key(name): name for name in names}
@@ -103,10 +100,7 @@ def read_files(
     Args:
         place: folder or archive.
         role: of the source, for messages: ``raw scores``.
-        names: of the expected videos.
         parse: from a file to what it holds; raises InputError.
-        report: takes what is wrong.
-        endings: of the files.
 
     Raises:
         InputError: the folder or archive itself cannot be read, or has no file of an expected video.
@@ -128,7 +122,9 @@ def read_files(
         else:
             paths[name] = file.path
             try:
-                values[name] = _parsed(file, parse, digests)
+                content = file.read()
+                digests[file.path] = hashlib.sha256(content).hexdigest()
+                values[name] = parse(replace(file, read=partial(bytes, content)))
             except InputError as error:
                 refused[name] = str(error)
     if not paths:
@@ -146,10 +142,14 @@ def read_files(
     return Files(values, refused)
 
 
-def _parsed(file: FoundFile, parse: Callable[[FoundFile], T], digests: dict[str, str]) -> T:
-    content = file.read()
-    digests[file.path] = hashlib.sha256(content).hexdigest()
-    return parse(FoundFile(file.place, file.path, lambda: content))
+def read_values(
+    place: Path | None, role: str, names: Names, parse: Callable[[bytes, str], T], report: ImportReport
+) -> dict[str, T]:
+    """Video to what ``parse`` makes of its JSON file's content and name; nothing where there is no folder. See
+    :func:`read_files`."""
+    if place is None:
+        return {}
+    return read_files(place, role, names, lambda file: parse(file.read(), file.where), report).values
 
 
 def _nothing(place: Path, role: str, seen: int, extra: Sequence[str], names: Names, endings: Sequence[str]) -> str:

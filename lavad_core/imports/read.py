@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
 from lavad_core.datasets.names import listed, match
@@ -16,8 +12,8 @@ from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
-from lavad_core.imports.per_video import ARRAYS, JSON, ImportReport, Names, Sources, read_files
-from lavad_core.imports.scores import GivenScores, check_grid, interval_of, read_given, read_plain
+from lavad_core.imports.per_video import ARRAYS, JSON, Files, ImportReport, Names, Sources, read_files
+from lavad_core.imports.scores import GivenScores, interval_of, on_grid, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
 from lavad_core.imports.set_file import RAW
 from lavad_core.imports.texts import Texts
@@ -29,16 +25,7 @@ MISSING = "no file"
 NO_FRAME_COUNT = "nothing says how many frames it has; give a list with frame counts (--list), or the videos (--videos)"
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """Scores of all videos, of one kind.
-
-    Attributes:
-        given: video to what its file says. refused: video to why it was not taken.
-    """
-
-    given: Mapping[str, GivenScores]
-    refused: Mapping[str, str]
+_Scores = Files[GivenScores]
 
 
 def read_import(
@@ -74,9 +61,9 @@ def read_import(
             "summaries, `lavad import --settings` writes the settings of a run"
         )
     if frames is None:
-        names = Names([*main.given, *main.refused])
+        names = Names([*main.values, *main.refused])
     step = interval or interval_of(
-        (scores, known.get(name)) for kind in (final, raw) if kind for name, scores in kind.given.items()
+        (scores, known.get(name)) for kind in (final, raw) if kind for name, scores in kind.values.items()
     )
     neighbours = NeighbourFiles(sources, names, report) if final else None
     scored: dict[str, ImportedVideo] = {}
@@ -84,7 +71,7 @@ def read_import(
     counts = _Counts(step, tolerance)
     for name in names.expected:
         try:
-            count = counts.checked(name, _frame_count(name, main, known, step), main.given[name].count)
+            count = counts.checked(name, _frame_count(name, main, known, step), main.values[name].count)
             scored[name] = _scored(name, count, step, final, raw, neighbours, report)
         except InputError as error:
             unscored[name] = str(error)
@@ -132,10 +119,7 @@ class _Counts:
 def _file_scores(
     place: Path | None, role: str, names: Names, parse: Callable[[FoundFile], GivenScores], report: ImportReport
 ) -> _Scores | None:
-    if place is None:
-        return None
-    files = read_files(place, role, names, parse, report, (*JSON, *ARRAYS))
-    return _Scores(files.values, files.refused)
+    return None if place is None else read_files(place, role, names, parse, report, (*JSON, *ARRAYS))
 
 
 def _final_scores(
@@ -183,12 +167,12 @@ def _final_scores(
 
 
 def _frame_count(name: str, main: _Scores, known: Mapping[str, int | None], interval: int) -> int:
-    if name not in main.given:
+    if name not in main.values:
         raise InputError(main.refused.get(name, MISSING))
     count = known.get(name)
     if count is not None:
         return _check_count(count)
-    scores = main.given[name]
+    scores = main.values[name]
     if scores.frames is None and interval == 1:
         return len(scores.values)  # an array with one score per frame
     raise InputError(NO_FRAME_COUNT)
@@ -210,31 +194,22 @@ def _scored(
     neighbours: NeighbourFiles | None,
     report: ImportReport,
 ) -> ImportedVideo:
-    """A video with its scores; raw ones that cannot be used are left out where there are others.
-
-    Raises:
-        InputError: the scores are not those of the grid.
-    """
+    """A video with its scores; raw ones that cannot be used are left out where there are others. Errors as :func:`on_grid`."""
     if final is None:
         assert raw is not None, "there are scores"
-        return ImportedVideo(name, frames, None, _on_grid(raw.given[name], frames, interval))
-    given, own = final.given[name], None
-    values = _on_grid(given, frames, interval)
+        return ImportedVideo(name, frames, None, on_grid(raw.values[name], frames, interval))
+    given, own = final.values[name], None
+    values = on_grid(given, frames, interval)
     if given.ranked is not None:
         assert neighbours is not None, "they come with the final scores"
         values, own = neighbours.averaged(name, given)
     beside = None
     if raw is not None:
         try:
-            if name not in raw.given:
+            if name not in raw.values:
                 raise InputError(raw.refused.get(name, MISSING))
-            beside = _on_grid(raw.given[name], frames, interval)
+            beside = on_grid(raw.values[name], frames, interval)
         except InputError as error:
             if name not in raw.refused:
                 report.problems.append(f"raw scores: {name!r}: {error}")
     return ImportedVideo(name, frames, values, beside, own)
-
-
-def _on_grid(given: GivenScores, frames: int, interval: int) -> NDArray[np.float64]:
-    check_grid(given, frames, interval)
-    return given.values

@@ -121,11 +121,7 @@ def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
     """The interval that most files have: the least distance between their frames, or 1 where there is one score per frame. Of
-    two that equally many files have, the lower.
-
-    Args:
-        given: scores and frame count of each video.
-    """
+    two that equally many files have, the lower. ``given`` are the scores and the frame count of each video."""
     votes: Counter[int] = Counter()
     for scores, frames in given:
         if scores.frames is None:
@@ -135,30 +131,31 @@ def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
     return max(votes, key=lambda interval: (votes[interval], -interval), default=DEFAULT_INTERVAL)
 
 
-def check_grid(scores: GivenScores, frames: int, interval: int) -> None:
-    """Check that there is a score for each frame of a video's grid 0, interval, …, and for no other.
+def on_grid(scores: GivenScores, frames: int, interval: int) -> NDArray[np.float64]:
+    """The values, if there is a score for each frame of a video's grid 0, interval, …, and for no other.
 
     Raises:
         InputError: there is not; says what there is. Nothing is padded or cut.
     """
     needed = -(-frames // interval)
     off = deviation("", frames, scores.count, interval)
-    if off is not None and 0 < off.uncovered <= LIKELY_OFF < interval and _without_holes(scores, interval):
+    whole = scores.frames is None or np.array_equal(scores.frames, np.arange(scores.count) * interval)
+    if off is not None and 0 < off.uncovered <= LIKELY_OFF < interval and whole:
         raise InputError(
             f"{scores.where!r} has all scores of a video of {frames - off.uncovered} frames, and {frames} are counted: the "
             f"list probably counts {off.uncovered} too many; if so give --frame-count-tolerance {off.uncovered}"
         )
     if scores.frames is None:
         if len(scores.values) != needed:
+            other = "; one a frame: give --interval 1" if len(scores.values) == frames else ""
             raise InputError(
                 f"{scores.where!r} has {len(scores.values)} scores, but the video has {frames} frames: "
-                f"one for every {interval} frames would be {needed}{_other_interval(len(scores.values), frames)}"
-                f"{_or_the_list(scores, frames, interval)}"
+                f"one for every {interval} frames would be {needed}{other}{_or_the_list(scores, frames, interval)}"
             )
-        return
+        return scores.values
     grid = np.arange(0, frames, interval, dtype=np.int64)
     if np.array_equal(scores.frames, grid):
-        return
+        return scores.values
     last = int(scores.frames[-1])
     if last >= frames:
         raise InputError(
@@ -183,10 +180,6 @@ def check_grid(scores: GivenScores, frames: int, interval: int) -> None:
     )
 
 
-def _without_holes(scores: GivenScores, interval: int) -> bool:
-    return scores.frames is None or np.array_equal(scores.frames, np.arange(scores.count) * interval)
-
-
 def _or_the_list(scores: GivenScores, frames: int, interval: int) -> str:
     off = deviation("", frames, scores.count, interval)
     if off is None or not 0 < off.uncovered <= MAX_FRAME_COUNT_TOLERANCE:
@@ -195,7 +188,3 @@ def _or_the_list(scores: GivenScores, frames: int, interval: int) -> str:
         f"; or the frame count is wrong, and {off.uncovered} too high: the scores cover {frames - off.uncovered} frames "
         f"(--frame-count-tolerance {off.uncovered} leaves the rest out)"
     )
-
-
-def _other_interval(count: int, frames: int) -> str:
-    return "; one a frame: give --interval 1" if count == frames else ""

@@ -127,10 +127,7 @@ def scores_of(
     """The score of each grid frame: that of the highest segment that it is in, 0 outside of all.
 
     Args:
-        spans: of one video.
-        frames: M.
-        interval: of the grid.
-        frame_rate: per second, for segments in seconds.
+        frame_rate: frames per second, for segments in seconds.
 
     Returns:
         float64 [⌈M / interval⌉], and how many segments were cut at the end of the video.

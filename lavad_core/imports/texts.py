@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from lavad_core.datasets.names import listed
-from lavad_core.imports.found import FoundFile
-from lavad_core.imports.per_video import ImportReport, Names, Sources, read_files
+from lavad_core.imports.per_video import ImportReport, Names, Sources, read_values
 from lavad_core.imports.types import ImportedVideo
-from lavad_core.imports.values import Nested, parse_texts, parse_windows
+from lavad_core.imports.values import parse_texts, parse_windows
 
 T = TypeVar("T")
 
@@ -20,9 +19,7 @@ class Texts:
     """What is said of the grid frames; raw captions of other frames are not kept.
 
     Args:
-        sources: where the texts are.
-        names: of the expected videos.
-        scored: those of them that have scores, and so should have texts.
+        scored: those of the expected videos that have scores, and so should have texts.
         interval: of the grid.
         report: takes what is wrong or lacks.
 
@@ -35,13 +32,11 @@ class Texts:
     ) -> None:
         self._names, self._scored, self._interval, self._report = names, scored, interval, report
         self._captions = {
-            captioner: self._read(place, f"captions of {captioner}") for captioner, place in sources.captions.items()
+            captioner: self._read(place, f"captions of {captioner}", parse_texts)
+            for captioner, place in sources.captions.items()
         }
-        self._summaries = self._read(sources.summaries, "summaries")
-        self._cleaned: dict[str, Nested[str]] = {}
-        if sources.cleaned is not None:
-            self._cleaned = read_files(sources.cleaned, "cleaned captions", names, self._windows, report).values
-            self._tell_missing("cleaned captions", self._cleaned)
+        self._summaries = self._read(sources.summaries, "summaries", parse_texts)
+        self._cleaned = self._read(sources.cleaned, "cleaned captions", parse_windows)
 
     def added(self, video: ImportedVideo) -> ImportedVideo:
         """A video with its texts."""
@@ -55,30 +50,21 @@ class Texts:
         self._tell_gaps(added)
         return added
 
-    def _read(self, place: Path | None, role: str) -> dict[str, dict[int, str]]:
-        if place is None:
-            return {}
-        found = read_files(place, role, self._names, self._texts, self._report).values
-        self._tell_missing(role, found)
+    def _read(
+        self, place: Path | None, role: str, parse: Callable[[bytes, str], dict[int, T]]
+    ) -> dict[str, dict[int, T]]:
+        def on_grid(content: bytes, where: str) -> dict[int, T]:
+            return {frame: value for frame, value in parse(content, where).items() if frame % self._interval == 0}
+
+        found = read_values(place, role, self._names, on_grid, self._report)
+        missing = [name for name in self._scored if name not in found]
+        if place is not None and missing:
+            self._report.notes.append(f"{role}: none for {len(missing)} scored videos: {listed(missing)}")
         return found
-
-    def _texts(self, file: FoundFile) -> dict[int, str]:
-        return self._on_grid(parse_texts(file.read(), file.where))
-
-    def _windows(self, file: FoundFile) -> Nested[str]:
-        return self._on_grid(parse_windows(file.read(), file.where))
-
-    def _on_grid(self, found: Mapping[int, T]) -> dict[int, T]:
-        return {frame: value for frame, value in found.items() if frame % self._interval == 0}
 
     @staticmethod
     def _within(video: ImportedVideo, found: Mapping[int, T]) -> dict[int, T]:
         return {frame: value for frame, value in found.items() if frame < video.frames}
-
-    def _tell_missing(self, role: str, found: Mapping[str, object]) -> None:
-        missing = [name for name in self._scored if name not in found]
-        if missing:
-            self._report.notes.append(f"{role}: none for {len(missing)} scored videos: {listed(missing)}")
 
     def _tell_gaps(self, video: ImportedVideo) -> None:
         """That a file has no text for some grid frames."""

@@ -47,13 +47,9 @@ def parse_values(content: bytes, where: str) -> dict[int, str] | dict[int, float
 
     The authors' program has captions for every frame; the caller takes those of the grid.
 
-    Args:
-        content: of the file.
-        where: its path, for messages.
-
     Raises:
-        InputError: it is damaged, a key is not a frame number, or a value is neither a text nor a number in [0, 1], or they
-            are mixed; says which.
+        InputError: the file is damaged, a key is not a frame number, or a value is neither a text nor a number in [0, 1], or
+            they are mixed; says which.
     """
     texts: dict[int, str] = {}
     scores: dict[int, float] = {}
@@ -120,13 +116,7 @@ def _ranked(content: bytes, where: str, check: Callable[[Any, str, str], T]) -> 
 def _inner(value: Any, frame: int, where: str, check: Callable[[Any, str, str], T]) -> dict[int, T]:
     if not isinstance(value, _Pairs):
         _fail(where, f"frame {frame} has {_shown(value)} where an object by frame or rank is needed")
-    return {
-        key: check(item, f"frame {frame}, {key}", where) for key, item in sorted(_keys(value, where), key=_by_frame)
-    }
-
-
-def _by_frame(pair: tuple[int, Any]) -> int:
-    return pair[0]
+    return {key: check(item, f"frame {frame}, {key}", where) for key, item in _keys(value, where)}
 
 
 def _parse(content: bytes, where: str, least: int = 1) -> list[tuple[int, Any]]:
@@ -148,10 +138,11 @@ def _parse(content: bytes, where: str, least: int = 1) -> list[tuple[int, Any]]:
         _fail(where, f"the file holds {_shown(pairs)}")
     if len(pairs) < least:
         _fail(where, "there are no values")
-    return sorted(_keys(pairs, where), key=_by_frame)
+    return _keys(pairs, where)
 
 
 def _keys(pairs: _Pairs, where: str) -> list[tuple[int, Any]]:
+    """Frames or ranks, each once and in increasing order, with what they stand for."""
     values: dict[int, Any] = {}
     for key, value in pairs:
         if not _FRAME.fullmatch(key):
@@ -159,7 +150,7 @@ def _keys(pairs: _Pairs, where: str) -> list[tuple[int, Any]]:
         if int(key) in values:
             _fail(where, f"frame {int(key)} appears twice")
         values[int(key)] = value
-    return list(values.items())
+    return sorted(values.items())  # no two keys are equal, so that values are never compared
 
 
 class _Pairs(list[tuple[str, Any]]):
