@@ -61,7 +61,7 @@ def source_folder(role: str, path: Path, files: Iterable[Path]) -> SourceFile:
         InputError: one cannot be read any more.
     """
     try:
-        return SourceFile(role, path.resolve().name, files_digest(path, files, None))
+        return SourceFile(role, path.resolve().name, files_digest(path, files))
     except OSError as error:
         raise InputError(f"{role}: {str(path)!r} cannot be read: {error.strerror}") from error
 

@@ -91,7 +91,12 @@ def refine(
         )
     if scores.shape != (candidates,) or not np.isfinite(scores).all():
         raise ValueError(f"{candidates} candidates need as many finite scores, got shape {scores.shape}")
-    texts = candidates if text_of is None else _count_texts(text_of)
+    texts = candidates
+    if text_of is not None:
+        highest = np.maximum.accumulate(text_of)
+        if text_of[0] != 0 or text_of.min() < 0 or (np.diff(highest) > 1).any():
+            raise ValueError("the texts are not in order of their first candidate, as unique_pool gives them")
+        texts = int(highest[-1]) + 1
     nearest, values = _nearest_texts(window_vectors, summary_vectors, texts, neighbours, block)
     if text_of is not None:
         nearest, values = _nearest_candidates(nearest, values, text_of, neighbours, block)
@@ -116,13 +121,6 @@ def weighted_mean(scores: NDArray[np.float64], neighbour_similarities: NDArray[n
     mean = (weights * scores).sum(axis=1) / weights.sum(axis=1)
     # Rounding may leave the interval of the scores by one bit.
     return np.asarray(np.clip(mean, scores.min(axis=1), scores.max(axis=1)), dtype=np.float64)
-
-
-def _count_texts(text_of: NDArray[np.int64]) -> int:
-    highest = np.maximum.accumulate(text_of)
-    if text_of[0] != 0 or text_of.min() < 0 or (np.diff(highest) > 1).any():
-        raise ValueError("the texts are not in order of their first candidate, as unique_pool gives them")
-    return int(highest[-1]) + 1
 
 
 def _nearest_texts(

@@ -17,7 +17,6 @@ TIME_TOLERANCE_S = 1e-6
 """Two times this close are the same: rounding of k / 30 must not move a frame over the edge of a window. The finest
 time bases in use (1/90000 s) have steps eleven times as long."""
 
-
 SAMPLED = "window_samples"
 """Fact in the commit of summaries: number of samples to how many windows have it; empty if no window was sampled."""
 
@@ -112,22 +111,6 @@ def nearest_rows(frames: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArra
     return np.where(wanted - frames[left] <= frames[right] - wanted, left, right)
 
 
-def window_bounds(
-    centre: int,
-    frames: int,
-    *,
-    duration_s: float,
-    frame_rate: float | None,
-    times_s: NDArray[np.float64] | None,
-) -> tuple[int, int]:
-    """The frames of the window of ``duration_s`` around ``centre``: first and one past the last (exclusive).
-
-    See :func:`window_samples`, whose windows these are.
-    """
-    starts, stops = _bounds(np.array([centre], np.int64), frames, duration_s, frame_rate, times_s)
-    return int(starts[0]), int(stops[0])
-
-
 def window_samples(
     centres: NDArray[np.int64],
     frames: int,
@@ -176,11 +159,8 @@ def window_samples(
 
 
 def sampled(lengths: Mapping[int, int]) -> str:
-    """How many frames windows really sampled: the median, and the range where they differ.
-
-    Args:
-        lengths: number of samples to how many windows have it; at least one window.
-    """
+    """How many frames windows really sampled: the median, and the range where they differ. ``lengths`` is the number of samples
+    to how many windows have it, at least one."""
     numbers = np.array(sorted(lengths), np.int64)
     windows = np.array([lengths[number] for number in numbers.tolist()])
     # the lower median: a number that some window has

@@ -189,10 +189,6 @@ class VideoReader:
         """Video packets read so far."""
         return len(self._pts)
 
-    def stamp(self, packet: int) -> int:
-        """Presentation time stamp of a packet, ticks; :data:`seen.NO_STAMP` where it has none."""
-        return self._pts[packet] if packet >= 0 else seen.NO_STAMP
-
     @property
     def step(self) -> int:
         """Ticks from frame to frame by the header's rate; 0 unknown."""

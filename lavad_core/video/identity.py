@@ -168,39 +168,15 @@ def file_digest(path: str | Path, cache: IdentityCache | None) -> str:
     return _digests([Path(os.path.abspath(path))], cache)[0][0]
 
 
-def folder_digest(path: str | Path, cache: IdentityCache | None, pattern: str = "*") -> str:
-    """SHA-256, 64 hexadecimal digits, over the sorted (relative name, digest) pairs of a folder's files.
-
-    Args:
-        path: the folder.
-        cache: digests of earlier calls.
-        pattern: which files, as :meth:`pathlib.Path.rglob` takes it; files in sub-folders count.
-
-    Raises:
-        OSError: a file cannot be read or changes while it is read.
-        FileNotFoundError: the folder is missing or holds no such file.
-    """
-    folder = Path(os.path.abspath(path))
-    files = [file for file in folder.rglob(pattern) if file.is_file()]
-    if not files:
-        raise FileNotFoundError(2, f"no file {pattern!r} in the folder", os.fspath(folder))
-    return files_digest(folder, files, cache)
-
-
-def files_digest(folder: str | Path, files: Iterable[Path], cache: IdentityCache | None) -> str:
-    """SHA-256 over the sorted (relative name, digest) pairs of some files of a folder.
-
-    Args:
-        folder: the one to which names are relative.
-        files: files in it.
-        cache: digests of earlier calls.
+def files_digest(folder: Path, files: Iterable[Path]) -> str:
+    """SHA-256, 64 hexadecimal digits, over the sorted (relative name, digest) pairs of some files of a folder.
 
     Raises:
         OSError: a file cannot be read or changes while it is read.
     """
     root = Path(os.path.abspath(folder))
     found = sorted(Path(os.path.abspath(file)) for file in files)
-    return _combined(root, found, [sha256 for sha256, _ in _digests(found, cache)])
+    return _combined(root, found, [sha256 for sha256, _ in _digests(found, None)])
 
 
 class _Changed(OSError):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from lavad_core.method.sampling import (
     cannot_be_had,
@@ -17,12 +18,29 @@ from lavad_core.method.sampling import (
     nearest_grid,
     nearest_rows,
     sampled,
-    window_bounds,
     window_clips,
     window_samples,
 )
 
 SAMPLINGS: list[Literal["grid", "any-frame"]] = ["grid", "any-frame"]
+
+
+def window_bounds(
+    centre: int, frames: int, *, duration_s: float, frame_rate: float | None, times_s: NDArray[np.float64] | None
+) -> tuple[int, int]:
+    """The first frame of a window, and one past its last: all of its frames are sampled."""
+    (found,) = window_samples(
+        np.array([centre], np.int64),
+        frames,
+        1,
+        times_s,
+        duration_s=duration_s,
+        samples=frames,
+        sampling="any-frame",
+        frame_rate=frame_rate,
+    )
+    assert (np.diff(found) == 1).all()
+    return int(found[0]), int(found[-1]) + 1
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from support.video_factory import make_frames
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import identity
-from lavad_core.video.identity import IdentityCache, file_digest, folder_digest, identify
+from lavad_core.video.identity import IdentityCache, file_digest, files_digest, identify
 from lavad_core.video.types import VideoSource
 
 
@@ -208,16 +208,18 @@ def test_a_file_that_is_being_written(tmp_path: Path, monkeypatch: pytest.Monkey
     assert rejected(source) == "changed"
 
 
-def test_folders_of_models(tmp_path: Path, cache: IdentityCache) -> None:
-    for name, content in (("config.json", b"{}"), ("model.safetensors", b"weights"), ("sub/vocab.txt", b"a b")):
-        (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "m" / name).write_bytes(content)
-    everything = folder_digest(tmp_path / "m", cache)
-    weights = folder_digest(tmp_path / "m", cache, "*.safetensors")
-    (tmp_path / "m" / "sub" / "vocab.txt").write_bytes(b"a c")
-    assert folder_digest(tmp_path / "m", cache) != everything
-    assert folder_digest(tmp_path / "m", cache, "*.safetensors") == weights
+def test_digests_of_some_files_of_a_folder(tmp_path: Path, cache: IdentityCache) -> None:
+    folder = tmp_path / "masks"
+    files = [folder / name for name in ("1.npy", "2.npy", "sub/3.npy")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"a b")
+    everything, some = files_digest(folder, files), files_digest(folder, files[:2])
+    assert files_digest(folder, reversed(files)) == everything
+    files[2].write_bytes(b"a c")
+    assert files_digest(folder, files) != everything
+    assert files_digest(folder, files[:2]) == some
     with pytest.raises(FileNotFoundError):
-        folder_digest(tmp_path / "m", cache, "*.bin")
+        files_digest(folder, [folder / "4.npy"])
     with pytest.raises(FileNotFoundError):
         file_digest(tmp_path / "absent", cache)
