@@ -6,6 +6,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from lavad_core.errors import InputError
@@ -52,12 +53,10 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
     """
     found: dict[str, tuple[Path, Path, Kind]] = {}
     for item in inputs:
-        before = _expand(Path(item) if isinstance(item, Path) else item)
-        count = 0
-        for path, root, kind in before:
-            count += 1
+        expanded = list(_expand(item))
+        for path, root, kind in expanded:
             found.setdefault(os.path.abspath(path), (path, root, kind))
-        if not count:
+        if not expanded:
             raise InputError(
                 f"no video found for {os.fspath(item)!r}: it is neither a file nor a folder with videos "
                 f"({' '.join(sorted(VIDEO_SUFFIXES)[:MAX_NAMED])} …) or numbered frames (000000.jpg), nor a glob that matches; "
@@ -70,36 +69,27 @@ def _expand(item: str | Path) -> Iterator[tuple[Path, Path, Kind]]:
     """Path, the root that names are relative to, and kind."""
     text = os.fspath(item)
     path = Path(text)
-    if text and _exists(path):
-        if path.is_file() and path.suffix.lower() == ".txt":
+    if text and os.path.lexists(path):
+        if path.is_dir():
+            yield from _expand_folder(path, path)
+        elif not path.is_file():
+            raise InputError(f"{text!r} is neither a regular file nor a folder")
+        elif path.suffix.lower() == ".txt":
             yield from _expand_list(path)
         else:
-            yield from _expand_existing(path)
+            yield path, path.parent, "file"
     elif text.startswith("@") and isinstance(item, str):
         listed = Path(text[1:])
         if not listed.is_file():
             raise InputError(f"the list of videos {text[1:]!r} is not a file")
         yield from _expand_list(listed)
     elif isinstance(item, str) and glob.has_magic(text):
-        fixed = _fixed_part(text)
-        for match in sorted(glob.iglob(text, recursive=True)):
-            yield from _expand_match(Path(match), fixed)
-
-
-def _expand_existing(path: Path) -> Iterator[tuple[Path, Path, Kind]]:
-    if path.is_dir():
-        yield from _expand_folder(path, path)
-    elif path.is_file():
-        yield path, path.parent, "file"
-    else:
-        raise InputError(f"{os.fspath(path)!r} is neither a regular file nor a folder")
-
-
-def _expand_match(path: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]]:
-    if path.is_dir():
-        yield from _expand_folder(path, root)
-    elif _looks_like_video(path):
-        yield path, root, "file"
+        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))  # the folder before any magic
+        for match in map(Path, sorted(glob.iglob(text, recursive=True))):
+            if match.is_dir():
+                yield from _expand_folder(match, fixed)
+            elif _looks_like_video(match):
+                yield match, fixed, "file"
 
 
 def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]]:
@@ -110,7 +100,7 @@ def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]
     doubtful: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse):
         base = Path(parent)
-        folders[:] = [name for name in folders if not _is_hidden(name)]
+        folders[:] = [name for name in folders if not name.startswith(".")]
         if has_numbered_frames(base):
             # A folder named itself is called by its own name.
             results.append((base, base.parent if base == root else root, "frames"))
@@ -118,7 +108,7 @@ def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]
             doubtful.append(base)
         links = [name for name in folders if (base / name).is_symlink()]
         for name in [*files, *links]:
-            if not _is_hidden(name) and _looks_like_video(base / name):
+            if not name.startswith(".") and _looks_like_video(base / name):
                 results.append((base / name, root, "file"))
     # A folder that is called like a video and has none: somebody took it for one.
     within = {above for path, _, _ in results for above in (path, *path.parents)}
@@ -140,40 +130,18 @@ def _expand_list(path: Path) -> Iterator[tuple[Path, Path, Kind]]:
         if not line.strip():
             continue
         exact = path.parent / line
-        if line.startswith("#") and not _exists(exact):
+        if line.startswith("#") and not os.path.lexists(exact):
             continue
-        listed = exact if _exists(exact) else path.parent / line.strip()
+        listed = exact if os.path.lexists(exact) else path.parent / line.strip()
         if listed.is_dir():
             yield from _expand_folder(listed, listed)
         else:
             yield listed, path.parent, "file"
 
 
-def _fixed_part(pattern: str) -> Path:
-    """The folder of a glob before its first part with magic."""
-    parts = []
-    for part in Path(pattern).parts:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return Path(*parts)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def _looks_like_video(path: Path) -> bool:
     """By its ending alone: what it is, and whether it is there, is found out when it is opened."""
     return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
 
 
 def _named(found: list[tuple[Path, Path, Kind]]) -> list[VideoSource]:
