@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lavad_core.errors import DamagedResult
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 
@@ -116,20 +115,6 @@ def begins_as(path: Path, end: Mapping[str, Any]) -> bool:
         except FileNotFoundError:
             content = b""
     return hashlib.sha256(content[: int(end["bytes"])]).hexdigest() == str(end["sha256"])
-
-
-def trusted(path: Path, log: EventLog) -> EventLog:
-    """The log, if all of it is as it was written.
-
-    Raises:
-        DamagedResult: it is not; says where.
-    """
-    if log.altered:
-        raise DamagedResult(
-            f"the log {str(path)!r} was changed after it was written ({'; '.join(log.altered[:3])}): which results are the "
-            "run's is no longer known from it; put the file back, or run again (finished results are found, not made again)"
-        )
-    return log
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:

@@ -230,7 +230,10 @@ def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
             document = json.loads(data)
             manifest = _parse(document)
             if (why := _not_as_written(document, log_path)) is None:
-                return _with_log_checked(manifest, document.get("log"), log_path)
+                end = document.get("log")
+                if end is None or begins_as(log_path, end):
+                    return manifest
+                return replace(manifest, altered=(f"the log {str(log_path)!r} was changed after it was written",))
             altered.append(f"the record {str(path)!r} was changed after it was written ({why})")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             altered.append(f"the record {str(path)!r} does not parse ({error})")
@@ -240,13 +243,6 @@ def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
             raise DamagedResult(f"{altered[-1]}, and there is no log {log_path.name!r} beside it to read instead")
         raise InputError(f"store {str(store_root)!r} has no run {run_id}; `lavad status` lists them")
     return _from_records(store_root, run_id, altered)
-
-
-def _with_log_checked(manifest: RunManifest, end: Mapping[str, Any] | None, log_path: Path) -> RunManifest:
-    """A run whose record is whole, and whose log may yet have been changed."""
-    if end is None or begins_as(log_path, end):
-        return manifest
-    return replace(manifest, altered=(f"the log {str(log_path)!r} was changed after it was written",))
 
 
 def _not_as_written(document: Mapping[str, Any], log_path: Path) -> str | None:

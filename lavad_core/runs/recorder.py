@@ -7,12 +7,11 @@ import os
 import secrets
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from lavad_core.errors import InternalError, VideoRejected
@@ -123,7 +122,11 @@ class RunRecorder:
             self._tell(record)
             yield record
         except BaseException as error:
-            _note(record, error)
+            record.message = str(error)
+            if isinstance(error, VideoRejected):
+                record.status, record.reason = "rejected", error.reason
+            else:
+                record.status, record.reason = "failed", type(error).__name__
             raise
         finally:
             seconds = time.monotonic() - start
@@ -156,23 +159,16 @@ class RunRecorder:
         """Work counters of all stages, those at work included."""
         with self._guard:
             records = [*self._finished, *self._active]
-        work: dict[str, int] = {}
+        work: Counter[str] = Counter()
         for record in records:
-            for name, amount in dict(record.work).items():
-                work[name] = work.get(name, 0) + amount
-        return work
+            work.update(dict(record.work))
+        return dict(work)
 
     @property
     def records(self) -> list[StageRecord]:
         """What has finished, in order."""
         with self._guard:
             return list(self._finished)
-
-    @property
-    def active(self) -> list[StageRecord]:
-        """What is at work; its counters grow."""
-        with self._guard:
-            return list(self._active)
 
     @property
     def peak_rss_bytes(self) -> int:
@@ -192,8 +188,7 @@ class RunRecorder:
         Args:
             status: a word for the whole run.
             videos: how it ended for each; None takes those given to :meth:`outcome`.
-            message: how it ended, in a sentence.
-            metrics: of its evaluation, JSON values by name.
+            message, metrics: see :class:`~lavad_core.runs.manifest.RunManifest`.
         """
         with self._guard:
             outcomes = list(self._outcomes.values()) if videos is None else list(videos)
@@ -240,9 +235,7 @@ class RunRecorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _completed(self, outcome: VideoOutcome) -> VideoOutcome:
@@ -271,11 +264,3 @@ class RunRecorder:
                 data = data[os.write(self._file, data) :]
             self._lines += 1
             os.fsync(self._file)
-
-
-def _note(record: StageRecord, error: BaseException) -> None:
-    record.message = str(error)
-    if isinstance(error, VideoRejected):
-        record.status, record.reason = "rejected", error.reason
-    else:
-        record.status, record.reason = "failed", type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -94,11 +95,10 @@ def records_of(log: EventLog) -> Iterator[StageRecord]:
 def totals_of(records: Sequence[StageRecord]) -> tuple[dict[str, StageTotals], dict[str, int]]:
     """Totals by node, and the work of all. Of several tries of a stage for a video the last one says how it ended."""
     stages: dict[str, StageTotals] = {}
-    work: dict[str, int] = {}
+    work: Counter[str] = Counter()
     last = {(record.node, record.video, record.video_id): record for record in records}
     for record in records:
         final = last[record.node, record.video, record.video_id] is record
         stages.setdefault(record.node, StageTotals()).add(record, final)
-        for name, amount in record.work.items():
-            work[name] = work.get(name, 0) + amount
-    return stages, work
+        work.update(record.work)
+    return stages, dict(work)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from lavad_core.runs.event_log import EventLog, read_log, trusted
+from lavad_core.errors import DamagedResult
+from lavad_core.runs.event_log import EventLog, read_log
 from lavad_core.runs.manifest import run_path
 from lavad_core.runs.records import StageRecord, records_of
 from lavad_core.seal import seal_of
@@ -22,33 +23,28 @@ def load_log(store_root: Path, run_id: str) -> EventLog:
         StoreUnavailable: it cannot be read.
     """
     path = run_path(store_root, run_id, ".jsonl")
-    return trusted(path, read_log(path, _end_of_log(store_root, run_id)))
+    log = read_log(path, noted(store_root, run_id, "log"))
+    if log.altered:
+        raise DamagedResult(
+            f"the log {str(path)!r} was changed after it was written ({'; '.join(log.altered[:3])}): which results are the "
+            "run's is no longer known from it; put the file back, or run again (finished results are found, not made again)"
+        )
+    return log
 
 
-def _end_of_log(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
-    """Length and digest of the log when the run ended, as its record has them."""
-    document = _whole_record(store_root, run_id)
-    return None if document is None else document.get("log")
-
-
-def _whole_record(store_root: Path, run_id: str) -> Mapping[str, Any] | None:
-    """A record that is as it was written; None if there is none."""
+def noted(store_root: Path, run_id: str, what: Literal["log", "sources"]) -> Any:
+    """What a run's record says of its log (length and digest when the run ended) or of its list of videos (the digest); None
+    where no record that is as it was written says anything."""
     path = run_path(store_root, run_id, ".json")
     with store_errors("read", path):
         try:
             document = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError, RecursionError):
             return None
-    return document if isinstance(document, dict) and seal_of(document) == "whole" else None
+    return document.get(what) if isinstance(document, dict) and seal_of(document) == "whole" else None
 
 
 def load_records(store_root: Path, run_id: str) -> Iterator[StageRecord]:
     """The stages of a run, in the order in which they ended. A line cut by a kill or a full disk is left out; errors as
     :func:`load_log`."""
     yield from records_of(load_log(store_root, run_id))
-
-
-def noted_sources(store_root: Path, run_id: str) -> str | None:
-    """Digest of the list of videos when the run ended, as its record has it; None if nothing is noted."""
-    document = _whole_record(store_root, run_id)
-    return None if document is None else document.get("sources")

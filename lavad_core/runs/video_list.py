@@ -13,7 +13,6 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import log_is_sealed
 from lavad_core.runs.manifest import (
-    FOLDER,
     SCORED,
     RunManifest,
     VideoOutcome,
@@ -22,7 +21,7 @@ from lavad_core.runs.manifest import (
     run_path,
     sources_digest,
 )
-from lavad_core.runs.run_log import noted_sources
+from lavad_core.runs.run_log import noted
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 from lavad_core.video.types import VideoSource
@@ -48,10 +47,6 @@ def decode_input(text: str) -> str:
     return os.fsdecode(unquote_to_bytes(text.removeprefix(_BYTES))) if text.startswith(_BYTES) else text
 
 
-def _path(store_root: Path, run_id: str) -> Path:
-    return Path(store_root) / FOLDER / f"{run_id}.sources"
-
-
 @dataclass(frozen=True)
 class Listed:
     """The videos of a run.
@@ -70,14 +65,10 @@ def save_sources(
 ) -> None:
     """Note which videos a run is about, for a later run that does the failed ones again.
 
-    Args:
-        store_root: the store's folder.
-        run_id: the run's id.
-        sources: its own.
-        earlier: what earlier runs have scored of the same set, and which run; otherwise a metric after a second retry would be
-            over those two runs' videos only.
+    ``earlier`` are those that earlier runs have scored of the same set, and which run; without them a metric after a second
+    retry would be over those two runs' videos only.
     """
-    target = _path(store_root, run_id)
+    target = run_path(store_root, run_id, ".sources")
     rows = [_row(source, "") for source in sources] + [_row(source, run) for source, run in (earlier or {}).items()]
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with store_errors("write", target):
@@ -101,12 +92,12 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
         InputError: the run ended before it knew them, or its list does not parse.
         DamagedResult: the list is not as it was written.
     """
-    path = _path(store_root, run_id)
+    path = run_path(store_root, run_id, ".sources")
     with store_errors("read", path):
         try:
             text = path.read_text(encoding="ascii")
         except FileNotFoundError:
-            if noted_sources(store_root, run_id) is not None:
+            if noted(store_root, run_id, "sources") is not None:
                 raise DamagedResult(_altered(path, "it is gone")) from None
             raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
     try:
@@ -122,7 +113,7 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
     state = "none" if isinstance(document, list) else seal_of(document)
     if state == "broken" or (state == "none" and log_is_sealed(run_path(store_root, run_id, ".jsonl"))):
         raise DamagedResult(_altered(path, "its digest is another"))
-    if noted_sources(store_root, run_id) not in (None, sources_digest(path)):
+    if noted(store_root, run_id, "sources") not in (None, sources_digest(path)):
         raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
     return Listed([source for source, run in found if not run], {source: run for source, run in found if run})
 
@@ -156,11 +147,7 @@ class Unfinished:
 
 
 def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
-    """What is left of a run.
-
-    Args:
-        store_root: the store's folder.
-        run_id: an id or a name; None for the latest that is no import.
+    """What is left of a run: of that id or name, or of the latest that is no import.
 
     Raises:
         InputError: there is no such run, or it is an import.
@@ -189,12 +176,7 @@ def _latest(store_root: Path) -> RunManifest:
 
 
 def scored_before(store_root: Path, done: Mapping[VideoSource, str]) -> list[VideoOutcome]:
-    """How videos ended in the runs that have scored them.
-
-    Args:
-        store_root: the store's folder.
-        done: of :class:`Unfinished`.
-    """
+    """How videos ended in the runs that have scored them; ``done`` is that of :class:`Unfinished`."""
     outcomes: list[VideoOutcome] = []
     for run_id in dict.fromkeys(done.values()):
         names = {source.name for source, run in done.items() if run == run_id}

@@ -178,13 +178,17 @@ class FileStore(Store):
         data = encode(commit)
         ours = decode(data, key)  # what every later reader will see
         staged = workfolder.file(COMMIT_NAME)
-        _write_durably(staged, data)
+        with store_errors("write", staged), open(staged, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         with self.blobs.exclusive(prefix):
             present = self._usable(key)
             if present is not None and not replace:
                 return present
             occupied = self.blobs.stat(f"{prefix}/{COMMIT_NAME}") is not None
-            old = [name for name in self._files_of(key) if is_part(name)] if occupied else []
+            names = (info.name.rsplit("/", 1)[1] for info in (self.blobs.list(prefix) if occupied else ()))
+            old = [name for name in names if is_part(name)]
             workfolder.begin(key, [*old, *(part.name for part in commit.files)])
             try:
                 for part, path in zip(commit.files, parts, strict=True):
@@ -212,9 +216,6 @@ class FileStore(Store):
             raise _of_a_later_version(later) from later
         except DamagedResult:
             return None
-
-    def _files_of(self, key: Key) -> list[str]:
-        return [info.name.rsplit("/", 1)[1] for info in self.blobs.list(_prefix(key))]
 
     def _tidy(self, key: Key, files: Sequence[str]) -> None:
         """Remove those of ``files`` that the key's commit does not name."""
@@ -264,10 +265,3 @@ def _prefix(key: Key) -> str:
 def _of_a_later_version(later: UnknownFormat) -> StoreUnavailable:
     """Such a result is sound, but for other versions: it is neither used nor replaced."""
     return StoreUnavailable(f"{later}; use that version, or another store")
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with store_errors("write", path), open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -139,17 +139,13 @@ def verify(store: FileStore) -> Iterator[Finding]:
         if key is None:
             yield from (Finding("unknown", info.name, "no file of a store") for info in infos)
             continue
-        yield from _verify_result(store, key, folder, infos)
-
-
-def _verify_result(store: FileStore, key: Key, folder: str, infos: list[BlobInfo]) -> Iterator[Finding]:
-    # Looked at again if a writer or a discard was at work in between: then the second look is right.
-    findings = list(_look(store, key, folder, infos))
-    if findings:
-        again = list(store.blobs.list(folder))
-        if [(i.name, i.version) for i in again] != [(i.name, i.version) for i in infos]:
-            findings = list(_look(store, key, folder, again))
-    yield from findings
+        # Looked at again if a writer or a discard was at work in between: then the second look is right.
+        findings = list(_look(store, key, folder, infos))
+        if findings:
+            again = list(store.blobs.list(folder))
+            if [(i.name, i.version) for i in again] != [(i.name, i.version) for i in infos]:
+                findings = list(_look(store, key, folder, again))
+        yield from findings
 
 
 def _look(store: FileStore, key: Key, folder: str, infos: list[BlobInfo]) -> Iterator[Finding]:
@@ -222,18 +218,13 @@ def gc(
     with store.staging.workfolder() as workfolder:
         for folder, key, infos in _folders(store):
             # Most results are kept: they are looked at again, under the lock, only if there is something to do.
-            if key is None or not _collectable(store, key, folder, infos, keep):
+            if key is None:
                 continue
-            with store.blobs.exclusive(folder):
-                _collect(store, key, folder, lease_s, keep, report, workfolder)
+            unwanted, stray, _ = _sort(store, key, folder, infos, keep)
+            if unwanted or stray:
+                with store.blobs.exclusive(folder):
+                    _collect(store, key, folder, lease_s, keep, report, workfolder)
     return report
-
-
-def _collectable(
-    store: FileStore, key: Key, folder: str, infos: list[BlobInfo], keep: Callable[[Key], bool] | None
-) -> bool:
-    unwanted, stray, _ = _sort(store, key, folder, infos, keep)
-    return unwanted or bool(stray)
 
 
 def _sort(

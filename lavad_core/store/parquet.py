@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedIOBase
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 import pyarrow as pa
@@ -110,9 +109,7 @@ class PartWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file.closed:
             return
         # The file is thrown away: its writer and its buffer must still be emptied, into nothing and without complaint.

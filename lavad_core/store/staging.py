@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +66,9 @@ class Staging:
     def __init__(self, root: Path) -> None:
         self.folder = root / TEMPORARY
 
-    @contextmanager
-    def _folders_locked(self) -> Iterator[None]:
+    def _folders_locked(self) -> AbstractContextManager[None]:
         # Held while a folder gets its lock, so that a sweep never sees one that lives and is not locked yet.
-        with kernel_lock(self.folder / "folders.lock"):
-            yield
+        return kernel_lock(self.folder / "folders.lock")
 
     @contextmanager
     def workfolder(self) -> Iterator[Workfolder]:
@@ -160,7 +158,5 @@ def _journal(path: Path) -> Journal | None:
             fields = json.loads(file.read(_MAX_JOURNAL_BYTES))
         key = key_of([str(name) for name in fields["key"]])
         return Journal(key, tuple(str(name) for name in fields["files"])) if key is not None else None
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from lavad_core.errors import VideoRejected
@@ -42,11 +41,9 @@ class Survivor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
-        self._child.__exit__(kind, error, trace)
+        self._child.__exit__()
 
     def kill(self) -> None:
         """End the process at once, and start no other; safe from any thread and more than once."""
@@ -88,6 +85,6 @@ class Survivor:
         with self._change:
             if self._ended:
                 return False
-            self._child.__exit__(None, None, None)
+            self._child.__exit__()
             self._child = Child(self._request, self._raw, **self._bounds)
         return True
