@@ -63,7 +63,7 @@ def test_help_has_the_commands_in_panels_and_no_markup(rich: str) -> None:
         elif found and line[2:3].isalpha():
             panel.append(line.split()[0])
     assert {title: names for title, names in found.items() if title != "Options"} == PANELS
-    assert "..." not in done.stdout, "a line of help that is cut"
+    assert "...\n" not in done.stdout.partition("\n")[2], "a line of help that is cut"
     assert done.stdout.isascii()
     assert "\x1b" not in done.stdout
 
