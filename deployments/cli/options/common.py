@@ -28,10 +28,7 @@ def folder(text: str | Path) -> Path:
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="A preset of the package (`lavad config presets`).",
-        show_default=False,
-        metavar="NAME",
-        autocompletion=complete.presets,
+        help="A preset of the package (`lavad config presets`).", metavar="NAME", autocompletion=complete.presets
     ),
 ]
 Files = Annotated[
@@ -44,22 +41,11 @@ Overrides = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--store",
-        help="Folder of results; the same as --set store=DIR.",
-        metavar="DIR",
-        show_default=False,
-        parser=folder,
-    ),
+    typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", parser=folder),
 ]
 RunId = Annotated[
     str | None,
-    typer.Argument(
-        metavar="RUN",
-        help="Id or name of a run; the latest if not given.",
-        show_default=False,
-        autocompletion=complete.runs,
-    ),
+    typer.Argument(metavar="RUN", help="Id or name of a run; the latest if not given.", autocompletion=complete.runs),
 ]
 Run = Annotated[
     str | None,
@@ -67,19 +53,16 @@ Run = Annotated[
         "--run",
         help="A run or an import, by its id or name; the latest if not given.",
         metavar="RUN",
-        show_default=False,
         autocompletion=complete.runs,
     ),
 ]
 RunName = Annotated[
     str | None,
-    typer.Option(
-        "--name", help="A name for the run; it stands for the run's id everywhere.", metavar="NAME", show_default=False
-    ),
+    typer.Option("--name", help="A name for the run; it stands for the run's id everywhere.", metavar="NAME"),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", min=1, help="Only the first N of the videos.", metavar="N", show_default=False),
+    typer.Option("--limit", min=1, help="Only the first N of the videos.", metavar="N"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout in place of tables.")]
 """For every command that prints facts; :func:`lavad.deployments.cli.terminal.document.show_document` prints them."""

@@ -13,26 +13,19 @@ if TYPE_CHECKING:
 
 DatasetName = Annotated[
     str | None,
-    typer.Option("--dataset", help="Whose labels (`lavad dataset list`).", metavar="ADAPTER", show_default=False),
+    typer.Option("--dataset", help="Whose labels (`lavad dataset list`).", metavar="ADAPTER"),
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(
-        "--labels", help="The data set's file of labels, or its folder of masks.", metavar="PATH", show_default=False
-    ),
+    typer.Option("--labels", help="The data set's file of labels, or its folder of masks.", metavar="PATH"),
 ]
 ListFile = Annotated[
     Path | None,
-    typer.Option(
-        "--list",
-        help="The data set's list of videos, with frame counts or without.",
-        metavar="FILE",
-        show_default=False,
-    ),
+    typer.Option("--list", help="The data set's list of videos, with frame counts or without.", metavar="FILE"),
 ]
 Videos = Annotated[
     Path | None,
-    typer.Option("--videos", help="Folder of the data set's videos.", metavar="DIR", show_default=False),
+    typer.Option("--videos", help="Folder of the data set's videos.", metavar="DIR"),
 ]
 FirstFrame = Annotated[
     int | None,
@@ -42,7 +35,6 @@ FirstFrame = Annotated[
         max=1,
         help="What a file of intervals calls the first frame; as the data set is published if not given.",
         metavar="0|1",
-        show_default=False,
     ),
 ]
 

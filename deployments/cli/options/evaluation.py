@@ -23,7 +23,6 @@ Sigmas = Annotated[
         help="Rows with Gaussian smoothing beside the unsmoothed ones; may be repeated. A number is one of scores, which are "
         "another time where scores are stored for other frames: `160f` is frames, `5.3s` seconds.",
         metavar="SIGMA",
-        show_default=False,
     ),
 ]
 
@@ -70,10 +69,7 @@ class SegmentGroup:
     low_threshold: Annotated[
         float | None,
         typer.Option(
-            "--low-threshold",
-            help="Events: a segment goes on while scores stay at or above this.",
-            metavar="SCORE",
-            show_default=False,
+            "--low-threshold", help="Events: a segment goes on while scores stay at or above this.", metavar="SCORE"
         ),
     ] = None
     min_length: Annotated[
@@ -99,9 +95,7 @@ class AnswerGroup:
     """Where a document goes: to stdout, a file, both, or neither."""
 
     json_: options.AsJson = False
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Write the JSON there too.", metavar="FILE", show_default=False)
-    ] = None
+    output: Annotated[Path | None, typer.Option("--output", help="Write the JSON there too.", metavar="FILE")] = None
 
     def wants_tables(self, document: str) -> bool:
         """Write the document to where it was asked for; whether stdout is still free, for tables.

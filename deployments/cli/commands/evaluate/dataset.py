@@ -77,7 +77,6 @@ def check(
             "--store",
             help="Keep the counts in this store; a run with it does not count again.",
             metavar="DIR",
-            show_default=False,
             parser=options.folder,
         ),
     ] = None,

@@ -32,7 +32,6 @@ def evaluate(
             "--threshold",
             help="Events: a score of at least this is anomalous; may be repeated. 0.5 if not given.",
             metavar="SCORE",
-            show_default=False,
         ),
     ] = None,
     threshold_from: Annotated[
@@ -41,7 +40,6 @@ def evaluate(
             "--threshold-from",
             help="Events: the threshold of a file that `lavad threshold` wrote; warns if it was fitted on these videos.",
             metavar="FILE",
-            show_default=False,
         ),
     ] = None,
     segments: SegmentGroup,

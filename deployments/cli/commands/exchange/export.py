@@ -44,20 +44,16 @@ def export(
     frames: Annotated[bool, typer.Option("--frames", help="Tables with one row per frame, without texts.")] = False,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=1, help="Segments: a score of at least this; the run's own, or 0.5.", show_default=False
-        ),
+        typer.Option(min=0, max=1, help="Segments: a score of at least this; the run's own, or 0.5."),
     ] = None,
     low_threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Segments go on while scores stay at or above this.", show_default=False),
+        typer.Option(min=0, max=1, help="Segments go on while scores stay at or above this."),
     ] = None,
-    min_length_s: Annotated[
-        float | None, typer.Option(min=0, help="Shorter segments are left out.", show_default=False)
-    ] = None,
+    min_length_s: Annotated[float | None, typer.Option(min=0, help="Shorter segments are left out.")] = None,
     max_gap_s: Annotated[
         float | None,
-        typer.Option(min=0, help="Segments with at most this between them become one.", show_default=False),
+        typer.Option(min=0, help="Segments with at most this between them become one."),
     ] = None,
     store: options.StoreFolder = None,
     json_: options.AsJson = False,

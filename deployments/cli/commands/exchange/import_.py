@@ -68,25 +68,16 @@ def import_(
     ] = None,
     until: Annotated[
         Until | None,
-        typer.Option(
-            "--until", help="With --settings: leave out what comes after; the run computes it.", show_default=False
-        ),
+        typer.Option("--until", help="With --settings: leave out what comes after; the run computes it."),
     ] = None,
     labels: LabelGroup,
     interval: Annotated[
         int | None,
-        typer.Option(
-            "--interval",
-            min=1,
-            help="Frames from one score to the next; as in the files if not given.",
-            show_default=False,
-        ),
+        typer.Option("--interval", min=1, help="Frames from one score to the next; as in the files if not given."),
     ] = None,
     frame_rate: Annotated[
         float | None,
-        typer.Option(
-            "--frame-rate", min=0.001, help="Frames a second, where the data set does not say.", show_default=False
-        ),
+        typer.Option("--frame-rate", min=0.001, help="Frames a second, where the data set does not say."),
     ] = None,
     name: options.RunName = None,
     store: options.StoreFolder = None,

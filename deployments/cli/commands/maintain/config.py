@@ -57,7 +57,7 @@ def schema(
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(help="Print this preset's file.", show_default=False, autocompletion=complete.presets),
+        typer.Argument(help="Print this preset's file.", autocompletion=complete.presets),
     ] = None,
     json_: options.AsJson = False,
 ) -> None:

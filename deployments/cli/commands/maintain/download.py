@@ -29,7 +29,6 @@ def download(
             "--accept-licence",
             help="You accept this licence: its name as the table has it, or a model's id; may be repeated.",
             metavar="NAME",
-            show_default=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="You accept the licences of all models of the table.")] = False,

@@ -47,7 +47,6 @@ def demo(
         typer.Option(
             help=f"With --llm vllm: a running server, up to and including /v1, that serves the model as {SERVED_AS!r}.",
             metavar="URL",
-            show_default=False,
         ),
     ] = None,
     vllm: Annotated[
@@ -57,7 +56,6 @@ def demo(
             "or the one on the PATH.",
             envvar="LAVAD_VLLM",
             metavar="FILE",
-            show_default=False,
         ),
     ] = None,
     set_: options.Overrides = None,

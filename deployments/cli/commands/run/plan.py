@@ -43,7 +43,7 @@ def plan(
     given: options.ConfigurationGroup,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUTS", help="Videos, as for `lavad run`; none with --dataset.", show_default=False),
+        typer.Argument(metavar="INPUTS", help="Videos, as for `lavad run`; none with --dataset."),
     ] = None,
     dataset: DatasetName = None,
     labels: Labels = None,
@@ -54,11 +54,11 @@ def plan(
     ] = None,
     rates: Annotated[
         Path | None,
-        typer.Option(help="Your own table of rates (docs/planning.md).", metavar="FILE", show_default=False),
+        typer.Option(help="Your own table of rates (docs/planning.md).", metavar="FILE"),
     ] = None,
     rates_from: Annotated[
         str | None,
-        typer.Option(help="Rates as measured by an earlier run of the store.", metavar="RUN", show_default=False),
+        typer.Option(help="Rates as measured by an earlier run of the store.", metavar="RUN"),
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Count what is in the store, too.")] = False,
     limit: options.Limit = None,

@@ -30,14 +30,12 @@ def run(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUTS",
-            help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames.",
-            show_default=False,
+            metavar="INPUTS", help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames."
         ),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE", show_default=False),
+        typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE"),
     ] = None,
     list_: Annotated[
         Path | None,
@@ -45,12 +43,9 @@ def run(
             "--list",
             help="In place of INPUTS: names and frame counts, for imported values that need no pictures. With --frame-rate.",
             metavar="FILE",
-            show_default=False,
         ),
     ] = None,
-    frame_rate: Annotated[
-        float | None, typer.Option(help="Frames per second of the videos of --list.", show_default=False)
-    ] = None,
+    frame_rate: Annotated[float | None, typer.Option(help="Frames per second of the videos of --list.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run and why.")] = False,
     refresh: Annotated[
         bool,
