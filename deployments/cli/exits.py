@@ -14,15 +14,7 @@ from typing import ParamSpec
 import typer
 
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say, to_stdout
-from lavad_core.errors import (
-    ConfigError,
-    InputError,
-    InternalError,
-    LavadError,
-    ModelError,
-    RequestRejected,
-    StoreError,
-)
+from lavad_core.errors import InputError, InternalError, LavadError, ModelError, RequestRejected, StoreError
 
 P = ParamSpec("P")
 
@@ -52,13 +44,6 @@ MEANING = {
     Exit.BROKEN_PIPE: "the reader of the output went away",
     Exit.TERMINATED: "stopped by SIGTERM",
 }
-
-
-def markdown_table() -> str:
-    """The exit codes for docs/configuration.md."""
-    return "\n".join(
-        ["| code | meaning |", "|---|---|", *(f"| {code.value} | {text} |" for code, text in MEANING.items())]
-    )
 
 
 GO_ON = (
@@ -107,9 +92,7 @@ def code_of(error: BaseException) -> Exit:
     """The exit code for an error."""
     if isinstance(error, StoreError):
         return Exit.STORE
-    if isinstance(error, ModelError | RequestRejected):
-        return Exit.NOTHING_DONE
-    if isinstance(error, ConfigError | InputError):
+    if isinstance(error, InputError) and not isinstance(error, ModelError | RequestRejected):
         return Exit.USAGE
     return Exit.NOTHING_DONE
 

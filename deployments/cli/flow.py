@@ -90,18 +90,12 @@ def scoring(
 
 def warn_ahead(config: LavadConfig) -> None:
     """Name what will make the work worthless or stop it, before it begins."""
-    from lavad_core.pipeline.graph import random_models
+    from lavad.deployments.cli.checks import served_check
+    from lavad_core.pipeline.graph import build_graph, random_models
 
     if random := random_models(config):
         say(f"THE SCORES WILL MEAN NOTHING: these models are random: {', '.join(random)}")
-    _warn_absent_servers(config)
-
-
-def _warn_absent_servers(config: LavadConfig) -> None:
-    """Not an error: a server may be started while captions are made, or not be needed since all is in the store."""
-    from lavad.deployments.cli.checks import served_check
-    from lavad_core.pipeline.graph import build_graph
-
+    # No error: a server may be started while captions are made, or not be needed since all is in the store.
     graph = build_graph(config, dict.fromkeys(config.models, "?"))
     for role in graph.identities:
         section = config.models[role]

@@ -11,7 +11,7 @@ if __name__ == "__main__":
 import pytest
 from jsonschema import Draft202012Validator
 
-from lavad.deployments.cli.exits import markdown_table as exit_table
+from lavad.deployments.cli.exits import MEANING
 from lavad_core.config.document import json_schema, markdown_table
 from lavad_core.config.load import load_config, presets
 from lavad_core.datasets.annotations import read_annotations
@@ -23,6 +23,12 @@ from lavad_core.video.types import REJECTIONS
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 DOCUMENT, INPUTS = DOCS / "configuration.md", DOCS / "inputs.md"
+
+
+def exit_table() -> str:
+    """The exit codes."""
+    rows = [f"| {code.value} | {text} |" for code, text in MEANING.items()]
+    return "\n".join(["| code | meaning |", "|---|---|", *rows])
 
 
 def endings() -> str:

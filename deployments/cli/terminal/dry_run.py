@@ -52,7 +52,8 @@ def show_plan(
                     state,
                     len(items),
                     why,
-                    ", ".join(escape(item.video) for item in items[:NAMED]) + _more(len(items)),
+                    ", ".join(escape(item.video) for item in items[:NAMED])
+                    + (f" … {len(items) - NAMED} more" if len(items) > NAMED else ""),
                 )
                 for (node_id, state, why), items in groups.items()
             ],
@@ -63,7 +64,3 @@ def show_plan(
     would = sum(item.state == "run" for item in found.work)
     usable = len(sources) - len(found.bad) - len(found.rejected)
     say(f"{would} of {len(found.work)} results would be made for {usable} of {len(sources)} videos; nothing was run")
-
-
-def _more(count: int) -> str:
-    return f" … {count - NAMED} more" if count > NAMED else ""

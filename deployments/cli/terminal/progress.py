@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short
 from lavad_core.plain_text import seconds
@@ -23,10 +23,8 @@ SERVICE_ERRORS = ("ServiceError", "ServiceUnavailable", "ServiceTimeout")
 """Reasons of records after which Prefect tries the stage again."""
 
 
-class Announce(Protocol):
-    """Print a line that does not disturb the bars."""
-
-    def __call__(self, text: str) -> None: ...
+Announce = Callable[[str], None]
+"""Prints a line that does not disturb the bars."""
 
 
 @contextmanager

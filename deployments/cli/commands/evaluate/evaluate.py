@@ -66,21 +66,16 @@ def evaluate(
         for warning in warnings:
             say(f"WARNING: {escape(warning)}")
     if answer.wants_tables(EVALUATION.text(found)):
-        show_evaluation(found, worst)
-
-
-def show_evaluation(evaluation: Evaluation, worst: int) -> None:
-    """The header, then the tables."""
-    show_header(evaluation.header)
-    _rows(evaluation)
-    _classes(evaluation)
-    _events(evaluation)
-    partly = sorted(
-        (one for one in evaluation.videos if one.auc.value is not None), key=lambda one: one.auc.value or 0.0
-    )
-    _videos("lowest AUC", partly[:worst])
-    normal = sorted((one for one in evaluation.videos if not one.positive), key=lambda one: -one.mean_score)
-    _videos("normal, highest mean score", normal[:worst])
+        show_header(found.header)
+        _rows(found)
+        _classes(found)
+        _events(found)
+        partly = sorted(
+            (one for one in found.videos if one.auc.value is not None), key=lambda one: one.auc.value or 0.0
+        )
+        _videos("lowest AUC", partly[:worst])
+        normal = sorted((one for one in found.videos if not one.positive), key=lambda one: -one.mean_score)
+        _videos("normal, highest mean score", normal[:worst])
 
 
 def show_header(header: Header) -> None:

@@ -42,7 +42,16 @@ def threshold(
     chosen = choose_threshold(dataset, open_results(options.store_root(store), run), parsed, segments.rules(*lowest)[0])
     if answer.wants_tables(CHOSEN_THRESHOLD.text(chosen)):
         _show(chosen, parsed.name)
-    _warn(chosen)
+    say(
+        "a threshold is chosen on training or validation videos; on the videos that it was chosen on its events are no result "
+        "of a test (lavad evaluate --threshold-from FILE says so)"
+    )
+    if tests := [file["name"] for file in chosen.files if "test" in file["name"].lower()]:
+        say(
+            f"WARNING: {escape(repr(tests[0]))} looks like the labels of a test set: do not evaluate on it with this threshold"
+        )
+    if not 0 <= chosen.threshold <= 1:
+        say(f"WARNING: {chosen.threshold:g} is outside [0, 1]: detect.threshold does not take it")
 
 
 def _show(chosen: ChosenThreshold, rule: str) -> None:
@@ -59,16 +68,3 @@ def _show(chosen: ChosenThreshold, rule: str) -> None:
         ("to use it", f"--set detect.threshold={chosen.threshold!r}, or lavad evaluate --threshold-from FILE"),
     ]
     show_lines(lines)
-
-
-def _warn(chosen: ChosenThreshold) -> None:
-    say(
-        "a threshold is chosen on training or validation videos; on the videos that it was chosen on its events are no result "
-        "of a test (lavad evaluate --threshold-from FILE says so)"
-    )
-    if tests := [file["name"] for file in chosen.files if "test" in file["name"].lower()]:
-        say(
-            f"WARNING: {escape(repr(tests[0]))} looks like the labels of a test set: do not evaluate on it with this threshold"
-        )
-    if not 0 <= chosen.threshold <= 1:
-        say(f"WARNING: {chosen.threshold:g} is outside [0, 1]: detect.threshold does not take it")

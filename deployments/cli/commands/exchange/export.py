@@ -15,7 +15,6 @@ from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say
 
 if TYPE_CHECKING:
-    from lavad_core.exports.layout import Written
     from lavad_core.method.detection import SegmentRule
     from lavad_core.results.types import ResultSet
 
@@ -98,16 +97,16 @@ def _write(results: ResultSet, format_: Format, output: Path, frames: bool, rule
     """Write the export; notes for the user about it."""
     from lavad_core.exports import layout, segments, tables
 
+    notes: list[str] = []
     if format_ in TABLES:
         write = {"csv": tables.write_csv, "json": tables.write_json, "parquet": tables.write_parquet}[format_]
         write(results, output, frames=frames)
     elif rule is not None:
         (segments.write_intervals if format_ == "intervals" else segments.write_fiftyone)(results, output, rule)
     else:
-        return _of_layout(layout.write_layout(results, output))
-    return ()
-
-
-def _of_layout(written: Written) -> Sequence[str]:
-    ranks = f"each frame has {written.ranks} neighbours, padding among them: the authors' program needs --num_neighbors"
-    return [*([f"{ranks} {written.ranks}"] if written.ranks else []), *written.notes]
+        written = layout.write_layout(results, output)
+        if ranks := written.ranks:
+            which = f"each frame has {ranks} neighbours, padding among them"
+            notes.append(f"{which}: the authors' program needs --num_neighbors {ranks}")
+        notes += written.notes
+    return notes

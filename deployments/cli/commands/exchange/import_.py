@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,36 +27,59 @@ Until = Literal["captions", "cleaned", "summaries", "scores"]
 PER_VIDEO = "folder or archive (.tar.xz, .tar.gz, .zip) with a file for each video, or one .json file of all"
 
 
-@guarded
-@grouped
-def import_(
-    *,
+@dataclass(frozen=True)
+class SourceGroup:
+    """Where the results are."""
+
     layout: Annotated[
         Path | None, typer.Option("--layout", help="Folder in the layout of the authors' program.", metavar="DIR")
-    ] = None,
+    ] = None
     scores: Annotated[
         Path | None,
         typer.Option(
             "--scores", help=f"Final scores: {PER_VIDEO}: `{{frame: score}}` (.json), .npy or .csv.", metavar="PATH"
         ),
-    ] = None,
+    ] = None
     raw_scores: Annotated[
         Path | None, typer.Option("--raw-scores", help="The language model's own scores, the same way.", metavar="PATH")
-    ] = None,
+    ] = None
     segments: Annotated[
         Path | None,
         typer.Option(
             "--segments", help="Segments in place of scores: CSV or JSON of video, start, end, score.", metavar="FILE"
         ),
-    ] = None,
+    ] = None
     captions: Annotated[
         list[str] | None,
         typer.Option(
             "--captions", help="Captions of a captioner, `{frame: text}`; may be repeated.", metavar="NAME=PATH"
         ),
-    ] = None,
-    cleaned: Annotated[Path | None, typer.Option("--cleaned", help="Cleaned captions.", metavar="PATH")] = None,
-    summaries: Annotated[Path | None, typer.Option("--summaries", help="Summaries.", metavar="PATH")] = None,
+    ] = None
+    cleaned: Annotated[Path | None, typer.Option("--cleaned", help="Cleaned captions.", metavar="PATH")] = None
+    summaries: Annotated[Path | None, typer.Option("--summaries", help="Summaries.", metavar="PATH")] = None
+
+    def files(self) -> Sources:
+        """What is named file by file, beside ``layout``."""
+        from lavad_core.imports.per_video import Sources
+
+        if self.scores is not None and self.segments is not None:
+            raise typer.BadParameter("give --scores or --segments, not both")
+        named: dict[str, Path] = {}
+        for text in self.captions or ():
+            name, equals, path = text.partition("=")
+            if not (name.strip() and equals and path.strip()) or name in named:
+                raise typer.BadParameter(
+                    f"{escape(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
+                )
+            named[name] = Path(path)
+        return Sources(self.scores, self.raw_scores, self.segments, named, self.cleaned, self.summaries)
+
+
+@guarded
+@grouped
+def import_(
+    *,
+    given: SourceGroup,
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -86,18 +109,18 @@ def import_(
     """Read scores and texts that were made elsewhere, and check them against the videos of a data set. What is imported is
     listed by `lavad status`, and its id is a RUN for `lavad evaluate`, `lavad report` and `lavad export`."""
     from lavad_core.config.load import load_config
+    from lavad_core.imports.layout import find_layout
     from lavad_core.results.record import record_import
     from lavad_core.runs.manifest import checked_name
 
     if settings is not None:
         from lavad_core.imports.settings import run_settings
 
-        given = _sources(None, scores, raw_scores, segments, captions or [], cleaned, summaries)
-        show(run_settings(settings, until, given).rstrip())
+        show(run_settings(settings, until, given.files()).rstrip())
         return
     if until is not None:
         raise typer.BadParameter("it belongs to --settings", param_hint="--until")
-    sources = _sources(layout, scores, raw_scores, segments, captions or [], cleaned, summaries)
+    sources = given.files() if given.layout is None else find_layout(given.layout, given.files())
     dataset = labels.opened() if labels.any else None
     root = load_config(overrides=[] if store is None else [f"store={store}"]).store
     called = "" if name is None else checked_name(name)
@@ -114,39 +137,6 @@ def import_(
         )
     if recorded.report.problems or any(video.status == "failed" for video in recorded.run.videos):
         raise typer.Exit(Exit.SOME_FAILED)
-
-
-def _sources(
-    layout: Path | None,
-    scores: Path | None,
-    raw_scores: Path | None,
-    segments: Path | None,
-    captions: Sequence[str],
-    cleaned: Path | None,
-    summaries: Path | None,
-) -> Sources:
-    from lavad_core.imports.layout import find_layout
-    from lavad_core.imports.per_video import Sources
-
-    if scores is not None and segments is not None:
-        raise typer.BadParameter("give --scores or --segments, not both")
-    named: dict[str, Path] = {}
-    for text in captions:
-        name, equals, path = text.partition("=")
-        if not (name.strip() and equals and path.strip()) or name in named:
-            raise typer.BadParameter(
-                f"{escape(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
-            )
-        named[name] = Path(path)
-    given = Sources(
-        scores=scores,
-        raw_scores=raw_scores,
-        segments=segments,
-        captions=named,
-        cleaned=cleaned,
-        summaries=summaries,
-    )
-    return given if layout is None else find_layout(layout, given)
 
 
 def _tell(recorded: Recorded) -> None:

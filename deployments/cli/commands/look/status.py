@@ -48,9 +48,29 @@ def status(
     if manifest.message:
         say(escape(manifest.message))
     if stages:
-        show_stages(manifest)
+        show_table(
+            ("stage", "done", "cached", "failed", "seconds", "cpu_s", "peak memory", "work"),
+            [
+                (
+                    node,
+                    totals.done,
+                    totals.cached,
+                    totals.failed,
+                    totals.seconds,
+                    totals.cpu_seconds,
+                    size(totals.peak_rss_bytes),
+                    ", ".join(f"{name} {amount}" for name, amount in totals.work.items()),
+                )
+                for node, totals in manifest.stages.items()
+            ],
+            right=(1, 2, 3, 4, 5, 6),
+        )
     else:
-        show_videos(manifest)
+        show_table(
+            ("video", "status", "reason", "seconds", "message"),
+            [(v.name, v.status, v.reason, float(v.seconds or 0), v.message) for v in manifest.videos],
+            right=(3,),
+        )
     if manifest.metrics is not None:
         show("")
         show_table(("metric", "value"), metric_rows(manifest.metrics), right=(1,))
@@ -126,33 +146,3 @@ def _list(root: Path, as_json: bool) -> None:
             for line, run, recipe in zip(lines, runs, recipes, strict=True)
         ]
         show_table((*headers, "made with", *(["name"] if named else [])), rows_of_text, right=(3, 4))
-
-
-def show_videos(manifest: RunManifest) -> None:
-    """The table of videos."""
-    show_table(
-        ("video", "status", "reason", "seconds", "message"),
-        [(v.name, v.status, v.reason, float(v.seconds or 0), v.message) for v in manifest.videos],
-        right=(3,),
-    )
-
-
-def show_stages(manifest: RunManifest) -> None:
-    """The table of stages."""
-    show_table(
-        ("stage", "done", "cached", "failed", "seconds", "cpu_s", "peak memory", "work"),
-        [
-            (
-                node,
-                totals.done,
-                totals.cached,
-                totals.failed,
-                totals.seconds,
-                totals.cpu_seconds,
-                size(totals.peak_rss_bytes),
-                ", ".join(f"{name} {amount}" for name, amount in totals.work.items()),
-            )
-            for node, totals in manifest.stages.items()
-        ],
-        right=(1, 2, 3, 4, 5, 6),
-    )

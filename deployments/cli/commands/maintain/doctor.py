@@ -21,7 +21,7 @@ from lavad.deployments.cli.terminal.document import show_document
 from lavad.deployments.cli.terminal.text import say, show_table, size
 
 if TYPE_CHECKING:
-    from lavad_core.config.schema import EvaluateConfig, LavadConfig
+    from lavad_core.config.schema import LavadConfig
 
 IMPORT_TIMEOUT_S = 120.0
 """Importing PyAV takes half a second; on a cold network disk much longer."""
@@ -95,6 +95,8 @@ def _devices() -> Iterator[Check]:
 
 
 def _models(config: LavadConfig) -> Iterator[Check]:
+    from lavad_core.errors import ModelError
+    from lavad_core.models.devices import resolve_device
     from lavad_core.models.kinds import find_model
     from lavad_core.pipeline.graph import needed_roles
 
@@ -108,19 +110,11 @@ def _models(config: LavadConfig) -> Iterator[Check]:
             later = "; otherwise the run downloads it, if it reaches the hub" if finding.downloadable else ""
             yield Check(role, verdict, f"{section.model}: {finding.where}{later}")
         yield Check(f"{role} licence", "note", finding.licence)
-        if (device := getattr(section, "device", None)) is not None and (fault := _device_fault(device)):
-            yield Check(f"{role} device", "fault", fault)
-
-
-def _device_fault(device: str) -> str | None:
-    from lavad_core.errors import ModelError
-    from lavad_core.models.devices import resolve_device
-
-    try:
-        resolve_device(device)
-    except ModelError as error:
-        return str(error)
-    return None
+        if (device := getattr(section, "device", None)) is not None:
+            try:
+                resolve_device(device)
+            except ModelError as error:
+                yield Check(f"{role} device", "fault", str(error))
 
 
 def _prompts(config: LavadConfig) -> Iterator[Check]:
@@ -164,6 +158,9 @@ def _prefect() -> Check:
 
 
 def _store(config: LavadConfig) -> Iterator[Check]:
+    from lavad_core.datasets.configured import configured
+    from lavad_core.errors import InputError
+
     root = config.store
     place = root
     while not place.exists() and place != place.parent:
@@ -175,16 +172,10 @@ def _store(config: LavadConfig) -> Iterator[Check]:
     verdict: Verdict = "ok" if free >= MIN_FREE_BYTES else "note"
     state = "there" if root.exists() else "made by the first run"
     yield Check("store", verdict, f"{root.absolute()}: {state}, {size(free)} free")
-    if config.evaluate.labels is not None:
-        yield _labels(config.evaluate)
-
-
-def _labels(settings: EvaluateConfig) -> Check:
-    from lavad_core.datasets.configured import configured
-    from lavad_core.errors import InputError
-
     try:
-        dataset = configured(settings)
-        return Check("labels", "ok", f"{settings.labels}: {0 if dataset is None else len(dataset.videos)} videos")
+        dataset = configured(config.evaluate)
     except InputError as error:
-        return Check("labels", "fault", str(error))
+        yield Check("labels", "fault", str(error))
+        return
+    if dataset is not None:
+        yield Check("labels", "ok", f"{config.evaluate.labels}: {len(dataset.videos)} videos")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -153,11 +154,7 @@ def _document(
                 "revision": model.revision,
                 "commit": model.commit,
                 "gated": model.gated,
-                "licence": {
-                    "name": model.licence.name,
-                    "commercial": model.licence.commercial,
-                    "note": model.licence.note,
-                },
+                "licence": asdict(model.licence),
                 "stated_licence": model.stated_licence,
                 "bytes": model.size,
                 "bytes_to_download": model.missing,

@@ -173,7 +173,8 @@ def _show(output: Path, file: Path, manifest: RunManifest) -> None:
     result = gather(output.absolute(), manifest)
     page = output / "demo.html"
     write_page(result, page)
-    for headers, rows, right in tables(result, _shortened if is_terminal() else str):
+    fitted = (lambda text: short(escape(text), SUMMARY_WIDTH)) if is_terminal() else str
+    for headers, rows, right in tables(result, fitted):
         show_table(headers, rows, right=right)
         show("")
     show(f"page: {escape(str(page))}")
@@ -183,10 +184,6 @@ def _show(output: Path, file: Path, manifest: RunManifest) -> None:
     say(f"to go on: {escape(again)} --set clean.enabled=false")
     if hint := path_hint():
         say(hint)
-
-
-def _shortened(summary: str) -> str:
-    return short(escape(summary), SUMMARY_WIDTH)
 
 
 def path_hint() -> str:

@@ -59,19 +59,20 @@ def run(
     json_: options.AsJson = False,
 ) -> None:
     """Score videos. What is in the store already is not computed again."""
+    from lavad_core.datasets.configured import check_labelled, configured
     from lavad_core.planning.prompt_check import check_prompts
     from lavad_core.runs.manifest import checked_name
 
     if name is not None:
         checked_name(name)
     resolved = given.load(*_of_list(list_, frame_rate), labels=labels).config
-    labelled = _labelled(resolved)
+    dataset = configured(resolved.evaluate)  # labels that cannot be read are said before hours of work, not after
     sources = options.limited(_sources(inputs or [], resolved), limit)
     names = [source.name for source in sources]
-    if labelled is not None:
+    if dataset is not None:
         if not dry_run:
-            _check_labelled(resolved, names)
-        _warn_unlabelled(resolved, labelled, names)
+            check_labelled(resolved.evaluate, names)
+        _warn_unlabelled(resolved, {*dataset.videos, *dataset.unreadable}, names)
     check_prompts(resolved)
     if dry_run:
         from lavad.deployments.cli.terminal.dry_run import show_plan
@@ -144,20 +145,6 @@ def _sources(inputs: list[str], config: LavadConfig) -> Sequence[VideoSource]:
         raise InputError("--list names the videos: give no other inputs beside it, or no list")
     check_imports(config)
     return listed_sources(config.imports)
-
-
-def _labelled(config: LavadConfig) -> set[str] | None:
-    """Names of the videos that have labels. Labels that cannot be read are said before hours of work, not after."""
-    from lavad_core.datasets.configured import configured
-
-    dataset = configured(config.evaluate)
-    return None if dataset is None else {*dataset.videos, *dataset.unreadable}
-
-
-def _check_labelled(config: LavadConfig, names: Sequence[str]) -> None:
-    from lavad_core.datasets.configured import check_labelled
-
-    check_labelled(config.evaluate, names)
 
 
 def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[str]) -> None:
