@@ -60,15 +60,7 @@ def scoring(
     name: str | None = None,
     limit: int | None = None,
 ) -> Start:
-    """The flow that scores videos.
-
-    Args:
-        inputs: as the user named them.
-        config: of the run.
-        refresh: compute existing results again.
-        name: of the run.
-        limit: how many of the videos are scored; None for all.
-    """
+    """The flow that scores the first ``limit`` of the videos, or all; ``refresh`` computes existing results again."""
 
     def start(run_id: str) -> Any:
         from lavad.flows.score_videos import score_videos
@@ -105,14 +97,8 @@ def warn_ahead(config: LavadConfig) -> None:
 
 
 def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop) -> Ended:
-    """Run a flow against the configured or a private API.
-
-    Args:
-        config: of the run.
-        videos: how many.
-        plain: no progress bars.
-        start: the flow.
-        stop: of the surrounding :func:`~lavad.deployments.cli.signals.interruptible`.
+    """Run a flow for so many videos against the configured or a private API, within
+    :func:`~lavad.deployments.cli.signals.interruptible`, which gives ``stop``.
 
     Raises:
         Interrupted: a signal came.

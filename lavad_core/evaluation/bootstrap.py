@@ -50,11 +50,7 @@ def ratio(above: Array, below: Array) -> Array:
 
 def pairs_in_order(weights: Weights, scores: Array) -> Array:
     """Count, for any two videos, the pairs of an anomalous frame of the first and a normal frame of the second in which the
-    anomalous frame has the higher score; equal scores count half.
-
-    Args:
-        weights: of the scores.
-        scores: float64, [n].
+    anomalous frame has the higher of ``scores``, float64, [n]; equal scores count half.
 
     Returns:
         float64, [V, V], whole and half numbers (exact below 2^52).
@@ -103,12 +99,7 @@ def resampled_auc(
 
 
 def resampled_precision(draws: Array, weights: Weights, scores: Array) -> tuple[Array, Array]:
-    """Average precision, and area under the precision-recall curve by trapezoids, of each resample.
-
-    Args:
-        draws: [R, V].
-        weights: of the scores.
-        scores: float64, [n].
+    """Average precision, and area under the precision-recall curve by trapezoids, of each resample of ``draws``, [R, V].
 
     Returns:
         two float64, [R], NaN where no frame, or every frame, is anomalous.

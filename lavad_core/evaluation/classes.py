@@ -13,13 +13,8 @@ from lavad_core.evaluation.measure import Measured, kept_samples
 
 
 def class_rows(labelled: LabelledScores, dataset: Dataset, scores: Array, pairs: Array) -> tuple[ClassRow, ...]:
-    """A row for every class of the data set, also for those without a scored video.
-
-    Args:
-        labelled: of the scored videos.
-        dataset: whose classes.
-        scores, pairs: of the unsmoothed final scores.
-    """
+    """A row for every class of the data set, also for those without a scored video; ``scores`` and ``pairs`` are the
+    unsmoothed final ones."""
     normal = ~labelled.anomalous
     rows = []
     for name in dataset.classes:

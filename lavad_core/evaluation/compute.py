@@ -32,12 +32,8 @@ AVERAGING = "micro: all frames of all videos together; macro is the mean over vi
 
 
 def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | None = None) -> Evaluation:
-    """All metrics of a set of results against a data set's labels.
-
-    Args:
-        dataset: the labels.
-        results: the scores.
-        options: smoothing, segments and bootstrap; the defaults if not given.
+    """All metrics of a set of results against a data set's labels; smoothing, segments and bootstrap are the default ones if no
+    options are given.
 
     Raises:
         InputError: no scored video is in the data set, or the scores of one do not cover its frames or are not numbers.

@@ -75,13 +75,8 @@ def frame_auc(
 
 
 def one_label(positive: int, total: int, what: str) -> str:
-    """Why a metric is undefined: all labels are the same, or there are none. Empty if there are both.
-
-    Args:
-        positive: how many are anomalous.
-        total: of how many.
-        what: they are: frames, videos.
-    """
+    """Why a metric is undefined: ``positive`` of ``total`` frames or videos (``what``) are anomalous, and that is all of them
+    or none. Empty otherwise."""
     if not total:
         return f"there are no {what}"
     if positive in (0, total):

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
+from lavad_core.datasets.frame_counts import counted_frames, deviation, probable_cause
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import Match, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
@@ -172,17 +172,14 @@ def check_counts(videos: Sequence[tuple[LabelledVideo, ScoredVideo]], tolerance:
                 found.append(off)
     if len(found) > 1:
         shown = ", ".join(
-            f"{one.name!r} ({one.frames} frames, {one.scores} scores)" for one in sorted(found, key=_most)[:MAX_NAMED]
+            f"{one.name!r} ({one.frames} frames, {one.scores} scores)"
+            for one in sorted(found, key=lambda one: -abs(one.uncovered))[:MAX_NAMED]
         )
         more = f" … {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
         raise InputError(
             f"the scores of {len(found)} of {len(videos)} videos do not cover its frames as the data set's list has them: "
             f"{shown}{more}; {probable_cause(found)}"
         )
-
-
-def _most(found: Deviation) -> int:
-    return -abs(found.uncovered)
 
 
 def _one_beyond(frames: int, scored: ScoredVideo) -> bool:
@@ -197,9 +194,8 @@ def evaluated_video(
     """A video's scores with the labels of its frames.
 
     Args:
-        labels: of the data set.
-        scored: of the results.
-        frame_rate: where the results have none.
+        labels, scored: of the data set, and of the results.
+        frame_rate: per second, where the results have none.
         tolerance: frames by which the list may count too many.
 
     Raises:
@@ -244,7 +240,7 @@ def _covering(labels: LabelledVideo, scored: ScoredVideo, needed: int, what: str
             counted, frames = "the data set's list has", labels.frames
             off = deviation(labels.name, frames, len(scores), scored.interval)
             cause = "score the video again, or check the list's frame count" if off is None else probable_cause([off])
-            if -(-scored.frames // scored.interval) == len(scores):
+            if own == len(scores):
                 cause = f"the results themselves count {scored.frames} frames. {cause}"
         raise InputError(
             f"video {labels.name!r}: {len(scores)} {what} do not cover its frames: {counted} {frames}, of which every "

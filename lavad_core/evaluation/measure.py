@@ -37,11 +37,7 @@ class Measured:
 
 
 def measure(labelled: LabelledScores, scores: Array) -> tuple[dict[str, Measured], Array]:
-    """All metrics of a row.
-
-    Args:
-        labelled: of the set.
-        scores: float64, [n].
+    """All metrics of a row whose scores are float64, [n].
 
     Returns:
         by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`; and the pairs in order, [V, V].

@@ -11,7 +11,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
 from lavad_core.evaluation.compare import Difference, compare, difference
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
+from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, unlike
@@ -136,13 +136,8 @@ def against_results(
 
 
 def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerances: Mapping[str, float]) -> Regression:
-    """Compare with the numbers of an earlier evaluation. They are over its own videos, and not paired.
-
-    Args:
-        now: the new one.
-        before: the baseline.
-        name: of the baseline, for messages.
-        tolerances: of :func:`checked_tolerances`.
+    """Compare with the numbers of an earlier evaluation, which messages call ``name``. They are over its own videos, and not
+    paired: a file has no resamples.
 
     Raises:
         InputError: the two are of other labels, so that nothing can be said.
@@ -172,17 +167,12 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
             MetricChange(
                 metric,
                 row.smoothing,
-                difference(_as_read(row.metrics[metric]), _as_read(match.metrics[metric])),
+                difference(*(Measured(one.metrics[metric].value, one.metrics[metric].reason) for one in (row, match))),
                 tolerance,
             )
             for metric, tolerance in tolerances.items()
         ]
     return Regression(name, False, now.header.scored, tuple(changes), tuple(notes))
-
-
-def _as_read(metric: Metric) -> Measured:
-    """A file has no resamples."""
-    return Measured(metric.value, metric.reason)
 
 
 def _files(evaluation: Evaluation) -> str:

@@ -128,13 +128,7 @@ def width_of(videos: Sequence[EvaluatedVideo], sigma: Sigma) -> Width:
 
 
 def smoothed(videos: Sequence[EvaluatedVideo], scores: Array, sigma: Sigma | None) -> Array:
-    """Gaussian smoothing over the scores of each video; equal ones are equal afterwards.
-
-    Args:
-        videos: of the scores.
-        scores: float64, [n], one video after the other.
-        sigma: None is none.
-    """
+    """Gaussian smoothing over the scores, float64, [n], of one video after the other; equal ones are equal afterwards."""
     if sigma is None:
         return scores
     from scipy.ndimage import gaussian_filter1d
@@ -149,12 +143,7 @@ def _range(values: Array) -> Range:
 
 
 def in_words(sigma: Sigma, width: Width | None, unit: str = "") -> str:
-    """``10 (160 frames, 5.33 s)``: σ as it was given, and in the other units as far as they are known.
-
-    Args:
-        sigma: as given. width: in every unit.
-        unit: to be said after a number of scores.
-    """
+    """``10 (160 frames, 5.33 s)``: σ as it was given, ``unit`` after it, and in the other units as far as they are known."""
     given = f"{sigma} {unit}".rstrip()
     if width is None:
         return given

@@ -122,9 +122,7 @@ def choose_threshold(
     videos it is then evaluated on has seen the answers.
 
     Args:
-        dataset: the labels.
-        results: the scores.
-        rule: how.
+        dataset, results, rule: the labels, the scores, and how.
         segments: how segments are made, with lengths in frames; its own threshold does not count.
 
     Raises:
@@ -215,13 +213,8 @@ def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, segments: Se
 
 
 def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
-    """What is wrong with evaluating a threshold on given videos, one sentence for each; nothing if they are others.
-
-    Args:
-        chosen: the threshold.
-        dataset: that is evaluated on.
-        names: of its scored videos.
-    """
+    """What is wrong with evaluating a threshold on the scored videos of a data set, one sentence for each; nothing if it was
+    chosen on others."""
     fitted = {match_key(name) for name in chosen.names}
     same = [name for name in names if match_key(name) in fitted]
     labels = chosen.labels == labels_digest(dataset)

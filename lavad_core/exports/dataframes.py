@@ -36,9 +36,6 @@ def scores_table(results: ResultSet, *, every_frame: bool = False) -> pd.DataFra
 def texts_table(results: ResultSet) -> pd.DataFrame:
     """The texts of all videos, one row per text.
 
-    Args:
-        results: of a run or an import.
-
     Returns:
         columns ``video``; ``frame``, of the grid; ``kind``: ``caption``, ``cleaned`` (the caption that cleaning chose) or
         ``summary``; ``captioner``, whose caption it is, empty for summaries and where it is not known; and ``text``.

@@ -76,12 +76,7 @@ class Chart:
 
 
 def chart(video: VideoReport, width: int = WIDTH) -> Chart:
-    """Draw a video's scores.
-
-    Args:
-        video: the video.
-        width: of the box; a curve with more steps than that is thinned to the range of each unit.
-    """
+    """Draw a video's scores in a box; a curve with more steps than its ``width`` is thinned to the range of each unit."""
     scale = width / (video.end_s or 1.0)
     begins = np.array([at.time_s for at in video.grid]) * scale
     raw = [at.raw_score for at in video.grid if at.raw_score is not None]

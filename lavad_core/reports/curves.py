@@ -29,12 +29,7 @@ class Colours:
 def draw_curve(axes: Any, video: VideoReport, colours: Colours) -> None:
     """The scores of a video over time, with labelled events and found segments.
 
-    A score holds from its grid frame to the next one, as the metrics take it.
-
-    Args:
-        axes: matplotlib's.
-        video: the video.
-        colours: to draw in.
+    A score holds from its grid frame to the next one, as the metrics take it. ``axes`` are matplotlib's.
     """
     for number, event in enumerate(video.truth or ()):
         axes.axvspan(*video.seconds(event), color=colours.truth, linewidth=0, gid=f"truth-{number}")

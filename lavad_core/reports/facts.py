@@ -41,13 +41,7 @@ def title(reported: ReportedSet, evaluation: Evaluation | None) -> str:
 
 
 def tiles(evaluation: Evaluation | None, pages: int, without: int) -> Sequence[Tile]:
-    """The set in short.
-
-    Args:
-        evaluation: None without labels.
-        pages: videos with scores.
-        without: those without.
-    """
+    """The set in short: its evaluation, if it has labels, and how many videos have scores (``pages``) and have none."""
     videos = Tile(f"{pages} of {pages + without}", "videos with scores", f"{without} without" if without else "all")
     if evaluation is None:
         return [videos, Tile("–", "no labels", "nothing to evaluate against")]
@@ -81,12 +75,7 @@ def facts(reported: ReportedSet, evaluation: Evaluation | None) -> list[tuple[st
 
 
 def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:
-    """What a video's own page says beside what every card does.
-
-    Args:
-        video: the video.
-        row: of the evaluation; None if it is not part of it.
-    """
+    """What a video's own page says beside what every card does; ``row`` is None if the evaluation does not have the video."""
     found = [
         ("scores", f"{len(video.grid)}, one every {video.interval} frames"),
         ("threshold", f"{video.threshold:g}"),

@@ -23,22 +23,12 @@ LONGEST_PART = 24
 
 
 def render(template: str, **values: Any) -> str:
-    """The HTML of a template.
-
-    Args:
-        template: its name, without ``.html.jinja``.
-        values: what it shows.
-    """
+    """The HTML of a template, which is named without ``.html.jinja``, with the values that it shows."""
     return _environment().get_template(f"{template}.html.jinja").render(values)
 
 
 def part(macro: str, *values: Any) -> Markup:
-    """The HTML of a macro of ``parts``, for a value that a page holds without what it was made of.
-
-    Args:
-        macro: its name.
-        values: its arguments.
-    """
+    """The HTML of a macro of ``parts``, for a value that a page holds without what it was made of."""
     made: Markup = getattr(_environment().get_template("parts.html.jinja").module, macro)(*values)
     return made
 

@@ -61,11 +61,7 @@ def video_card(report: VideoReport, video: DecodableVideo, most: int) -> VideoCa
 
 
 def pictures(video: DecodableVideo, frames: Collection[int]) -> dict[int, bytes]:
-    """Frames as JPEG, by index.
-
-    Args:
-        video: the video.
-        frames: which, 0-based.
+    """Frames as JPEG, by index from 0.
 
     Raises:
         VideoRejected: it is gone or has changed.

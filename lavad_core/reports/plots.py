@@ -53,11 +53,7 @@ def check_format(path: Path) -> None:
 
 def plot_videos(cards: Sequence[VideoCard], path: Path) -> None:
     """One row per video: key frames with their texts, blue where the score is below the threshold and red where it is not, and
-    the curve below.
-
-    Args:
-        cards: the videos; those without pictures are curves only.
-        path: PNG, SVG or PDF, by its ending.
+    the curve below; the curve alone where there are no pictures. PNG, SVG or PDF, by the ending of ``path``.
 
     Raises:
         InputError: another ending.

@@ -265,12 +265,8 @@ def video_report(
 
 
 def truth_of(video: LabelledVideo | None, frames: int) -> tuple[FrameSpan, ...] | None:
-    """The labelled events of a video of a data set; None for a video that it does not have.
-
-    Args:
-        video: the video. One that has a class and no intervals is labelled as a whole.
-        frames: M.
-    """
+    """The labelled events of a video of M ``frames``; None for one that the data set does not have. A video that has a class
+    and no intervals is labelled as a whole."""
     if video is None:
         return None
     label = ", ".join(video.classes)
@@ -293,12 +289,7 @@ class KeyFrame:
 
 def key_frames(video: VideoReport, most: int = 4) -> list[KeyFrame]:
     """The peak, one frame before it was conspicuous, one inside each event and each segment, and then what is farthest from
-    all of these; in order of time, no frame twice.
-
-    Args:
-        video: the video.
-        most: how many.
-    """
+    all of these, ``most`` together; in order of time, no frame twice."""
     chosen = {video.peak.frame: KeyFrame(video.peak, "peak")}
     for frame, why in _candidates(video):
         at = video.nearest(frame)

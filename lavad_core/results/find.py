@@ -41,13 +41,7 @@ def run_with_video(root: Path, name: str, run_id: str | None) -> RunManifest:
 
 
 def newest_with_scores(root: Path, name: str, besides: str) -> str | None:
-    """Id of the newest run that has scores for a video; None if none has.
-
-    Args:
-        root: the store's folder.
-        name: of the video.
-        besides: a run that is known to have none.
-    """
+    """Id of the newest run that has scores for a video, other than ``besides``; None if none has."""
     for run_id in list_runs(root)[::-1][:MAX_LOOKED]:
         try:
             if run_id != besides and open_results(root, run_with_video(root, name, run_id))[name].has_scores:

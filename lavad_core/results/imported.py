@@ -46,13 +46,8 @@ SCHEMA = pa.schema(
 
 
 def commit_import(store: Store, found: ImportedSet, dataset: Dataset | None) -> Commit:
-    """Commit an import; the existing commit if the same values were imported before.
-
-    Args:
-        store: takes it.
-        found: what was read.
-        dataset: that it was checked against, if it was.
-    """
+    """Commit an import and the data set that it was checked against; the existing commit if the same values were imported
+    before."""
     tables = [(video, _table(video, found)) for video in found.videos]
     facts: dict[str, Any] = {
         "interval": found.interval,
@@ -131,11 +126,7 @@ def _table(video: ImportedVideo, found: ImportedSet) -> pa.Table:
 
 
 def results_of_import(root: Path, run: RunManifest) -> ResultSet:
-    """The results of an import.
-
-    Args:
-        root: the store's folder.
-        run: its record.
+    """The results of an import, by its record.
 
     Raises:
         DamagedResult: its result is gone from the store.
@@ -186,13 +177,7 @@ class _Rows:
 
 
 class ImportedVideoResults(VideoResults):
-    """The results of one imported video.
-
-    Args:
-        name: the video's.
-        rows: of the import.
-        outcome: how the import ended for it.
-    """
+    """The results of one imported video."""
 
     def __init__(self, name: str, rows: _Rows, outcome: VideoOutcome | None) -> None:
         self.name, self.outcome, self._rows = name, outcome, rows

@@ -28,13 +28,8 @@ DIGITS = 12
 
 
 def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, Commit] | None = None) -> Recipe:
-    """The recipe of a run.
-
-    Args:
-        run: the run.
-        config: its configuration.
-        commits: node id to the commits of one of its videos, which say which weights and which version of a stage it was.
-    """
+    """The recipe of a run. ``commits``, node id to the commits of one of its videos, say which weights and which version of a
+    stage it was."""
     commits = commits or {}
     models = {
         node: str(commit.provenance["model"]) for node, commit in commits.items() if commit.provenance.get("model")

@@ -50,10 +50,6 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
     """The results of a run. The videos of a retry are those of the set that it is of: also the ones that earlier runs have
     scored.
 
-    Args:
-        root: the store's folder.
-        run: its record.
-
     Raises:
         ConfigError: another version of the program recorded it, and this one does not know a setting of it.
         StoreUnavailable: its records cannot be read.
@@ -81,13 +77,8 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
 
 
 def results_of_keys(store: Store, config: LavadConfig, videos: Mapping[str, Keys]) -> ResultSet:
-    """The results of videos of a run that still goes, or that nobody records.
-
-    Args:
-        store: that has them.
-        config: that they were made with.
-        videos: name to the keys of its results, ``refine`` and ``probe`` among them.
-    """
+    """The results of videos of a run that still goes, or that nobody records: name to the keys of a video's results, ``refine``
+    and ``probe`` among them."""
     return ResultSet(
         "", "run", sorted(videos), {}, Recipe(), lambda name: RunVideo(store, name, videos[name], config), config
     )
@@ -116,15 +107,7 @@ def unchecked_ends(root: Path, run: RunManifest) -> Sequence[str]:
 
 
 class RunVideo(VideoResults):
-    """The results of one video of a run.
-
-    Args:
-        store: where they are.
-        name: the video's.
-        keys: of its results.
-        config: of the run.
-        outcome: how the run ended for it.
-    """
+    """The results of one video of a run, by the keys of its results."""
 
     def __init__(
         self, store: Store, name: str, keys: Keys, config: LavadConfig, outcome: VideoOutcome | None = None

@@ -27,11 +27,7 @@ def commits_of(store: FileStore, keys: Mapping[str, Key]) -> dict[str, Commit]:
 
 def config_of_results(run: RunManifest, commits: Mapping[str, Commit]) -> LavadConfig:
     """The configuration of a run, with every setting that a result depends on as that result has it in its commit. Where the
-    run's record says otherwise, a warning does.
-
-    Args:
-        run: the run.
-        commits: of one of its videos; all videos of a run are scored with the same settings.
+    run's record says otherwise, a warning does. The commits are those of one video: all are scored with the same settings.
 
     Raises:
         ConfigError: another version of the program recorded the run, and this one does not know a setting of it.

@@ -19,14 +19,7 @@ NAMED = 3
 def show_plan(
     config: LavadConfig, sources: Sequence[VideoSource], *, refresh: bool = False, as_json: bool = False
 ) -> None:
-    """Stage by stage on stdout: how many videos are cached, rejected or would run, and why.
-
-    Args:
-        config: of the run.
-        sources: its videos.
-        refresh: the run would compute existing results too.
-        as_json: one document, with all names, in place of the table.
-    """
+    """Stage by stage on stdout: how many videos are cached, rejected or would run, and why; as JSON with all names."""
     from lavad_core.pipeline.pending import PlannedWork, survey
     from lavad_core.pipeline.prepare import check_imports
     from lavad_core.pipeline.workbench import Workbench

@@ -29,12 +29,7 @@ Announce = Callable[[str], None]
 
 @contextmanager
 def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
-    """A listener for run recorders, and how to say something beside it.
-
-    Args:
-        videos: of the run; the length of the first bar.
-        plain: lines even on a terminal.
-    """
+    """A listener for run recorders, and how to say something beside it; if ``plain``, lines even on a terminal."""
     if plain or not is_terminal(sys.stderr):
         yield _Lines(videos), say
         return

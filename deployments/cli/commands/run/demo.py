@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+import lavad_core
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
@@ -67,12 +68,15 @@ def demo(
     from lavad.demo import world
     from lavad.demo.configuration import write_configuration
     from lavad.deployments.cli.signals import interruptible
+    from lavad.deployments.vllm_server import find_vllm
 
     file = write_configuration(output)
     given = (file, output, set_ or [])
     local = _loaded(*given)
     _check_models(local)
-    executable = _vllm(vllm) if llm == "vllm" and base_url is None else None
+    executable = None
+    if llm == "vllm" and base_url is None:
+        executable = find_vllm(vllm, Path(lavad_core.__file__).parents[1])  # the checkout, if there is one
     with interruptible() as stop:
         say(f"clips: {clips} of seed {seed} in {escape(str(output / 'videos'))}")
         world.write_set(output.absolute(), seed=seed, clips=clips)
@@ -120,13 +124,6 @@ def _check_models(config: LavadConfig) -> None:
             f"{len(absent)} of the demonstration's models are not there: {', '.join(absent)}. They are files of the "
             f"repository (demo/models); in a checkout `{TRAINING}` trains them anew"
         )
-
-
-def _vllm(given: str | None) -> str:
-    import lavad_core
-    from lavad.deployments.vllm_server import find_vllm
-
-    return find_vllm(given, Path(lavad_core.__file__).parents[1])  # the checkout, if there is one
 
 
 @contextmanager

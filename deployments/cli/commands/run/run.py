@@ -180,16 +180,7 @@ def _run_and_report(
     plain: bool,
     as_json: bool,
 ) -> None:
-    """Run a flow, and say how it ended.
-
-    Args:
-        config: of the run.
-        videos: how many.
-        start: the flow.
-        before: videos that are done and belong to the same evaluation.
-        plain: no progress bars.
-        as_json: one document on stdout in place of tables.
-    """
+    """Run a flow for so many videos, and say how it ended; videos that were done ``before`` belong to the same evaluation."""
     from lavad.deployments.cli.signals import interruptible
     from lavad.deployments.cli.terminal.run_end import metrics, report
     from lavad_core.pipeline.workbench import Workbench
