@@ -113,8 +113,8 @@ def test_numbers_against_other_labels_are_no_baseline() -> None:
     ("given", "says"),
     [
         ({"auc_roc": 0.1}, "no metric 'auc_roc'"),
-        ({"auc": -0.1}, "no number of at least 0"),
-        ({"auc": float("nan")}, "no number of at least 0"),
+        ({"auc": -0.1}, "not a number of at least 0"),
+        ({"auc": float("nan")}, "not a number of at least 0"),
         ({}, "nothing would be checked"),
     ],
 )
