@@ -26,7 +26,6 @@ class Captioner(Protocol):
     @property
     def geometry(self) -> Geometry:
         """The size at which it wants its images."""
-        ...
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         """One caption for each image, in order; an empty string where the model says nothing.
@@ -35,11 +34,9 @@ class Captioner(Protocol):
             DeviceOutOfMemory: one image alone does not fit.
             ServiceError: a remote captioner did not answer.
         """
-        ...
 
     def close(self) -> None:
         """Free the device memory. The object is not used afterwards."""
-        ...
 
 
 @runtime_checkable
@@ -49,7 +46,6 @@ class Encoder(Protocol):
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        ...
 
     @property
     def image_geometry(self) -> Geometry: ...
@@ -61,20 +57,16 @@ class Encoder(Protocol):
     def views_per_clip(self) -> int:
         """Forward passes that :meth:`embed_clips` takes for one clip (3 crops for ImageBind); what the work counter
         ``views_encoded`` adds."""
-        ...
 
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of images of :attr:`image_geometry`."""
-        ...
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts of any length (cut as the configuration says)."""
-        ...
 
     def embed_clips(self, clips: Sequence[tuple[Image, Image]]) -> Vectors:
         """For each two-frame clip the mean of the unit vectors of its views, *not* re-normalised, so that the mean
         over several clips is the mean over all their views."""
-        ...
 
     def close(self) -> None: ...
 
@@ -139,7 +131,6 @@ class AnsweringCaptioner(Captioner, Protocol):
 
     def answers(self, images: Sequence[Image]) -> list[ChatAnswer]:
         """The answer for each image, in order; errors as :meth:`caption`."""
-        ...
 
 
 @runtime_checkable
@@ -149,11 +140,9 @@ class ChatModel(Protocol):
     @property
     def context_tokens(self) -> int:
         """Most tokens of prompt and answer together."""
-        ...
 
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
         """Tokens of the rendered prompt, or an estimate of them."""
-        ...
 
     def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
         """Answers as they come, each with the position of its request; every request is answered exactly once.
@@ -165,6 +154,5 @@ class ChatModel(Protocol):
             RequestRejected: the server refuses a request (bad parameters, prompt too long).
             ModelError: the server has no such model.
         """
-        ...
 
     def close(self) -> None: ...

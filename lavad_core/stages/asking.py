@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import Interrupted
-from lavad_core.models.chat.cached import ask
+from lavad_core.models.chat.cached import Asking
 from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
@@ -94,7 +94,7 @@ def ask_all(
         with context.bench.in_flight.claim(missing) as mine, device if in_process else nullcontext():
             asked = [request for request in missing if request in mine]
             answered_before = len(answers)
-            asking = ask(model, asked, context.bench.answers, identity)
+            asking = Asking(model, asked, context.bench.answers, identity)
             try:
                 for position, answer in asking:
                     answers[asked[position]] = answer

@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -22,7 +22,7 @@ from support.scripted_server import BUSY, DEAD, NO_MODEL, TOO_LONG, Reply, Scrip
 
 from lavad_core.errors import ConfigError, ModelError, RequestRejected, ServiceError, ServiceTimeout, ServiceUnavailable
 from lavad_core.models.chat import http
-from lavad_core.models.chat.http import Call, JsonPool
+from lavad_core.models.chat.http import Call, JsonPool, Post
 
 GOOD = Reply(body={"said": "yes"})
 HTML = b"<html><body>502 upstream</body></html>"
@@ -37,9 +37,16 @@ def pool_of(server: ScriptedServer | str, **settings: Any) -> JsonPool:
 def ask(server: ScriptedServer, **settings: Any) -> dict[str, Any]:
     pool = pool_of(server, **settings)
     try:
-        return pool.post("x", {"question": 1})
+        return pool.ask("POST", Call("x", {"question": 1}))
     finally:
         pool.close()
+
+
+def posted(pool: JsonPool, calls: Iterable[Call]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def job(call: Call) -> Callable[[Post], Awaitable[dict[str, Any]]]:
+        return lambda post: post(call)
+
+    return pool.run(job(call) for call in calls)
 
 
 @pytest.fixture
@@ -116,7 +123,7 @@ def test_no_server_is_an_error_that_says_where() -> None:
         closed.bind(("127.0.0.1", 0))
         pool = pool_of(f"http://127.0.0.1:{closed.getsockname()[1]}/v1", retries=1)
         with pytest.raises(ServiceUnavailable, match=r"GET http://127\.0\.0\.1:\d+/v1/models: .*base_url"):
-            pool.get("models")
+            pool.ask("GET", Call("models", {}))
         pool.close()
 
 
@@ -180,7 +187,7 @@ def numbered(seen: Seen) -> Reply:
 def test_every_call_is_answered_once_and_concurrency_is_bounded() -> None:
     with scripted(script=numbered) as server:
         pool = pool_of(server, concurrency=8)
-        answers = list(pool.map(Call("x", {"number": number}) for number in range(200)))
+        answers = list(posted(pool, (Call("x", {"number": number}) for number in range(200))))
         pool.close()
         assert sorted(number for number, _ in answers) == list(range(200))
         assert all(answer == {"number": number} for number, answer in answers)
@@ -197,7 +204,7 @@ def test_calls_are_read_only_as_results_are_taken() -> None:
 
     with scripted(script=numbered) as server:
         pool = pool_of(server, concurrency=4)
-        answers = pool.map(calls())
+        answers = posted(pool, calls())
         for taken in range(1, 101):
             next(answers)
             assert read <= taken + 2 * 4
@@ -208,11 +215,11 @@ def test_calls_are_read_only_as_results_are_taken() -> None:
 def test_memory_does_not_grow_with_the_number_of_calls() -> None:
     with scripted(script=lambda seen: Reply(body={"text": "x" * 50_000})) as server:
         pool = pool_of(server, concurrency=4)
-        pool.post("x", {})
+        pool.ask("POST", Call("x", {}))
         sizes = []
         tracemalloc.start()
         try:
-            for number, _ in pool.map(Call("x", {"text": "y" * 50_000}) for _ in range(160)):
+            for number, _ in posted(pool, (Call("x", {"text": "y" * 50_000}) for _ in range(160))):
                 server.seen.clear()
                 if number in (40, 140):
                     gc.collect()
@@ -233,10 +240,10 @@ def test_what_came_before_a_failure_is_yielded() -> None:
         pool = pool_of(server, concurrency=4)
         answers: dict[int, dict[str, Any]] = {}
         with pytest.raises(RequestRejected, match="maximum context length"):
-            answers.update(pool.map(Call("x", {"number": number}) for number in range(1000)))
+            answers.update(posted(pool, (Call("x", {"number": number}) for number in range(1000))))
         assert set(answers) >= set(range(40))
         assert len(server.seen) < 70
-        assert pool.post("x", {"number": 1}) == {"number": 1}
+        assert pool.ask("POST", Call("x", {"number": 1})) == {"number": 1}
         pool.close()
 
 
@@ -247,7 +254,7 @@ def test_closing_abandons_what_is_in_flight() -> None:
 
     with scripted(script=lambda seen: Reply(body={}, delay_s=0.0 if seen.body["number"] == 0 else 3600)) as server:
         pool = pool_of(server, concurrency=4, timeout_s=3600)
-        answers = pool.map(Call("x", {"number": number}) for number in range(8))
+        answers = posted(pool, (Call("x", {"number": number}) for number in range(8)))
         assert next(answers) == (0, {})
         closing = threading.Thread(target=close, daemon=True)
         closing.start()
@@ -265,7 +272,7 @@ def test_an_answer_that_its_check_refuses_is_tried_again() -> None:
 
     with scripted(GOOD) as server:
         pool = pool_of(server, retries=5)
-        assert list(pool.map([Call("x", {}, check)])) == [(0, {"said": "yes"})]
+        assert list(posted(pool, [Call("x", {}, check)])) == [(0, {"said": "yes"})]
         pool.close()
     assert attempts == [(1, 6), (2, 6), (3, 6)]
 
@@ -273,8 +280,8 @@ def test_an_answer_that_its_check_refuses_is_tried_again() -> None:
 def test_paths_below_the_root() -> None:
     with scripted(GOOD) as server:
         pool = pool_of(server.base_url + "/")
-        pool.post("tokenize", {}, at_root=True)
-        pool.post("chat/completions", {})
+        pool.ask("POST", Call("tokenize", {}, at_root=True))
+        pool.ask("POST", Call("chat/completions", {}))
         pool.close()
         assert [seen.path for seen in server.seen] == ["/tokenize", "/v1/chat/completions"]
 
@@ -300,7 +307,7 @@ def test_an_address_that_is_none(url: str) -> None:
 def test_a_key_with_a_line_break_is_sent_without_it() -> None:
     with scripted(Reply(200, {"x": 1})) as server:
         pool = pool_of(server, api_key=SecretStr("sk-hunter2\n"), retries=0)  # as mounted secrets end
-        pool.post("x", {})
+        pool.ask("POST", Call("x", {}))
         pool.close()
         assert server.seen[0].headers["authorization"] == "Bearer sk-hunter2"
 
@@ -323,14 +330,14 @@ def test_secrets_are_sent_but_never_shown(caplog: pytest.LogCaptureFixture) -> N
         with scripted(Reply(status, words)) as server:
             pool = pool_of(server, api_key=SecretStr("sk-hunter2"), retries=0, key_setting="chat.api_key")
             with pytest.raises((RequestRejected, ServiceError)) as caught:
-                pool.post("x", {})
+                pool.ask("POST", Call("x", {}))
             shown += [str(caught.value), repr(caught.value), repr(pool), repr(vars(caught.value))]
             pool.close()
             assert server.seen[0].headers["authorization"] == "Bearer sk-hunter2"
     with scripted(Reply(401, {"error": {"message": "no hunter2 here"}})) as server:
         pool = pool_of(server.base_url.replace("http://", "http://me:hunter2@"), retries=0)
         with pytest.raises(RequestRejected) as caught:
-            pool.post("x", {})
+            pool.ask("POST", Call("x", {}))
         shown += [str(caught.value), pool.shown_url]
         pool.close()
         assert server.seen[0].headers["authorization"].startswith("Basic ")
@@ -361,7 +368,7 @@ def test_many_pools_share_one_thread() -> None:
 def test_a_lone_surrogate_is_the_servers_to_refuse() -> None:
     with scripted(Reply(body=chat_body("ok"))) as server:
         pool = pool_of(server)
-        pool.post("x", {"text": "caf\udce9"})
+        pool.ask("POST", Call("x", {"text": "caf\udce9"}))
         pool.close()
         assert server.seen[0].body == {"text": "caf\udce9"}
 

@@ -39,15 +39,7 @@ class ServedCaptioner:
         """
         self._config, self._limit = config, LIMIT
         self._control = Control(config.model)
-        self._pool = JsonPool(
-            config.base_url,
-            config.api_key,
-            concurrency=config.concurrency,
-            timeout_s=config.timeout_s,
-            retries=config.retries,
-            max_backoff_s=config.max_backoff_s,
-            key_setting=f"{place}.api_key",
-        )
+        self._pool = JsonPool.configured(config, f"{place}.api_key")
 
     @property
     def geometry(self) -> Geometry:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, get_args
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, get_args
 
 from lavad_core.digest import digest
 from lavad_core.errors import RequestRejected
 from lavad_core.models.chat.replies import finish_reason_of, token_count
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest, FinishReason
-from lavad_core.store.answers import MAX_ANSWER_BYTES
+from lavad_core.store.answers import MAX_ANSWER_BYTES, AnswerCache
 
 KEY_VERSION = 1
 """Part of every key; raise it when what a stored answer means changes."""
@@ -28,38 +28,30 @@ OPTIONAL = {field.name for field in _FIELDS} - NEEDED
 """Fields of a stored answer; older stores lack the optional ones."""
 
 
-class AnswerCacheProtocol(Protocol):
-    """A store of answers by digest."""
-
-    def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """The answers that are stored."""
-        ...
-
-    def put(self, key: str, value: Mapping[str, Any]) -> None:
-        """Durable when it returns."""
-        ...
-
-
 def request_key(identity: str, request: ChatRequest) -> str:
     """The cache's key of a request: a digest of the model's identity and of every field of the request."""
     return digest({"version": KEY_VERSION, "model": identity, "request": dataclasses.asdict(request)})
 
 
 class Asking(Iterator[tuple[int, ChatAnswer]]):
-    """Answers as they come, with counts that are final when the iteration ends.
+    """Answers to requests, from the cache where it has them: (position of the request, answer), each request exactly once, in
+    no order. What was yielded is stored. Iterating raises what ``model.answer`` and the cache do.
+
+    Args:
+        model: asked once for each distinct request that the cache does not have.
+        requests: any number.
+        cache: of answers.
+        identity: of the model: its name and revision, and what else its answers depend on.
 
     Attributes:
-        asked: distinct requests that the model answered.
-        from_cache: distinct requests that the cache answered.
-        repeated: requests equal to an earlier one of the same call.
+        asked: distinct requests that the model answered; final when the iteration ends.
+        from_cache: distinct requests that the cache answered; likewise.
     """
 
-    def __init__(
-        self, model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCacheProtocol, identity: str
-    ) -> None:
-        self.asked = self.from_cache = self.repeated = 0
+    def __init__(self, model: ChatModel, requests: Sequence[ChatRequest], cache: AnswerCache, identity: str) -> None:
+        self.asked = self.from_cache = 0
         self._given: Iterator[tuple[int, ChatAnswer]] = iter(())
-        self._answers = self._run(model, list(requests), cache, identity)
+        self._answers = self._run(model, requests, cache, identity)
 
     def __next__(self) -> tuple[int, ChatAnswer]:
         return next(self._answers)
@@ -86,12 +78,11 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
             close()
 
     def _run(
-        self, model: ChatModel, requests: list[ChatRequest], cache: AnswerCacheProtocol, identity: str
+        self, model: ChatModel, requests: Sequence[ChatRequest], cache: AnswerCache, identity: str
     ) -> Generator[tuple[int, ChatAnswer], None, None]:
         places: dict[ChatRequest, list[int]] = {}
         for number, request in enumerate(requests):
             places.setdefault(request, []).append(number)
-        self.repeated = len(requests) - len(places)
         keys = {request: request_key(identity, request) for request in places}
         stored = cache.get_many(list(keys.values()))
         missing: list[ChatRequest] = []
@@ -112,24 +103,6 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
             self.asked += 1
             for number in places[request]:
                 yield number, answer
-
-
-def ask(model: ChatModel, requests: Iterable[ChatRequest], cache: AnswerCacheProtocol, identity: str) -> Asking:
-    """Answers to requests, from the cache where it has them.
-
-    Args:
-        model: asked once for each distinct request that the cache does not have.
-        requests: any number; held in memory.
-        cache: of answers.
-        identity: of the model: its name and revision, and what else its answers depend on.
-
-    Returns:
-        An iterator of (position of the request, answer), each request exactly once, in no order; its attributes count.
-
-    Raises:
-        as ``model.answer`` and the cache do, while iterating. What was yielded is stored.
-    """
-    return Asking(model, requests, cache, identity)
 
 
 def _named(answer: ChatAnswer) -> ChatAnswer:

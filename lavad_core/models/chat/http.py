@@ -27,6 +27,7 @@ import tenacity
 from pydantic import SecretStr
 
 from lavad_core.address import is_loopback
+from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import (
     ConfigError,
@@ -93,19 +94,6 @@ _RETRY_AFTER = "retry_after_s"
 """Attribute of a :class:`ServiceUnavailable`: the delay that the server asked for."""
 
 
-class Server(Protocol):
-    """A configuration's section of a served model: where it is, its key, and the time of a request, seconds."""
-
-    @property
-    def base_url(self) -> str: ...
-
-    @property
-    def api_key(self) -> SecretStr | None: ...
-
-    @property
-    def timeout_s(self) -> float: ...
-
-
 class JsonPool:
     """A connection pool to one server with bounded concurrency, a total timeout and retries for each request."""
 
@@ -145,7 +133,20 @@ class JsonPool:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def for_one_look(cls, section: Server, most_s: float) -> Self:
+    def configured(cls, section: OpenAICaptionerConfig | VllmChatConfig, key_setting: str) -> Self:
+        """The pool that a section of the configuration describes; ``key_setting`` as above."""
+        return cls(
+            section.base_url,
+            section.api_key,
+            concurrency=section.concurrency,
+            timeout_s=section.timeout_s,
+            retries=section.retries,
+            max_backoff_s=section.max_backoff_s,
+            key_setting=key_setting,
+        )
+
+    @classmethod
+    def for_one_look(cls, section: OpenAICaptionerConfig | VllmChatConfig, most_s: float) -> Self:
         """For asking a server what it is: one request at a time, within ``most_s`` seconds at most, and without a second
         try."""
         return cls(
@@ -156,14 +157,6 @@ class JsonPool:
             retries=0,
             max_backoff_s=0,
         )
-
-    def map(self, calls: Iterable[Call]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Answers as they come, each with the position of its call; see :meth:`run`."""
-
-        def job(call: Call) -> Callable[[Post], Awaitable[dict[str, Any]]]:
-            return lambda post: post(call)
-
-        return self.run(job(call) for call in calls)
 
     def run(self, jobs: Iterable[Callable[[Post], Awaitable[T]]]) -> Iterator[tuple[int, T]]:
         """Results of jobs as they come, each with the position of its job.
@@ -207,14 +200,6 @@ class JsonPool:
         finally:
             for future in flying:
                 future.cancel()
-
-    def get(self, path: str, *, at_root: bool = False) -> dict[str, Any]:
-        """One GET, with retries; errors as :meth:`run`."""
-        return _submit(self._retried("GET", Call(path, {}, at_root=at_root))).result()
-
-    def post(self, path: str, body: dict[str, Any], *, at_root: bool = False) -> dict[str, Any]:
-        """One POST, with retries; errors as :meth:`run`."""
-        return _submit(self._retried("POST", Call(path, body, at_root=at_root))).result()
 
     def ask(self, method: str, call: Call) -> dict[str, Any]:
         """One call, with retries; errors as :meth:`run`."""

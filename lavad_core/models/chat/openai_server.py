@@ -83,15 +83,7 @@ class ServedChat:
         """
         self._model, self._extra = config.model, config.extra_body
         self._way, self._may_fold = Way(folds=config.system_role == "fold"), config.system_role == "auto"
-        self._pool = JsonPool(
-            config.base_url,
-            config.api_key,
-            concurrency=config.concurrency,
-            timeout_s=config.timeout_s,
-            retries=config.retries,
-            max_backoff_s=config.max_backoff_s,
-            key_setting="chat.api_key (LAVAD_CHAT__API_KEY)",
-        )
+        self._pool = JsonPool.configured(config, "chat.api_key (LAVAD_CHAT__API_KEY)")
         self._choices = ServedChoices(config.model, self._pool.shown_url, _without_template(self._extra))
         self._control = Control(config.model)
         self._counts: bool | None = None  # not known before the first count
