@@ -19,7 +19,10 @@ from lavad_core.models.finite import check_weights
 from lavad_core.models.quiet import quiet_transformers
 from lavad_core.models.quoting import NOT_TENSORS, first_line
 
-LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, MemoryError, SafetensorError)
+LOAD_ERRORS = (
+    *(OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, MemoryError),
+    *(SafetensorError, pickle.UnpicklingError),
+)
 """What transformers raises for a folder that is absent, incomplete, damaged, or of another kind of model; ImportError for
 one that needs a library that is not here."""
 
@@ -43,14 +46,10 @@ def loading(what: str, name: str) -> Iterator[None]:
             yield
     except ModelError:
         raise
-    except pickle.UnpicklingError as error:
-        raise ModelError(f"{what} model {name}: {NOT_TENSORS}") from error
-    except LOAD_ERRORS as error:
-        raise _failure(what, name, error) from error
     except Exception as error:
-        if type(error) is not Exception:
-            raise
         # The tokenizers library has no class for a tokenizer.json that is JSON and no tokenizer.
+        if not isinstance(error, LOAD_ERRORS) and type(error) is not Exception:
+            raise
         raise _failure(what, name, error) from error
 
 

@@ -7,30 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import ConfigError, InternalError
-from lavad_core.models.kinds import Configured, load_model, pinned
+from lavad_core.models.kinds import load_model, pinned
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
 
 Lock = AbstractContextManager[Any]
 
 _CAPTIONER = "captioner:"
-
-
-class Ready(Protocol):
-    """See :class:`ModelPool`."""
-
-    def __call__(self, role: str, section: Configured) -> Configured: ...
-
-
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-Model = TypeVar("Model", bound=_Closable)
 
 
 class ModelPool:
@@ -44,7 +31,7 @@ class ModelPool:
         loads: role to how often it was loaded.
     """
 
-    def __init__(self, config: LavadConfig, ready: Ready | None = None) -> None:
+    def __init__(self, config: LavadConfig, ready: Callable[[str, ModelSection], ModelSection] | None = None) -> None:
         """
         Args:
             config: whose models they are.
@@ -52,7 +39,7 @@ class ModelPool:
         """
         self._config, self._ready = config, ready
         self._guard = threading.Lock()
-        self._models: dict[str, Future[_Closable]] = {}
+        self._models: dict[str, Future[Any]] = {}
         self._failed: set[str] = set()
         self._captioner_loading = threading.Lock()
         self._closed = False
@@ -75,21 +62,21 @@ class ModelPool:
         if section is None:
             raise ConfigError(f"no captioner {name!r}; there are {', '.join(self._config.captioners)}")
 
-        def load(ready: ModelSection) -> Captioner:
+        def load(ready: ModelSection) -> Any:
             with self._captioner_loading:  # one at a time: two would each miss the other to release
                 if not keep:
                     self._release_captioners()
-                return cast(Captioner, load_model(ready, f"captioners.{name}"))
+                return load_model(ready, f"captioners.{name}")
 
         return self._model(_CAPTIONER + name, section, load)
 
     def encoder(self) -> tuple[Encoder, Lock]:
         """The encoder; errors as :meth:`captioner`."""
-        return self._model("encoder", self._config.encoder, lambda ready: cast(Encoder, load_model(ready, "encoder")))
+        return self._model("encoder", self._config.encoder, lambda ready: load_model(ready, "encoder"))
 
     def chat(self) -> tuple[ChatModel, Lock]:
         """The chat model; errors as :meth:`captioner`, and those of a server that is asked what it serves."""
-        return self._model("chat", self._config.chat, lambda ready: cast(ChatModel, load_model(ready, "chat")))
+        return self._model("chat", self._config.chat, lambda ready: load_model(ready, "chat"))
 
     def failed_to_load(self, role: str) -> bool:
         """Whether the last try to load the model of a role failed."""
@@ -108,9 +95,9 @@ class ModelPool:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
         with self._guard:
             future = self._models.pop(role, None)
-        if future is None:
-            return
-        if future.exception() is None:  # else it never loaded, and whoever asked for it has the error
+        if (
+            future is not None and future.exception() is None
+        ):  # else it never loaded, and whoever asked for it has the error
             with self.device_lock:
                 future.result().close()
 
@@ -122,7 +109,7 @@ class ModelPool:
         for role in roles:
             self.release(role)
 
-    def _model(self, role: str, section: Configured, load: Callable[[Configured], Model]) -> tuple[Model, Lock]:
+    def _model(self, role: str, section: ModelSection, load: Callable[[ModelSection], Any]) -> tuple[Any, Lock]:
         """The model of a section, and its lock. Whatever the kind: what a section says of itself decides."""
         lock: Lock = self.device_lock if section.in_process else nullcontext()
         return self._get(role, lambda: load(pinned(self._ready(role, section) if self._ready else section))), lock
@@ -134,7 +121,7 @@ class ModelPool:
         for role in roles:
             self.release(role)
 
-    def _get(self, role: str, load: Callable[[], Model]) -> Model:
+    def _get(self, role: str, load: Callable[[], Any]) -> Any:
         """The model of a role: loaded by the first thread that asks, while others wait for the same outcome."""
         with self._guard:
             if self._closed:
@@ -144,7 +131,7 @@ class ModelPool:
             if future is None:
                 future = self._models[role] = Future()
         if not mine:
-            return cast(Model, future.result())
+            return future.result()
         try:
             model = load()
         except BaseException as error:  # whatever it is, those who wait must hear of it

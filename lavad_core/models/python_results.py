@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from lavad_core.config.models import PythonModel
 from lavad_core.errors import ModelError
 from lavad_core.models.chat.replies import finish_reason_of
 from lavad_core.models.chat.thoughts import without_thoughts
-from lavad_core.models.protocols import Captioner, ChatAnswer, ChatModel, ChatRequest, Encoder, Image, Vectors
+from lavad_core.models.protocols import ChatAnswer, ChatRequest, Image, Vectors
 from lavad_core.models.python_model import find_source, their_errors
 from lavad_core.video.types import Geometry
+
+T = TypeVar("T")
 
 MAX_LENGTH_ERROR = 0.02
 """How far from 1 a vector's length may be: half precision and a mean of unit vectors that nearly agree stay within it."""
@@ -41,14 +43,14 @@ class _Theirs:
         with their_errors(self._config, self._path, f"fails in {name}()"):
             return getattr(self._model, name)(*arguments)
 
-    def _value(self, name: str, kind: type[Any]) -> Any:
+    def _value(self, name: str, kind: type[T]) -> T:
         with their_errors(self._config, self._path, f"fails in {name}"):
             value = getattr(self._model, name)
         if not isinstance(value, kind) or isinstance(value, bool):
             self._refuse(name, f"is a {type(value).__name__}, not a {kind.__name__}")
         return value
 
-    def _refuse(self, name: str, what: str) -> None:
+    def _refuse(self, name: str, what: str) -> NoReturn:
         raise ModelError(
             f"{self._config.model}: {name} of what {self._config.function}() returned {what}; what it must be is said in "
             "lavad_core/models/protocols.py"
@@ -61,13 +63,9 @@ class _Theirs:
 class TheirCaptioner(_Theirs):
     """A :class:`~lavad_core.models.protocols.Captioner` whose captions are a text for each image."""
 
-    def __init__(self, config: PythonModel, model: Captioner) -> None:
-        super().__init__(config, model)
-
     @property
     def geometry(self) -> Geometry:
-        geometry: Geometry = self._value("geometry", Geometry)
-        return geometry
+        return self._value("geometry", Geometry)
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         """See the Protocol.
@@ -89,28 +87,21 @@ class TheirCaptioner(_Theirs):
 class TheirEncoder(_Theirs):
     """An :class:`~lavad_core.models.protocols.Encoder` whose vectors are finite, and of unit length where they must be."""
 
-    def __init__(self, config: PythonModel, model: Encoder) -> None:
-        super().__init__(config, model)
-
     @property
     def dimension(self) -> int:
-        dimension: int = self._value("dimension", int)
-        return dimension
+        return self._value("dimension", int)
 
     @property
     def image_geometry(self) -> Geometry:
-        geometry: Geometry = self._value("image_geometry", Geometry)
-        return geometry
+        return self._value("image_geometry", Geometry)
 
     @property
     def clip_geometry(self) -> Geometry:
-        geometry: Geometry = self._value("clip_geometry", Geometry)
-        return geometry
+        return self._value("clip_geometry", Geometry)
 
     @property
     def views_per_clip(self) -> int:
-        views: int = self._value("views_per_clip", int)
-        return views
+        return self._value("views_per_clip", int)
 
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         return self._vectors("embed_images", images, unit=True)
@@ -146,13 +137,9 @@ class TheirEncoder(_Theirs):
 class TheirChat(_Theirs):
     """A :class:`~lavad_core.models.protocols.ChatModel` that answers each request once, and keeps to the choices."""
 
-    def __init__(self, config: PythonModel, model: ChatModel) -> None:
-        super().__init__(config, model)
-
     @property
     def context_tokens(self) -> int:
-        tokens: int = self._value("context_tokens", int)
-        return tokens
+        return self._value("context_tokens", int)
 
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
         count = self._call("count_tokens", messages)

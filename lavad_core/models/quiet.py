@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from transformers.utils import logging
@@ -27,3 +28,10 @@ def quiet_transformers() -> Iterator[None]:
         _LOGGING.set_verbosity(verbosity)
         if bar:
             _LOGGING.enable_progress_bar()
+
+
+def save_quietly(folder: Path, *parts: Any) -> None:
+    """Write a model and what prepares its inputs to a folder, in transformers' own form."""
+    with quiet_transformers():
+        for part in parts:
+            part.save_pretrained(folder)

@@ -11,7 +11,7 @@ import transformers
 
 from lavad_core.method import prompts
 from lavad_core.models.llama_text import llama_tokenizer
-from lavad_core.models.quiet import quiet_transformers
+from lavad_core.models.quiet import save_quietly
 from lavad_core.models.random_text import SENTENCES, prompt_words, spoken_words
 from lavad_core.models.random_weights import draw, randomise
 
@@ -80,9 +80,7 @@ def make_llama(folder: Path, seed: int = 0) -> None:
     generator = randomise(model, seed)
     with torch.no_grad():
         _shape_output(model, generator, tokenizer)
-    with quiet_transformers():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    save_quietly(folder, model, tokenizer)
 
 
 def _shape_output(model: Any, generator: np.random.Generator, tokenizer: Any) -> None:

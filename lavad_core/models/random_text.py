@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+
 from lavad_core.method import prompts
 
 SENTENCES = (
@@ -75,3 +77,21 @@ def merges_of(words: Iterable[str], mark: str) -> tuple[list[str], list[tuple[st
             tokens.setdefault(left + letter, (left, letter))
             left += letter
     return list(tokens), list(tokens.values())
+
+
+def unigram(words: Iterable[str], *, upper: bool = True) -> Tokenizer:
+    """T5's kind of tokenizer: its special tokens, ``</s>`` at the end; each of the words is one token.
+
+    Args:
+        words: in the order of their ids.
+        upper: whether other words are made of capital letters too.
+    """
+    specials = ["<pad>", "</s>", "<unk>"]
+    letters = [chr(code) for code in range(33, 127) if upper or not chr(code).isupper()]
+    pieces = [(token, 0.0) for token in specials]
+    pieces += [("▁" + word, -8.0) for word in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
+    core = Tokenizer(models.Unigram(pieces, unk_id=2))
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.add_special_tokens([AddedToken(token, special=True) for token in specials])
+    core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return core

@@ -84,7 +84,7 @@ class TestOutOfMemory:
         monkeypatch.setattr(captioner._model, "generate", scarce)
         assert captioner.caption(images) == captioners["opt"].caption(images)
         assert sizes == [8, 4, 2, 2, 2, 2, 1]
-        assert captioner.batch_size == 2
+        assert captioner._batcher.batch_size == 2
 
     def test_one_image_alone(self, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
         captioner = load(folders["opt"], batch_size=2)

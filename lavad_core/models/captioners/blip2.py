@@ -37,7 +37,11 @@ _LANGUAGE = "language model"
 
 
 class Blip2Captioner:
-    """Any BLIP-2 checkpoint of transformers' format with an OPT or Flan-T5 language model. Not thread-safe."""
+    """Any BLIP-2 checkpoint of transformers' format with an OPT or Flan-T5 language model. Not thread-safe.
+
+    Attributes:
+        geometry: a square of 224 pixels, 364 for the two checkpoints tuned on COCO; such images are not resized again.
+    """
 
     def __init__(
         self, config: Blip2Config, model: Any, image_processor: Any, tokenizer: Any, device: torch.device, place: str
@@ -48,7 +52,7 @@ class Blip2Captioner:
         self._image_processor, self._tokenizer, self._device = image_processor, tokenizer, device
         self._max_new_tokens = config.max_new_tokens
         self._dtype: torch.dtype = model.vision_model.dtype
-        self._side = _side(model.config, image_processor, repr(config.model))
+        self.geometry = Geometry("square", _side(model.config, image_processor, repr(config.model)))
         # generate() gives back the prompt too: the query positions and bos (OPT), or the decoder's start token (T5).
         self._prompt_tokens = model.config.num_query_tokens + 1 if model.config.use_decoder_only_language_model else 1
         self._batcher = Batcher(config.batch_size, device, what="images")
@@ -96,16 +100,6 @@ class Blip2Captioner:
             model.query_tokens.data = model.query_tokens.data.half()
         model = placed(model, device, dtype, name, f"{place}.dtype")
         return cls(config, model, processor.image_processor, processor.tokenizer, device, place)
-
-    @property
-    def geometry(self) -> Geometry:
-        """A square of 224 pixels, 364 for the two checkpoints tuned on COCO; such images are not resized again."""
-        return Geometry("square", self._side)
-
-    @property
-    def batch_size(self) -> int:
-        """Images in a batch from now on; it halves when the device runs out of memory."""
-        return self._batcher.batch_size
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         """One caption for each image, greedy, cleaned up and stripped; empty where the model says nothing.

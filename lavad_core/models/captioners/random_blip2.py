@@ -14,8 +14,8 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from lavad_core.models.quiet import quiet_transformers
-from lavad_core.models.random_text import merges_of, spoken_words
+from lavad_core.models.quiet import save_quietly
+from lavad_core.models.random_text import merges_of, spoken_words, unigram
 from lavad_core.models.random_weights import draw, randomise, speaking_head
 
 _HF: Any = transformers
@@ -92,22 +92,15 @@ def _make(
     processor = _HF.Blip2Processor(
         image_processor=_HF.BlipImageProcessorPil(size=size), tokenizer=tokenizer, num_query_tokens=_QUERIES
     )
+    sizes = {
+        "hidden_size": _WIDTH,
+        "intermediate_size": 2 * _WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     config = _HF.Blip2Config(
-        vision_config={
-            "hidden_size": _WIDTH,
-            "intermediate_size": 2 * _WIDTH,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": image,
-            "patch_size": _PATCH,
-        },
-        qformer_config={
-            "hidden_size": _WIDTH,
-            "intermediate_size": 2 * _WIDTH,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "cross_attention_frequency": 2,
-        },
+        vision_config={**sizes, "image_size": image, "patch_size": _PATCH},
+        qformer_config={**sizes, "cross_attention_frequency": 2},
         text_config=text,
         num_query_tokens=_QUERIES,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
@@ -124,9 +117,7 @@ def _make(
         embeddings = language.get_input_embeddings().weight
         head = speaking_head(generator, embeddings, words, stop=stop, end=end, sharpness=_SHARPNESS)
         language.get_output_embeddings().weight.copy_(head)
-    with quiet_transformers():
-        model.save_pretrained(folder)
-        processor.save_pretrained(folder)
+    save_quietly(folder, model, processor)
 
 
 def opt_tokenizer(words: Iterable[str]) -> Any:
@@ -146,13 +137,6 @@ def opt_tokenizer(words: Iterable[str]) -> Any:
 
 def t5_tokenizer(words: Iterable[str]) -> Any:
     """Unigram with T5's special tokens and its ``</s>`` at the end; each of the words is one token."""
-    specials = ["<pad>", "</s>", "<unk>"]
-    letters = [chr(code) for code in range(33, 127)]
-    pieces = [(token, 0.0) for token in specials]
-    pieces += [("▁" + word, -8.0) for word in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
-    core = Tokenizer(models.Unigram(pieces, unk_id=2))
-    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core = unigram(words)
     core.decoder = decoders.Metaspace()
-    core.add_special_tokens([AddedToken(token, special=True) for token in specials])
-    core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return _HF.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", pad_token="<pad>", unk_token="<unk>")

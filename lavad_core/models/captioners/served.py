@@ -26,7 +26,11 @@ _SEED = 0
 
 
 class ServedCaptioner:
-    """One request per image, many in flight. Safe to use from several threads."""
+    """One request per image, many in flight. Safe to use from several threads.
+
+    Attributes:
+        geometry: the short side that is sent; the model's own preprocessing on the server may resize again.
+    """
 
     def __init__(self, config: OpenAICaptionerConfig, place: str = "captioners.NAME") -> None:
         """
@@ -38,13 +42,9 @@ class ServedCaptioner:
             ConfigError: ``base_url`` is not an HTTP address.
         """
         self._config, self._limit = config, LIMIT
+        self.geometry = Geometry("short_side", config.image_side)
         self._control = Control(config.model)
         self._pool = JsonPool.configured(config, f"{place}.api_key")
-
-    @property
-    def geometry(self) -> Geometry:
-        """The short side that is sent; the model's own preprocessing on the server may resize again."""
-        return Geometry("short_side", self._config.image_side)
 
     def caption(self, images: Sequence[Image]) -> list[str]:
         """One caption for each image, in one line; empty where the model says nothing.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -81,10 +81,10 @@ class LocalChat:
         self._template, self._folds = template, folds
         self._batcher = Batcher(batch_size, device, what="requests")
         self._stopping = threading.Event()
-        self._context_tokens = int(model.config.get_text_config().max_position_embeddings)
+        self.context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        self._mask = functools.lru_cache(MASKS_KEPT)(self._make_mask)
+        self._mask = functools.lru_cache(MASKS_KEPT)(lambda choices: Mask(choices, self._pieces.items()))
         self._cache_name = cache_name(model)
         # A tokenizer's file may hold settings of padding and truncation. The first use takes them off, which must not happen
         # while another thread is using it; later uses change nothing.
@@ -128,11 +128,6 @@ class LocalChat:
         weights = placed(model, device, dtype, name, "chat.dtype")
         return cls(weights, tokenizer, device, config.batch_size, template, folds=role == "fold")
 
-    @property
-    def context_tokens(self) -> int:
-        """The model's longest sequence."""
-        return self._context_tokens
-
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
         """Tokens of the rendered prompt."""
         return len(self._render(messages))
@@ -158,11 +153,11 @@ class LocalChat:
             raise InternalError("this chat model was released; ask the pool for it again")
         items = [_Item(self._render(request.messages), request) for request in requests]
         for item in items:
-            if len(item.prompt) + item.request.max_tokens > self._context_tokens:
+            if len(item.prompt) + item.request.max_tokens > self.context_tokens:
                 raise RequestRejected(
                     400,
                     f"a prompt of {len(item.prompt)} tokens and an answer of up to {item.request.max_tokens} exceed the "
-                    f"model's context of {self._context_tokens}",
+                    f"model's context of {self.context_tokens}",
                 )
         # Alike lengths together: less padding.
         order = sorted(range(len(items)), key=lambda number: len(items[number].prompt))
@@ -174,15 +169,15 @@ class LocalChat:
                 for number, item, generated in zip(batch, asked, self._batcher.run(asked, self._generate), strict=True)
                 if generated is not None
             ]
-            batch, asked = [number for number, _, _ in whole], [item for _, item, _ in whole]
-            said = [generated for _, _, generated in whole]
-            distributions = self._distributions(asked, said)
+            distributions = self._distributions([(item, generated) for _, item, generated in whole])
             done: list[tuple[int, ChatAnswer]] = []
-            for number, item, generated, log_probabilities in zip(batch, asked, said, distributions, strict=True):
+            for (number, item, generated), log_probabilities in zip(whole, distributions, strict=True):
                 choices = item.request.choices
                 text = self._text(item.prompt, generated.tokens)
                 if choices is None:
-                    text = opened_by(self._end_of(item.prompt)) + text
+                    # The template may have begun a thought for the model.
+                    end = self._tokenizer.decode(item.prompt[-TOKENS_OF_A_MARK:], skip_special_tokens=False)
+                    text = opened_by(end) + text
                 if choices is not None and (generated.finish_reason != "stop" or text not in choices):
                     raise RequestRejected(
                         400,
@@ -232,11 +227,6 @@ class LocalChat:
         text: str = self._tokenizer.decode(context + tokens, skip_special_tokens=True)
         return text.removeprefix(known)
 
-    def _end_of(self, prompt: list[int]) -> str:
-        """The last words of a prompt, where the template may have begun a thought for the model."""
-        text: str = self._tokenizer.decode(prompt[-TOKENS_OF_A_MARK:], skip_special_tokens=False)
-        return text
-
     @functools.cached_property
     def _thought_marks(self) -> dict[int, str]:
         """Special tokens that begin or end a thought, by id."""
@@ -253,13 +243,10 @@ class LocalChat:
         twice = self._tokenizer.batch_decode([[number, number] for number in numbers])
         return {number: two.removeprefix(one) for number, one, two in zip(numbers, once, twice, strict=True)}
 
-    def _make_mask(self, choices: tuple[str, ...]) -> Mask:
-        return Mask(choices, self._pieces.items())
-
-    def _distributions(self, items: list[_Item], said: list[_Generated]) -> list[dict[str, float] | None]:
+    def _distributions(self, said: list[tuple[_Item, _Generated]]) -> list[dict[str, float] | None]:
         """The distributions of the items that ask for one; None for the others."""
         trees: dict[int, ChoiceTree] = {}
-        for number, (item, generated) in enumerate(zip(items, said, strict=True)):
+        for number, (item, generated) in enumerate(said):
             if item.request.distribution and item.request.choices is not None:
                 tree = ChoiceTree(item.request.choices)
                 trees[number] = tree
@@ -271,13 +258,13 @@ class LocalChat:
             if not followed:
                 break
             branches = [
-                _Item(items[number].prompt, items[number].request, branch.tokens, branch.text, follow_up=True)
+                replace(said[number][0], said=branch.tokens, text=branch.text, follow_up=True)
                 for number, _, branch in followed
             ]
             for (_, tree, branch), more in zip(followed, self._batcher.run(branches, self._generate), strict=True):
                 assert more is not None, "a follow-up goes on to its end"
                 tree.follow(branch, more.positions, self._pieces)
-        return [trees[number].result() if number in trees else None for number in range(len(items))]
+        return [trees[number].result() if number in trees else None for number in range(len(said))]
 
     @torch.inference_mode()
     def _generate(self, items: Sequence[_Item]) -> list[_Generated | None]:

@@ -72,7 +72,11 @@ class Way:
 
 
 class ServedChat:
-    """A :class:`~lavad_core.models.protocols.ChatModel` that asks a server."""
+    """A :class:`~lavad_core.models.protocols.ChatModel` that asks a server.
+
+    Attributes:
+        context_tokens: the configured context, or the server's if that is shorter.
+    """
 
     def __init__(self, config: VllmChatConfig) -> None:
         """
@@ -90,15 +94,10 @@ class ServedChat:
         self._counting = threading.RLock()
         self._count = functools.lru_cache(COUNTS_KEPT)(self._count_at_server)
         try:
-            self._context_tokens = self._find_model(config.context_tokens)
+            self.context_tokens = self._find_model(config.context_tokens)
         except BaseException:
             self._pool.close()
             raise
-
-    @property
-    def context_tokens(self) -> int:
-        """The configured context, or the server's if that is shorter."""
-        return self._context_tokens
 
     def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
         """Tokens of the rendered prompt, as the server counts them.

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Literal
 
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
@@ -249,11 +249,8 @@ def system_role_of(template: ChatTemplate) -> SystemRole:
 @functools.lru_cache(maxsize=64)
 def resolved_role(template: str, variables: tuple[tuple[str, str], ...], model: str) -> SystemRole:
     """:func:`system_role_of`, once for each template of a process."""
-    one = ChatTemplate(template, dict(variables), model)
-    try:
+    with closing(ChatTemplate(template, dict(variables), model)) as one:
         return system_role_of(one)
-    finally:
-        one.close()
 
 
 def special_tokens(given: Mapping[str, Any]) -> dict[str, str]:

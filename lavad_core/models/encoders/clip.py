@@ -83,10 +83,9 @@ class ClipEncoder:
         self._padding = _padding_id(tokenizer, self._family, name)
         self._image_batches = Batcher(batch_size, device, what="images")
         self._text_batches = Batcher(batch_size, device, what="texts")
-        if self._family == "clip":
-            self._dimension: int = model.config.projection_dim
-        else:
-            self._dimension = model.config.vision_config.hidden_size
+        self.image_geometry = self.clip_geometry = plan.wanted
+        clip = self._family == "clip"
+        self.dimension: int = model.config.projection_dim if clip else model.config.vision_config.hidden_size
 
     @classmethod
     def load(cls, config: ClipConfig) -> ClipEncoder:
@@ -124,26 +123,14 @@ class ClipEncoder:
         model = placed(model, device, dtype, name, "encoder.dtype")
         return cls(model, tokenizer, plan, device=device, batch_size=config.batch_size, name=name)
 
-    @property
-    def dimension(self) -> int:
-        return self._dimension
-
-    @property
-    def image_geometry(self) -> Geometry:
-        return self._plan.wanted
-
-    @property
-    def clip_geometry(self) -> Geometry:
-        return self._plan.wanted
-
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of images; those that are not of :attr:`image_geometry` yet are resized."""
         squares = [self._plan.prepare(image) for image in images]
-        return gather(self._image_batches.run(squares, self._encode_squares), self._dimension, "image")
+        return gather(self._image_batches.run(squares, self._encode_squares), self.dimension, "image")
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, cut to the model's context with its end token kept."""
-        return embed_rows(texts, self._tokenise, self._text_batches, self._encode_rows, self._dimension)
+        return embed_rows(texts, self._tokenise, self._text_batches, self._encode_rows, self.dimension)
 
     def embed_clips(self, clips: Sequence[tuple[Image, Image]]) -> Vectors:
         """Never to be called: its configuration's ``encodes_clips`` is False."""

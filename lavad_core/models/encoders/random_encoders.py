@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import normalizers, pre_tokenizers
 from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
@@ -26,8 +26,8 @@ from transformers import (
 
 from lavad_core.models.encoders.imagebind.clip_bpe import END, START
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
-from lavad_core.models.quiet import quiet_transformers
-from lavad_core.models.random_text import prompt_words, words_of
+from lavad_core.models.quiet import save_quietly
+from lavad_core.models.random_text import prompt_words, unigram, words_of
 from lavad_core.models.random_weights import draw, randomise
 
 _WIDTH = 64
@@ -36,11 +36,15 @@ _HEADS = 4
 _OUTPUT = 48
 _PATCH = 14
 _SIDE = 56
+_SIZES = {
+    "hidden_size": _WIDTH,
+    "intermediate_size": 4 * _WIDTH,
+    "num_hidden_layers": _DEPTH,
+    "num_attention_heads": _HEADS,
+}
 _GAIN = 2.5
 """The gain of the matrices: above 1, layers mix more than their shortcuts keep, and inputs are told apart better (mean cosine
 of different sentences 0.5; 0.9 with 1.5)."""
-
-_PAD, _UNKNOWN = "<pad>", "<unk>"
 
 
 def make_imagebind(folder: Path, seed: int = 0) -> None:
@@ -68,16 +72,10 @@ def make_clip(folder: Path, seed: int = 0) -> None:
     """Write a random CLIP as transformers keeps it; arguments as :func:`make_imagebind`."""
     vocabulary, merges = clip_bpe()
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)  # type: ignore[arg-type]
-    sizes = {
-        "hidden_size": _WIDTH,
-        "intermediate_size": 4 * _WIDTH,
-        "num_hidden_layers": _DEPTH,
-        "num_attention_heads": _HEADS,
-    }
     ends = {"bos_token_id": vocabulary[START], "eos_token_id": vocabulary[END], "pad_token_id": vocabulary[END]}
     config = CLIPConfig(
-        text_config={**sizes, **ends, "vocab_size": len(vocabulary), "max_position_embeddings": 77},
-        vision_config={**sizes, "image_size": _SIDE, "patch_size": _PATCH},
+        text_config={**_SIZES, **ends, "vocab_size": len(vocabulary), "max_position_embeddings": 77},
+        vision_config={**_SIZES, "image_size": _SIDE, "patch_size": _PATCH},
         projection_dim=_OUTPUT,
     )
     with torch.random.fork_rng(devices=[]):
@@ -86,24 +84,15 @@ def make_clip(folder: Path, seed: int = 0) -> None:
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": _SIDE}, crop_size={"height": _SIDE, "width": _SIDE}, do_center_crop=True
     )
-    with quiet_transformers():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        processor.save_pretrained(folder)
+    save_quietly(folder, model, tokenizer, processor)
 
 
 def make_siglip(folder: Path, seed: int = 0) -> None:
     """Write a random SigLIP as transformers keeps it; arguments as :func:`make_imagebind`."""
     tokenizer = _word_tokenizer()
-    sizes = {
-        "hidden_size": _WIDTH,
-        "intermediate_size": 4 * _WIDTH,
-        "num_hidden_layers": _DEPTH,
-        "num_attention_heads": _HEADS,
-    }
     config = SiglipConfig(
         text_config={
-            **sizes,
+            **_SIZES,
             "vocab_size": len(tokenizer),
             "max_position_embeddings": 64,
             "projection_size": _WIDTH,
@@ -111,16 +100,13 @@ def make_siglip(folder: Path, seed: int = 0) -> None:
             "bos_token_id": 1,
             "eos_token_id": 1,
         },
-        vision_config={**sizes, "image_size": _SIDE, "patch_size": _PATCH},
+        vision_config={**_SIZES, "image_size": _SIDE, "patch_size": _PATCH},
     )
     with torch.random.fork_rng(devices=[]):
         model = SiglipModel(config)
     randomise(model, seed, gain=_GAIN)
     processor = SiglipImageProcessorPil(size={"height": _SIDE, "width": _SIDE})
-    with quiet_transformers():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        processor.save_pretrained(folder)
+    save_quietly(folder, model, tokenizer, processor)
 
 
 def clip_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -154,16 +140,8 @@ def write_bpe(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, 
 
 def _word_tokenizer() -> PreTrainedTokenizerFast:
     """Words and, for those it does not know, letters; an end token after the text."""
-    specials = [_PAD, "</s>", _UNKNOWN]
-    words = words_of(text.lower() for text in prompt_words())
-    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
-    pieces = [(token, 0.0) for token in specials]
-    pieces += [("▁" + word, -8.0) for word in words] + [("▁", -10.0)] + [(letter, -12.0) for letter in letters]
-    core = Tokenizer(models.Unigram(pieces, unk_id=2))
+    core = unigram(words_of(text.lower() for text in prompt_words()), upper=False)
     core.normalizer = normalizers.Lowercase()
-    core.pre_tokenizer = pre_tokenizers.Metaspace()
-    core.add_special_tokens([AddedToken(token, special=True) for token in specials])
-    core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="</s>", pad_token=_PAD, unk_token=_UNKNOWN, model_max_length=64
+        tokenizer_object=core, eos_token="</s>", pad_token="<pad>", unk_token="<unk>", model_max_length=64
     )

@@ -9,9 +9,7 @@ from typing import Any
 
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
-from lavad_core.models.kinds.blip2 import Blip2Kind
-from lavad_core.models.kinds.clip import ClipKind
-from lavad_core.models.kinds.hub import COMMIT
+from lavad_core.models.kinds.hub import COMMIT, Blip2Kind, ClipKind
 from lavad_core.models.kinds.imagebind import ImageBindKind
 from lavad_core.models.kinds.kind import Configured, FolderOf, Kind, ModelFinding
 from lavad_core.models.kinds.local_chat import LocalChatKind

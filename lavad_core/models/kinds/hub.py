@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from lavad_core.config.models import Blip2Config, ClipConfig
 from lavad_core.config.section import HubSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.files import files_identity, model_files
-from lavad_core.models.kinds.kind import MadeOrFound, ModelFinding, finding
+from lavad_core.models.kinds.kind import FolderOf, MadeOrFound, ModelFinding, finding
 from lavad_core.models.quoting import first_line
-from lavad_core.models.random_models import PREFIX
+from lavad_core.models.random_models import PREFIX, local_or_random
 from lavad_core.video.identity import IdentityCache
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -55,6 +56,28 @@ class FromHub(MadeOrFound[OnHub]):
             return finding(section, True, str(snapshot))
         where = f"not downloaded; `{_download(section.model, section.revision)}`"
         return finding(section, False, where, downloadable=not _is_offline())
+
+
+class Blip2Kind(FromHub[Blip2Config]):
+    """A BLIP-2 checkpoint through transformers."""
+
+    section = Blip2Config
+
+    def load(self, section: Blip2Config, place: str, folder_of: FolderOf) -> Any:
+        from lavad_core.models.captioners.blip2 import Blip2Captioner
+
+        return Blip2Captioner.load(section, local_or_random(section.model, folder_of), place)
+
+
+class ClipKind(FromHub[ClipConfig]):
+    """CLIP, OpenCLIP or SigLIP through transformers."""
+
+    section = ClipConfig
+
+    def load(self, section: ClipConfig, place: str, folder_of: FolderOf) -> Any:
+        from lavad_core.models.encoders.clip import ClipEncoder
+
+        return ClipEncoder.load(section.model_copy(update={"model": local_or_random(section.model, folder_of)}))
 
 
 def hub_commit(model: str, revision: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
@@ -42,22 +42,13 @@ class Facts:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        """The facts that :meth:`as_json` wrote; a value of another type counts as not said."""
+        """The facts of a row that ``asdict`` made; a value of another type counts as not said."""
         texts = {name: stored.get(name) for name in ("root", "version", "answer")}
         folds = stored.get("folds")
         return cls(
             **{name: value if isinstance(value, str) else None for name, value in texts.items()},
             folds=folds if isinstance(folds, bool) else None,
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """For keeping."""
-        return asdict(self)
-
-    @property
-    def says_nothing(self) -> bool:
-        """Whether it was not to be had at all."""
-        return all(getattr(self, field.name) is None for field in fields(self))
 
     @property
     def weights(self) -> str:

@@ -54,7 +54,7 @@ def meet(config: Served) -> Facts:
         raise NotMet(str(error)) from error
     finally:
         pool.close()
-    if facts.says_nothing:
+    if facts == Facts():
         raise NotMet(f"{pool.shown_url} says neither what it serves nor anything else")
     return facts
 

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -187,7 +187,7 @@ class ServedModels:
     def _keep(self, section: Served, before: Known, after: Known) -> None:
         if not self._record or after == before:
             return
-        row = {"name": section.model, "models": [one.as_json() for one in after.models], "last": after.last}
+        row = {"name": section.model, "models": [asdict(one) for one in after.models], "last": after.last}
         with kernel_lock(self.path.with_name(self.path.name + ".lock")), store_errors("write", self.path):
             make_folders(self.path.parent)
             temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")

@@ -30,6 +30,7 @@ class ImageBindEncoder:
     """E_I, E_T and E_V of the paper (Sec. 3.3)."""
 
     views_per_clip = CROPS
+    clip_geometry = NATIVE  # its resize is not Pillow's, so it needs the decoded frame
 
     def __init__(
         self, towers: ImageBindTowers, tokenizer: ClipBpe, *, device: torch.device, dtype: torch.dtype, batch_size: int
@@ -45,7 +46,8 @@ class ImageBindEncoder:
         self._device = device
         self._dtype = dtype
         self._side = towers.vision_shape.image_side
-        self._dimension = towers.vision_shape.output
+        self.image_geometry = Geometry("short_side", self._side)
+        self.dimension = towers.vision_shape.output
         self._normaliser = Normaliser()
         self._image_batches = Batcher(batch_size, device, what="images")
         self._view_batches = Batcher(batch_size, device, what="views of clips")
@@ -76,26 +78,14 @@ class ImageBindEncoder:
         tokenizer = ClipBpe(folder, context=text.context, vocabulary=text.vocabulary, long_text=config.long_text)
         return cls(towers, tokenizer, device=device, dtype=dtype, batch_size=config.batch_size)
 
-    @property
-    def dimension(self) -> int:
-        return self._dimension
-
-    @property
-    def image_geometry(self) -> Geometry:
-        return Geometry("short_side", self._side)
-
-    @property
-    def clip_geometry(self) -> Geometry:
-        return NATIVE  # its resize is not Pillow's, so it needs the decoded frame
-
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of images; those that are not of :attr:`image_geometry` yet are resized."""
         squares = [centre_square(image, self._side) for image in images]
-        return gather(self._image_batches.run(squares, self._encode_squares), self._dimension, "image")
+        return gather(self._image_batches.run(squares, self._encode_squares), self.dimension, "image")
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts; equal texts are encoded once."""
-        return embed_rows(texts, self._tokenizer, self._text_batches, self._encode_rows, self._dimension)
+        return embed_rows(texts, self._tokenizer, self._text_batches, self._encode_rows, self.dimension)
 
     def embed_clips(self, clips: Sequence[tuple[Image, Image]]) -> Vectors:
         """Mean of the unit vectors of each clip's three crops, not re-normalised.
@@ -109,7 +99,7 @@ class ImageBindEncoder:
             count = max(len(self._offsets(image)) for image in (first, last))
             views += [(first, last, number) for number in range(count)]
             counts.append(count)
-        encoded = gather(self._view_batches.run(views, self._encode_views), self._dimension, "clip")
+        encoded = gather(self._view_batches.run(views, self._encode_views), self.dimension, "clip")
         return mean_of_groups(encoded, counts)
 
     def close(self) -> None:
