@@ -6,6 +6,7 @@ All text that users made is escaped (:mod:`lavad_core.escape`): the UI renders M
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from prefect import task
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
-from lavad.tasks.channel import Channel, channel
+from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
@@ -92,7 +93,7 @@ def publish_run(
     """Publish the artifacts of a run that has ended in any way, and return whether the server took them. The run's manifest
     says the same."""
     text = summary_text(run, ended, message, metrics)
-    with channel() as shown:
+    with closing(Channel()) as shown:
         shown.artifact("table of videos", "table", VIDEOS_KEY, rows, escape_markdown(message))
         shown.artifact("summary", "markdown", SUMMARY_KEY, text, f"Run {run.run_id}")
     return shown.all_shown
@@ -107,7 +108,7 @@ def publish_findings(findings: Sequence[Finding], note: str) -> None:
     ]
     more = len(findings) - len(rows)
     left_out = f"; {more} more findings are left out" if more > 0 else ""
-    with channel() as shown:
+    with closing(Channel()) as shown:
         shown.artifact("table of findings", "table", FINDINGS_KEY, rows, note + left_out)
 
 

@@ -12,8 +12,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -141,13 +140,3 @@ class Channel:
             while not self._waiting and not self._closed:
                 self._changed.wait()
             return self._waiting.popleft() if self._waiting else None
-
-
-@contextmanager
-def channel(wait_s: float = CLOSE_S) -> Iterator[Channel]:
-    """A channel for the body; what waits at its end is sent for at most ``wait_s``."""
-    made = Channel()
-    try:
-        yield made
-    finally:
-        made.close(wait_s)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 
 from prefect import task
 
-from lavad.tasks.channel import channel
+from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
 from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
@@ -85,7 +86,7 @@ def publish_evaluation(
     """
     text = evaluation_text(evaluation, ended, message, regression, report)
     results = escape_markdown(evaluation.header.results["id"])
-    with channel() as shown:
+    with closing(Channel()) as shown:
         shown.artifact("table of metrics", "table", METRICS_KEY, metric_rows(evaluation), escape_markdown(message))
         shown.artifact("protocol", "markdown", EVALUATION_KEY, text, results)
         for kind, picture in curves.items():

@@ -187,10 +187,6 @@ class Scoring:
             )
         return self._manifest
 
-    def stop(self) -> None:
-        """Let the stages in work end soon, without a result."""
-        self._job.bench.stop()
-
 
 def _result(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
     """What a task returned, or what went wrong."""
@@ -225,7 +221,7 @@ def scoring(
                     yield work
                 except BaseException:
                     stopped = job.bench.stopping  # by a signal, before the failure stops the other threads
-                    work.stop()
+                    job.bench.stop()
                     raise
         except BaseException as error:  # written down and passed on, whatever it is
             if isinstance(error, Exception) and not stopped:

@@ -83,7 +83,7 @@ def stage_task(stage: str, description: str) -> StageTask:
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
                 try:
-                    outcome = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
+                    commit = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
                 except ServiceError as error:
                     # Anything else that a try made is lost with it.
                     tries = job.failed_tries(node_id, video.name, progressed=record.work[LLM_REQUESTS] > 0)
@@ -105,7 +105,7 @@ def stage_task(stage: str, description: str) -> StageTask:
                 job.service_failed(node_id, str(error))
             raise
         job.service_answered(node_id)
-        return reference(outcome.commit)
+        return reference(commit)
 
     return run
 

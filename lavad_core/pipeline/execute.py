@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 from lavad_core.errors import (
@@ -33,18 +32,10 @@ REJECTED_BY_CONTENT = frozenset(
 (missing, timeout, memory, a decoder that was killed, …) come from around the video and are tried again by the next run."""
 
 
-@dataclass(frozen=True)
-class StageOutcome:
-    """A stage's result for a video, and whether it was already there."""
-
-    commit: Commit
-    cached: bool
-
-
 def run_stage(
     bench: Bench, video: PreparedVideo, node_id: str, record: StageRecord, *, refresh: bool = False
-) -> StageOutcome:
-    """The committed result of a stage for a video; computed if it is not in the store.
+) -> Commit:
+    """The committed result of a stage for a video; computed if it is not in the store (``record.cached`` says which).
 
     Args:
         bench: where the work is done.
@@ -64,10 +55,9 @@ def run_stage(
     found = None if refresh else bench.store.find(key)
     if found is not None and bench.store.is_whole(found):
         record.cached = True
-        return StageOutcome(_accepted(found, record), cached=True)
-    refresh = (
-        refresh or found is not None
-    )  # the existing result is damaged, and would be taken for another writer's result
+        return _accepted(found, record)
+    # An existing result is damaged then, and would be taken for another writer's.
+    refresh = refresh or found is not None
     context = StageContext(bench, video, node_id, record, refresh)
     try:
         commit = _compute(context)
@@ -78,7 +68,7 @@ def run_stage(
             with context.writer(STAGES[key.stage].SCHEMA) as writer:
                 writer.commit("rejected", reason=rejection.reason, message=str(rejection))
         raise
-    return StageOutcome(_accepted(commit, record), cached=False)
+    return _accepted(commit, record)
 
 
 def _accepted(commit: Commit, record: StageRecord) -> Commit:
@@ -151,14 +141,14 @@ def run_graph(
     def work(node: Node, video: PreparedVideo) -> None:
         try:
             with recorder.stage(video.name, video.video_id, node.id) as record:
-                outcome = run_stage(bench, video, node.id, record, refresh=refresh)
+                commit = run_stage(bench, video, node.id, record, refresh=refresh)
         except (InputError, DeviceOutOfMemory, NotAsked) as error:
             if isinstance(error, ModelError) and bench.models.failed_to_load(node.role):
                 raise
             failed[video.name] = error
         else:
             if on_result is not None:
-                on_result(node, video, outcome.commit)
+                on_result(node, video, commit)
 
     with ThreadPoolExecutor(bench.config.run.workers) as threads:
         for node in bench.graph.nodes:

@@ -35,9 +35,16 @@ def check_imports(config: LavadConfig) -> None:
     pictures.
 
     Raises:
-        InputError: a folder does not exist, or pictures would be needed.
+        InputError: a folder does not exist, or pictures would be needed: names the stages and what makes each unnecessary.
     """
-    _check_listed(config)
+    if config.imports.list is not None:
+        nodes = build_graph(config, dict.fromkeys(config.models, "?")).nodes
+        if needs := [node for node in nodes if node.pictures]:
+            ways = "; ".join(f"{stage}: {way}" for stage, way in {node.stage: node.pictures for node in needs}.items())
+            raise InputError(
+                f"imports.list: the videos themselves are not given, and {', '.join(node.id for node in needs)} would need "
+                f"their pictures; give the videos, or leave that out: {ways}"
+            )
     folders = import_folders(config)
     if config.imports.similarities is not None:
         folders["similarities"] = config.imports.similarities
@@ -46,23 +53,6 @@ def check_imports(config: LavadConfig) -> None:
         named = ", ".join(f"{node_id}: {str(folder)!r}" for node_id, folder in absent.items())
         raise InputError(
             f"imported values: there is no such folder: {named}; `imports.*` name folders with a <video>.json for each video"
-        )
-
-
-def _check_listed(config: LavadConfig) -> None:
-    """Refuse a run from a list that would need pictures, before anything is computed.
-
-    Raises:
-        InputError: names the stages and what makes each unnecessary.
-    """
-    if config.imports.list is None:
-        return
-    needs = [node for node in build_graph(config, dict.fromkeys(config.models, "?")).nodes if node.pictures]
-    if needs:
-        ways = "; ".join(f"{stage}: {way}" for stage, way in {node.stage: node.pictures for node in needs}.items())
-        raise InputError(
-            f"imports.list: the videos themselves are not given, and {', '.join(node.id for node in needs)} would need their "
-            f"pictures; give the videos, or leave that out: {ways}"
         )
 
 

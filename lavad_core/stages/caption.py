@@ -85,7 +85,11 @@ def run(context: StageContext) -> Commit:
     probe = load_probe(context)
     pictures = _Pictures()
     faults: Counter[Fault] = Counter()
-    batches = _imported(context, probe) if context.node.imported else _captioned(context, probe, pictures, faults)
+    if context.node.imported:
+        frames = grid_of(context, probe).tolist()
+        batches = iter([(frames, imported_texts(context, frames))])
+    else:
+        batches = _captioned(context, probe, pictures, faults)
     name = context.node.variant
     empty = wordless = rows = 0
     said: set[str] = set()
@@ -161,8 +165,3 @@ def _captions(captioner: Captioner, images: list[Image], faults: Counter[Fault])
     readings = read_answers(captioner.answers(images))
     faults.update(count_faults(readings))
     return [caption_of(reading) for reading in readings]
-
-
-def _imported(context: StageContext, probe: Probe) -> Iterator[tuple[list[int], list[str]]]:
-    wanted = grid_of(context, probe).tolist()
-    yield wanted, imported_texts(context, wanted)

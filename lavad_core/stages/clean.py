@@ -52,13 +52,9 @@ def reads(config: LavadConfig) -> list[Reads]:
 def run(context: StageContext) -> Commit:
     """Commit one row per cleaned frame: the text, how similar it is, and whose caption of which frame it was."""
     with context.writer(SCHEMA) as writer:
-        if context.node.imported:
-            _write_imported(context, writer)
-            return writer.commit()
-        if context.config.clean.enabled:
-            changed = _clean(context, writer)
-            return writer.commit(counts={"changed": changed})
-        _keep(context, writer)
+        if context.config.clean.enabled and not context.node.imported:
+            return writer.commit(counts={"changed": _clean(context, writer)})
+        writer.write(_uncleaned(context))
         return writer.commit()
 
 
@@ -100,31 +96,18 @@ def _clean(context: StageContext, writer: ResultWriter) -> int:
     return changed
 
 
-def _keep(context: StageContext, writer: ResultWriter) -> None:
-    """Write, without cleaning (Table 3), the first captioner's caption of the nearest grid frame."""
-    captions = context.table(context.node.inputs[1], ["frame", "caption", "captioner"])
+def _uncleaned(context: StageContext) -> pa.Table:
+    """Captions that were cleaned elsewhere, whose captioner is not known; or, without cleaning (Table 3), the first
+    captioner's of the nearest grid frame."""
     probe = load_probe(context)
     frames = frames_to_clean(context, probe)
-    sources = nearest_grid(frames, probe.frames, context.config.video.frame_interval)
-    rows = captions.take(pa.array(np.searchsorted(captions["frame"].to_numpy(), sources)))
-    columns = {
-        "frame": frames,
-        "caption": rows["caption"],
-        "similarity": pa.nulls(len(frames), pa.float32()),
-        "captioner": rows["captioner"],
-        "source_frame": rows["frame"],
-    }
-    writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
-
-
-def _write_imported(context: StageContext, writer: ResultWriter) -> None:
-    """Write captions that were cleaned elsewhere; which captioner made them is not known."""
-    frames = frames_to_clean(context, load_probe(context))
-    columns = {
-        "frame": frames,
-        "caption": imported_texts(context, frames.tolist()),
-        "similarity": pa.nulls(len(frames), pa.float32()),
-        "captioner": [IMPORTED] * len(frames),
-        "source_frame": frames,
-    }
-    writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+    columns: dict[str, Any] = {"frame": frames, "similarity": pa.nulls(len(frames), pa.float32())}
+    if context.node.imported:
+        columns["caption"] = imported_texts(context, frames.tolist())
+        columns |= {"captioner": [IMPORTED] * len(frames), "source_frame": frames}
+    else:
+        captions = context.table(context.node.inputs[1], ["frame", "caption", "captioner"])
+        sources = nearest_grid(frames, probe.frames, context.config.video.frame_interval)
+        rows = captions.take(pa.array(np.searchsorted(captions["frame"].to_numpy(), sources)))
+        columns |= {"caption": rows["caption"], "captioner": rows["captioner"], "source_frame": rows["frame"]}
+    return pa.Table.from_pydict(columns, schema=SCHEMA)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pyarrow as pa
 
 from lavad_core.config.schema import LavadConfig
@@ -21,7 +23,6 @@ from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
-from lavad_core.stages.misfit import Misfit
 from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
 from lavad_core.stages.score_tally import Tally
 from lavad_core.stages.timeline import grid_of, load_probe
@@ -179,15 +180,20 @@ def _commit(
             f"{shortened} of {len(frames)} summaries were too long for the prompt and lost their last words; raise "
             f"score.total_tokens (now {context.config.score.total_tokens}) as far as the model's context allows"
         )
-    misfit = Misfit.of(outside)
-    if misfit.outside > context.config.score.max_outside:
-        said.append(misfit.in_words(context.config))
+    looked = [value for value in outside if value is not None]
+    misfit = math.fsum(looked) / len(looked) if looked else 0.0
+    if misfit > context.config.score.max_outside:
+        said.append(
+            f"{misfit:.1%} of what chat model {context.config.chat.model!r} would have said lies outside the choices (mean of "
+            f"{len(looked)} answers, score.max_outside = {context.config.score.max_outside:g}): it was made to give a score "
+            "and would have said something else; try another model, or another score.format_prompt"
+        )
     with context.writer(SCHEMA) as writer:
         columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
         writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(
             "ok_with_gaps" if too_many or too_long else "ok",
             message="; ".join(said),
-            counts={"scores": len(frames), **tally.counts, "shortened": shortened, "looked_outside": misfit.answers},
-            facts={"outside": misfit.outside} if misfit.answers else {},
+            counts={"scores": len(frames), **tally.counts, "shortened": shortened, "looked_outside": len(looked)},
+            facts={"outside": misfit} if looked else {},
         )

@@ -37,6 +37,9 @@ SCHEMA = pa.schema(
 )
 
 
+_warned: set[str] = set()
+"""Settings of which the log has named a video; the others' commits say it too."""
+
 READ_IF = chat_read_if("summarise") | SAMPLES_READ_IF
 
 
@@ -165,20 +168,8 @@ def _thin(context: StageContext, windows: Samples | None) -> list[str]:
     window = context.config.window
     short, number = (0, 0) if windows is None else (windows.short, len(windows))
     words = cannot_be_had(short, number, window.samples, window.sampling)
-    if words:
-        _warn_once(
-            f"window.samples = {window.samples} of {window.duration_s:g} s by {window.sampling}",
-            context.video.name,
-            words,
-        )
-    return [words] if words else []
-
-
-_warned: set[str] = set()
-
-
-def _warn_once(setting: str, video: str, words: str) -> None:
-    """The log names the first video; the others' commits say it too."""
-    if setting not in _warned:
+    setting = f"window.samples = {window.samples} of {window.duration_s:g} s by {window.sampling}"
+    if words and setting not in _warned:
         _warned.add(setting)
-        log.warning("%r: %s", video, words)
+        log.warning("%r: %s", context.video.name, words)
+    return [words] if words else []

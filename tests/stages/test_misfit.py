@@ -11,7 +11,6 @@ from support.fake_models import FakeChat, FakePool
 
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 from lavad_core.runs import work
-from lavad_core.stages.misfit import Misfit
 from lavad_core.video.types import VideoSource
 
 
@@ -64,4 +63,3 @@ def test_where_nobody_looked_nothing_is_said(make_bench: Callable[..., Any], str
     assert bench.run(video) == {}
     commit = bench.store.find(bench.graph.keys(video)["score"])
     assert (commit.message, commit.counts["looked_outside"], dict(commit.facts)) == ("", 0, {})
-    assert Misfit.of([]) == Misfit.of([None]) == Misfit(0, 0.0)

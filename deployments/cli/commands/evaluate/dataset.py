@@ -172,9 +172,7 @@ def _stored(store: Path) -> Callable[[VideoSource], int]:
 
     def frames(source: VideoSource) -> int:
         return int(
-            run_stage(bench, bench.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).commit.facts[
-                "frames"
-            ]
+            run_stage(bench, bench.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).facts["frames"]
         )
 
     return frames
