@@ -62,7 +62,6 @@ class Channel:
         """Send it when there is time; in the place of what waits under the same name, and not at all if too much waits.
 
         Args:
-            what: what it is, for people.
             send: is given a client; may raise.
         """
         with self._changed:
@@ -78,9 +77,7 @@ class Channel:
         """An artifact of this run.
 
         Args:
-            what: what it is, for people.
             kind: ``markdown``, ``image``, or ``table``.
-            key: of Prefect.
             data: text, address, or rows.
             description: Markdown.
         """

@@ -78,7 +78,6 @@ def publish_evaluation(
     """The artifacts of an evaluation. What they say is in its report too.
 
     Args:
-        evaluation: what was evaluated.
         ended, message: of the flow run.
         regression: beside a baseline, if one was named.
         report: folder of it.

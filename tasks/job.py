@@ -80,8 +80,6 @@ class Job:
         """How many tries of a stage have failed in a row without getting on, this one included.
 
         Args:
-            node_id: the stage.
-            video: name of the video.
             progressed: the try brought something that the next one need not ask for: what is down now is another outage, and
                 this is its first try.
         """

@@ -60,12 +60,7 @@ def _run_name(parameters: dict[str, Any]) -> str:
 
 
 def stage_task(stage: str, description: str) -> StageTask:
-    """The task of a stage; :func:`bind` gives it the store and the retries of a run.
-
-    Args:
-        stage: its name, and the task's.
-        description: for the UI.
-    """
+    """The task of a stage; :func:`bind` gives it the store and the retries of a run."""
 
     @task(
         name=stage,
@@ -114,9 +109,7 @@ def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bo
     """The task for one run.
 
     Args:
-        stage: of :func:`stage_task`.
         store_root: whose commits are the cache records.
-        settings: retries and delays.
         refresh: compute what is cached too; otherwise Prefect's own setting decides.
     """
     delays = [min(settings.retry_backoff_s * 2**attempt, MAX_BACKOFF_S) for attempt in range(settings.retries)]

@@ -58,12 +58,8 @@ class Batcher:
         """``work`` over all items, in order.
 
         Args:
-            items: any number.
             work: results of a batch, one for each item, in order or an array of them.
                 It may be called again for items whose batch was too large, so it must keep nothing of a failed call.
-
-        Returns:
-            One result for each item.
 
         Raises:
             DeviceOutOfMemory: one item alone does not fit.

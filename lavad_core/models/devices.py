@@ -39,7 +39,6 @@ def resolve_dtype(name: str, device: torch.device, gpu_default: torch.dtype) -> 
 
     Args:
         name: of the configuration; ``auto`` is float32 on a CPU and ``gpu_default`` elsewhere.
-        device: where the model will run.
         gpu_default: what suits the model on a GPU.
 
     Raises:

@@ -98,11 +98,7 @@ class Wanted:
 
 
 def wanted(sections: Mapping[str, ModelSection]) -> Wanted:
-    """Which models come from the hub, and what the others are.
-
-    Args:
-        sections: role to its section, of the roles that a run needs.
-    """
+    """Which models come from the hub, and what the others are; ``sections`` are those of the roles that a run needs."""
     models: dict[tuple[str, str], list[str]] = {}
     elsewhere: dict[str, str] = {}
     for role, section in sections.items():
@@ -115,13 +111,7 @@ def wanted(sections: Mapping[str, ModelSection]) -> Wanted:
 
 
 def look_up(model: str, revision: str, roles: Sequence[str], kind: str) -> HubModel:
-    """Ask the hub for the files of a model, in one small request.
-
-    Args:
-        model: id on the hub.
-        revision: commit, branch or tag.
-        roles: that the configuration gives it.
-        kind: of its section.
+    """Ask the hub for the files of a model at a revision (commit, branch or tag), in one small request.
 
     Raises:
         ModelError: there is no such model or revision, it is gated, or it has no weights that the loaders read.

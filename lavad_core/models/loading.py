@@ -78,8 +78,6 @@ def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str, sett
     """``model`` on its device, ready to infer, its weights checked to be finite.
 
     Args:
-        model: as loaded.
-        device, dtype: where and how.
         name: of the model, quoted.
         setting: what its precision is set by: ``chat.dtype``.
 

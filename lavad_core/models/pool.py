@@ -32,11 +32,7 @@ class ModelPool:
     """
 
     def __init__(self, config: LavadConfig, ready: Callable[[str, ModelSection], ModelSection] | None = None) -> None:
-        """
-        Args:
-            config: whose models they are.
-            ready: given role and section, the section to load the model with; nothing is changed without it.
-        """
+        """``ready`` gives for role and section the section to load the model with; without it nothing is changed."""
         self._config, self._ready = config, ready
         self._guard = threading.Lock()
         self._models: dict[str, Future[Any]] = {}

@@ -70,7 +70,6 @@ def load_python(config: PythonModel, protocol: type[Any]) -> Any:
     """What the function returns for the configured options.
 
     Args:
-        config: a model's section.
         protocol: the role that it must satisfy: ``Captioner``, ``Encoder`` or ``ChatModel``.
 
     Raises:
@@ -100,12 +99,7 @@ def load_python(config: PythonModel, protocol: type[Any]) -> Any:
 @contextmanager
 def their_errors(config: PythonModel, path: Path, failed: str) -> Iterator[None]:
     """Whatever the user's code raises becomes a ModelError with its place in the file; our own errors are meant as such.
-
-    Args:
-        config: a model's section.
-        path: of the function's file.
-        failed: what did not work, after the function's name: ``cannot be imported``.
-    """
+    ``failed`` is what did not work, after the function's name: ``cannot be imported``."""
     try:
         yield
     except LavadError:

@@ -50,15 +50,10 @@ _HELD = 1 + len(_FOLLOWERS)
 
 
 def make_llama(folder: Path, seed: int = 0) -> None:
-    """Write a random ``LlamaForCausalLM`` to ``folder``: width 64, two layers, context 4096.
+    """Write a random ``LlamaForCausalLM`` to ``folder``, which must exist: width 64, two layers, context 4096.
 
     It says a few words of :mod:`~lavad_core.models.random_text` and ends. Made to choose among the eleven scores,
-    it likes none in particular.
-
-    Args:
-        folder: must exist.
-        seed: of the weights.
-    """
+    it likes none in particular."""
     tokenizer = llama_tokenizer(prompt_words(), _CONTEXT)
     ids = tokenizer.get_vocab()
     config = _HF.LlamaConfig(

@@ -38,10 +38,7 @@ def run_stage(
     """The committed result of a stage for a video; computed if it is not in the store (``record.cached`` says which).
 
     Args:
-        bench: where the work is done.
-        video: the video.
         node_id: id of a node of ``bench.graph``.
-        record: takes the work done and how it went.
         refresh: compute even if there is a result, and replace it.
 
     Raises:
@@ -123,11 +120,7 @@ def run_graph(
     its last stage is over; within a stage ``run.workers`` videos at once, so that one decodes while another is at the model.
 
     Args:
-        bench: where the work is done.
-        videos: the videos.
-        recorder: of the run.
         refresh: compute what is in the store too, and replace it.
-        on_result: is told of each result.
 
     Returns:
         By video name, what ended a video early; the other videos are complete.

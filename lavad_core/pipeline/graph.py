@@ -14,7 +14,6 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
     """The nodes that ``config.run.targets`` need; where there are labels, also those that metrics need.
 
     Args:
-        config: the configuration.
         identities: role to model identity, for every role that occurs (``models.kinds``).
     """
     nodes = [

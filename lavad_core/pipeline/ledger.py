@@ -74,10 +74,7 @@ class Ledger:
         """A stage has a result for a video. What each stage says of its own is kept: one must not hide the other.
 
         Args:
-            name: the video's.
-            stage: the stage's name.
             status: of the commit: ``ok`` or ``ok_with_gaps``.
-            message: of the commit.
             frames: of the video, if the stage is ``probe``.
         """
         entry = self.entries[name]

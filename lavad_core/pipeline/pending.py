@@ -35,13 +35,8 @@ class PlannedWork:
 
 
 def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = False) -> list[PlannedWork]:
-    """The work for each video and stage, in the order in which it would run.
-
-    Args:
-        bench: store and graph.
-        videos: of the run.
-        refresh: existing results would be computed again.
-    """
+    """The work for each video and stage, in the order in which it would run; with ``refresh`` existing results would be
+    computed again."""
     work: list[PlannedWork] = []
     planned: dict[Key, PlannedWork] = {}
     # By video and not by content: videos of one content may have other values imported under their names.
@@ -90,13 +85,8 @@ class Survey:
 
 
 def survey(bench: Workbench, sources: Sequence[VideoSource], *, refresh: bool = False) -> Survey:
-    """Digest the videos, and compare what is needed for them with the store.
-
-    Args:
-        bench: store and graph.
-        sources: the videos.
-        refresh: existing results would be computed again.
-    """
+    """Digest the videos, and compare what is needed for them with the store; with ``refresh`` existing results would be
+    computed again."""
     videos: dict[str, PreparedVideo] = {}
     rejected: dict[str, VideoRejected] = {}
     for source in sources:

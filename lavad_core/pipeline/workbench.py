@@ -28,7 +28,6 @@ class Workbench:
     """One configuration at work in one process; shared by its threads.
 
     Args:
-        config: the configuration.
         identities: role to model identity, where another process has resolved them already; otherwise resolved here.
         record: whether what servers say of their models is kept, as a run does it.
 

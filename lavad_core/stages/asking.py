@@ -62,12 +62,7 @@ def build_all(context: StageContext, build: Callable[[Item], Built], items: Sequ
 
 
 def asked_of(config: LavadConfig, identity: str) -> str:
-    """What answers are kept under: the model's identity, and what its section says that changes answers to equal requests.
-
-    Args:
-        config: the configuration.
-        identity: of the chat model.
-    """
+    """What answers are kept under: the model's identity, and what its section says that changes answers to equal requests."""
     fields = ("extra_body", "options", "dtype")
     beside = {name: value for name in fields if (value := getattr(config.chat, name, None)) not in (None, {}, "auto")}
     return f"{identity};{digest(beside)}" if beside else identity

@@ -17,10 +17,7 @@ def embed_texts(context: StageContext, writer: ResultWriter, texts: pa.Table, sc
     """Write rows of texts with their vectors, E_T.
 
     Args:
-        context: of the stage.
-        writer: takes the rows.
         texts: a text in the first column, and all other columns but the last of ``schema``, which is the vector.
-        schema: of the result.
     """
     encoder, device = context.bench.models.encoder()
     for start in range(0, len(texts), TEXTS_PER_CALL):

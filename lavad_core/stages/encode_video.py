@@ -39,7 +39,6 @@ def encode_video(
     """Write the vectors of frames, of windows, or of both from one decode.
 
     Args:
-        context: of the stage.
         frames_writer: takes a unit vector for each frame of ``frames_to_clean``.
         windows_writer: takes the unit mean over the clips of each window.
     """

@@ -152,8 +152,6 @@ def settings_of(
     """The settings that a stage reads: those whose ``affects`` names it, as JSON values.
 
     Args:
-        config: the configuration.
-        stage: its name.
         read_if: dotted path to when that setting is read; the others always are.
         captioner: the name of one, whose settings count as ``captioner.*``. Otherwise no captioner's count.
     """

@@ -35,12 +35,7 @@ class Tally:
 
     @classmethod
     def of(cls, readings: Sequence[ReadAnswer | None], scores: Sequence[float | None]) -> Tally:
-        """The tally of one video.
-
-        Args:
-            readings: of each window; None where there was no summary to ask about.
-            scores: found in them.
-        """
+        """The tally of one video; a reading is None where there was no summary to ask about."""
         answered = [reading for reading in readings if reading is not None]
         without = [
             reading for reading, score in zip(readings, scores, strict=True) if reading is not None and score is None

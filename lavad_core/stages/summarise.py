@@ -95,8 +95,6 @@ def build_request(
     """The summary request for a window, and how many of its captions it holds.
 
     Args:
-        config: the configuration.
-        model: counts the tokens.
         captions: of the window's samples, in time order.
         centre: position of the sample nearest to the window's centre.
     """

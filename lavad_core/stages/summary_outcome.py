@@ -51,12 +51,7 @@ class Outcome:
         questions: Sequence[Hashable] = (),
         left_out: Sequence[int] = (),
     ) -> Outcome:
-        """The outcome of one video.
-
-        Args:
-            summaries: one text per window.
-            readings, questions, left_out: of the same windows, if a model was asked.
-        """
+        """The outcome of one video: one summary per window, and the rest of the same windows, if a model was asked."""
         return cls(
             len(summaries),
             len(set(summaries)),

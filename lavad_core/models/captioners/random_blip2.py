@@ -29,13 +29,8 @@ _SHARPNESS = 6.0
 
 
 def make_blip2_opt(folder: Path, seed: int = 0, image: int = 56) -> None:
-    """Write a random BLIP-2 with an OPT language model to ``folder``.
-
-    Args:
-        folder: must exist.
-        seed: of the weights.
-        image: side of the square image, pixels; a multiple of 14.
-    """
+    """Write a random BLIP-2 with an OPT language model to ``folder``, which must exist; ``image`` is the side of its square
+    images, pixels, a multiple of 14."""
     tokenizer = opt_tokenizer(spoken_words())
     ids = tokenizer.get_vocab()
     text = _HF.OPTConfig(

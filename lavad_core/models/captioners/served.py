@@ -33,10 +33,7 @@ class ServedCaptioner:
     """
 
     def __init__(self, config: OpenAICaptionerConfig, place: str = "captioners.NAME") -> None:
-        """
-        Args:
-            config: which server and model, and how they are asked.
-            place: where the configuration has it, for messages.
+        """``place`` is where the configuration has it, for messages.
 
         Raises:
             ConfigError: ``base_url`` is not an HTTP address.

@@ -84,11 +84,7 @@ class Mask:
     """Which tokens may come next."""
 
     def __init__(self, choices: Sequence[str], pieces: Iterable[tuple[int, str]]) -> None:
-        """
-        Args:
-            choices: the allowed answers.
-            pieces: (token id, its text) of the ordinary tokens of a vocabulary.
-        """
+        """``pieces`` are (token id, its text) of the ordinary tokens of a vocabulary."""
         self._choices = tuple(choices)
         parts = {choice[i:j] for choice in choices for i in range(len(choice)) for j in range(i + 1, len(choice) + 1)}
         self._ids: dict[str, list[int]] = defaultdict(list)

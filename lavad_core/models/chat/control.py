@@ -27,11 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class Control:
-    """What is sent to one server, and when. It is used by the tasks of one event loop.
-
-    Args:
-        name: the served model's, for messages.
-    """
+    """What is sent to one server, and when. It is used by the tasks of one event loop; ``name`` is the served model's, for
+    messages."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -45,7 +42,6 @@ class Control:
         """Tokens spent to find out that a refusal is of this one question.
 
         Args:
-            refusal: of the server.
             form: questions of one form differ in their texts alone.
             ask: asks the control question of that form; tokens of prompt and answer. It is asked after the refusal, not
                 before: a key can be taken away and a quota used up in the middle of a run.

@@ -58,12 +58,8 @@ class ErrorAnswer:
 
     @classmethod
     def of(cls, http: int, body: Mapping[str, Any] | None, text: str) -> ErrorAnswer:
-        """
-        Args:
-            http: status of HTTP.
-            body: the parsed answer, None if it is not a JSON object.
-            text: the answer as it came, or its beginning.
-        """
+        """From the status of HTTP, the parsed answer (None if it is not a JSON object), and its text as it came, or its
+        beginning."""
         detail = (body or {}).get("error") or body
         if isinstance(detail, str):
             detail = {"message": detail}
@@ -74,13 +70,8 @@ class ErrorAnswer:
         return cls(http, _status(http, detail, body or {}), words, detail, body)
 
     def error(self, where: str, words: str, key_setting: str) -> RequestRejected | ModelError | ServiceUnavailable:
-        """The error of ours; only a ServiceUnavailable is worth another try.
-
-        Args:
-            where: method and address.
-            words: of the server, fit to be shown.
-            key_setting: the setting that holds the key.
-        """
+        """The error of ours; only a ServiceUnavailable is worth another try. ``where`` is method and address, ``words`` are
+        the server's, fit to be shown, and ``key_setting`` is the setting that holds the key."""
         status = self.status
         message = f"{where}: {self.http} {words}"
         if refused_by(self.http, self.body):

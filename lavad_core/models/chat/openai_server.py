@@ -171,13 +171,8 @@ class ServedChat:
         return estimated_tokens(messages)
 
     async def _posted(self, request: ChatRequest, post: Post, *, first_token: bool = False) -> dict[str, Any]:
-        """The server's answer; in another way if it refuses the one and takes the other.
-
-        Args:
-            request: to be answered.
-            post: sends it.
-            first_token: also ask how probable the tokens are that may come first.
-        """
+        """The server's answer; in another way if it refuses the one and takes the other. With ``first_token`` it also says
+        how probable the tokens are that may come first."""
         also = self._choices.shown() if first_token else {}
         refusals: list[RequestRejected] = []
         ways = [self._way]
@@ -255,15 +250,8 @@ class ServedChat:
     async def _traced(
         self, request: ChatRequest, choices: tuple[str, ...], answer: dict[str, Any], post: Post, *, probe: bool
     ) -> ChatAnswer:
-        """The most probable choice, and how probable each is: what an answer was led to is not said by the model.
-
-        Args:
-            request: of the answer.
-            choices: of the request.
-            answer: of the server.
-            post: sends more.
-            probe: also find out what a free answer would begin with.
-        """
+        """The most probable choice, and how probable each is: what an answer was led to is not said by the model. With
+        ``probe`` also what a free answer would begin with."""
         spent, outside = [token_counts(answer)], None
         if self._choices.lost_its_lead(answer):
             answer = await self._posted(request, post)

@@ -178,12 +178,8 @@ def finish_reason_of(word: object) -> FinishReason | None:
 
 
 def refused_by(status: int, body: Mapping[str, Any] | None) -> bool:
-    """Whether an error answer says, in a field for programs, that the content of the request was refused.
-
-    Args:
-        status: of HTTP.
-        body: the parsed answer, None if it is not a JSON object.
-    """
+    """Whether an error answer says, in a field for programs, that the content of the request was refused. ``body`` is None
+    if the answer is not a JSON object."""
     return status == _LEGAL_REASONS or (body is not None and any(_is_refusal(part) for part in _parts(body)))
 
 

@@ -63,12 +63,7 @@ class ServedChoices:
     """Distributions from one server's model; safe with the tasks of one event loop."""
 
     def __init__(self, model: str, shown_url: str, extra: Mapping[str, Any]) -> None:
-        """
-        Args:
-            model: the served name.
-            shown_url: the address, for messages.
-            extra: fields of every completion.
-        """
+        """``extra`` are fields of every completion; the address is for messages."""
         self._model, self._shown_url, self._extra = model, shown_url, extra
         self._pieces: dict[int, str] = {}
         self._leads = True

@@ -64,12 +64,7 @@ class ChatTemplate:
     """
 
     def __init__(self, template: str, variables: Mapping[str, str], model: str) -> None:
-        """
-        Args:
-            template: Jinja source.
-            variables: the special tokens that it may name: ``bos_token``, …
-            model: name of the model, for messages.
-        """
+        """``variables`` are the special tokens that the template may name: ``bos_token``, …"""
         self.source, self.model, self._variables = template, model, dict(variables)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -151,14 +146,8 @@ class ChatTemplate:
         return answer
 
     def _end(self, patience_s: float = 0.0) -> int | None:
-        """The process is gone.
-
-        Args:
-            patience_s: how long it may take to end by itself, which tells why it did.
-
-        Returns:
-            Its exit code.
-        """
+        """End the process, and return its exit code. ``patience_s`` is how long it may take to end by itself, which tells
+        why it did."""
         process, self._process = self._process, None
         if process is None:
             return None

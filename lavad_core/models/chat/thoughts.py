@@ -58,9 +58,6 @@ _AROUND_PIPES = re.compile(rf"<\|\s*(?:begin_of_|end_of_|start_|end_){_ANSWER_NA
 def without_thoughts(text: str) -> str:
     """The part of an answer that is meant for the user.
 
-    Args:
-        text: as a model generated it.
-
     Returns:
         ``text`` itself if there is no thought in it; otherwise the rest without surrounding white space. Empty if a thought
         has no end: what follows its beginning is a thought, and what is before it need not be the whole answer.

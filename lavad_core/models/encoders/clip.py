@@ -170,12 +170,8 @@ class ClipEncoder:
 
 
 def picture_plan(processor: Any, model_side: int, name: str) -> PicturePlan:
-    """What an image processor of transformers does, as a plan.
-
-    Args:
-        processor: CLIP's or SigLIP's.
-        model_side: of the square that the model reads, pixels.
-        name: of the model, for messages.
+    """What an image processor of transformers (CLIP's or SigLIP's) does, as a plan; ``model_side`` is the side of the square
+    that the model reads, pixels.
 
     Raises:
         ModelError: it does anything other than resize, cut out the centre, scale and normalise.

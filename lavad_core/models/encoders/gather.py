@@ -12,12 +12,7 @@ from lavad_core.models.protocols import Vectors
 
 
 def gather(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Vectors:
-    """Rows as one array, float32 [n, dimension].
-
-    Args:
-        rows: float32 [dimension] each; may be empty.
-        dimension: length of a row.
-        what: the name of what is encoded, for the message.
+    """Rows, float32 [dimension] each, as one array, float32 [n, dimension]; ``what`` names what is encoded, for the message.
 
     Raises:
         ModelError: a value is not finite, or a vector is zero.

@@ -48,12 +48,7 @@ of different sentences 0.5; 0.9 with 1.5)."""
 
 
 def make_imagebind(folder: Path, seed: int = 0) -> None:
-    """Write ``imagebind.safetensors`` and a CLIP tokenizer's two files to ``folder``.
-
-    Args:
-        folder: must exist.
-        seed: of the weights.
-    """
+    """Write ``imagebind.safetensors`` and a CLIP tokenizer's two files to ``folder``, which must exist."""
     vocabulary, merges = clip_bpe()
     write_bpe(folder, vocabulary, merges)
     vision = VisionShape(_WIDTH, _DEPTH, _HEADS, 4 * _WIDTH, _OUTPUT, frames=2, patch=_PATCH, grid=_SIDE // _PATCH)

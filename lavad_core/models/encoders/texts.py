@@ -27,12 +27,8 @@ def clean_up(text: str) -> str:
 
 
 def padded(rows: Sequence[Row], padding: int) -> tuple[Row, Row]:
-    """(ids [n, longest], position of the last id of each [n]).
-
-    Args:
-        rows: at least one id each.
-        padding: id of the places after the last.
-    """
+    """(ids [n, longest], position of the last id of each [n]) of rows with at least one id each; ``padding`` is the id of
+    the places after the last."""
     last = np.asarray([len(row) - 1 for row in rows], dtype=np.int64)
     ids = np.full((len(rows), int(last.max()) + 1), padding, dtype=np.int64)
     for number, row in enumerate(rows):
@@ -51,13 +47,6 @@ def embed_rows(
 
     Once, because rows of one batch differ in their last bits even where their inputs are equal, and texts that mean the
     same to the model must not be ranked by that.
-
-    Args:
-        texts: any number.
-        tokenise: ids of each text.
-        batches: how many at once.
-        encode: vectors of a batch of rows.
-        dimension: length of a vector.
 
     Returns:
         float32 [len(texts), dimension].

@@ -41,7 +41,6 @@ def model_identity(section: ModelSection, cache: IdentityCache | None) -> str:
     """What a model's results are recorded under. Equal weights have equal identities wherever they lie.
 
     Args:
-        section: a model's.
         cache: digests of files; 30 GB of weights take a minute to read.
 
     Returns:
@@ -88,7 +87,6 @@ def load_model(section: ModelSection, place: str = "", *, random_folder: FolderO
     """The model that a section describes, ready to use: a ``Captioner``, ``Encoder`` or ``ChatModel``.
 
     Args:
-        section: what and how.
         place: where the configuration has it, for messages: ``captioners.opt``, ``encoder``, ``chat``.
         random_folder: gives the folder of ``random:NAME`` for NAME.
 

@@ -67,7 +67,6 @@ class Kind(ABC, Generic[Configured]):
         """The model, ready to use: of the Protocol of its role in :mod:`lavad_core.models.protocols`.
 
         Args:
-            section: what and how.
             place: where the configuration has the section, for messages: ``captioners.opt``, ``encoder``, ``chat``.
             folder_of: gives the folder of ``random:NAME`` for NAME.
         """

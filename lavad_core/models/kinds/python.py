@@ -15,12 +15,8 @@ class PythonKind(Kind[Any]):
     """A function of a file or module. What it returns is checked against the Protocol of the role."""
 
     def __init__(self, section: type[PythonModel], role: type[Any], theirs: str) -> None:
-        """
-        Args:
-            section: the class of its sections.
-            role: the Protocol.
-            theirs: the class of :mod:`lavad_core.models.python_results` that checks what the model gives.
-        """
+        """``role`` is their Protocol; ``theirs`` names the class of :mod:`lavad_core.models.python_results` that checks what
+        the model gives."""
         self.section, self._role, self._theirs = section, role, theirs
 
     def identity(self, section: PythonModel, cache: IdentityCache | None) -> str:

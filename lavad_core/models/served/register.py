@@ -64,8 +64,6 @@ class ServedModels:
         """Identities with what their servers add to them.
 
         Args:
-            config: the configuration.
-            identities: by role.
             ask: whether servers are asked; otherwise the last known answer counts.
 
         Raises:
@@ -90,9 +88,7 @@ class ServedModels:
         """The section that a model is to be loaded with: what ``auto`` stands for is in it.
 
         Args:
-            section: of any model.
             assumed: the suffix with which keys were made; None if none were.
-            role: of the model.
 
         Raises:
             ModelError: the server came up after the keys were made, and has another model or other roles than they say.

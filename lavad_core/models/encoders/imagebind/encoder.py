@@ -35,12 +35,8 @@ class ImageBindEncoder:
     def __init__(
         self, towers: ImageBindTowers, tokenizer: ClipBpe, *, device: torch.device, dtype: torch.dtype, batch_size: int
     ) -> None:
-        """
-        Args:
-            towers: on ``device``, in ``dtype``, prepared.
-            tokenizer: that fits the text tower.
-            batch_size: images, views or texts at once; halves when memory runs out.
-        """
+        """``towers`` are on ``device``, in ``dtype``, prepared. ``batch_size`` images, views or texts at once; it halves
+        when memory runs out."""
         self._towers: ImageBindTowers | None = towers
         self._tokenizer = tokenizer
         self._device = device

@@ -46,9 +46,6 @@ def clip_frame(image: Image, side: int, normaliser: Normaliser, device: torch.de
 
     Args:
         image: uint8 [height, width, 3], as decoded.
-        side: what the short side becomes, pixels.
-        normaliser: colour statistics.
-        device: where it is computed.
 
     Returns:
         float32 [3, height, width].

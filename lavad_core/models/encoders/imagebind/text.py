@@ -33,9 +33,7 @@ class ClipBpe:
         """
         Args:
             folder: with the two files; None for the packaged tokenizer.
-            context: of the text tower.
             vocabulary: rows of the text tower's embedding; every id must be below it.
-            long_text: see the class.
 
         Raises:
             ModelError: a file is missing, is damaged, or does not fit the tower.
