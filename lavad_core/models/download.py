@@ -84,21 +84,9 @@ class HubModel:
         return sum(file.size for file in self.files if not file.here)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a configuration needs of the hub.
-
-    Attributes:
-        models: (id, revision) to the roles that have it.
-        elsewhere: role to where a model is that does not come from the hub, or why it is not there.
-    """
-
-    models: Mapping[tuple[str, str], Sequence[str]]
-    elsewhere: Mapping[str, str]
-
-
-def wanted(sections: Mapping[str, ModelSection]) -> Wanted:
-    """Which models come from the hub, and what the others are; ``sections`` are those of the roles that a run needs."""
+def wanted(sections: Mapping[str, ModelSection]) -> tuple[dict[tuple[str, str], list[str]], dict[str, str]]:
+    """What the roles that a run needs want of the hub: (id, revision) to the roles that have it; and of each other role where
+    its model is, or why it is not there."""
     models: dict[tuple[str, str], list[str]] = {}
     elsewhere: dict[str, str] = {}
     for role, section in sections.items():
@@ -107,7 +95,7 @@ def wanted(sections: Mapping[str, ModelSection]) -> Wanted:
             models.setdefault((given, section.revision or BRANCH), []).append(role)
         else:
             elsewhere[role] = masked_text(find_model(section).where)
-    return Wanted(models, elsewhere)
+    return models, elsewhere
 
 
 def look_up(model: str, revision: str, roles: Sequence[str], kind: str) -> HubModel:

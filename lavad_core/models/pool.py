@@ -91,9 +91,8 @@ class ModelPool:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
         with self._guard:
             future = self._models.pop(role, None)
-        if (
-            future is not None and future.exception() is None
-        ):  # else it never loaded, and whoever asked for it has the error
+        # One that never loaded has nothing to close, and whoever asked for it has the error.
+        if future is not None and future.exception() is None:
             with self.device_lock:
                 future.result().close()
 

@@ -87,7 +87,8 @@ def load_python(config: PythonModel, protocol: type[Any]) -> Any:
     _check_options(config, function, options)
     with their_errors(config, path, "fails"):
         model = function(**options)
-        missing = [name for name in _members(protocol) if not _has(model, name, protocol)]
+        members = [name for name in vars(protocol) if not name.startswith("_")]
+        missing = [name for name in members if not _has(model, name, protocol)]
     if missing:
         raise ModelError(
             f"{config.model}: what {config.function}() returns, a {type(model).__name__}, is no {protocol.__name__}: it "
@@ -149,10 +150,6 @@ def _check_options(config: PythonModel, function: Callable[..., Any], options: d
         raise ModelError(
             f"{config.model}: options do not fit {config.function}{signature}: {first_line(error)}"
         ) from error
-
-
-def _members(protocol: type[Any]) -> list[str]:
-    return [name for name in vars(protocol) if not name.startswith("_")]
 
 
 def _has(model: Any, name: str, protocol: type[Any]) -> bool:

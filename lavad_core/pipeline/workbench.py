@@ -20,7 +20,6 @@ from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.identity import IdentityCache
-from lavad_core.video.limits import Limits
 from lavad_core.video.types import VideoSource
 
 
@@ -88,11 +87,6 @@ class Workbench:
 
     def _ready(self, role: str, section: Configured) -> Configured:
         return self.served.ready(section, self._suffixes.get(role), role)
-
-    @property
-    def limits(self) -> Limits:
-        """What decoding one video may take."""
-        return self.config.video.limits
 
     def prepare(self, source: VideoSource) -> PreparedVideo:
         """Digest a video; see :func:`lavad_core.pipeline.prepare.prepare_video`."""

@@ -18,7 +18,6 @@ from lavad_core.stages.node import Graph, Node, PreparedVideo
 from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.types import Commit, Key, ResultWriter, Status, Store
-from lavad_core.video.limits import Limits
 from lavad_core.video.types import VideoSource
 
 
@@ -35,8 +34,6 @@ class Bench(Protocol):
     def store(self) -> Store: ...
     @property
     def graph(self) -> Graph: ...
-    @property
-    def limits(self) -> Limits: ...
     def source(self, video: PreparedVideo) -> VideoSource: ...
     def check_stop(self) -> None: ...
 

@@ -30,15 +30,12 @@ def _values(context: StageContext, frames: Sequence[int]) -> list[str] | list[fl
         raise InputError(f"{folder}: the values of {context.video.name!r} changed during the run; run again")
     missing = [frame for frame in frames if frame not in values]
     if missing:
+        if context.node.id == "clean" and context.config.window.sampling == "any-frame":
+            needed = "needed are those that the windows sample (window.sampling is any-frame)"
+        else:
+            needed = f"the grid is every {context.config.video.frame_interval} frames"
         raise InputError(
             f"{folder} has no value for {len(missing)} of {len(frames)} frames of {context.video.name!r} that need one "
-            f"(first: {missing[:5]}); {_which(context)}"
+            f"(first: {missing[:5]}); {needed}"
         )
     return [values[frame] for frame in frames]  # type: ignore[return-value]
-
-
-def _which(context: StageContext) -> str:
-    interval = context.config.video.frame_interval
-    if context.node.id == "clean" and context.config.window.sampling == "any-frame":
-        return "needed are those that the windows sample (window.sampling is any-frame)"
-    return f"the grid is every {interval} frames"

@@ -23,7 +23,7 @@ def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]
     if source.kind == "listed":
         raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
     queue_frames = context.config.run.queue_frames
-    with open_frames(source, requests, probe, context.bench.limits, queue_frames=queue_frames) as frames:
+    with open_frames(source, requests, probe, context.config.video.limits, queue_frames=queue_frames) as frames:
         context.count(work.VIDEOS_DECODED, 1)
         yield _counted(context, frames, frozenset(probe.gaps))
 

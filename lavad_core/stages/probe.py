@@ -38,7 +38,7 @@ def run(context: StageContext) -> Commit:
     if source.kind == "listed":
         found = listed_probe(source, context.config.imports)
     else:
-        found = probe(source, context.bench.limits, context.config.video.folder_frame_rate)
+        found = probe(source, context.config.video.limits, context.config.video.folder_frame_rate)
         context.count(work.VIDEOS_DECODED, 1)
     decoded = np.ones(found.frames, np.bool_)
     decoded[list(found.gaps)] = False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lavad_core.models.captioners.cleanup import REPLACEMENTS, clean_up
+from lavad_core.models.captioners.blip2 import REPLACEMENTS, clean_up
 
 
 @pytest.mark.parametrize(

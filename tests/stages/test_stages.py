@@ -388,9 +388,8 @@ def test_a_segment_has_the_caption_that_cleaning_left_at_its_peak(
 def test_imported_summaries_have_no_captions_to_show(
     make_bench: Callable[..., Any], street: VideoSource, tmp_path: Path
 ) -> None:
-    texts, scores = tmp_path / "texts", tmp_path / "scores"
-    texts.mkdir()
-    scores.mkdir()
+    for folder in (texts := tmp_path / "texts", scores := tmp_path / "scores"):
+        folder.mkdir()
     (texts / "street.json").write_text(json.dumps({str(frame): f"level {frame}" for frame in GRID}))
     (scores / "street.json").write_text(json.dumps({str(frame): 0.9 for frame in GRID}))
     bench = make_bench(imports={"summaries": texts, "scores": scores}, run={"targets": ["detect"]})

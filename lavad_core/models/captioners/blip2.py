@@ -15,7 +15,6 @@ from PIL import Image as PillowImage
 from lavad_core.config.models import Blip2Config
 from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.batching import Batcher
-from lavad_core.models.captioners.cleanup import clean_up
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.finite import FiniteWatch, way_out
 from lavad_core.models.loading import loading, placed
@@ -31,6 +30,21 @@ matrix of embeddings has a row for would do, since the rows are overwritten by t
 
 _GPU_DTYPES = {"opt": torch.float16, "t5": torch.bfloat16}
 """Each language model's own: OPT was trained in float16, Flan-T5 in bfloat16 (its feed-forward overflows float16)."""
+
+REPLACEMENTS = (
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+)
+"""The clean-up of spaces that transformers 4.31 applied to every decoded text and 5.x no longer does: in this order, each
+over the whole text."""
 
 _LANGUAGE = "language model"
 """The name in messages of the part that computes the logits."""
@@ -142,6 +156,16 @@ class Blip2Captioner:
             tokens[:, self._prompt_tokens :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return [clean_up(text) for text in texts]
+
+
+def clean_up(text: str) -> str:
+    """``text`` as transformers 4.31 gave it to the authors' program, which then stripped it.
+
+    A word that begins like a contraction is changed as well (`` 'more`` to ``'more``): so did 4.31.
+    """
+    for old, new in REPLACEMENTS:
+        text = text.replace(old, new)
+    return text.strip()
 
 
 def _parts(model: Any) -> dict[str, torch.nn.Module]:

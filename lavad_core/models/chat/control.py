@@ -51,7 +51,8 @@ class Control:
                 the text: a parameter, or the prompt's length.
             ServiceError: the server does not answer.
         """
-        if refusal.status not in _OF_ONE_QUESTION or not refusal.words or _not_the_text(refusal.field):
+        field = refusal.field.partition("[")[0].partition(".")[0]
+        if refusal.status not in _OF_ONE_QUESTION or not refusal.words or field not in _CONTENT:
             raise refusal
         refused_at, spent = time.monotonic(), (0, 0)
         async with self._one_at_a_time:
@@ -68,7 +69,3 @@ class Control:
                 self._name, refusal,
             )  # fmt: skip
         return spent
-
-
-def _not_the_text(field: str) -> bool:
-    return field.partition("[")[0].partition(".")[0] not in _CONTENT

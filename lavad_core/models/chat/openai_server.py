@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,7 +88,9 @@ class ServedChat:
         self._model, self._extra = config.model, config.extra_body
         self._way, self._may_fold = Way(folds=config.system_role == "fold"), config.system_role == "auto"
         self._pool = JsonPool.configured(config, "chat.api_key (LAVAD_CHAT__API_KEY)")
-        self._choices = ServedChoices(config.model, self._pool.shown_url, _without_template(self._extra))
+        # A completion of token ids has no template.
+        extra = {name: value for name, value in self._extra.items() if name not in TEMPLATE_FIELDS}
+        self._choices = ServedChoices(config.model, self._pool.shown_url, extra)
         self._control = Control(config.model)
         self._counts: bool | None = None  # not known before the first count
         self._counting = threading.RLock()
@@ -278,11 +280,6 @@ def _form(request: ChatRequest) -> Hashable:
     """What a server may refuse of a request beside its texts, and which requests share it."""
     roles = tuple(role for role, _ in request.messages)
     return roles, request.choices, request.distribution, request.temperature, request.top_p
-
-
-def _without_template(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of ``extra_body`` that a completion of token ids takes: it has no template."""
-    return {name: value for name, value in extra.items() if name not in TEMPLATE_FIELDS}
 
 
 def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int) -> None:

@@ -206,9 +206,8 @@ def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         if refused_by(200, answer):
             return "", "refused"
-        raise ServiceUnavailable(
-            f"an answer without choices, message or finish_reason: {_beginning(answer)}"
-        ) from error
+        words = json.dumps(answer, ensure_ascii=False, default=str)[:_MOST_SHOWN]
+        raise ServiceUnavailable(f"an answer without choices, message or finish_reason: {words}") from error
     text, refused = _text(content)
     if refused or message.get("refusal"):
         return text, "refused"
@@ -245,11 +244,6 @@ def token_count(value: object) -> int:
     if isinstance(value, float) and value.is_integer():  # some servers write 12.0
         value = int(value)
     return value if type(value) is int and 0 <= value <= MOST_COUNTED_TOKENS else 0
-
-
-def _beginning(answer: Mapping[str, Any]) -> str:
-    """The words of an unusable answer, for a message."""
-    return json.dumps(answer, ensure_ascii=False, default=str)[:_MOST_SHOWN]
 
 
 def _text(content: object) -> tuple[str, bool]:

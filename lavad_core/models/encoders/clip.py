@@ -80,11 +80,14 @@ class ClipEncoder:
         self._dtype: torch.dtype = model.dtype
         self._family: str = model.config.model_type
         self._context: int = model.config.text_config.max_position_embeddings
-        self._padding = _padding_id(tokenizer, self._family, name)
         self._image_batches = Batcher(batch_size, device, what="images")
         self._text_batches = Batcher(batch_size, device, what="texts")
         self.image_geometry = self.clip_geometry = plan.wanted
         clip = self._family == "clip"
+        padding = tokenizer.eos_token_id if clip else tokenizer.pad_token_id
+        if padding is None:
+            raise ModelError(f"{name}: its tokenizer has no {'end' if clip else 'padding'} token")
+        self._padding = int(padding)
         self.dimension: int = model.config.projection_dim if clip else model.config.vision_config.hidden_size
 
     @classmethod
@@ -224,13 +227,6 @@ def _load_tokenizer(model: str, family: str, where: dict[str, str]) -> Any:
             tokenizer = _HF.CLIPTokenizer(vocab=core["vocab"], merges=[tuple(merge) for merge in core["merges"]])
         return tokenizer
     return _HF.AutoTokenizer.from_pretrained(model, trust_remote_code=False, **where)
-
-
-def _padding_id(tokenizer: Any, family: str, name: str) -> int:
-    number = tokenizer.eos_token_id if family == "clip" else tokenizer.pad_token_id
-    if number is None:
-        raise ModelError(f"{name}: its tokenizer has no {'end' if family == 'clip' else 'padding'} token")
-    return int(number)
 
 
 def _unit_rows(features: Any) -> list[NDArray[np.float32]]:

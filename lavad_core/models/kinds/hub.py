@@ -54,8 +54,10 @@ class FromHub(MadeOrFound[OnHub]):
         snapshot = cached_snapshot(section.model, section.revision or "main")
         if snapshot is not None:
             return finding(section, True, str(snapshot))
+        from huggingface_hub import constants
+
         where = f"not downloaded; `{_download(section.model, section.revision)}`"
-        return finding(section, False, where, downloadable=not _is_offline())
+        return finding(section, False, where, downloadable=not constants.HF_HUB_OFFLINE)
 
 
 class Blip2Kind(FromHub[Blip2Config]):
@@ -136,9 +138,3 @@ def _check_hub_id(model: str) -> None:
 
 def _download(model: str, revision: str | None) -> str:
     return f"hf download {model}" + (f" --revision {revision}" if revision not in (None, "main") else "")
-
-
-def _is_offline() -> bool:
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)

@@ -44,10 +44,10 @@ def download(
 
     config = given.load().config
     sections = {role: config.models[role] for role in needed_roles(config)}
-    needed = wanted(sections)
-    for role, what in needed.elsewhere.items():
+    needed, elsewhere = wanted(sections)
+    for role, what in elsewhere.items():
         say(f"{role}: not of the hub: {escape(what)}")
-    before = {model: partial_files(model) for model, _ in needed.models}
+    before = {model: partial_files(model) for model, _ in needed}
 
     def tidy() -> None:
         for model, own in before.items():
@@ -57,7 +57,7 @@ def download(
     early.stoppable("lavad: stopped; files that are complete are kept, and the same command fetches the others", tidy)
     found: list[HubModel] = []
     failed: dict[str, LavadError] = {}
-    for (model, revision), roles in needed.models.items():
+    for (model, revision), roles in needed.items():
         try:
             found.append(look_up(model, revision, roles, sections[roles[0]].kind))
         except LavadError as error:
@@ -73,17 +73,16 @@ def download(
         if one.missing:
             say(f"downloading {escape(one.model)} at {one.commit} ({size(one.missing)})")
         try:
-            say(
-                f"{escape(one.model)}: {escape(fetch(one))}"
-            )  # of one that is here, this notes which commit its branch is
+            # Of one that is here, this notes which commit its branch is.
+            say(f"{escape(one.model)}: {escape(fetch(one))}")
         except LavadError as error:
             failed[one.model] = error
             say(f"lavad: {escape(error)}")
     if json_:
-        show_document("download", _document(found, failed, needed.elsewhere, str(cache_folder()), dry_run))
+        show_document("download", _document(found, failed, elsewhere, str(cache_folder()), dry_run))
     if failed:
-        say(f"lavad: {len(failed)} of {len(needed.models)} models could not be had")
-        raise typer.Exit(Exit.SOME_FAILED if len(failed) < len(needed.models) else Exit.NOTHING_DONE)
+        say(f"lavad: {len(failed)} of {len(needed)} models could not be had")
+        raise typer.Exit(Exit.SOME_FAILED if len(failed) < len(needed) else Exit.NOTHING_DONE)
     total = sum(model.missing for model in missing)
     if not missing:
         say(f"all models of the hub are in {escape(cache_folder())}")
