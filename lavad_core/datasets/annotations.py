@@ -69,7 +69,6 @@ def read_annotations(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
     may stand before it.
 
     Args:
-        path: of the file.
         first_frame: what the file calls the first frame, 0 or 1.
 
     Raises:

@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.datasets.intervals import intervals_from_labels
 from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import listed, match, match_key
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
@@ -68,12 +72,7 @@ def source_folder(role: str, path: Path, files: Iterable[Path]) -> SourceFile:
 
 def visible_files(folder: Path, pattern: str) -> list[Path]:
     """The files of a folder that match, sorted; without what systems and archives put beside them: hidden ones (``._a.npy`` of
-    macOS), ``__MACOSX`` and ``@eaDir``.
-
-    Args:
-        folder: that is searched.
-        pattern: as :meth:`pathlib.Path.glob` takes it.
-    """
+    macOS), ``__MACOSX`` and ``@eaDir``. ``pattern`` is that of :meth:`pathlib.Path.glob`."""
     return sorted(
         path
         for path in folder.glob(pattern)
@@ -106,9 +105,13 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
 
 
 def read_each(
-    paths: Mapping[str, Path], read_one: Callable[[str, Path], LabelledVideo]
+    paths: Mapping[str, Path], read_marks: Callable[[Path], NDArray[np.bool_]]
 ) -> tuple[dict[str, LabelledVideo], dict[str, str]]:
     """The videos whose labels are in files of their own. A damaged one does not stop the others.
+
+    Args:
+        paths: of the files, by video.
+        read_marks: from a file to a bool [M]: which frames are anomalous; raises InputError.
 
     Returns:
         videos by name, those with a damaged file without labels; and why, for :func:`set_aside`.
@@ -120,7 +123,8 @@ def read_each(
     unreadable: dict[str, str] = {}
     for name, path in paths.items():
         try:
-            videos[name] = read_one(name, path)
+            marked = read_marks(path)
+            videos[name] = LabelledVideo(name, (), intervals_from_labels(marked), len(marked))
         except InputError as error:
             videos[name] = LabelledVideo(name)
             unreadable[name] = str(error)
@@ -151,7 +155,6 @@ def select(
     """The labelled videos that a list names, in its order and with its frame counts.
 
     Args:
-        videos: with labels.
         list_file: None takes all videos as they are.
         normal: whether a video that the list names and the labels lack is normal by its name. None is taken for normal
             without such a sign.

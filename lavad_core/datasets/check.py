@@ -51,7 +51,6 @@ def check(
     """Compare a data set with what is published of it, and with its videos.
 
     Args:
-        dataset: as its files say.
         sources: the videos that are here; None looks at none.
         count: the number of frames of a video, as the pipeline counts them; raises VideoRejected. None counts none.
     """

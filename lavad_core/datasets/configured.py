@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lavad_core.config.schema import EvaluateConfig
@@ -26,18 +26,8 @@ def configured(settings: EvaluateConfig) -> Dataset | None:
     return open_labels(settings.labels, settings.dataset, settings.list, reading=reading)
 
 
-def without_labels(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Videos that a data set has no labels for; one whose labels are there and cannot be read is not among them."""
-    known = {match_key(name) for name in (*dataset.videos, *dataset.unreadable)}
-    return [name for name in names if match_key(name) not in known]
-
-
 def check_labelled(settings: EvaluateConfig, names: Sequence[str]) -> None:
     """That the labels which a run is to be evaluated against have all of its videos: said before the work, not after it.
-
-    Args:
-        settings: of the run.
-        names: of its videos.
 
     Raises:
         InputError: the labels cannot be read, or lack one of the videos.
@@ -45,7 +35,8 @@ def check_labelled(settings: EvaluateConfig, names: Sequence[str]) -> None:
     dataset = configured(settings)
     if dataset is None:
         return
-    if missing := without_labels(dataset, names):
+    known = {match_key(name) for name in (*dataset.videos, *dataset.unreadable)}
+    if missing := [name for name in names if match_key(name) not in known]:
         raise InputError(
             f"labels {str(settings.labels)!r} have no line for {len(missing)} of {len(names)} videos: "
             f"{listed(missing, dataset.videos)}; names must agree, without the file ending. Add them (`NAME Normal -1 -1` is a "

@@ -44,11 +44,7 @@ def deviation(name: str, frames: int, scores: int, interval: int) -> Deviation |
 def counted_frames(frames: int, scores: int, interval: int, tolerance: int) -> int:
     """The frames of a video: as the list says, or as far as the scores go where the two are within the tolerance.
 
-    Args:
-        frames: of the list.
-        scores: how many there are.
-        interval: frames from one score to the next.
-        tolerance: frames by which the list may be off.
+    Arguments are those of :class:`Deviation`; ``tolerance`` is the frames by which the list may be off.
     """
     uncovered = Deviation("", frames, scores, interval).uncovered
     return frames - uncovered if abs(uncovered) <= tolerance else frames
@@ -88,12 +84,8 @@ def probable_cause(found: Sequence[Deviation]) -> str:
 
 
 def said_of(reading: LabelReading, cut: Sequence[str]) -> str:
-    """How files were taken other than as they are published, for the header; empty if they were not.
-
-    Args:
-        reading: of the data set.
-        cut: names of videos for which the tolerance was needed.
-    """
+    """How files were taken other than as they are published, for the header; empty if they were not. ``cut`` are the names of
+    videos for which the tolerance was needed."""
     parts = []
     if reading.first_frame is not None:
         parts.append(f"frames of intervals counted from {reading.first_frame}")

@@ -34,11 +34,7 @@ def labels_from_intervals(intervals: Iterable[Interval], frames: int) -> tuple[N
 
 
 def intervals_from_labels(marked: NDArray[np.bool_]) -> tuple[Interval, ...]:
-    """Runs of marked frames, first and last frame of each.
-
-    Args:
-        marked: bool [M].
-    """
+    """Runs of marked frames, first and last frame of each; ``marked`` is a bool [M]."""
     steps = np.diff(np.concatenate(([0], marked.astype(np.int8), [0])))
     return tuple(
         (int(first), int(end) - 1)

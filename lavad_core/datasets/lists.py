@@ -78,7 +78,6 @@ def read_list(path: Path, labelled: Mapping[str, LabelledVideo] | None = None) -
     A name may hold spaces. Names of files of features are those of their videos, all crops of one.
 
     Args:
-        path: of the list.
         labelled: the videos that have labels: a line that is the name of one is nothing else.
 
     Raises:
@@ -239,7 +238,7 @@ def _said(line: _Line, single_is_label: bool, frames_first: bool) -> ListedVideo
         if integer(fields[0]) not in (0, 1):
             _another_form(line)
         return ListedVideo(_frames(line, *map(integer, fields)), (), line.number)
-    label = tuple(str(integer(word)) if is_integer(word) else word for word in _labels(fields[-1]))
+    label = tuple(str(integer(word)) if is_integer(word) else word for word in fields[-1].split(","))
     if any(like_a_number(word) and ("." in word or ":" in word) for word in label) or not any(
         character.isalnum() for word in label for character in word
     ):
@@ -261,10 +260,6 @@ def _joined(fields: tuple[str, ...]) -> tuple[str, ...]:
     if first not in (0, 1) or last < MOST_LABELS or not all(0 <= label < MOST_LABELS for label in labels):
         return fields
     return (*fields[:2], ",".join(map(str, labels)))
-
-
-def _labels(word: str) -> list[str]:
-    return word.split(",")
 
 
 def _another_form(line: _Line) -> NoReturn:

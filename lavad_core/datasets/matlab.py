@@ -30,11 +30,7 @@ _PIECE_BYTES = 2**18
 
 
 def marked_elements(content: bytes, variable: str) -> NDArray[np.bool_]:
-    """Whether a number in each array of a cell is not 0: bool [M], in the order of the file (columns first).
-
-    Args:
-        content: of the file.
-        variable: the cell's name.
+    """Whether a number in each array of the cell ``variable`` is not 0: bool [M], in the order of the file (columns first).
 
     Raises:
         ValueError, zlib.error, struct.error: there is no such cell, it announces more than there is, holds something else

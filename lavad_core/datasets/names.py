@@ -58,15 +58,10 @@ class Match:
 
 
 def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> Match:
-    """Pair names by :func:`match_key`, whatever the order. Nothing is guessed.
-
-    Args:
-        wanted: names of the data set.
-        given: the other names.
-        what: they are, for the error.
+    """Pair the names of a data set with others by :func:`match_key`, whatever the order. Nothing is guessed.
 
     Raises:
-        InputError: two of ``given`` are the same name.
+        InputError: two of ``given``, which are ``what``, are the same name.
     """
     left: dict[str, str] = {}
     for name in given:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
-from lavad_core.datasets.intervals import intervals_from_labels
 from lavad_core.datasets.masks import read_cell_masks
-from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 
 _NAME = re.compile(r"([0-9]{1,4})_label\.mat", re.ASCII)
+_read_marks = partial(read_cell_masks, variable="volLabel")
 
 
 def read(paths: Paths) -> Dataset:
@@ -32,12 +33,7 @@ def read(paths: Paths) -> Dataset:
             )
     if not found:
         raise InputError(f"masks: {str(folder)!r} holds no N_label.mat; expected is the folder testing_label_mask")
-    labelled, unreadable = read_each({f"{number:02d}": path for number, path in sorted(found.items())}, _read_masks)
+    labelled, unreadable = read_each({f"{number:02d}": path for number, path in sorted(found.items())}, _read_marks)
     videos, lists, notes = select(labelled, paths.list_file)
     files = (source_folder("masks", folder, found.values()), *lists)
     return set_aside(Dataset("avenue", "CUHK Avenue", videos, files, notes=notes), unreadable)
-
-
-def _read_masks(name: str, path: Path) -> LabelledVideo:
-    marked = read_cell_masks(path, "volLabel")
-    return LabelledVideo(name, (), intervals_from_labels(marked), len(marked))

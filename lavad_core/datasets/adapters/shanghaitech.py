@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
-from lavad_core.datasets.intervals import intervals_from_labels
 from lavad_core.datasets.masks import read_frame_mask
-from lavad_core.datasets.types import Dataset, LabelledVideo
+from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 
 _TRAINING = re.compile(r"[0-9]{2}_[0-9]{3}", re.ASCII)
@@ -29,12 +27,7 @@ def read(paths: Paths) -> Dataset:
         raise InputError(
             f"frame masks: {str(folder)!r} holds no .npy; expected is one for each test video, as 01_0014.npy"
         )
-    labelled, unreadable = read_each(masks, _read_mask)
+    labelled, unreadable = read_each(masks, read_frame_mask)
     videos, lists, notes = select(labelled, paths.list_file, lambda name: bool(_TRAINING.fullmatch(name)))
     files = (source_folder("masks", folder, masks.values()), *lists)
     return set_aside(Dataset("shanghaitech", "ShanghaiTech Campus", videos, files, notes=notes), unreadable)
-
-
-def _read_mask(name: str, path: Path) -> LabelledVideo:
-    marked = read_frame_mask(path)
-    return LabelledVideo(name, (), intervals_from_labels(marked), len(marked))
