@@ -130,10 +130,8 @@ def run_cost(
     """Add up what a run would cost.
 
     Args:
-        config: of the run.
-        graph: its nodes; identities are not looked at.
+        graph: identities of its models are not looked at.
         items: the videos; each is looked at once, and its times can go then.
-        table: rates.
         told: what the store shows of distinct texts and of tokens.
         basis: of the lengths.
         uncounted: videos that cannot be counted, with the reason.
@@ -203,8 +201,8 @@ def _stage(
     model = "" if section is None else section.model
     rate = computing = None
     if section is not None:
-        rate = table.per_second(node.id, model, everything.work)
-        computing = table.tflop(node.id, model, everything.work)
+        rate = table.first("per_second", node.id, model, everything.work)
+        computing = table.first("tflop", node.id, model, everything.work)
     dimension = table.dimension(config.encoder.model) if node.stage in VECTOR_STAGES else 0
 
     def part(found: _Sum) -> Part:

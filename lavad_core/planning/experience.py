@@ -74,7 +74,7 @@ def experience_of(store: FileStore, config: LavadConfig) -> Experience:
         if (ratio := _distinct(store, stage, of)) is not None:
             distinct[told], videos = ratio
             sources[told] = f"distinct texts of {videos} videos in the store"
-    return Experience(distinct, _tokens(store, config), sources)
+    return Experience(distinct, _tokens_of_texts(store, config) | _tokens_of_runs(store, config), sources)
 
 
 def _distinct(store: FileStore, stage: str, of: str) -> tuple[float, int] | None:
@@ -84,11 +84,6 @@ def _distinct(store: FileStore, stage: str, of: str) -> tuple[float, int] | None
         unique += commit.counts.get("unique", 0)
         videos += 1
     return (unique / total, videos) if total and unique else None
-
-
-def _tokens(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:
-    found = _tokens_of_runs(store, config)
-    return _tokens_of_texts(store, config) | found
 
 
 def _tokens_of_runs(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:

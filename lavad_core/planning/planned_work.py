@@ -72,12 +72,7 @@ def work_of(config: LavadConfig, graph: Graph, video: VideoLength) -> dict[str, 
     """The work of each node for one video, as if nothing were in the store.
 
     ``embed_frames`` and ``embed_windows`` have a pass over the video each; where both run they share one
-    (:func:`shared_pass`).
-
-    Args:
-        config: of the run.
-        graph: its nodes; the models' identities are not looked at.
-        video: the video.
+    (:func:`shared_pass`). Identities of the graph's models are not looked at.
     """
     counted = _Counted(config, video)
     return {node.id: _of_node(config, node, counted) for node in graph.nodes}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from lavad_core.config.models import LocalChatConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
@@ -82,17 +82,6 @@ class Prompt:
         )
 
 
-class _Reader(Protocol):
-    """How a chat model reads."""
-
-    folds: bool
-    context_tokens: int | None
-
-    def count(self, messages: Messages) -> tuple[int, bool]: ...
-
-    def render(self, messages: Messages) -> str | None: ...
-
-
 def chat_stages(config: LavadConfig) -> list[str]:
     """The stages of a configuration that ask the chat model."""
     graph = build_graph(config, dict.fromkeys(config.models, "?"))
@@ -133,7 +122,7 @@ def check_prompts(config: LavadConfig) -> None:
             )
 
 
-def _prompt(config: LavadConfig, stage: str, reader: _Reader) -> Prompt:
+def _prompt(config: LavadConfig, stage: str, reader: _Local | _Served) -> Prompt:
     if stage == "summarise":
         settings = config.summarise
         examples = [f"(caption {number})" for number in range(1, config.window.samples + 1)]
@@ -158,20 +147,17 @@ def _leaving(messages: Messages, folds: bool) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def _reader(config: LavadConfig) -> Iterator[_Reader | None]:
+def _reader(config: LavadConfig) -> Iterator[_Local | _Served | None]:
+    """How the chat model reads."""
     chat = config.chat
     if isinstance(chat, LocalChatConfig):
         local = _Local(chat)
-        try:
+        with closing(local.template):
             yield local
-        finally:
-            local.template.close()
     elif isinstance(chat, VllmChatConfig):
         served = _Served(chat, config.store)
-        try:
+        with closing(served.pool):
             yield served
-        finally:
-            served.pool.close()
     else:
         yield None
 
@@ -251,28 +237,18 @@ class _Served:
         return text if isinstance(text, str) else None
 
 
-class _Encoder(Protocol):
-    def encode(self, sequence: str, *, add_special_tokens: bool) -> _Encoded: ...
-
-
-class _Encoded(Protocol):
-    @property
-    def ids(self) -> list[int]: ...
-
-
-def _tokenizer_in(path: Path) -> _Encoder | None:
+def _tokenizer_in(path: Path) -> Any:
     """The tokenizer in a file of its own, or None; one that is damaged is found when the model is loaded."""
     if not path.is_file():
         return None
     from tokenizers import Tokenizer
 
     try:
-        tokenizer: _Encoder = Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
     except Exception as error:
         if type(error) is not Exception:  # the library has no class of its own for a file that is no tokenizer
             raise
         return None
-    return tokenizer
 
 
 def _context_in(path: Path) -> int | None:

@@ -108,15 +108,10 @@ class RateTable(Section):
     widths: tuple[Dimension, ...] = ()
     stored: Bytes | None = None
 
-    def per_second(self, node_id: str, model: str, given: Mapping[str, int]) -> Rate | None:
-        """The rate for a node whose work is known in the units of ``given``."""
-        return self._first(node_id, model, given, "per_second")
-
-    def tflop(self, node_id: str, model: str, given: Mapping[str, int]) -> Rate | None:
-        """The rate for such a node by its operations, in TFLOP."""
-        return self._first(node_id, model, given, "tflop")
-
-    def _first(self, node_id: str, model: str, given: Mapping[str, int], of: str) -> Rate | None:
+    def first(
+        self, of: Literal["per_second", "tflop"], node_id: str, model: str, given: Mapping[str, int]
+    ) -> Rate | None:
+        """The rate by time or by operations for a node whose work is known in the units of ``given``."""
         fitting = (rate for rate in self.rates if rate.is_for(node_id, model) and getattr(rate, of) is not None)
         return next((rate for rate in fitting if rate.unit in given), None)
 

@@ -38,9 +38,6 @@ def cost_of_videos(
     nothing is there to be found, and they are not.
 
     Args:
-        config: of the run.
-        sources: its videos.
-        table: rates.
         refresh: what is in the store counts as left.
 
     Raises:
@@ -69,9 +66,6 @@ def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, fra
     can be told to be of it: all of it counts as left.
 
     Args:
-        config: of the run.
-        dataset: its list.
-        table: rates.
         frame_rate: frames per second; that of the data set, or ``video.folder_frame_rate``, if None.
     """
     graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))

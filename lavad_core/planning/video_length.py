@@ -43,13 +43,8 @@ def length_from_probe(name: str, store: Store, commit: Commit) -> VideoLength:
 
 
 def length_from_header(name: str, header: VideoHeader, default_rate: float) -> VideoLength | None:
-    """The length that a file announces; None where it announces none.
-
-    Args:
-        name: of the video.
-        header: of its file.
-        default_rate: frames per second, where the file says neither rate nor duration.
-    """
+    """The length that a file announces; None where it announces none. ``default_rate`` is the frames per second where the file
+    says neither rate nor duration."""
     frames = header.frames_or_estimate
     if frames is None:
         return None

@@ -89,7 +89,7 @@ def test_a_table_of_another_size_is_no_table(tmp_path: Path) -> None:
     ],
 )
 def test_which_rate_counts(case: str, rates: list[Rate], node: str, model: str, expected: float | None) -> None:
-    found = RateTable(rates=tuple(rates)).per_second(node, model, {"captions_made": 5})
+    found = RateTable(rates=tuple(rates)).first("per_second", node, model, {"captions_made": 5})
     assert (None if found is None else found.per_second) == expected
 
 
