@@ -38,8 +38,6 @@ def read_for_stage(
 
     Args:
         node_id: of the stage: texts for ``caption:…``, ``clean`` and ``summarise``, scores for ``score`` and ``refine``.
-        folder: where the files are.
-        video: the video's name.
         similarities: folder of those of the neighbours, where refined scores are given by neighbour.
 
     Returns:

@@ -40,7 +40,6 @@ def read_import(
     """Read what is to be imported. What is wrong with one video does not stop the others.
 
     Args:
-        sources: where things are.
         frames: expected videos to their frame counts, None where nothing tells; None takes whatever there are scores of.
         report: takes what is wrong.
         interval: frames from one score to the next; None finds it in the files.

@@ -98,11 +98,11 @@ def write_overlay(
     requests = [FrameRequest(sizes.geometry, every=1)]
     begin = int(probe.pts[0])
     with (
-        open_writer(path, sizes.width, sizes.height, probe.time_base, _rate(probe)) as writer,
+        open_writer(path, sizes.width, sizes.height, probe.time_base, _rate(probe)) as write,
         open_frames(video.source, requests, probe, video.limits, QUEUE_FRAMES) as frames,
     ):
         for frame in frames:
-            writer.write(_composed(sizes, frame.image, strip, frame.index), int(probe.pts[frame.index]) - begin)
+            write(_composed(sizes, frame.image, strip, frame.index), int(probe.pts[frame.index]) - begin)
             progress(frame.index)
 
 

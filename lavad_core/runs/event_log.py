@@ -65,7 +65,6 @@ def read_log(path: Path, end: Mapping[str, Any] | None = None) -> EventLog:
     """A log; an empty one if there is none. A line cut off by a kill or a full disk is not a fault: it was never finished.
 
     Args:
-        path: of the log.
         end: :func:`log_digest` of it when its run ended, where a record has that.
 
     Raises:

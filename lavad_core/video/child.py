@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lavad_core.attached import when_parent_ends
 from lavad_core.errors import VideoRejected
@@ -98,7 +97,7 @@ def _serve(request: dict[str, Any], raw: bytearray, send: Send) -> tuple[dict[st
     from lavad_core.video.deliver import deliver, sender
     from lavad_core.video.wanted import needed
 
-    packets, gaps, *lists = _arrays(raw, request["arrays"])
+    packets, gaps, *lists = np.split(np.frombuffer(raw, dtype="<i8"), np.cumsum(request["arrays"])[:-1])
     requests = [
         FrameRequest(Geometry(r["resize"], r["side"]), None if r["every"] else wanted, r["every"])
         for r, wanted in zip(request["requests"], lists, strict=True)
@@ -150,10 +149,6 @@ def _write(out: Any, data: Any) -> None:
     view = memoryview(data)
     while view.nbytes:
         view = view[out.write(view) :]
-
-
-def _arrays(raw: bytearray, lengths: list[int]) -> list[NDArray[np.int64]]:
-    return np.split(np.frombuffer(raw, dtype="<i8"), np.cumsum(lengths)[:-1])
 
 
 def _ticker(request: dict[str, Any], send: Send) -> Callable[[], Callable[[], None]]:

@@ -46,8 +46,6 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
     """Decode a whole video once, without its pixels, and find its true frames and time stamps.
 
     Args:
-        source: a media file or a folder of frames.
-        limits: what decoding may take.
         folder_frame_rate: frames per second of a folder of frames.
 
     Raises:
@@ -64,11 +62,6 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
 
 def read_header(source: VideoSource, limits: Limits, folder_frame_rate: float) -> VideoHeader:
     """What the container announces, without decoding: what is really there can differ, and :func:`probe` finds it out.
-
-    Args:
-        source: a media file or a folder of frames.
-        limits: as for :func:`probe`.
-        folder_frame_rate: frames per second of a folder of frames.
 
     Raises:
         VideoRejected: as :func:`probe`, where it shows without decoding.
@@ -100,10 +93,6 @@ def open_frames(
     goes on while the caller works on a frame.
 
     Args:
-        source: as it was probed.
-        requests: which frames, at which sizes.
-        probe: the probe of this file.
-        limits: what decoding may take.
         queue_frames: frames that may wait, at most.
 
     Raises:

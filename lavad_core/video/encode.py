@@ -6,7 +6,7 @@ bytes of a user's file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -22,32 +22,13 @@ MAX_RATE = Fraction(1000)
 """Frames per second that are announced, at most: a header needs some number for a video without a rate."""
 
 
-class VideoWriter:
-    """Frames on their way into a file; made by :func:`open_writer`."""
-
-    def __init__(self, media: Any, stream: Any, time_base: Fraction) -> None:
-        self._media, self._stream, self._time_base = media, stream, time_base
-
-    def write(self, picture: NDArray[np.uint8], pts: int) -> None:
-        """Append a frame.
-
-        Args:
-            picture: uint8 [height, width, 3], RGB, of the file's size.
-            pts: presentation time stamp, in the file's ``time_base``; greater than the one before.
-        """
-        import av
-
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = pts, self._time_base
-        self._media.mux(self._stream.encode(frame))
-
-    def finish(self) -> None:
-        """Write what the encoder holds back."""
-        self._media.mux(self._stream.encode())
+Write = Callable[[NDArray[np.uint8], int], None]
+"""Appends a frame: uint8 [height, width, 3], RGB, of the file's size; and its presentation time stamp, in the file's
+``time_base``, greater than the one before."""
 
 
 @contextmanager
-def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: Fraction) -> Iterator[VideoWriter]:
+def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: Fraction) -> Iterator[Write]:
     """Write an MP4 file; it is there when the block ends, and not at all if that raises.
 
     Args:
@@ -67,9 +48,14 @@ def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: 
             stream: Any = media.add_stream("libx264", rate=min(rate, MAX_RATE), options=OPTIONS)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.codec_context.time_base = time_base
-            writer = VideoWriter(media, stream, time_base)
-            yield writer
-            writer.finish()
+
+            def write(picture: NDArray[np.uint8], pts: int) -> None:
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = pts, time_base
+                media.mux(stream.encode(frame))
+
+            yield write
+            media.mux(stream.encode())  # what the encoder holds back
         draft.replace(path)
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None

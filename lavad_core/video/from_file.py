@@ -172,7 +172,9 @@ def _pass(
 ) -> Iterator[tuple[int, Picture]]:
     request = answer.request
     by_order = np.setdiff1d(np.arange(request["frames"]), gaps) if not len(packets) else None
-    by_packet = _inverse(packets)
+    shown = np.flatnonzero(packets >= 0)
+    by_packet = np.full(int(packets.max(initial=-1)) + 1, -1, dtype=np.int64)  # the frame of each packet, -1 for none
+    by_packet[packets[shown]] = shown
     count, last = 0, -1
     with _open(path, answer, threads, count_only=False) as reader:
         for decoded in reader.decode(answer.begin(), request["stop_at"]):
@@ -187,11 +189,3 @@ def _pass(
                 yield index, once(partial(container.upright_rgb, decoded.frame))
             elif request["strict"]:
                 raise VideoRejected("changed", "a frame that the first pass over the video did not see")
-
-
-def _inverse(packets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The frame of each packet, -1 for none."""
-    shown = np.flatnonzero(packets >= 0)
-    found = np.full(int(packets.max(initial=-1)) + 1, -1, dtype=np.int64)
-    found[packets[shown]] = shown
-    return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.video.clock import Jump, one_clock, typical_step
+from lavad_core.video.clock import one_clock, typical_step
 from lavad_core.video.seen import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, REORDER_FRAMES, Seen
 
 NEAR_FRAMES = 16
@@ -83,12 +83,10 @@ def build(seen: Seen, max_frames: int) -> Timeline:
         repaired=max(found.repaired, clock.moved),
         parts=clock.parts,
         damaged_stamps=clock.damaged,
-        jumps=tuple(_place(found.pts, jump, seen) for jump in clock.jumps),
+        jumps=tuple(
+            (int(np.searchsorted(found.pts, jump.stamp)), jump.ticks / seen.ticks_per_s) for jump in clock.jumps
+        ),
     )
-
-
-def _place(pts: NDArray[np.int64], jump: Jump, seen: Seen) -> tuple[int, float]:
-    return int(np.searchsorted(pts, jump.stamp)), jump.ticks / seen.ticks_per_s
 
 
 def _on_one_clock(seen: Seen, missing: NDArray[np.int64], max_frames: int) -> Timeline:
@@ -229,13 +227,9 @@ def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64])
     gaps = np.flatnonzero(order >= frames)
     pts, changed = _stamps(seen, source)
     packets = np.where(order >= frames, -1, source)
-    packets = packets if _told_apart(seen.frame_packet) else packets[:0]
+    if (seen.frame_packet < 0).any() or len(np.unique(seen.frame_packet)) < frames:
+        packets = packets[:0]  # not every frame has a packet of its own
     return Timeline(pts, gaps, packets, max(1, changed), int(np.count_nonzero(~inside)))
-
-
-def _told_apart(frame_packet: NDArray[np.int64]) -> bool:
-    """Whether each frame has a packet of its own."""
-    return bool((frame_packet >= 0).all()) and len(np.unique(frame_packet)) == len(frame_packet)
 
 
 def _stamps(seen: Seen, source: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

@@ -72,7 +72,6 @@ def check(source: FileBytes, video: int | None = None, step_s: float = 0.0) -> C
     """Walk all data packets.
 
     Args:
-        source: the file.
         video: number of the stream that is decoded; None is the first video stream.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
     """

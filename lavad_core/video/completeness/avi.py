@@ -34,7 +34,6 @@ def check(source: FileBytes, ordinal: int = 0) -> Completeness:
     """Walk all chunks.
 
     Args:
-        source: the file.
         ordinal: of the decoded stream among the video streams.
     """
     report, seen = Completeness(end_checked=True), _Seen(ordinal=ordinal)

@@ -37,7 +37,6 @@ def check(source: FileBytes, step_s: float = 0.0) -> Completeness:
     """Walk all tags.
 
     Args:
-        source: the file.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
     """
     report, walk = Completeness(), _Walk()

@@ -92,7 +92,6 @@ def check(source: FileBytes, step_s: float = 0.0, ordinal: int = 0) -> Completen
     """Walk the segment down to the blocks.
 
     Args:
-        source: the file.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
         ordinal: of the decoded stream among the video streams.
     """

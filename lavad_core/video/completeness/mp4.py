@@ -127,7 +127,6 @@ def check(source: FileBytes, track: int | None = None) -> Completeness:
     """Compare the tables of the video track, or count the samples of its fragments.
 
     Args:
-        source: the file.
         track: number of the track that is decoded; None is the first video track.
     """
     report, movie = Completeness(end_checked=True), Movie()

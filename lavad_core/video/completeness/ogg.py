@@ -58,7 +58,6 @@ def check(source: FileBytes, serial: int | None = None) -> Completeness:
     """Walk all pages.
 
     Args:
-        source: the file.
         serial: the stream that is decoded; None is the first video stream.
     """
     report = Completeness(end_checked=True)

@@ -38,7 +38,6 @@ def check(source: FileBytes, pid: int | None = None) -> Completeness:
     """Look at all packets.
 
     Args:
-        source: the file.
         pid: of the video stream; None looks at no counters.
     """
     report = Completeness(why_unchecked=NO_END)
