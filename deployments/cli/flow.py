@@ -34,12 +34,7 @@ Start = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that is over.
-
-    Attributes:
-        manifest: of the run.
-        completed: the flow says that all of it is done.
-    """
+    """A run that is over; ``completed`` if the flow says that all of it is done."""
 
     manifest: RunManifest
     completed: bool

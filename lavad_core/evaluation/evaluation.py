@@ -193,11 +193,8 @@ class VideoRow:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve of a row, thinned to some hundred points, which look the same.
-
-    Attributes:
-        x, y: ROC: false and true positive rate. PR: recall and precision.
-    """
+    """A curve of a row, thinned to some hundred points, which look the same: of false and true positive rate, or of recall and
+    precision."""
 
     x: tuple[float, ...] = field(repr=False)
     y: tuple[float, ...] = field(repr=False)

@@ -148,7 +148,13 @@ def gather(dataset: Dataset, results: ResultSet) -> tuple[list[EvaluatedVideo], 
     """
     names = match(dataset.videos, results.names, f"{results.origin} {results.set_id!r}")
     if not names.pairs:
-        raise InputError(_nothing_in_common(dataset, results))
+        if not results.names:
+            raise InputError(f"{results.origin} {results.set_id!r} has no scored video: there is nothing to evaluate")
+        raise InputError(
+            f"none of the {len(results.names)} scored videos of {results.origin} {results.set_id!r} is among the "
+            f"{len(dataset.videos)} of {dataset.title}: {listed(results.names, dataset.videos)}; names must agree, without the "
+            "ending of a video file"
+        )
     scores = {name: results.scores(scored) for name, scored in names.pairs.items()}
     tolerance = dataset.reading.frame_count_tolerance
     check_counts([(dataset.videos[name], scored) for name, scored in scores.items()], tolerance)
@@ -251,13 +257,3 @@ def _covering(labels: LabelledVideo, scored: ScoredVideo, needed: int, what: str
             f"video {labels.name!r}: {np.count_nonzero(~np.isfinite(scores))} of its {what} are no finite numbers"
         )
     return scores[:needed]
-
-
-def _nothing_in_common(dataset: Dataset, results: ResultSet) -> str:
-    if not results.names:
-        return f"{results.origin} {results.set_id!r} has no scored video: there is nothing to evaluate"
-    return (
-        f"none of the {len(results.names)} scored videos of {results.origin} {results.set_id!r} is among the "
-        f"{len(dataset.videos)} of {dataset.title}: {listed(results.names, dataset.videos)}; names must agree, without the "
-        "ending of a video file"
-    )

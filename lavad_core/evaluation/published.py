@@ -52,14 +52,8 @@ class Against:
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """An evaluation beside a paper's tables.
-
-    Attributes:
-        ours: the row of the evaluation that is compared: its unsmoothed final scores.
-        rows: in the order of the tables.
-        notes: what the protocols have different, one sentence for each.
-        source: the paper.
-    """
+    """An evaluation's unsmoothed final scores beside a paper's tables, in their order; ``notes`` say what the protocols have
+    different, one sentence for each."""
 
     ours: ScoreRow
     rows: tuple[Against, ...]

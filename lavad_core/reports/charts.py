@@ -31,11 +31,7 @@ MAX_TICKS = 6
 
 @dataclass(frozen=True)
 class Bar:
-    """A span of time on the axis.
-
-    Attributes:
-        x, width: in the box's units.
-    """
+    """A span of time on the axis, in the box's units."""
 
     x: float
     width: float
@@ -43,12 +39,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Tick:
-    """A label of an axis.
-
-    Attributes:
-        percent: how far along the axis.
-        label: the text.
-    """
+    """A label of an axis, so many percent along it."""
 
     percent: float
     label: str
@@ -93,11 +84,7 @@ def chart(video: VideoReport, width: int = WIDTH) -> Chart:
 
 @dataclass(frozen=True)
 class Place:
-    """A point of a chart.
-
-    Attributes:
-        x, y: percent of the box, from the left and from the top.
-    """
+    """A point of a chart, in percent of the box, from the left and from the top."""
 
     x: float
     y: float

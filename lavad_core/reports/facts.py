@@ -20,11 +20,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Tile:
-    """A number above all tables.
-
-    Attributes:
-        value: as text. name: of what. note: a few words on it.
-    """
+    """A number above all tables, as text, with its name and a few words on it."""
 
     value: str
     name: str

@@ -80,13 +80,8 @@ def layout(probe: Probe) -> Layout:
 def write_overlay(
     report: VideoReport, video: DecodableVideo, path: Path, progress: Callable[[int], None] = lambda frame: None
 ) -> None:
-    """Write a video with its scores: H.264 in MP4, as many frames as the source has, each at its own time.
-
-    Args:
-        report: what is known of it.
-        video: the video itself.
-        path: replaced if it exists.
-        progress: called with the number of each frame that is written.
+    """Write a video with its scores: H.264 in MP4, as many frames as the source has, each at its own time. A file at ``path``
+    is replaced; ``progress`` is called with the number of each frame that is written.
 
     Raises:
         VideoRejected: the source is gone or has changed.
@@ -97,19 +92,15 @@ def write_overlay(
     strip = _Strip(report, sizes.width)
     requests = [FrameRequest(sizes.geometry, every=1)]
     begin = int(probe.pts[0])
+    # 30000/1001 stays what it is; rates of time stamps that were rounded to milliseconds stay close. 25 is for one frame only.
+    rate = Fraction(mean_rate(probe.times_s) or 25).limit_denominator(10_000)
     with (
-        open_writer(path, sizes.width, sizes.height, probe.time_base, _rate(probe)) as write,
+        open_writer(path, sizes.width, sizes.height, probe.time_base, rate) as write,
         open_frames(video.source, requests, probe, video.limits, QUEUE_FRAMES) as frames,
     ):
         for frame in frames:
             write(_composed(sizes, frame.image, strip, frame.index), int(probe.pts[frame.index]) - begin)
             progress(frame.index)
-
-
-def _rate(probe: Probe) -> Fraction:
-    """Frames per second over the whole video; 25 where there is one frame only."""
-    # 30000/1001 stays what it is; rates of time stamps that were rounded to milliseconds stay close.
-    return Fraction(mean_rate(probe.times_s) or 25).limit_denominator(10_000)
 
 
 def _composed(sizes: Layout, image: Pixels, strip: _Strip, index: int) -> Pixels:

@@ -22,13 +22,7 @@ QUALITY = 80
 
 @dataclass(frozen=True)
 class DecodableVideo:
-    """A video that is at hand.
-
-    Attributes:
-        source: where it is.
-        probe: the video's timeline.
-        limits: what decoding may take.
-    """
+    """A video that is at hand, its timeline, and what decoding may take."""
 
     source: VideoSource
     probe: Probe = field(repr=False)

@@ -68,13 +68,9 @@ def plot_videos(cards: Sequence[VideoCard], path: Path) -> None:
 
 
 def plot_rates(curves: Mapping[str, Curve], kind: Literal["roc", "pr"], path: Path, prevalence: float | None) -> None:
-    """ROC, or precision and recall, of one or several kinds of scores.
-
-    Args:
-        curves: name to curve; the names are the legend.
-        kind: which.
-        path: as :func:`plot_videos`, which has its errors too.
-        prevalence: labelled part of all frames, the precision of chance; None draws no such line.
+    """ROC, or precision and recall, of one or several kinds of scores, whose names are the legend. ``prevalence`` is the
+    labelled part of all frames, the precision of chance; None draws no such line. The file is as of :func:`plot_videos`, which
+    has its errors too.
 
     Raises:
         InputError: there is no curve, or another ending.

@@ -77,11 +77,7 @@ class ReportedSet:
         return video_report(self.results[name], self.labelled(name), self.rule, rate)
 
     def video(self, name: str, frames: int) -> DecodableVideo:
-        """The video itself.
-
-        Args:
-            name: one of :attr:`names`.
-            frames: that its scores are of.
+        """One of :attr:`names`, the video itself, whose scores are of so many frames.
 
         Raises:
             InputError: it is not at hand, or is not the one that was scored.

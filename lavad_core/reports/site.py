@@ -132,17 +132,13 @@ def write_report(
     warnings: Sequence[str] = (),
     progress: Callable[[str], None] = lambda name: None,
 ) -> IndexPage:
-    """Write a report.
+    """Write a report, and return what the page of the whole says.
 
     Args:
-        reported: the videos.
-        evaluation: their evaluation; None without labels.
+        reported, evaluation: the videos, and their evaluation; None without labels.
         output: folder, made if it does not exist; a report in it is replaced.
         warnings: what a reader must know of the run, one sentence for each.
         progress: called with each video's name when its page is there.
-
-    Returns:
-        what the page of the whole says.
 
     Raises:
         InputError: ``output`` holds something else.

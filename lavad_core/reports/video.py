@@ -53,12 +53,7 @@ class GridFrame:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A grid frame whose score went into another's refined one.
-
-    Attributes:
-        at: the frame.
-        similarity: of its summary to the other's window, cosine.
-    """
+    """A grid frame whose score went into another's refined one, and the cosine of its summary to the other's window."""
 
     at: GridFrame
     similarity: float
@@ -232,13 +227,7 @@ class VideoReport:
 def video_report(
     video: VideoResults, labelled: LabelledVideo | None, rule: SegmentRule, frame_rate: float | None = None
 ) -> VideoReport:
-    """What a report shows of a scored video.
-
-    Args:
-        video: its results.
-        labelled: its labels; None if it has none.
-        rule: of its segments.
-        frame_rate: per second, of the data set, where the results do not tell.
+    """What a report shows of a scored video; ``frame_rate``, per second, is the data set's, where the results do not tell.
 
     Raises:
         DamagedResult: a result is gone from the store.
@@ -276,12 +265,7 @@ def truth_of(video: LabelledVideo | None, frames: int) -> tuple[FrameSpan, ...] 
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """A frame that is shown.
-
-    Attributes:
-        at: the grid frame.
-        why: in a word or two.
-    """
+    """A grid frame that is shown, and why, in a word or two."""
 
     at: GridFrame
     why: str

@@ -20,13 +20,7 @@ from lavad_core.store.types import Commit
 
 @dataclass(frozen=True)
 class Recorded:
-    """An import that is in the store.
-
-    Attributes:
-        run: its record.
-        commit: its result.
-        report: what a user should know.
-    """
+    """An import that is in the store: its record, its result, and what a user should know."""
 
     run: RunManifest
     commit: Commit

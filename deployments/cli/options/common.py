@@ -78,11 +78,7 @@ class ConfigurationGroup:
     store: StoreFolder = None
 
     def load(self, *more: str, labels: Path | None = None) -> Loaded:
-        """The configuration, with origins.
-
-        Args:
-            more: further settings, ``KEY=VALUE``.
-            labels: of the videos.
+        """The configuration, with origins; ``more`` are further settings, ``KEY=VALUE``.
 
         Raises:
             ConfigError: a key is unknown or a value not allowed.
