@@ -35,7 +35,6 @@ def find_layout(folder: Path, given: Sources | None = None) -> Sources:
     and ``scores/refined`` may have one below it with files.
 
     Args:
-        folder: with ``captions`` and ``scores``.
         given: what was named apart, and is not looked for.
 
     Raises:

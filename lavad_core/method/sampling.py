@@ -65,32 +65,16 @@ class Samples:
 
 
 def grid(frames: int, interval: int) -> Frames:
-    """0, interval, 2·interval, … < frames.
-
-    Args:
-        frames: M, at least 1.
-        interval: at least 1.
-
-    Returns:
-        int64, [⌈M / interval⌉].
-    """
+    """0, interval, 2·interval, … < frames: int64, [⌈M / interval⌉]; raises ValueError unless both are at least 1."""
     if frames < 1 or interval < 1:
         raise ValueError(f"a grid needs at least 1 frame and an interval of at least 1, got {frames} and {interval}")
     return np.arange(0, frames, interval, dtype=np.int64)
 
 
 def nearest_grid(samples: NDArray[np.int64], frames: int, interval: int) -> NDArray[np.int64]:
-    """For each frame the nearest grid frame, the earlier of two.
+    """For each of n frames the nearest grid frame, the earlier of two: int64, [n].
 
     Where cleaning is switched off, a sample between grid frames has no caption of its own and takes this one's.
-
-    Args:
-        samples: int64, [n], frame indices.
-        frames: M.
-        interval: of the grid.
-
-    Returns:
-        int64, [n].
     """
     position = (samples + (interval - 1) // 2) // interval
     return np.asarray(np.minimum(position, (frames - 1) // interval) * interval, dtype=np.int64)
@@ -191,15 +175,7 @@ def cannot_be_had(short: int, windows: int, samples: int, sampling: Literal["gri
 
 
 def frames_of(windows: Iterable[ArrayLike], frames: int) -> Frames:
-    """The frames that occur in ``windows``, each once.
-
-    Args:
-        windows: frame indices of any shape for each: samples, or clips.
-        frames: M.
-
-    Returns:
-        int64, increasing.
-    """
+    """The frames that occur in ``windows``, each once, increasing. A window is frame indices of any shape: samples or clips."""
     wanted = np.zeros(frames, np.bool_)  # a byte a frame; a set of a million Python integers takes 60 MB
     for window in windows:
         wanted[np.asarray(window, np.int64).ravel()] = True

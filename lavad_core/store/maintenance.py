@@ -260,12 +260,13 @@ def _collect(
         report.kept_young += 1
     elif unwanted:
         if workfolder is not None:
-            store.remove(workfolder, key, [info.name.rpartition("/")[2] for info in held if _is_part_blob(info)])
+            names = (info.name.rpartition("/")[2] for info in held)
+            store.remove(workfolder, key, [name for name in names if is_part(name)])
         report.results += 1
         report.bytes += sum(info.bytes for info in held)
         report.paths.append(folder)
     # A commit that cannot be used goes before its parts, as one that can would.
-    for info in sorted(stray, key=_is_part_blob):
+    for info in sorted(stray, key=lambda info: is_part(info.name.rpartition("/")[2])):
         if info.modified_s > expired:
             report.kept_young += 1
             continue
@@ -274,7 +275,3 @@ def _collect(
         report.parts += 1
         report.bytes += info.bytes
         report.paths.append(info.name)
-
-
-def _is_part_blob(info: BlobInfo) -> bool:
-    return is_part(info.name.rpartition("/")[2])

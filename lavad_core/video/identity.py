@@ -100,7 +100,8 @@ class IdentityCache:
         except sqlite3.OperationalError:
             raise  # locked, or no permission: not a broken file
         except sqlite3.DatabaseError:
-            self._discard()
+            for ending in ("", "-journal", "-wal", "-shm"):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
             return self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -119,17 +120,11 @@ class IdentityCache:
             raise
         return database
 
-    def _discard(self) -> None:
-        for ending in ("", "-journal", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(f"{self.path}{ending}")
-
 
 def identify(source: VideoSource, cache: IdentityCache | None) -> VideoIdentity:
     """The identity of a video's content.
 
     Args:
-        source: a file, or a folder of frames.
         cache: digests of earlier calls; None hashes everything again.
 
     Raises:

@@ -69,8 +69,7 @@ class Child:
     """One request to one process. Use as a context manager: the process is gone when the block ends.
 
     Args:
-        request: the JSON request.
-        raw: its raw part.
+        request, raw: JSON, and what follows it.
         stall_timeout_s: longest wait for the next message.
         total_timeout_s: longest wait for all messages together. Time in which nobody reads does not count: it is the
             consumer's, not the decoder's.

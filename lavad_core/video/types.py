@@ -54,9 +54,7 @@ class VideoHeader:
     """What a container announces; None where it says nothing.
 
     Attributes:
-        frames: how many.
         frame_rate: mean, per second.
-        duration_s: seconds.
     """
 
     frames: int | None
