@@ -36,7 +36,7 @@ def test_options_of_the_text_are_there() -> None:
 
 
 def test_every_metric_is_explained_under_its_name() -> None:
-    table = TEXT[TEXT.index("## The metrics") : TEXT.index("Scikit-learn works them out")]
+    table = TEXT[TEXT.index("## The metrics") : TEXT.index("Scikit-learn computes them")]
     assert re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)[1:] == list(METRIC_TITLES.values())
 
 
