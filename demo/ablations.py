@@ -70,34 +70,28 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Variant:
-    """A row to be measured.
-
-    Attributes:
-        group, name: of the row.
-        settings: nested settings over the demonstration's own, for each run; of several the row is the mean.
-    """
+    """A row to be measured."""
 
     group: str
     name: str
+    """``group`` and ``name`` are those of the row."""
     settings: tuple[Settings, ...]
+    """Nested settings over the demonstration's own, for each run; of several the row is the mean."""
 
 
 @dataclass(frozen=True)
 class AblationRow:
-    """A measured row.
-
-    Attributes:
-        group, name: where it belongs and what it is.
-        runs: ``roc_auc`` and ``average_precision`` over the frames of all clips, of each run.
-        work: counted work of its runs (``lavad_core.runs.work``), zeros left out.
-        seconds: wall time of its runs.
-    """
+    """A measured row."""
 
     group: str
     name: str
+    """``group`` and ``name``: where it belongs and what it is."""
     runs: tuple[Mapping[str, float], ...]
+    """``roc_auc`` and ``average_precision`` over the frames of all clips, of each run."""
     work: Mapping[str, int] = field(default_factory=dict)
+    """Counted work of its runs (``lavad_core.runs.work``), zeros left out."""
     seconds: float = 0.0
+    """Wall time of its runs."""
 
     def mean(self, metric: str) -> float:
         """Over the runs."""

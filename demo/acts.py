@@ -38,31 +38,28 @@ _CROWD = 8
 
 @dataclass(frozen=True)
 class Act:
-    """One thing that happens.
-
-    Attributes:
-        act: a key of ``grammar.FORMS``.
-        first, last: frames, inclusive.
-        who: the people of its sentence.
-        x, foot: where, pixels.
-        side: 1 to the right, -1 to the left.
-        colour: of a car, a key of ``figures.CLOTHES``.
-        thing: what a fire burns beside.
-        crosses: it passes through the picture once, as what is seen beside something else does.
-        seed: of what is random in it.
-    """
+    """One thing that happens."""
 
     act: str
+    """A key of ``grammar.FORMS``."""
     first: int
     last: int
+    """``first`` and ``last``: frames, inclusive."""
     who: tuple[Person, ...] = ()
+    """The people of its sentence."""
     x: float = 120
     foot: float = 140
+    """``x`` and ``foot``: where, pixels."""
     side: int = 1
+    """1 to the right, -1 to the left."""
     colour: str = ""
+    """The colour of a car, a key of ``figures.CLOTHES``."""
     thing: str = ""
+    """What a fire burns beside."""
     crosses: bool = False
+    """Whether it passes through the picture once, as what is seen beside something else does."""
     seed: int = 0
+    """The seed of what is random in it."""
 
     def is_on(self, frame: int) -> bool:
         """Whether it goes on at a frame."""

@@ -29,45 +29,39 @@ class Interval:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a clip.
-
-    Attributes:
-        name: stem of its file.
-        frames: how many.
-        frame_rate: per second.
-        events: none for a normal clip.
-        sentences: the true one of every frame.
-    """
+    """What is true of a clip."""
 
     name: str
+    """The stem of the clip's file."""
     frames: int
+    """How many frames the clip has."""
     frame_rate: int
+    """The frame rate, per second."""
     events: tuple[Interval, ...]
+    """The anomalous events; None for a normal clip."""
     sentences: tuple[str, ...]
+    """The true one of every frame."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """The script of a clip.
-
-    Attributes:
-        number: within its set.
-        place, night: where and when.
-        frames: how many.
-        main: acts that follow one another; between them nobody is there.
-        beside: acts that pass by.
-        event: the one of ``main`` that is an event.
-        seed: of its noise.
-    """
+    """The script of a clip."""
 
     number: int
+    """Number of the clip within its set."""
     place: Place
     night: bool
+    """``place`` and ``night``: where and when."""
     frames: int
+    """How many frames the clip has."""
     main: tuple[Act, ...]
+    """Acts that follow one another; between them nobody is there."""
     beside: tuple[Act, ...]
+    """Acts that pass by."""
     event: Act | None
+    """The one of ``main`` that is an event."""
     seed: int
+    """The seed of its noise."""
 
     @property
     def name(self) -> str:

@@ -30,17 +30,14 @@ HAIR: Colour = (70, 45, 30)
 
 @dataclass
 class Canvas:
-    """A picture in work.
-
-    Attributes:
-        image: RGB.
-        marks: (label, box) of what was drawn, for dense training.
-        shining: draws what shines by itself; called when the picture was darkened.
-    """
+    """A picture in work."""
 
     image: Image.Image
+    """The picture, RGB."""
     marks: list[tuple[str, Box]] = field(default_factory=list)
+    """(label, box) of what was drawn, for dense training."""
     shining: list[Callable[[Canvas], None]] = field(default_factory=list)
+    """Draws what shines by itself; called when the picture was darkened."""
 
     def __post_init__(self) -> None:
         self.draw = ImageDraw.Draw(self.image, "RGBA")

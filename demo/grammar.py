@@ -97,25 +97,22 @@ THINGS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What one frame shows.
-
-    Attributes:
-        act: a key of :data:`FORMS`.
-        place: a key of :data:`PLACES`.
-        night: it is dark.
-        who: of :data:`PEOPLE`, one or two.
-        colour: of the first one's clothes, or of the car.
-        thing: what a fire burns beside.
-        aside: a key of :data:`ASIDES`, with its ``aside_who`` and ``aside_colour``.
-    """
+    """What one frame shows."""
 
     act: str
+    """A key of :data:`FORMS`."""
     place: str
+    """A key of :data:`PLACES`."""
     night: bool
+    """Whether it is dark."""
     who: tuple[str, ...] = ()
+    """One or two of :data:`PEOPLE`."""
     colour: str = ""
+    """The colour of the first one's clothes, or of the car."""
     thing: str = ""
+    """What a fire burns beside."""
     aside: str = ""
+    """A key of :data:`ASIDES`, with its ``aside_who`` and ``aside_colour``."""
     aside_who: str = ""
     aside_colour: str = ""
 

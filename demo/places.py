@@ -18,28 +18,26 @@ Point = tuple[int, int]
 
 @dataclass(frozen=True)
 class Place:
-    """A place as its camera sees it.
-
-    Attributes:
-        kind: a key of ``grammar.PLACES``.
-        background: RGB, by day.
-        floor: feet of people are between these heights, pixels.
-        window, door, bench, drain: (x, foot) where people stand to use them; None where there is none.
-        things: (x, foot) of what a fire can burn beside, by name.
-        lamps: what shines at night.
-        road: feet of cars; None where none drive.
-    """
+    """A place as its camera sees it."""
 
     kind: str
+    """A key of ``grammar.PLACES``."""
     background: Image.Image
+    """The picture without people, RGB, by day."""
     floor: tuple[int, int]
+    """Feet of people are between these heights, pixels."""
     window: Point | None
     door: Point | None
     bench: Point | None
     drain: Point
+    """``window``, ``door``, ``bench`` and ``drain``: (x, foot) where people stand to use them; None where there is
+    none."""
     things: dict[str, Point]
+    """(x, foot) of what a fire can burn beside, by name."""
     lamps: tuple[Point, ...]
+    """What shines at night."""
     road: int | None
+    """Feet of cars; None where none drive."""
 
 
 def make_place(kind: str, seed: int) -> Place:

@@ -38,26 +38,23 @@ METRIC_HEADERS = ("scores", "roc_auc", "average_precision")
 
 @dataclass(frozen=True)
 class Result:
-    """A finished demonstration.
-
-    Attributes:
-        folder: its output.
-        run: its latest run.
-        results: of the run.
-        config: of the run.
-        videos: by name.
-        metrics: what was scored to ROC AUC and average precision over all frames, None where undefined; ours first.
-        frames, positive: of all videos.
-    """
+    """A finished demonstration."""
 
     folder: Path
+    """The demonstration's output folder."""
     run: RunManifest
+    """Id of the demonstration's latest run."""
     results: ResultSet
+    """The results of the run."""
     config: LavadConfig
+    """The configuration of the run."""
     videos: tuple[VideoReport, ...]
+    """The videos, by name."""
     metrics: Mapping[str, tuple[float | None, float | None]]
+    """What was scored to ROC AUC and average precision over all frames, None where undefined; ours first."""
     frames: int
     positive: int
+    """``frames`` and ``positive`` count those of all videos."""
 
 
 def gather(folder: Path, run: RunManifest | None = None) -> Result:

@@ -115,13 +115,10 @@ def publish_findings(findings: Sequence[Finding], note: str) -> None:
 @dataclass
 class Progress:
     """A progress bar in the UI, moved at most once per percent: an update is a request to the server. Sent by a
-    :class:`~lavad.tasks.channel.Channel`, which only keeps the latest.
-
-    Attributes:
-        total: task runs expected.
-    """
+    :class:`~lavad.tasks.channel.Channel`, which only keeps the latest."""
 
     total: int
+    """How many task runs are expected."""
     _channel: Channel | None = None
     _artifact: UUID | None = None
     _done: int = 0

@@ -64,17 +64,14 @@ def _store(root: str) -> FileStore:
 
 
 class CommitKeyStorage(WritableFileSystem):
-    """Prefect's cache records, read from the commits of a store.
-
-    Attributes:
-        root: the store's folder.
-    """
+    """Prefect's cache records, read from the commits of a store."""
 
     # Prefect dispatches its own two methods to coroutines where a loop runs; these need no loop, and are called with _sync.
     _block_type_name = "LAVAD commits"
     _block_type_slug = "lavad-commits"
 
     root: str
+    """The store's folder."""
 
     def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]
         """The record of the result at ``path``, made from its commit.

@@ -34,30 +34,24 @@ GIVE_UP_AFTER = 2
 
 @dataclass(frozen=True)
 class RunRef:
-    """Names a run to its tasks.
-
-    Attributes:
-        run_id: of ``lavad_core.runs``.
-        store: the store's folder.
-    """
+    """Names a run to its tasks."""
 
     run_id: str
+    """Id of the run, as in ``lavad_core.runs``."""
     store: str
+    """The store's folder."""
 
 
 @dataclass
 class Job:
-    """A run in this process.
-
-    Attributes:
-        bench: store, models, graph.
-        recorder: of what the run does.
-        retry_rejected: compute again what an earlier run found rejected.
-    """
+    """A run in this process."""
 
     bench: Workbench
+    """Store, models, graph."""
     recorder: RunRecorder
+    """Records what the run does."""
     retry_rejected: bool = False
+    """Compute again what an earlier run found rejected."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _silent: dict[str, int] = field(default_factory=dict)
     _tries: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -32,24 +32,21 @@ from lavad_core.video.discover import discover
 
 @dataclass(frozen=True)
 class SetRef:
-    """What is evaluated: all that the tasks of a flow are given of it.
-
-    Attributes:
-        store: the store's folder.
-        run_id: of a run or import.
-        dataset: name of the data set's adapter; None takes ``labels`` as a temporal annotation alone.
-        labels, list_file: paths of the data set's files.
-        videos: folder of the videos, for the report's pictures.
-        reading: how the files are to be taken.
-    """
+    """What is evaluated: all that the tasks of a flow are given of it."""
 
     store: Path
+    """The store's folder."""
     run_id: str
+    """The run id of a run or import."""
     dataset: str | None
+    """Name of the data set's adapter; None takes ``labels`` as a temporal annotation alone."""
     labels: Path | None
     list_file: Path | None
+    """``labels`` and ``list_file``: paths of the data set's files."""
     videos: Path | None
+    """Folder of the videos, for the report's pictures."""
     reading: LabelReading = field(default_factory=LabelReading)
+    """How the files are to be taken."""
 
     def open(self) -> tuple[Dataset, ResultSet]:
         """Labels and scores.

@@ -21,21 +21,18 @@ THINGS = (
 
 
 class Rule(NamedTuple):
-    """A form that a native reader stumbles over.
-
-    Attributes:
-        pattern: of the form.
-        better: what to write.
-        example: a text that the rule finds.
-        fine: a text close to it that the rule leaves alone.
-        where: ``docstring``: its beginning only; ``any``: every text.
-    """
+    """A form that a native reader stumbles over."""
 
     pattern: str
+    """The pattern of the form."""
     better: str
+    """What to write in its place."""
     example: str
+    """A text that the rule finds."""
     fine: str
+    """A text close to it that the rule leaves alone."""
     where: str = "any"
+    """``docstring``: its beginning only; ``any``: every text."""
 
 
 RULES = {
@@ -207,3 +204,44 @@ def test_a_rule_finds_its_example_and_leaves_the_better_form(name: str) -> None:
     rule = RULES[name]
     assert found(rule, rule.example, True)
     assert not found(rule, rule.fine, True)
+
+
+def fields_explained_elsewhere(source: str) -> list[str]:
+    """``Class.field`` of the fields that stand in a class's body and in its ``Attributes:`` section."""
+    return [
+        f"{node.name}.{field}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef)
+        for part in [(ast.get_docstring(node) or "").partition("Attributes:\n")[2].partition("\n\n")[0]]
+        for names in re.findall(r"(?m)^    (\w+(?:, \w+)*): ", part)
+        for field in names.split(", ")
+        if any(isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == field for line in node.body)
+    ]
+
+
+@pytest.mark.parametrize("folder", CODE)
+def test_a_field_is_explained_in_the_line_below_it(folder: str) -> None:
+    wrong = [
+        f"{path.name}: {field}"
+        for path in code(folder)
+        for field in fields_explained_elsewhere(path.read_text("utf-8"))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        pytest.param(
+            '    """W.\n\n    Attributes:\n        a, b: c.\n    """\n    a: int\n    b: int',
+            ["X.a", "X.b"],
+            id="section",
+        ),
+        pytest.param('    """W."""\n    a: int\n    """The a."""', [], id="line below"),
+        pytest.param(
+            '    """W.\n\n    Attributes:\n        a: c.\n    """\n    def __init__(self): ...', [], id="no field"
+        ),
+    ],
+)
+def test_fields_explained_elsewhere_are_found(body: str, wrong: list[str]) -> None:
+    assert fields_explained_elsewhere(f"class X:\n{body}\n") == wrong

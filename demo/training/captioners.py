@@ -38,23 +38,20 @@ _WIDTH = 128
 
 @dataclass(frozen=True)
 class Captioner:
-    """A captioner to be trained.
-
-    Attributes:
-        name: its folder and what tables call it.
-        language: ``t5`` or ``opt``.
-        side: of its images, pixels.
-        told: what it is told instead of the truth: act to act.
-        dropped: shares of the sentences in which the colour, the time of day and the second clause are left out.
-        steps: of its training, as a share of the longest.
-    """
+    """A captioner to be trained."""
 
     name: str
+    """Its folder and what tables call it."""
     language: str
+    """Kind of its language model: ``t5`` or ``opt``."""
     side: int = SIDE
+    """Side of its images, pixels."""
     told: Mapping[str, str] = field(default_factory=dict)
+    """What it is told instead of the truth: act to act."""
     dropped: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Shares of the sentences in which the colour, the time of day and the second clause are left out."""
     steps: float = 1.0
+    """The steps of its training, as a share of the longest."""
 
     def sentence(self, scene: grammar.Scene, random: np.random.Generator, told: bool = True) -> str:
         """What it is told of a scene; without ``told`` the truth in as few words."""

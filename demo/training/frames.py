@@ -52,25 +52,22 @@ GAP = 16
 
 @dataclass
 class Frames:
-    """n frames.
-
-    Attributes:
-        pictures: uint8 [n, 180, 240, 3], of H.264's kind of quality.
-        later: the same ``GAP`` frames later, where wanted, otherwise None.
-        sentences: true ones.
-        around: the true sentences of the window around each, where ``later`` is wanted, otherwise empty lists.
-        scenes: what the sentences are made of.
-        clips: int64 [n], which clip.
-        boxes: for each frame (label number, left, top, right, bottom), float32 [k, 5].
-    """
+    """n frames."""
 
     pictures: NDArray[np.uint8]
+    """uint8 [n, 180, 240, 3], of H.264's kind of quality."""
     later: NDArray[np.uint8] | None
+    """The same ``GAP`` frames later, where wanted, otherwise None."""
     sentences: list[str]
+    """The true sentence of each frame."""
     around: list[list[str]]
+    """The true sentences of the window around each, where ``later`` is wanted, otherwise empty lists."""
     scenes: list[grammar.Scene]
+    """What the sentences are made of."""
     clips: NDArray[np.int64]
+    """int64 [n], the number of each frame's clip."""
     boxes: list[NDArray[np.float32]]
+    """For each frame (label number, left, top, right, bottom), float32 [k, 5]."""
 
 
 def make_frames(

@@ -46,20 +46,17 @@ _LONG = 128
 
 @dataclass
 class Pairs:
-    """n frames and what can be said of them, at the sizes the towers see.
-
-    Attributes:
-        images: middle squares, uint8 [n, 96, 96, 3].
-        first, second: the frames of two-frame clips, all of their width, uint8 [n, 3, 96, 128].
-        scenes: of the first frames.
-        around: the true sentences of the window around each.
-    """
+    """n frames and what can be said of them, at the sizes the towers see."""
 
     images: NDArray[np.uint8]
+    """Middle squares, uint8 [n, 96, 96, 3]."""
     first: NDArray[np.uint8]
     second: NDArray[np.uint8]
+    """``first`` and ``second``: the frames of two-frame clips, all of their width, uint8 [n, 3, 96, 128]."""
     scenes: list[grammar.Scene]
+    """The scenes of the first frames."""
     around: list[list[str]]
+    """The true sentences of the window around each."""
 
     @classmethod
     def joined(cls, parts: Sequence[Pairs]) -> Pairs:

@@ -63,21 +63,18 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is learned: it decides, not the clock, so that a slower machine makes the same model.
-
-    Attributes:
-        clips: training clips whose windows are taken.
-        windows: different windows, and a summary to rate for each.
-        steps: of optimisation; one of three is on ratings.
-        batch: windows a step; of ratings, which are shorter, twice as many.
-        rate: highest learning rate.
-    """
+    """How much is learned: it decides, not the clock, so that a slower machine makes the same model."""
 
     clips: int = 1500
+    """Training clips whose windows are taken."""
     windows: int = 60_000
+    """Different windows, and a summary to rate for each."""
     steps: int = 1800
+    """Steps of optimisation; one of three is on ratings."""
     batch: int = 48
+    """Windows a step; of ratings, which are shorter, twice as many."""
     rate: float = 2e-3
+    """Highest learning rate."""
 
 
 def train_llama(
@@ -199,21 +196,18 @@ def to_rate(windows: Sequence[Sequence[str]], random: np.random.Generator) -> li
 
 @dataclass(frozen=True)
 class _Group:
-    """Samples with the same beginning.
-
-    Attributes:
-        beginning: token ids that all have.
-        rest: what follows, each with its answer.
-        answers: length of the answer at the end of each.
-        share: of the steps, relative to others'.
-        weight: of its loss: of a rating's tokens only one says much.
-    """
+    """Samples with the same beginning."""
 
     beginning: list[int]
+    """Token ids that all samples begin with."""
     rest: list[list[int]]
+    """What follows, each with its answer."""
     answers: list[int]
+    """Length of the answer at the end of each."""
     share: float
+    """The share of the steps, relative to others'."""
     weight: float
+    """Weight of its loss: only one token of a rating says much."""
 
     @classmethod
     def of(cls, tokenizer: Any, samples: Sequence[tuple[Messages, str]], share: float, weight: float) -> _Group:

@@ -22,18 +22,15 @@ _MUON = 1.0
 
 @dataclass
 class Record:
-    """What a training was, for the model's card.
-
-    Attributes:
-        steps, batch: how many, of how many samples.
-        seconds: it took.
-        losses: (step, mean loss since the last), about ten.
-    """
+    """What a training was, for the model's card."""
 
     steps: int
     batch: int
+    """``steps`` and ``batch``: how many, of how many samples."""
     seconds: float
+    """How long the training took, seconds."""
     losses: list[tuple[int, float]]
+    """(step, mean loss since the last), about ten."""
 
 
 def train(

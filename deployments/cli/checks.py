@@ -16,17 +16,14 @@ Verdict = Literal["ok", "note", "fault"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        what: its name.
-        verdict: ``fault``: the configured run would not work.
-        found: a sentence.
-    """
+    """One thing that was looked at."""
 
     what: str
+    """Name of what was looked at."""
     verdict: Verdict
+    """``fault``: the configured run would not work."""
     found: str
+    """What was found, as a sentence."""
 
 
 def served_check(role: str, section: Any) -> Check:

@@ -31,21 +31,18 @@ MAX_FILE_BYTES = 1 << 20
 
 @dataclass
 class Layer:
-    """Settings of one origin.
-
-    Attributes:
-        name: for messages: the file, ``the environment``, ``--set``.
-        tree: nested dicts, lists and scalars.
-        origins: path to a text that says where exactly the value was given.
-        folder: what relative paths are relative to; None is the current folder at the time of loading.
-        words: paths of values that were given as ``yes``, ``no``, ``on`` or ``off``: true and false for YAML 1.1 alone.
-    """
+    """Settings of one origin."""
 
     name: str
+    """For messages: the file, ``the environment``, ``--set``."""
     tree: dict[str, Any]
+    """Nested dicts, lists and scalars."""
     origins: dict[PathKey, str] = field(default_factory=dict)
+    """Path to a text that says where exactly the value was given."""
     folder: Path | None = None
+    """What relative paths are relative to; None is the current folder at the time of loading."""
     words: dict[PathKey, str] = field(default_factory=dict)
+    """Paths of values that were given as ``yes``, ``no``, ``on`` or ``off``: true and false for YAML 1.1 alone."""
 
     def origin(self, path: PathKey) -> str:
         """Where the value at ``path`` was given; otherwise where the nearest known part of the tree above it was, or the first

@@ -35,15 +35,12 @@ from lavad_core.suggest import nearest
 
 @dataclass(frozen=True)
 class Loaded:
-    """A configuration and where its values come from.
-
-    Attributes:
-        config: validated.
-        origins: dotted path of every leaf to where its value comes from, for people.
-    """
+    """A configuration and where its values come from."""
 
     config: LavadConfig
+    """The validated configuration."""
     origins: Mapping[str, str]
+    """Dotted path of every leaf to where its value comes from, for people."""
 
 
 def presets() -> dict[str, str]:

@@ -40,17 +40,14 @@ _WORDS = frozenset({"yes", "no", "on", "off"})
 
 @dataclass
 class Document:
-    """What a text says.
-
-    Attributes:
-        value: nested dicts, lists and scalars; None for a text that says nothing.
-        origins: path to where it was given.
-        words: paths of plain ``yes``, ``no``, ``on``, ``off``, and which word it was.
-    """
+    """What a text says."""
 
     value: Any
+    """Nested dicts, lists and scalars; None for a text that says nothing."""
     origins: dict[PathKey, str] = field(default_factory=dict)
+    """Path to where it was given."""
     words: dict[PathKey, str] = field(default_factory=dict)
+    """Paths of plain ``yes``, ``no``, ``on``, ``off``, and which word it was."""
 
 
 def read_yaml(text: str, name: str) -> Document:

@@ -21,21 +21,18 @@ _WEIGHTS = (".pth", ".safetensors")
 
 @dataclass(frozen=True)
 class Shape:
-    """What may stand at one place of the tree.
-
-    Attributes:
-        kind: ``section``; ``mapping``, names that the user chooses to sections or values; ``leaf``.
-        variants: for sections and mappings to them: value of ``kind`` to class; the empty word where there is only one class.
-        default_variant: the one that is meant when ``kind`` is not given.
-        info: the pydantic field; None for the root and for what is in a mapping.
-        types: for leaves and mappings: the classes a value may have, NoneType among them.
-    """
+    """What may stand at one place of the tree."""
 
     kind: Literal["section", "mapping", "leaf"]
+    """``section``; ``mapping``, names that the user chooses to sections or values; ``leaf``."""
     variants: Mapping[str, type[Section]] = field(default_factory=dict)
+    """For sections and mappings to them: value of ``kind`` to class; the empty word where there is only one class."""
     default_variant: str = ""
+    """The one that is meant when ``kind`` is not given."""
     info: FieldInfo | None = None
+    """The pydantic field; None for the root and for what is in a mapping."""
     types: tuple[Any, ...] = ()
+    """For leaves and mappings: the classes a value may have, NoneType among them."""
 
     @property
     def is_secret(self) -> bool:
@@ -127,21 +124,18 @@ def child(shape: Shape, name: str, kind: object = None, *, any_kind: bool = Fals
 
 @dataclass(frozen=True)
 class Row:
-    """One leaf of the tree, for tables.
-
-    Attributes:
-        path: dotted; ``NAME`` stands for a captioner's name.
-        kinds: ``kind`` values of the section that have it; empty where there is only one.
-        shape: what it takes.
-        section: the class that has it.
-        name: its last part.
-    """
+    """One leaf of the tree, for tables."""
 
     path: str
+    """Dotted; ``NAME`` stands for a captioner's name."""
     kinds: tuple[str, ...]
+    """``kind`` values of the section that have it; empty where there is only one."""
     shape: Shape
+    """What values the field takes."""
     section: type[Section]
+    """The class that has the field."""
     name: str
+    """The last part of the path."""
 
 
 def rows(shape: Shape = ROOT, prefix: str = "") -> Iterator[Row]:

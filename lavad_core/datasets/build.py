@@ -20,19 +20,16 @@ from lavad_core.video.identity import files_digest
 
 @dataclass(frozen=True)
 class Paths:
-    """What the user points at; an adapter says which of them it needs.
-
-    Attributes:
-        annotation: file of labels, or folder of masks.
-        list_file: which videos, and how long they are.
-        videos: folder of the videos.
-        first_frame: what a text file of intervals calls the first frame, 0 or 1; None is as the data set is published.
-    """
+    """What the user points at; an adapter says which of them it needs."""
 
     annotation: Path | None = None
+    """File of labels, or folder of masks."""
     list_file: Path | None = None
+    """Which videos, and how long they are."""
     videos: Path | None = None
+    """Folder of the videos."""
     first_frame: int | None = None
+    """What a text file of intervals calls the first frame, 0 or 1; None is as the data set is published."""
 
     def labels(self, what: str) -> Path:
         """:attr:`annotation`.

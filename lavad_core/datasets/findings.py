@@ -9,38 +9,32 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Figures:
-    """What a data set's files hold.
-
-    Attributes:
-        videos, anomalous: counts.
-        classes: how many, of anomalies.
-        intervals: annotated ones.
-        frames, positive, clipped: all frames, labelled ones, and intervals that reach past the end of their video; None
-            where the length of a video is not known.
-    """
+    """What a data set's files hold."""
 
     videos: int
     anomalous: int
+    """``videos`` and ``anomalous``: counts."""
     classes: int
+    """How many classes of anomalies there are."""
     intervals: int
+    """How many intervals are annotated."""
     frames: int | None
     positive: int | None
     clipped: int | None
+    """``frames``, ``positive`` and ``clipped``: all frames, labelled ones, and intervals that reach past the end of
+    their video; None where the length of a video is not known."""
 
 
 @dataclass(frozen=True)
 class DatasetFinding:
-    """Something that a user should know.
-
-    Attributes:
-        level: ``error``: something is missing or wrong, numbers would be of something else. ``warning``: they may be.
-        message: a sentence with the number of videos and the first of them.
-        videos: all names that it is about.
-    """
+    """Something that a user should know."""
 
     level: Literal["error", "warning"]
+    """``error``: something is missing or wrong, numbers would be of something else. ``warning``: they may be."""
     message: str
+    """A sentence with the number of videos and the first of them."""
     videos: Sequence[str] = field(default=(), repr=False)
+    """All names that it is about."""
 
 
 def error(message: str, videos: Sequence[str] = ()) -> DatasetFinding:
@@ -55,26 +49,23 @@ def warning(message: str, videos: Sequence[str] = ()) -> DatasetFinding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The outcome of :func:`lavad_core.datasets.check.check`.
-
-    Attributes:
-        adapter, title: of the data set.
-        files: role, name and SHA-256 of each file that labels come from.
-        labels_sha256: :func:`lavad_core.datasets.check.labels_digest`.
-        part: which published part it was compared with; empty where nothing is published.
-        here: figures of the files.
-        published: the same as published, by attribute of :class:`Figures`; None where no source says.
-        findings: errors first.
-    """
+    """The outcome of :func:`lavad_core.datasets.check.check`."""
 
     adapter: str
     title: str
+    """``adapter`` and ``title`` are the data set's."""
     files: Sequence[Mapping[str, str]]
+    """Role, name and SHA-256 of each file that labels come from."""
     labels_sha256: str
+    """:func:`lavad_core.datasets.check.labels_digest`."""
     part: str
+    """Which published part it was compared with; empty where nothing is published."""
     here: Figures
+    """Figures of the files."""
     published: Mapping[str, int | None]
+    """The published figures, by attribute of :class:`Figures`; None where no source says."""
     findings: Sequence[DatasetFinding]
+    """What should be known, errors first."""
 
     @property
     def ok(self) -> bool:

@@ -14,19 +14,16 @@ LIKELY_OFF = 2
 
 @dataclass(frozen=True)
 class Deviation:
-    """A video whose scores do not cover the frames that are counted for it, or more.
-
-    Attributes:
-        name: of the video.
-        frames: as the list counts them.
-        scores: how many there are.
-        interval: frames from one score to the next.
-    """
+    """A video whose scores do not cover the frames that are counted for it, or more."""
 
     name: str
+    """The name of the video."""
     frames: int
+    """The frames, as the list counts them."""
     scores: int
+    """How many scores the video has."""
     interval: int
+    """Frames from one score to the next."""
 
     @property
     def uncovered(self) -> int:

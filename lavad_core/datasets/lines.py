@@ -43,17 +43,14 @@ _NAMES_OF_COLUMNS = frozenset(
 
 @dataclass(frozen=True)
 class Cells:
-    """A line, taken apart.
-
-    Attributes:
-        name: as written, with folders and ending; empty where it is not certain where it ends.
-        rest: the fields after it, or all words of the line where there is no name.
-        separator: of the fields; a space for any run of spaces and tabs.
-    """
+    """A line, taken apart."""
 
     name: str
+    """The name, as written, with folders and ending; empty where it is not certain where it ends."""
     rest: tuple[str, ...]
+    """The fields after it, or all words of the line where there is no name."""
     separator: str = " "
+    """The separator of the fields; a space for any run of spaces and tabs."""
 
 
 def rows_of(text: str, is_name: Callable[[str], bool] = lambda text: False) -> Iterator[tuple[int, str]]:

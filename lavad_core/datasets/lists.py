@@ -49,17 +49,14 @@ _COMMON_CLASSES = frozenset(["normal", "abnormal", "anomaly", "anomalous", "a"])
 
 @dataclass(frozen=True)
 class ListedVideo:
-    """A line of a list.
-
-    Attributes:
-        frames: of the video; None if the line does not say.
-        labels: its classes as written, numbers or words; empty if the line does not say.
-        line: of the file, from 1.
-    """
+    """A line of a list."""
 
     frames: int | None = None
+    """The frames of the video; None if the line does not say."""
     labels: tuple[str, ...] = ()
+    """Its classes as written, numbers or words; empty if the line does not say."""
     line: int = field(default=0, compare=False)
+    """The line of the file, from 1."""
 
 
 @dataclass(frozen=True)

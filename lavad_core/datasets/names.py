@@ -44,17 +44,14 @@ def says_normal(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Match:
-    """Names of a data set beside those of something else.
-
-    Attributes:
-        pairs: the data set's name to the other's, in the order of the data set.
-        missing: the data set's names that the other lacks, in its order.
-        extra: the other's names that the data set lacks, in its order.
-    """
+    """Names of a data set beside those of something else."""
 
     pairs: dict[str, str] = field(repr=False)
+    """The data set's name to the other's, in the order of the data set."""
     missing: tuple[str, ...]
+    """The data set's names that the other lacks, in its order."""
     extra: tuple[str, ...]
+    """The other's names that the data set lacks, in its order."""
 
 
 def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> Match:

@@ -10,26 +10,23 @@ from lavad_core.datasets.adapters import ucf_crime, xd_violence
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of a part of a data set.
-
-    Attributes:
-        part: which one: ``test set``.
-        videos: in it.
-        anomalous: of those; None where no source says.
-        classes: of anomalies; empty where it has none.
-        frames, positive: all frames and labelled ones; None where no source says.
-        clipped: intervals that reach past the end of their video.
-        labels_sha256: digest of the published labels (``check.labels_digest``); None where they were not at hand.
-    """
+    """Figures of a part of a data set."""
 
     part: str
+    """Which part of the data set, for instance ``test set``."""
     videos: int
+    """How many videos the part has."""
     anomalous: int | None = None
+    """The anomalous of those; None where no source says."""
     classes: tuple[str, ...] = ()
+    """The classes of anomalies; empty where it has none."""
     frames: int | None = None
     positive: int | None = None
+    """``frames`` and ``positive``: all frames and labelled ones; None where no source says."""
     clipped: int | None = None
+    """Intervals that reach past the end of their video."""
     labels_sha256: str | None = None
+    """Digest of the published labels (``check.labels_digest``); None where they were not at hand."""
 
 
 PUBLISHED: Mapping[str, tuple[Published, ...]] = {

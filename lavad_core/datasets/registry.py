@@ -26,23 +26,20 @@ from lavad_core.suggest import nearest
 
 @dataclass(frozen=True)
 class Adapter:
-    """How a data set's files are read.
-
-    Attributes:
-        title: as papers call the data set.
-        read: from paths to the data set; raises InputError.
-        labels: what the file or folder of labels is.
-        list_file: what a list of videos is for.
-        published: where the files are; empty for one's own.
-        intervals: labels may be a file of frame numbers, so that it can be asked which number the first frame has.
-    """
+    """How a data set's files are read."""
 
     title: str
+    """The title, as papers call the data set."""
     read: Callable[[Paths], Dataset]
+    """Reads it: paths to the data set; raises InputError."""
     labels: str
+    """What the file or folder of labels is."""
     list_file: str
+    """What a list of videos is for."""
     published: str = ""
+    """Where the files are; empty for one's own."""
     intervals: bool = True
+    """Labels may be a file of frame numbers, so that it can be asked which number the first frame has."""
 
 
 ADAPTERS: dict[str, Adapter] = {

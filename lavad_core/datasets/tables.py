@@ -25,19 +25,16 @@ _INTEGER = re.compile(r"[0-9]{1,15}")
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of a table.
-
-    Attributes:
-        values: by column, as texts; an empty one is left out.
-        place: of the row in its file: ``line 3``, ``entry 2``.
-        path: of the file.
-        what: the file is, for errors.
-    """
+    """A row of a table."""
 
     values: Mapping[str, str] = field(repr=False)
+    """The values, by column, as texts; an empty one is left out."""
     place: str
+    """The place of the row in its file: ``line 3``, ``entry 2``."""
     path: Path
+    """The path of the file."""
     what: str
+    """What the file is, for errors."""
 
     def fail(self, problem: str) -> NoReturn:
         """Raises InputError that says where."""

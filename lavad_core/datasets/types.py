@@ -17,21 +17,18 @@ are an array of this length."""
 
 @dataclass(frozen=True)
 class LabelledVideo:
-    """A video of a data set.
-
-    Attributes:
-        name: as published, without the ending of a video file.
-        classes: of its anomalies, as the data set calls them; empty for a normal video, and where a data set has no classes.
-            Some of XD-Violence's have several.
-        intervals: in order of time; they may reach past the end of the video. An anomalous video without any is labelled
-            as a whole only where the data set has no frame labels.
-        frames: as the data set's list or masks say; None where only the video itself can tell.
-    """
+    """A video of a data set."""
 
     name: str
+    """The name, as published, without the ending of a video file."""
     classes: tuple[str, ...] = ()
+    """The classes of its anomalies, as the data set calls them; empty for a normal video, and where a data set has no
+    classes. Some of XD-Violence's have several."""
     intervals: tuple[Interval, ...] = ()
+    """The intervals, in order of time; they may reach past the end of the video. An anomalous video without any is
+    labelled as a whole only where the data set has no frame labels."""
     frames: int | None = None
+    """The frames, as the data set's list or masks say; None where only the video itself can tell."""
 
     @property
     def is_anomalous(self) -> bool:
@@ -41,56 +38,48 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that labels were read from.
-
-    Attributes:
-        role: ``annotation``, ``list``, ``masks``, …
-        name: of the file or folder, without the folders above it, so that the same labels print the same header anywhere.
-        sha256: hexadecimal; of a folder the digest of its files' names and digests.
-    """
+    """A file that labels were read from."""
 
     role: str
+    """``annotation``, ``list``, ``masks``, …."""
     name: str
+    """The name of the file or folder, without the folders above it, so that the same labels print the same header
+    anywhere."""
     sha256: str
+    """Hexadecimal; of a folder the digest of its files' names and digests."""
 
 
 @dataclass(frozen=True)
 class LabelReading:
-    """What only a user can say of a data set's files; the defaults take them as they are published.
-
-    Attributes:
-        first_frame: what a file of intervals calls the first frame, 0 or 1; None is as the data set is published.
-        frame_count_tolerance: a list may count so many frames more than the scores of a video cover, frames.
-    """
+    """What only a user can say of a data set's files; the defaults take them as they are published."""
 
     first_frame: int | None = None
+    """What a file of intervals calls the first frame, 0 or 1; None is as the data set is published."""
     frame_count_tolerance: int = 0
+    """A list may count so many frames more than the scores of a video cover, frames."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, or the part of it that is evaluated on.
-
-    Attributes:
-        adapter: key of the adapter that read it: ``ucf-crime``, ``xd-violence``, …
-        title: as papers call it.
-        videos: by name, in the order of the list, or of the annotation where there is no list.
-        files: that it was read from.
-        frame_rate: per second, where all its videos have the same; otherwise None.
-        notes: what a user should know of these files: a class that is missing, a list of another length than the published one.
-        reading: how the files were taken; ``first_frame`` is None where that is 0.
-        unreadable: videos of the data set whose labels cannot be read, and why; they are not among ``videos``, and count as
-            unscored.
-    """
+    """A data set, or the part of it that is evaluated on."""
 
     adapter: str
+    """Key of the adapter that read it: ``ucf-crime``, ``xd-violence``, …."""
     title: str
+    """The title, as papers call it."""
     videos: Mapping[str, LabelledVideo] = field(repr=False)
+    """The videos, by name, in the order of the list, or of the annotation where there is no list."""
     files: tuple[SourceFile, ...]
+    """The files that it was read from."""
     frame_rate: float | None = None
+    """The frame rate, per second, where all its videos have the same; otherwise None."""
     notes: tuple[str, ...] = ()
+    """What a user should know of these files: a class that is missing, a list of another length than the published one."""
     reading: LabelReading = LabelReading()
+    """How the files were taken; ``first_frame`` is None where that is 0."""
     unreadable: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Videos of the data set whose labels cannot be read, and why; they are not among ``videos``, and count as
+    unscored."""
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -115,17 +115,14 @@ def resampled_precision(draws: Array, weights: Weights, scores: Array) -> tuple[
 
 
 class _Entries(NamedTuple):
-    """The scores that have frames of one label, highest score first.
-
-    Attributes:
-        video: int64, [n].
-        falling: float64, [n], the negated scores.
-        frames: float64, [n].
-    """
+    """The scores that have frames of one label, highest score first."""
 
     video: NDArray[np.int64]
+    """int64, [n]."""
     falling: Array
+    """float64, [n], the negated scores."""
     frames: Array
+    """float64, [n]."""
 
 
 class _Curve:

@@ -27,24 +27,21 @@ from lavad_core.results.types import ResultSet
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of both sets.
-
-    Attributes:
-        a, b: None where undefined, and then ``reason`` says why.
-        difference: A − B.
-        low, high: of its 95 % interval by the paired bootstrap; None where there was none.
-        b_better: part of the resamples in which B is higher, equal ones (:data:`lavad_core.evaluation.ties.SAME`) half: the
-            probability that B is better.
-        reason: empty if both are defined.
-    """
+    """One metric of both sets."""
 
     a: float | None
     b: float | None
+    """``a`` and ``b``: None where undefined, and then ``reason`` says why."""
     difference: float | None
+    """A − B, in the metric's unit."""
     low: float | None
     high: float | None
+    """``low`` and ``high`` bound its 95 % interval by the paired bootstrap; None where there was none."""
     b_better: float | None
+    """Part of the resamples in which B is higher, equal ones (:data:`lavad_core.evaluation.ties.SAME`) half: the
+    probability that B is better."""
     reason: str = ""
+    """Empty if both are defined."""
 
     def interval(self, between: str) -> str:
         """The two ends of the interval, signed, joined by ``between``; empty where there is none."""
@@ -55,22 +52,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """The metrics of both sets' final scores, with one smoothing.
-
-    Attributes:
-        sigma: of the smoothing, in ``unit``; 0 is none.
-        metrics: by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`.
-        unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
-        width_a, width_b: σ in every unit, of each set; None where nothing is smoothed.
-        unlike: how the two σ differ, in a few words; the rows are then not of the same smoothing. Empty if they are.
-    """
+    """The metrics of both sets' final scores, with one smoothing."""
 
     sigma: float
+    """The sigma of the smoothing, in ``unit``; 0 is none."""
     metrics: Mapping[str, Difference]
+    """The metrics, by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`."""
     unit: Unit = "scores"
+    """The unit of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``."""
     width_a: Width | None = None
     width_b: Width | None = None
+    """``width_a`` and ``width_b``: σ in every unit, of each set; None where nothing is smoothed."""
     unlike: str = ""
+    """How the two σ differ, in a few words; the rows are then not of the same smoothing. Empty if they are."""
 
     @property
     def smoothing(self) -> Sigma | None:
@@ -89,33 +83,30 @@ class ComparedRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets of results on the same videos.
-
-    Attributes:
-        dataset: title.
-        a, b: id and origin of the sets.
-        videos: that both have scores of, and the data set has; nothing else counts.
-        frames, positive: over these.
-        only_a, only_b: names of the data set's videos that one alone has scores of.
-        intervals: how they were made, in a few words.
-        rows: the unsmoothed one first.
-        reading: how the data set's files were taken other than as they are published; empty if they were not.
-    """
+    """Two sets of results on the same videos."""
 
     dataset: str
+    """Title of the data set."""
     a: Mapping[str, str]
     b: Mapping[str, str]
+    """``a`` and ``b``: id and origin of the sets."""
     videos: int
+    """Videos of the data set that both have scores of; nothing else counts."""
     frames: int
     positive: int
+    """``frames`` and ``positive``: over these."""
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    """``only_a`` and ``only_b``: names of the data set's videos that one alone has scores of."""
     intervals: str
+    """How they were made, in a few words."""
     rows: tuple[ComparedRow, ...] = field(repr=False)
+    """The compared rows, the unsmoothed one first."""
     differs: tuple[tuple[str, str, str], ...] = ()
     recipe_a: Mapping[str, str] = field(default_factory=dict)
     recipe_b: Mapping[str, str] = field(default_factory=dict)
     reading: str = ""
+    """How the data set's files were taken other than as they are published; empty if they were not."""
 
 
 def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOptions | None = None) -> Comparison:

@@ -24,21 +24,18 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class DocumentKind(Generic[Value]):
-    """A kind of document.
-
-    Attributes:
-        name: of the kind, for errors; the field ``format`` says ``lavad-<name>``.
-        type: the frozen dataclass that it holds.
-        made_by: the command that writes one.
-        again: what to do with one that cannot be taken.
-        max_bytes: a larger file is refused.
-    """
+    """A kind of document."""
 
     name: str
+    """The name of the kind, for errors; the field ``format`` says ``lavad-<name>``."""
     type: type[Value]
+    """The frozen dataclass that it holds."""
     made_by: str
+    """The command that writes one."""
     again: str
+    """What to do with one that cannot be taken."""
     max_bytes: int
+    """Largest size of a file, bytes; a larger one is refused."""
 
     def text(self, value: Value) -> str:
         """Indented JSON with a line break at its end.

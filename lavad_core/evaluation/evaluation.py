@@ -10,65 +10,59 @@ from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words
 
 @dataclass(frozen=True)
 class Header:
-    """The protocol of an evaluation, printed above every table.
-
-    Attributes:
-        dataset, adapter: title and key of the data set.
-        files: role, name and SHA-256 of each file that labels come from.
-        listed: videos of the data set. scored: of those, with scores. unscored: name to reason, for the others.
-        unlabelled: names of scored videos that the data set does not have; they are left out, and counted.
-        frames, positive: over the scored videos.
-        clipped_intervals: that reached past the end of their video and were cut there.
-        interval: frames from one score to the next; the shortest where videos differ.
-        results: id of the run or import, and its origin.
-        average_precision, averaging, smoothing, weighting: how it was computed, in a few words.
-        warnings: what makes the numbers no comparison with those of papers, one sentence for each.
-        intervals: how the intervals were made, in a few words.
-        reading: how the data set's files were taken other than as they are published, in a few words; empty if they were not.
-        recipe: how the scores were made, name to text: captioners, encoder, chat model, prompts, semantics, window, neighbours,
-            switches; empty where nothing says so.
-        samples: how many frames the windows really sampled, in a few words; ``unknown`` if the results do not say.
-    """
+    """The protocol of an evaluation, printed above every table."""
 
     dataset: str
     adapter: str
+    """``dataset`` and ``adapter``: title and key of the data set."""
     files: tuple[Mapping[str, str], ...]
+    """Role, name and SHA-256 of each file that labels come from."""
     listed: int
+    """Videos of the data set. scored: of those, with scores. unscored: name to reason, for the others."""
     scored: int
     unscored: Mapping[str, str]
     unlabelled: tuple[str, ...]
+    """Names of scored videos that the data set does not have; they are left out, and counted."""
     frames: int
     positive: int
+    """``frames`` and ``positive``: over the scored videos."""
     clipped_intervals: int
+    """How many intervals reached past the end of their video and were cut there."""
     interval: int
+    """Frames from one score to the next; the shortest where videos differ."""
     results: Mapping[str, str]
+    """Id of the run or import, and its origin."""
     average_precision: str
     averaging: str
     smoothing: str
     weighting: str
+    """``average_precision``, ``averaging``, ``smoothing`` and ``weighting``: how it was computed, in a few words."""
     warnings: tuple[str, ...] = ()
+    """What makes the numbers no comparison with those of papers, one sentence for each."""
     intervals: str = "none"
+    """How the intervals were made, in a few words."""
     reading: str = ""
+    """How the data set's files were taken other than as they are published, in a few words; empty if they were not."""
     recipe: Mapping[str, str] = field(default_factory=dict)
+    """How the scores were made, name to text: captioners, encoder, chat model, prompts, semantics, window, neighbours,
+    switches; empty where nothing says so."""
     samples: str = "unknown"
+    """How many frames the windows really sampled, in a few words; ``unknown`` if the results do not say."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number, or why there is none.
-
-    Attributes:
-        value: None where it is undefined.
-        reason: why; empty where it is defined.
-        low, high: of the 95 % interval of the bootstrap over videos; None where there was none.
-        n: of what it is a mean, where it is one: videos.
-    """
+    """A number, or why there is none."""
 
     value: float | None
+    """None where it is undefined."""
     reason: str = ""
+    """Why; empty where it is defined."""
     low: float | None = None
     high: float | None = None
+    """``low`` and ``high`` bound the 95 % interval of the bootstrap over videos; None where there was none."""
     n: int | None = None
+    """The n of what it is a mean, where it is one: videos."""
 
     @property
     def number(self) -> str:
@@ -100,24 +94,21 @@ METRIC_TITLES = {
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One kind of scores.
-
-    Attributes:
-        name: ``refined`` and ``raw``, or ``scores`` where the results have one kind only; of a row without a model
-            ``video-label oracle``, ``constant``, ``clip-centre prior``.
-        sigma: of the smoothing, in ``unit``; 0 is none.
-        metrics: by the keys of :data:`METRIC_TITLES`.
-        ours: it is of the evaluated results.
-        unit: of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``.
-        width: σ in every unit; None where nothing is smoothed, and in evaluations of earlier versions.
-    """
+    """One kind of scores."""
 
     name: str
+    """``refined`` and ``raw``, or ``scores`` where the results have one kind only; of a row without a model
+    ``video-label oracle``, ``constant``, ``clip-centre prior``."""
     sigma: float
+    """The sigma of the smoothing, in ``unit``; 0 is none."""
     metrics: Mapping[str, Metric]
+    """The metrics, by the keys of :data:`METRIC_TITLES`."""
     ours: bool = True
+    """Whether the row is of the evaluated results."""
     unit: Unit = "scores"
+    """The unit of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``."""
     width: Width | None = None
+    """σ in every unit; None where nothing is smoothed, and in evaluations of earlier versions."""
 
     @property
     def smoothing(self) -> Sigma | None:
@@ -132,63 +123,54 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The metrics of one class. A video of several classes counts for each of them.
-
-    Attributes:
-        name: of the class.
-        videos: scored ones of the class. positive: their labelled frames.
-        within: ``auc`` and ``average_precision`` over the frames of the class's videos.
-        with_normal: the same over these and all normal videos; ``normal_videos`` is how many.
-        normal_videos: n.
-    """
+    """The metrics of one class. A video of several classes counts for each of them."""
 
     name: str
+    """The name of the class."""
     videos: int
+    """Scored ones of the class. positive: their labelled frames."""
     positive: int
     within: Mapping[str, Metric]
+    """``auc`` and ``average_precision`` over the frames of the class's videos."""
     with_normal: Mapping[str, Metric]
+    """The same over these and all normal videos; ``normal_videos`` is how many."""
     normal_videos: int
+    """How many normal videos there are, N."""
 
 
 @dataclass(frozen=True)
 class EventRow:
-    """Segments against annotated intervals at one threshold and one temporal IoU; each interval is found at most once.
-
-    Attributes:
-        threshold, iou: of the row.
-        annotated, found, matched: counts.
-        precision, recall, f1: of them.
-        false_alarms_per_hour: segments in normal videos, per hour of normal video; undefined without a frame rate.
-    """
+    """Segments against annotated intervals at one threshold and one temporal IoU; each interval is found at most once."""
 
     threshold: float
     iou: float
+    """``threshold`` and ``iou`` are those of the row."""
     annotated: int
     found: int
     matched: int
+    """``annotated``, ``found`` and ``matched``: counts."""
     precision: Metric
     recall: Metric
     f1: Metric
+    """``precision``, ``recall`` and ``f1`` follow from these counts."""
     false_alarms_per_hour: Metric
+    """Segments in normal videos, per hour of normal video; undefined without a frame rate."""
 
 
 @dataclass(frozen=True)
 class VideoRow:
-    """The numbers of one video.
-
-    Attributes:
-        name, classes, frames, positive: of the video.
-        auc: over its frames.
-        max_score, mean_score: of its grid.
-    """
+    """The numbers of one video."""
 
     name: str
     classes: tuple[str, ...]
     frames: int
     positive: int
+    """``name``, ``classes``, ``frames`` and ``positive`` are the video's."""
     auc: Metric
+    """ROC AUC over the video's frames."""
     max_score: float
     mean_score: float
+    """``max_score`` and ``mean_score`` are over the scores of the video's grid."""
 
 
 @dataclass(frozen=True)
@@ -202,19 +184,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All metrics of a set of results. ``rows[0]`` is that of the unsmoothed final scores.
-
-    Attributes:
-        header: the protocol.
-        rows: the results' own first.
-        classes, events, videos: tables.
-        roc, precision_recall: of each own row, by ``name`` or ``name σ10 (160 frames)``; empty where undefined.
-    """
+    """All metrics of a set of results. ``rows[0]`` is that of the unsmoothed final scores."""
 
     header: Header
+    """The protocol."""
     rows: tuple[ScoreRow, ...]
+    """The rows of metrics, the results' own first."""
     classes: tuple[ClassRow, ...]
     events: tuple[EventRow, ...]
     videos: tuple[VideoRow, ...]
+    """``classes``, ``events`` and ``videos``: tables."""
     roc: Mapping[str, Curve] = field(default_factory=dict)
     precision_recall: Mapping[str, Curve] = field(default_factory=dict)
+    """``roc`` and ``precision_recall`` hold the curves of each own row, by ``name`` or ``name σ10 (160 frames)``; empty
+    where undefined."""

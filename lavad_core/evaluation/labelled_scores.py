@@ -23,31 +23,28 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EvaluatedVideo:
-    """A scored video with its labels.
-
-    Attributes:
-        labels: of the data set.
-        frames: M; the data set's count where it has one.
-        frames_scored: M as the results have it.
-        interval: frames from one score to the next.
-        scores, raw: float64, [n]; ``raw`` is None where there are none beside ``scores``.
-        positive, negative: float64, [n], frames of each score that are labelled anomalous, and the others.
-        clipped: intervals that reach past the end.
-        frame_rate: per second; None where nothing tells.
-        uncovered: frames that the list counts, left out by the tolerance that was given.
-    """
+    """A scored video with its labels."""
 
     labels: LabelledVideo
+    """The labels of the data set."""
     frames: int
+    """M; the data set's count where it has one."""
     frames_scored: int
+    """How many frames the results say that the video has, M."""
     interval: int
+    """Frames from one score to the next."""
     scores: Array = field(repr=False)
     raw: Array | None = field(repr=False)
+    """``scores`` and ``raw``: float64, [n]; ``raw`` is None where there are none beside ``scores``."""
     positive: Array = field(repr=False)
     negative: Array = field(repr=False)
+    """``positive`` and ``negative``: float64, [n], frames of each score that are labelled anomalous, and the others."""
     clipped: int
+    """Intervals that reach past the end."""
     frame_rate: float | None
+    """The frame rate, per second; None where nothing tells."""
     uncovered: int = 0
+    """Frames that the list counts, left out by the tolerance that was given."""
 
     @property
     def is_anomalous(self) -> bool:
@@ -57,18 +54,15 @@ class EvaluatedVideo:
 
 @dataclass(frozen=True)
 class Weights:
-    """What the scores of a set are of; the scores themselves stand beside it, one array for each row.
-
-    Attributes:
-        video: int64, [n], not decreasing: the video of each score.
-        positive, negative: float64, [n], its anomalous frames, and the others.
-        videos: V.
-    """
+    """What the scores of a set are of; the scores themselves stand beside it, one array for each row."""
 
     video: NDArray[np.int64] = field(repr=False)
+    """int64, [n], not decreasing: the video of each score."""
     positive: Array = field(repr=False)
     negative: Array = field(repr=False)
+    """``positive`` and ``negative``: float64, [n], its anomalous frames, and the others."""
     videos: int
+    """How many videos there are, V."""
 
     def of_videos(self, frames: Array) -> Array:
         """float64, [V], the sum over each video of a number that each score has, [n]."""
@@ -78,15 +72,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class LabelledScores:
-    """What all rows of an evaluation have in common.
-
-    Attributes:
-        videos: V scored ones.
-        draws: float64, [R, V], of the bootstrap; None for no intervals.
-    """
+    """What all rows of an evaluation have in common."""
 
     videos: Sequence[EvaluatedVideo] = field(repr=False)
+    """The V scored videos."""
     draws: Array | None = field(default=None, repr=False)
+    """float64, [R, V], of the bootstrap; None for no intervals."""
 
     @cached_property
     def weights(self) -> Weights:

@@ -16,18 +16,15 @@ from lavad_core.evaluation.ties import means
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric with its resamples.
-
-    Attributes:
-        value: None where it is undefined, and then ``reason`` says why.
-        samples: float64, [R], of the resamples, NaN where undefined; None where none were asked for.
-        n: videos of a mean.
-    """
+    """A metric with its resamples."""
 
     value: float | None
+    """None where it is undefined, and then ``reason`` says why."""
     reason: str = ""
     samples: Array | None = field(default=None, repr=False)
+    """float64, [R], of the resamples, NaN where undefined; None where none were asked for."""
     n: int | None = None
+    """How many videos a mean is over."""
 
     @property
     def metric(self) -> Metric:

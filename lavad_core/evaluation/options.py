@@ -16,22 +16,20 @@ MAX_RESAMPLES = 100_000
 class EvaluationOptions:
     """How results are evaluated. A value that is given twice counts once.
 
-    Attributes:
-        sigmas: of Gaussian smoothing over the grid scores of a video (``scipy.ndimage.gaussian_filter1d`` with its default
-            boundary). Each gives rows of its own beside the unsmoothed ones.
-        events: rules by which scores become the segments that are compared with annotated intervals. Each gives rows of its
-            own. There are no time stamps here: lengths are in frames.
-        resamples: how many times the bootstrap draws the videos; 0 for no intervals.
-        seed: of the bootstrap.
-
     Raises:
         InputError: a value is out of its range.
     """
 
     sigmas: tuple[Sigma, ...] = ()
+    """Widths of Gaussian smoothing over the grid scores of a video (``scipy.ndimage.gaussian_filter1d`` with its default
+    boundary). Each gives rows of its own beside the unsmoothed ones."""
     events: tuple[SegmentRule, ...] = (SegmentRule(),)
+    """Rules by which scores become the segments that are compared with annotated intervals. Each gives rows of its own. There
+    are no time stamps here: lengths are in frames."""
     resamples: int = 1000
+    """How many times the bootstrap draws the videos; 0 for no intervals."""
     seed: int = 0
+    """Seed of the bootstrap."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigmas", tuple(dict.fromkeys(map(checked_sigma, self.sigmas))))

@@ -16,38 +16,32 @@ from lavad_core.evaluation.evaluation import Evaluation, ScoreRow
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A row of a table.
-
-    Attributes:
-        dataset: adapter key.
-        table: its number.
-        training: ``weakly-supervised``, ``one-class``, ``unsupervised`` or ``training-free``.
-        method, backbone: as the table calls them; ``backbone`` is empty where it names none.
-        auc, ap: 0 … 1; None where the table has none.
-    """
+    """A row of a table."""
 
     dataset: str
+    """Key of the data set's adapter."""
     table: str
+    """Number of the paper's table."""
     training: str
+    """``weakly-supervised``, ``one-class``, ``unsupervised`` or ``training-free``."""
     method: str
     backbone: str
+    """``method`` and ``backbone``: as the table calls them; ``backbone`` is empty where it names none."""
     auc: float | None
     ap: float | None
+    """``auc`` and ``ap``: 0 … 1; None where the table has none."""
 
 
 @dataclass(frozen=True)
 class Against:
-    """An evaluation beside a published row.
-
-    Attributes:
-        row: the published one.
-        auc, ap: ours less the published number; None where one of them is not there. AP is compared with our area by
-            trapezoids, which is what programs after XD-Violence's print.
-    """
+    """An evaluation beside a published row."""
 
     row: PublishedRow
+    """The published row."""
     auc: float | None
     ap: float | None
+    """``auc`` and ``ap``: ours less the published number; None where one of them is not there. AP is compared with our
+    area by trapezoids, which is what programs after XD-Violence's print."""
 
 
 @dataclass(frozen=True)

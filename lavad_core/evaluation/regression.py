@@ -24,19 +24,16 @@ TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}
 
 @dataclass(frozen=True)
 class MetricChange:
-    """A metric now and before.
-
-    Attributes:
-        metric: key of :data:`METRIC_TITLES`.
-        smoothing: of the row; None where nothing is smoothed.
-        difference: now (A) minus before (B), with its interval where both were evaluated on the same videos.
-        tolerance: how much it may fall.
-    """
+    """A metric now and before."""
 
     metric: str
+    """Key of :data:`METRIC_TITLES`."""
     smoothing: Sigma | None
+    """The smoothing of the row; None where nothing is smoothed."""
     difference: Difference
+    """Now (A) minus before (B), with its interval where both were evaluated on the same videos."""
     tolerance: float
+    """How much the metric may fall."""
 
     @property
     def fell(self) -> bool:
@@ -58,21 +55,18 @@ class MetricChange:
 
 @dataclass(frozen=True)
 class Regression:
-    """Results beside a baseline.
-
-    Attributes:
-        baseline: id or name of it.
-        paired: both were evaluated again on the videos that they have in common; otherwise the numbers of a file were taken.
-        videos: that count.
-        changes: of each metric with a tolerance and each kind of row.
-        notes: what a reader should know, one sentence for each.
-    """
+    """Results beside a baseline."""
 
     baseline: str
+    """Id or name of the baseline."""
     paired: bool
+    """Both were evaluated again on the videos that they have in common; otherwise the numbers of a file were taken."""
     videos: int
+    """The videos that count."""
     changes: tuple[MetricChange, ...]
+    """The changes of each metric with a tolerance and each kind of row."""
     notes: tuple[str, ...] = field(default=())
+    """What a reader should know, one sentence for each."""
 
     @property
     def falls(self) -> tuple[MetricChange, ...]:

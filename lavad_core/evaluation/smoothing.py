@@ -36,15 +36,12 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Sigma:
-    """How wide a Gaussian is.
-
-    Attributes:
-        value: above 0.
-        unit: ``scores`` (grid steps), ``frames``, or ``s`` (seconds).
-    """
+    """How wide a Gaussian is."""
 
     value: float
+    """The standard deviation, above 0."""
     unit: Unit = "scores"
+    """``scores`` (grid steps), ``frames``, or ``s`` (seconds)."""
 
     def __str__(self) -> str:
         return f"{self.value:g}" if self.unit == "scores" else f"{self.value:g} {self.unit}"
@@ -52,14 +49,11 @@ class Sigma:
 
 @dataclass(frozen=True)
 class Width:
-    """A σ in every unit, over the videos of a set.
-
-    Attributes:
-        scores, frames: lowest and highest. seconds: likewise; None where a video has no frame rate.
-    """
+    """A σ in every unit, over the videos of a set."""
 
     scores: Range
     frames: Range
+    """``scores`` and ``frames``: lowest and highest. seconds: likewise; None where a video has no frame rate."""
     seconds: Range | None
 
 

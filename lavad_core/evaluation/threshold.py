@@ -29,16 +29,13 @@ ThresholdRuleName = Literal["f1", "youden", "false-alarms-per-hour"]
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """How a threshold is chosen.
-
-    Attributes:
-        name: ``f1``: the highest F1 of frames; ``youden``: the highest true minus false positive rate of frames;
-            ``false-alarms-per-hour``: the lowest threshold that gives at most ``most`` segments an hour of normal video.
-        most: of ``false-alarms-per-hour``.
-    """
+    """How a threshold is chosen."""
 
     name: ThresholdRuleName
+    """``f1``: the highest F1 of frames; ``youden``: the highest true minus false positive rate of frames;
+    ``false-alarms-per-hour``: the lowest threshold that gives at most ``most`` segments an hour of normal video."""
     most: float | None = None
+    """Most false alarms per hour, for ``false-alarms-per-hour``."""
 
     def __str__(self) -> str:
         return self.name if self.most is None else f"{self.name}={self.most:g}"
@@ -82,37 +79,34 @@ def parse_rule(text: str) -> ThresholdRule:
 
 @dataclass(frozen=True)
 class ChosenThreshold:
-    """A threshold, and where it comes from.
-
-    Attributes:
-        threshold: a score of at least this is anomalous; of unsmoothed final scores.
-        rule, definition: as :class:`ThresholdRule` says them.
-        value: what the rule looks at, at this threshold: F1, Youden's J, or false alarms an hour.
-        dataset, adapter: title and key of the data set.
-        files: role, name and SHA-256 of the files that labels come from.
-        labels: digest of the names and intervals, whatever file they were in.
-        results: id and origin of the run or import.
-        names: of the videos: those that have scores and labels.
-        frames, positive: over them.
-        low_threshold, min_length, max_gap: of the segments, lengths in frames; only
-            ``false-alarms-per-hour`` looks at segments.
-    """
+    """A threshold, and where it comes from."""
 
     threshold: float
+    """A score of at least this is anomalous; of unsmoothed final scores."""
     rule: str
     definition: str
+    """``rule`` and ``definition``: as :class:`ThresholdRule` says them."""
     value: float
+    """What the rule looks at, at this threshold: F1, Youden's J, or false alarms an hour."""
     dataset: str
     adapter: str
+    """``dataset`` and ``adapter``: title and key of the data set."""
     files: Sequence[Mapping[str, str]]
+    """Role, name and SHA-256 of the files that labels come from."""
     labels: str
+    """Digest of the names and intervals, whatever file they were in."""
     results: Mapping[str, str]
+    """Id and origin of the run or import."""
     names: Sequence[str]
+    """The names of the videos: those that have scores and labels."""
     frames: int
     positive: int
+    """``frames`` and ``positive``: over them."""
     low_threshold: float | None = None
     min_length: int = 1
     max_gap: int = 0
+    """``low_threshold``, ``min_length`` and ``max_gap`` are those of the segments, lengths in frames; only
+    ``false-alarms-per-hour`` looks at segments."""
 
 
 def choose_threshold(

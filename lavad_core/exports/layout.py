@@ -41,15 +41,12 @@ PROGRAM_NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Written:
-    """What a user must know of a folder in the authors' layout.
-
-    Attributes:
-        ranks: neighbours of each frame, padding among them; 0 where there are no neighbours.
-        notes: what the files do not have, and why, one sentence for each.
-    """
+    """What a user must know of a folder in the authors' layout."""
 
     ranks: int
+    """Neighbours of each frame, padding among them; 0 where there are no neighbours."""
     notes: tuple[str, ...]
+    """What the files do not have, and why, one sentence for each."""
 
 
 def write_layout(results: ResultSet, target: Path) -> Written:

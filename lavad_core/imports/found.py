@@ -57,17 +57,14 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class FoundFile:
-    """One file of a folder or an archive.
-
-    Attributes:
-        place: folder or archive in which it is.
-        path: inside that, with ``/``.
-        read: its content; to be called before the next file is asked for. Raises InputError.
-    """
+    """One file of a folder or an archive."""
 
     place: Path
+    """Folder or archive in which it is."""
     path: str
+    """Path inside that folder or archive, with ``/``."""
     read: Callable[[], bytes] = field(repr=False)
+    """Its content; to be called before the next file is asked for. Raises InputError."""
 
     @property
     def stem(self) -> str:

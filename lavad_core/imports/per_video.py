@@ -22,38 +22,33 @@ ARRAYS = (".npy", ".csv")
 
 @dataclass(frozen=True)
 class Sources:
-    """Folders or archives with a file for each video; None where there is none.
-
-    Attributes:
-        scores: the final ones. raw_scores: the language model's own.
-        segments: a file of segments with scores, in place of ``scores``.
-        captions: captioner to its captions. cleaned: captions after cleaning. summaries: of the windows.
-        similarities, neighbours: of the authors' program, where ``scores`` are those of each frame's neighbours.
-    """
+    """Folders or archives with a file for each video; None where there is none."""
 
     scores: Path | None = None
+    """The final ones. raw_scores: the language model's own."""
     raw_scores: Path | None = None
     segments: Path | None = None
+    """A file of segments with scores, in place of ``scores``."""
     captions: Mapping[str, Path] = field(default_factory=dict)
+    """Captioner to its captions. cleaned: captions after cleaning. summaries: of the windows."""
     cleaned: Path | None = None
     summaries: Path | None = None
     similarities: Path | None = None
     neighbours: Path | None = None
+    """``similarities`` and ``neighbours`` are those of the authors' program, where ``scores`` are those of each frame's
+    neighbours."""
 
 
 @dataclass
 class ImportReport:
-    """What a user should know of an import.
-
-    Attributes:
-        problems: files and values that were not taken, one sentence each.
-        notes: what was taken, and yet is worth a look.
-        sources: by role, what was read: name of the folder or archive, number of files, SHA-256 of their names and digests.
-    """
+    """What a user should know of an import."""
 
     problems: list[str] = field(default_factory=list)
+    """Files and values that were not taken, one sentence each."""
     notes: list[str] = field(default_factory=list)
+    """What was taken, and yet is worth a look."""
     sources: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    """What was read, by role: name of the folder or archive, number of files, SHA-256 of their names and digests."""
 
 
 class Names:
@@ -76,15 +71,12 @@ class Names:
 
 @dataclass(frozen=True)
 class Files(Generic[T]):
-    """The files of a source.
-
-    Attributes:
-        values: video to what its file holds.
-        refused: video to why its file was not taken.
-    """
+    """The files of a source."""
 
     values: dict[str, T]
+    """Video to what its file holds."""
     refused: dict[str, str]
+    """Video to why its file was not taken."""
 
 
 def read_files(

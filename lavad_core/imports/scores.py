@@ -30,19 +30,16 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class GivenScores:
-    """The scores that a file holds.
-
-    Attributes:
-        where: the file.
-        values: float64 [n], in [0, 1].
-        frames: int64 [n], increasing, that the values are of; None for values one after the other.
-        ranked: of the authors' program: the scores of each frame's neighbours by rank; then there are no values yet.
-    """
+    """The scores that a file holds."""
 
     where: str
+    """The file that they come from."""
     values: NDArray[np.float64] = field(repr=False)
+    """float64 [n], in [0, 1]."""
     frames: NDArray[np.int64] | None = field(default=None, repr=False)
+    """int64 [n], increasing, that the values are of; None for values one after the other."""
     ranked: Nested[float] | None = field(default=None, repr=False)
+    """Scores of each frame's neighbours by rank, as the authors' program ranks them; then there are no values yet."""
 
     @property
     def count(self) -> int:

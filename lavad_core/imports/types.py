@@ -13,56 +13,47 @@ from lavad_core.imports.values import Nested
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What the scores of a video were averaged over, where somebody says so: a list for each grid frame.
-
-    Attributes:
-        scores: of the neighbours. similarities: the same shape.
-        frames: the same shape, or empty where nobody says which they were.
-    """
+    """What the scores of a video were averaged over, where somebody says so: a list for each grid frame."""
 
     scores: list[list[float]] = field(repr=False)
+    """The scores of the neighbours. similarities: the same shape."""
     similarities: list[list[float]] = field(repr=False)
     frames: list[list[int]] = field(repr=False)
+    """The same shape, or empty where nobody says which they were."""
 
 
 @dataclass(frozen=True)
 class ImportedVideo:
-    """One video of an import: its scores and texts.
-
-    Attributes:
-        name: of the data set.
-        frames: M.
-        scores, raw_scores: float64 of the grid; at least one of them.
-        neighbours: where the scores come with them.
-        captions: captioner to grid frame to text.
-        cleaned: grid frame to the frames of its window to text.
-        summaries: grid frame to text. Each of the three may lack frames.
-    """
+    """One video of an import: its scores and texts."""
 
     name: str
+    """The video's name in the data set."""
     frames: int
+    """How many frames the video has, M."""
     scores: NDArray[np.float64] | None = field(repr=False)
     raw_scores: NDArray[np.float64] | None = field(repr=False)
+    """``scores`` and ``raw_scores``: float64 of the grid; at least one of them."""
     neighbours: Neighbours | None = field(default=None, repr=False)
+    """Where the scores come with them."""
     captions: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)
+    """Captioner to grid frame to text."""
     cleaned: Nested[str] = field(default_factory=dict, repr=False)
+    """Grid frame to the frames of its window to text."""
     summaries: Mapping[int, str] = field(default_factory=dict, repr=False)
+    """Grid frame to text. Each of the three may lack frames."""
 
 
 @dataclass(frozen=True)
 class ImportedSet:
-    """All videos of an import.
-
-    Attributes:
-        interval: of the grid.
-        videos: in the order of their names.
-        unscored: expected videos without scores, with the reason.
-        captioners: in order.
-        frame_rate: per second, where it is known.
-    """
+    """All videos of an import."""
 
     interval: int
+    """The interval of the grid."""
     videos: tuple[ImportedVideo, ...] = field(repr=False)
+    """The videos, in the order of their names."""
     unscored: Mapping[str, str]
+    """Expected videos without scores, with the reason."""
     captioners: tuple[str, ...]
+    """The captioners, in order."""
     frame_rate: float | None = None
+    """The frame rate, per second, where it is known."""

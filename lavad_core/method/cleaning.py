@@ -16,17 +16,14 @@ FrameTexts = Sequence[tuple[int, str]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A distinct caption of a video: a member of C.
-
-    Attributes:
-        text: as the captioner wrote it.
-        captioner: who wrote it first.
-        frame: the first grid frame that has it.
-    """
+    """A distinct caption of a video: a member of C."""
 
     text: str
+    """The text, as the captioner wrote it."""
     captioner: str
+    """Who wrote it first."""
     frame: int
+    """The first grid frame that has it."""
 
 
 def unique_captions(captions_by_captioner: Sequence[tuple[str, FrameTexts]]) -> list[Candidate]:

@@ -20,24 +20,22 @@ class SegmentRule:
     A length in seconds is measured by the video's time stamps, one in frames by the frames' numbers. Where both are given, a
     segment must have both lengths, and a gap that is short by either measure is closed.
 
-    Attributes:
-        threshold: a score of at least this is anomalous.
-        low_threshold: a segment goes on while scores stay at or above this; None for ``threshold``.
-        min_length_s: segments shorter than this are left out, seconds; 0 keeps all.
-        max_gap_s: segments with at most this between them become one, seconds; 0 joins none.
-        min_length_frames: as ``min_length_s``, frames.
-        max_gap_frames: as ``max_gap_s``, frames.
-
     Raises:
         InputError: a threshold is not finite, the lower one is above the other, or a length or gap is negative or not finite.
     """
 
     threshold: float = 0.5
+    """A score of at least this is anomalous."""
     low_threshold: float | None = None
+    """A segment goes on while scores stay at or above this; None stands for ``threshold``."""
     min_length_s: float = 0.0
+    """Segments shorter than this are left out, seconds; 0 keeps all."""
     max_gap_s: float = 0.0
+    """Segments with at most this between them become one, seconds; 0 joins none."""
     min_length_frames: int = 0
+    """``min_length_s`` in frames."""
     max_gap_frames: int = 0
+    """``max_gap_s`` in frames."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
@@ -75,24 +73,21 @@ class SegmentRule:
 
 @dataclass(frozen=True)
 class Segment:
-    """A span of frames found anomalous.
-
-    Attributes:
-        start_frame: first frame.
-        end_frame: last frame, inclusive.
-        start_s: presentation time of the first frame, seconds.
-        end_s: when the last frame stops being shown, seconds: the time of the frame after it; at the end of the video
-            the last frame's own time plus the median time between frames.
-        peak_score: the highest score.
-        peak_frame: the first grid frame that has it.
-    """
+    """A span of frames found anomalous."""
 
     start_frame: int
+    """First frame."""
     end_frame: int
+    """Last frame, inclusive."""
     start_s: float
+    """Presentation time of the first frame, seconds."""
     end_s: float
+    """When the last frame stops being shown, seconds: the time of the frame after it; at the end of the video the last
+    frame's own time plus the median time between frames."""
     peak_score: float
+    """The highest score."""
     peak_frame: int
+    """The first grid frame that has it."""
 
 
 def segments(

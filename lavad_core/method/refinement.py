@@ -13,19 +13,16 @@ from lavad_core.method.similarity import CELL_LIMIT, COLUMN_BLOCK, check_vectors
 
 @dataclass(frozen=True)
 class Pool:
-    """The distinct summaries of a video, for n grid frames and u distinct texts.
-
-    Attributes:
-        texts: u texts in order of their first frame; what E_T encodes.
-        first: int64, [u], position (0 … n − 1) of the first grid frame that has the text; it owns the text's score.
-        frames: int64, [u], frame index of the same.
-        text_of: int64, [n], position in ``texts`` of each grid frame's summary.
-    """
+    """The distinct summaries of a video, for n grid frames and u distinct texts."""
 
     texts: tuple[str, ...] = field(repr=False)
+    """U texts in order of their first frame; what E_T encodes."""
     first: NDArray[np.int64] = field(repr=False)
+    """int64, [u], position (0 … n − 1) of the first grid frame that has the text; it owns the text's score."""
     frames: NDArray[np.int64] = field(repr=False)
+    """int64, [u], frame index of the same."""
     text_of: NDArray[np.int64] = field(repr=False)
+    """int64, [n], position in ``texts`` of each grid frame's summary."""
 
 
 def unique_pool(frames: Sequence[int] | NDArray[np.int64], texts: Sequence[str]) -> Pool:

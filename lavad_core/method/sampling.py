@@ -23,19 +23,16 @@ SAMPLED = "window_samples"
 
 @dataclass(frozen=True)
 class Samples:
-    """The sampled frames of n windows, each worked out when it is asked for: 16 bytes a window, whatever N is.
-
-    Attributes:
-        first: int64, [n], each window's first candidate, counted in candidates from the start of the video.
-        counts: int64, [n], each window's candidates, at least 1.
-        step: frames from one candidate to the next.
-        most: N, samples of a window that has as many candidates.
-    """
+    """The sampled frames of n windows, each worked out when it is asked for: 16 bytes a window, whatever N is."""
 
     first: NDArray[np.int64] = field(repr=False)
+    """int64, [n], each window's first candidate, counted in candidates from the start of the video."""
     counts: NDArray[np.int64] = field(repr=False)
+    """int64, [n], each window's candidates, at least 1."""
     step: int
+    """Frames from one candidate to the next."""
     most: int
+    """N, samples of a window that has as many candidates."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -36,42 +36,36 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a model on the hub.
-
-    Attributes:
-        name: in the repository.
-        size: in bytes.
-        sha256: of its content, hexadecimal; None where the hub does not state it (small files).
-        here: it is in the hub's cache.
-    """
+    """A file of a model on the hub."""
 
     name: str
+    """The name, in the repository."""
     size: int
+    """Size of the file, bytes."""
     sha256: str | None
+    """SHA-256 of its content, hexadecimal; None where the hub does not state it (small files)."""
     here: bool
+    """Whether the file is in the hub's cache."""
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model on the hub, as far as the loaders need it.
-
-    Attributes:
-        model: its id. revision: as configured, or the branch that is taken. commit: what that is now.
-        roles: of the configuration that it has.
-        licence: its terms, as far as this program knows them.
-        stated_licence: what its card on the hub names; empty if it names none.
-        gated: its terms have to be accepted on the hub, by somebody who is logged in.
-        files: that the loaders read.
-    """
+    """A model on the hub, as far as the loaders need it."""
 
     model: str
+    """Its id. revision: as configured, or the branch that is taken. commit: what that is now."""
     revision: str
     commit: str
     roles: tuple[str, ...]
+    """Roles that it has in the configuration."""
     licence: Licence
+    """Its terms, as far as this program knows them."""
     stated_licence: str
+    """What its card on the hub names; empty if it names none."""
     gated: bool
+    """Its terms have to be accepted on the hub, by somebody who is logged in."""
     files: tuple[HubFile, ...]
+    """The files that the loaders read."""
 
     @property
     def size(self) -> int:

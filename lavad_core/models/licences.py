@@ -14,17 +14,14 @@ from lavad_core.models.random_models import PREFIX
 
 @dataclass(frozen=True)
 class Licence:
-    """Terms of a model's weights.
-
-    Attributes:
-        name: of the licence.
-        commercial: whether it allows commercial use; None where that is not known here or depends.
-        note: a sentence that a user should read; may be empty.
-    """
+    """Terms of a model's weights."""
 
     name: str
+    """The name of the licence."""
     commercial: bool | None
+    """Whether it allows commercial use; None where that is not known here or depends."""
     note: str = ""
+    """A sentence that a user should read; may be empty."""
 
     def __str__(self) -> str:
         use = {True: "commercial use allowed", False: "non-commercial only", None: "commercial use: see its terms"}

@@ -73,25 +73,22 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One question to a chat model. Equal requests have equal answers: they are asked once and cached.
-
-    Attributes:
-        messages: (role, text) pairs; roles ``system``, ``user``, ``assistant``.
-        max_tokens: most new tokens.
-        temperature: 0 is greedy.
-        top_p: nucleus.
-        seed: of the sampling.
-        choices: the answer must be one of these strings, to the byte, before stripping; None: free text.
-        distribution: with ``choices``: also return the log-probability of each distinct stripped choice.
-    """
+    """One question to a chat model. Equal requests have equal answers: they are asked once and cached."""
 
     messages: tuple[tuple[str, str], ...]
+    """(role, text) pairs; roles ``system``, ``user``, ``assistant``."""
     max_tokens: int
+    """Most new tokens."""
     temperature: float
+    """Temperature of the sampling; 0 is greedy."""
     top_p: float
+    """Probability mass of nucleus sampling."""
     seed: int
+    """The seed of the sampling."""
     choices: tuple[str, ...] | None = None
+    """The answer must be one of these strings, to the byte, before stripping; None: free text."""
     distribution: bool = False
+    """With ``choices``: also return the log-probability of each distinct stripped choice."""
 
 
 FinishReason = Literal["stop", "length", "refused"]
@@ -100,29 +97,26 @@ FinishReason = Literal["stop", "length", "refused"]
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """What a chat model said.
-
-    Attributes:
-        text: as generated, thoughts included (``models.chat.thoughts`` takes them off); with ``choices`` the choice without
-            white space around it. It is blank where the model said nothing, also with ``choices``.
-        finish_reason: anything else never reaches a caller. ``refused`` is an answer like any other: it is kept and not
-            asked for again.
-        prompt_tokens, completion_tokens: as the model counts them, of all requests that the answer took.
-        log_probabilities: stripped choice to natural log-probability, summing to 1 over the choices; None unless asked. With
-            them ``text`` is the most probable choice.
-        outside: with ``choices``, the probability that the answer, were it free, would begin with a token that no choice
-            begins with; None where nobody looked. The choices' own probabilities are relative to what is left.
-        follow_ups: requests beside the first that the answer took.
-    """
+    """What a chat model said."""
 
     text: str
+    """The text, as generated, thoughts included (``models.chat.thoughts`` takes them off); with ``choices`` the choice
+    without white space around it. It is blank where the model said nothing, also with ``choices``."""
     finish_reason: FinishReason
+    """Anything else never reaches a caller. ``refused`` is an answer like any other: it is kept and not asked for
+    again."""
     prompt_tokens: int
     completion_tokens: int
+    """``prompt_tokens`` and ``completion_tokens``: as the model counts them, of all requests that the answer took."""
     log_probabilities: dict[str, float] | None = None
+    """Stripped choice to natural log-probability, summing to 1 over the choices; None unless asked. With them ``text``
+    is the most probable choice."""
     # Of how the answer was found, not of what it says.
     outside: float | None = field(default=None, compare=False)
+    """With ``choices``, the probability that the answer, were it free, would begin with a token that no choice begins
+    with; None where nobody looked. The choices' own probabilities are relative to what is left."""
     follow_ups: int = field(default=0, compare=False)
+    """Requests beside the first that the answer took."""
 
 
 @runtime_checkable

@@ -19,27 +19,24 @@ BETWEEN = "; "
 
 @dataclass
 class Entry:
-    """A video of the run.
-
-    Attributes:
-        source: as the user named it.
-        video: None until its content is known.
-        status: ``not-run`` until it is decided.
-        reason: a word. message: a sentence.
-        frames: of the video, None until it has been probed.
-        notes: what its stages said of their results, in order.
-        same_as: name of the video of the same content that is computed in its place; empty if it is computed itself.
-    """
+    """A video of the run."""
 
     source: VideoSource
+    """The source, as the user named it."""
     video: PreparedVideo | None = None
+    """None until its content is known."""
     status: VideoStatus = "not-run"
+    """``not-run`` until it is decided."""
     reason: str = ""
+    """A word. message: a sentence."""
     message: str = NOT_REACHED
     frames: int | None = None
+    """The frames of the video, None until it has been probed."""
     same_as: str = ""
+    """Name of the video of the same content that is computed in its place; empty if it is computed itself."""
     alive: bool = True
     notes: list[str] = field(default_factory=list)
+    """What its stages said of their results, in order."""
 
 
 class Ledger:

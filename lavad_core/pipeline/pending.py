@@ -17,21 +17,18 @@ from lavad_core.video.types import VideoSource
 
 @dataclass(frozen=True)
 class PlannedWork:
-    """One stage of one video.
-
-    Attributes:
-        video: its name.
-        node_id: the stage, with the captioner where there is one.
-        key: of the result.
-        state: ``cached``: it is there; ``rejected``: an earlier run found that the video cannot be scored; ``run``.
-        why: for ``run``, what makes it necessary.
-    """
+    """One stage of one video."""
 
     video: str
+    """Name of the video."""
     node_id: str
+    """The stage, with the captioner where there is one."""
     key: Key
+    """The key of the result."""
     state: Literal["cached", "run", "rejected"]
+    """``cached``: it is there; ``rejected``: an earlier run found that the video cannot be scored; ``run``."""
     why: str
+    """For ``run``, what makes it necessary."""
 
 
 def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = False) -> list[PlannedWork]:
@@ -66,17 +63,15 @@ def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = F
 
 @dataclass(frozen=True)
 class Survey:
-    """What a run over given videos would do.
-
-    Attributes:
-        videos: whose content is known, by name.
-        work: as :func:`plan` has it; of a video that an earlier run rejected only that, since a run leaves the rest out.
-        rejected: videos that cannot be read, with the reason.
-    """
+    """What a run over given videos would do."""
 
     videos: Mapping[str, PreparedVideo]
+    """Videos whose content is known, by name."""
     work: Sequence[PlannedWork]
+    """The work, as :func:`plan` has it; of a video that an earlier run rejected only that, since a run leaves the rest
+    out."""
     rejected: Mapping[str, VideoRejected]
+    """Videos that cannot be read, with the reason."""
 
     @property
     def bad(self) -> Mapping[str, str]:

@@ -24,96 +24,81 @@ VECTOR_STAGES = ("embed_captions", "embed_frames", "embed_windows", "embed_summa
 
 @dataclass(frozen=True)
 class Item:
-    """A video of the plan.
-
-    Attributes:
-        video: its frames.
-        left: nodes whose results are not in the store.
-    """
+    """A video of the plan."""
 
     video: VideoLength
+    """How many frames the video has."""
     left: frozenset[str]
+    """Nodes whose results are not in the store."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The work of a stage, or of a run: of all videos, or of what is left.
-
-    Attributes:
-        videos: with work in it.
-        work: unit to how much; units of :data:`lavad_core.planning.planned_work.AT_MOST` are upper bounds.
-        expected: some of those units, as earlier results and runs suggest.
-        bytes: of the store; None where the length of a vector is not known.
-        hours: by the stage's rate; None without one. Of a run: of the stages that have one.
-        tflop: 10^12 operations; None where nobody has counted. Of a run: of the stages where somebody has.
-    """
+    """The work of a stage, or of a run: of all videos, or of what is left."""
 
     videos: int = 0
+    """How many videos have work in it."""
     work: Mapping[str, int] = field(default_factory=dict)
+    """Unit to how much; units of :data:`lavad_core.planning.planned_work.AT_MOST` are upper bounds."""
     expected: Mapping[str, int] = field(default_factory=dict)
+    """Some of those units, as earlier results and runs suggest."""
     bytes: float | None = None
+    """The bytes of the store; None where the length of a vector is not known."""
     hours: float | None = None
+    """The hours, by the stage's rate; None without one. Of a run: of the stages that have one."""
     tflop: float | None = None
+    """10^12 operations; None where nobody has counted. Of a run: of the stages where somebody has."""
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """One node of the graph.
-
-    Attributes:
-        node: its id. model: the one that it uses; empty if none.
-        everything, left: parts.
-        rate: from which the hours are computed; None if there is none.
-        computing: the rate from which the operations are computed.
-    """
+    """One node of the graph."""
 
     node: str
+    """Its id. model: the one that it uses; empty if none."""
     model: str
     everything: Part
     left: Part
+    """``everything`` and ``left``: parts."""
     rate: Rate | None
+    """The rate from which the hours are computed; None if there is none."""
     computing: Rate | None
+    """The rate from which the operations are computed."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The cost of all stages together.
-
-    Attributes:
-        frames, hours_of_video, grid_frames: of the videos; of ``left``: of those with something left.
-        part: sums. Its hours and operations lack the stages of ``unknown_hours`` and ``uncounted``.
-        unknown_hours: nodes with a model and work, without a rate.
-        uncounted: nodes with a model and work, whose operations nobody has counted.
-    """
+    """The cost of all stages together."""
 
     frames: int
     hours_of_video: float
     grid_frames: int
+    """``frames``, ``hours_of_video`` and ``grid_frames`` are of the videos; in ``left``, of those with something left."""
     part: Part
+    """Sums. Its hours and operations lack the stages of ``unknown_hours`` and ``uncounted``."""
     unknown_hours: tuple[str, ...]
+    """Nodes with a model and work, without a rate."""
     uncounted: tuple[str, ...]
+    """Nodes with a model and work, whose operations nobody has counted."""
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run would cost.
-
-    Attributes:
-        basis: lengths are of ``videos`` that are here, or of a data set's ``list``.
-        stages: in the order in which they would run.
-        everything: as if the store were empty. left: what the store does not hold yet.
-        uncounted: videos that are not in it, with the reason.
-        lengths: source of the videos' lengths to how many (``probe``, ``header``, ``list``).
-        notes: what a reader should know of the numbers.
-    """
+    """What a run would cost."""
 
     basis: Literal["videos", "list"]
+    """Lengths are of ``videos`` that are here, or of a data set's ``list``."""
     stages: Sequence[StageCost]
+    """The stages, in the order in which they would run."""
     everything: Totals
+    """The work as if the store were empty; ``left`` is what the store does not hold yet."""
     left: Totals
     uncounted: Mapping[str, str]
+    """Videos that are not in it, with the reason."""
     lengths: Mapping[str, int]
+    """Source of the videos' lengths to how many (``probe``, ``header``, ``list``)."""
     notes: Sequence[str]
+    """What a reader should know of the numbers."""
 
 
 def run_cost(

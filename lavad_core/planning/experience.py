@@ -33,31 +33,25 @@ MAX_TEXTS_OF = 50
 
 @dataclass(frozen=True)
 class TokensPerRequest:
-    """Mean tokens of a request.
-
-    Attributes:
-        prompt, answer: of each.
-        source: who counted.
-    """
+    """Mean tokens of a request."""
 
     prompt: float
     answer: float
+    """``prompt`` and ``answer`` are the tokens of each."""
     source: str
+    """Who counted."""
 
 
 @dataclass(frozen=True)
 class Experience:
-    """What a store tells; nothing, where it holds nothing of the kind.
-
-    Attributes:
-        distinct: stage to the part of its most texts or requests that are distinct, 0 to 1.
-        tokens: ``summarise`` and ``score`` to tokens of a request.
-        sources: where each part of ``distinct`` is from.
-    """
+    """What a store tells; nothing, where it holds nothing of the kind."""
 
     distinct: Mapping[str, float] = field(default_factory=dict)
+    """Stage to the part of its most texts or requests that are distinct, 0 to 1."""
     tokens: Mapping[str, TokensPerRequest] = field(default_factory=dict)
+    """``summarise`` and ``score`` to tokens of a request."""
     sources: Mapping[str, str] = field(default_factory=dict)
+    """Where each part of ``distinct`` is from."""
 
 
 def experience_of(store: FileStore, config: LavadConfig) -> Experience:

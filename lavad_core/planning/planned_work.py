@@ -44,16 +44,13 @@ Work = dict[str, int]
 
 @dataclass(frozen=True)
 class TokenBounds:
-    """Most tokens of one request to the language model.
-
-    Attributes:
-        prompt, answer: of each.
-        both: together; less than their sum where what the prompt leaves free is the answer's.
-    """
+    """Most tokens of one request to the language model."""
 
     prompt: int
     answer: int
+    """``prompt`` and ``answer`` are the tokens of each."""
     both: int
+    """Together; less than their sum where what the prompt leaves free is the answer's."""
 
 
 def token_bounds(config: LavadConfig, stage: str) -> TokenBounds:

@@ -41,29 +41,26 @@ _LOOKING_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Prompt:
-    """The prompt of a stage, with an example in place of captions or summary.
-
-    Attributes:
-        stage: ``summarise`` or ``score``.
-        messages: (role, text) as they leave.
-        folds: system messages are folded into the user's turn.
-        rendered: what the model reads; None if only the server knows.
-        fixed_tokens: of the prompt with the shortest caption or summary.
-        counted: by the model's own tokenizer; otherwise an estimate.
-        total_tokens: most tokens of prompt and answer together.
-        answer_tokens: of these, kept for the answer.
-        setting: what allows more.
-    """
+    """The prompt of a stage, with an example in place of captions or summary."""
 
     stage: str
+    """``summarise`` or ``score``."""
     messages: tuple[tuple[str, str], ...]
+    """(role, text) as they leave."""
     folds: bool
+    """System messages are folded into the user's turn."""
     rendered: str | None
+    """What the model reads; None if only the server knows."""
     fixed_tokens: int
+    """Tokens of the prompt with the shortest caption or summary."""
     counted: bool
+    """Whether the model's own tokenizer counted; otherwise the number is an estimate."""
     total_tokens: int
+    """Most tokens of prompt and answer together."""
     answer_tokens: int
+    """How many of these are kept for the answer."""
     setting: str
+    """The setting that allows more."""
 
     @property
     def fits(self) -> bool:

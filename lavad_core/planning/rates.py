@@ -26,27 +26,24 @@ UNITS = (*work.COUNTERS, units.FRAMES_DECODED, units.CLIPS_ENCODED, units.VISION
 
 
 class Rate(Section):
-    """How much of one kind of work is done in a second, or how much computing a unit of it takes.
-
-    Attributes:
-        stages: where it applies: names of stages, or of nodes (``caption:<name>``).
-        model: id or path; compared by its last part, so that a local folder of the same name is meant too. None: any.
-        unit: one of :data:`UNITS`.
-        per_second: units in a second on ``machine``.
-        tflop: 10^12 floating-point operations of a unit.
-        kind: ``measured`` on ``machine``, or ``stated`` by ``source``.
-        machine: where it holds; must be given if it was measured.
-        source: where it is written, or which run measured it.
-    """
+    """How much of one kind of work is done in a second, or how much computing a unit of it takes."""
 
     stages: tuple[str, ...] = Field(min_length=1)
+    """Where it applies: names of stages, or of nodes (``caption:<name>``)."""
     model: str | None = None
+    """Id or path; compared by its last part, so that a local folder of the same name is meant too. None: any."""
     unit: Literal[UNITS]  # type: ignore[valid-type]
+    """One of :data:`UNITS`."""
     per_second: float | None = Field(default=None, gt=0)
+    """Units in a second on ``machine``."""
     tflop: float | None = Field(default=None, gt=0)
+    """10^12 floating-point operations of a unit."""
     kind: Literal["measured", "stated"]
+    """``measured`` on ``machine``, or ``stated`` by ``source``."""
     machine: str = ""
+    """Where it holds; must be given if it was measured."""
     source: str = Field(min_length=1)
+    """Where it is written, or which run measured it."""
 
     @model_validator(mode="after")
     def _check(self) -> Rate:
@@ -64,17 +61,14 @@ class Rate(Section):
 
 
 class Device(Section):
-    """The most that a device computes.
-
-    Attributes:
-        name: of it, and of the numbers' type.
-        tflops: 10^12 operations a second, of dense matrices.
-        source: where its maker says so.
-    """
+    """The most that a device computes."""
 
     name: str = Field(min_length=1)
+    """Its name, and that of the numbers' type."""
     tflops: float = Field(gt=0)
+    """10^12 operations a second, of dense matrices."""
     source: str = Field(min_length=1)
+    """Where its maker says so."""
 
 
 class Dimension(Section):
@@ -85,19 +79,16 @@ class Dimension(Section):
 
 
 class Bytes(Section):
-    """What a result takes in the store.
-
-    Attributes:
-        per_result: of every result: the commit, and the Parquet file's own part.
-        per_row: stage to bytes of a row, without vectors.
-        per_number: of a vector's number, compressed.
-        source: how that was found.
-    """
+    """What a result takes in the store."""
 
     per_result: float = Field(ge=0)
+    """Bytes of every result: the commit, and the Parquet file's own part."""
     per_row: dict[str, float]
+    """Stage to bytes of a row, without vectors."""
     per_number: float = Field(ge=0)
+    """Bytes of one number of a vector, compressed."""
     source: str = Field(min_length=1)
+    """How that was found."""
 
 
 class RateTable(Section):

@@ -15,21 +15,18 @@ from lavad_core.video.types import VideoHeader
 
 @dataclass(frozen=True)
 class VideoLength:
-    """The frames of a video.
-
-    Attributes:
-        name: of the video.
-        frames: M.
-        times_s: float64, [M], presentation times, seconds; counted or, but for ``probe``, those of a constant rate.
-        duration_s: seconds.
-        source: ``probe``: every frame was decoded once; ``header``: as the file announces; ``list``: as a data set's list says.
-    """
+    """The frames of a video."""
 
     name: str
+    """The name of the video."""
     frames: int
+    """How many frames the video has, M."""
     times_s: NDArray[np.float64] = field(repr=False)
+    """float64, [M], presentation times, seconds; counted or, but for ``probe``, those of a constant rate."""
     duration_s: float
+    """How long the video is, seconds."""
     source: Literal["probe", "header", "list"]
+    """``probe``: every frame was decoded once; ``header``: as the file announces; ``list``: as a data set's list says."""
 
 
 def length_from_probe(name: str, store: Store, commit: Commit) -> VideoLength:

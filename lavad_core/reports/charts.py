@@ -47,23 +47,20 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """The scores of a video over time.
-
-    Attributes:
-        width: of its box; HEIGHT is its height.
-        score, raw: ``d`` of a path; ``raw`` is empty where the language model's own score is not known.
-        truth, found: labelled events and found segments.
-        threshold_y: where the threshold is.
-        ticks: of the time axis.
-    """
+    """The scores of a video over time."""
 
     width: int
+    """The width of its box; HEIGHT is its height."""
     score: str = field(repr=False)
     raw: str = field(repr=False)
+    """``score`` and ``raw``: ``d`` of a path; ``raw`` is empty where the language model's own score is not known."""
     truth: tuple[Bar, ...]
     found: tuple[Bar, ...]
+    """``truth`` and ``found``: labelled events and found segments."""
     threshold_y: float
+    """Where the threshold is."""
     ticks: tuple[Tick, ...]
+    """The ticks of the time axis."""
 
 
 def chart(video: VideoReport, width: int = WIDTH) -> Chart:

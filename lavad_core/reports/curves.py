@@ -13,13 +13,11 @@ BAND = -0.09
 
 @dataclass(frozen=True)
 class Colours:
-    """Colours of a curve: anything that matplotlib understands.
-
-    Attributes:
-        text: axes and their labels. score: refined. raw: the language model's. truth: labelled events, shaded. found: segments.
-    """
+    """Colours of a curve: anything that matplotlib understands."""
 
     text: str = "#333333"
+    """Axes and their labels. score: refined. raw: the language model's. truth: labelled events, shaded. found:
+    segments."""
     score: str = "#0b5fa5"
     raw: str = "#8a8a8a"
     truth: str = "#f3c9a5"

@@ -52,18 +52,15 @@ COLOURS = Colours(text="#a5a8af", score="#6cb6f5", raw="#8d8a83", truth="#5a4023
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes of an overlay, pixels; all of the whole are even, which the codec needs.
-
-    Attributes:
-        geometry: at which frames are decoded.
-        frame: width and height of a frame.
-        width, height: of the whole.
-    """
+    """Sizes of an overlay, pixels; all of the whole are even, which the codec needs."""
 
     geometry: Geometry
+    """At which frames are decoded."""
     frame: tuple[int, int]
+    """Width and height of a frame."""
     width: int
     height: int
+    """``width`` and ``height`` of the whole picture, pixels."""
 
 
 def layout(probe: Probe) -> Layout:

@@ -31,17 +31,14 @@ class DecodableVideo:
 
 @dataclass(frozen=True)
 class VideoCard:
-    """A video with its key frames.
-
-    Attributes:
-        video: its results.
-        key_frames: in order of time.
-        pictures: frame to JPEG, for all of ``key_frames``; empty where the video is not at hand.
-    """
+    """A video with its key frames."""
 
     video: VideoReport
+    """The results of the video."""
     key_frames: Sequence[KeyFrame] = ()
+    """The key frames, in order of time."""
     pictures: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    """Frame to JPEG, for all of ``key_frames``; empty where the video is not at hand."""
 
 
 def video_card(report: VideoReport, video: DecodableVideo, most: int) -> VideoCard:

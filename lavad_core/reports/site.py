@@ -47,43 +47,37 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class IndexRow:
-    """A video in the table of all.
-
-    Attributes:
-        name, href: of the video and its page.
-        spark: its curve, small.
-        classes: of its labels.
-        kind: what the table is filtered by.
-        numbers: value, format, and whether a phone goes without.
-        seconds: that the run took for it.
-    """
+    """A video in the table of all."""
 
     name: str
     href: str
+    """``name`` and ``href`` are those of the video and its page."""
     spark: Markup = field(repr=False)
+    """The video's curve, small."""
     classes: str
+    """The classes of its labels."""
     kind: Literal["anomalous", "normal", "unlabelled"]
+    """What the table is filtered by."""
     numbers: Sequence[tuple[float | None, str, bool]]
+    """Value, format, and whether a phone goes without."""
     seconds: float | None
+    """How long the run worked on it, seconds."""
 
 
 @dataclass(frozen=True)
 class IndexPage:
-    """The page of the whole.
-
-    Attributes:
-        title: its headline. warnings: below it.
-        tiles: the set in short. facts: name and value.
-        evaluation: None without labels.
-        rows: the videos. trouble: name to reason, of those without scores or page.
-    """
+    """The page of the whole."""
 
     title: str
+    """Its headline. warnings: below it."""
     warnings: Sequence[str]
     tiles: Sequence[facts.Tile]
+    """The set in short. facts: name and value."""
     facts: Sequence[tuple[str, str]]
     evaluation: Evaluation | None
+    """The evaluation; None without labels."""
     rows: Sequence[IndexRow]
+    """The videos. trouble: name to reason, of those without scores or page."""
     trouble: Mapping[str, str]
 
     @property

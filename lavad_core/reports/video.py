@@ -20,35 +20,29 @@ TextKind = Literal["summary", "cleaned caption", "caption", "text"]
 
 @dataclass(frozen=True)
 class FrameSpan:
-    """The frames of an event or of a found segment.
-
-    Attributes:
-        first, last: 0-based, both inclusive.
-        label: kind of the event; empty for a segment.
-    """
+    """The frames of an event or of a found segment."""
 
     first: int
     last: int
+    """``first`` and ``last``: 0-based, both inclusive."""
     label: str = ""
+    """Kind of the event; empty for a segment."""
 
 
 @dataclass(frozen=True)
 class GridFrame:
-    """A frame that was captioned and scored.
-
-    Attributes:
-        frame: 0-based.
-        time_s: presentation time, seconds; ``frame`` where nothing tells the time.
-        score: the final one, refined where the method refined it.
-        raw_score: the language model's own; None where only the final one is known.
-        text: what the score was made from: its summary; otherwise a caption; empty where there is none.
-    """
+    """A frame that was captioned and scored."""
 
     frame: int
+    """Number of the frame, 0-based."""
     time_s: float
+    """Presentation time, seconds; ``frame`` where nothing tells the time."""
     score: float
+    """The final one, refined where the method refined it."""
     raw_score: float | None
+    """The language model's own; None where only the final one is known."""
     text: str
+    """What the score was made from: its summary; otherwise a caption; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -61,41 +55,35 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Change:
-    """A grid frame whose caption cleaning replaced.
-
-    Attributes:
-        at: the frame.
-        captioner, before: whose caption of it came first, and the caption.
-        after: the caption that replaced it.
-    """
+    """A grid frame whose caption cleaning replaced."""
 
     at: GridFrame
+    """The frame of the change."""
     captioner: str
     before: str
+    """``captioner`` and ``before``: whose caption of it came first, and the caption."""
     after: CleanedCaption
+    """The caption that replaced it."""
 
 
 @dataclass(frozen=True)
 class VideoReport:
-    """One video's results beside its labels.
-
-    Attributes:
-        scored: its scores, for at least one frame.
-        texts: its texts.
-        near: the scores that its refined ones are averages of; None where that is not known.
-        truth: labelled events; None where the video has no labels.
-        found: segments.
-        threshold: that a segment reaches.
-        notes: what is absent, one sentence for each.
-    """
+    """One video's results beside its labels."""
 
     scored: ScoredVideo = field(repr=False)
+    """Its scores, for at least one frame."""
     texts: VideoTexts = field(repr=False)
+    """The texts of the video."""
     near: Neighbours | None = field(repr=False)
+    """The scores that its refined ones are averages of; None where that is not known."""
     truth: tuple[FrameSpan, ...] | None
+    """Labelled events; None where the video has no labels."""
     found: tuple[FrameSpan, ...]
+    """The segments that were found."""
     threshold: float
+    """The score that a segment reaches."""
     notes: tuple[str, ...] = ()
+    """What is absent, one sentence for each."""
 
     @property
     def name(self) -> str:

@@ -29,27 +29,24 @@ NEIGHBOURS = "the neighbours that scores were refined with"
 
 @dataclass(frozen=True)
 class ScoredVideo:
-    """The scores of one video.
-
-    Attributes:
-        name: the user's or the list's, without the ending of a video file.
-        frames: M, of the video.
-        interval: frames from one grid frame to the next; scores are those of frames 0, interval, …
-        scores: float64 [⌈M / interval⌉]: the final ones, refined where the method refined them.
-        raw_scores: float64, the same shape: the language model's own; None if there are none beside ``scores``.
-        frame_rate: mean, per second; None where nothing tells.
-        times_s: float64 [M], presentation times, seconds; None where only a rate is known, or nothing.
-        refined: False where ``scores`` are known to be the language model's own.
-    """
+    """The scores of one video."""
 
     name: str
+    """The user's or the list's, without the ending of a video file."""
     frames: int
+    """How many frames the video has, M."""
     interval: int
+    """Frames from one grid frame to the next; scores are those of frames 0, interval, …."""
     scores: NDArray[np.float64] = field(repr=False)
+    """float64 [⌈M / interval⌉]: the final ones, refined where the method refined them."""
     raw_scores: NDArray[np.float64] | None = field(default=None, repr=False)
+    """float64, the same shape: the language model's own; None if there are none beside ``scores``."""
     frame_rate: float | None = None
+    """Mean, per second; None where nothing tells."""
     times_s: NDArray[np.float64] | None = field(default=None, repr=False)
+    """float64 [M], presentation times, seconds; None where only a rate is known, or nothing."""
     refined: bool = True
+    """False where ``scores`` are known to be the language model's own."""
 
     @property
     def grid(self) -> NDArray[np.int64]:
@@ -85,48 +82,39 @@ class ScoredVideo:
 
 @dataclass(frozen=True)
 class CleanedCaption:
-    """The caption that cleaning put at a frame.
-
-    Attributes:
-        text: the caption.
-        captioner: whose; empty where that is not known.
-        source_frame: the frame that it was made of; None where that is not known.
-        similarity: to the picture, cosine; None where nothing was compared.
-    """
+    """The caption that cleaning put at a frame."""
 
     text: str
+    """The caption."""
     captioner: str = ""
+    """Whose; empty where that is not known."""
     source_frame: int | None = None
+    """The frame that it was made of; None where that is not known."""
     similarity: float | None = None
+    """Cosine similarity to the picture; None where nothing was compared."""
 
 
 @dataclass(frozen=True)
 class VideoTexts:
-    """The texts of one video; each is empty where there is none.
-
-    Attributes:
-        captions: captioner to grid frame to its caption.
-        cleaned: grid frame to the caption that cleaning put there. Where other frames than the grid's were cleaned, it is
-            that of the nearest.
-        summaries: grid frame to summary.
-    """
+    """The texts of one video; each is empty where there is none."""
 
     captions: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """Captioner to grid frame to its caption."""
     cleaned: Mapping[int, CleanedCaption] = field(default_factory=dict)
+    """Grid frame to the caption that cleaning put there. Where other frames than the grid's were cleaned, it is that of
+    the nearest."""
     summaries: Mapping[int, str] = field(default_factory=dict)
+    """Grid frame to summary."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the scores of a set were made (``results.recipe``).
-
-    Attributes:
-        lines: name to text, for people: captioners, encoder, chat model, prompts, semantics, window, neighbours, switches.
-        settings: everything that a result depends on, for comparisons; the lines where nothing else is known.
-    """
+    """How the scores of a set were made (``results.recipe``)."""
 
     lines: Mapping[str, str] = field(default_factory=dict)
+    """Name to text, for people: captioners, encoder, chat model, prompts, semantics, window, neighbours, switches."""
     settings: Mapping[str, str] = field(default_factory=dict)
+    """Everything that a result depends on, for comparisons; the lines where nothing else is known."""
 
 
 class VideoResults:
@@ -260,25 +248,23 @@ class ResultSet:
     """The results of a run of this program, of an import, or of values at hand: :func:`lavad_core.results.open_results`.
 
     ``results[name]`` opens a video, of which nothing else is kept in memory: going through 800 videos takes no more than one.
-
-    Attributes:
-        set_id: id of the run or import, as ``lavad status`` lists it.
-        origin: where the scores come from: ``run`` or ``import``.
-        names: of the scored videos, sorted.
-        unscored: videos that should have scores and have none, with the reason in a few words.
-        recipe: how the scores were made.
-        config: of a run, as its results were made with it; None for an import.
-        record: of the run or import; None for values at hand.
     """
 
     set_id: str
+    """Id of the run or import, as ``lavad status`` lists it."""
     origin: Origin
+    """Where the scores come from: ``run`` or ``import``."""
     names: Sequence[str] = field(repr=False)
+    """The names of the scored videos, sorted."""
     unscored: Mapping[str, str] = field(repr=False)
+    """Videos that should have scores and have none, with the reason in a few words."""
     recipe: Recipe = field(repr=False)
+    """How the scores were made."""
     opened: Callable[[str], VideoResults] = field(repr=False)
     config: LavadConfig | None = field(default=None, repr=False)
+    """The configuration of a run, as its results were made with it; None for an import."""
     record: RunManifest | None = field(default=None, repr=False)
+    """The record of the run or import; None for values at hand."""
 
     def __getitem__(self, name: str) -> VideoResults:
         """The results of a video: of one of :attr:`names`, or of another video of a run, as far as it got.

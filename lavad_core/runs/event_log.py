@@ -25,17 +25,14 @@ _WHOLE = re.compile(rb'"digest": "[^"]*"\}\s*\Z')
 
 @dataclass(frozen=True)
 class EventLog:
-    """What a log says.
-
-    Attributes:
-        lines: in order, those that are as they were written; without digest and number.
-        altered: a few words for each line that was changed.
-        sealed: lines have digests; those of an earlier version of the program have none.
-    """
+    """What a log says."""
 
     lines: tuple[dict[str, Any], ...]
+    """The lines, in order, those that are as they were written; without digest and number."""
     altered: tuple[str, ...]
+    """A few words for each line that was changed."""
     sealed: bool
+    """Lines have digests; those of an earlier version of the program have none."""
 
 
 def line_of(kind: str, values: Mapping[str, Any], writer: str, number: int) -> bytes:

@@ -44,68 +44,62 @@ _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")
 
 @dataclass(frozen=True)
 class VideoOutcome:
-    """How a run ended for a video.
-
-    Attributes:
-        name: the user's name.
-        video_id: digest of its content; empty if it could not be read.
-        status: ``not-run``: the run ended before the video was done.
-        reason: a word, for tables.
-        message: a sentence.
-        seconds: wall time of its stages together; None lets the recorder add them up.
-    """
+    """How a run ended for a video."""
 
     name: str
+    """The user's name for the video."""
     video_id: str
+    """Digest of its content; empty if it could not be read."""
     status: VideoStatus
+    """``not-run``: the run ended before the video was done."""
     reason: str = ""
+    """The reason in a word, for tables."""
     message: str = ""
+    """The reason as a sentence."""
     seconds: float | None = None
+    """Wall time of its stages together; None lets the recorder add them up."""
 
 
 @dataclass(frozen=True)
 class RunManifest:
-    """A run.
-
-    Attributes:
-        run_id: sorts by time of start.
-        status: as given to ``finish``; ``running`` or ``interrupted`` if that has not happened.
-        config: without secrets. versions, host, git_revision: what it ran on.
-        started, ended: ISO 8601, UTC; ``ended`` is empty for a run that has not, or was killed.
-        seconds: wall time; to the last record for a killed run.
-        peak_rss_bytes: of the process and its children over the whole run.
-        stages: totals by node.
-        work: counters, all stages together.
-        videos: how it ended for each.
-        message: how it ended, in a sentence; empty for a run that has not, or was killed.
-        metrics: of its evaluation, by name; None if there was none.
-        origin: ``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry.
-        name: given by its user (:func:`checked_name`); empty if none was.
-        limit: only the first so many of the videos that its inputs name belong to it; None for all.
-        altered: one sentence for each part of its files that was changed later. Not on disk.
-        sealed: its files have digests; those of a run by an earlier version of the program have none. Not on disk.
-    """
+    """A run."""
 
     run_id: str
+    """Id of the run; ids sort by time of start."""
     status: str
+    """The status, as given to ``finish``; ``running`` or ``interrupted`` if that has not happened."""
     config: Mapping[str, Any]
+    """Without secrets. versions, host, git_revision: what it ran on."""
     versions: Mapping[str, str]
     host: Mapping[str, Any]
     git_revision: str | None
     started: str
     ended: str
+    """``started`` and ``ended``: ISO 8601, UTC; ``ended`` is empty for a run that has not, or was killed."""
     seconds: float
+    """Wall time; to the last record for a killed run."""
     peak_rss_bytes: int
+    """The peak rss bytes of the process and its children over the whole run."""
     stages: Mapping[str, StageTotals]
+    """Totals by node."""
     work: Mapping[str, int]
+    """Counters, all stages together."""
     videos: tuple[VideoOutcome, ...]
+    """How the run ended for each video."""
     message: str = ""
+    """How it ended, in a sentence; empty for a run that has not, or was killed."""
     metrics: Mapping[str, Any] | None = None
+    """The metrics of its evaluation, by name; None if there was none."""
     origin: Origin = "run"
+    """``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry."""
     name: str = ""
+    """Given by its user (:func:`checked_name`); empty if none was."""
     limit: int | None = None
+    """Only the first so many of the videos that its inputs name belong to it; None for all."""
     altered: tuple[str, ...] = ()
+    """One sentence for each part of its files that was changed later. Not on disk."""
     sealed: bool = True
+    """Its files have digests; those of a run by an earlier version of the program have none. Not on disk."""
 
 
 ENDING = ("status", "ended", "seconds", "peak_rss_bytes", "videos", "message", "metrics")

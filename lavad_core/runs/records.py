@@ -18,55 +18,49 @@ class Counts(dict[str, int]):
 
 @dataclass
 class StageRecord:
-    """One stage of one video at work, then done. The body of ``recorder.stage`` sets what went on in it.
-
-    Attributes:
-        video: the user's name of the video.
-        video_id: digest of its content.
-        node: id of the stage's node.
-        started: ISO 8601, UTC.
-        fingerprint: of the result's key; empty if it was not known yet. With it a run's results are found without its
-            models and imports.
-        cached: the result was in the store.
-        status: ``ok``, ``ok_with_gaps``, ``rejected`` or ``failed``.
-        reason: a word: why rejected, or the class of the exception.
-        message: a sentence.
-        work: counters (``runs.work``).
-        seconds: wall time; None while it runs.
-        cpu_seconds: of the process and its children, work of stages at the same moment included.
-        peak_rss_bytes: resident memory of the process and its children.
-    """
+    """One stage of one video at work, then done. The body of ``recorder.stage`` sets what went on in it."""
 
     video: str
+    """The user's name of the video."""
     video_id: str
+    """Digest of the video's content."""
     node: str
+    """Id of the stage's node."""
     started: str
+    """When it began, ISO 8601, UTC."""
     fingerprint: str = ""
+    """The fingerprint of the result's key; empty if it was not known yet. With it a run's results are found without its
+    models and imports."""
     cached: bool = False
+    """The result was in the store."""
     status: str = "ok"
+    """``ok``, ``ok_with_gaps``, ``rejected`` or ``failed``."""
     reason: str = ""
+    """A word: why rejected, or the class of the exception."""
     message: str = ""
+    """What went wrong, as a sentence."""
     work: Counts = field(default_factory=Counts)
+    """Counters (``runs.work``)."""
     seconds: float | None = None
+    """Wall time; None while it runs."""
     cpu_seconds: float = 0.0
+    """Processor time of the process and its children, seconds; work of stages at the same moment is included."""
     peak_rss_bytes: int = 0
+    """Resident memory of the process and its children."""
 
 
 @dataclass
 class StageTotals:
-    """A stage over all videos of a run.
-
-    Attributes:
-        done: videos with a result that was made. cached: with one that existed. failed: ended by an exception, rejections
-            included. Of several tries for a video the last one counts.
-        seconds, cpu_seconds: sums over all tries. peak_rss_bytes: the highest. work: sums over all tries.
-    """
+    """A stage over all videos of a run."""
 
     done: int = 0
+    """Videos with a result that was made. cached: with one that existed. failed: ended by an exception, rejections
+    included. Of several tries for a video the last one counts."""
     cached: int = 0
     failed: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    """Processor time of the process and its children, seconds; work of stages at the same moment is included."""
     peak_rss_bytes: int = 0
     work: dict[str, int] = field(default_factory=dict)
 

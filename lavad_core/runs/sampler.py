@@ -18,16 +18,13 @@ CHILDREN_INTERVAL_S = 0.5
 
 @dataclass
 class Measure:
-    """A measurement going on.
-
-    Attributes:
-        peak_rss_bytes: highest sum of resident memory of the process and its children so far. Pages that they share
-            count in each. Stages that run at the same moment in one process each see the whole.
-        cpu_start_s: processor seconds of the process and its children at the beginning.
-    """
+    """A measurement going on."""
 
     cpu_start_s: float
+    """Processor seconds of the process and its children at the beginning."""
     peak_rss_bytes: int = 0
+    """Highest sum of resident memory of the process and its children so far. Pages that they share count in each.
+    Stages that run at the same moment in one process each see the whole."""
 
 
 class Sampler:

@@ -49,15 +49,12 @@ def decode_input(text: str) -> str:
 
 @dataclass(frozen=True)
 class Listed:
-    """The videos of a run.
-
-    Attributes:
-        own: those that the run works on.
-        earlier: those of the same set that earlier runs have scored, each with the id of that run; empty but for retries.
-    """
+    """The videos of a run."""
 
     own: list[VideoSource]
+    """The videos that the run works on."""
     earlier: dict[VideoSource, str] = field(default_factory=dict)
+    """Videos of the same set that earlier runs have scored, each with the id of that run; empty but for retries."""
 
 
 def save_sources(
@@ -127,23 +124,20 @@ def _altered(path: Path, why: str) -> str:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What is left of a run.
-
-    Attributes:
-        run_id: its id.
-        settings: its configuration, without secrets.
-        unfinished: videos that failed, were rejected, or were not reached.
-        done: the others of the set, each with the id of the run that has scored it: this one, or an earlier one of which
-            this was a retry.
-        name, limit: of the run (:class:`~lavad_core.runs.manifest.RunManifest`).
-    """
+    """What is left of a run."""
 
     run_id: str
+    """Id of the run."""
     settings: dict[str, Any]
+    """Its configuration, without secrets."""
     unfinished: list[VideoSource]
+    """Videos that failed, were rejected, or were not reached."""
     done: dict[VideoSource, str]
+    """The others of the set, each with the id of the run that has scored it: this one, or an earlier one of which this
+    was a retry."""
     name: str = ""
     limit: int | None = None
+    """``name`` and ``limit`` are those of the run (:class:`~lavad_core.runs.manifest.RunManifest`)."""
 
 
 def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:

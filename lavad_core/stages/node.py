@@ -20,36 +20,30 @@ from lavad_core.store.types import Key
 
 @dataclass(frozen=True)
 class Reads:
-    """What one result of a stage is made from, beside the video's content and the stage's code.
-
-    Attributes:
-        inputs: ids of the nodes whose results it reads.
-        settings: what it reads of the configuration: dotted path to JSON value (:func:`settings_of`).
-        role: the model it uses: ``captioner:<name>``, ``encoder``, ``chat``, or empty.
-        variant: the captioner's name where a stage has one node per captioner, otherwise empty.
-        imported: its values come from a file that the user gives.
-        pictures: for a stage that decodes the video's pictures, what a user sets so that they are not needed; otherwise empty.
-    """
+    """What one result of a stage is made from, beside the video's content and the stage's code."""
 
     inputs: tuple[str, ...] = ()
+    """Ids of the nodes whose results it reads."""
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What it reads of the configuration: dotted path to JSON value (:func:`settings_of`)."""
     role: str = ""
+    """The model it uses: ``captioner:<name>``, ``encoder``, ``chat``, or empty."""
     variant: str = ""
+    """The captioner's name where a stage has one node per captioner, otherwise empty."""
     imported: bool = False
+    """Its values come from a file that the user gives."""
     pictures: str = ""
+    """For a stage that decodes the video's pictures, what a user sets so that they are not needed; otherwise empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node(Reads):
-    """One stage of the graph; ``caption`` has one node per captioner.
-
-    Attributes:
-        stage: its name.
-        version: its :data:`VERSION`.
-    """
+    """One stage of the graph; ``caption`` has one node per captioner."""
 
     stage: str
+    """Name of the stage."""
     version: int
+    """The stage's :data:`VERSION`."""
 
     @property
     def id(self) -> str:
@@ -59,34 +53,28 @@ class Node(Reads):
 
 @dataclass(frozen=True)
 class PreparedVideo:
-    """A video whose content is known; JSON-able, so that it can cross a process.
-
-    Attributes:
-        name: the user's name for it.
-        path: where it is.
-        kind: ``file``, ``frames``, or ``listed``: known from a list alone.
-        video_id: digest of its content.
-        imports: node id to SHA-256 of the file whose values replace that node's work.
-    """
+    """A video whose content is known; JSON-able, so that it can cross a process."""
 
     name: str
+    """The user's name for it."""
     path: str
+    """Where the video is."""
     kind: Literal["file", "frames", "listed"]
+    """``file``, ``frames``, or ``listed``: known from a list alone."""
     video_id: str
+    """Digest of the video's content."""
     imports: Mapping[str, str] = field(default_factory=dict)
+    """Node id to SHA-256 of the file whose values replace that node's work."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The stages that a configuration needs, in an order that loads each model once.
-
-    Attributes:
-        nodes: inputs before those that read them; captioners one after the other, then the encoder, then the chat model.
-        identities: role to identity of its model.
-    """
+    """The stages that a configuration needs, in an order that loads each model once."""
 
     nodes: tuple[Node, ...]
+    """Inputs before those that read them; captioners one after the other, then the encoder, then the chat model."""
     identities: Mapping[str, str]
+    """Role to identity of its model."""
 
     def node(self, node_id: str) -> Node:
         """The node of that id; InternalError if there is none."""

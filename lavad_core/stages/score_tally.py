@@ -15,23 +15,20 @@ SHOWN = 80
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the answers for one video.
-
-    Attributes:
-        windows: all of them. answers: those that the model was asked about. unparsed: those without a score of their own.
-        no_summary: of these, windows without a summary. faults: of these, answers by what is wrong with them.
-        no_number: of these, answers in which no score was found. first: such an answer.
-        truncated: answers that were cut off, with a score or without.
-    """
+    """What became of the answers for one video."""
 
     windows: int
+    """All of them. answers: those that the model was asked about. unparsed: those without a score of their own."""
     answers: int = 0
     unparsed: int = 0
     no_summary: int = 0
+    """How many of these are windows without a summary."""
     faults: Counter[Fault] = field(default_factory=Counter)
     no_number: int = 0
+    """How many of these are answers in which no score was found."""
     first: str = ""
     truncated: int = 0
+    """Answers that were cut off, with a score or without."""
 
     @classmethod
     def of(cls, readings: Sequence[ReadAnswer | None], scores: Sequence[float | None]) -> Tally:

@@ -23,25 +23,22 @@ SHOWN = 60
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the summaries of one video.
-
-    Attributes:
-        summaries: windows. unique: different texts. empty: windows without a text.
-        faults: answers by what is wrong with them. answers: how many there are; 0 if nothing was asked.
-        shortened: windows with captions left out. left_out: such captions.
-        one_text: the text of most windows, and how many have it; None unless there is one.
-        refusal: what the server said when it refused an answer.
-    """
+    """What became of the summaries of one video."""
 
     summaries: int
+    """Windows. unique: different texts. empty: windows without a text."""
     unique: int
     empty: int
     answers: int = 0
     faults: Counter[Fault] = field(default_factory=Counter)
+    """Answers by what is wrong with them. answers: how many there are; 0 if nothing was asked."""
     shortened: int = 0
+    """Windows with captions left out. left_out: such captions."""
     left_out: int = 0
     one_text: tuple[str, int] | None = None
+    """The text of most windows, and how many have it; None unless there is one."""
     refusal: str = ""
+    """What the server said when it refused an answer."""
 
     @classmethod
     def of(

@@ -16,19 +16,16 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class BlobInfo:
-    """What is known of a blob without reading it.
-
-    Attributes:
-        name: relative to the store, with ``/``.
-        bytes: its size.
-        version: changes when the content is replaced (inode and time of change; an ETag).
-        modified_s: seconds since the epoch.
-    """
+    """What is known of a blob without reading it."""
 
     name: str
+    """Relative to the store, with ``/``."""
     bytes: int
+    """Size of the blob."""
     version: str
+    """Changes when the content is replaced (inode and time of change; an ETag)."""
     modified_s: float
+    """When it was changed last, seconds since the epoch."""
 
 
 class Blobs(Protocol):

@@ -22,65 +22,56 @@ FindingKind = Literal["damaged", "orphan", "unfinished", "unknown", "later-versi
 
 @dataclass(frozen=True)
 class StageSummary:
-    """What the store holds of one stage.
-
-    Attributes:
-        stage: its name.
-        videos: different videos.
-        results: commits; more than videos where several configurations were run.
-        rows, bytes: of the parts; bytes with the commits.
-        statuses: status to number of results; ``damaged`` for those that cannot be used.
-    """
+    """What the store holds of one stage."""
 
     stage: str
+    """Name of the stage."""
     videos: int
+    """How many different videos have a result of it."""
     results: int
+    """Commits; more than videos where several configurations were run."""
     rows: int
     bytes: int
+    """Bytes of parts and results."""
     statuses: dict[str, int]
+    """Status to number of results; ``damaged`` for those that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong in the store.
-
-    Attributes:
-        kind: ``damaged``: a result whose bytes and commit differ; never used, made again by the next run.
-            ``orphan``: a part that no commit names. ``unfinished``: the folder of a dead writer. Both harmless, removed
-            by ``gc``. ``unknown``: a file that does not belong to the store. ``later-version``: a commit of a later program.
-            ``altered``, ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.verify``).
-        path: relative to the store.
-        message: a sentence.
-        key: the result concerned, if any.
-    """
+    """Something that is wrong in the store."""
 
     kind: FindingKind
+    """``damaged``: a result whose bytes and commit differ; never used, made again by the next run. ``orphan``: a part
+    that no commit names. ``unfinished``: the folder of a dead writer. Both harmless, removed by ``gc``. ``unknown``:
+    a file that does not belong to the store. ``later-version``: a commit of a later program. ``altered``,
+    ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.verify``)."""
     path: str
+    """Path of what was found, relative to the store."""
     message: str
+    """What was found, as a sentence."""
     key: Key | None = None
+    """The result concerned, if any."""
 
 
 @dataclass
 class GcReport:
-    """What ``gc`` removed, or would with ``dry_run``.
-
-    Attributes:
-        dry_run: nothing was changed.
-        writers: folders of dead writers.
-        parts: parts without a commit, and commits that cannot be used, older than the lease.
-        results: results that ``keep`` refused.
-        bytes: of parts and results.
-        paths: of everything removed, relative to the store.
-        kept_young: things that would have gone but are younger than the lease.
-    """
+    """What ``gc`` removed, or would with ``dry_run``."""
 
     dry_run: bool
+    """Whether nothing was changed."""
     writers: int = 0
+    """Folders of dead writers."""
     parts: int = 0
+    """Parts without a commit, and commits that cannot be used, older than the lease."""
     results: int = 0
+    """Results that ``keep`` refused."""
     bytes: int = 0
+    """Bytes of parts and results."""
     paths: list[str] = field(default_factory=list)
+    """The paths of everything removed, relative to the store."""
     kept_young: int = 0
+    """Things that would have gone but are younger than the lease."""
 
 
 def _folders(store: FileStore) -> Iterator[tuple[str, Key | None, list[BlobInfo]]]:

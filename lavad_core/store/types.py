@@ -14,17 +14,14 @@ Status = Literal["ok", "ok_with_gaps", "rejected"]
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Where one result lives: ``<store>/<stage>/<video_id>/<fingerprint>/``.
-
-    Attributes:
-        stage: name of the stage.
-        video_id: hexadecimal digest of the video's content, never of user text.
-        fingerprint: hexadecimal digest of everything the result depends on (see ``stages.node``).
-    """
+    """Where one result lives: ``<store>/<stage>/<video_id>/<fingerprint>/``."""
 
     stage: str
+    """Name of the stage."""
     video_id: str
+    """Hexadecimal digest of the video's content, never of user text."""
     fingerprint: str
+    """Hexadecimal digest of everything the result depends on (see ``stages.node``)."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +37,26 @@ class PartFile:
 
 @dataclass(frozen=True)
 class Commit:
-    """The truth about one finished result. The same work gives the same bytes: no clock, host or path in it.
-
-    Attributes:
-        key: where it is.
-        video: the user's name of the video; bytes of it that are no UTF-8 are written as ``\\udc…``.
-        status: ``rejected`` results have no files.
-        reason: a word for ``rejected`` (see ``video.types.REJECTIONS``), otherwise empty.
-        message: a sentence for people.
-        counts: integers for tables (rows, gaps, unparsed answers, …).
-        facts: small JSON values that later stages need without opening a file.
-        provenance: what the fingerprint was made of (stage version, configuration slice, models, inputs).
-        files: the Parquet files.
-    """
+    """The truth about one finished result. The same work gives the same bytes: no clock, host or path in it."""
 
     key: Key
+    """Where the result is."""
     video: str
+    """The user's name of the video; bytes of it that are not UTF-8 are written as ``\\udc…``."""
     status: Status
+    """``rejected`` results have no files."""
     reason: str = ""
+    """A word for ``rejected`` (see ``video.types.REJECTIONS``), otherwise empty."""
     message: str = ""
+    """A sentence for people."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    """Integers for tables (rows, gaps, unparsed answers, …)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    """Small JSON values that later stages need without opening a file."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What the fingerprint was made of (stage version, configuration slice, models, inputs)."""
     files: tuple[PartFile, ...] = ()
+    """The Parquet files."""
 
 
 class ResultWriter(Protocol):

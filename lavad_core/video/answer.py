@@ -25,17 +25,14 @@ PROGRESS = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class Answer:
-    """A request, and the ways to answer it.
-
-    Attributes:
-        request: what the parent asked for (:mod:`lavad_core.video.decoder`).
-        send: sends a message.
-        begin: starts a pass over the source; returns a function to call for each packet or image.
-    """
+    """A request, and the ways to answer it."""
 
     request: dict[str, Any]
+    """What the parent asked for (:mod:`lavad_core.video.decoder`)."""
     send: Send
+    """Sends a message."""
     begin: Callable[[], Callable[[], None]]
+    """Starts a pass over the source; returns a function to call for each packet or image."""
 
 
 def int64(values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

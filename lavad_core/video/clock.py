@@ -40,35 +40,29 @@ DURATION_SLACK = 0.05
 
 @dataclass(frozen=True)
 class Jump:
-    """A step of the stamps that was taken out.
-
-    Attributes:
-        stamp: where, on the new clock: of the frame or packet behind it.
-        ticks: how long it was.
-    """
+    """A step of the stamps that was taken out."""
 
     stamp: int
+    """Where, on the new clock: of the frame or packet behind it."""
     ticks: int
+    """How long it was."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What was seen, on one clock.
-
-    Attributes:
-        seen: with ``packet_pts`` on the new clock; :data:`NO_STAMP` for packets without a frame whose own stamp cannot be
-            true. The very object that was given where nothing is wrong.
-        parts: time lines that follow each other, at least 1.
-        damaged: frames whose stamp left the clock, and came back.
-        jumps: steps that were taken out.
-        moved: frames with another stamp than the file's, but for a common offset.
-    """
+    """What was seen, on one clock."""
 
     seen: Seen
+    """What was seen, with ``packet_pts`` on the new clock; :data:`NO_STAMP` for packets without a frame whose own stamp
+    cannot be true. The very object that was given where nothing is wrong."""
     parts: int = 1
+    """Time lines that follow each other, at least 1."""
     damaged: int = 0
+    """Frames whose stamp left the clock, and came back."""
     jumps: tuple[Jump, ...] = ()
+    """Steps that were taken out."""
     moved: int = 0
+    """Frames with another stamp than the file's, but for a common offset."""
 
 
 @dataclass

@@ -142,15 +142,16 @@ class VideoReader:
         time_base: seconds per tick.
         frames_from_header: None where the header says nothing.
         decode_errors, demux_errors: counted while :meth:`decode` runs.
-        path: of the file.
-        size_bytes, cut_bytes: of the file; bytes that it announces beyond its end.
-        first_position: byte of the file where the first packet begins, -1 unknown.
     """
 
     path: str = ""
+    """Path of the file."""
     size_bytes: int = 0
+    """Size of the file."""
     cut_bytes: int = 0
+    """Bytes that the file announces beyond its end."""
     first_position: int = -1
+    """Byte of the file where the first packet begins; -1 where it is unknown."""
 
     def __init__(
         self, media: av.container.InputContainer, max_pixels: int, threads: int, count_only: bool, logged: int

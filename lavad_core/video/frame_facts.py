@@ -11,15 +11,12 @@ from lavad_core.video.seen import CORRUPT, INTERLACED
 
 @dataclass(frozen=True)
 class Decoded:
-    """A frame as the decoder gave it.
-
-    Attributes:
-        packet: ordinal of the packet it came from, -1 unknown.
-        frame: the PyAV frame.
-    """
+    """A frame as the decoder gave it."""
 
     packet: int
+    """Ordinal of the packet it came from, -1 unknown."""
     frame: Any
+    """The PyAV frame."""
 
 
 def frame_flags(frame: Any) -> int:

@@ -27,17 +27,14 @@ is not remembered."""
 
 @dataclass(frozen=True)
 class VideoIdentity:
-    """Which content a video has.
-
-    Attributes:
-        video_id: 32 hexadecimal digits of ``sha256``; names the video in the store.
-        sha256: of the file's bytes; of a folder's sorted (name, digest) pairs.
-        size_bytes: of the file, or of all frames.
-    """
+    """Which content a video has."""
 
     video_id: str
+    """32 hexadecimal digits of ``sha256``; names the video in the store."""
     sha256: str
+    """SHA-256 of the file's bytes; of a folder, that of the sorted pairs of name and digest."""
     size_bytes: int
+    """Size of the file, or of all frames, bytes."""
 
 
 @dataclass(frozen=True)

@@ -65,17 +65,14 @@ def read_rgb(path: str, max_pixels: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Checked:
-    """What an image holds.
-
-    Attributes:
-        size: width and height, pixels.
-        peak: the highest value, of 65535, of a grey picture with more than 8 bits; None for others.
-        more: further pictures of the same size in the file (pages, an animation), which are not read.
-    """
+    """What an image holds."""
 
     size: tuple[int, int]
+    """Width and height, pixels."""
     peak: int | None
+    """The highest value, of 65535, of a grey picture with more than 8 bits; None for others."""
     more: int
+    """Further pictures of the same size in the file (pages, an animation), which are not read."""
 
 
 def check(path: str, max_pixels: int) -> Checked:

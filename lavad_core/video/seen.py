@@ -27,31 +27,28 @@ REORDER_FRAMES = 32
 
 @dataclass(frozen=True)
 class Seen:
-    """What one decoding pass saw.
-
-    Attributes:
-        packet_pts, packet_dts: int64 [P], decode order; :data:`NO_STAMP` where absent.
-        packet_flags: uint8 [P].
-        frame_packet: int64 [F], output order: the packet that each frame came from, -1 unknown.
-        frame_flags: uint8 [F].
-        step: ticks from frame to frame by the header's rate; 0 unknown.
-        ticks_per_s: of the time base.
-        damaged: damage was met at no known place (the demuxer reported an error).
-        duration_s: seconds that the header announces, apart from the packets' stamps; 0 unknown.
-        announced: frames that the header announces; 0 unknown.
-        wrap: ticks after which the container's clock begins anew; 0 never.
-        max_pause_s: a longer step forward, seconds, must be announced by the header.
-    """
+    """What one decoding pass saw."""
 
     packet_pts: NDArray[np.int64]
     packet_dts: NDArray[np.int64]
+    """``packet_pts`` and ``packet_dts``: int64 [P], decode order; :data:`NO_STAMP` where absent."""
     packet_flags: NDArray[np.uint8]
+    """uint8 [P]."""
     frame_packet: NDArray[np.int64]
+    """int64 [F], output order: the packet that each frame came from, -1 unknown."""
     frame_flags: NDArray[np.uint8]
+    """uint8 [F]."""
     step: int = 0
+    """Ticks from frame to frame by the header's rate; 0 unknown."""
     ticks_per_s: float = 1.0
+    """The ticks per s of the time base."""
     damaged: bool = False
+    """Damage was met at no known place (the demuxer reported an error)."""
     duration_s: float = 0.0
+    """Seconds that the header announces, apart from the packets' stamps; 0 unknown."""
     announced: int = 0
+    """Frames that the header announces; 0 unknown."""
     wrap: int = 0
+    """Ticks after which the container's clock begins anew; 0 never."""
     max_pause_s: float = 3600.0
+    """A longer step forward, seconds, must be announced by the header."""

@@ -38,30 +38,27 @@ RATES = (1 / 60, 1000)
 
 @dataclass(frozen=True)
 class Timeline:
-    """Frames in presentation order.
-
-    Attributes:
-        pts: int64 [M], strictly increasing.
-        gaps: int64 [G], indices without a decoded frame, increasing.
-        packets: int64 [M], the packet that each frame came from, -1 for gaps; empty if that is not known of every frame, or one
-            packet gave several: then frames can only be told by their order.
-        repaired: frames whose stamp is not the file's own.
-        missing_outside: packets without a frame before the first or after the last decoded frame; not part of ``pts``.
-        unfilled: holes beside damage that were left, because the file has no room for so many frames.
-        parts: time lines that follow each other.
-        damaged_stamps: frames whose stamp left the clock, and came back.
-        jumps: where steps of the stamps were taken out: frame behind it, seconds.
-    """
+    """Frames in presentation order."""
 
     pts: NDArray[np.int64]
+    """int64 [M], strictly increasing."""
     gaps: NDArray[np.int64]
+    """int64 [G], indices without a decoded frame, increasing."""
     packets: NDArray[np.int64]
+    """int64 [M], the packet that each frame came from, -1 for gaps; empty if that is not known of every frame, or one
+    packet gave several: then frames can only be told by their order."""
     repaired: int
+    """Frames whose stamp is not the file's own."""
     missing_outside: int
+    """Packets without a frame before the first or after the last decoded frame; not part of ``pts``."""
     unfilled: int = 0
+    """Holes beside damage that were left, because the file has no room for so many frames."""
     parts: int = 1
+    """Time lines that follow each other."""
     damaged_stamps: int = 0
+    """Frames whose stamp left the clock, and came back."""
     jumps: tuple[tuple[int, float], ...] = ()
+    """Where steps of the stamps were taken out: frame behind it, seconds."""
 
 
 def build(seen: Seen, max_frames: int) -> Timeline:

@@ -35,30 +35,24 @@ REJECTIONS = {
 
 @dataclass(frozen=True)
 class VideoSource:
-    """A video as the user named it.
-
-    Attributes:
-        name: unique within a run; the file's name without its ending, or the folder's name; may hold any character.
-        path: where it is.
-        kind: ``file`` for a media file, ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …);
-            ``listed`` for one of which only a list is there, at ``path``.
-    """
+    """A video as the user named it."""
 
     name: str
+    """Unique within a run; the file's name without its ending, or the folder's name; may hold any character."""
     path: Path
+    """Where the video is."""
     kind: Kind = "file"
+    """``file`` for a media file, ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …); ``listed`` for one
+    of which only a list is there, at ``path``."""
 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What a container announces; None where it says nothing.
-
-    Attributes:
-        frame_rate: mean, per second.
-    """
+    """What a container announces; None where it says nothing."""
 
     frames: int | None
     frame_rate: float | None
+    """Mean frames per second."""
     duration_s: float | None
 
     @property
@@ -73,18 +67,15 @@ class VideoHeader:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The size at which a model wants its frames, applied where frames are decoded.
-
-    Attributes:
-        resize: ``native`` keeps the decoded size. ``square`` resizes to side x side whatever the aspect ratio (BLIP-2,
-            SigLIP). ``short_side`` resizes the short side to ``side`` and the long one to ``int(side * long / short)``
-            (CLIP, ImageBind). Both are Pillow's antialiased bicubic on uint8 RGB, so a model whose own
-            preprocessing starts with the same resize sees the same pixels.
-        side: pixels; 0 with ``native``.
-    """
+    """The size at which a model wants its frames, applied where frames are decoded."""
 
     resize: Literal["native", "square", "short_side"] = "native"
+    """``native`` keeps the decoded size. ``square`` resizes to side x side whatever the aspect ratio (BLIP-2, SigLIP).
+    ``short_side`` resizes the short side to ``side`` and the long one to ``int(side * long / short)`` (CLIP,
+    ImageBind). Both are Pillow's antialiased bicubic on uint8 RGB, so a model whose own preprocessing starts with
+    the same resize sees the same pixels."""
     side: int = 0
+    """Pixels; 0 with ``native``."""
 
     def __post_init__(self) -> None:
         if (self.resize == "native") != (self.side == 0) or self.side < 0:
@@ -98,75 +89,66 @@ NATIVE = Geometry()
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """Frames wanted at one geometry in a pass over a video.
-
-    Attributes:
-        geometry: the size.
-        frames: 0-based indices in presentation order, strictly increasing, an int64 array where they are many; ``None``
-            with ``every`` set.
-        every: take 0, every, 2*every, … to the end of the video.
-    """
+    """Frames wanted at one geometry in a pass over a video."""
 
     geometry: Geometry
+    """The size that the frames are given in."""
     frames: Sequence[int] | NDArray[np.int64] | None = field(default=None, repr=False)
+    """0-based indices in presentation order, strictly increasing, an int64 array where they are many; ``None`` with
+    ``every`` set."""
     every: int | None = None
+    """Take 0, every, 2*every, … to the end of the video."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame at one requested geometry.
-
-    Attributes:
-        index: 0-based, presentation order.
-        request: the position of the request in the list that was asked for.
-        image: uint8, [height, width, 3], RGB, rotated upright, read-only.
-        substituted: the frame itself could not be decoded and this is the nearest earlier one (the nearest later
-            one at the start of a video).
-    """
+    """One decoded frame at one requested geometry."""
 
     index: int
+    """0-based, presentation order."""
     request: int
+    """The position of the request in the list that was asked for."""
     image: NDArray[np.uint8] = field(repr=False)
+    """uint8, [height, width, 3], RGB, rotated upright, read-only."""
     substituted: bool = False
+    """The frame itself could not be decoded and this is the nearest earlier one (the nearest later one at the start of
+    a video)."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What decoding a whole video once found.
-
-    Attributes:
-        status: ``ok``; or ``ok_with_gaps``: frames are missing or damaged, ``counts`` says how many.
-        reason: a sentence for ``ok_with_gaps``; empty for ``ok``.
-        frames: M, frames in presentation order. Frames that the container announces within the decoded span but that
-            did not decode are part of it (as gaps), so that indices agree with an undamaged copy's.
-        pts: int64 [M], presentation time stamps in ``time_base`` units, strictly increasing.
-        time_base: seconds per unit of ``pts``.
-        gaps: indices without a decoded frame, increasing.
-        width, height: pixels of the upright picture.
-        rotation: degrees that were applied to make it upright: 0, 90, 180 or 270.
-        codec, container: names as the demuxer gives them; ``jpeg``/``frames`` etc. for a folder.
-        frames_from_header: what the container says, None where it says nothing; never trusted.
-        counts: frames_decoded, frames_missing, decode_errors, corrupt_frames, …
-        packets: int64 [M], ordinal of the packet that each frame came from, -1 for gaps; None where frames can only be told by
-            their order.
-        unchecked: why the end of the file could not be checked (its container announces none); empty if it was.
-    """
+    """What decoding a whole video once found."""
 
     status: Literal["ok", "ok_with_gaps"]
+    """``ok``; or ``ok_with_gaps``: frames are missing or damaged, ``counts`` says how many."""
     reason: str
+    """A sentence for ``ok_with_gaps``; empty for ``ok``."""
     frames: int
+    """M, frames in presentation order. Frames that the container announces within the decoded span but that did not
+    decode are part of it (as gaps), so that indices agree with an undamaged copy's."""
     pts: NDArray[np.int64] = field(repr=False)
+    """int64 [M], presentation time stamps in ``time_base`` units, strictly increasing."""
     time_base: Fraction
+    """Seconds per unit of ``pts``."""
     gaps: tuple[int, ...]
+    """Indices without a decoded frame, increasing."""
     width: int
     height: int
+    """``width`` and ``height``: pixels of the upright picture."""
     rotation: int
+    """Degrees that were applied to make it upright: 0, 90, 180 or 270."""
     codec: str
     container: str
+    """``codec`` and ``container``: names as the demuxer gives them; ``jpeg``/``frames`` etc. for a folder."""
     frames_from_header: int | None
+    """What the container says, None where it says nothing; never trusted."""
     counts: dict[str, int]
+    """Frames_decoded, frames_missing, decode_errors, corrupt_frames, …."""
     packets: NDArray[np.int64] | None = field(default=None, repr=False)
+    """int64 [M], ordinal of the packet that each frame came from, -1 for gaps; None where frames can only be told by
+    their order."""
     unchecked: str = ""
+    """Why the end of the file could not be checked (its container announces none); empty if it was."""
 
     @property
     def completeness(self) -> Literal["checked", "unchecked"]:

@@ -17,39 +17,33 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Repository:
-    """A model on the hub.
-
-    Attributes:
-        files: name to content; what is larger than 1 kB counts as a large file, whose SHA-256 is stated.
-        gated: files are given to whoever sends the token.
-        licence: that the card names.
-    """
+    """A model on the hub."""
 
     files: dict[str, bytes]
+    """Name to content; what is larger than 1 kB counts as a large file, whose SHA-256 is stated."""
     gated: bool = False
+    """Files are given to whoever sends the token."""
     licence: str = "mit"
+    """The licence that the card names."""
 
 
 @dataclass
 class Hub:
-    """The hub.
-
-    Attributes:
-        models: by id; each has one commit, which is also its ``main``.
-        url: for ``HF_ENDPOINT``.
-        asked: method and path of each request.
-        cut_after: bytes after which the connection is cut, once for each name that is here.
-        held: names of files of which a half is sent, and the rest never.
-        lies: names of files whose stated SHA-256 is another.
-    """
+    """The hub."""
 
     models: dict[str, Repository]
+    """The models, by id; each has one commit, which is also its ``main``."""
     url: str = ""
+    """The address, for ``HF_ENDPOINT``."""
     asked: list[tuple[str, str]] = field(default_factory=list)
+    """Method and path of each request."""
     cut_after: dict[str, int] = field(default_factory=dict)
+    """Bytes after which the connection is cut, once for each name that is here."""
     held: set[str] = field(default_factory=set)
+    """Names of files of which a half is sent, and the rest never."""
     holding: threading.Event = field(default_factory=threading.Event)
     lies: set[str] = field(default_factory=set)
+    """Names of files whose stated SHA-256 is another."""
 
     def downloads(self) -> list[str]:
         """Names of the files whose content was asked for."""

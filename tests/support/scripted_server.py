@@ -57,24 +57,21 @@ DEAD = error_body(
 
 @dataclass
 class Reply:
-    """What is sent for one request.
-
-    Attributes:
-        body: sent as JSON; or bytes as they are.
-        cut: bytes of the body that are sent before the connection closes, the length having promised all; None: all.
-        reset: close with a TCP reset before anything is sent.
-        delay_s: before the first byte.
-        trickle_s: between the bytes of the body.
-    """
+    """What is sent for one request."""
 
     status: int = 200
     body: Any = None
+    """Sent as JSON; or bytes as they are."""
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     cut: int | None = None
+    """Bytes of the body that are sent before the connection closes, the length having promised all; None: all."""
     reset: bool = False
+    """Close with a TCP reset before anything is sent."""
     delay_s: float = 0.0
+    """Wait before the first byte, seconds."""
     trickle_s: float = 0.0
+    """Between the bytes of the body."""
 
 
 @dataclass

@@ -33,31 +33,25 @@ class NotConstrained(Exception):
 
 @dataclass(frozen=True)
 class Branch:
-    """The beginning of an answer, several choices still being possible.
-
-    Attributes:
-        tokens: ids so far.
-        text: what they spell.
-        mass: its probability under the definition above.
-    """
+    """The beginning of an answer, several choices still being possible."""
 
     tokens: tuple[int, ...]
+    """Token ids so far."""
     text: str
+    """What the token ids spell."""
     mass: float
+    """Its probability under the definition above."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """What a model thought of one next token.
-
-    Attributes:
-        chosen: the token that it went on with.
-        log_probabilities: natural, after the mask, by token id; with or without the forbidden tokens, and possibly only
-            the most probable ones.
-    """
+    """What a model thought of one next token."""
 
     chosen: int
+    """The token that it went on with."""
     log_probabilities: Mapping[int, float]
+    """Natural, after the mask, by token id; with or without the forbidden tokens, and possibly only the most probable
+    ones."""
 
 
 def leading_characters(choices: Sequence[str]) -> frozenset[str]:

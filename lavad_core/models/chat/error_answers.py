@@ -40,21 +40,18 @@ def is_error(parsed: Mapping[str, Any] | None) -> bool:
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """An error that a server gave.
-
-    Attributes:
-        http: status of HTTP.
-        status: what it means; otherwise than ``http`` where an error comes under 200 and names its status.
-        words: of the server, for people, as they came.
-        detail: the fields of the error.
-        body: the whole answer, None if it is not a JSON object.
-    """
+    """An error that a server gave."""
 
     http: int
+    """The answer's HTTP status."""
     status: int
+    """What it means; otherwise than ``http`` where an error comes under 200 and names its status."""
     words: str
+    """The words of the server, for people, as they came."""
     detail: Mapping[str, Any]
+    """The fields of the error."""
     body: Mapping[str, Any] | None
+    """The whole answer, None if it is not a JSON object."""
 
     @classmethod
     def of(cls, http: int, body: Mapping[str, Any] | None, text: str) -> ErrorAnswer:

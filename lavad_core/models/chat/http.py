@@ -64,24 +64,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call:
-    """One POST.
-
-    Attributes:
-        path: below ``base_url``, such as ``chat/completions``.
-        body: what is sent as JSON.
-        check: given the parsed answer, the number of this attempt (from 1) and the last one's; raises
-            :class:`ServiceError` for an answer that asking again may repair, another error for one that it will not.
-        at_root: ``path`` is below the server's root (``base_url`` without its last ``/v1``): ``tokenize``.
-        attempts: most tries, where they are fewer than the pool's.
-        timeout_s: of one try, where it is shorter than the pool's.
-    """
+    """One POST."""
 
     path: str
+    """Below ``base_url``, such as ``chat/completions``."""
     body: dict[str, Any]
+    """What is sent as JSON."""
     check: Callable[[dict[str, Any], int, int], None] | None = None
+    """Given the parsed answer, the number of this attempt (from 1) and the last one's; raises :class:`ServiceError` for
+    an answer that asking again may repair, another error for one that it will not."""
     at_root: bool = False
+    """``path`` is below the server's root (``base_url`` without its last ``/v1``): ``tokenize``."""
     attempts: int | None = None
+    """Most tries, where they are fewer than the pool's."""
     timeout_s: float | None = None
+    """Time for one try, seconds, where it is shorter than the pool's."""
 
 
 class Post(Protocol):

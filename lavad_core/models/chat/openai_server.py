@@ -56,15 +56,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Way:
-    """How requests are written where servers differ.
-
-    Attributes:
-        folds: system messages go into the user's turn.
-        limit: the field of the most tokens.
-    """
+    """How requests are written where servers differ."""
 
     folds: bool
+    """System messages go into the user's turn."""
     limit: str = LIMIT
+    """The field of the most tokens."""
 
     def messages(self, messages: Messages) -> list[dict[str, str]]:
         """Messages in the form that a request has."""

@@ -32,17 +32,14 @@ COUNTS: dict[Fault, str] = {
 
 @dataclass(frozen=True)
 class ReadAnswer:
-    """An answer as a stage reads it.
-
-    Attributes:
-        text: without thoughts; empty if there is nothing to use.
-        fault: what is wrong with the answer, if anything; only a ``truncated`` one has a text.
-        answer: as the model gave it.
-    """
+    """An answer as a stage reads it."""
 
     text: str
+    """Without thoughts; empty if there is nothing to use."""
     fault: Fault | None
+    """What is wrong with the answer, if anything; only a ``truncated`` one has a text."""
     answer: ChatAnswer
+    """The answer, as the model gave it."""
 
     @property
     def shown(self) -> str:

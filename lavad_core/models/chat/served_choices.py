@@ -41,17 +41,14 @@ _ID = "token_id:"
 
 @dataclasses.dataclass(frozen=True)
 class Traced:
-    """What was found out of one answer.
-
-    Attributes:
-        log_probabilities: stripped choice to natural log-probability; they sum to 1.
-        first: ids of the tokens that may come first.
-        spent: tokens of prompt and answer of each request that was made beside the answer's own.
-    """
+    """What was found out of one answer."""
 
     log_probabilities: dict[str, float]
+    """Stripped choice to natural log-probability; they sum to 1."""
     first: frozenset[int]
+    """Ids of the tokens that may come first."""
     spent: tuple[tuple[int, int], ...] = ()
+    """Tokens of prompt and answer of each request that was made beside the answer's own."""
 
     @property
     def most_probable(self) -> str:

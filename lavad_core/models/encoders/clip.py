@@ -37,19 +37,16 @@ _CLASSES = {"clip": "CLIPModel", "siglip": "SiglipModel"}
 
 @dataclass(frozen=True)
 class PicturePlan:
-    """How a checkpoint wants its pictures, from its image processor's own configuration.
-
-    Attributes:
-        resize: the first step.
-        resample: its filter.
-        side: of the square that the model reads, pixels; cut from the centre after ``resize``.
-        normaliser: the last step.
-    """
+    """How a checkpoint wants its pictures, from its image processor's own configuration."""
 
     resize: Geometry
+    """The first step, a resize."""
     resample: PillowImage.Resampling
+    """The filter of the resize."""
     side: int
+    """Side of the square that the model reads, pixels; cut from the centre after ``resize``."""
     normaliser: Normaliser
+    """The last step, which scales values."""
 
     @property
     def wanted(self) -> Geometry:

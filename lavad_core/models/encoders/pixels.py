@@ -57,16 +57,13 @@ def check_image(image: Image) -> None:
 
 @dataclass(frozen=True)
 class Normaliser:
-    """uint8 pictures of one size to the tensor that a model reads.
-
-    Attributes:
-        mean, std: of values scaled by ``scale``, for red, green and blue.
-        scale: what the 0..255 values are divided by.
-    """
+    """uint8 pictures of one size to the tensor that a model reads."""
 
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
+    """``mean`` and ``std`` are of values scaled by ``scale``, for red, green and blue."""
     scale: float = 255.0
+    """What the 0..255 values are divided by."""
 
     def __call__(self, pictures: Sequence[Image], device: torch.device, dtype: torch.dtype) -> Tensor:
         """[B, 3, height, width] in ``dtype``, computed in float32 on ``device``."""

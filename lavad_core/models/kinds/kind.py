@@ -22,29 +22,23 @@ FolderOf = Callable[[str], Path]
 
 @dataclass(frozen=True)
 class ModelFinding:
-    """Whether a model is here.
-
-    Attributes:
-        found: False if a run would have to download it, or cannot; None if only its server knows.
-        where: folder, file, address, or what to do about it.
-        licence: a hint; the model's own card decides.
-        downloadable: it is not here, and a run that reaches the hub would download it.
-    """
+    """Whether a model is here."""
 
     found: bool | None
+    """False if a run would have to download it, or cannot; None if only its server knows."""
     where: str
+    """Folder, file, address, or what to do about it."""
     licence: str
+    """A hint; the model's own card decides."""
     downloadable: bool = False
+    """Whether it is not here and a run that reaches the hub would download it."""
 
 
 class Kind(ABC, Generic[Configured]):
-    """One kind of model. Nothing but :meth:`load` imports a heavy library: plans and ``lavad doctor`` must be quick.
-
-    Attributes:
-        section: the class of its sections.
-    """
+    """One kind of model. Nothing but :meth:`load` imports a heavy library: plans and ``lavad doctor`` must be quick."""
 
     section: type[Configured]
+    """The class of its sections."""
 
     @abstractmethod
     def identity(self, section: Configured, cache: IdentityCache | None) -> str:

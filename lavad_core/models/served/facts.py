@@ -26,19 +26,16 @@ class NotMet(LavadError):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a server says of a model. None: it did not say.
-
-    Attributes:
-        root: the weights, as vLLM lists them: a folder or a hub id.
-        version: of the server.
-        answer: to a fixed question, greedy. None also where it answers otherwise each time.
-        folds: whether it refuses system messages, or leaves them out.
-    """
+    """What a server says of a model. None: it did not say."""
 
     root: str | None = None
+    """The weights, as vLLM lists them: a folder or a hub id."""
     version: str | None = None
+    """The version of the server."""
     answer: str | None = None
+    """The answer to a fixed question, greedy. None also where it answers otherwise each time."""
     folds: bool | None = None
+    """Whether it refuses system messages, or leaves them out."""
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:

@@ -36,16 +36,13 @@ _told: set[str] = set()
 
 @dataclass(frozen=True)
 class Known:
-    """What a store knows of one served name.
-
-    Attributes:
-        models: the first is the one that results without a mark are of; those after it have results with one
-            (``on_change: new``).
-        last: which of them was there last.
-    """
+    """What a store knows of one served name."""
 
     models: tuple[Facts, ...] = ()
+    """The first is the one that results without a mark are of; those after it have results with one (``on_change:
+    new``)."""
     last: int = 0
+    """Which of them was there last."""
 
 
 class ServedModels:

@@ -44,24 +44,19 @@ END_TOLERANCE_S = 0.5
 
 @dataclass
 class _Seen:
-    """What a walk found.
-
-    Attributes:
-        video: number of the video track, -1 unknown.
-        announced_s: of the whole file.
-        frames, track_s: of the video track by its tags; 0 where they say nothing.
-        size, end: bytes of the file; where the segment ends by its own size.
-        ordinal: of the video tracks, those before the decoded one.
-        lost_before: a cluster before the first frame is damaged.
-    """
+    """What a walk found."""
 
     ordinal: int = 0
+    """The ordinal of the video tracks, those before the decoded one."""
     scale_s: float = 0.001
     video: int = -1
+    """Number of the video track, -1 unknown."""
     uid: int = -1
     announced_s: float = 0.0
+    """The announced s of the whole file."""
     frames: int = 0
     track_s: float = 0.0
+    """``frames`` and ``track_s`` are those of the video track by its tags; 0 where they say nothing."""
     last_s: float = 0.0
     times_s: array[float] = field(default_factory=lambda: array("d"))
     clusters: set[int] = field(default_factory=set)
@@ -69,7 +64,9 @@ class _Seen:
     sized: bool = False
     size: int = 0
     end: int = 0
+    """``size`` and ``end``: bytes of the file; where the segment ends by its own size."""
     lost_before: bool = False
+    """A cluster before the first frame is damaged."""
 
 
 def element(source: FileBytes, position: int) -> tuple[int, int, int] | None:

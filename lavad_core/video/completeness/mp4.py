@@ -47,46 +47,41 @@ class Box:
 
 @dataclass
 class Track:
-    """What a track says of itself; tables as they are in the file.
-
-    Attributes:
-        handler: ``vide`` for pictures.
-        number: of the track.
-        shown: ticks of the movie, by the track's header; 0 unknown.
-        timescale, duration: of its media.
-        edits: (duration in the movie's ticks, start in the media's ticks).
-        tables: int64 [entries, fields] by kind of box.
-        sizes: int64 [samples]; empty where all have the size ``size``.
-        samples: that the table of sizes announces.
-    """
+    """What a track says of itself; tables as they are in the file."""
 
     handler: bytes = b""
+    """Kind of the track; ``vide`` is pictures."""
     number: int = 0
+    """The number of the track."""
     shown: int = 0
+    """Ticks of the movie, by the track's header; 0 unknown."""
     timescale: int = 0
     duration: int = 0
+    """``timescale`` and ``duration`` are those of its media."""
     edits: list[tuple[int, int]] = field(default_factory=list)
+    """(duration in the movie's ticks, start in the media's ticks)."""
     tables: dict[bytes, NDArray[np.int64]] = field(default_factory=dict)
+    """int64 [entries, fields] by kind of box."""
     size: int = 0
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """int64 [samples]; empty where all have the size ``size``."""
     samples: int = 0
+    """How many samples the table of sizes announces."""
 
 
 @dataclass
 class Movie:
-    """The headers of a file.
-
-    Attributes:
-        fragments_ticks, duration: by ``mehd`` and ``mvhd``, ticks of the movie; 0 unknown.
-        defaults: ticks and bytes of a sample in fragments, by track.
-    """
+    """The headers of a file."""
 
     timescale: int = 0
     tracks: list[Track] = field(default_factory=list)
     fragments_ticks: int = 0
+    """Length by ``mehd``, ticks of the movie; 0 where it is unknown."""
     fragmented: bool = False
     duration: int = 0
+    """Length by ``mvhd``, ticks of the movie; 0 where it is unknown."""
     defaults: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Ticks and bytes of a sample in fragments, by track."""
 
 
 def boxes(source: FileBytes, start: int, end: int) -> Iterator[Box]:

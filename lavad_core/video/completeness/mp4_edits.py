@@ -22,33 +22,30 @@ USUAL_TIMESCALES = frozenset(
 
 @dataclass(frozen=True)
 class Edits:
-    """The edit list of the video track.
-
-    Attributes:
-        seconds: of media that it shows; 0 where it has no end, as in fragments.
-        start: ticks of the media where it begins.
-        step: mean ticks of a sample.
-        ticks_per_s: of the movie; 0 unknown.
-        usual: the movie's time scale is one that writers use.
-        agree: the track's header has the same duration as its edit list.
-        contradicted: the media's header has another duration than the table of sample durations.
-        media_ticks_per_s: of the track.
-        durations: int64 [samples], ticks of each in decode order; empty where the table is damaged or too long.
-        stamps: int64 [samples], when each is shown, ticks; empty as ``durations``.
-        positions: int64 [samples], where each begins in the file; empty where the tables are damaged or too long.
-    """
+    """The edit list of the video track."""
 
     seconds: float
+    """Seconds of media that it shows; 0 where it has no end, as in fragments."""
     start: int
+    """Ticks of the media where it begins."""
     step: float
+    """Mean ticks of a sample."""
     ticks_per_s: int
+    """Ticks per second of the movie's clock; 0 where it is unknown."""
     usual: bool
+    """The movie's time scale is one that writers use."""
     agree: bool
+    """The track's header has the same duration as its edit list."""
     media_ticks_per_s: int
+    """Ticks per second of the track's clock."""
     durations: NDArray[np.int64]
+    """int64 [samples], ticks of each in decode order; empty where the table is damaged or too long."""
     stamps: NDArray[np.int64]
+    """int64 [samples], when each is shown, ticks; empty as ``durations``."""
     positions: NDArray[np.int64]
+    """int64 [samples], where each begins in the file; empty where the tables are damaged or too long."""
     contradicted: bool = False
+    """The media's header has another duration than the table of sample durations."""
 
     def hidden(self, flags: NDArray[np.bool_], first_position: int) -> tuple[int, int]:
         """How many samples are hidden, and how many of them no cut accounts for.

@@ -28,19 +28,16 @@ CONTRADICTION = "durations in the MP4's header, index and fragments that contrad
 
 @dataclass(frozen=True)
 class Index:
-    """A ``sidx`` in front of all fragments.
-
-    Attributes:
-        track: that it is of.
-        ticks_per_s: of its own clock.
-        rows: where each segment begins, bytes, ticks.
-        cut: segments reach beyond the end of the file.
-    """
+    """A ``sidx`` in front of all fragments."""
 
     track: int
+    """The track that it is of."""
     ticks_per_s: int
+    """Ticks per second of its own clock."""
     rows: tuple[tuple[int, int, int], ...]
+    """Where each segment begins, bytes, ticks."""
     cut: bool
+    """Segments reach beyond the end of the file."""
 
 
 def read(source: FileBytes, box: Box, report: Completeness) -> Index | None:
@@ -66,22 +63,19 @@ def read(source: FileBytes, box: Box, report: Completeness) -> Index | None:
 
 @dataclass(frozen=True)
 class Claims:
-    """All that announces how long the video is.
-
-    Attributes:
-        index: in front of the fragments.
-        lengths: ticks of the video in each fragment, and its bytes, by where it begins.
-        movie, video: their headers.
-        there: samples that exist.
-        step: ticks of a sample.
-    """
+    """All that announces how long the video is."""
 
     index: Index | None
+    """The index in front of the fragments."""
     lengths: dict[int, tuple[int, int]]
+    """Ticks of the video in each fragment, and its bytes, by where it begins."""
     movie: Movie
     video: Track
+    """``movie`` and ``video``: their headers."""
     there: int
+    """How many samples exist."""
     step: float
+    """Ticks of a sample."""
 
     @property
     def any(self) -> bool:

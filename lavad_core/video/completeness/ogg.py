@@ -24,25 +24,21 @@ MAX_LOST_PAGES = 1 << 24
 
 @dataclass
 class _Stream:
-    """A logical stream.
-
-    Attributes:
-        shift: of the granule position down to the frame number; -1 if the codec's is not known.
-        offset_bits: the bits below count frames since the key frame.
-        page: number of the next page; None before the first.
-        open: a packet goes on on the next page.
-        broken: what came before was lost, up to the next granule position.
-        packets: that were completed since the last granule position.
-        count: frame number at the last granule position; None before the first.
-    """
+    """A logical stream."""
 
     video: bool
     shift: int = -1
+    """How many bits of a granule position count frames since the key frame; -1 where the codec's number is not known."""
     page: int | None = None
+    """Number of the next page; None before the first."""
     open: bool = False
+    """Whether a packet goes on on the next page."""
     broken: bool = False
+    """Whether what came before was lost, up to the next granule position."""
     packets: int = 0
+    """Packets that were completed since the last granule position."""
     count: int | None = None
+    """Frame number at the last granule position; None before the first."""
     present: int = 0
     lost: int = 0
     ended: bool = False

@@ -28,15 +28,12 @@ TICK_S = 0.001
 
 @dataclass(frozen=True)
 class Expected:
-    """How many frames there should be.
-
-    Attributes:
-        frames: None where the rate varies or is not known, or the number cannot be true.
-        exact: False where stamps in whole milliseconds leave room for another number; then it is a minimum.
-    """
+    """How many frames there should be."""
 
     frames: int | None
+    """None where the rate varies or is not known, or the number cannot be true."""
     exact: bool
+    """False where stamps in whole milliseconds leave room for another number; then it is a minimum."""
 
 
 def step_of(times_s: Sequence[float], header_s: float) -> float:

@@ -18,23 +18,20 @@ MAX_FINDINGS = 8
 
 @dataclass
 class Completeness:
-    """What a container announces about its first video stream, what it holds, and what is damaged.
-
-    Attributes:
-        frames: packets that show a frame which an undamaged copy would hold; None where nothing says it.
-        end_checked: the container says where it ends (a size, a count, a duration, an end mark), and that was compared.
-        why_unchecked: what it does not announce, if the end could not be checked.
-        findings: what is damaged: a sentence for each kind, with its count.
-        unknown_loss: frames are lost and nothing says how many.
-        edits: the edit list, where there is one.
-    """
+    """What a container announces about its first video stream, what it holds, and what is damaged."""
 
     frames: int | None = None
+    """Packets that show a frame which an undamaged copy would hold; None where nothing says it."""
     end_checked: bool = False
+    """The container says where it ends (a size, a count, a duration, an end mark), and that was compared."""
     why_unchecked: str = ""
+    """What it does not announce, if the end could not be checked."""
     findings: dict[str, int] = field(default_factory=dict)
+    """What is damaged: a sentence for each kind, with its count."""
     unknown_loss: bool = False
+    """Frames are lost and nothing says how many."""
     edits: Edits | None = None
+    """The edit list, where there is one."""
 
     def damage(self, what: str, count: int = 1) -> None:
         """Count a kind of damage. ``what`` is a sentence of ours, with nothing of the file in it."""

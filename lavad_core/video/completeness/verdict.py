@@ -15,17 +15,14 @@ HIDDEN_WRONGLY = "frames are hidden by the edit list that no cut accounts for"
 
 @dataclass(frozen=True)
 class Missing:
-    """Frames without a picture.
-
-    Attributes:
-        total: of an undamaged copy.
-        behind: of these, neither a gap nor a packet outside the decoded span.
-        hidden: packets that the container hides and that are counted as healthy.
-    """
+    """Frames without a picture."""
 
     total: int
+    """The total of an undamaged copy."""
     behind: int
+    """How many of these are neither a gap nor a packet outside the decoded span."""
     hidden: int
+    """Packets that the container hides and that are counted as healthy."""
 
 
 def informed(seen: Seen, report: Completeness) -> Seen:

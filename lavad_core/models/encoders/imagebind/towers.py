@@ -18,24 +18,21 @@ LAYER_NORM_EPS = 1e-6
 
 @dataclass(frozen=True)
 class VisionShape:
-    """Sizes of the vision tower.
-
-    Attributes:
-        width, depth, heads, hidden: of the transformer; ``hidden`` is the MLP's inner width.
-        output: length of a vector.
-        frames: frames that the patch layer spans.
-        patch: side of a patch, pixels.
-        grid: patches along a side of the image.
-    """
+    """Sizes of the vision tower."""
 
     width: int
     depth: int
     heads: int
     hidden: int
+    """``width``, ``depth``, ``heads`` and ``hidden`` are those of the transformer; ``hidden`` is the MLP's inner width."""
     output: int
+    """Length of a vector."""
     frames: int
+    """Frames that the patch layer spans."""
     patch: int
+    """Side of a patch, pixels."""
     grid: int
+    """Patches along a side of the image."""
 
     @property
     def image_side(self) -> int:
@@ -45,22 +42,19 @@ class VisionShape:
 
 @dataclass(frozen=True)
 class TextShape:
-    """Sizes of the text tower.
-
-    Attributes:
-        width, depth, heads, hidden: of the transformer; ``hidden`` is the MLP's inner width.
-        output: length of a vector.
-        vocabulary: token ids are below it.
-        context: most tokens of a text, start and end included.
-    """
+    """Sizes of the text tower."""
 
     width: int
     depth: int
     heads: int
     hidden: int
+    """``width``, ``depth``, ``heads`` and ``hidden`` are those of the transformer; ``hidden`` is the MLP's inner width."""
     output: int
+    """Length of a vector."""
     vocabulary: int
+    """Token ids are below it."""
     context: int
+    """Most tokens of a text, start and end included."""
 
 
 class Attention(nn.Module):
