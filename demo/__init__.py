@@ -1,1 +1,1 @@
-"""A small world of rendered surveillance clips, and small models that know this world only."""
+"""A small world of rendered surveillance clips, and small models that know only this world."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def ensure_pool(name: str = POOL) -> None:
     pool = WorkPoolCreate(
         name=name,
         type="process",
-        description="One worker a GPU; a flow run's process holds the models.",
+        description="One worker per GPU; a flow run's process holds the models.",
         base_job_template=ProcessWorker.get_default_base_job_template(),
     )
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
@@ -42,6 +43,9 @@ def ensure_pool(name: str = POOL) -> None:
 
 def main() -> int:
     """Pool, deployments, automations; the exit code."""
+    ArgumentParser(
+        prog="python -m lavad.deployments.apply", description=(__doc__ or "").partition("\n\n")[0]
+    ).parse_args()
     file = Path("prefect.yaml")
     if not file.is_file():
         file = PACKAGED

@@ -186,7 +186,7 @@ _Given = tuple[PathKey, str, str]
 
 
 def _layers(name: str, given: Sequence[_Given]) -> list[Layer]:
-    """Wholes before their parts, so that a part changes what was given whole; the last of equals wins. A null that takes all
+    """Values for whole sections come before values for their parts; of equal paths the last wins. A null that takes all
     captioners out comes before those that are given beside it."""
     before, layer = Layer(name, {}), Layer(name, {})
     for path, text, origin in sorted(given, key=lambda entry: len(entry[0])):

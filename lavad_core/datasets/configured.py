@@ -27,7 +27,7 @@ def configured(settings: EvaluateConfig) -> Dataset | None:
 
 
 def check_labelled(settings: EvaluateConfig, names: Sequence[str]) -> None:
-    """That the labels which a run is to be evaluated against have all of its videos: said before the work, not after it.
+    """Check, before any work, that the labels which a run is to be evaluated against cover all of its videos.
 
     Raises:
         InputError: the labels cannot be read, or lack one of the videos.

@@ -11,7 +11,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo
 
 NORMALISED = 0.9
-"""Least part of the videos whose scores go from exactly 0 to exactly 1 for the set to look normalised video by video."""
+"""Smallest share of videos with scores from exactly 0 to exactly 1 at which the set looks normalised video by video."""
 
 MIN_VIDEOS = 5
 """Fewest videos from which that can be concluded."""

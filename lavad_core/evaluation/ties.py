@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 TIE = 1e-11
-"""Part of their size by which two numbers differ at most that count as equal: some ten thousand times what the rounding of a
-mean can make, and far below what any score means."""
+"""Largest relative difference at which two numbers count as equal: about ten thousand times the rounding error of a mean, and
+far below what any score means."""
 
 DIGITS = 13
 """Significant decimal digits of a settled number, more than :data:`TIE` needs: 0.49999999999999994 becomes 0.5."""

@@ -42,8 +42,8 @@ LEAST_FRAMES = 8
 """Grid frames from which on a captioner that says one and the same of all of them is suspected."""
 
 CHANGE = 25.0
-"""Grey levels by which, in the mean over its pixels, some picture must differ from the first for that: cameras that see
-nothing happen rightly get one caption."""
+"""Smallest mean difference from the first picture, in grey levels, at which pictures count as changing: a camera that sees
+nothing happen rightly gets one caption."""
 
 
 MOST_CUT = 0.05

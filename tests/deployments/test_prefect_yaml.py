@@ -91,3 +91,15 @@ def test_automations_are_put_in_place_once(prefect_server: str, monkeypatch: pyt
     assert {"prefect.flow-run.PartiallyFailed", "prefect.flow-run.Regressed"} <= set(present.trigger.expect)
     assert present.trigger.within == automations.SILENCE
     present.delete()
+
+
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--dry-run", 2)])
+def test_what_apply_does_not_know_deploys_nothing(option: str, code: int, tmp_path: Path) -> None:
+    """With an address where nothing answers, anything else would be an error of the connection."""
+    environment = os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    command = [sys.executable, "-m", "lavad.deployments.apply", option]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == code
+    assert "usage: python -m lavad.deployments.apply" in done.stdout + done.stderr

@@ -15,8 +15,7 @@ from lavad_core.models.random_models import PREFIX, local_or_random
 from lavad_core.video.identity import IdentityCache
 
 FOLDED = ";system=fold"
-"""Part of an identity: system messages are folded into the user's turn. A model that takes them has nothing in its place, as
-before there was a choice."""
+"""Part of an identity where system messages are folded into the user's turn; absent otherwise, as it is in older stores."""
 
 
 class LocalChatKind(FromHub[LocalChatConfig]):

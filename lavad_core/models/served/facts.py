@@ -62,7 +62,7 @@ class Facts:
         return replace(self, version=now.version or self.version, folds=self.folds if now.folds is None else now.folds)
 
     def filled(self, other: Facts) -> Facts:
-        """These facts, with ``other``'s where there are none."""
+        """These facts, with gaps filled from ``other``."""
         mine, theirs = asdict(self), asdict(other)
         return Facts(**{name: theirs[name] if value is None else value for name, value in mine.items()})
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lavad_core.video.completeness.mp4 import Box, Movie, Track
 
 MAX_ROW_FACTOR = 16
-"""A row that announces so many times the duration of its neighbours, of a missing segment, is damaged."""
+"""A row for a missing segment whose duration is this many times that of its neighbours is damaged."""
 
 SLACK_BYTES = 256
 """Bytes of a segment that may be other boxes than its fragments (types, events, times)."""

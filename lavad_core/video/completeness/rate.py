@@ -20,7 +20,7 @@ MAX_FACTOR = 2
 """A duration that nothing else supports is believed up to so many times the existing frames."""
 
 SPARE_FACTOR = 4
-"""By how much the bytes that a file lacks may hold more frames than those that it has."""
+"""Factor by which the missing bytes of a file may hold more frames than those that exist."""
 
 TICK_S = 0.001
 """The clocks of ASF, FLV and (as written) Matroska count whole milliseconds."""
