@@ -31,8 +31,8 @@ def score_videos(
 
     Args:
         inputs: files, folders, globs, list files (``@list``); folders of frames. Relative paths count from the current
-            folder of this process, which for a deployment is the worker's checkout: give absolute ones there. Names that
-            are not valid UTF-8 as ``lavad_core.runs.video_list.encode_input`` writes them.
+            folder of this process, which for a deployment is the folder that it was applied from: give absolute ones there.
+            Names that are not valid UTF-8 as ``lavad_core.runs.video_list.encode_input`` writes them.
         preset: a preset's name.
         settings: nested values over the preset, without secrets: those come from the worker's environment (``LAVAD_…``).
         run_id: id of the run; a new one if not given.
