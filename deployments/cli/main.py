@@ -112,7 +112,7 @@ def root(
     Debug.on = debug or bool(os.environ.get("LAVAD_DEBUG"))
     log = logging.getLogger("lavad_core")
     log.setLevel(logging.DEBUG if Debug.on else logging.INFO)
-    if not log.handlers:
+    if not any(isinstance(handler, _Stderr) for handler in log.handlers):
         log.addHandler(_Stderr())
 
 
