@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.client.schemas.sorting import TaskRunSort
+from prefect.client.schemas.objects import State
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
+from support.flow_runs import artifacts, flow_run, run, task_runs
 
 from lavad.flows.retry_failed import retry_failed
-from lavad.flows.score_videos import score_videos
 from lavad.tasks import evaluation
 from lavad_core.errors import InputError, ModelError
 from lavad_core.models.pool import ModelPool
@@ -33,9 +27,6 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 NODES = 12
 
 
-RECORDED_S = 30.0
-
-
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
     return FakeStages(monkeypatch)
@@ -44,37 +35,6 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
-
-
-def run(videos: Path, store: Path, **parameters: Any) -> State[Any]:
-    given = {"settings": settings(store), **parameters}
-    state: State[Any] = score_videos([str(videos)], return_state=True, **given)
-    return state
-
-
-def task_runs(state: State[Any], expected: int) -> list[TaskRun]:
-    """Of the state's flow run, when all have arrived in the server's database."""
-    found: list[TaskRun] = []
-    deadline = time.monotonic() + RECORDED_S
-    with get_client(sync_client=True) as client:
-        ours = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run(state)]))
-        while time.monotonic() < deadline:
-            found = client.read_task_runs(flow_run_filter=ours, sort=TaskRunSort.ID_DESC, limit=200)
-            if len(found) >= expected and all(one.state is not None and one.state.is_final() for one in found):
-                return found
-            time.sleep(0.2)
-    raise AssertionError(f"{len(found)} of {expected} task runs recorded: {[(r.name, r.state_name) for r in found]}")
-
-
-def flow_run(state: State[Any]) -> UUID:
-    assert state.state_details.flow_run_id is not None
-    return state.state_details.flow_run_id
-
-
-def artifacts(state: State[Any]) -> dict[str, Any]:
-    wanted = {"artifacts": {"flow_run_id": {"any_": [str(flow_run(state))]}}}
-    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/artifacts/filter", json=wanted, timeout=30)
-    return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
 
 
 def test_one_bad_video_ends_partially_failed_with_the_others_done(

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.client.schemas.sorting import TaskRunSort
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
+from support.flow_runs import artifacts, run, task_runs
 
 from lavad.flows.score_video import score_video
 from lavad.flows.score_videos import score_videos
@@ -35,9 +31,6 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 NODES = 12
 
 
-RECORDED_S = 30.0
-
-
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
     return FakeStages(monkeypatch)
@@ -46,37 +39,6 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
-
-
-def run(videos: Path, store: Path, **parameters: Any) -> State[Any]:
-    given = {"settings": settings(store), **parameters}
-    state: State[Any] = score_videos([str(videos)], return_state=True, **given)
-    return state
-
-
-def task_runs(state: State[Any], expected: int) -> list[TaskRun]:
-    """Of the state's flow run, when all have arrived in the server's database."""
-    found: list[TaskRun] = []
-    deadline = time.monotonic() + RECORDED_S
-    with get_client(sync_client=True) as client:
-        ours = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run(state)]))
-        while time.monotonic() < deadline:
-            found = client.read_task_runs(flow_run_filter=ours, sort=TaskRunSort.ID_DESC, limit=200)
-            if len(found) >= expected and all(one.state is not None and one.state.is_final() for one in found):
-                return found
-            time.sleep(0.2)
-    raise AssertionError(f"{len(found)} of {expected} task runs recorded: {[(r.name, r.state_name) for r in found]}")
-
-
-def flow_run(state: State[Any]) -> UUID:
-    assert state.state_details.flow_run_id is not None
-    return state.state_details.flow_run_id
-
-
-def artifacts(state: State[Any]) -> dict[str, Any]:
-    wanted = {"artifacts": {"flow_run_id": {"any_": [str(flow_run(state))]}}}
-    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/artifacts/filter", json=wanted, timeout=30)
-    return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
 
 
 def of_stages(runs: list[TaskRun]) -> list[TaskRun]:

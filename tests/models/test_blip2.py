@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
+from support.small_blip2 import edited, load, pictures
 
-from lavad_core.config.models import Blip2Config
 from lavad_core.errors import ModelError
 from lavad_core.models.captioners import blip2
 from lavad_core.models.captioners.blip2 import Blip2Captioner
-from lavad_core.models.protocols import Captioner, Image
+from lavad_core.models.protocols import Captioner
 from lavad_core.models.random_models import random_folder
 from lavad_core.video.types import Geometry
 
@@ -43,29 +42,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def captioners(folders: dict[str, Path]) -> dict[str, Blip2Captioner]:
     return {kind: load(folder) for kind, folder in folders.items()}
-
-
-def load(folder: Path, **settings: Any) -> Blip2Captioner:
-    settings = {"device": "cpu", **settings}
-    return Blip2Captioner.load(Blip2Config(model="unused", **settings), str(folder))
-
-
-def pictures(count: int, height: int = 90, width: int = 120) -> list[Image]:
-    """Different smooth pictures."""
-    y, x = np.mgrid[0:height, 0:width]
-    return [
-        np.stack([(x * (k + 1) + 40 * k) % 256, (y * (k + 2)) % 256, (x + y + 60 * k) % 256], -1).astype(np.uint8)
-        for k in range(count)
-    ]
-
-
-def edited(source: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A copy of a model's folder with another config.json."""
-    shutil.copytree(source, target)
-    config = json.loads((target / "config.json").read_text())
-    change(config)
-    (target / "config.json").write_text(json.dumps(config))
-    return target
 
 
 @pytest.mark.parametrize("kind", KINDS)
