@@ -20,7 +20,7 @@ from lavad_core.config.models import (
     VllmChatConfig,
 )
 from lavad_core.config.section import NAME_PATTERN, NOTHING, Section, setting
-from lavad_core.config.sections import (
+from lavad_core.config.steps import (
     CleanConfig,
     DetectConfig,
     RefineConfig,

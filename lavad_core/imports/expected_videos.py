@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lavad_core.config.sections import VideoConfig
+from lavad_core.config.steps import VideoConfig
 from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import VideoRejected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lavad_core.config.sections import VideoConfig
+from lavad_core.config.steps import VideoConfig
 from lavad_core.datasets.names import match, match_key
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError

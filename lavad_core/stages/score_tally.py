@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lavad_core.config.sections import ScoreConfig
+from lavad_core.config.steps import ScoreConfig
 from lavad_core.models.chat.read_answer import WORDS, Fault, ReadAnswer, counted, refused_with
 
 SHOWN = 80

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lavad_core.config.sections import SummariseConfig
+from lavad_core.config.steps import SummariseConfig
 from lavad_core.models.chat.read_answer import Fault, ReadAnswer, count_faults, counted, in_words, refused_with
 
 FEW = 5

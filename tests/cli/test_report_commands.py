@@ -11,7 +11,7 @@ from support.filled_store import EVIL, fill
 from support.video_factory import make_video
 
 from lavad.deployments.cli.exits import Exit
-from lavad_core.config.sections import VideoConfig
+from lavad_core.config.steps import VideoConfig
 from lavad_core.video.decoder import probe
 from lavad_core.video.types import VideoSource
 

@@ -13,7 +13,7 @@ import pytest
 from support.reported import video
 from support.video_factory import make_frames, make_video, read_index
 
-from lavad_core.config.sections import VideoConfig
+from lavad_core.config.steps import VideoConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.reports import overlay
 from lavad_core.reports.overlay import ANOMALOUS, EDGE, NORMAL, layout, write_overlay

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lavad_core.config.sections import VideoConfig
+from lavad_core.config.steps import VideoConfig
 from lavad_core.video.limits import Limits
 
 
