@@ -73,8 +73,9 @@ class Variant:
     """A row to be measured."""
 
     group: str
+    """Heading that the row is under."""
     name: str
-    """``group`` and ``name`` are those of the row."""
+    """What the row is."""
     settings: tuple[Settings, ...]
     """Nested settings over the demonstration's own, for each run; of several the row is the mean."""
 
@@ -84,8 +85,9 @@ class AblationRow:
     """A measured row."""
 
     group: str
+    """Heading that the row is under."""
     name: str
-    """``group`` and ``name``: where it belongs and what it is."""
+    """What the row is."""
     runs: tuple[Mapping[str, float], ...]
     """``roc_auc`` and ``average_precision`` over the frames of all clips, of each run."""
     work: Mapping[str, int] = field(default_factory=dict)

@@ -43,13 +43,15 @@ class Act:
     act: str
     """A key of ``grammar.FORMS``."""
     first: int
+    """First frame."""
     last: int
-    """``first`` and ``last``: frames, inclusive."""
+    """Last frame, inclusive."""
     who: tuple[Person, ...] = ()
     """The people of its sentence."""
     x: float = 120
+    """Where it happens, pixels from the left."""
     foot: float = 140
-    """``x`` and ``foot``: where, pixels."""
+    """Where its feet are, pixels from the top."""
     side: int = 1
     """1 to the right, -1 to the left."""
     colour: str = ""

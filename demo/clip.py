@@ -20,11 +20,14 @@ Marks = list[tuple[str, tuple[float, float, float, float]]]
 
 @dataclass(frozen=True)
 class Interval:
-    """An event: ``kind`` of ``grammar.EVENTS``, frames ``first`` to ``last``, 0-based, inclusive."""
+    """An event of a clip."""
 
     kind: str
+    """A key of ``grammar.EVENTS``."""
     first: int
+    """First frame, 0-based."""
     last: int
+    """Last frame, inclusive."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ class Clip:
     number: int
     """Number of the clip within its set."""
     place: Place
+    """Where it is filmed."""
     night: bool
-    """``place`` and ``night``: where and when."""
+    """Whether it is dark."""
     frames: int
     """How many frames the clip has."""
     main: tuple[Act, ...]

@@ -61,10 +61,12 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Person:
-    """Who somebody is: ``kind`` of ``grammar.PEOPLE``, ``colour`` of ``grammar.COLOURS``."""
+    """Who somebody is."""
 
     kind: str
+    """A key of ``grammar.PEOPLE``."""
     colour: str
+    """A key of ``grammar.COLOURS``."""
 
     def height(self, foot: float) -> float:
         """In pixels, of somebody whose feet are at the height ``foot`` of the picture: nearer is lower and larger."""

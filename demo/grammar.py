@@ -112,9 +112,11 @@ class Scene:
     thing: str = ""
     """What a fire burns beside."""
     aside: str = ""
-    """A key of :data:`ASIDES`, with its ``aside_who`` and ``aside_colour``."""
+    """A key of :data:`ASIDES`; empty if nothing else is seen."""
     aside_who: str = ""
+    """Who is seen in it, one of :data:`PEOPLE`."""
     aside_colour: str = ""
+    """The colour of the car in it; empty for a person."""
 
 
 def is_held_out(act: str, place: str, who: tuple[str, ...] = (), thing: str = "") -> bool:

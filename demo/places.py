@@ -27,11 +27,13 @@ class Place:
     floor: tuple[int, int]
     """Feet of people are between these heights, pixels."""
     window: Point | None
+    """(x, foot) where people stand to use the window; None without one."""
     door: Point | None
+    """(x, foot) where people stand to use the door; None without one."""
     bench: Point | None
+    """(x, foot) where people stand to use the bench; None without one."""
     drain: Point
-    """``window``, ``door``, ``bench`` and ``drain``: (x, foot) where people stand to use them; None where there is
-    none."""
+    """(x, foot) of the drain."""
     things: dict[str, Point]
     """(x, foot) of what a fire can burn beside, by name."""
     lamps: tuple[Point, ...]

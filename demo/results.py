@@ -53,8 +53,9 @@ class Result:
     metrics: Mapping[str, tuple[float | None, float | None]]
     """What was scored to ROC AUC and average precision over all frames, None where undefined; ours first."""
     frames: int
+    """Frames of all videos."""
     positive: int
-    """``frames`` and ``positive`` count those of all videos."""
+    """How many of these are labelled anomalous."""
 
 
 def gather(folder: Path, run: RunManifest | None = None) -> Result:

@@ -41,8 +41,9 @@ class SetRef:
     dataset: str | None
     """Name of the data set's adapter; None takes ``labels`` as a temporal annotation alone."""
     labels: Path | None
+    """File of the labels."""
     list_file: Path | None
-    """``labels`` and ``list_file``: paths of the data set's files."""
+    """List of the data set's videos."""
     videos: Path | None
     """Folder of the videos, for the report's pictures."""
     reading: LabelReading = field(default_factory=LabelReading)

@@ -51,8 +51,9 @@ class Pairs:
     images: NDArray[np.uint8]
     """Middle squares, uint8 [n, 96, 96, 3]."""
     first: NDArray[np.uint8]
+    """First frames of two-frame clips, all of their width, uint8 [n, 3, 96, 128]."""
     second: NDArray[np.uint8]
-    """``first`` and ``second``: the frames of two-frame clips, all of their width, uint8 [n, 3, 96, 128]."""
+    """Second frames, likewise."""
     scenes: list[grammar.Scene]
     """The scenes of the first frames."""
     around: list[list[str]]

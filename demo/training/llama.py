@@ -52,8 +52,11 @@ class Shape:
     """The shape of the model. Heads are 32 wide: a served model on a CPU has no attention for narrower ones."""
 
     width: int = 160
+    """Width of a layer."""
     layers: int = 4
+    """How many layers there are."""
     inner: int = 400
+    """Inner width of the MLP."""
 
     @property
     def heads(self) -> int:

@@ -25,8 +25,9 @@ class Record:
     """What a training was, for the model's card."""
 
     steps: int
+    """How many steps were made."""
     batch: int
-    """``steps`` and ``batch``: how many, of how many samples."""
+    """Samples in each step."""
     seconds: float
     """How long the training took, seconds."""
     losses: list[tuple[int, float]]

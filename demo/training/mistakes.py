@@ -31,10 +31,12 @@ scene_text = lru_cache(1 << 16)(grammar.sentence)
 
 @dataclass(frozen=True)
 class Track:
-    """A clip's scenes at its grid frames, and which of them show the event or its pauses."""
+    """A clip, as its captions are made."""
 
     scenes: tuple[Scene, ...]
+    """The scene at each grid frame."""
     event: tuple[int, ...]
+    """Positions in ``scenes`` of those that show the event or its pauses."""
 
 
 def tracks(split: str, seed: int, clips: range) -> list[Track]:

@@ -34,10 +34,12 @@ Start = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that is over; ``completed`` if the flow says that all of it is done."""
+    """A run that is over."""
 
     manifest: RunManifest
+    """Its record."""
     completed: bool
+    """Whether the flow says that all of it is done."""
 
     @property
     def exit_code(self) -> Exit:

@@ -94,6 +94,7 @@ class PythonModel(ModelSection):
     """What the three roles share. ``kind`` and ``options`` affect the stages of the role, so that each declares them."""
 
     kind: Literal["python"]
+    """``python``."""
     model: str = setting(
         ...,
         affects=NOTHING,
@@ -103,6 +104,7 @@ class PythonModel(ModelSection):
         None, affects=NOTHING, description="Which weights the function loads; for the record, and part of its identity."
     )
     options: dict[str, JsonValue]
+    """Keyword arguments of the function."""
     exclusive: bool = setting(
         True,
         affects=NOTHING,

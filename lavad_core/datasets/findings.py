@@ -12,17 +12,19 @@ class Figures:
     """What a data set's files hold."""
 
     videos: int
+    """How many videos there are."""
     anomalous: int
-    """``videos`` and ``anomalous``: counts."""
+    """How many of these are anomalous."""
     classes: int
     """How many classes of anomalies there are."""
     intervals: int
     """How many intervals are annotated."""
     frames: int | None
+    """All frames; None where the length of a video is not known."""
     positive: int | None
+    """Frames labelled anomalous; None as for ``frames``."""
     clipped: int | None
-    """``frames``, ``positive`` and ``clipped``: all frames, labelled ones, and intervals that reach past the end of
-    their video; None where the length of a video is not known."""
+    """Intervals that reach past the end of their video; None as for ``frames``."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class CheckReport:
     """The outcome of :func:`lavad_core.datasets.check.check`."""
 
     adapter: str
+    """Key of the data set."""
     title: str
-    """``adapter`` and ``title`` are the data set's."""
+    """Name of the data set, for people."""
     files: Sequence[Mapping[str, str]]
     """Role, name and SHA-256 of each file that labels come from."""
     labels_sha256: str

@@ -17,14 +17,15 @@ class Published:
     videos: int
     """How many videos the part has."""
     anomalous: int | None = None
-    """The anomalous of those; None where no source says."""
+    """How many of these are anomalous; None where no source says."""
     classes: tuple[str, ...] = ()
     """The classes of anomalies; empty where it has none."""
     frames: int | None = None
+    """All frames; None where no source says."""
     positive: int | None = None
-    """``frames`` and ``positive``: all frames and labelled ones; None where no source says."""
+    """Frames labelled anomalous; None where no source says."""
     clipped: int | None = None
-    """Intervals that reach past the end of their video."""
+    """Intervals that reach past the end of their video; None where no source says."""
     labels_sha256: str | None = None
     """Digest of the published labels (``check.labels_digest``); None where they were not at hand."""
 

@@ -30,18 +30,20 @@ class Difference:
     """One metric of both sets."""
 
     a: float | None
+    """The metric of A; None where undefined."""
     b: float | None
-    """``a`` and ``b``: None where undefined, and then ``reason`` says why."""
+    """The metric of B; None where undefined."""
     difference: float | None
     """A − B, in the metric's unit."""
     low: float | None
+    """Lower end of the difference's 95 % interval by the paired bootstrap; None without a bootstrap."""
     high: float | None
-    """``low`` and ``high`` bound its 95 % interval by the paired bootstrap; None where there was none."""
+    """Upper end of it; None without a bootstrap."""
     b_better: float | None
     """Part of the resamples in which B is higher, equal ones (:data:`lavad_core.evaluation.ties.SAME`) half: the
     probability that B is better."""
     reason: str = ""
-    """Empty if both are defined."""
+    """Why a metric is undefined; empty if both are defined."""
 
     def interval(self, between: str) -> str:
         """The two ends of the interval, signed, joined by ``between``; empty where there is none."""
@@ -61,8 +63,9 @@ class ComparedRow:
     unit: Unit = "scores"
     """The unit of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``."""
     width_a: Width | None = None
+    """A's σ in every unit; None where nothing is smoothed."""
     width_b: Width | None = None
-    """``width_a`` and ``width_b``: σ in every unit, of each set; None where nothing is smoothed."""
+    """B's σ in every unit; None where nothing is smoothed."""
     unlike: str = ""
     """How the two σ differ, in a few words; the rows are then not of the same smoothing. Empty if they are."""
 
@@ -88,23 +91,29 @@ class Comparison:
     dataset: str
     """Title of the data set."""
     a: Mapping[str, str]
+    """Id and origin of set A."""
     b: Mapping[str, str]
-    """``a`` and ``b``: id and origin of the sets."""
+    """Id and origin of set B."""
     videos: int
     """Videos of the data set that both have scores of; nothing else counts."""
     frames: int
+    """Frames of these videos."""
     positive: int
-    """``frames`` and ``positive``: over these."""
+    """How many of these are labelled anomalous."""
     only_a: tuple[str, ...]
+    """Names of the data set's videos that only A has scores of."""
     only_b: tuple[str, ...]
-    """``only_a`` and ``only_b``: names of the data set's videos that one alone has scores of."""
+    """Names of the data set's videos that only B has scores of."""
     intervals: str
-    """How they were made, in a few words."""
+    """How the intervals were made, in a few words."""
     rows: tuple[ComparedRow, ...] = field(repr=False)
     """The compared rows, the unsmoothed one first."""
     differs: tuple[tuple[str, str, str], ...] = ()
+    """Name, A's text and B's text of each line of the recipes in which they differ."""
     recipe_a: Mapping[str, str] = field(default_factory=dict)
+    """How A's scores were made, name to text."""
     recipe_b: Mapping[str, str] = field(default_factory=dict)
+    """How B's scores were made, name to text."""
     reading: str = ""
     """How the data set's files were taken other than as they are published; empty if they were not."""
 

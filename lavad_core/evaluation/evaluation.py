@@ -13,19 +13,23 @@ class Header:
     """The protocol of an evaluation, printed above every table."""
 
     dataset: str
+    """Title of the data set."""
     adapter: str
-    """``dataset`` and ``adapter``: title and key of the data set."""
+    """Key of the data set."""
     files: tuple[Mapping[str, str], ...]
     """Role, name and SHA-256 of each file that labels come from."""
     listed: int
-    """Videos of the data set. scored: of those, with scores. unscored: name to reason, for the others."""
+    """Videos of the data set."""
     scored: int
+    """How many of them have scores."""
     unscored: Mapping[str, str]
+    """Name to reason, for those without scores."""
     unlabelled: tuple[str, ...]
     """Names of scored videos that the data set does not have; they are left out, and counted."""
     frames: int
+    """Frames of the scored videos."""
     positive: int
-    """``frames`` and ``positive``: over the scored videos."""
+    """How many of these are labelled anomalous."""
     clipped_intervals: int
     """How many intervals reached past the end of their video and were cut there."""
     interval: int
@@ -33,10 +37,13 @@ class Header:
     results: Mapping[str, str]
     """Id of the run or import, and its origin."""
     average_precision: str
+    """How average precision was computed, in a few words."""
     averaging: str
+    """How the frames of several videos are put together, in a few words."""
     smoothing: str
+    """Whether and how scores were smoothed, in a few words."""
     weighting: str
-    """``average_precision``, ``averaging``, ``smoothing`` and ``weighting``: how it was computed, in a few words."""
+    """Weights of frames or videos, in a few words; ``none`` if all frames count the same."""
     warnings: tuple[str, ...] = ()
     """What makes the numbers no comparison with those of papers, one sentence for each."""
     intervals: str = "none"
@@ -59,10 +66,11 @@ class Metric:
     reason: str = ""
     """Why; empty where it is defined."""
     low: float | None = None
+    """Lower end of the 95 % interval of the bootstrap over videos; None without a bootstrap."""
     high: float | None = None
-    """``low`` and ``high`` bound the 95 % interval of the bootstrap over videos; None where there was none."""
+    """Upper end of it; None without a bootstrap."""
     n: int | None = None
-    """The n of what it is a mean, where it is one: videos."""
+    """How many videos it is the mean of; None where it is not a mean."""
 
     @property
     def number(self) -> str:
@@ -128,14 +136,15 @@ class ClassRow:
     name: str
     """The name of the class."""
     videos: int
-    """Scored ones of the class. positive: their labelled frames."""
+    """Scored videos of the class."""
     positive: int
+    """Their frames labelled anomalous."""
     within: Mapping[str, Metric]
     """``auc`` and ``average_precision`` over the frames of the class's videos."""
     with_normal: Mapping[str, Metric]
-    """The same over these and all normal videos; ``normal_videos`` is how many."""
+    """The same metrics over these and all normal videos."""
     normal_videos: int
-    """How many normal videos there are, N."""
+    """How many normal videos there are."""
 
 
 @dataclass(frozen=True)
@@ -143,16 +152,21 @@ class EventRow:
     """Segments against annotated intervals at one threshold and one temporal IoU; each interval is found at most once."""
 
     threshold: float
+    """The threshold: frames with a score of at least this are in a segment."""
     iou: float
-    """``threshold`` and ``iou`` are those of the row."""
+    """The temporal IoU from which a segment finds an interval, 0 … 1."""
     annotated: int
+    """How many intervals are annotated."""
     found: int
+    """How many segments there are."""
     matched: int
-    """``annotated``, ``found`` and ``matched``: counts."""
+    """How many intervals are found by a segment."""
     precision: Metric
+    """Part of the segments that find an interval."""
     recall: Metric
+    """Part of the intervals that are found."""
     f1: Metric
-    """``precision``, ``recall`` and ``f1`` follow from these counts."""
+    """Harmonic mean of precision and recall."""
     false_alarms_per_hour: Metric
     """Segments in normal videos, per hour of normal video; undefined without a frame rate."""
 
@@ -162,24 +176,29 @@ class VideoRow:
     """The numbers of one video."""
 
     name: str
+    """Name of the video."""
     classes: tuple[str, ...]
+    """Classes of its anomalies; empty for a normal video."""
     frames: int
+    """How many frames it has, by its labels."""
     positive: int
-    """``name``, ``classes``, ``frames`` and ``positive`` are the video's."""
+    """How many of these are labelled anomalous."""
     auc: Metric
     """ROC AUC over the video's frames."""
     max_score: float
+    """Highest score of its grid."""
     mean_score: float
-    """``max_score`` and ``mean_score`` are over the scores of the video's grid."""
+    """Mean score of its grid."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve of a row, thinned to some hundred points, which look the same: of false and true positive rate, or of recall and
-    precision."""
+    """A curve of a row, thinned to a few hundred points, which look the same."""
 
     x: tuple[float, ...] = field(repr=False)
+    """False positive rate, or recall; 0 … 1."""
     y: tuple[float, ...] = field(repr=False)
+    """True positive rate, or precision; 0 … 1."""
 
 
 @dataclass(frozen=True)
@@ -191,10 +210,12 @@ class Evaluation:
     rows: tuple[ScoreRow, ...]
     """The rows of metrics, the results' own first."""
     classes: tuple[ClassRow, ...]
+    """One row per class of anomalies."""
     events: tuple[EventRow, ...]
+    """One row per threshold and IoU."""
     videos: tuple[VideoRow, ...]
-    """``classes``, ``events`` and ``videos``: tables."""
+    """One row per scored video."""
     roc: Mapping[str, Curve] = field(default_factory=dict)
+    """ROC curve of each of the results' own rows, by :attr:`ScoreRow.label`; lacks those that are undefined."""
     precision_recall: Mapping[str, Curve] = field(default_factory=dict)
-    """``roc`` and ``precision_recall`` hold the curves of each own row, by ``name`` or ``name σ10 (160 frames)``; empty
-    where undefined."""
+    """Precision-recall curve of each, likewise."""

@@ -9,23 +9,21 @@ from numpy.typing import NDArray
 
 
 class FrameMetrics(TypedDict):
-    """Metrics over frames; None where undefined, and then ``reason`` says why.
-
-    Keys:
-        frames, positive: how many frames, or the sum of their weights, and how many of them are labelled anomalous.
-        roc_auc: area under the ROC curve.
-        average_precision: Σ (R_n − R_{n−1})·P_n, scikit-learn's ``average_precision_score``.
-        pr_auc_trapezoid: area under the precision-recall curve by trapezoids, as LAVAD's program prints it; higher
-            than average precision on scores with few distinct values.
-        reason: empty if all are defined.
-    """
+    """Metrics over frames; None where undefined, and then ``reason`` says why."""
 
     frames: int
+    """How many frames, or the sum of their weights."""
     positive: int
+    """How many of these are labelled anomalous."""
     roc_auc: float | None
+    """Area under the ROC curve, 0 … 1."""
     average_precision: float | None
+    """Σ (R_n − R_{n−1})·P_n, scikit-learn's ``average_precision_score``."""
     pr_auc_trapezoid: float | None
+    """Area under the precision-recall curve by trapezoids, as LAVAD's program prints it; higher than average
+    precision on scores with few distinct values."""
     reason: str
+    """Why metrics are undefined; empty if all are defined."""
 
 
 def frame_metrics(

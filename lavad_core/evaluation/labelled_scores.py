@@ -28,21 +28,23 @@ class EvaluatedVideo:
     labels: LabelledVideo
     """The labels of the data set."""
     frames: int
-    """M; the data set's count where it has one."""
+    """How many frames count, M: the data set's number where it has one."""
     frames_scored: int
-    """How many frames the results say that the video has, M."""
+    """How many frames the results say that the video has."""
     interval: int
     """Frames from one score to the next."""
     scores: Array = field(repr=False)
+    """float64, [n], the final scores."""
     raw: Array | None = field(repr=False)
-    """``scores`` and ``raw``: float64, [n]; ``raw`` is None where there are none beside ``scores``."""
+    """float64, [n], the language model's own scores; None where there are none beside ``scores``."""
     positive: Array = field(repr=False)
+    """float64, [n], how many frames of each score are labelled anomalous."""
     negative: Array = field(repr=False)
-    """``positive`` and ``negative``: float64, [n], frames of each score that are labelled anomalous, and the others."""
+    """float64, [n], how many are not."""
     clipped: int
     """Intervals that reach past the end."""
     frame_rate: float | None
-    """The frame rate, per second; None where nothing tells."""
+    """Frames per second; None where nothing tells."""
     uncovered: int = 0
     """Frames that the list counts, left out by the tolerance that was given."""
 
@@ -59,10 +61,11 @@ class Weights:
     video: NDArray[np.int64] = field(repr=False)
     """int64, [n], not decreasing: the video of each score."""
     positive: Array = field(repr=False)
+    """float64, [n], how many frames of each score are labelled anomalous."""
     negative: Array = field(repr=False)
-    """``positive`` and ``negative``: float64, [n], its anomalous frames, and the others."""
+    """float64, [n], how many are not."""
     videos: int
-    """How many videos there are, V."""
+    """How many videos there are."""
 
     def of_videos(self, frames: Array) -> Array:
         """float64, [V], the sum over each video of a number that each score has, [n]."""

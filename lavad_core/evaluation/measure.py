@@ -21,6 +21,7 @@ class Measured:
     value: float | None
     """None where it is undefined, and then ``reason`` says why."""
     reason: str = ""
+    """Why it is undefined; empty where it is defined."""
     samples: Array | None = field(default=None, repr=False)
     """float64, [R], of the resamples, NaN where undefined; None where none were asked for."""
     n: int | None = None

@@ -25,11 +25,13 @@ class PublishedRow:
     training: str
     """``weakly-supervised``, ``one-class``, ``unsupervised`` or ``training-free``."""
     method: str
+    """The method, as the table calls it."""
     backbone: str
-    """``method`` and ``backbone``: as the table calls them; ``backbone`` is empty where it names none."""
+    """The backbone, as the table calls it; empty where it names none."""
     auc: float | None
+    """ROC AUC, 0 … 1; None where the table has none."""
     ap: float | None
-    """``auc`` and ``ap``: 0 … 1; None where the table has none."""
+    """Average precision, 0 … 1; None where the table has none."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,23 @@ class Against:
     row: PublishedRow
     """The published row."""
     auc: float | None
+    """Our ROC AUC less the published one; None where one of them is missing."""
     ap: float | None
-    """``auc`` and ``ap``: ours less the published number; None where one of them is not there. AP is compared with our
-    area by trapezoids, which is what programs after XD-Violence's print."""
+    """Our area by trapezoids, which programs after XD-Violence's print as AP, less the published AP; None likewise."""
 
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """An evaluation's unsmoothed final scores beside a paper's tables, in their order; ``notes`` say what the protocols have
-    different, one sentence for each."""
+    """An evaluation beside a paper's tables."""
 
     ours: ScoreRow
+    """The evaluation's unsmoothed final scores."""
     rows: tuple[Against, ...]
+    """One row per row of the paper's tables, in their order."""
     notes: tuple[str, ...]
+    """What the protocols have different, one sentence for each difference."""
     source: str
+    """Where the published numbers come from."""
 
 
 _SMOOTHING = {

@@ -52,9 +52,11 @@ class Width:
     """A σ in every unit, over the videos of a set."""
 
     scores: Range
+    """σ in grid steps: lowest and highest of the videos."""
     frames: Range
-    """``scores`` and ``frames``: lowest and highest. seconds: likewise; None where a video has no frame rate."""
+    """σ in frames, likewise."""
     seconds: Range | None
+    """σ in seconds, likewise; None where a video has no frame rate."""
 
 
 def parse_sigma(text: str) -> Sigma:

@@ -84,13 +84,15 @@ class ChosenThreshold:
     threshold: float
     """A score of at least this is anomalous; of unsmoothed final scores."""
     rule: str
+    """Name of the rule that chose it."""
     definition: str
-    """``rule`` and ``definition``: as :class:`ThresholdRule` says them."""
+    """What the rule is, as :class:`ThresholdRule` says it."""
     value: float
     """What the rule looks at, at this threshold: F1, Youden's J, or false alarms an hour."""
     dataset: str
+    """Title of the data set."""
     adapter: str
-    """``dataset`` and ``adapter``: title and key of the data set."""
+    """Key of the data set."""
     files: Sequence[Mapping[str, str]]
     """Role, name and SHA-256 of the files that labels come from."""
     labels: str
@@ -100,13 +102,16 @@ class ChosenThreshold:
     names: Sequence[str]
     """The names of the videos: those that have scores and labels."""
     frames: int
+    """Frames of these videos."""
     positive: int
-    """``frames`` and ``positive``: over them."""
+    """How many of these are labelled anomalous."""
     low_threshold: float | None = None
+    """The lower threshold of segments. Only ``false-alarms-per-hour`` looks at segments; None if there is one
+    threshold."""
     min_length: int = 1
+    """Shorter segments do not count, frames."""
     max_gap: int = 0
-    """``low_threshold``, ``min_length`` and ``max_gap`` are those of the segments, lengths in frames; only
-    ``false-alarms-per-hour`` looks at segments."""
+    """Gaps up to this are closed, frames."""
 
 
 def choose_threshold(

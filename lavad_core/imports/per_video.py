@@ -25,18 +25,21 @@ class Sources:
     """Folders or archives with a file for each video; None where there is none."""
 
     scores: Path | None = None
-    """The final ones. raw_scores: the language model's own."""
+    """The final scores."""
     raw_scores: Path | None = None
+    """The language model's own scores."""
     segments: Path | None = None
     """A file of segments with scores, in place of ``scores``."""
     captions: Mapping[str, Path] = field(default_factory=dict)
-    """Captioner to its captions. cleaned: captions after cleaning. summaries: of the windows."""
+    """Captioner to its captions."""
     cleaned: Path | None = None
+    """Captions after cleaning."""
     summaries: Path | None = None
+    """Summaries of the windows."""
     similarities: Path | None = None
+    """Similarities of each frame's neighbours, by the authors' program; ``scores`` are then the neighbours' scores."""
     neighbours: Path | None = None
-    """``similarities`` and ``neighbours`` are those of the authors' program, where ``scores`` are those of each frame's
-    neighbours."""
+    """Frames of each frame's neighbours, by the authors' program."""
 
 
 @dataclass

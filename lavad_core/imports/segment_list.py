@@ -34,12 +34,16 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class ScoredSegment:
-    """A segment: frames, or with ``in_seconds`` seconds, of which the end is not part of it."""
+    """A segment with its score."""
 
     start: float
+    """First frame, or where it begins in seconds."""
     end: float
+    """Last frame, inclusive, or where it ends in seconds, exclusive."""
     score: float
+    """Its score."""
     in_seconds: bool
+    """Whether the two are seconds."""
 
 
 def read_segments(path: Path) -> dict[str, list[ScoredSegment]]:

@@ -16,10 +16,11 @@ class Neighbours:
     """What the scores of a video were averaged over, where somebody says so: a list for each grid frame."""
 
     scores: list[list[float]] = field(repr=False)
-    """The scores of the neighbours. similarities: the same shape."""
+    """The scores of the neighbours."""
     similarities: list[list[float]] = field(repr=False)
+    """Cosine of each neighbour, in the same shape."""
     frames: list[list[int]] = field(repr=False)
-    """The same shape, or empty where nobody says which they were."""
+    """Frame of each neighbour, in the same shape; empty where nobody says which they were."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class ImportedVideo:
     frames: int
     """How many frames the video has, M."""
     scores: NDArray[np.float64] | None = field(repr=False)
+    """float64, [grid frames], the final scores; None where only the raw ones are given."""
     raw_scores: NDArray[np.float64] | None = field(repr=False)
-    """``scores`` and ``raw_scores``: float64 of the grid; at least one of them."""
+    """float64, [grid frames], the language model's own scores; None where only the final ones are given."""
     neighbours: Neighbours | None = field(default=None, repr=False)
     """Where the scores come with them."""
     captions: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)

@@ -53,9 +53,11 @@ class HubModel:
     """A model on the hub, as far as the loaders need it."""
 
     model: str
-    """Its id. revision: as configured, or the branch that is taken. commit: what that is now."""
+    """Its id on the hub."""
     revision: str
+    """The revision as configured, or the branch that is taken without one."""
     commit: str
+    """The commit that the revision is now."""
     roles: tuple[str, ...]
     """Roles that it has in the configuration."""
     licence: Licence

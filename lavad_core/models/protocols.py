@@ -106,8 +106,9 @@ class ChatAnswer:
     """Anything else never reaches a caller. ``refused`` is an answer like any other: it is kept and not asked for
     again."""
     prompt_tokens: int
+    """Tokens of the prompt as the model counts them, of all requests that the answer took."""
     completion_tokens: int
-    """``prompt_tokens`` and ``completion_tokens``: as the model counts them, of all requests that the answer took."""
+    """Tokens of the answer, likewise."""
     log_probabilities: dict[str, float] | None = None
     """Stripped choice to natural log-probability, summing to 1 over the choices; None unless asked. With them ``text``
     is the most probable choice."""

@@ -28,13 +28,15 @@ class Entry:
     status: VideoStatus = "not-run"
     """``not-run`` until it is decided."""
     reason: str = ""
-    """A word. message: a sentence."""
+    """Why it ended as it did, in a word."""
     message: str = NOT_REACHED
+    """The same in a sentence."""
     frames: int | None = None
     """The frames of the video, None until it has been probed."""
     same_as: str = ""
     """Name of the video of the same content that is computed in its place; empty if it is computed itself."""
     alive: bool = True
+    """Whether later stages take it: false once one of its stages has failed or rejected it."""
     notes: list[str] = field(default_factory=list)
     """What its stages said of their results, in order."""
 

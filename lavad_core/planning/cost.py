@@ -55,11 +55,13 @@ class StageCost:
     """One node of the graph."""
 
     node: str
-    """Its id. model: the one that it uses; empty if none."""
+    """Id of the node."""
     model: str
+    """The model that it uses; empty if none."""
     everything: Part
+    """The work as if the store were empty."""
     left: Part
-    """``everything`` and ``left``: parts."""
+    """The work that the store does not hold yet."""
     rate: Rate | None
     """The rate from which the hours are computed; None if there is none."""
     computing: Rate | None
@@ -71,9 +73,11 @@ class Totals:
     """The cost of all stages together."""
 
     frames: int
+    """Frames of the videos; here and in the next two, of ``left`` only the videos with work left."""
     hours_of_video: float
+    """Length of the videos, hours."""
     grid_frames: int
-    """``frames``, ``hours_of_video`` and ``grid_frames`` are of the videos; in ``left``, of those with something left."""
+    """Grid frames of the videos."""
     part: Part
     """Sums. Its hours and operations lack the stages of ``unknown_hours`` and ``uncounted``."""
     unknown_hours: tuple[str, ...]
@@ -91,8 +95,9 @@ class RunCost:
     stages: Sequence[StageCost]
     """The stages, in the order in which they would run."""
     everything: Totals
-    """The work as if the store were empty; ``left`` is what the store does not hold yet."""
+    """The work as if the store were empty."""
     left: Totals
+    """The work that the store does not hold yet."""
     uncounted: Mapping[str, str]
     """Videos that are not in it, with the reason."""
     lengths: Mapping[str, int]

@@ -36,8 +36,9 @@ class TokensPerRequest:
     """Mean tokens of a request."""
 
     prompt: float
+    """Tokens of the prompt."""
     answer: float
-    """``prompt`` and ``answer`` are the tokens of each."""
+    """Tokens of the answer."""
     source: str
     """Who counted."""
 

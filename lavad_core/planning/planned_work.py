@@ -47,10 +47,11 @@ class TokenBounds:
     """Most tokens of one request to the language model."""
 
     prompt: int
+    """Most tokens of the prompt."""
     answer: int
-    """``prompt`` and ``answer`` are the tokens of each."""
+    """Most tokens of the answer."""
     both: int
-    """Together; less than their sum where what the prompt leaves free is the answer's."""
+    """Most tokens of both; less than their sum where the answer gets what the prompt leaves free."""
 
 
 def token_bounds(config: LavadConfig, stage: str) -> TokenBounds:

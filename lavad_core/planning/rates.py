@@ -75,7 +75,9 @@ class Dimension(Section):
     """Length of an encoder's vectors; models as in :class:`Rate`."""
 
     model: str
+    """Name of the model."""
     dimension: int = Field(ge=1, le=1 << 20)
+    """How many numbers a vector has."""
 
 
 class Bytes(Section):
@@ -95,9 +97,13 @@ class RateTable(Section):
     """A file of rates; the first that fits counts."""
 
     rates: tuple[Rate, ...] = ()
+    """Rates of stages."""
     devices: tuple[Device, ...] = ()
+    """What devices compute."""
     widths: tuple[Dimension, ...] = ()
+    """Lengths of encoders' vectors."""
     stored: Bytes | None = None
+    """What results take in the store; None where the file does not say."""
 
     def first(
         self, of: Literal["per_second", "tflop"], node_id: str, model: str, given: Mapping[str, int]

@@ -34,15 +34,19 @@ class Bar:
     """A span of time on the axis, in the box's units."""
 
     x: float
+    """Where it begins."""
     width: float
+    """How wide it is."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A label of an axis, so many percent along it."""
+    """A label of an axis."""
 
     percent: float
+    """Where it is, percent of the axis."""
     label: str
+    """The clock time there."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,15 @@ class Chart:
     width: int
     """The width of its box; HEIGHT is its height."""
     score: str = field(repr=False)
+    """``d`` of the path of the final scores."""
     raw: str = field(repr=False)
-    """``score`` and ``raw``: ``d`` of a path; ``raw`` is empty where the language model's own score is not known."""
+    """``d`` of the path of the language model's own scores; empty where they are not known."""
     truth: tuple[Bar, ...]
+    """Labelled events."""
     found: tuple[Bar, ...]
-    """``truth`` and ``found``: labelled events and found segments."""
+    """Found segments."""
     threshold_y: float
-    """Where the threshold is."""
+    """Height of the threshold, in the box's units from the top."""
     ticks: tuple[Tick, ...]
     """The ticks of the time axis."""
 
@@ -81,10 +87,12 @@ def chart(video: VideoReport, width: int = WIDTH) -> Chart:
 
 @dataclass(frozen=True)
 class Place:
-    """A point of a chart, in percent of the box, from the left and from the top."""
+    """A point of a chart."""
 
     x: float
+    """From the left, percent of the box's width."""
     y: float
+    """From the top, percent of its height."""
 
 
 def place(video: VideoReport, at: GridFrame) -> Place:

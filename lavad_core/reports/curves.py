@@ -16,12 +16,15 @@ class Colours:
     """Colours of a curve: anything that matplotlib understands."""
 
     text: str = "#333333"
-    """Axes and their labels. score: refined. raw: the language model's. truth: labelled events, shaded. found:
-    segments."""
+    """Axes and their labels."""
     score: str = "#0b5fa5"
+    """The final scores."""
     raw: str = "#8a8a8a"
+    """The language model's own scores."""
     truth: str = "#f3c9a5"
+    """Labelled events, shaded."""
     found: str = "#b3260f"
+    """Found segments."""
 
 
 def draw_curve(axes: Any, video: VideoReport, colours: Colours) -> None:

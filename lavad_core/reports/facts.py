@@ -20,11 +20,14 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Tile:
-    """A number above all tables, as text, with its name and a few words on it."""
+    """A number above all tables."""
 
     value: str
+    """The number, as text."""
     name: str
+    """What it is."""
     note: str
+    """A few words on it."""
 
 
 def title(reported: ReportedSet, evaluation: Evaluation | None) -> str:

@@ -55,12 +55,13 @@ class Layout:
     """Sizes of an overlay, pixels; all of the whole are even, which the codec needs."""
 
     geometry: Geometry
-    """At which frames are decoded."""
+    """The size at which frames are decoded."""
     frame: tuple[int, int]
-    """Width and height of a frame."""
+    """Width and height of a frame, pixels."""
     width: int
+    """Width of the whole picture, pixels."""
     height: int
-    """``width`` and ``height`` of the whole picture, pixels."""
+    """Height of the whole picture, pixels."""
 
 
 def layout(probe: Probe) -> Layout:

@@ -25,8 +25,11 @@ class DecodableVideo:
     """A video that is at hand, its timeline, and what decoding may take."""
 
     source: VideoSource
+    """Where it is."""
     probe: Probe = field(repr=False)
+    """Its timeline."""
     limits: Limits
+    """What decoding may take."""
 
 
 @dataclass(frozen=True)

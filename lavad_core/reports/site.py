@@ -50,8 +50,9 @@ class IndexRow:
     """A video in the table of all."""
 
     name: str
+    """Name of the video."""
     href: str
-    """``name`` and ``href`` are those of the video and its page."""
+    """Address of its page."""
     spark: Markup = field(repr=False)
     """The video's curve, small."""
     classes: str
@@ -69,16 +70,19 @@ class IndexPage:
     """The page of the whole."""
 
     title: str
-    """Its headline. warnings: below it."""
+    """The headline."""
     warnings: Sequence[str]
+    """Sentences below the headline."""
     tiles: Sequence[facts.Tile]
-    """The set in short. facts: name and value."""
+    """The set in short."""
     facts: Sequence[tuple[str, str]]
+    """Name and value of each fact on the set."""
     evaluation: Evaluation | None
     """The evaluation; None without labels."""
     rows: Sequence[IndexRow]
-    """The videos. trouble: name to reason, of those without scores or page."""
+    """The videos with a page."""
     trouble: Mapping[str, str]
+    """Name to reason, for videos without scores or page."""
 
     @property
     def metric_names(self) -> Mapping[str, str]:

@@ -23,8 +23,9 @@ class FrameSpan:
     """The frames of an event or of a found segment."""
 
     first: int
+    """First frame, 0-based."""
     last: int
-    """``first`` and ``last``: 0-based, both inclusive."""
+    """Last frame, inclusive."""
     label: str = ""
     """Kind of the event; empty for a segment."""
 
@@ -47,10 +48,12 @@ class GridFrame:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A grid frame whose score went into another's refined one, and the cosine of its summary to the other's window."""
+    """A grid frame whose score went into another's refined one."""
 
     at: GridFrame
+    """The grid frame."""
     similarity: float
+    """The cosine of its summary to the other's window, -1 … 1."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ class Change:
     at: GridFrame
     """The frame of the change."""
     captioner: str
+    """Whose caption was replaced."""
     before: str
-    """``captioner`` and ``before``: whose caption of it came first, and the caption."""
+    """The caption before."""
     after: CleanedCaption
     """The caption that replaced it."""
 
@@ -253,10 +257,12 @@ def truth_of(video: LabelledVideo | None, frames: int) -> tuple[FrameSpan, ...] 
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """A grid frame that is shown, and why, in a word or two."""
+    """A grid frame that is shown."""
 
     at: GridFrame
+    """The grid frame."""
     why: str
+    """Why it is shown, in a word or two."""
 
 
 def key_frames(video: VideoReport, most: int = 4) -> list[KeyFrame]:

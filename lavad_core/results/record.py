@@ -20,11 +20,14 @@ from lavad_core.store.types import Commit
 
 @dataclass(frozen=True)
 class Recorded:
-    """An import that is in the store: its record, its result, and what a user should know."""
+    """An import that is in the store."""
 
     run: RunManifest
+    """Its record."""
     commit: Commit
+    """The commit of its result."""
     report: ImportReport
+    """What a user should know of it."""
 
 
 def record_import(

@@ -261,6 +261,7 @@ class ResultSet:
     recipe: Recipe = field(repr=False)
     """How the scores were made."""
     opened: Callable[[str], VideoResults] = field(repr=False)
+    """Opens the results of a video by its name."""
     config: LavadConfig | None = field(default=None, repr=False)
     """The configuration of a run, as its results were made with it; None for an import."""
     record: RunManifest | None = field(default=None, repr=False)

@@ -69,15 +69,19 @@ class RunManifest:
     status: str
     """The status, as given to ``finish``; ``running`` or ``interrupted`` if that has not happened."""
     config: Mapping[str, Any]
-    """Without secrets. versions, host, git_revision: what it ran on."""
+    """The configuration, without secrets."""
     versions: Mapping[str, str]
+    """Package to version, of those that it ran with."""
     host: Mapping[str, Any]
+    """The machine that it ran on: name of a fact to its value."""
     git_revision: str | None
+    """Commit of the program's checkout; None outside of one."""
     started: str
+    """When it began, ISO 8601, UTC."""
     ended: str
-    """``started`` and ``ended``: ISO 8601, UTC; ``ended`` is empty for a run that has not, or was killed."""
+    """When it ended, ISO 8601, UTC; empty for a run that has not, or was killed."""
     seconds: float
-    """Wall time; to the last record for a killed run."""
+    """Wall time, seconds; to the last record for a killed run."""
     peak_rss_bytes: int
     """The peak rss bytes of the process and its children over the whole run."""
     stages: Mapping[str, StageTotals]

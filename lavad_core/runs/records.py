@@ -54,15 +54,20 @@ class StageTotals:
     """A stage over all videos of a run."""
 
     done: int = 0
-    """Videos with a result that was made. cached: with one that existed. failed: ended by an exception, rejections
-    included. Of several tries for a video the last one counts."""
+    """Videos with a result that was made. Of several tries for a video the last one counts, here and in the next
+    two."""
     cached: int = 0
+    """Videos with a result that existed."""
     failed: int = 0
+    """Videos whose stage ended by an exception, rejections included."""
     seconds: float = 0.0
+    """Wall time, summed over videos, seconds."""
     cpu_seconds: float = 0.0
     """Processor time of the process and its children, seconds; work of stages at the same moment is included."""
     peak_rss_bytes: int = 0
+    """Highest resident memory of the process and its children while the stage worked, bytes."""
     work: dict[str, int] = field(default_factory=dict)
+    """Unit to amount of work done (:mod:`lavad_core.runs.work`)."""
 
     def add(self, record: StageRecord, final: bool) -> None:
         """Count a finished record; how it ended only if it is the ``final`` one of its video."""

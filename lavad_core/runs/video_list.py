@@ -136,8 +136,9 @@ class Unfinished:
     """The others of the set, each with the id of the run that has scored it: this one, or an earlier one of which this
     was a retry."""
     name: str = ""
+    """The name that the run's user gave it."""
     limit: int | None = None
-    """``name`` and ``limit`` are those of the run (:class:`~lavad_core.runs.manifest.RunManifest`)."""
+    """How many of the videos that its inputs name belong to it; None for all."""
 
 
 def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:

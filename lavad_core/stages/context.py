@@ -22,13 +22,18 @@ from lavad_core.video.types import VideoSource
 
 
 class Bench(Protocol):
-    """What stages use of :class:`lavad_core.pipeline.workbench.Workbench`, which says what each is."""
+    """What stages use of :class:`lavad_core.pipeline.workbench.Workbench`."""
 
     config: LavadConfig
+    """The configuration."""
     models: ModelPool
+    """The models, each loaded when first asked for."""
     answers: AnswerCache
+    """The language model's answers, by request."""
     in_flight: InFlight
+    """What is being asked of the language model."""
     patience: Patience
+    """How useful the answers of each stage's model were."""
 
     @property
     def store(self) -> Store: ...

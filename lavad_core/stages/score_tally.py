@@ -18,15 +18,19 @@ class Tally:
     """What became of the answers for one video."""
 
     windows: int
-    """All of them. answers: those that the model was asked about. unparsed: those without a score of their own."""
+    """All windows."""
     answers: int = 0
+    """How many of them the model was asked about."""
     unparsed: int = 0
+    """How many have no score of their own."""
     no_summary: int = 0
-    """How many of these are windows without a summary."""
+    """How many have no summary."""
     faults: Counter[Fault] = field(default_factory=Counter)
+    """Unusable answers, by what is wrong with them."""
     no_number: int = 0
-    """How many of these are answers in which no score was found."""
+    """Answers without a fault in which no score was found."""
     first: str = ""
+    """The first answer without a score, or what the server said when it refused one; empty if all have scores."""
     truncated: int = 0
     """Answers that were cut off, with a score or without."""
 

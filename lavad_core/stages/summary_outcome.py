@@ -26,15 +26,19 @@ class Outcome:
     """What became of the summaries of one video."""
 
     summaries: int
-    """Windows. unique: different texts. empty: windows without a text."""
+    """How many windows there are."""
     unique: int
+    """How many different texts they have."""
     empty: int
+    """How many have no text."""
     answers: int = 0
+    """How many answers the model gave; 0 if nothing was asked."""
     faults: Counter[Fault] = field(default_factory=Counter)
-    """Answers by what is wrong with them. answers: how many there are; 0 if nothing was asked."""
+    """Answers by what is wrong with them."""
     shortened: int = 0
-    """Windows with captions left out. left_out: such captions."""
+    """Windows with captions left out."""
     left_out: int = 0
+    """Captions left out."""
     one_text: tuple[str, int] | None = None
     """The text of most windows, and how many have it; None unless there is one."""
     refusal: str = ""

@@ -31,6 +31,7 @@ class StageSummary:
     results: int
     """Commits; more than videos where several configurations were run."""
     rows: int
+    """Rows of all results."""
     bytes: int
     """Bytes of parts and results."""
     statuses: dict[str, int]

@@ -35,7 +35,9 @@ class Journal:
     """Files that a publication puts in place or takes away: whatever of them the key's commit does not name, goes."""
 
     key: Key
+    """Key of the result."""
     files: tuple[str, ...]
+    """Names of the files."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Workfolder:
     """A living writer's folder."""
 
     path: Path
+    """Where it is."""
 
     def file(self, name: str) -> Path:
         """Path of a temporary file."""

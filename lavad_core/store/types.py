@@ -29,10 +29,15 @@ class PartFile:
     """One Parquet file of a result, as its commit names it."""
 
     name: str
+    """Its file name."""
     bytes: int
+    """Its size, bytes."""
     sha256: str
+    """SHA-256 of its bytes, hexadecimal."""
     rows: int
+    """How many rows it has."""
     schema: Mapping[str, str]
+    """Column to type."""
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,14 @@ def number_frames(names: list[str]) -> tuple[dict[int, str], int]:
 
 @dataclass(frozen=True)
 class NumberJump:
-    """A jump of the numbers that was taken out: between which two (-1: before the first), and the index behind it."""
+    """A jump of the numbers that was taken out."""
 
     before: int
+    """Number in front of it; -1 before the first."""
     after: int
+    """Number behind it."""
     index: int
+    """Index of the frame behind it."""
 
 
 def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[NumberJump]]:

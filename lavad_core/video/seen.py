@@ -30,8 +30,9 @@ class Seen:
     """What one decoding pass saw."""
 
     packet_pts: NDArray[np.int64]
+    """int64 [P], presentation time stamps in decode order; :data:`NO_STAMP` where absent."""
     packet_dts: NDArray[np.int64]
-    """``packet_pts`` and ``packet_dts``: int64 [P], decode order; :data:`NO_STAMP` where absent."""
+    """int64 [P], decoding time stamps, likewise."""
     packet_flags: NDArray[np.uint8]
     """uint8 [P]."""
     frame_packet: NDArray[np.int64]
@@ -41,7 +42,7 @@ class Seen:
     step: int = 0
     """Ticks from frame to frame by the header's rate; 0 unknown."""
     ticks_per_s: float = 1.0
-    """The ticks per s of the time base."""
+    """Ticks of the time base per second."""
     damaged: bool = False
     """Damage was met at no known place (the demuxer reported an error)."""
     duration_s: float = 0.0

@@ -51,9 +51,11 @@ class VideoHeader:
     """What a container announces; None where it says nothing."""
 
     frames: int | None
+    """How many frames there are."""
     frame_rate: float | None
     """Mean frames per second."""
     duration_s: float | None
+    """Length, seconds."""
 
     @property
     def frames_or_estimate(self) -> int | None:
@@ -133,13 +135,15 @@ class Probe:
     gaps: tuple[int, ...]
     """Indices without a decoded frame, increasing."""
     width: int
+    """Width of the upright picture, pixels."""
     height: int
-    """``width`` and ``height``: pixels of the upright picture."""
+    """Height of the upright picture, pixels."""
     rotation: int
     """Degrees that were applied to make it upright: 0, 90, 180 or 270."""
     codec: str
+    """Name of the codec, as the demuxer gives it; of a folder's pictures, for instance ``jpeg``."""
     container: str
-    """``codec`` and ``container``: names as the demuxer gives them; ``jpeg``/``frames`` etc. for a folder."""
+    """Name of the container, as the demuxer gives it; ``frames`` for a folder."""
     frames_from_header: int | None
     """What the container says, None where it says nothing; never trusted."""
     counts: dict[str, int]

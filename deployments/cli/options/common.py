@@ -73,9 +73,13 @@ class ConfigurationGroup:
     """A configuration: ``--store`` wins over everything else."""
 
     preset: Preset = None
+    """Name of a preset."""
     config: Files = None
+    """Files of settings, later ones win."""
     set_: Overrides = None
+    """``PATH=VALUE`` for single settings; they win over files."""
     store: StoreFolder = None
+    """Folder of the store."""
 
     def load(self, *more: str, labels: Path | None = None) -> Loaded:
         """The configuration, with origins; ``more`` are further settings, ``KEY=VALUE``.

@@ -44,9 +44,13 @@ class LabelGroup:
     """A data set's files, and how they are read."""
 
     adapter: DatasetName = None
+    """Key of the data set."""
     labels: Labels = None
+    """File of its labels."""
     list_: ListFile = None
+    """List of its videos."""
     first_frame: FirstFrame = None
+    """Number of a video's first frame in the labels, 0 or 1; None as it is published."""
     tolerance: Annotated[
         int,
         typer.Option(
@@ -59,6 +63,7 @@ class LabelGroup:
         ),
     ] = 0
     videos: Videos = None
+    """Folder of its videos."""
 
     @property
     def any(self) -> bool:

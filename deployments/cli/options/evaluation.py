@@ -43,6 +43,7 @@ class ProtocolGroup:
     """How results are evaluated: smoothing, and the bootstrap."""
 
     sigma: Sigmas = None
+    """Widths of the Gaussian, each with its unit."""
     resamples: Annotated[
         int,
         typer.Option(
@@ -95,6 +96,7 @@ class AnswerGroup:
     """Where a document goes: to stdout, a file, both, or neither."""
 
     json_: options.AsJson = False
+    """Whether to print JSON."""
     output: Annotated[Path | None, typer.Option("--output", help="Write the JSON there too.", metavar="FILE")] = None
 
     def wants_tables(self, document: str) -> bool:

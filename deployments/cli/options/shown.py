@@ -34,9 +34,13 @@ class ShownGroup:
     """A run or an import, and what stands beside its scores."""
 
     run: options.Run = None
+    """Id or name of a run or import."""
     labels: LabelGroup
+    """The labels beside its scores."""
     threshold: Threshold = THRESHOLD
+    """A score of at least this is anomalous."""
     store: options.StoreFolder = None
+    """Folder of the store."""
 
     def open(self) -> ReportedSet:
         """The results that the options name, with their labels and videos as far as these are at hand.

@@ -60,8 +60,9 @@ class Normaliser:
     """uint8 pictures of one size to the tensor that a model reads."""
 
     mean: tuple[float, float, float] = CLIP_MEAN
+    """Mean of red, green and blue, of values scaled by ``scale``."""
     std: tuple[float, float, float] = CLIP_STD
-    """``mean`` and ``std`` are of values scaled by ``scale``, for red, green and blue."""
+    """Standard deviation of red, green and blue, likewise."""
     scale: float = 255.0
     """What the 0..255 values are divided by."""
 

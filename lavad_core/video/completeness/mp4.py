@@ -38,11 +38,14 @@ TABLES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 
 
 @dataclass(frozen=True)
 class Box:
-    """A box: its kind, where its payload begins and ends."""
+    """A box of the file."""
 
     kind: bytes
+    """Its four-letter kind."""
     start: int
+    """Where its payload begins, bytes from the start of the file."""
     end: int
+    """Where its payload ends, exclusive."""
 
 
 @dataclass
@@ -56,13 +59,15 @@ class Track:
     shown: int = 0
     """Ticks of the movie, by the track's header; 0 unknown."""
     timescale: int = 0
+    """Ticks of its media per second; 0 unknown."""
     duration: int = 0
-    """``timescale`` and ``duration`` are those of its media."""
+    """Length of its media, ticks of it; 0 unknown."""
     edits: list[tuple[int, int]] = field(default_factory=list)
     """(duration in the movie's ticks, start in the media's ticks)."""
     tables: dict[bytes, NDArray[np.int64]] = field(default_factory=dict)
     """int64 [entries, fields] by kind of box."""
     size: int = 0
+    """Bytes of every sample; 0 where they differ."""
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """int64 [samples]; empty where all have the size ``size``."""
     samples: int = 0
@@ -74,10 +79,13 @@ class Movie:
     """The headers of a file."""
 
     timescale: int = 0
+    """Ticks of the movie per second; 0 unknown."""
     tracks: list[Track] = field(default_factory=list)
+    """Its tracks."""
     fragments_ticks: int = 0
     """Length by ``mehd``, ticks of the movie; 0 where it is unknown."""
     fragmented: bool = False
+    """Whether samples may follow in fragments."""
     duration: int = 0
     """Length by ``mvhd``, ticks of the movie; 0 where it is unknown."""
     defaults: dict[int, tuple[int, int]] = field(default_factory=dict)

@@ -70,8 +70,9 @@ class Claims:
     lengths: dict[int, tuple[int, int]]
     """Ticks of the video in each fragment, and its bytes, by where it begins."""
     movie: Movie
+    """The headers of the file."""
     video: Track
-    """``movie`` and ``video``: their headers."""
+    """The headers of the track of pictures."""
     there: int
     """How many samples exist."""
     step: float

@@ -21,10 +21,13 @@ class VisionShape:
     """Sizes of the vision tower."""
 
     width: int
+    """Width of the transformer."""
     depth: int
+    """Layers of the transformer."""
     heads: int
+    """Attention heads of a layer."""
     hidden: int
-    """``width``, ``depth``, ``heads`` and ``hidden`` are those of the transformer; ``hidden`` is the MLP's inner width."""
+    """Inner width of the MLP."""
     output: int
     """Length of a vector."""
     frames: int
@@ -45,10 +48,13 @@ class TextShape:
     """Sizes of the text tower."""
 
     width: int
+    """Width of the transformer."""
     depth: int
+    """Layers of the transformer."""
     heads: int
+    """Attention heads of a layer."""
     hidden: int
-    """``width``, ``depth``, ``heads`` and ``hidden`` are those of the transformer; ``hidden`` is the MLP's inner width."""
+    """Inner width of the MLP."""
     output: int
     """Length of a vector."""
     vocabulary: int
