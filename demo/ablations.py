@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from lavad.demo.trivial import trivial_metrics
+from lavad.demo.baselines import trivial_metrics
 from lavad.demo.world import read_truth
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig

@@ -18,8 +18,8 @@ from PIL import Image
 
 from lavad.demo.results import Result, card, gather, tables
 from lavad_core.plain_text import aligned
-from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.pictures import VideoCard
+from lavad_core.reports.score_curve import Colours, draw_curve
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- demo:begin -->\n", "<!-- demo:end -->"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lavad.demo import world
-from lavad.demo.trivial import trivial_metrics
+from lavad.demo.baselines import trivial_metrics
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.intervals import labels_from_intervals

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from lavad.flows.common import configuration
+from lavad.flows.run_steps import configuration
 from lavad.tasks.artifacts import publish_findings
 from lavad.tasks.store import collect_garbage, verify_store
 

@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from lavad.flows.common import configuration, run_name
+from lavad.flows.run_steps import configuration, run_name
 from lavad.tasks.evaluation_artifacts import publish_evaluation
 from lavad.tasks.set_evaluation import (
     SetRef,
@@ -20,10 +20,10 @@ from lavad.tasks.set_evaluation import (
     write_set_report,
 )
 from lavad_core.datasets.types import LabelReading
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation
 from lavad_core.evaluation.options import EvaluationOptions, event_rules
 from lavad_core.evaluation.regression import Regression, checked_tolerances
 from lavad_core.evaluation.smoothing import parse_sigma
+from lavad_core.evaluation.types import METRIC_TITLES, Evaluation
 
 
 @flow(name="evaluate", flow_run_name=run_name, persist_result=False)

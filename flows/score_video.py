@@ -7,8 +7,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from lavad.flows.common import configuration, run_name, score
-from lavad.tasks.scoring import scoring
+from lavad.flows.run_steps import configuration, run_name, score
+from lavad.tasks.scoring_run import scoring
 from lavad.tasks.videos import discover_videos
 from lavad_core.errors import InputError
 from lavad_core.runs.manifest import new_run_id

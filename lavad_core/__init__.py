@@ -23,14 +23,14 @@ if TYPE_CHECKING:
         VideoRejected,
     )
     from lavad_core.evaluation.compute import evaluate
-    from lavad_core.evaluation.evaluation import Evaluation
     from lavad_core.evaluation.options import EvaluationOptions
+    from lavad_core.evaluation.types import Evaluation
     from lavad_core.exports.dataframes import scores_table, segments_table, texts_table
+    from lavad_core.local_run import score_videos
     from lavad_core.method.detection import SegmentRule
     from lavad_core.models.pool import open_encoder
     from lavad_core.models.protocols import Encoder
     from lavad_core.results import ResultSet, open_results
-    from lavad_core.scoring import score_videos
 
 __all__ = [
     "ConfigError",
@@ -66,14 +66,14 @@ _MODULES = {
     "datasets.types": ["Dataset"],
     "errors": ["ConfigError", "InputError", "LavadError", "ModelError", "ServiceError", "StoreError", "VideoRejected"],
     "evaluation.compute": ["evaluate"],
-    "evaluation.evaluation": ["Evaluation"],
+    "evaluation.types": ["Evaluation"],
     "evaluation.options": ["EvaluationOptions"],
     "exports.dataframes": ["scores_table", "segments_table", "texts_table"],
     "method.detection": ["SegmentRule"],
     "models.pool": ["open_encoder"],
     "models.protocols": ["Encoder"],
     "results": ["ResultSet", "open_results"],
-    "scoring": ["score_videos"],
+    "local_run": ["score_videos"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

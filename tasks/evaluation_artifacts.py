@@ -10,9 +10,9 @@ from prefect import task
 from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.evaluation.regression import Regression
+from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric
 
 METRICS_KEY = "lavad-metrics"
 EVALUATION_KEY = "lavad-evaluation"

@@ -14,11 +14,11 @@ from lavad_core.datasets.configured import open_labels
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate as evaluate_results
-from lavad_core.evaluation.document import EVALUATION
-from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
+from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.method.detection import SegmentRule
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.reported_set import ReportedSet

@@ -9,8 +9,8 @@ from prefect import task
 
 from lavad.tasks.job import UNCACHED, RunRef, job_of
 from lavad_core.escape import MAX_NAME, escape
+from lavad_core.local_run import sources_of
 from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
-from lavad_core.scoring import sources_of
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
 

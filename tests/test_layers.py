@@ -47,7 +47,7 @@ CORE = (
     "lavad_core.exports",
     "lavad_core.reports",
     # A whole run without an orchestrator.
-    "lavad_core.scoring",
+    "lavad_core.local_run",
     # What is exported to users of the library.
     "lavad_core",
 )
@@ -61,7 +61,7 @@ DEMO = (
     "lavad.demo.clip",
     "lavad.demo.script",
     "lavad.demo.world",
-    "lavad.demo.trivial",
+    "lavad.demo.baselines",
     "lavad.demo.training",
     "lavad.demo.train",
     "lavad.demo.results",

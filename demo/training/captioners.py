@@ -24,7 +24,7 @@ from lavad.demo.training.frames import squashed
 from lavad.demo.training.loop import Log, Record, half_precision, shuffled, train
 from lavad.demo.training.vision import PATCH, SIDE, new_tower, normalised, vision_config
 from lavad_core.models.captioners.random_blip2 import opt_tokenizer, t5_tokenizer
-from lavad_core.models.encoders.texts import padded
+from lavad_core.models.encoders.text_batches import padded
 from lavad_core.models.quiet import quiet_transformers
 
 _HF: Any = transformers

@@ -27,11 +27,11 @@ from lavad.demo.training.loop import Log, Record, half_precision, train
 from lavad.demo.training.summaries import HEDGES, summary
 from lavad.demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initialise, jittered, normalised
 from lavad_core.models.encoders.imagebind.preprocess import centre_square
-from lavad_core.models.encoders.imagebind.text import ClipBpe
+from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
 from lavad_core.models.encoders.pixels import Normaliser
 from lavad_core.models.encoders.random_encoders import word_bpe, write_bpe
-from lavad_core.models.encoders.texts import padded
+from lavad_core.models.encoders.text_batches import padded
 
 _OUTPUT = 96
 _TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS = 128, 3, 4

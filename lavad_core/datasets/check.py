@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from lavad_core.datasets.check_videos import against_videos
 from lavad_core.datasets.findings import CheckReport, DatasetFinding, Figures, error, warning
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import listed
-from lavad_core.datasets.published import PUBLISHED, Published
+from lavad_core.datasets.published_figures import PUBLISHED, Published
 from lavad_core.datasets.types import Dataset
-from lavad_core.datasets.videos import against_videos
 from lavad_core.digest import full_digest
 from lavad_core.video.types import VideoSource
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from lavad_core.config.schema import EvaluateConfig
 from lavad_core.datasets.annotations import WHAT, Annotation, counts_from_1, read_annotations, without_folders
 from lavad_core.datasets.build import source_file
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.names import listed, match_key, says_normal
-from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import Dataset, LabelledVideo, LabelReading
 from lavad_core.errors import InputError
 
@@ -63,7 +63,7 @@ def open_labels(
         reading: what the user says of the files.
 
     Raises:
-        InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+        InputError: see :func:`lavad_core.datasets.catalogue.open_dataset`.
     """
     labels, list_file, videos = (None if path is None else Path(path) for path in (labels, list_file, videos))
     if adapter is not None:

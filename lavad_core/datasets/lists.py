@@ -20,7 +20,7 @@ from lavad_core.datasets.lines import (
     rows_of,
 )
 from lavad_core.datasets.names import match_key, without_ending
-from lavad_core.datasets.tables import read_headed
+from lavad_core.datasets.table_files import read_headed
 from lavad_core.datasets.types import MAX_FRAMES, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.user_files import read_text

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.datasets.types import Dataset
-from lavad_core.evaluation.evaluation import ClassRow, Metric
 from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores
 from lavad_core.evaluation.measure import Measured, kept_samples
+from lavad_core.evaluation.types import ClassRow, Metric
 
 
 def class_rows(labelled: LabelledScores, dataset: Dataset, scores: Array, pairs: Array) -> tuple[ClassRow, ...]:

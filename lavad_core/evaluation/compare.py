@@ -15,12 +15,12 @@ from lavad_core.errors import InputError
 from lavad_core.escape import fixed
 from lavad_core.evaluation.bootstrap import draw, interval
 from lavad_core.evaluation.compute import own_scores
-from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, evaluated_video
 from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
 from lavad_core.evaluation.ties import SAME
+from lavad_core.evaluation.types import METRIC_TITLES
 from lavad_core.results.recipe import differences
 from lavad_core.results.types import ResultSet
 
@@ -59,7 +59,7 @@ class ComparedRow:
     sigma: float
     """The sigma of the smoothing, in ``unit``; 0 is none."""
     metrics: Mapping[str, Difference]
-    """The metrics, by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`."""
+    """The metrics, by the keys of :data:`lavad_core.evaluation.types.METRIC_TITLES`."""
     unit: Unit = "scores"
     """The unit of ``sigma``: ``scores`` (grid steps), ``frames`` or ``s``."""
     width_a: Width | None = None

@@ -14,7 +14,6 @@ from lavad_core.evaluation.bootstrap import draw
 from lavad_core.evaluation.cautions import cautions
 from lavad_core.evaluation.classes import class_rows
 from lavad_core.evaluation.curves import curves_of
-from lavad_core.evaluation.evaluation import Curve, Evaluation, Header, Metric, ScoreRow, VideoRow
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frame_metrics import one_label
 from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores, gather
@@ -22,6 +21,7 @@ from lavad_core.evaluation.measure import measure, own_auc, video_scores
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, in_words, smoothed, width_of
 from lavad_core.evaluation.trivial import trivial_scores
+from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ScoreRow, VideoRow
 from lavad_core.method.sampling import sampled
 from lavad_core.results.types import ResultSet
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavad_core.evaluation.evaluation import Curve
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores
+from lavad_core.evaluation.types import Curve
 
 POINTS = 400
 """Points of a thinned curve, at most; a step is then a pixel or two of a picture."""

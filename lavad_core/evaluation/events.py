@@ -9,10 +9,10 @@ import numpy as np
 
 from lavad_core.datasets.types import Interval
 from lavad_core.evaluation.bootstrap import ratio
-from lavad_core.evaluation.evaluation import EventRow
 from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.ties import settled
+from lavad_core.evaluation.types import EventRow
 from lavad_core.method.detection import SegmentRule, segments
 
 IOUS = (0.1, 0.3, 0.5)

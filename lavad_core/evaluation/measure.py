@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.evaluation.bootstrap import interval, pairs_in_order, ratio, resampled_auc, resampled_precision
-from lavad_core.evaluation.evaluation import Metric
 from lavad_core.evaluation.frame_metrics import frame_auc, frame_metrics, one_label
 from lavad_core.evaluation.labelled_scores import Array, LabelledScores, Weights
 from lavad_core.evaluation.ties import means
+from lavad_core.evaluation.types import Metric
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def measure(labelled: LabelledScores, scores: Array) -> tuple[dict[str, Measured
     """All metrics of a row whose scores are float64, [n].
 
     Returns:
-        by the keys of :data:`lavad_core.evaluation.evaluation.METRIC_TITLES`; and the pairs in order, [V, V].
+        by the keys of :data:`lavad_core.evaluation.types.METRIC_TITLES`; and the pairs in order, [V, V].
     """
     weights, draws = labelled.weights, labelled.draws
     pairs = pairs_in_order(weights, scores)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lavad_core.evaluation.evaluation import Header
+from lavad_core.evaluation.types import Header
 
 
 def protocol_lines(header: Header) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluation import Evaluation, ScoreRow
+from lavad_core.evaluation.types import Evaluation, ScoreRow
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
 from lavad_core.evaluation.compare import Difference, compare, difference
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, unlike
 from lavad_core.evaluation.ties import SAME
+from lavad_core.evaluation.types import METRIC_TITLES, Evaluation
 from lavad_core.results.types import ResultSet
 
 TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}

@@ -14,7 +14,7 @@ from lavad_core.datasets.types import LabelReading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.run import results_of_keys
 from lavad_core.stages.node import PreparedVideo

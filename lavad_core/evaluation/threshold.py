@@ -13,11 +13,11 @@ from lavad_core.datasets.names import listed, match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.digest import digest
 from lavad_core.errors import InputError
-from lavad_core.evaluation.document import DocumentKind
-from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.events import found_intervals
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather
+from lavad_core.evaluation.sealed_json import DocumentKind
 from lavad_core.evaluation.ties import TIE, settled
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import ResultSet
 

@@ -1,7 +1,7 @@
 """The geometry of charts on pages: SVG paths in a box that the page stretches to any width, and where their labels go.
 
 Numbers only: the templates write the elements, in colours that follow light and dark. Charts for papers are matplotlib's
-(:mod:`lavad_core.reports.curves`); drawn here they are readable at 390 pixels as at 1280, and 800 pages take seconds.
+(:mod:`lavad_core.reports.score_curve`); drawn here they are readable at 390 pixels as at 1280, and 800 pages take seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.evaluation.evaluation import Curve
+from lavad_core.evaluation.types import Curve
 from lavad_core.reports.video import FrameSpan, GridFrame, VideoReport
 
 WIDTH, HEIGHT = 1000, 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, VideoRow
 from lavad_core.evaluation.protocol import protocol_lines
+from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, VideoRow
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import VideoReport
 

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lavad_core.escape import escape
 from lavad_core.method.detection import mean_rate
-from lavad_core.reports.curves import Colours, draw_curve
 from lavad_core.reports.pictures import DecodableVideo
+from lavad_core.reports.score_curve import Colours, draw_curve
 from lavad_core.reports.video import VideoReport
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.encode import open_writer

@@ -13,9 +13,9 @@ from PIL import Image
 
 from lavad_core.errors import InputError
 from lavad_core.escape import escape
-from lavad_core.evaluation.evaluation import Curve
-from lavad_core.reports.curves import Colours, draw_curve
+from lavad_core.evaluation.types import Curve
 from lavad_core.reports.pictures import VideoCard
+from lavad_core.reports.score_curve import Colours, draw_curve
 from lavad_core.reports.video import KeyFrame, VideoReport
 
 FORMATS = (".png", ".svg", ".pdf")

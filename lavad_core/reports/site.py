@@ -17,9 +17,9 @@ import numpy as np
 from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
 from lavad_core.evaluation.smoothing import in_words
 from lavad_core.evaluation.ties import means
+from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
 from lavad_core.reports.pictures import VideoCard, video_card

@@ -33,7 +33,7 @@ from lavad_core.results.types import (
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_run
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import load_sources
-from lavad_core.stages.timeline import read_probe
+from lavad_core.stages.video_frames import read_probe
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 from lavad_core.video.types import Probe

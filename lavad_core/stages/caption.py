@@ -20,7 +20,7 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Condition, Reads, grid_settings, never, settings_of
 from lavad_core.stages.passes import calls_of, decode
-from lavad_core.stages.timeline import grid_of, load_probe
+from lavad_core.stages.video_frames import grid_of, load_probe
 from lavad_core.store.commits import storable
 from lavad_core.store.types import Commit
 from lavad_core.video.types import FrameRequest, Probe

@@ -15,8 +15,8 @@ from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Reads, settings_of
-from lavad_core.stages.timeline import FRAMES_READ_IF, frames_to_clean, load_probe
 from lavad_core.stages.vectors import from_column, gathered
+from lavad_core.stages.video_frames import FRAMES_READ_IF, frames_to_clean, load_probe
 from lavad_core.store.types import Commit, ResultWriter
 
 VERSION = 1

@@ -12,7 +12,7 @@ from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Reads, settings_of
-from lavad_core.stages.timeline import load_probe
+from lavad_core.stages.video_frames import load_probe
 from lavad_core.store.types import Commit
 
 VERSION = 2

@@ -9,8 +9,8 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video
 from lavad_core.stages.node import Reads, settings_of
-from lavad_core.stages.timeline import FRAMES_READ_IF
 from lavad_core.stages.vectors import FRAME_VECTORS
+from lavad_core.stages.video_frames import FRAMES_READ_IF
 from lavad_core.store.types import Commit
 
 VERSION = 1

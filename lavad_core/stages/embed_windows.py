@@ -6,8 +6,8 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video, window_table
 from lavad_core.stages.node import Reads, settings_of
-from lavad_core.stages.timeline import SAMPLES_READ_IF, clips_of, grid_of, load_probe, samples_of
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, from_column
+from lavad_core.stages.video_frames import SAMPLES_READ_IF, clips_of, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 VERSION = 1

@@ -16,8 +16,8 @@ from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.passes import call_size, decode
-from lavad_core.stages.timeline import clips_of, frames_to_clean, grid_of, load_probe, samples_of
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, to_column, unit
+from lavad_core.stages.video_frames import clips_of, frames_to_clean, grid_of, load_probe, samples_of
 from lavad_core.store.types import ResultWriter
 from lavad_core.video.types import FrameRequest
 

@@ -14,8 +14,8 @@ from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
-from lavad_core.stages.timeline import grid_of, load_probe
 from lavad_core.stages.vectors import from_column
+from lavad_core.stages.video_frames import grid_of, load_probe
 from lavad_core.store.types import Commit
 
 VERSION = 1

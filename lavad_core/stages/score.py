@@ -25,7 +25,7 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
 from lavad_core.stages.score_tally import Tally
-from lavad_core.stages.timeline import grid_of, load_probe
+from lavad_core.stages.video_frames import grid_of, load_probe
 from lavad_core.store.types import Commit
 
 MOST_SHORTENED = 0.05

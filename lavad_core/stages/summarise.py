@@ -20,7 +20,7 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Reads, grid_settings, settings_of
 from lavad_core.stages.summary_outcome import Outcome
-from lavad_core.stages.timeline import SAMPLES_READ_IF, grid_of, load_probe, samples_of
+from lavad_core.stages.video_frames import SAMPLES_READ_IF, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from lavad_core.errors import InputError
-from lavad_core.video.folder import has_numbered_frames
+from lavad_core.video.numbered_frames import has_numbered_frames
 from lavad_core.video.types import Kind, VideoSource
 
 _SUFFIXES = (

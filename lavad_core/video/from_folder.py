@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images
 from lavad_core.video.answer import Answer, Message, Picture, int64, once
-from lavad_core.video.folder import NumberJump, list_frames, number_frames, without_jumps
+from lavad_core.video.numbered_frames import NumberJump, list_frames, number_frames, without_jumps
 
 MIN_PEAK = 1 << 12
 """Pictures of 16 bits that never reach this value, a sixteenth of white, have fewer bits than their format says."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lavad_core.digest import FINGERPRINT_DIGITS, digest, full_digest
 from lavad_core.errors import VideoRejected
-from lavad_core.video.folder import list_frames
+from lavad_core.video.numbered_frames import list_frames
 from lavad_core.video.types import VideoSource
 
 LOCK_TIMEOUT_S = 10.0

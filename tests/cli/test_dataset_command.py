@@ -9,7 +9,7 @@ import pytest
 from support.command import lavad
 from support.video_factory import make_frames, make_video
 
-from lavad_core.datasets.registry import ADAPTERS
+from lavad_core.datasets.catalogue import ADAPTERS
 
 OWN = """video,start,end,class,frames
 one #1,5,9,Fire,12

@@ -12,13 +12,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lavad.deployments.cli.exits import MEANING
-from lavad_core.config.document import json_schema, markdown_table
 from lavad_core.config.load import load_config, presets
+from lavad_core.config.render import json_schema, markdown_table
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.imports.values import parse_texts, read_file_of
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
 from lavad_core.video.discover import VIDEO_SUFFIXES
-from lavad_core.video.folder import IMAGE_SUFFIXES
+from lavad_core.video.numbered_frames import IMAGE_SUFFIXES
 from lavad_core.video.types import REJECTIONS
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"

@@ -9,7 +9,7 @@ import pytest
 from support.command import lavad
 from support.filled_store import EVIL, fill
 
-from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.sealed_json import EVALUATION
 
 OWN = ["--dataset", "own", "--labels", "LABELS"]
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavad_core.config import document
+from lavad_core.config import render
 from lavad_core.config.load import load, load_config, load_recorded
 from lavad_core.config.secrets import export_secrets, public_settings
 from lavad_core.errors import ConfigError
@@ -299,7 +299,7 @@ class TestSecrets:
         found = config(settings={"captioners": {"v-1.5": served}, "chat": {"api_key": "hush", "base_url": secret}})
         public = public_settings(found)
         assert "hush" not in str(public)
-        assert "hush" not in document.resolved_yaml(found)
+        assert "hush" not in render.resolved_yaml(found)
         environ: dict[str, str] = {}
         export_secrets(found, environ)
         assert config(settings=public, environ=environ) == found
@@ -315,7 +315,7 @@ class TestSecrets:
 
     def test_yaml_with_masks_is_readable_again(self, tmp_path: Path) -> None:
         found = config(overrides=["chat.api_key=hush"])
-        again = config(files=[written(tmp_path, document.resolved_yaml(found))])
+        again = config(files=[written(tmp_path, render.resolved_yaml(found))])
         assert again.chat.api_key is None
 
 
@@ -326,7 +326,7 @@ def test_settings_and_printed_yaml_give_the_configuration_again(
 ) -> None:
     loaded = load(preset=preset, environ={}, overrides=[f"semantics={semantics}", "imports.captions.a.b=x"])
     assert config(settings=public_settings(loaded.config)) == loaded.config
-    text = document.resolved_yaml(loaded.config, loaded.origins)
+    text = render.resolved_yaml(loaded.config, loaded.origins)
     assert config(files=[written(tmp_path, text)]) == loaded.config
 
 
@@ -334,7 +334,7 @@ def test_settings_and_printed_yaml_give_the_configuration_again(
 @given(text=st.text(min_size=1).filter(lambda text: "\x00" not in text))
 def test_any_text_survives_printing(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     found = config(settings={"summarise": {"separator": text}})
-    printed = yaml.safe_load(document.resolved_yaml(found))
+    printed = yaml.safe_load(render.resolved_yaml(found))
     assert printed["summarise"]["separator"] == text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lavad_core.config import document
+from lavad_core.config import render
 from lavad_core.config.load import load, load_config
 from lavad_core.config.models import ClipConfig, PythonEncoderConfig
 from lavad_core.config.schema import LavadConfig
@@ -78,7 +78,7 @@ def test_printed_and_read_again(tmp_path: Path, with_origins: bool) -> None:
     loaded = load(files=[written(tmp_path, TEXT)], overrides=odd, environ={})
     assert loaded.config.encoder.options["odd"][3] == "x, y: #\n\u2028"  # type: ignore[union-attr, index]
     assert load_config(settings=public_settings(loaded.config), environ={}) == loaded.config
-    printed = document.resolved_yaml(loaded.config, loaded.origins if with_origins else None)
+    printed = render.resolved_yaml(loaded.config, loaded.origins if with_origins else None)
     assert load_config(files=[written(tmp_path, printed)], environ={}) == loaded.config
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lavad_core.config.document import resolved_yaml
 from lavad_core.config.load import load, load_config
+from lavad_core.config.render import resolved_yaml
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lavad_core.config import document
+from lavad_core.config import render
 from lavad_core.config.load import load_config
 from lavad_core.errors import ConfigError
 
@@ -140,6 +140,6 @@ def test_a_yaml_error_says_where(tmp_path: Path) -> None:
 def test_nothing_in_the_printed_configuration_turns_text_around() -> None:
     text = "a\u202eb\u2066c\x1b[31m\u200f"
     found = load_config(settings={"summarise": {"prompt": text}, "chat": {"model": text}}, environ={})
-    printed = document.resolved_yaml(found, {"chat.model": f"file {text}:3"})
+    printed = render.resolved_yaml(found, {"chat.model": f"file {text}:3"})
     assert all(line.isprintable() for line in printed.splitlines())
     assert "\\u202e" in printed.lower()

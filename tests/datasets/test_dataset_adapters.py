@@ -11,7 +11,7 @@ import pytest
 from support import miniature
 from support.miniature import UCF, XD
 
-from lavad_core.datasets.registry import ADAPTERS, open_dataset
+from lavad_core.datasets.catalogue import ADAPTERS, open_dataset
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.digest import canonical_json
 

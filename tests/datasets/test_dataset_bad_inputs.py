@@ -9,7 +9,7 @@ from support import miniature
 from support.miniature import XD
 from support.refused import refused
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 
 UCF = "a_x264 Abuse 1 2\nb_x264 Arson 3 4\nn_x264 Normal -1 -1\n"
 

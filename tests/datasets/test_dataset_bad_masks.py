@@ -15,8 +15,8 @@ from support import miniature
 from support.refused import refused
 
 from lavad_core.datasets import matlab
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.check import check
-from lavad_core.datasets.registry import open_dataset
 
 
 def huge_header() -> bytes:

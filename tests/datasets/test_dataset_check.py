@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lavad_core.datasets.adapters.ucf_crime import CLASSES
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.check import against_published, check, figures, labels_digest
-from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import VideoRejected
 from lavad_core.video.types import VideoSource

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lavad.deployments.cli.main import app
-from lavad_core.datasets.registry import ADAPTERS, open_dataset
+from lavad_core.datasets.catalogue import ADAPTERS, open_dataset
 
 
 def part(repository: Path, name: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.labels import XD, contents, refusal, written
 
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.configured import open_labels
-from lavad_core.datasets.registry import open_dataset
 from lavad_core.datasets.types import LabelReading
 from lavad_core.errors import InputError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.labels import XD, contents, refusal, written
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 
 UCF = "Abuse028_x264 Abuse 165 240 -1 -1\nArson022_x264 Arson 3500 4000 -1 -1\nNormal_Videos_003_x264 Normal -1 -1 -1 -1\n"
 

@@ -13,7 +13,7 @@ from support.video_factory import make_video
 
 from lavad.demo import ablations as module
 from lavad.demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, AblationRow, ablations, as_json, exchanged, remarks
-from lavad.demo.trivial import SMOOTHED
+from lavad.demo.baselines import SMOOTHED
 from lavad_core.config.load import preset_text
 from lavad_core.errors import InputError
 from lavad_core.store.files import FileStore

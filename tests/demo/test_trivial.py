@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from support.video_factory import make_audio, make_video
 
+from lavad.demo.baselines import SMOOTHED, motion_energy, smoothed, trivial_rows
 from lavad.demo.clip import Truth
-from lavad.demo.trivial import SMOOTHED, motion_energy, smoothed, trivial_rows
 from lavad_core.errors import InputError
 
 FLICKER = range(20, 30)

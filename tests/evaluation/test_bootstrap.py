@@ -14,11 +14,11 @@ from support.sets import dataset, expanded, gathered, random_set, results, score
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.evaluation.bootstrap import draw, interval, pairs_in_order, resampled_auc, resampled_precision
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.evaluation.labelled_scores import LabelledScores
 from lavad_core.evaluation.measure import measure
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import METRIC_TITLES
 
 
 def naive(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float, float]:

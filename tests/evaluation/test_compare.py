@@ -14,8 +14,8 @@ from lavad_core.errors import InputError
 from lavad_core.evaluation.bootstrap import draw
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import METRIC_TITLES
 from lavad_core.results.types import ResultSet, results_of_values
 
 

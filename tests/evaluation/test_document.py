@@ -11,9 +11,9 @@ from typer.main import get_command
 
 from lavad.deployments.cli.main import app
 from lavad_core.evaluation.curves import POINTS
-from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.events import IOUS
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import METRIC_TITLES
 
 TEXT = (Path(__file__).resolve().parent.parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
 

@@ -15,10 +15,10 @@ from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.curves import POINTS, thinned
-from lavad_core.evaluation.evaluation import METRIC_TITLES, Evaluation, Metric
 from lavad_core.evaluation.frame_metrics import frame_auc
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.trivial import centre_prior
+from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric
 from lavad_core.method.detection import SegmentRule
 from lavad_core.results.types import ScoredVideo, results_of_values
 

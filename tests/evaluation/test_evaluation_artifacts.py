@@ -6,8 +6,8 @@ from support.sets import random_set
 
 from lavad.tasks.evaluation_artifacts import metric_rows
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import METRIC_TITLES
 
 
 def test_cells_have_the_interval_or_the_reason() -> None:

@@ -15,9 +15,9 @@ from support.sets import dataset, random_set, results, scored
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.document import EVALUATION
-from lavad_core.evaluation.evaluation import Evaluation, Metric
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.sealed_json import EVALUATION
+from lavad_core.evaluation.types import Evaluation, Metric
 
 
 def strict(text: str) -> Any:

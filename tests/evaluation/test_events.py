@@ -10,9 +10,9 @@ from support.sets import dataset, results, scored
 
 from lavad_core.datasets.types import Interval, LabelledVideo
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import EventRow
 from lavad_core.evaluation.events import IOUS, matches, overlap
 from lavad_core.evaluation.options import EvaluationOptions, event_rules
+from lavad_core.evaluation.types import EventRow
 from lavad_core.method.detection import SegmentRule
 
 

@@ -10,9 +10,9 @@ from support.sets import random_set
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import against_published, published_rows
+from lavad_core.evaluation.types import Evaluation
 
 
 def evaluated(adapter: str) -> Evaluation:

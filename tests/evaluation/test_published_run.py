@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.document import EVALUATION
-from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import against_published
+from lavad_core.evaluation.sealed_json import EVALUATION
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.results.types import ScoredVideo, results_of_values
 
 INTERVAL = 16

@@ -9,7 +9,7 @@ import pytest
 from support.sets import random_set
 
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.results.types import ResultSet
 
 

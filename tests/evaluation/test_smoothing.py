@@ -13,9 +13,9 @@ from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compare import compare
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import against_evaluation, against_results
+from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.evaluation.smoothing import Sigma, Unit, parse_sigma
 from lavad_core.results.types import ResultSet, results_of_values
 

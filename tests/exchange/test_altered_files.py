@@ -12,7 +12,7 @@ from support.command import lavad
 from support.small_set import dataset_files, scores
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD
 from lavad_core.results.open import open_results
 

@@ -23,7 +23,7 @@ from support.small_set import FRAMES, INTERVAL
 
 from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings
-from lavad_core.exports.layout import write_layout
+from lavad_core.exports.layout_writer import write_layout
 from lavad_core.imports.layout import find_layout
 from lavad_core.imports.per_video import Sources
 from lavad_core.method.sampling import window_samples
@@ -78,7 +78,7 @@ def test_videos_with_fewer_candidates_than_neighbours_are_filled_up(tmp_path: Pa
 def test_the_padding_is_the_programs_own(shared: Path, tmp_path: Path) -> None:
     """The golden outputs have a video with one candidate: every file that the program wrote is written again."""
     data = shared / "golden/reference/data"
-    from lavad_core.datasets.registry import open_dataset
+    from lavad_core.datasets.catalogue import open_dataset
 
     labels = open_dataset(
         "ucf-crime",

@@ -16,7 +16,7 @@ from support.small_set import FRAMES, INTERVAL, grid
 
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.errors import InputError
-from lavad_core.exports.layout import write_layout
+from lavad_core.exports.layout_writer import write_layout
 from lavad_core.exports.segments import write_fiftyone, write_intervals
 from lavad_core.exports.tables import write_csv, write_json, write_parquet
 from lavad_core.imports.layout import find_layout

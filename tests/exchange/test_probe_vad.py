@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.imports.per_video import Sources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from support.command import REPOSITORY, environment, lavad
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import METRIC_TITLES
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import METRIC_TITLES
 from lavad_core.results.open import open_results
 
 EXPECTED = {

@@ -12,7 +12,7 @@ from support import small_set
 from support.command import lavad
 from support.small_set import FRAMES
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions

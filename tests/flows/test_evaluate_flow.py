@@ -16,7 +16,7 @@ from support.filled_store import fill
 from lavad.flows.evaluate import evaluate
 from lavad.tasks.evaluation_artifacts import evaluation_text, metric_rows
 from lavad_core.errors import InputError
-from lavad_core.evaluation.document import EVALUATION
+from lavad_core.evaluation.sealed_json import EVALUATION
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

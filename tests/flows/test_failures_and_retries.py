@@ -13,7 +13,7 @@ from support.fake_stages import FakeStages, make_videos, raising, rejecting, set
 from support.flow_runs import artifacts, flow_run, run, task_runs
 
 from lavad.flows.retry_failed import retry_failed
-from lavad.tasks import evaluation
+from lavad.tasks import run_evaluation
 from lavad_core.errors import InputError, ModelError
 from lavad_core.models.pool import ModelPool
 from lavad_core.runs.manifest import RunManifest, load_run
@@ -153,7 +153,7 @@ def test_retries_of_retries_evaluate_the_whole_set(
     def noted(bench: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
         evaluated.append(({video.name for video in videos}, set(unscored)))
 
-    monkeypatch.setattr(evaluation, "evaluate_run", noted)
+    monkeypatch.setattr(run_evaluation, "evaluate_run", noted)
     videos = make_videos(tmp_path / "videos", "first.mp4", "second.mp4", "good.mp4", "other.mp4")
     names = ("first", "second", "good", "other")
     (tmp_path / "labels.txt").write_text("".join(f"{name} Normal -1 -1\n" for name in names))

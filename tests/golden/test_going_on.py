@@ -14,11 +14,11 @@ from support import golden_set
 
 from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.errors import LavadError
-from lavad_core.exports.layout import write_layout
+from lavad_core.exports.layout_writer import write_layout
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.settings import run_settings
+from lavad_core.imports.run_settings import run_settings
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.results.open import open_results

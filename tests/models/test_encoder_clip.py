@@ -17,7 +17,7 @@ from PIL import Image
 
 from lavad_core.config.models import ClipConfig, ImageBindConfig
 from lavad_core.errors import InternalError, ModelError
-from lavad_core.models.encoders.clip import ClipEncoder, picture_plan
+from lavad_core.models.encoders.clip_siglip import ClipEncoder, picture_plan
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
 from lavad_core.models.encoders.pixels import resized
 from lavad_core.models.encoders.random_encoders import clip_bpe, make_clip, make_imagebind, make_siglip

@@ -25,7 +25,7 @@ from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds import find_model, local_identity, model_identity, pinned
 from lavad_core.models.kinds.hub import _resolve, hub_commit
-from lavad_core.models.kinds.imagebind import IMAGEBIND_FILES
+from lavad_core.models.kinds.imagebind_kind import IMAGEBIND_FILES
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.random_models import RECIPE
 from lavad_core.video.identity import IdentityCache

@@ -16,8 +16,8 @@ from lavad_core.errors import ModelError
 from lavad_core.models.kinds import model_identity
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.served import register
-from lavad_core.models.served.facts import Facts, differences
 from lavad_core.models.served.meeting import meet
+from lavad_core.models.served.model_facts import Facts, differences
 from lavad_core.models.served.register import ServedModels
 from lavad_core.pipeline.workbench import Workbench
 

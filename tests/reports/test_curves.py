@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from support.reported import FRAME_RATE, video
 
 from lavad_core.reports.charts import chart
-from lavad_core.reports.curves import Colours, draw_curve
+from lavad_core.reports.score_curve import Colours, draw_curve
 from lavad_core.reports.video import FrameSpan, VideoReport, key_frames
 
 

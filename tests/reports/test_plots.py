@@ -10,7 +10,7 @@ from support.reported import jpeg, video
 from test_demonstration_page import HOSTILE
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluation import Curve
+from lavad_core.evaluation.types import Curve
 from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.plots import plot_rates, plot_videos
 from lavad_core.reports.video import FrameSpan, key_frames

@@ -9,8 +9,8 @@ import pytest
 from support.command import lavad
 from support.filled_store import fill
 
-from lavad_core.evaluation.document import EVALUATION
 from lavad_core.evaluation.protocol import protocol_lines
+from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.results.open import open_results
 from lavad_core.results.recipe import NOT_KNOWN, differences, in_short
 from lavad_core.results.types import Recipe

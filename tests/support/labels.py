@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 

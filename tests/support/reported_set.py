@@ -9,9 +9,9 @@ import numpy as np
 
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
 from lavad_core.evaluation.compute import evaluate
-from lavad_core.evaluation.evaluation import Evaluation
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.results.types import CleanedCaption, ResultSet, ScoredVideo, VideoTexts, results_of_values
 from lavad_core.video.types import VideoSource

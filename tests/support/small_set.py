@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lavad_core.datasets.registry import open_dataset
+from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.types import Dataset
 
 FRAMES = {"Arson001_x264": 40, "a #1=b (ü)": 33, "Normal_Videos_003": 16, "Arson004": 50}

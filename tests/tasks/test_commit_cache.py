@@ -114,6 +114,6 @@ def test_the_names_that_are_used_are_there() -> None:
     )
     assert {"task", "task_run"} <= set(TaskRunContext.model_fields)
     runner = ThreadPoolTaskRunner(max_workers=1)
-    assert {"_executor", "_cancel_events"} <= set(vars(runner)), "lavad.tasks.scoring.Workers"
+    assert {"_executor", "_cancel_events"} <= set(vars(runner)), "lavad.tasks.scoring_run.Workers"
     with runner:
         assert hasattr(runner._executor, "_threads")

@@ -16,7 +16,7 @@ from support.video_limits import default_limits
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images
 from lavad_core.video.decoder import open_frames, probe
-from lavad_core.video.folder import list_frames, number_frames
+from lavad_core.video.numbered_frames import list_frames, number_frames
 from lavad_core.video.types import NATIVE, FrameRequest, Geometry, Probe, VideoSource
 
 

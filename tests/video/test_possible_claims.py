@@ -14,7 +14,7 @@ from support.video_limits import default_limits
 from lavad_core.errors import VideoRejected
 from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
 from lavad_core.video.decoder import probe
-from lavad_core.video.folder import number_frames, without_jumps
+from lavad_core.video.numbered_frames import number_frames, without_jumps
 from lavad_core.video.types import Probe, VideoSource
 
 FRAMES = 60

@@ -18,8 +18,8 @@ from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
-from lavad_core.models.served.facts import differences
 from lavad_core.models.served.meeting import meet
+from lavad_core.models.served.model_facts import differences
 
 pytestmark = pytest.mark.vllm
 

@@ -65,7 +65,7 @@ Limit = Annotated[
     typer.Option("--limit", min=1, help="Only the first N of the videos.", metavar="N"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout in place of tables.")]
-"""For every command that prints facts; :func:`lavad.deployments.cli.terminal.document.show_document` prints them."""
+"""For every command that prints facts; :func:`lavad.deployments.cli.terminal.json_output.show_document` prints them."""
 
 
 @dataclass(frozen=True)

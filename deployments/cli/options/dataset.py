@@ -75,7 +75,7 @@ class LabelGroup:
         evaluation's warnings.
 
         Raises:
-            InputError: see :func:`lavad_core.datasets.registry.open_dataset`.
+            InputError: see :func:`lavad_core.datasets.catalogue.open_dataset`.
         """
         from lavad_core.datasets.configured import open_labels
         from lavad_core.datasets.types import LabelReading

@@ -9,7 +9,7 @@ from lavad_core.datasets.annotations import WHAT, read_annotations, without_fold
 from lavad_core.datasets.build import Paths, select, source_file
 from lavad_core.datasets.lines import base_name
 from lavad_core.datasets.names import says_normal, without_ending
-from lavad_core.datasets.tables import TableRow, has_columns, read_csv
+from lavad_core.datasets.table_files import TableRow, has_columns, read_csv
 from lavad_core.datasets.types import Dataset, LabelledVideo, LabelReading
 from lavad_core.errors import InputError
 

@@ -6,7 +6,7 @@ import math
 
 from lavad_core.datasets.build import Paths, select, source_file
 from lavad_core.datasets.names import match_key, without_ending
-from lavad_core.datasets.tables import TableRow, read_csv, read_json_rows
+from lavad_core.datasets.table_files import TableRow, read_csv, read_json_rows
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo
 
 WHAT = "labels"

@@ -12,7 +12,7 @@ from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
 from lavad_core.user_files import read_text
-from lavad_core.video.folder import list_frames
+from lavad_core.video.numbered_frames import list_frames
 
 MAX_BYTES = 2**20
 """UCSDped2.m has less than a kilobyte."""

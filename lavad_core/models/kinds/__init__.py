@@ -10,11 +10,11 @@ from typing import Any
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.hub import COMMIT, Blip2Kind, ClipKind
-from lavad_core.models.kinds.imagebind import ImageBindKind
+from lavad_core.models.kinds.imagebind_kind import ImageBindKind
 from lavad_core.models.kinds.kind import Configured, FolderOf, Kind, ModelFinding
 from lavad_core.models.kinds.local_chat import LocalChatKind
 from lavad_core.models.kinds.python import PYTHON_CAPTIONER, PYTHON_CHAT, PYTHON_ENCODER
-from lavad_core.models.kinds.served import ServedCaptionerKind, ServedChatKind
+from lavad_core.models.kinds.server import ServedCaptionerKind, ServedChatKind
 from lavad_core.models.random_models import random_folder
 from lavad_core.video.identity import IdentityCache
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from lavad_core.config.models import Blip2Config, ClipConfig
 from lavad_core.config.section import HubSection
 from lavad_core.errors import ModelError
-from lavad_core.models.kinds.files import files_identity, model_files
 from lavad_core.models.kinds.kind import FolderOf, MadeOrFound, ModelFinding, finding
+from lavad_core.models.kinds.model_files import files_identity, model_files
 from lavad_core.models.quoting import first_line
 from lavad_core.models.random_models import PREFIX, local_or_random
 from lavad_core.video.identity import IdentityCache
@@ -77,7 +77,7 @@ class ClipKind(FromHub[ClipConfig]):
     section = ClipConfig
 
     def load(self, section: ClipConfig, place: str, folder_of: FolderOf) -> Any:
-        from lavad_core.models.encoders.clip import ClipEncoder
+        from lavad_core.models.encoders.clip_siglip import ClipEncoder
 
         return ClipEncoder.load(section.model_copy(update={"model": local_or_random(section.model, folder_of)}))
 

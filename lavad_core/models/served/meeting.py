@@ -26,7 +26,7 @@ from lavad_core.models.chat.optional import (
 )
 from lavad_core.models.chat.replies import said
 from lavad_core.models.chat.roles import Messages, folded
-from lavad_core.models.served.facts import MOST_CHARACTERS, Facts, NotMet, Served
+from lavad_core.models.served.model_facts import MOST_CHARACTERS, Facts, NotMet, Served
 
 MEETING_TIMEOUT_S = 20.0
 """Time for each of the requests; a server that needs longer is asked by the run itself."""

@@ -17,7 +17,7 @@ from lavad_core.config.section import ModelSection
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.local_chat import FOLDED
-from lavad_core.models.served.facts import Facts, NotMet, Served, differences
+from lavad_core.models.served.model_facts import Facts, NotMet, Served, differences
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders
 

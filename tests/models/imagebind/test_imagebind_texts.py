@@ -15,8 +15,8 @@ from lavad_core.config.models import ImageBindConfig
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import packaged_merges, vocabulary_of
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
-from lavad_core.models.encoders.imagebind.text import ClipBpe
-from lavad_core.models.encoders.texts import clean_up
+from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
+from lavad_core.models.encoders.text_batches import clean_up
 
 
 @pytest.mark.parametrize(

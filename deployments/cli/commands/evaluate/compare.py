@@ -12,8 +12,8 @@ from lavad.deployments.cli.commands.evaluate.evaluate import show_header
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import LabelGroup
-from lavad.deployments.cli.options.evaluation import AnswerGroup, ProtocolGroup
 from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.metrics import AnswerGroup, ProtocolGroup
 from lavad.deployments.cli.terminal.text import escape, show, show_table
 from lavad_core.escape import fixed
 
@@ -75,7 +75,7 @@ def _document(name: str, values: dict[str, object]) -> str:
 
 
 def _show_comparison(comparison: Comparison) -> None:
-    from lavad_core.evaluation.evaluation import METRIC_TITLES
+    from lavad_core.evaluation.types import METRIC_TITLES
 
     for name, one in (("A", comparison.a), ("B", comparison.b)):
         show(f"{name}: {escape(one['origin'])} {escape(one['id'])}")

@@ -12,7 +12,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import FirstFrame, ListFile, Videos
-from lavad.deployments.cli.terminal.document import show_document, show_json
+from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ FIGURES = {
 @guarded
 def list_(json_: options.AsJson = False) -> None:
     """The data sets that can be read, which files each needs, and where they are published."""
-    from lavad_core.datasets.registry import ADAPTERS
+    from lavad_core.datasets.catalogue import ADAPTERS
 
     rows = [
         {
@@ -83,8 +83,8 @@ def check(
     json_: options.AsJson = False,
 ) -> None:
     """Compare a data set's files with the published figures, and with the videos. Exit code 1 if something is missing."""
+    from lavad_core.datasets.catalogue import open_dataset
     from lavad_core.datasets.check import check as check_dataset
-    from lavad_core.datasets.registry import open_dataset
     from lavad_core.datasets.types import LabelReading
 
     given = [*(paths or [])]

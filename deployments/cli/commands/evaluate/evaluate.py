@@ -11,12 +11,12 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import LabelGroup
-from lavad.deployments.cli.options.evaluation import AnswerGroup, ProtocolGroup, SegmentGroup
 from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.metrics import AnswerGroup, ProtocolGroup, SegmentGroup
 from lavad.deployments.cli.terminal.text import escape, say, show, show_lines, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.evaluation import Evaluation, Header, Metric, VideoRow
+    from lavad_core.evaluation.types import Evaluation, Header, Metric, VideoRow
 
 
 @guarded
@@ -51,7 +51,7 @@ def evaluate(
 ) -> None:
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
     from lavad_core.evaluation.compute import evaluate as evaluated
-    from lavad_core.evaluation.document import EVALUATION
+    from lavad_core.evaluation.sealed_json import EVALUATION
     from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, fitted_warnings, with_warnings
     from lavad_core.results.open import open_results
 
@@ -93,7 +93,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[object]], left: int =
 
 
 def _rows(evaluation: Evaluation) -> None:
-    from lavad_core.evaluation.evaluation import METRIC_TITLES
+    from lavad_core.evaluation.types import METRIC_TITLES
 
     own = [row for row in evaluation.rows if row.ours]
     n = own[0].metrics["auc_macro"].n

@@ -9,8 +9,8 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import LabelGroup
-from lavad.deployments.cli.options.evaluation import AnswerGroup, SegmentGroup
 from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.metrics import AnswerGroup, SegmentGroup
 from lavad.deployments.cli.terminal.text import escape, say, show_lines
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _rule(results: ResultSet, given: dict[str, float | None]) -> SegmentRule:
 
 def _write(results: ResultSet, format_: Format, output: Path, frames: bool, rule: SegmentRule | None) -> Sequence[str]:
     """Write the export; notes for the user about it."""
-    from lavad_core.exports import layout, segments, tables
+    from lavad_core.exports import layout_writer, segments, tables
 
     notes: list[str] = []
     if format_ in TABLES:
@@ -104,7 +104,7 @@ def _write(results: ResultSet, format_: Format, output: Path, frames: bool, rule
     elif rule is not None:
         (segments.write_intervals if format_ == "intervals" else segments.write_fiftyone)(results, output, rule)
     else:
-        written = layout.write_layout(results, output)
+        written = layout_writer.write_layout(results, output)
         if ranks := written.ranks:
             which = f"each frame has {ranks} neighbours, padding among them"
             notes.append(f"{which}: the authors' program needs --num_neighbors {ranks}")

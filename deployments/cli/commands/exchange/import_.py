@@ -12,7 +12,7 @@ from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.options.group import grouped
-from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def import_(
     from lavad_core.runs.manifest import checked_name
 
     if settings is not None:
-        from lavad_core.imports.settings import run_settings
+        from lavad_core.imports.run_settings import run_settings
 
         show(run_settings(settings, until, given.files()).rstrip())
         return

@@ -10,14 +10,14 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import LabelGroup
-from lavad.deployments.cli.options.evaluation import Sigmas, sigmas
 from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.metrics import Sigmas, sigmas
 from lavad.deployments.cli.options.shown import THRESHOLD, ShownGroup, Threshold, writing
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.evaluation import Curve
     from lavad_core.evaluation.smoothing import Sigma
+    from lavad_core.evaluation.types import Curve
     from lavad_core.reports.pictures import VideoCard
     from lavad_core.reports.reported_set import ReportedSet
 

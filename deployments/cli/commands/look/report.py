@@ -9,10 +9,10 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options.evaluation import ProtocolGroup
 from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.metrics import ProtocolGroup
 from lavad.deployments.cli.options.shown import ShownGroup, counted, writing
-from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 

@@ -11,7 +11,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.options.group import grouped
-from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
 
 app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema and the presets.")
@@ -28,7 +28,7 @@ def show_config(
     """Print the resolved configuration as YAML. Secrets are masked."""
     import yaml
 
-    from lavad_core.config.document import resolved_yaml
+    from lavad_core.config.render import resolved_yaml
 
     loaded = given.load()
     if json_:
@@ -47,7 +47,7 @@ def schema(
     ] = "json",
 ) -> None:
     """Print what a configuration may hold."""
-    from lavad_core.config.document import json_schema, markdown_table
+    from lavad_core.config.render import json_schema, markdown_table
 
     show(json_schema() if format_ == "json" else markdown_table())
 

@@ -13,7 +13,7 @@ import typer
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
-from lavad.deployments.cli.terminal.document import show_document, show_json
+from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:

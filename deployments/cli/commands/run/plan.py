@@ -12,7 +12,7 @@ from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import DatasetName, LabelGroup, Labels, ListFile
 from lavad.deployments.cli.options.group import grouped
-from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:

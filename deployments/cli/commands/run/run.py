@@ -14,7 +14,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
-from lavad.deployments.cli.terminal.document import show_document
+from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:

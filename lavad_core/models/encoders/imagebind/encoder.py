@@ -18,10 +18,10 @@ from lavad_core.models.encoders.gather import gather, mean_of_groups
 from lavad_core.models.encoders.imagebind.checkpoint import find_checkpoint, load_towers
 from lavad_core.models.encoders.imagebind.clip_bpe import tokenizer_folder
 from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frame, clip_size, crop_offsets
-from lavad_core.models.encoders.imagebind.text import ClipBpe
+from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers
 from lavad_core.models.encoders.pixels import Normaliser, check_image
-from lavad_core.models.encoders.texts import Row, embed_rows, padded
+from lavad_core.models.encoders.text_batches import Row, embed_rows, padded
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry
 

@@ -14,16 +14,16 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from lavad.tasks import artifacts, evaluation, videos
+from lavad.tasks import artifacts, run_evaluation, videos
 from lavad.tasks.commit_cache import remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.job import Job, RunRef, open_job
 from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
 from lavad_core.config.schema import LavadConfig
+from lavad_core.local_run import STOPPED, check_ahead
 from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
 from lavad_core.runs.manifest import RunManifest
-from lavad_core.scoring import STOPPED, check_ahead
 from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
@@ -153,7 +153,9 @@ class Scoring:
                 unscored.append(name)
         if not scored:
             return
-        future = self._workers.submit(evaluation.evaluate, {"run": self.run, "videos": scored, "unscored": unscored})
+        future = self._workers.submit(
+            run_evaluation.evaluate, {"run": self.run, "videos": scored, "unscored": unscored}
+        )
         future.wait()
         self._metrics, error = _result(future)
         if error is not None:

@@ -23,7 +23,7 @@ from lavad_core.models.batching import Batcher
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.gather import gather
 from lavad_core.models.encoders.pixels import Normaliser, check_image, resized
-from lavad_core.models.encoders.texts import MOST_CHARACTERS, Row, clean_up, embed_rows, padded
+from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, Row, clean_up, embed_rows, padded
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.evaluation import Evaluation
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.models.quoting import first_line
 from lavad_core.seal import FIELD, seal_of, sealed
 from lavad_core.user_files import read_text

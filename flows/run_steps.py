@@ -9,7 +9,7 @@ from prefect import runtime
 from prefect.client.schemas.objects import State
 
 from lavad.tasks.logs import send_library_logs
-from lavad.tasks.scoring import Scoring
+from lavad.tasks.scoring_run import Scoring
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.escape import escape

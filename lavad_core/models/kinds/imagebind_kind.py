@@ -8,8 +8,8 @@ from typing import Any
 from lavad_core.config.models import ImageBindConfig
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import PACKAGED, TOKENIZER_FILES, tokenizer_folder
-from lavad_core.models.kinds.files import files_identity
 from lavad_core.models.kinds.kind import FolderOf, MadeOrFound, ModelFinding, finding
+from lavad_core.models.kinds.model_files import files_identity
 from lavad_core.models.random_models import local_or_random
 from lavad_core.video.identity import IdentityCache
 

@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import END, START, packaged_merges, vocabulary_of
-from lavad_core.models.encoders.texts import Row, clean_up
+from lavad_core.models.encoders.text_batches import Row, clean_up
 
 LongText = Literal["keep-end", "lose-end"]
 
