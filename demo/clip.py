@@ -39,11 +39,11 @@ class Truth:
     frames: int
     """How many frames the clip has."""
     frame_rate: int
-    """The frame rate, per second."""
+    """Frames per second."""
     events: tuple[Interval, ...]
-    """The anomalous events; None for a normal clip."""
+    """The anomalous events; empty for a normal clip."""
     sentences: tuple[str, ...]
-    """The true one of every frame."""
+    """The true sentence of every frame."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Canvas:
     marks: list[tuple[str, Box]] = field(default_factory=list)
     """(label, box) of what was drawn, for dense training."""
     shining: list[Callable[[Canvas], None]] = field(default_factory=list)
-    """Draws what shines by itself; called when the picture was darkened."""
+    """Functions that draw what gives light; called after the picture was darkened."""
 
     def __post_init__(self) -> None:
         self.draw = ImageDraw.Draw(self.image, "RGBA")

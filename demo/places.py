@@ -37,7 +37,7 @@ class Place:
     things: dict[str, Point]
     """(x, foot) of what a fire can burn beside, by name."""
     lamps: tuple[Point, ...]
-    """What shines at night."""
+    """Points that give light at night."""
     road: int | None
     """Feet of cars; None where none drive."""
 

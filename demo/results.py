@@ -43,7 +43,7 @@ class Result:
     folder: Path
     """The demonstration's output folder."""
     run: RunManifest
-    """Id of the demonstration's latest run."""
+    """The record of the latest run."""
     results: ResultSet
     """The results of the run."""
     config: LavadConfig
@@ -51,7 +51,7 @@ class Result:
     videos: tuple[VideoReport, ...]
     """The videos, by name."""
     metrics: Mapping[str, tuple[float | None, float | None]]
-    """What was scored to ROC AUC and average precision over all frames, None where undefined; ours first."""
+    """Name of what was scored to ROC AUC and average precision over all frames, None where undefined; LAVAD first."""
     frames: int
     """Frames of all videos."""
     positive: int

@@ -51,7 +51,7 @@ class Job:
     recorder: RunRecorder
     """Records what the run does."""
     retry_rejected: bool = False
-    """Compute again what an earlier run found rejected."""
+    """Whether to compute again what an earlier run found rejected."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _silent: dict[str, int] = field(default_factory=dict)
     _tries: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -37,7 +37,7 @@ class SetRef:
     store: Path
     """The store's folder."""
     run_id: str
-    """The run id of a run or import."""
+    """Id of the run or import."""
     dataset: str | None
     """Name of the data set's adapter; None takes ``labels`` as a temporal annotation alone."""
     labels: Path | None

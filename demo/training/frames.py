@@ -55,9 +55,9 @@ class Frames:
     """n frames."""
 
     pictures: NDArray[np.uint8]
-    """uint8 [n, 180, 240, 3], of H.264's kind of quality."""
+    """uint8 [n, 180, 240, 3], with the losses of H.264."""
     later: NDArray[np.uint8] | None
-    """The same ``GAP`` frames later, where wanted, otherwise None."""
+    """The pictures ``GAP`` frames later, where wanted; otherwise None."""
     sentences: list[str]
     """The true sentence of each frame."""
     around: list[list[str]]

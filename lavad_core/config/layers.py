@@ -42,7 +42,8 @@ class Layer:
     folder: Path | None = None
     """What relative paths are relative to; None is the current folder at the time of loading."""
     words: dict[PathKey, str] = field(default_factory=dict)
-    """Paths of values that were given as ``yes``, ``no``, ``on`` or ``off``: true and false for YAML 1.1 alone."""
+    """Paths of values that were written ``yes``, ``no``, ``on`` or ``off``, which only YAML 1.1 reads as true and
+    false."""
 
     def origin(self, path: PathKey) -> str:
         """Where the value at ``path`` was given; otherwise where the nearest known part of the tree above it was, or the first

@@ -45,9 +45,9 @@ class Document:
     value: Any
     """Nested dicts, lists and scalars; None for a text that says nothing."""
     origins: dict[PathKey, str] = field(default_factory=dict)
-    """Path to where it was given."""
+    """Path to the place where it was given."""
     words: dict[PathKey, str] = field(default_factory=dict)
-    """Paths of plain ``yes``, ``no``, ``on``, ``off``, and which word it was."""
+    """Paths of unquoted ``yes``, ``no``, ``on`` and ``off``, each with the word."""
 
 
 def read_yaml(text: str, name: str) -> Document:

@@ -26,9 +26,9 @@ class Shape:
     kind: Literal["section", "mapping", "leaf"]
     """``section``; ``mapping``, names that the user chooses to sections or values; ``leaf``."""
     variants: Mapping[str, type[Section]] = field(default_factory=dict)
-    """For sections and mappings to them: value of ``kind`` to class; the empty word where there is only one class."""
+    """For sections and mappings to them: value of ``kind`` to class; the key is empty where there is only one class."""
     default_variant: str = ""
-    """The one that is meant when ``kind`` is not given."""
+    """The ``kind`` that is taken when none is given."""
     info: FieldInfo | None = None
     """The pydantic field; None for the root and for what is in a mapping."""
     types: tuple[Any, ...] = ()

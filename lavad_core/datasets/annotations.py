@@ -45,16 +45,16 @@ class Annotation:
     """What a file says about one video."""
 
     class_name: str
-    """The class name, as written; of XD-Violence's form the part of the name after ``_label_``; empty if there is none."""
+    """The class, as written; in XD-Violence's form the part of the name after ``_label_``; empty if there is none."""
     intervals: tuple[tuple[int, int], ...]
     """(first, last) frame, 0-based, both inclusive, in the order of the file; empty for a normal video. They may reach
     past the end of the video."""
     frames: int | None = field(default=None, compare=False)
-    """The video's length, where the line says it."""
+    """The video's length in frames; None where the line does not say."""
     line: int = field(default=0, compare=False)
     """The line of the file, from 1."""
     is_file: bool = field(default=False, compare=False)
-    """The name has the ending of a file."""
+    """Whether the name has the ending of a file."""
 
 
 def read_annotations(path: Path, first_frame: int = 0) -> dict[str, Annotation]:

@@ -25,11 +25,11 @@ class Paths:
     annotation: Path | None = None
     """File of labels, or folder of masks."""
     list_file: Path | None = None
-    """Which videos, and how long they are."""
+    """File that lists the videos, with their lengths or without."""
     videos: Path | None = None
     """Folder of the videos."""
     first_frame: int | None = None
-    """What a text file of intervals calls the first frame, 0 or 1; None is as the data set is published."""
+    """Number that a text file of intervals gives the first frame, 0 or 1; None: as the data set is published."""
 
     def labels(self, what: str) -> Path:
         """:attr:`annotation`.

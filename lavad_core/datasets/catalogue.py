@@ -29,17 +29,17 @@ class Adapter:
     """How a data set's files are read."""
 
     title: str
-    """The title, as papers call the data set."""
+    """Name of the data set in papers."""
     read: Callable[[Paths], Dataset]
-    """Reads it: paths to the data set; raises InputError."""
+    """Reads the data set from its paths; raises InputError."""
     labels: str
-    """What the file or folder of labels is."""
+    """What the file or folder of labels is, in a few words."""
     list_file: str
-    """What a list of videos is for."""
+    """What a list of videos is needed for, in a few words."""
     published: str = ""
-    """Where the files are; empty for one's own."""
+    """Where the files are published; empty for a user's own."""
     intervals: bool = True
-    """Labels may be a file of frame numbers, so that it can be asked which number the first frame has."""
+    """Whether labels can be given as frame numbers, so that a user may have to say which number the first frame has."""
 
 
 ADAPTERS: dict[str, Adapter] = {

@@ -32,7 +32,7 @@ class DatasetFinding:
     """Something that a user should know."""
 
     level: Literal["error", "warning"]
-    """``error``: something is missing or wrong, numbers would be of something else. ``warning``: they may be."""
+    """``error``: something is missing or wrong, and numbers would not mean what they say; ``warning``: they may not."""
     message: str
     """A sentence with the number of videos and the first of them."""
     videos: Sequence[str] = field(default=(), repr=False)

@@ -19,7 +19,7 @@ class Deviation:
     name: str
     """The name of the video."""
     frames: int
-    """The frames, as the list counts them."""
+    """How many frames the list counts."""
     scores: int
     """How many scores the video has."""
     interval: int

@@ -54,9 +54,9 @@ class LabelReading:
     """What only a user can say of a data set's files; the defaults take them as they are published."""
 
     first_frame: int | None = None
-    """What a file of intervals calls the first frame, 0 or 1; None is as the data set is published."""
+    """Number that a file of intervals gives the first frame, 0 or 1; None: as the data set is published."""
     frame_count_tolerance: int = 0
-    """A list may count so many frames more than the scores of a video cover, frames."""
+    """By how many frames a list's count may exceed what the scores of a video cover."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class Dataset:
     adapter: str
     """Key of the adapter that read it: ``ucf-crime``, ``xd-violence``, …."""
     title: str
-    """The title, as papers call it."""
+    """Name of the data set in papers."""
     videos: Mapping[str, LabelledVideo] = field(repr=False)
     """The videos, by name, in the order of the list, or of the annotation where there is no list."""
     files: tuple[SourceFile, ...]
     """The files that it was read from."""
     frame_rate: float | None = None
-    """The frame rate, per second, where all its videos have the same; otherwise None."""
+    """Frames per second, if all its videos have the same rate; otherwise None."""
     notes: tuple[str, ...] = ()
     """What a user should know of these files: a class that is missing, a list of another length than the published one."""
     reading: LabelReading = LabelReading()

@@ -67,7 +67,7 @@ class ComparedRow:
     width_b: Width | None = None
     """B's σ in every unit; None where nothing is smoothed."""
     unlike: str = ""
-    """How the two σ differ, in a few words; the rows are then not of the same smoothing. Empty if they are."""
+    """How the two σ differ, in a few words: the row does not compare the same smoothing. Empty if it does."""
 
     @property
     def smoothing(self) -> Sigma | None:

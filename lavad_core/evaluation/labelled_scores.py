@@ -78,9 +78,10 @@ class LabelledScores:
     """What all rows of an evaluation have in common."""
 
     videos: Sequence[EvaluatedVideo] = field(repr=False)
-    """The V scored videos."""
+    """The scored videos."""
     draws: Array | None = field(default=None, repr=False)
-    """float64, [R, V], of the bootstrap; None for no intervals."""
+    """float64, [R, V], how often each resample of the bootstrap draws each of the V videos; None without a
+    bootstrap."""
 
     @cached_property
     def weights(self) -> Weights:

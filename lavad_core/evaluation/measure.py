@@ -19,11 +19,11 @@ class Measured:
     """A metric with its resamples."""
 
     value: float | None
-    """None where it is undefined, and then ``reason`` says why."""
+    """The metric; None where it is undefined, and then ``reason`` says why."""
     reason: str = ""
     """Why it is undefined; empty where it is defined."""
     samples: Array | None = field(default=None, repr=False)
-    """float64, [R], of the resamples, NaN where undefined; None where none were asked for."""
+    """float64, [R], its value in each resample, NaN where undefined; None without a bootstrap."""
     n: int | None = None
     """How many videos a mean is over."""
 

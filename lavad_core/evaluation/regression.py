@@ -60,9 +60,10 @@ class Regression:
     baseline: str
     """Id or name of the baseline."""
     paired: bool
-    """Both were evaluated again on the videos that they have in common; otherwise the numbers of a file were taken."""
+    """Whether both were evaluated again on the videos that they have in common; otherwise the numbers of a file
+    were taken."""
     videos: int
-    """The videos that count."""
+    """How many videos count."""
     changes: tuple[MetricChange, ...]
     """The changes of each metric with a tolerance and each kind of row."""
     notes: tuple[str, ...] = field(default=())

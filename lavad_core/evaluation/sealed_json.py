@@ -27,13 +27,13 @@ class DocumentKind(Generic[Value]):
     """A kind of document."""
 
     name: str
-    """The name of the kind, for errors; the field ``format`` says ``lavad-<name>``."""
+    """Name of the kind, for errors; the file's field ``format`` is ``lavad-<name>``."""
     type: type[Value]
     """The frozen dataclass that it holds."""
     made_by: str
     """The command that writes one."""
     again: str
-    """What to do with one that cannot be taken."""
+    """What a user can do about a file that is refused, in a few words."""
     max_bytes: int
     """Largest size of a file, bytes; a larger one is refused."""
 

@@ -45,7 +45,7 @@ class Header:
     weighting: str
     """Weights of frames or videos, in a few words; ``none`` if all frames count the same."""
     warnings: tuple[str, ...] = ()
-    """What makes the numbers no comparison with those of papers, one sentence for each."""
+    """Reasons why the numbers cannot be compared with those of papers, one sentence for each."""
     intervals: str = "none"
     """How the intervals were made, in a few words."""
     reading: str = ""
@@ -62,9 +62,9 @@ class Metric:
     """A number, or why there is none."""
 
     value: float | None
-    """None where it is undefined."""
+    """The number; None where it is undefined."""
     reason: str = ""
-    """Why; empty where it is defined."""
+    """Why it is undefined; empty where it is defined."""
     low: float | None = None
     """Lower end of the 95 % interval of the bootstrap over videos; None without a bootstrap."""
     high: float | None = None
@@ -105,8 +105,8 @@ class ScoreRow:
     """One kind of scores."""
 
     name: str
-    """``refined`` and ``raw``, or ``scores`` where the results have one kind only; of a row without a model
-    ``video-label oracle``, ``constant``, ``clip-centre prior``."""
+    """``refined`` and ``raw``, or ``scores`` where the results have only one kind; for a row without a model
+    ``video-label oracle``, ``constant`` or ``clip-centre prior``."""
     sigma: float
     """The sigma of the smoothing, in ``unit``; 0 is none."""
     metrics: Mapping[str, Metric]

@@ -49,7 +49,7 @@ class ImportReport:
     problems: list[str] = field(default_factory=list)
     """Files and values that were not taken, one sentence each."""
     notes: list[str] = field(default_factory=list)
-    """What was taken, and yet is worth a look."""
+    """Things that were taken but are worth a look, one sentence for each."""
     sources: dict[str, dict[str, str | int]] = field(default_factory=dict)
     """What was read, by role: name of the folder or archive, number of files, SHA-256 of their names and digests."""
 

@@ -37,7 +37,7 @@ class GivenScores:
     values: NDArray[np.float64] = field(repr=False)
     """float64 [n], in [0, 1]."""
     frames: NDArray[np.int64] | None = field(default=None, repr=False)
-    """int64 [n], increasing, that the values are of; None for values one after the other."""
+    """int64 [n], increasing, the frame of each value; None where values follow one another from frame 0."""
     ranked: Nested[float] | None = field(default=None, repr=False)
     """Scores of each frame's neighbours by rank, as the authors' program ranks them; then there are no values yet."""
 

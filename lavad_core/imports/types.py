@@ -20,7 +20,7 @@ class Neighbours:
     similarities: list[list[float]] = field(repr=False)
     """Cosine of each neighbour, in the same shape."""
     frames: list[list[int]] = field(repr=False)
-    """Frame of each neighbour, in the same shape; empty where nobody says which they were."""
+    """Frame of each neighbour, in the same shape; empty where the files do not name them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ImportedVideo:
     raw_scores: NDArray[np.float64] | None = field(repr=False)
     """float64, [grid frames], the language model's own scores; None where only the final ones are given."""
     neighbours: Neighbours | None = field(default=None, repr=False)
-    """Where the scores come with them."""
+    """The neighbours, where the scores come with them; otherwise None."""
     captions: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)
     """Captioner to grid frame to text."""
     cleaned: Nested[str] = field(default_factory=dict, repr=False)
@@ -50,7 +50,7 @@ class ImportedSet:
     """All videos of an import."""
 
     interval: int
-    """The interval of the grid."""
+    """Frames from one grid frame to the next."""
     videos: tuple[ImportedVideo, ...] = field(repr=False)
     """The videos, in the order of their names."""
     unscored: Mapping[str, str]
@@ -58,4 +58,4 @@ class ImportedSet:
     captioners: tuple[str, ...]
     """The captioners, in order."""
     frame_rate: float | None = None
-    """The frame rate, per second, where it is known."""
+    """Frames per second; None where it is not known."""

@@ -20,7 +20,7 @@ class Pool:
     first: NDArray[np.int64] = field(repr=False)
     """int64, [u], position (0 … n − 1) of the first grid frame that has the text; it owns the text's score."""
     frames: NDArray[np.int64] = field(repr=False)
-    """int64, [u], frame index of the same."""
+    """int64, [u], number of that frame."""
     text_of: NDArray[np.int64] = field(repr=False)
     """int64, [n], position in ``texts`` of each grid frame's summary."""
 

@@ -63,9 +63,9 @@ class HubModel:
     licence: Licence
     """Its terms, as far as this program knows them."""
     stated_licence: str
-    """What its card on the hub names; empty if it names none."""
+    """The licence that its card on the hub names; empty if it names none."""
     gated: bool
-    """Its terms have to be accepted on the hub, by somebody who is logged in."""
+    """Whether a user has to log in to the hub and accept its terms there."""
     files: tuple[HubFile, ...]
     """The files that the loaders read."""
 

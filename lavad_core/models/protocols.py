@@ -114,8 +114,8 @@ class ChatAnswer:
     is the most probable choice."""
     # Of how the answer was found, not of what it says.
     outside: float | None = field(default=None, compare=False)
-    """With ``choices``, the probability that the answer, were it free, would begin with a token that no choice begins
-    with; None where nobody looked. The choices' own probabilities are relative to what is left."""
+    """With ``choices``: the probability that an unconstrained answer would begin with a token that no choice begins
+    with; None where that was not measured. The choices' own probabilities share the rest."""
     follow_ups: int = field(default=0, compare=False)
     """Requests beside the first that the answer took."""
 

@@ -26,7 +26,7 @@ class PlannedWork:
     key: Key
     """The key of the result."""
     state: Literal["cached", "run", "rejected"]
-    """``cached``: it is there; ``rejected``: an earlier run found that the video cannot be scored; ``run``."""
+    """``cached``: the result exists; ``rejected``: an earlier run found that the video cannot be scored; ``run``."""
     why: str
     """For ``run``, what makes it necessary."""
 

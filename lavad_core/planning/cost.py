@@ -43,11 +43,11 @@ class Part:
     expected: Mapping[str, int] = field(default_factory=dict)
     """Some of those units, as earlier results and runs suggest."""
     bytes: float | None = None
-    """The bytes of the store; None where the length of a vector is not known."""
+    """Bytes that it takes in the store; None where the length of a vector is not known."""
     hours: float | None = None
-    """The hours, by the stage's rate; None without one. Of a run: of the stages that have one."""
+    """Hours by the stage's rate; None without one. For a run: the sum over the stages that have one."""
     tflop: float | None = None
-    """10^12 operations; None where nobody has counted. Of a run: of the stages where somebody has."""
+    """10^12 operations; None where they have not been counted. For a run: the sum over the stages where they have."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class Totals:
     grid_frames: int
     """Grid frames of the videos."""
     part: Part
-    """Sums. Its hours and operations lack the stages of ``unknown_hours`` and ``uncounted``."""
+    """The sums; hours lack the stages of ``unknown_hours``, operations those of ``uncounted``."""
     unknown_hours: tuple[str, ...]
-    """Nodes with a model and work, without a rate."""
+    """Nodes with a model and work but without a rate."""
     uncounted: tuple[str, ...]
-    """Nodes with a model and work, whose operations nobody has counted."""
+    """Nodes with a model and work whose operations have not been counted."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class TokensPerRequest:
     answer: float
     """Tokens of the answer."""
     source: str
-    """Who counted."""
+    """Where the numbers come from."""
 
 
 @dataclass(frozen=True)

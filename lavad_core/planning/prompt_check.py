@@ -48,7 +48,7 @@ class Prompt:
     messages: tuple[tuple[str, str], ...]
     """(role, text) as they leave."""
     folds: bool
-    """System messages are folded into the user's turn."""
+    """Whether system messages are folded into the user's turn."""
     rendered: str | None
     """What the model reads; None if only the server knows."""
     fixed_tokens: int

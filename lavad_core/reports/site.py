@@ -60,7 +60,7 @@ class IndexRow:
     kind: Literal["anomalous", "normal", "unlabelled"]
     """What the table is filtered by."""
     numbers: Sequence[tuple[float | None, str, bool]]
-    """Value, format, and whether a phone goes without."""
+    """Value, format, and whether the column is hidden on a phone."""
     seconds: float | None
     """How long the run worked on it, seconds."""
 

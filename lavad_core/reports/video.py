@@ -79,15 +79,15 @@ class VideoReport:
     texts: VideoTexts = field(repr=False)
     """The texts of the video."""
     near: Neighbours | None = field(repr=False)
-    """The scores that its refined ones are averages of; None where that is not known."""
+    """The scores that its refined scores average; None where they are not known."""
     truth: tuple[FrameSpan, ...] | None
     """Labelled events; None where the video has no labels."""
     found: tuple[FrameSpan, ...]
     """The segments that were found."""
     threshold: float
-    """The score that a segment reaches."""
+    """A score of at least this is in a segment."""
     notes: tuple[str, ...] = ()
-    """What is absent, one sentence for each."""
+    """What is missing, one sentence for each."""
 
     @property
     def name(self) -> str:

@@ -32,7 +32,7 @@ class ScoredVideo:
     """The scores of one video."""
 
     name: str
-    """The user's or the list's, without the ending of a video file."""
+    """The name that the user or a list gives it, without the ending of a video file."""
     frames: int
     """How many frames the video has, M."""
     interval: int
@@ -42,7 +42,7 @@ class ScoredVideo:
     raw_scores: NDArray[np.float64] | None = field(default=None, repr=False)
     """float64, the same shape: the language model's own; None if there are none beside ``scores``."""
     frame_rate: float | None = None
-    """Mean, per second; None where nothing tells."""
+    """Mean frames per second; None where it is not known."""
     times_s: NDArray[np.float64] | None = field(default=None, repr=False)
     """float64 [M], presentation times, seconds; None where only a rate is known, or nothing."""
     refined: bool = True

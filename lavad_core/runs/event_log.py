@@ -28,11 +28,11 @@ class EventLog:
     """What a log says."""
 
     lines: tuple[dict[str, Any], ...]
-    """The lines, in order, those that are as they were written; without digest and number."""
+    """The lines that are as they were written, in order, without digest and number."""
     altered: tuple[str, ...]
     """A few words for each line that was changed."""
     sealed: bool
-    """Lines have digests; those of an earlier version of the program have none."""
+    """Whether lines have digests; those of an earlier version of the program have none."""
 
 
 def line_of(kind: str, values: Mapping[str, Any], writer: str, number: int) -> bytes:

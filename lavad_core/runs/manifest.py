@@ -83,7 +83,7 @@ class RunManifest:
     seconds: float
     """Wall time, seconds; to the last record for a killed run."""
     peak_rss_bytes: int
-    """The peak rss bytes of the process and its children over the whole run."""
+    """Highest resident memory of the process and its children over the whole run, bytes."""
     stages: Mapping[str, StageTotals]
     """Totals by node."""
     work: Mapping[str, int]
@@ -97,13 +97,13 @@ class RunManifest:
     origin: Origin = "run"
     """``import``: somebody else's results were read; ``config`` says from where, and there is nothing to retry."""
     name: str = ""
-    """Given by its user (:func:`checked_name`); empty if none was."""
+    """The name that its user gave it (:func:`checked_name`); empty if none."""
     limit: int | None = None
-    """Only the first so many of the videos that its inputs name belong to it; None for all."""
+    """How many of the videos that its inputs name belong to it; None for all."""
     altered: tuple[str, ...] = ()
     """One sentence for each part of its files that was changed later. Not on disk."""
     sealed: bool = True
-    """Its files have digests; those of a run by an earlier version of the program have none. Not on disk."""
+    """Whether its files have digests; those of a run by an earlier version of the program have none. Not on disk."""
 
 
 ENDING = ("status", "ended", "seconds", "peak_rss_bytes", "videos", "message", "metrics")

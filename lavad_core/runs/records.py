@@ -32,7 +32,7 @@ class StageRecord:
     """The fingerprint of the result's key; empty if it was not known yet. With it a run's results are found without its
     models and imports."""
     cached: bool = False
-    """The result was in the store."""
+    """Whether the result was in the store."""
     status: str = "ok"
     """``ok``, ``ok_with_gaps``, ``rejected`` or ``failed``."""
     reason: str = ""
@@ -42,11 +42,11 @@ class StageRecord:
     work: Counts = field(default_factory=Counts)
     """Counters (``runs.work``)."""
     seconds: float | None = None
-    """Wall time; None while it runs."""
+    """Wall time, seconds; None while it runs."""
     cpu_seconds: float = 0.0
     """Processor time of the process and its children, seconds; work of stages at the same moment is included."""
     peak_rss_bytes: int = 0
-    """Resident memory of the process and its children."""
+    """Highest resident memory of the process and its children, bytes."""
 
 
 @dataclass

@@ -133,8 +133,8 @@ class Unfinished:
     unfinished: list[VideoSource]
     """Videos that failed, were rejected, or were not reached."""
     done: dict[VideoSource, str]
-    """The others of the set, each with the id of the run that has scored it: this one, or an earlier one of which this
-    was a retry."""
+    """The other videos of the set, each with the id of the run that scored it: this one, or one that this one
+    retried."""
     name: str = ""
     """The name that the run's user gave it."""
     limit: int | None = None

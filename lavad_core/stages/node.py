@@ -31,9 +31,9 @@ class Reads:
     variant: str = ""
     """The captioner's name where a stage has one node per captioner, otherwise empty."""
     imported: bool = False
-    """Its values come from a file that the user gives."""
+    """Whether its values come from a file that the user gives."""
     pictures: str = ""
-    """For a stage that decodes the video's pictures, what a user sets so that they are not needed; otherwise empty."""
+    """For a stage that decodes the video's pictures: what a user can set so that it need not; otherwise empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ class GcReport:
     paths: list[str] = field(default_factory=list)
     """The paths of everything removed, relative to the store."""
     kept_young: int = 0
-    """Things that would have gone but are younger than the lease."""
+    """Things that would have been removed but are younger than the lease."""
 
 
 def _folders(store: FileStore) -> Iterator[tuple[str, Key | None, list[BlobInfo]]]:

@@ -43,9 +43,9 @@ class Jump:
     """A step of the stamps that was taken out."""
 
     stamp: int
-    """Where, on the new clock: of the frame or packet behind it."""
+    """Stamp of the frame or packet behind it, on the new clock."""
     ticks: int
-    """How long it was."""
+    """How long it was, ticks."""
 
 
 @dataclass(frozen=True)

@@ -34,17 +34,17 @@ class Seen:
     packet_dts: NDArray[np.int64]
     """int64 [P], decoding time stamps, likewise."""
     packet_flags: NDArray[np.uint8]
-    """uint8 [P]."""
+    """uint8 [P], flags of each packet."""
     frame_packet: NDArray[np.int64]
     """int64 [F], output order: the packet that each frame came from, -1 unknown."""
     frame_flags: NDArray[np.uint8]
-    """uint8 [F]."""
+    """uint8 [F], flags of each frame."""
     step: int = 0
     """Ticks from frame to frame by the header's rate; 0 unknown."""
     ticks_per_s: float = 1.0
     """Ticks of the time base per second."""
     damaged: bool = False
-    """Damage was met at no known place (the demuxer reported an error)."""
+    """Whether there was damage at an unknown place (the demuxer reported an error)."""
     duration_s: float = 0.0
     """Seconds that the header announces, apart from the packets' stamps; 0 unknown."""
     announced: int = 0

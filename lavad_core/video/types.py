@@ -42,8 +42,8 @@ class VideoSource:
     path: Path
     """Where the video is."""
     kind: Kind = "file"
-    """``file`` for a media file, ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …); ``listed`` for one
-    of which only a list is there, at ``path``."""
+    """``file`` for a media file; ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …); ``listed`` for
+    a video of which there is only a list, at ``path``."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class FrameRequest:
     geometry: Geometry
     """The size that the frames are given in."""
     frames: Sequence[int] | NDArray[np.int64] | None = field(default=None, repr=False)
-    """0-based indices in presentation order, strictly increasing, an int64 array where they are many; ``None`` with
-    ``every`` set."""
+    """0-based indices in presentation order, strictly increasing; an int64 array where there are many; None with
+    ``every``."""
     every: int | None = None
     """Take 0, every, 2*every, … to the end of the video."""
 
@@ -109,7 +109,7 @@ class Frame:
     index: int
     """0-based, presentation order."""
     request: int
-    """The position of the request in the list that was asked for."""
+    """Position of its request in the list of requests."""
     image: NDArray[np.uint8] = field(repr=False)
     """uint8, [height, width, 3], RGB, rotated upright, read-only."""
     substituted: bool = False
@@ -145,9 +145,9 @@ class Probe:
     container: str
     """Name of the container, as the demuxer gives it; ``frames`` for a folder."""
     frames_from_header: int | None
-    """What the container says, None where it says nothing; never trusted."""
+    """How many frames the container announces; None where it does not. Never trusted."""
     counts: dict[str, int]
-    """Frames_decoded, frames_missing, decode_errors, corrupt_frames, …."""
+    """``frames_decoded``, ``frames_missing``, ``decode_errors``, ``corrupt_frames`` and others."""
     packets: NDArray[np.int64] | None = field(default=None, repr=False)
     """int64 [M], ordinal of the packet that each frame came from, -1 for gaps; None where frames can only be told by
     their order."""

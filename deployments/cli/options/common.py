@@ -75,7 +75,7 @@ class ConfigurationGroup:
     preset: Preset = None
     """Name of a preset."""
     config: Files = None
-    """Files of settings, later ones win."""
+    """Files of settings; later ones win."""
     set_: Overrides = None
     """``PATH=VALUE`` for single settings; they win over files."""
     store: StoreFolder = None

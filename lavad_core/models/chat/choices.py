@@ -50,8 +50,8 @@ class Position:
     chosen: int
     """The token that it went on with."""
     log_probabilities: Mapping[int, float]
-    """Natural, after the mask, by token id; with or without the forbidden tokens, and possibly only the most probable
-    ones."""
+    """Natural log-probabilities after the mask, by token id; with or without the forbidden tokens, and possibly
+    only of the most probable ones."""
 
 
 def leading_characters(choices: Sequence[str]) -> frozenset[str]:

@@ -45,7 +45,7 @@ class ErrorAnswer:
     http: int
     """The answer's HTTP status."""
     status: int
-    """What it means; otherwise than ``http`` where an error comes under 200 and names its status."""
+    """The status that it stands for; differs from ``http`` where an error comes under 200 and names its own."""
     words: str
     """The words of the server, for people, as they came."""
     detail: Mapping[str, Any]

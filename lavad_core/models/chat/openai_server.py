@@ -59,9 +59,9 @@ class Way:
     """How requests are written where servers differ."""
 
     folds: bool
-    """System messages go into the user's turn."""
+    """Whether system messages are folded into the user's turn."""
     limit: str = LIMIT
-    """The field of the most tokens."""
+    """Name of the field for the most tokens."""
 
     def messages(self, messages: Messages) -> list[dict[str, str]]:
         """Messages in the form that a request has."""

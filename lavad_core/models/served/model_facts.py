@@ -33,9 +33,9 @@ class Facts:
     version: str | None = None
     """The version of the server."""
     answer: str | None = None
-    """The answer to a fixed question, greedy. None also where it answers otherwise each time."""
+    """The greedy answer to a fixed question; None also where it differs from time to time."""
     folds: bool | None = None
-    """Whether it refuses system messages, or leaves them out."""
+    """Whether it refuses system messages, or drops them."""
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:

@@ -42,7 +42,7 @@ class Known:
     """The first is the one that results without a mark are of; those after it have results with one (``on_change:
     new``)."""
     last: int = 0
-    """Which of them was there last."""
+    """Which of them was served last."""
 
 
 class ServedModels:

@@ -31,13 +31,13 @@ class Index:
     """A ``sidx`` in front of all fragments."""
 
     track: int
-    """The track that it is of."""
+    """Number of the track that it indexes."""
     ticks_per_s: int
     """Ticks per second of its own clock."""
     rows: tuple[tuple[int, int, int], ...]
-    """Where each segment begins, bytes, ticks."""
+    """Byte where each segment begins, its bytes and its ticks."""
     cut: bool
-    """Segments reach beyond the end of the file."""
+    """Whether segments reach beyond the end of the file."""
 
 
 def read(source: FileBytes, box: Box, report: Completeness) -> Index | None:
@@ -68,13 +68,13 @@ class Claims:
     index: Index | None
     """The index in front of the fragments."""
     lengths: dict[int, tuple[int, int]]
-    """Ticks of the video in each fragment, and its bytes, by where it begins."""
+    """Byte where each fragment begins, to the ticks and the bytes of the video in it."""
     movie: Movie
     """The headers of the file."""
     video: Track
     """The headers of the track of pictures."""
     there: int
-    """How many samples exist."""
+    """How many samples exist in the file."""
     step: float
     """Ticks of a sample."""
 

@@ -23,13 +23,13 @@ class Completeness:
     frames: int | None = None
     """Packets that show a frame which an undamaged copy would hold; None where nothing says it."""
     end_checked: bool = False
-    """The container says where it ends (a size, a count, a duration, an end mark), and that was compared."""
+    """Whether the container says where it ends (a size, a count, a duration, an end mark), and that was compared."""
     why_unchecked: str = ""
     """What it does not announce, if the end could not be checked."""
     findings: dict[str, int] = field(default_factory=dict)
     """What is damaged: a sentence for each kind, with its count."""
     unknown_loss: bool = False
-    """Frames are lost and nothing says how many."""
+    """Whether frames are lost and nothing says how many."""
     edits: Edits | None = None
     """The edit list, where there is one."""
 
