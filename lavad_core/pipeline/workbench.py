@@ -11,6 +11,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import Interrupted
 from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.kinds import Configured
+from lavad_core.models.kinds.model_files import weights_cache
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.served.register import ServedModels
 from lavad_core.pipeline.graph import build_graph
@@ -34,7 +35,8 @@ class Workbench:
         config: the configuration.
         store: the results.
         answers: the language model's answers, by request.
-        digests: SHA-256 of files by path, size and time of change.
+        digests: SHA-256 of videos by path, size and time of change.
+        weights: SHA-256 of models' files, for all stores of the user.
         models: each is loaded when first asked for.
         in_flight: what is being asked of the language model.
         patience: how useful the answers of each stage's model were.
@@ -54,6 +56,7 @@ class Workbench:
         cache = self.store.root / "cache"
         self.answers = AnswerCache(cache / "answers.sqlite")
         self.digests = IdentityCache(cache / "digests.sqlite")
+        self.weights = weights_cache()
         self.served = ServedModels(cache / "servers.json", record=record)
         self._suffixes: dict[str, str] = {}
         self.models = ModelPool(config, self._ready)
@@ -80,7 +83,7 @@ class Workbench:
         """The stages that this configuration needs."""
         identities = self._given_identities
         if identities is None:
-            plain = model_identities(self.config, self.digests)
+            plain = model_identities(self.config, self.weights)
             identities = self.served.applied(self.config, plain)
             self._suffixes = {role: identity.removeprefix(plain[role]) for role, identity in identities.items()}
         return build_graph(self.config, identities)

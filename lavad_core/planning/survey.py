@@ -49,7 +49,7 @@ def cost_of_videos(
         looked = _Looked(config, graph, sources, None, None)
         return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
     looking = Workbench(config)
-    found, missing = known_identities(config, looking.digests)
+    found, missing = known_identities(config, looking.weights)
     found = looking.served.applied(config, found, ask=False)
     bench = Workbench(config, {**dict.fromkeys(config.models, UNKNOWN), **found})
     surveyed = survey(bench, sources, refresh=refresh)

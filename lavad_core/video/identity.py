@@ -44,6 +44,7 @@ class _State:
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
+    inode: int
 
 
 class IdentityCache:
@@ -54,6 +55,8 @@ class IdentityCache:
 
     Args:
         path: of the database; its folder is made.
+        by_inode: a digest holds only while its file is the same one. Not for videos: some network file systems count their
+            files anew at each mount, and videos are many times larger than models.
     """
 
     # The rollback journal, not WAL: WAL needs shared memory, which network file systems lack, and rows are few.
@@ -62,8 +65,9 @@ class IdentityCache:
         "sha256 TEXT, checksum TEXT)"
     )
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, by_inode: bool = False) -> None:
         self.path = Path(path)
+        self._by_inode = by_inode
 
     def lookup(self, states: Mapping[str, _State]) -> dict[str, str]:
         """Digests of those files whose state is the remembered one."""
@@ -76,19 +80,23 @@ class IdentityCache:
                 ).fetchone()
                 if row is None or row[:3] != (state.size_bytes, state.mtime_ns, state.ctime_ns):
                     continue
-                if isinstance(row[3], str) and row[4] == _checksum(path, state, row[3]):
+                if isinstance(row[3], str) and row[4] == self._checksum(path, state, row[3]):
                     found[path] = row[3]
         return found
 
     def store(self, rows: Iterable[tuple[str, _State, str]]) -> None:
         """Remember digests."""
         values = [
-            (os.fsencode(p), s.size_bytes, s.mtime_ns, s.ctime_ns, sha256, _checksum(p, s, sha256))
+            (os.fsencode(p), s.size_bytes, s.mtime_ns, s.ctime_ns, sha256, self._checksum(p, s, sha256))
             for p, s, sha256 in rows
         ]
         if values:
             with suppress(OSError, sqlite3.Error), closing(self._connect()) as database, database:
                 database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def _checksum(self, path: str, state: _State, sha256: str) -> str:
+        fields = [os.fsencode(path).hex(), state.size_bytes, state.mtime_ns, state.ctime_ns, sha256]
+        return digest([*fields, state.inode] if self._by_inode else fields)
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +210,7 @@ def _hash(path: str, state: _State) -> str:
 
 
 def _state(status: os.stat_result) -> _State:
-    return _State(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _State(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _combined(folder: Path, files: list[Path], digests: list[str]) -> str:
@@ -211,8 +219,3 @@ def _combined(folder: Path, files: list[Path], digests: list[str]) -> str:
         for file, sha256 in zip(files, digests, strict=True)
     )
     return full_digest(pairs)
-
-
-def _checksum(path: str, state: _State, sha256: str) -> str:
-    fields = [os.fsencode(path).hex(), state.size_bytes, state.mtime_ns, state.ctime_ns, sha256]
-    return digest(fields)
