@@ -38,7 +38,12 @@ def escape(text: object, *, limit: int | None = None, keep_lines: bool = False) 
         char if char.isprintable() or (keep_lines and char == "\n") else char.encode("unicode_escape").decode("ascii")
         for char in given
     )
-    return shown if limit is None or len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
+    return shown if limit is None else shortened(shown, limit)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most ``most`` characters; a text that is cut ends in an ellipsis, which counts."""
+    return text if len(text) <= most else text[: max(most - 1, 0)] + "…"
 
 
 def escape_markdown(text: object, limit: int = MAX_MARKDOWN) -> str:

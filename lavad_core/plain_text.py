@@ -1,10 +1,14 @@
-"""Tables and durations as plain text, for terminals, files and pages."""
+"""Tables, lists and durations as plain text, for terminals, files and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from lavad_core.escape import escape, fixed
+
+T = TypeVar("T")
 
 MAX_WIDTH = 60
 """Characters of a column: longer cells stand out of line."""
@@ -15,6 +19,18 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     return fixed(value, 3) if isinstance(value, float) else escape(value)
+
+
+def first_few(items: Collection[T], most: int = 5, show: Callable[[T], str] = str) -> str:
+    """The first ``most`` of some items for a message, and how many more there are.
+
+    Args:
+        items: what is listed, between commas.
+        most: so many are named.
+        show: the text of an item; it is not asked for those that are left out.
+    """
+    more = f" … {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(map(show, islice(items, most))) + more
 
 
 def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> str:

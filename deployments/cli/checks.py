@@ -31,6 +31,7 @@ def served_check(role: str, section: Any) -> Check:
     from lavad_core.errors import LavadError
     from lavad_core.models.chat.http import JsonPool
     from lavad_core.models.chat.optional import Absent, listed_models, row_of
+    from lavad_core.plain_text import first_few
 
     try:
         pool = JsonPool.for_one_look(section, SERVER_TIMEOUT_S)
@@ -42,7 +43,7 @@ def served_check(role: str, section: Any) -> Check:
         return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
     except LavadError as error:
         return Check(role, "fault", str(error))
-    serves = ", ".join(str(row["id"]) for row in rows[:SERVED_NAMED]) + (" …" if len(rows) > SERVED_NAMED else "")
+    serves = first_few(rows, SERVED_NAMED, lambda row: str(row["id"]))
     if row_of(rows, section.model) is None:
         return Check(role, "fault", f"{pool.shown_url} serves {serves or 'nothing'}, not {section.model!r}")
     return Check(role, "ok", f"{section.model} at {pool.shown_url}")

@@ -24,6 +24,7 @@ from lavad_core.datasets.lines import (
 from lavad_core.datasets.names import match_key, says_normal, without_ending
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
+from lavad_core.escape import shortened
 from lavad_core.user_files import read_text
 
 MAX_BYTES = 64 * 2**20
@@ -82,7 +83,8 @@ def read_annotations(path: Path, first_frame: int = 0) -> dict[str, Annotation]:
                 raise ValueError(f"the video was named before, in line {before}; keep one of the lines")
         except ValueError as problem:
             raise InputError(
-                f"{WHAT}: {str(path)!r}, line {number}: {problem}; the line is {_shown(line)}, expected is {expected}"
+                f"{WHAT}: {str(path)!r}, line {number}: {problem}; the line is {shortened(line.strip(), 120)!r}, "
+                f"expected is {expected}"
             ) from problem
         result[name] = replace(annotation, line=number)
     if not result:
@@ -250,8 +252,3 @@ def _intervals(numbers: Sequence[int], first_frame: int) -> tuple[tuple[int, int
             raise ValueError(f"{first} {last} is not an interval")
         result.append((first - first_frame, last - first_frame))
     return tuple(result)
-
-
-def _shown(line: str, most: int = 120) -> str:
-    text = line.strip()
-    return repr(text if len(text) <= most else text[:most] + "…")

@@ -15,6 +15,7 @@ from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import listed, match, match_key
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
+from lavad_core.plain_text import first_few
 from lavad_core.video.identity import files_digest
 
 
@@ -138,7 +139,7 @@ def set_aside(dataset: Dataset, unreadable: Mapping[str, str]) -> Dataset:
         return dataset
     note = (
         f"the labels of {len(found)} of {len(dataset.videos)} videos cannot be read, and these videos are unscored: "
-        f"{next(iter(found.values()))}" + (f" … {len(found) - 1} more" if len(found) > 1 else "")
+        f"{first_few(found.values(), 1)}"
     )
     videos = {name: video for name, video in dataset.videos.items() if name not in found}
     return replace(dataset, videos=videos, unreadable=found, notes=(note, *dataset.notes))

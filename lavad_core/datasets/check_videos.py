@@ -8,6 +8,7 @@ from lavad_core.datasets.findings import DatasetFinding, error, warning
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import VideoRejected
+from lavad_core.plain_text import first_few
 from lavad_core.video.discover import MAX_NAMED
 from lavad_core.video.types import VideoSource
 
@@ -37,9 +38,8 @@ def against_videos(
         except VideoRejected as rejection:
             rejected[name] = rejection.reason
     if rejected:
-        shown = ", ".join(f"{name!r} ({reason})" for name, reason in list(rejected.items())[:MAX_NAMED])
-        more = " …" if len(rejected) > MAX_NAMED else ""
-        findings.append(error(f"{len(rejected)} videos cannot be read: {shown}{more}", [*rejected]))
+        shown = first_few(rejected, MAX_NAMED, lambda name: f"{name!r} ({rejected[name]})")
+        findings.append(error(f"{len(rejected)} videos cannot be read: {shown}", [*rejected]))
     return lengths, [*findings, *_lengths(dataset, lengths)]
 
 
@@ -57,5 +57,5 @@ def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> Iterator[DatasetFi
         (warning, other, "have another number of frames than their list says"),
     ):
         if names:
-            shown = ", ".join(f"{name!r} ({differ[name][1]}, not {differ[name][0]})" for name in names[:MAX_NAMED])
-            yield found(f"{len(names)} videos {what}: {shown}{' …' if len(names) > MAX_NAMED else ''}", names)
+            shown = first_few(names, MAX_NAMED, lambda name: f"{name!r} ({differ[name][1]}, not {differ[name][0]})")
+            yield found(f"{len(names)} videos {what}: {shown}", names)

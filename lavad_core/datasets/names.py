@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.errors import InputError
+from lavad_core.plain_text import first_few
 from lavad_core.suggest import nearest
 from lavad_core.video.discover import MAX_NAMED, VIDEO_SUFFIXES
 
@@ -79,8 +80,9 @@ def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> M
 def listed(names: Sequence[str], among: Iterable[str] = (), most: int = MAX_NAMED) -> str:
     """The first ``most`` of ``names`` for a message, each with the nearest of ``among``."""
     candidates = list(among)
-    shown = []
-    for name in names[:most]:
+
+    def show(name: str) -> str:
         near = nearest(name, candidates) if candidates else None
-        shown.append(repr(name) + (f" (nearest: {near!r})" if near is not None else ""))
-    return ", ".join(shown) + (f" … {len(names) - most} more" if len(names) > most else "")
+        return repr(name) + (f" (nearest: {near!r})" if near is not None else "")
+
+    return first_few(names, most, show)

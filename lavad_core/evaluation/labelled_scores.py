@@ -15,6 +15,7 @@ from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import Match, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.plain_text import first_few
 from lavad_core.results.types import ResultSet, ScoredVideo
 from lavad_core.video.discover import MAX_NAMED
 
@@ -172,14 +173,11 @@ def check_counts(videos: Sequence[tuple[LabelledVideo, ScoredVideo]], tolerance:
             if off is not None and abs(off.uncovered) > tolerance:
                 found.append(off)
     if len(found) > 1:
-        shown = ", ".join(
-            f"{one.name!r} ({one.frames} frames, {one.scores} scores)"
-            for one in sorted(found, key=lambda one: -abs(one.uncovered))[:MAX_NAMED]
-        )
-        more = f" … {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+        found.sort(key=lambda one: -abs(one.uncovered))
+        shown = first_few(found, MAX_NAMED, lambda one: f"{one.name!r} ({one.frames} frames, {one.scores} scores)")
         raise InputError(
             f"the scores of {len(found)} of {len(videos)} videos do not cover its frames as the data set's list has them: "
-            f"{shown}{more}; {probable_cause(found)}"
+            f"{shown}; {probable_cause(found)}"
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
+from lavad_core.escape import shortened
 from lavad_core.models.quoting import first_line
 from lavad_core.user_files import decode, read_bytes
 
@@ -194,8 +195,7 @@ def _fail(where: str, problem: str) -> NoReturn:
     raise InputError(f"imported values: {where!r}: {problem}; expected is {EXPECTED}")
 
 
-def _shown(value: Any, most: int = 60) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "an object" if isinstance(value, _Pairs) else "a list"
-    text = repr(value)
-    return text if len(text) <= most else text[:most] + "…"
+    return shortened(repr(value), 60)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from lavad_core.errors import ModelError
+from lavad_core.plain_text import first_few
 
 SHOWN = 5
 """Damaged tensors that a message names."""
@@ -43,9 +44,8 @@ def check_weights(model: Any, name: str, dtype: torch.dtype, setting: str) -> No
             if not abs(total) < float("inf") and not bool(torch.isfinite(weight).all())
         ]
     if bad:
-        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise ModelError(
-            f"{name}: weights that are not finite in {_short(dtype)}: {', '.join(bad[:SHOWN])}{more}; {way_out(dtype, setting)}"
+            f"{name}: weights that are not finite in {_short(dtype)}: {first_few(bad, SHOWN)}; {way_out(dtype, setting)}"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lavad_core.config.models import PythonModel
 from lavad_core.errors import ModelError
+from lavad_core.escape import shortened
 from lavad_core.models.chat.replies import finish_reason_of
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest, Image, Vectors
@@ -205,5 +206,4 @@ class TheirChat(_Theirs):
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+    return shortened(repr(value), MAX_SHOWN)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lavad_core.errors import VideoRejected
+from lavad_core.escape import shortened
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.maintenance import results_of
@@ -126,6 +127,5 @@ def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     return found
 
 
-def _short(value: Any, most: int = 40) -> str:
-    text = "–" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _short(value: Any) -> str:
+    return "–" if value is None else shortened(json.dumps(value, ensure_ascii=False), 40)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, VideoRow
+from lavad_core.plain_text import first_few
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import VideoReport
 
@@ -63,8 +64,7 @@ def facts(reported: ReportedSet, evaluation: Evaluation | None) -> list[tuple[st
     else:
         found = protocol_lines(evaluation.header)
         if unlabelled := evaluation.header.unlabelled:
-            shown = ", ".join(unlabelled[:NAMED]) + (" …" if len(unlabelled) > NAMED else "")
-            found.append(("not in the data set", f"{len(unlabelled)}, left out: {shown}"))
+            found.append(("not in the data set", f"{len(unlabelled)}, left out: {first_few(unlabelled, NAMED)}"))
     if results.origin == "run" and (run := results.record) is not None:
         found += [
             ("started", f"{run.started}, {run.seconds:.0f} s"),

@@ -85,7 +85,7 @@ def plot_rates(curves: Mapping[str, Curve], kind: Literal["roc", "pr"], path: Pa
         axes.axhline(prevalence, color=CHANCE, linewidth=0.7, linestyle=(0, (4, 3)), label="chance")
     for number, (name, curve) in enumerate(curves.items()):
         style = {"linewidth": 1.4, "linestyle": LINES[number % len(LINES)], "gid": f"curve-{number}"}
-        axes.plot(curve.x, curve.y, label=_fitting(name, LEGEND_LETTERS), **style)
+        axes.plot(curve.x, curve.y, label=escape(name, limit=LEGEND_LETTERS), **style)
     names = ("false positive rate", "true positive rate") if kind == "roc" else ("recall", "precision")
     axes.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     for text in axes.legend(fontsize=8, frameon=False).get_texts():
@@ -104,7 +104,7 @@ def _draw_video(row: Any, card: VideoCard) -> None:
     axes = below.subplots()
     draw_curve(axes, video, Colours())
     labels = ", ".join(dict.fromkeys(span.label for span in video.truth or () if span.label))
-    title = _fitting(f"{video.name}{': ' if labels else ''}{labels}", TITLE_LETTERS)
+    title = escape(f"{video.name}{': ' if labels else ''}{labels}", limit=TITLE_LETTERS)
     axes.set_title(title, loc="left", fontsize=9, parse_math=False)
     axes.tick_params(labelsize=8)
     axes.xaxis.label.set_size(8)
@@ -123,11 +123,6 @@ def _draw_frame(place: Any, video: VideoReport, frame: KeyFrame, pictures: Mappi
     style = {"va": "top", "fontsize": 6.5, "parse_math": False}
     below = place.annotate(text, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", **style)
     below.set_in_layout(False)  # else a long text makes its picture small
-
-
-def _fitting(text: str, most: int) -> str:
-    text = escape(text)
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _figure(path: Path, width: float, height: float) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePath
 
 from lavad_core.errors import InputError, LavadError
+from lavad_core.plain_text import first_few
 from lavad_core.results.open import open_results
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import RunManifest, list_runs, load_run
@@ -34,8 +35,7 @@ def run_with_video(root: Path, name: str, run_id: str | None) -> RunManifest:
     near = _meant(name, seen) or nearest(name, seen)
     where = f"run {run_id}" if run_id is not None else f"the last {len(ids)} runs in {str(root)!r}"
     raise InputError(
-        f"no video {name!r} in {where}; there are {len(seen)}: {', '.join(map(repr, list(seen)[:5]))}"
-        + (" …" if len(seen) > 5 else "")
+        f"no video {name!r} in {where}; there are {len(seen)}: {first_few(seen, show=repr)}"
         + (f"; did you mean {near!r}?" if near else "")
     )
 

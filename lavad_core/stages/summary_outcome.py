@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.steps import SummariseConfig
+from lavad_core.escape import shortened
 from lavad_core.models.chat.read_answer import Fault, ReadAnswer, count_faults, counted, in_words, refused_with
 
 FEW = 5
@@ -17,7 +18,7 @@ _THOUGHTS = (
     "chat_template_kwargs: {enable_thinking: false})"
 )
 
-SHOWN = 60
+SHOWN = 61
 """Characters of a text in a message."""
 
 
@@ -82,7 +83,7 @@ class Outcome:
         most = settings.max_faulty_fraction
         found = []
         if self.empty:
-            words = f", with {_shown(self.refusal)}" if self.refusal else ""
+            words = f", with {shortened(self.refusal, SHOWN)!r}" if self.refusal else ""
             why = f" ({in_words(self.faults)}{words})" if self.faults else ""
             found.append(f"{self.empty} of {self.summaries} summaries are empty{why}{_way_out(self.faults)}")
         cut = self.faults["truncated"]
@@ -105,11 +106,9 @@ class Outcome:
         if self.one_text is None:
             return []
         text, count = self.one_text
-        return [f"warning: {count} of {self.summaries} windows have one and the same summary, {_shown(text)}"]
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
+        return [
+            f"warning: {count} of {self.summaries} windows have one and the same summary, {shortened(text, SHOWN)!r}"
+        ]
 
 
 def _way_out(faults: Counter[Fault]) -> str:

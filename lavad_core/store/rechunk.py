@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lavad_core.errors import InternalError
+from lavad_core.plain_text import first_few
 
 VIDEO_COLUMN = "video"
 
@@ -113,8 +114,7 @@ class Rechunker:
 
 
 def _columns(schema: pa.Schema) -> str:
-    shown = [f"{field.name!r}: {field.type}" for field in list(schema)[:8]]
-    return "{" + ", ".join(shown) + (", …" if len(schema) > 8 else "") + "}"
+    return "{" + first_few(list(schema), 8, lambda field: f"{field.name!r}: {field.type}") + "}"
 
 
 def _not_finite(array: pa.Array) -> int:

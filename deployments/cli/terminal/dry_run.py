@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show_table
+from lavad_core.plain_text import first_few
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -45,8 +46,7 @@ def show_plan(
                     state,
                     len(items),
                     why,
-                    ", ".join(escape(item.video) for item in items[:NAMED])
-                    + (f" … {len(items) - NAMED} more" if len(items) > NAMED else ""),
+                    first_few(items, NAMED, lambda item: escape(item.video)),
                 )
                 for (node_id, state, why), items in groups.items()
             ],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say
 from lavad_core.plain_text import seconds
 
 if TYPE_CHECKING:
@@ -130,5 +130,5 @@ class _Bars:
                 doing.pop(record.video, None)
                 if record.status != "ok" or record.message:
                     self._bars.console.print(escape(f"{record.node}: {record.video}: {_how(record, again)}"))
-            names = short(escape(", ".join(doing)), NAME_WIDTH)
+            names = escape(", ".join(doing), limit=NAME_WIDTH)
             self._bars.update(self._tasks[record.node], advance=over, doing=names)

@@ -103,11 +103,6 @@ def show_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
             writer.writerow([escape_cell(value) for value in row])
 
 
-def short(text: str, most: int) -> str:
-    """At most ``most`` characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def size(count: float) -> str:
     """Bytes for people."""
     for unit in ("B", "KiB", "MiB"):

@@ -19,6 +19,7 @@ from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.finite import FiniteWatch, way_out
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import Image
+from lavad_core.plain_text import first_few
 from lavad_core.video.types import Geometry
 
 _HF: Any = transformers
@@ -198,8 +199,7 @@ def _check(model: Any, report: dict[str, Any], language: str, dtype: torch.dtype
     """Refuse what transformers only warns about and what would give wrong captions."""
     bad = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-        raise ModelError(f"{name} lacks weights or has them in another shape: {', '.join(bad[:5])}{more}")
+        raise ModelError(f"{name} lacks weights or has them in another shape: {first_few(bad)}")
     if language != "t5":
         return
     core = model.language_model

@@ -38,7 +38,7 @@ from lavad_core.errors import (
     ServiceUnavailable,
 )
 from lavad_core.escape import escape
-from lavad_core.masking import masked_text
+from lavad_core.masking import MASK, masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
 from lavad_core.models.quoting import MAX_QUOTED, first_line
 
@@ -293,9 +293,8 @@ class JsonPool:
     def _quote(self, words: str) -> str:
         """A server's words: short, without control characters, without our secrets."""
         for secret in self._secrets:
-            words = words.replace(secret, "***")
-        words = words if len(words) <= MAX_QUOTED else words[:MAX_QUOTED] + "…"
-        return escape(words)
+            words = words.replace(secret, MASK)
+        return escape(words, limit=MAX_QUOTED)
 
 
 def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:

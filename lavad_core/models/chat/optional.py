@@ -13,6 +13,7 @@ from typing import Any
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.roles import Messages
+from lavad_core.plain_text import first_few
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +105,7 @@ def context_of(rows: Sequence[Mapping[str, Any]], model: str) -> int | None:
 
 def names_of(rows: Sequence[Mapping[str, Any]]) -> str:
     """For messages."""
-    names = [repr(str(row.get("id"))[:100]) for row in rows[:5]] + (["…"] if len(rows) > 5 else [])
-    return ", ".join(names) or "none"
+    return first_few(rows, show=lambda row: repr(str(row.get("id"))[:100])) or "none"
 
 
 def counted_tokens(pool: JsonPool, model: str, messages: Messages, extra: Mapping[str, Any]) -> int:

@@ -14,6 +14,7 @@ from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
+from lavad_core.plain_text import first_few
 
 if TYPE_CHECKING:
     from lavad_core.imports.per_video import Sources
@@ -148,7 +149,7 @@ def _tell(recorded: Recorded) -> None:
         if len(lines) > SHOWN:
             say(f"{kind}… {len(lines) - SHOWN} more")
     if missing:
-        named = ", ".join(escape(repr(video.name)) for video in missing[:5]) + (" …" if len(missing) > 5 else "")
+        named = first_few(missing, show=lambda video: escape(repr(video.name)))
         say(f"{len(missing)} of {len(recorded.run.videos)} videos have no scores, and are counted as unscored: {named}")
 
 

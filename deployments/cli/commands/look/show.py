@@ -12,7 +12,7 @@ from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.terminal.json_output import show_document
-from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show_csv, show_table
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show_csv, show_table
 
 if TYPE_CHECKING:
     from lavad_core.results.types import ResultSet, VideoResults
@@ -129,7 +129,7 @@ def _print(headers: list[str], rows: list[list[Any]]) -> None:
     right = [number for number in range(len(headers)) if number not in texts]
     if is_terminal():
         rows = [
-            [short(escape(value or ""), SUMMARY_WIDTH) if at in texts else value for at, value in enumerate(row)]
+            [escape(value or "", limit=SUMMARY_WIDTH) if at in texts else value for at, value in enumerate(row)]
             for row in rows
         ]
     show_table(headers, rows, right=right)

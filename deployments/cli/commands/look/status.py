@@ -13,6 +13,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.run_facts import counted, headline, metric_rows
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
+from lavad_core.plain_text import first_few
 
 if TYPE_CHECKING:
     from lavad_core.runs.manifest import RunManifest
@@ -78,7 +79,7 @@ def status(
     _tell_of_earlier(root, manifest.run_id)
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:
-        say(f"other runs: {', '.join(others[:LISTED])}{' …' if len(others) > LISTED else ''} (lavad status RUN)")
+        say(f"other runs: {first_few(others, LISTED)} (lavad status RUN)")
 
 
 def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:

@@ -17,7 +17,7 @@ import lavad_core
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.flow import Plain, run_flow, scoring, warn_ahead
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.terminal.text import escape, is_terminal, say, short, show, show_table
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show, show_table
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -170,7 +170,7 @@ def _show(output: Path, file: Path, manifest: RunManifest) -> None:
     result = gather(output.absolute(), manifest)
     page = output / "demo.html"
     write_page(result, page)
-    fitted = (lambda text: short(escape(text), SUMMARY_WIDTH)) if is_terminal() else str
+    fitted = (lambda text: escape(text, limit=SUMMARY_WIDTH)) if is_terminal() else str
     for headers, rows, right in tables(result, fitted):
         show_table(headers, rows, right=right)
         show("")

@@ -167,8 +167,10 @@ def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[st
         )
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(escape(repr(name)) for name in names[:most]) + (" …" if len(names) > most else "")
+def _some(names: Sequence[str]) -> str:
+    from lavad_core.plain_text import first_few
+
+    return first_few(names, show=lambda name: escape(repr(name)))
 
 
 def _run_and_report(
