@@ -10,16 +10,21 @@ from typing import Literal
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import cannot_be_had
 from lavad_core.planning.experience import Experience
-from lavad_core.planning.planned_work import FRAMES_DECODED, ROWS, TOKENS, Work, shared_pass, windows_of, work_of
 from lavad_core.planning.rates import Rate, RateTable
 from lavad_core.planning.video_length import VideoLength
 from lavad_core.runs import work
+from lavad_core.stages.encode_video import shares_pass
 from lavad_core.stages.node import Graph, Node
+from lavad_core.stages.registry import STAGES
+from lavad_core.stages.units import FRAMES_DECODED, ROWS, TOKENS, Work
+from lavad_core.stages.vectors import VECTOR
+from lavad_core.stages.video_frames import Timeline, samples_of
 
 NO_MODEL = frozenset({ROWS, FRAMES_DECODED, work.VIDEOS_DECODED})
 """Units that take no model."""
 
-VECTOR_STAGES = ("embed_captions", "embed_frames", "embed_windows", "embed_summaries")
+BYTES_OF_A_VALUE = 8.0
+"""A number in a column of a stage that the table of rates does not know; not compressed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Part:
     videos: int = 0
     """How many videos have work in it."""
     work: Mapping[str, int] = field(default_factory=dict)
-    """Unit to how much; units of :data:`lavad_core.planning.planned_work.AT_MOST` are upper bounds."""
+    """Unit to how much; units of :data:`lavad_core.stages.units.AT_MOST` are upper bounds."""
     expected: Mapping[str, int] = field(default_factory=dict)
     """Some of those units, as earlier results and runs suggest."""
     bytes: float | None = None
@@ -106,6 +111,15 @@ class RunCost:
     """What a reader should know of the numbers."""
 
 
+def work_of(config: LavadConfig, graph: Graph, video: Timeline) -> dict[str, Work]:
+    """The work of each node for one video, as each stage says it, as if nothing were in the store.
+
+    ``embed_frames`` and ``embed_windows`` have a pass over the video each; where both run they share one
+    (:func:`~lavad_core.stages.encode_video.shares_pass`). Identities of the graph's models are not looked at.
+    """
+    return {node.id: STAGES[node.stage].costs(config, node, video) for node in graph.nodes}
+
+
 def run_cost(
     config: LavadConfig,
     graph: Graph,
@@ -133,12 +147,12 @@ def run_cost(
     short = windows = 0
     for item in items:
         lengths[item.video.source] += 1
-        sampled = windows_of(config, item.video)
+        sampled = samples_of(config, item.video)
         short, windows = short + sampled.short, windows + len(sampled)
         works = work_of(config, graph, item.video)
         nodes = {node.id for node in graph.nodes}
         for side, running in (("everything", nodes), ("left", nodes & item.left)):
-            shared = shared_pass(config, dict.fromkeys(running, True))
+            shared = shares_pass(config, running)
             for node_id in running:
                 sums[node_id, side].add(works[node_id], without_pass=shared and node_id == "embed_windows")
             if running:
@@ -193,7 +207,8 @@ def _stage(
     if section is not None:
         rate = table.first("per_second", node.id, model, everything.work)
         computing = table.first("tflop", node.id, model, everything.work)
-    dimension = table.dimension(config.encoder.model) if node.stage in VECTOR_STAGES else 0
+    schema = STAGES[node.stage].SCHEMA
+    dimension = table.dimension(config.encoder.model) if VECTOR in schema.types else 0
 
     def part(found: _Sum) -> Part:
         expected = _expected(node.stage, found.work, told)
@@ -202,7 +217,7 @@ def _stage(
             videos=found.videos,
             work=dict(found.work),
             expected=expected,
-            bytes=_bytes(node.stage, found.videos, amounts, table, dimension),
+            bytes=_bytes(node.stage, found.videos, amounts, table, dimension, len(schema)),
             hours=None
             if rate is None or rate.per_second is None
             else amounts.get(rate.unit, 0) / rate.per_second / 3600,
@@ -234,12 +249,12 @@ def _expected(stage: str, bounds: Mapping[str, int], told: Experience) -> dict[s
 
 
 def _bytes(
-    stage: str, videos: int, amounts: Mapping[str, int], table: RateTable, dimension: int | None
+    stage: str, videos: int, amounts: Mapping[str, int], table: RateTable, dimension: int | None, columns: int
 ) -> float | None:
     stored = table.stored
     if stored is None or dimension is None:
         return None
-    row = stored.per_row.get(stage, 0.0) + dimension * stored.per_number
+    row = stored.per_row.get(stage, columns * BYTES_OF_A_VALUE) + dimension * stored.per_number
     return videos * stored.per_result + amounts.get(ROWS, 0) * row
 
 

@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError, model_validator
 from lavad_core.config.secrets import named_captioners
 from lavad_core.config.section import Section
 from lavad_core.errors import InputError
-from lavad_core.planning import planned_work as units
 from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest
+from lavad_core.stages import units
 from lavad_core.user_files import read_text
 
 MAX_BYTES = 1 << 20
@@ -165,10 +165,11 @@ def read_rates(path: Path) -> RateTable:
 MEASURED = (
     (("embed_captions", "embed_summaries"), work.TEXTS_ENCODED, (work.TEXTS_ENCODED,)),
     (("embed_frames", "embed_windows"), units.VISION_PASSES, (work.IMAGES_ENCODED, work.VIEWS_ENCODED)),
-    (("summarise",), work.LLM_REQUESTS, (work.LLM_REQUESTS,)),
-    (("score",), work.LLM_REQUESTS, (work.LLM_REQUESTS,)),
 )
-"""Nodes whose seconds are taken together, the unit, and the counters that make it up."""
+"""Nodes whose seconds are taken together, the unit, and the counters that make it up. All others are measured one by one."""
+
+MODEL_UNITS = (work.CAPTIONS_MADE, work.IMAGES_ENCODED, work.VIEWS_ENCODED, work.TEXTS_ENCODED, work.LLM_REQUESTS)
+"""Counters of a model's work."""
 
 
 def rates_of_run(run: RunManifest) -> RateTable:
@@ -183,12 +184,11 @@ def rates_of_run(run: RunManifest) -> RateTable:
     machine = ", ".join(str(run.host[name]) for name in ("name", "system") if name in run.host) or "not recorded"
     machine += f", {run.host['cpus']} CPUs" if "cpus" in run.host else ""
     workers = run.config.get("run", {}).get("workers", 1)
-    captions = [
-        ((node,), work.CAPTIONS_MADE, (work.CAPTIONS_MADE,)) for node in run.stages if node.startswith("caption:")
-    ]
+    together = {node for nodes, _, _ in MEASURED for node in nodes}
+    others = [((node,), unit, (unit,)) for node in run.stages if node not in together for unit in MODEL_UNITS]
     models = _models(run.config)
     found = []
-    for nodes, unit, counters in (*captions, *MEASURED):
+    for nodes, unit, counters in (*others, *MEASURED):
         totals = [run.stages[node] for node in nodes if node in run.stages]
         seconds = sum(total.seconds for total in totals if total.done)
         amount = sum(total.work.get(counter, 0) for total in totals for counter in counters)

@@ -18,7 +18,7 @@ from lavad_core.errors import DamagedResult, InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.method.detection import SegmentRule, mean_rate
-from lavad_core.method.sampling import SAMPLED, window_samples
+from lavad_core.method.sampling import SAMPLED
 from lavad_core.results.recipe import recipe_of_run
 from lavad_core.results.settings import commits_of, config_of_results
 from lavad_core.results.types import (
@@ -33,7 +33,7 @@ from lavad_core.results.types import (
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_run
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import load_sources
-from lavad_core.stages.video_frames import read_probe
+from lavad_core.stages.video_frames import read_probe, samples_of
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 from lavad_core.video.types import Probe
@@ -243,17 +243,7 @@ class RunVideo(VideoResults):
         return dict(zip(table["frame"].to_pylist(), samples, strict=True)) if any(samples) else {}
 
     def _by_settings(self, grid: Sequence[int]) -> dict[int, list[int]]:
-        window = self._config.window
-        samples = window_samples(
-            np.array(grid, np.int64),
-            len(self._times_s),
-            self._config.video.frame_interval,
-            self._times_s,
-            duration_s=window.duration_s,
-            samples=window.samples,
-            sampling=window.sampling,
-            frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
-        )
+        samples = samples_of(self._config, self.probe)
         return {at: frames.tolist() for at, frames in zip(grid, samples, strict=True)}
 
     def _said(self, node: str, column: str) -> dict[int, str]:

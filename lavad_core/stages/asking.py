@@ -16,8 +16,9 @@ from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.node import Condition, never
+from lavad_core.stages.node import Condition, Node, never
 from lavad_core.stages.passes import call_size
+from lavad_core.stages.units import ROWS, TOKENS, Work
 from lavad_core.store.commits import storable
 
 Item = TypeVar("Item")
@@ -36,6 +37,27 @@ def chat_read_if(stage: Literal["summarise", "score"]) -> dict[str, Condition]:
         # What these come to is part of the model's identity.
         "chat.system_role": never,
         "chat.on_change": never,
+    }
+
+
+def asked(config: LavadConfig, node: Node, rows: int, *, total: int, kept: int, answer: int) -> Work:
+    """The work of a stage that asks for each of its rows; where it asks no model, the rows alone.
+
+    Args:
+        rows: how many.
+        total: the stage's own limit of tokens, of question and answer together.
+        kept: tokens of it that no question takes.
+        answer: most tokens of an answer.
+    """
+    if node.role != "chat":
+        return {ROWS: rows}
+    both = min(total, getattr(config.chat, "context_tokens", total))  # a local model says it when it is loaded
+    return {
+        work.LLM_REQUESTS: rows,
+        work.PROMPT_TOKENS: rows * max(1, both - kept),
+        work.COMPLETION_TOKENS: rows * min(answer, both),
+        TOKENS: rows * both,
+        ROWS: rows,
     }
 
 

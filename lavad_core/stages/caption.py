@@ -18,9 +18,10 @@ from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
-from lavad_core.stages.node import Condition, Reads, grid_settings, never, settings_of
+from lavad_core.stages.node import Condition, Node, Reads, grid_settings, never, settings_of
 from lavad_core.stages.passes import calls_of, decode
-from lavad_core.stages.video_frames import grid_of, load_probe
+from lavad_core.stages.units import ROWS, Work, one_pass
+from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
 from lavad_core.store.commits import storable
 from lavad_core.store.types import Commit
 from lavad_core.video.types import FrameRequest, Probe
@@ -79,6 +80,13 @@ def caption_nodes(config: LavadConfig) -> tuple[str, ...]:
     return tuple(f"caption:{each.variant}" for each in reads(config))
 
 
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """A caption of every grid frame."""
+    frames = len(grid_of(config, video))
+    made = {} if node.imported else one_pass(video) | {work.CAPTIONS_MADE: frames}
+    return made | {ROWS: frames}
+
+
 def run(context: StageContext) -> Commit:
     """Commit one row per grid frame; an empty caption is kept as such and counted, and a captioner that says nothing, or
     the same of everything, is named: beside others of an ensemble nobody would miss it."""
@@ -86,7 +94,7 @@ def run(context: StageContext) -> Commit:
     pictures = _Pictures()
     faults: Counter[Fault] = Counter()
     if context.node.imported:
-        frames = grid_of(context, probe).tolist()
+        frames = grid_of(context.config, probe).tolist()
         batches = iter([(frames, imported_texts(context, frames))])
     else:
         batches = _captioned(context, probe, pictures, faults)
@@ -149,7 +157,7 @@ def _captioned(
 ) -> Iterator[tuple[list[int], list[str]]]:
     captioner, device = context.bench.models.captioner(context.node.variant)
     section = context.config.captioners[context.node.variant]
-    with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context, probe))]) as frames:
+    with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context.config, probe))]) as frames:
         for batch in calls_of(frames, section, context.config.run.queue_frames):
             with device:
                 captions = _captions(captioner, [frame.image for frame in batch], faults)

@@ -14,9 +14,10 @@ from lavad_core.method.sampling import nearest_grid
 from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
-from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column, gathered
-from lavad_core.stages.video_frames import FRAMES_READ_IF, frames_to_clean, load_probe
+from lavad_core.stages.video_frames import FRAMES_READ_IF, Timeline, frames_to_clean, load_probe
 from lavad_core.store.types import Commit, ResultWriter
 
 VERSION = 1
@@ -47,6 +48,11 @@ def reads(config: LavadConfig) -> list[Reads]:
     captions = caption_nodes(config)
     inputs = (*captions, "embed_captions", "probe", "embed_frames") if config.clean.enabled else ("probe", captions[0])
     return [Reads(inputs, settings)]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """No model: a row for each frame that is cleaned."""
+    return {ROWS: len(frames_to_clean(config, video))}
 
 
 def run(context: StageContext) -> Commit:
@@ -100,7 +106,7 @@ def _uncleaned(context: StageContext) -> pa.Table:
     """Captions that were cleaned elsewhere, whose captioner is not known; or, without cleaning (Table 3), the first
     captioner's of the nearest grid frame."""
     probe = load_probe(context)
-    frames = frames_to_clean(context, probe)
+    frames = frames_to_clean(context.config, probe)
     columns: dict[str, Any] = {"frame": frames, "similarity": pa.nulls(len(frames), pa.float32())}
     if context.node.imported:
         columns["caption"] = imported_texts(context, frames.tolist())

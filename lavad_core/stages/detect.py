@@ -11,8 +11,9 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.node import Reads, settings_of
-from lavad_core.stages.video_frames import load_probe
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import Work
+from lavad_core.stages.video_frames import Timeline, load_probe
 from lavad_core.store.types import Commit
 
 VERSION = 2
@@ -40,6 +41,11 @@ def reads(config: LavadConfig) -> list[Reads]:
     captions = ("clean",) if made or given.cleaned is not None else ()
     summaries = ("summarise",) if made or given.summaries is not None else ()
     return [Reads(("probe", *captions, *summaries, "refine"), settings_of(config, "detect"))]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """Nothing that is known before: the segments are few."""
+    return {}
 
 
 def run(context: StageContext) -> Commit:

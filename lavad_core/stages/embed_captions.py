@@ -7,11 +7,14 @@ import pyarrow as pa
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.method.cleaning import unique_captions
+from lavad_core.runs import work
 from lavad_core.stages.caption import caption_nodes
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.embed_texts import embed_texts
-from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import VECTOR
+from lavad_core.stages.video_frames import Timeline, grid_of
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -29,6 +32,12 @@ SCHEMA = pa.schema(
 def reads(config: LavadConfig) -> list[Reads]:
     """The captions of all captioners."""
     return [Reads(caption_nodes(config), settings_of(config, "embed_captions"), role="encoder")]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """At most a text for each grid frame and captioner."""
+    texts = len(grid_of(config, video)) * len(node.inputs)
+    return {work.TEXTS_ENCODED: texts, ROWS: texts}
 
 
 def run(context: StageContext) -> Commit:

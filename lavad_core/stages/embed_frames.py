@@ -6,11 +6,13 @@ If the windows (stage 8) are wanted too and are not there yet, they are encoded 
 from __future__ import annotations
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video
-from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import ROWS, VISION_PASSES, Work, one_pass
 from lavad_core.stages.vectors import FRAME_VECTORS
-from lavad_core.stages.video_frames import FRAMES_READ_IF
+from lavad_core.stages.video_frames import FRAMES_READ_IF, Timeline, frames_to_clean
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -29,6 +31,12 @@ def reads(config: LavadConfig) -> list[Reads]:
             pictures="imports.cleaned (or clean.enabled=false)",
         )
     ]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """An image for each frame that is cleaned."""
+    images = len(frames_to_clean(config, video))
+    return one_pass(video) | {work.IMAGES_ENCODED: images, VISION_PASSES: images, ROWS: images}
 
 
 def run(context: StageContext) -> Commit:

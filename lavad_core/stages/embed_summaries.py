@@ -6,10 +6,13 @@ import pyarrow as pa
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.refinement import unique_pool
+from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.embed_texts import embed_texts
-from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import VECTOR
+from lavad_core.stages.video_frames import Timeline, grid_of
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -26,6 +29,12 @@ SCHEMA = pa.schema(
 def reads(config: LavadConfig) -> list[Reads]:
     """The summaries."""
     return [Reads(("summarise",), settings_of(config, "embed_summaries"), role="encoder")]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """At most a text for each grid frame."""
+    texts = len(grid_of(config, video))
+    return {work.TEXTS_ENCODED: texts, ROWS: texts}
 
 
 def run(context: StageContext) -> Commit:

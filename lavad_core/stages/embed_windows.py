@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.encode_video import encode_video, window_table
-from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import CLIPS_ENCODED, ROWS, VISION_PASSES, Work, one_pass
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, from_column
-from lavad_core.stages.video_frames import SAMPLES_READ_IF, clips_of, grid_of, load_probe, samples_of
+from lavad_core.stages.video_frames import SAMPLES_READ_IF, Timeline, clips_of, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 VERSION = 1
 DESCRIPTION = "Vectors of the windows around grid frames."
 SCHEMA = FRAME_VECTORS
 READ_IF = SAMPLES_READ_IF | {"window.clips": lambda config: config.window.vector == "spread"}
+
+
+VIEWS_PER_CLIP = {"imagebind": 3}
+"""By kind of encoder (``Encoder.views_per_clip``); a user's own encoder says it only when it is loaded."""
 
 
 def reads(config: LavadConfig) -> list[Reads]:
@@ -26,6 +32,18 @@ def reads(config: LavadConfig) -> list[Reads]:
             pictures="refine.enabled=false, imports.refined, or run.targets=[score]",
         )
     ]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """Each distinct clip once, in a pass of its own (:func:`~lavad_core.stages.encode_video.shares_pass` says when there is
+    none), and a row for each grid frame."""
+    rows = {ROWS: len(grid_of(config, video))}
+    if not config.encoder.encodes_clips:
+        return rows
+    clips = len({pair for window in clips_of(config, samples_of(config, video)) for pair in window})
+    views = VIEWS_PER_CLIP.get(config.encoder.kind)
+    known = {} if views is None else {work.VIEWS_ENCODED: clips * views, VISION_PASSES: clips * views}
+    return one_pass(video) | {CLIPS_ENCODED: clips} | known | rows
 
 
 def run(context: StageContext) -> Commit:
@@ -41,8 +59,8 @@ def run(context: StageContext) -> Commit:
 def _from_frames(context: StageContext, writer: ResultWriter) -> None:
     """For encoders without a clip tower: a clip is the mean of its frames' vectors, which exist already."""
     probe = load_probe(context)
-    centres = grid_of(context, probe)
-    windows = clips_of(context, samples_of(context, probe))
+    centres = grid_of(context.config, probe)
+    windows = clips_of(context.config, samples_of(context.config, probe))
     means = WindowMeans([frame for pair in pairs for frame in pair] for pairs in windows)
     for batch in context.bench.store.batches(context.input("embed_frames"), ["frame", "vector"]):
         for frame, vector in zip(batch["frame"].to_pylist(), from_column(batch["vector"]), strict=True):

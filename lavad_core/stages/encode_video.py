@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples, frames_of
 from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
@@ -22,6 +23,11 @@ from lavad_core.store.types import ResultWriter
 from lavad_core.video.types import FrameRequest
 
 Pair = tuple[int, int]
+
+
+def shares_pass(config: LavadConfig, running: Collection[str]) -> bool:
+    """Whether one pass over the video makes the vectors of frames and of windows: both stages run, and windows need pixels."""
+    return config.encoder.encodes_clips and {"embed_frames", "embed_windows"} <= set(running)
 
 
 def window_table(centres: NDArray[np.int64], ready: Sequence[tuple[int, NDArray[np.float32]]]) -> pa.Table:
@@ -47,12 +53,12 @@ def encode_video(
     requests: list[FrameRequest] = []
     sinks: list[_Images | _Clips] = []
     if frames_writer is not None:
-        requests.append(FrameRequest(encoder.image_geometry, frames_to_clean(context, probe)))
+        requests.append(FrameRequest(encoder.image_geometry, frames_to_clean(context.config, probe)))
         sinks.append(_Images(context, encoder, device, frames_writer))
     if windows_writer is not None:
-        samples = samples_of(context, probe)
-        requests.append(FrameRequest(encoder.clip_geometry, frames_of(clips_of(context, samples), probe.frames)))
-        sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context, probe), samples))
+        samples = samples_of(context.config, probe)
+        requests.append(FrameRequest(encoder.clip_geometry, frames_of(clips_of(context.config, samples), probe.frames)))
+        sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context.config, probe), samples))
     size = call_size(context.config.encoder, context.config.run.queue_frames)
     with decode(context, probe, requests) as frames:
         for frame in frames:
@@ -112,8 +118,8 @@ class _Clips:
     ) -> None:
         self._context, self._encoder, self._device, self._writer = context, encoder, device, writer
         self._centres = centres
-        self._means: WindowMeans[Pair] = WindowMeans(clips_of(context, samples))
-        self._coming = clips_of(context, samples)
+        self._means: WindowMeans[Pair] = WindowMeans(clips_of(context.config, samples))
+        self._coming = clips_of(context.config, samples)
         self._next = next(self._coming, None)
         self._ends: dict[int, set[int]] = {}  # last frame of a clip -> its first frames
         self._users: Counter[int] = Counter()  # frame -> clips that still need it

@@ -10,7 +10,9 @@ from lavad_core.imports.listed import listed_probe
 from lavad_core.method.detection import shown_until_s
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.node import Reads, settings_of
+from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.units import ROWS, Work, one_pass
+from lavad_core.stages.video_frames import Timeline
 from lavad_core.store.types import Commit
 from lavad_core.video.decoder import probe
 
@@ -30,6 +32,11 @@ SCHEMA = pa.schema(
 def reads(config: LavadConfig) -> list[Reads]:
     """The video alone: this is the first stage."""
     return [Reads(settings=settings_of(config, "probe"))]
+
+
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """One pass over the video, and a row for each frame."""
+    return one_pass(video) | {ROWS: video.frames}
 
 
 def run(context: StageContext) -> Commit:

@@ -13,9 +13,10 @@ from lavad_core.method.refinement import refine, unique_pool
 from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
-from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
+from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
+from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column
-from lavad_core.stages.video_frames import grid_of, load_probe
+from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -52,13 +53,18 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("probe", "score", *by), settings_of(config, "refine", READ_IF))]
 
 
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """No model: a row for each grid frame."""
+    return {ROWS: len(grid_of(config, video))}
+
+
 def run(context: StageContext) -> Commit:
     """Commit one row per grid frame: its time, refined and raw score, and the grid frames whose summaries it was averaged
     over, with their similarities."""
     probe = load_probe(context)
     times = probe.times_s
     if context.node.imported:
-        return _imported(context, grid_of(context, probe), times)
+        return _imported(context, grid_of(context.config, probe), times)
     scored = context.table("score", ["frame", "score"])
     frames, scores = scored["frame"].to_numpy(), scored["score"].to_numpy()
     with context.writer(SCHEMA) as writer:

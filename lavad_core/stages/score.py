@@ -20,12 +20,13 @@ from lavad_core.method.scoring import (
 from lavad_core.method.summarising import shorten
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
+from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
-from lavad_core.stages.node import Condition, Reads, grid_settings, settings_of
+from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
 from lavad_core.stages.score_tally import Tally
-from lavad_core.stages.video_frames import grid_of, load_probe
+from lavad_core.stages.units import Work
+from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
 from lavad_core.store.types import Commit
 
 MOST_SHORTENED = 0.05
@@ -58,12 +59,20 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("summarise",), settings_of(config, "score", READ_IF), role="chat")]
 
 
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """At most a request for each grid frame; equal summaries are one."""
+    own = config.score
+    answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
+    rows = len(grid_of(config, video))
+    return asked(config, node, rows, total=own.total_tokens, kept=own.max_answer_tokens, answer=answer)
+
+
 def run(context: StageContext) -> Commit:
     """Commit one row per grid frame: the score, what the model answered, and whether the score was ``said``, ``expected``
     (from the model's probabilities), ``interpolated`` (the answer held none, or there was no summary) or ``imported``; and,
     where somebody looked, how probable it was that the answer would have begun otherwise than the choices do."""
     if context.node.imported:
-        centres = grid_of(context, load_probe(context)).tolist()
+        centres = grid_of(context.config, load_probe(context)).tolist()
         given = imported_scores(context, centres)
         return _commit(context, centres, given, [None] * len(centres), ["imported"] * len(centres), Tally(len(centres)))
     summaries = context.table("summarise", ["frame", "summary"])

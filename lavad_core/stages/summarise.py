@@ -15,12 +15,13 @@ from lavad_core.method.summarising import kept_part, shorten, summary_messages
 from lavad_core.method.summary_text import finished_part
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, build_all, chat_read_if, seed_of
+from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
-from lavad_core.stages.node import Reads, grid_settings, settings_of
+from lavad_core.stages.node import Node, Reads, grid_settings, settings_of
 from lavad_core.stages.summary_outcome import Outcome
-from lavad_core.stages.video_frames import SAMPLES_READ_IF, grid_of, load_probe, samples_of
+from lavad_core.stages.units import Work
+from lavad_core.stages.video_frames import SAMPLES_READ_IF, Timeline, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,18 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("probe", "clean"), settings_of(config, "summarise", READ_IF), role="chat")]
 
 
+def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+    """At most a request for each grid frame."""
+    own = config.summarise
+    rows = len(grid_of(config, video))
+    return asked(config, node, rows, total=own.total_tokens, kept=own.min_answer_tokens, answer=own.total_tokens)
+
+
 def run(context: StageContext) -> Commit:
     """Commit one row per grid frame: the summary, the frames that its window sampled, and how many captions of it had to be
     left out to fit the model's context."""
     probe = load_probe(context)
-    centres = grid_of(context, probe).tolist()
+    centres = grid_of(context.config, probe).tolist()
     with context.writer(SCHEMA) as writer:
         if context.node.imported:
             return _write(context, writer, centres, imported_texts(context, centres))
@@ -65,7 +73,7 @@ def run(context: StageContext) -> Commit:
             # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
             own = [captions[row] for row in nearest_rows(frames, np.asarray(centres))]
             return _write(context, writer, centres, own)
-        windows = samples_of(context, probe)
+        windows = samples_of(context.config, probe)
         model, device = context.bench.models.chat()
 
         def build(at: int) -> tuple[ChatRequest, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,18 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Condition
 from lavad_core.store.types import Commit, Store
 from lavad_core.video.types import Probe
+
+
+class Timeline(Protocol):
+    """What is known of a video's frames: by its probe, or, for a plan, by an estimate of its length."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames the video has, M."""
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """float64, [M], presentation times in seconds."""
 
 
 def _any_frame(config: LavadConfig) -> bool:
@@ -66,19 +79,19 @@ def read_probe(store: Store, commit: Commit) -> Probe:
     )
 
 
-def grid_of(context: StageContext, probe: Probe) -> NDArray[np.int64]:
+def grid_of(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
     """Indices of the frames that are captioned and scored."""
-    return grid(probe.frames, context.config.video.frame_interval)
+    return grid(video.frames, config.video.frame_interval)
 
 
-def samples_of(context: StageContext, probe: Probe) -> Samples:
+def samples_of(config: LavadConfig, video: Timeline) -> Samples:
     """For each grid frame the frames sampled from its window."""
-    window = context.config.window
+    window = config.window
     return window_samples(
-        grid_of(context, probe),
-        probe.frames,
-        context.config.video.frame_interval,
-        probe.times_s,
+        grid_of(config, video),
+        video.frames,
+        config.video.frame_interval,
+        video.times_s,
         duration_s=window.duration_s,
         samples=window.samples,
         sampling=window.sampling,
@@ -86,16 +99,16 @@ def samples_of(context: StageContext, probe: Probe) -> Samples:
     )
 
 
-def clips_of(context: StageContext, samples: Samples) -> Iterator[list[tuple[int, int]]]:
+def clips_of(config: LavadConfig, samples: Samples) -> Iterator[list[tuple[int, int]]]:
     """For each window the two-frame clips that stand for it, one window after the other: the lists of all windows of ten
     hours would take 50 MB."""
-    window = context.config.window
+    window = config.window
     return (window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples)
 
 
-def frames_to_clean(context: StageContext, probe: Probe) -> NDArray[np.int64]:
+def frames_to_clean(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
     """Frames whose captions are cleaned, and which are embedded for that: the grid (paper), or every frame that some
     window samples (reference)."""
-    if context.config.window.sampling == "grid":
-        return grid_of(context, probe)
-    return frames_of(samples_of(context, probe), probe.frames)
+    if config.window.sampling == "grid":
+        return grid_of(config, video)
+    return frames_of(samples_of(config, video), video.frames)

@@ -30,6 +30,8 @@ from lavad_core.config.load import load_config
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.pending import plan
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.planning.rates import packaged_rates
+from lavad_core.planning.survey import cost_of_videos
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.video.types import VideoSource
@@ -40,6 +42,7 @@ def bench(*overrides):
 
 first = bench("video.frame_interval=8")
 video = first.prepare(VideoSource("clip", Path(sys.argv[1]), "file"))
+cost = cost_of_videos(first.config, [VideoSource("clip", Path(sys.argv[1]), "file")], packaged_rates())
 planned = [[work.node_id, work.state] for work in plan(first, [video])]
 failed = run_graph(first, [video], RunRecorder(first.store.root, new_run_id(), config={}))
 key = first.graph.keys(video)["motion"]
@@ -47,6 +50,7 @@ commit = first.store.find(key)
 print(json.dumps({
     "task": [STAGE_TASKS["motion"].name, STAGE_TASKS["motion"].description],
     "planned": planned,
+    "costs": {stage.node: [dict(stage.left.work), stage.left.bytes] for stage in cost.stages},
     "failed": [str(error) for error in failed.values()],
     "rows": first.store.read(commit, ["frame", "change"]).to_pylist(),
     "commit": [commit.status, commit.message, dict(commit.counts)],
@@ -108,6 +112,12 @@ def test_the_stage_is_planned_run_and_found_again(said: dict[str, Any]) -> None:
     assert said["failed"] == []
     assert said["planned"] == [["probe", "run"], ["motion", "run"]]
     assert said["again"] == [["probe", "cached"], ["motion", "cached"]]
+
+
+def test_a_plan_counts_its_work(said: dict[str, Any]) -> None:
+    work, size = said["costs"]["motion"]
+    assert work == {"frames_decoded": 48, "videos_decoded": 1, "rows": 6}
+    assert size > said["costs"]["probe"][1] - 48 * 4, "a result takes room, and each of its rows"
 
 
 def test_its_rows_are_in_the_store(said: dict[str, Any]) -> None:

@@ -12,13 +12,14 @@ import pytest
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.graph import build_graph
-from lavad_core.planning import planned_work as planned
-from lavad_core.planning.cost import RunCost
-from lavad_core.planning.planned_work import VIEWS_PER_CLIP, token_bounds, work_of
+from lavad_core.planning.cost import RunCost, work_of
 from lavad_core.planning.rates import packaged_rates
 from lavad_core.planning.survey import cost_of_videos
 from lavad_core.planning.video_length import VideoLength, length_from_header, length_from_list
 from lavad_core.runs import work
+from lavad_core.stages import units
+from lavad_core.stages.embed_windows import VIEWS_PER_CLIP
+from lavad_core.stages.encode_video import shares_pass
 from lavad_core.video.types import VideoHeader, VideoSource
 
 
@@ -58,18 +59,18 @@ def test_a_run_does_what_was_counted(
     nodes = work_of(bench.config, bench.graph, footage)
     for node_id, amounts in nodes.items():
         counted.update(amounts)
-        if node_id == "embed_windows" and planned.shared_pass(bench.config, dict.fromkeys(nodes, True)):
+        if node_id == "embed_windows" and shares_pass(bench.config, nodes):
             counted[work.VIDEOS_DECODED] -= 1
         rows = len(bench.rows(video, node_id))
         if node_id in ("embed_captions", "embed_summaries"):
-            assert rows <= amounts[planned.ROWS], node_id
+            assert rows <= amounts[units.ROWS], node_id
         elif node_id != "detect":
-            assert rows == amounts[planned.ROWS], node_id
+            assert rows == amounts[units.ROWS], node_id
     for unit in (work.VIDEOS_DECODED, work.CAPTIONS_MADE, work.IMAGES_ENCODED, work.VIEWS_ENCODED):
         assert done[unit] == counted[unit], unit
     assert done[work.TEXTS_ENCODED] <= counted[work.TEXTS_ENCODED]
     assert done[work.LLM_REQUESTS] + done[work.LLM_REPEATED] == counted[work.LLM_REQUESTS]
-    assert done[work.FRAMES_DELIVERED] <= counted[planned.FRAMES_DECODED]
+    assert done[work.FRAMES_DELIVERED] <= counted[units.FRAMES_DECODED]
 
 
 def test_views_of_a_clip_are_those_of_the_encoder() -> None:
@@ -81,16 +82,16 @@ def test_views_of_a_clip_are_those_of_the_encoder() -> None:
 def test_views_of_an_encoder_of_the_users_own_are_not_made_up() -> None:
     own = {"kind": "python", "model": "/a.py:load", "encodes_clips": True}
     found = works(steady(320), encoder=own)["embed_windows"]
-    assert found[planned.CLIPS_ENCODED] > 0
+    assert found[units.CLIPS_ENCODED] > 0
     assert work.VIEWS_ENCODED not in found
-    assert planned.VISION_PASSES not in found
+    assert units.VISION_PASSES not in found
 
 
 def test_imported_values_are_no_work() -> None:
     imports = {"captions": {"a": "f"}, "summaries": "s", "scores": "t"}
     found = works(steady(320), imports=imports)
     for node_id in ("caption:a", "summarise", "score"):
-        assert set(found[node_id]) == {planned.ROWS}, node_id
+        assert set(found[node_id]) == {units.ROWS}, node_id
 
 
 @pytest.mark.parametrize(
@@ -105,8 +106,8 @@ def test_imported_values_are_no_work() -> None:
     ],
 )
 def test_token_bounds(stage: str, settings: dict[str, Any], expected: tuple[int, int, int]) -> None:
-    bounds = token_bounds(LavadConfig(**settings), stage)
-    assert (bounds.prompt, bounds.answer, bounds.both) == expected
+    one = works(steady(16), **settings)[stage]
+    assert (one[work.PROMPT_TOKENS], one[work.COMPLETION_TOKENS], one[units.TOKENS]) == expected
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def _total_rows(left: Totals, everything: Totals) -> list[tuple[str, str, str]]:
 
 def _amount(part: Part, unit: str) -> str:
     """``≤`` before what is only bounded; ``≈`` before what earlier results suggest."""
-    from lavad_core.planning.planned_work import AT_MOST
+    from lavad_core.stages.units import AT_MOST
 
     amount = part.work.get(unit, 0)
     mark = "≤ " if unit in AT_MOST and amount else ""
@@ -230,7 +230,7 @@ def _say_notes(cost: RunCost) -> None:
 
 def as_json(cost: RunCost, table: RateTable) -> dict[str, Any]:
     """All of it as JSON values; null is unknown."""
-    from lavad_core.planning.planned_work import AT_MOST
+    from lavad_core.stages.units import AT_MOST
 
     return {
         "basis": cost.basis,
