@@ -133,7 +133,10 @@ def test_many_refusals_at_once_share_control_questions(caplog: pytest.LogCapture
     def script(seen: Seen) -> Reply:
         if "fire" in text_of(seen):
             return Reply(400, {"error": {"message": "Content Exists Risk"}})
-        return dataclasses.replace(GOOD, delay_s=0.2)
+        return dataclasses.replace(GOOD, until=all_have_come)
+
+    def all_have_come() -> bool:
+        return sum("fire" in text_of(seen) for seen in server.seen) >= 16
 
     fires = [of(FREE, f"a fire {number}") for number in range(16)]
     with scripted(script=script) as server, served(server.base_url, concurrency=16) as model:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect.client.schemas.objects import State
 from support import filled_store
 from support.filled_store import fill
+from support.flow_runs import artifacts
 
 from lavad.flows.evaluate import evaluate
 from lavad.tasks.evaluation_artifacts import evaluation_text, metric_rows
@@ -40,12 +39,6 @@ def run(runs: dict[str, str], **parameters: Any) -> State[Any]:
     given = {"labels": str(root / "labels.txt"), "settings": {"store": str(root / "store")}, "resamples": 50}
     state: State[Any] = evaluate(**{**given, **parameters}, return_state=True)
     return state
-
-
-def artifacts(state: State[Any]) -> dict[str, Any]:
-    wanted = {"artifacts": {"flow_run_id": {"any_": [str(state.state_details.flow_run_id)]}}}
-    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/artifacts/filter", json=wanted, timeout=30)
-    return {one["key"]: one["data"] for one in answer.raise_for_status().json()}
 
 
 def test_the_parameters_of_deployments_keep_their_names() -> None:

@@ -10,13 +10,13 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
-from support.flow_runs import artifacts, flow_run, run, task_runs
+from support.flow_runs import artifacts, flow_run, outcomes, run, task_runs
 
 from lavad.flows.retry_failed import retry_failed
 from lavad.tasks import run_evaluation
 from lavad_core.errors import InputError, ModelError
 from lavad_core.models.pool import ModelPool
-from lavad_core.runs.manifest import RunManifest, load_run
+from lavad_core.runs.manifest import load_run
 from lavad_core.runs.video_list import scored_before, unfinished_of
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.files import FileStore
@@ -25,16 +25,6 @@ from lavad_core.store.maintenance import verify
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 NODES = 12
-
-
-@pytest.fixture
-def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
-    return FakeStages(monkeypatch)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "store"
 
 
 def test_one_bad_video_ends_partially_failed_with_the_others_done(
@@ -68,10 +58,6 @@ def test_one_bad_video_ends_partially_failed_with_the_others_done(
     }
     assert {one.state_name for one in task_runs(state, NODES + 9)} == {"Completed", "Failed"}
     assert len(list((store / "detect").glob("*/*/commit.json"))) == 1
-
-
-def outcomes(manifest: RunManifest) -> dict[str, str]:
-    return {outcome.name: outcome.status for outcome in manifest.videos}
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_once(

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 
 from lavad.flows.score_videos import score_videos
+from lavad_core.runs.manifest import RunManifest
 from support.fake_stages import settings
 
 RECORDED_S = 30.0
@@ -40,9 +41,26 @@ def task_runs(state: State[Any], expected: int) -> list[TaskRun]:
     raise AssertionError(f"{len(found)} of {expected} task runs recorded: {[(r.name, r.state_name) for r in found]}")
 
 
+def planned_waits(task_run: TaskRun) -> list[float]:
+    """Seconds for which the task run was to wait before each further try."""
+    with get_client(sync_client=True) as client:
+        states = client.read_task_run_states(task_run.id)
+    waiting = [one for one in states if one.name == "AwaitingRetry"]
+    return [
+        (one.state_details.scheduled_time - one.timestamp).total_seconds()
+        for one in waiting
+        if one.state_details.scheduled_time is not None
+    ]
+
+
 def flow_run(state: State[Any]) -> UUID:
     assert state.state_details.flow_run_id is not None
     return state.state_details.flow_run_id
+
+
+def outcomes(manifest: RunManifest) -> dict[str, str]:
+    """Each video's status."""
+    return {outcome.name: outcome.status for outcome in manifest.videos}
 
 
 def artifacts(state: State[Any]) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Reply:
     """Close with a TCP reset before anything is sent."""
     delay_s: float = 0.0
     """Wait before the first byte, seconds."""
+    until: Callable[[], bool] | None = None
+    """Then wait until this is true."""
     trickle_s: float = 0.0
     """Between the bytes of the body."""
 
@@ -89,6 +91,7 @@ class ScriptedServer:
 
     Attributes:
         seen: requests other than ``/v1/models``, in order of arrival.
+        answered: how many were answered to the end.
         most_at_once: most of them unanswered at one time.
     """
 
@@ -96,7 +99,7 @@ class ScriptedServer:
         self.script = script
         self.models = Reply(body=MODELS)
         self.seen: list[Seen] = []
-        self.most_at_once = self._at_once = self.hung_up = 0
+        self.answered = self.most_at_once = self._at_once = self.hung_up = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -143,12 +146,16 @@ class ScriptedServer:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            return await self._send(reply, writer)
+            stays = await self._send(reply, writer)
+            self.answered += 1
+            return stays
         finally:
             self._at_once -= 1
 
     async def _send(self, reply: Reply, writer: asyncio.StreamWriter) -> bool:
         await asyncio.sleep(reply.delay_s)
+        while reply.until is not None and not reply.until():
+            await asyncio.sleep(0.001)
         if reply.reset:
             linger = struct.pack("ii", 1, 0)  # closing now sends RST
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
