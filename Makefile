@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Installed first and by itself, so that no other package chooses a build of torch. Give the build for your machine,
 # for instance TORCH="torch --index-url <the wheel index of your CUDA version>".
 TORCH ?= torch==2.13.0
+# Processes in which tests run: a number, or auto for one per core as far as there is memory (make test PROCESSES=1).
+PROCESSES ?= auto
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BIN = .venv/bin
 
@@ -17,7 +19,7 @@ demo: .venv/installed  ## set up, then render clips and score them with the mode
 setup: .venv/installed-dev  ## environment with everything for development
 
 test: .venv/installed-dev vllm-env  ## set up, then run the tests (the slow ones: make test-slow)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(PROCESSES)
 
 test-slow: .venv/installed-dev vllm-env  ## the tests that take longer than about 10 s each
 	$(BIN)/python -m pytest -m slow

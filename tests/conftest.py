@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["support.prefect_fixture", "support.vllm_fixture"]
+pytest_plugins = ["support.processes", "support.prefect_fixture", "support.vllm_fixture"]
 
 # No test may reach for a hub or report usage; set before any library reads them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -25,10 +26,23 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     """A value that pytest would call by its argument's name and a number is called by what it is; None leaves it to pytest."""
     if isinstance(val, str | bool | int | float | None | type) or callable(val):
         return None
+    if isinstance(val, set | frozenset):  # its order is another in each process
+        val = sorted(val, key=str)
     text = ascii(val)
     if " at 0x" in text:  # another one in each process
         return None
     return text if len(text) <= LONGEST_ID else f"{text[: LONGEST_ID - 3]}..."
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small models gain nothing from a second thread of PyTorch, and wait for it where cores are shared."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

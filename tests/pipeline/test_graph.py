@@ -61,7 +61,6 @@ def test_inputs_come_before_those_that_read_them_and_models_one_after_the_other(
         ({"chat": {"seed": 1}}, LANGUAGE),
         ({"score": {"expected": True}}, {"score", "refine", "detect"}),
     ],
-    ids=str,
 )
 def test_a_changed_field_re_runs_what_it_affects_and_no_more(settings: dict[str, Any], expected: set[str]) -> None:
     assert changed(graph(), graph(**settings)) == expected
@@ -100,7 +99,6 @@ def test_imports_replace_work_and_need_no_model() -> None:
         ({"clean": {"enabled": False}, "refine": {"enabled": False}}, {"captioner:a", "chat"}),
         ({"summarise": {"enabled": False}}, {"captioner:a", "captioner:b", "encoder", "chat"}),
     ],
-    ids=str,
 )
 def test_only_the_models_that_are_needed(settings: dict[str, Any], roles: set[str]) -> None:
     assert set(needed_roles(LavadConfig(**{"captioners": TWO, **settings}))) == roles

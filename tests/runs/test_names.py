@@ -26,7 +26,10 @@ def test_names_that_can_be(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", " ", " a", "a\n", "a\x1b[31m", "a\u202eb", "a\udcff", "x" * (MAX_NAME + 1), "-a", "a=b", new_run_id()],
+    [
+        *("", " ", " a", "a\n", "a\x1b[31m", "a\u202eb", "a\udcff", "x" * (MAX_NAME + 1), "-a", "a=b"),
+        pytest.param(new_run_id(), id="the id of a run"),
+    ],
     ids=ascii,
 )
 def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
