@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kept_store.make import written
 from support.command import lavad
 from support.whole_runs import tree
 
@@ -119,20 +120,12 @@ def test_a_command_says_what_it_said_then(
     words = [word.format(output=output, **IDS) for word in COMMANDS[name]]
     result = lavad(*words, "--store", "store", env={"COLUMNS": "120"})
     assert result.exit_code in (0, 1), result.stderr
-    said = result.stdout + (_written(output) if output.exists() else "")
+    said = result.stdout + (written(output) if output.exists() else "")
     then = (KEPT / "golden" / f"{name}.txt").read_text(encoding="utf-8")
     if "--format json" in " ".join(COMMANDS[name]):
         assert json.loads(said) == json.loads(then) | HEAD_OF_SHOW
     else:
         assert said == then
-
-
-def _written(path: Path) -> str:
-    """A file's text, or those of a folder's files one after the other: as make.py has it."""
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return "".join(f"== {file.relative_to(path)}\n{file.read_text(encoding='utf-8')}\n" for file in files)
 
 
 def test_nothing_in_it_is_damaged_or_altered(kept: Kept) -> None:

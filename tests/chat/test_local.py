@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.local_chat import BOTH, SCENES, answers_of, score_of, summary_of
 
-from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import DeviceOutOfMemory, Interrupted, ModelError, RequestRejected
 from lavad_core.method import prompts
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.chat.read_answer import read_answers
 from lavad_core.models.chat.thoughts import without_thoughts
-from lavad_core.models.kinds import load_model
-from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.models.protocols import ChatRequest
 
-BOTH = tuple(spelling for choice in prompts.SCORE_CHOICES for spelling in (choice, " " + choice))
-
-
-SCENES = [
-    "a man walks through the parking lot at night.",
-    "smoke rises from the back of a building.",
-    "a dog.",
-    "two people stand near the entrance of a shop. a car drives down the empty street. a child plays in the yard.",
-    "übung – 車 [0.5] </s>",
-]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """A model of this size gains nothing from a second thread, and on a busy machine waits for it ten times over."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_llama: Path) -> Iterator[LocalChat]:
-    loaded = load_model(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
-    assert isinstance(loaded, LocalChat)
-    assert isinstance(loaded, ChatModel)
-    yield loaded
-    loaded.close()
-
-
-def summary_of(scene: str, **fields: Any) -> ChatRequest:
-    messages = (("system", prompts.SUMMARY), ("user", scene))
-    return dataclasses.replace(ChatRequest(messages, 30, 0.0, 1.0, 0), **fields)
-
-
-def score_of(scene: str, **fields: Any) -> ChatRequest:
-    messages = (("system", prompts.CONTEXT["plain"] + " " + prompts.FORMAT), ("user", scene))
-    return dataclasses.replace(ChatRequest(messages, 12, 0.0, 1.0, 0, BOTH), **fields)
-
-
-def answers_of(model: LocalChat, requests: list[ChatRequest]) -> list[ChatAnswer]:
-    found = list(model.answer(requests))
-    assert sorted(number for number, _ in found) == list(range(len(requests)))
-    return [answer for _, answer in sorted(found, key=lambda pair: pair[0])]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_greedy_is_what_generate_says(model: LocalChat) -> None:

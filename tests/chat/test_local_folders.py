@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from support import templates
+from support.local_chat import SCENES, answers_of, summary_of
 from tokenizers import Tokenizer
 
 from lavad_core.config.models import LocalChatConfig
@@ -18,44 +15,8 @@ from lavad_core.errors import InternalError, ModelError
 from lavad_core.method import prompts
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.kinds import load_model
-from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 
-SCENES = [
-    "a man walks through the parking lot at night.",
-    "smoke rises from the back of a building.",
-    "a dog.",
-    "two people stand near the entrance of a shop. a car drives down the empty street. a child plays in the yard.",
-    "übung – 車 [0.5] </s>",
-]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """A model of this size gains nothing from a second thread, and on a busy machine waits for it ten times over."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_llama: Path) -> Iterator[LocalChat]:
-    loaded = load_model(LocalChatConfig(model="random:llama", batch_size=4), random_folder=lambda name: tiny_llama)
-    assert isinstance(loaded, LocalChat)
-    assert isinstance(loaded, ChatModel)
-    yield loaded
-    loaded.close()
-
-
-def summary_of(scene: str, **fields: Any) -> ChatRequest:
-    messages = (("system", prompts.SUMMARY), ("user", scene))
-    return dataclasses.replace(ChatRequest(messages, 30, 0.0, 1.0, 0), **fields)
-
-
-def answers_of(model: LocalChat, requests: list[ChatRequest]) -> list[ChatAnswer]:
-    found = list(model.answer(requests))
-    assert sorted(number for number, _ in found) == list(range(len(requests)))
-    return [answer for _, answer in sorted(found, key=lambda pair: pair[0])]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_folders_that_hold_no_chat_model(tiny_llama: Path, tmp_path: Path) -> None:

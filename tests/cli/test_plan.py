@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.command import lavad
+from support.json_files import strict
 from support.video_factory import make_video
 
 LABELS = "a Fighting 10 40 -1 -1\nb Normal -1 -1 -1 -1\n"
 LIST = "a 0 320 6\nb 0 159 7\n"
-
-
-def strict(text: str) -> Any:
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 @pytest.fixture

@@ -7,26 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.configuration import config, refused
 
-from lavad_core.config.load import load, load_config, load_recorded
+from lavad_core.config.load import load, load_recorded
 from lavad_core.config.secrets import public_settings, settings_of_record
-from lavad_core.errors import ConfigError
 from lavad_core.masking import masked
 
 A, B = {"kind": "blip2", "model": "a/a"}, {"kind": "blip2", "model": "b/b"}
 TWO = {"captioners": {"b-6.7b": B, "a": A}}
 UCF = ["blip2-opt-6.7b-coco", "blip2-opt-6.7b", "blip2-flan-t5-xxl", "blip2-flan-t5-xl", "blip2-flan-t5-xl-coco"]
 DEFAULT = "blip2-flan-t5-xxl"
-
-
-def config(**sources: Any) -> Any:
-    return load_config(**{"environ": {}, **sources})
-
-
-def refused(**sources: Any) -> str:
-    with pytest.raises(ConfigError) as caught:
-        config(**sources)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,28 +11,13 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.configuration import config, refused, written
 
 from lavad_core.config import render
 from lavad_core.config.load import load, load_config, load_recorded
 from lavad_core.config.secrets import export_secrets, public_settings
 from lavad_core.errors import ConfigError
 from lavad_core.masking import masked
-
-
-def written(folder: Path, text: str, name: str = "a.yaml") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def config(**sources: Any) -> Any:
-    return load_config(**{"environ": {}, **sources})
-
-
-def refused(**sources: Any) -> str:
-    with pytest.raises(ConfigError) as caught:
-        config(**sources)
-    return str(caught.value)
 
 
 def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:

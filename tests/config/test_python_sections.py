@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.configuration import written
 
 from lavad_core.config import render
 from lavad_core.config.load import load, load_config
@@ -31,12 +32,6 @@ OPTIONS = {
     "kind": "c",
     "nested": {"a": [1, {"b": None}, [2.5]], "c": {}},
 }
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "a.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def test_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.json_files import strict
 from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
@@ -18,13 +19,6 @@ from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.evaluation.types import Evaluation, Metric
-
-
-def strict(text: str) -> Any:
-    def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 @settings(deadline=None, max_examples=15)

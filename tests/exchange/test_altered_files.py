@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.command import lavad
+from support.json_files import edit
 from support.small_set import dataset_files, scores
 
 from lavad_core.errors import InputError
@@ -17,18 +15,12 @@ from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD
 from lavad_core.results.open import open_results
 
 
-def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
-
-
 def test_an_import_is_protected_likewise(tmp_path: Path) -> None:
     store = tmp_path / "store"
     options = [*dataset_files(tmp_path / "set"), "--store", str(store)]
     assert lavad("import", "--scores", str(scores(tmp_path / "a")), *options).exit_code == 0
     (record,) = (store / "runs").glob("*.json")
-    edited(record, lambda record: record["videos"][0].update(status="failed", message="not liked"))
+    edit(record, lambda record: record["videos"][0].update(status="failed", message="not liked"))
     assert open_results(store).unscored == {}
     assert lavad("store", "verify", "--store", str(store)).exit_code == 4
 
@@ -40,7 +32,7 @@ def test_a_baseline_that_was_changed_is_refused(tmp_path: Path) -> None:
     made = lavad("evaluate", *options, "--resamples", "0", "--output", str(baseline))
     assert made.exit_code == 0, made.stderr
     EVALUATION.read(baseline)
-    edited(baseline, lambda found: found["rows"][0]["metrics"]["auc"].update(value=0.1))
+    edit(baseline, lambda found: found["rows"][0]["metrics"]["auc"].update(value=0.1))
     with pytest.raises(InputError, match="was changed after it was written"):
         EVALUATION.read(baseline)
 
@@ -52,6 +44,6 @@ def test_a_threshold_that_was_changed_is_refused(tmp_path: Path) -> None:
     made = lavad("threshold", "--rule", "f1", *options, "--output", str(chosen))
     assert made.exit_code == 0, made.stderr
     CHOSEN_THRESHOLD.read(chosen)
-    edited(chosen, lambda found: found.update(threshold=0.01))
+    edit(chosen, lambda found: found.update(threshold=0.01))
     with pytest.raises(InputError, match="was changed after it was written"):
         CHOSEN_THRESHOLD.read(chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +11,15 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
-from support.small_blip2 import edited, load, pictures
+from support.small_blip2 import KINDS, edited, load, pictures
 
 from lavad_core.errors import ModelError
 from lavad_core.models.captioners import blip2
 from lavad_core.models.captioners.blip2 import Blip2Captioner
 from lavad_core.models.protocols import Captioner
-from lavad_core.models.random_models import random_folder
 from lavad_core.video.types import Geometry
 
-KINDS = ("opt", "t5")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The models are too small for more, and threads that wait for each other are slow where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("random")
-    return {kind: random_folder(f"blip2-{kind}", root) for kind in KINDS}
-
-
-@pytest.fixture(scope="module")
-def captioners(folders: dict[str, Path]) -> dict[str, Blip2Captioner]:
-    return {kind: load(folder) for kind, folder in folders.items()}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,11 +30,11 @@ class TestCaptions:
         assert all(caption.replace(".", "").replace(",", "").replace(" ", "").isalpha() for caption in captions)
         assert captions == captioners[kind].caption(pictures(8))
 
-    def test_do_not_depend_on_the_batch(self, folders: dict[str, Path], kind: str) -> None:
+    def test_do_not_depend_on_the_batch(self, blip2_folders: dict[str, Path], kind: str) -> None:
         images = pictures(5)
-        together = load(folders[kind], batch_size=5).caption(images)
-        assert together == load(folders[kind], batch_size=1).caption(images)
-        assert together == load(folders[kind], batch_size=2).caption(images)
+        together = load(blip2_folders[kind], batch_size=5).caption(images)
+        assert together == load(blip2_folders[kind], batch_size=1).caption(images)
+        assert together == load(blip2_folders[kind], batch_size=2).caption(images)
 
     def test_no_images(self, captioners: dict[str, Blip2Captioner], kind: str) -> None:
         assert captioners[kind].caption([]) == []
@@ -139,23 +117,25 @@ class TestCaptions:
         assert captioners[kind].geometry == Geometry("square", 56)
 
     def test_image_token_of_an_old_checkpoint(
-        self, captioners: dict[str, Blip2Captioner], folders: dict[str, Path], kind: str, tmp_path: Path
+        self, captioners: dict[str, Blip2Captioner], blip2_folders: dict[str, Path], kind: str, tmp_path: Path
     ) -> None:
-        old = edited(folders[kind], tmp_path / "old", lambda config: config.pop("image_token_index"))
+        old = edited(blip2_folders[kind], tmp_path / "old", lambda config: config.pop("image_token_index"))
         assert load(old).caption(pictures(4)) == captioners[kind].caption(pictures(4))
 
-    def test_a_missing_weight_is_refused(self, folders: dict[str, Path], kind: str, tmp_path: Path) -> None:
+    def test_a_missing_weight_is_refused(self, blip2_folders: dict[str, Path], kind: str, tmp_path: Path) -> None:
         """transformers would fill it with random numbers and go on."""
         copy = tmp_path / "model"
-        shutil.copytree(folders[kind], copy)
+        shutil.copytree(blip2_folders[kind], copy)
         weights = load_file(copy / "model.safetensors")
         del weights["qformer.layernorm.weight"]
         save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(ModelError, match=r"lacks weights.*qformer\.layernorm\.weight"):
             load(copy)
 
-    def test_loading_is_silent(self, folders: dict[str, Path], kind: str, capfd: pytest.CaptureFixture[str]) -> None:
-        load(folders[kind]).caption(pictures(1))
+    def test_loading_is_silent(
+        self, blip2_folders: dict[str, Path], kind: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        load(blip2_folders[kind]).caption(pictures(1))
         assert capfd.readouterr() == ("", "")
 
 
@@ -189,8 +169,10 @@ class TestDtypes:
         assert blip2.resolve_dtype(dtype, torch.device(device), blip2._GPU_DTYPES[kind]) == expected
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_float16_is_all_half_as_in_4_31_but_for_t5s_outputs(self, folders: dict[str, Path], kind: str) -> None:
-        captioner = load(folders[kind], dtype="float16")
+    def test_float16_is_all_half_as_in_4_31_but_for_t5s_outputs(
+        self, blip2_folders: dict[str, Path], kind: str
+    ) -> None:
+        captioner = load(blip2_folders[kind], dtype="float16")
         wide = {name for name, weight in captioner._model.named_parameters() if weight.dtype != torch.float16}
         outputs = {name for name, _ in captioner._model.named_parameters() if name.endswith(".wo.weight")}
         assert wide == outputs
@@ -198,24 +180,24 @@ class TestDtypes:
         assert all(captioner.caption(pictures(2)))
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_bfloat16(self, folders: dict[str, Path], kind: str) -> None:
-        captioner = load(folders[kind], dtype="bfloat16")
+    def test_bfloat16(self, blip2_folders: dict[str, Path], kind: str) -> None:
+        captioner = load(blip2_folders[kind], dtype="bfloat16")
         assert {weight.dtype for weight in captioner._model.parameters()} == {torch.bfloat16}
         assert all(captioner.caption(pictures(2)))
 
 
 class TestFlanT5IsNotTied:
     def test_its_own_output_matrix_is_used(
-        self, folders: dict[str, Path], captioners: dict[str, Blip2Captioner]
+        self, blip2_folders: dict[str, Path], captioners: dict[str, Blip2Captioner]
     ) -> None:
         language = captioners["t5"]._model.language_model
-        stored = load_file(folders["t5"] / "model.safetensors")["language_model.lm_head.weight"]
+        stored = load_file(blip2_folders["t5"] / "model.safetensors")["language_model.lm_head.weight"]
         assert torch.equal(language.lm_head.weight, stored)
         assert not torch.equal(language.lm_head.weight, language.shared.weight)
 
-    def test_a_checkpoint_without_it_is_refused(self, folders: dict[str, Path], tmp_path: Path) -> None:
+    def test_a_checkpoint_without_it_is_refused(self, blip2_folders: dict[str, Path], tmp_path: Path) -> None:
         copy = tmp_path / "tied"
-        shutil.copytree(folders["t5"], copy)
+        shutil.copytree(blip2_folders["t5"], copy)
         weights = load_file(copy / "model.safetensors")
         del weights["language_model.lm_head.weight"]
         save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})

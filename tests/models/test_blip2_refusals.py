@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.small_blip2 import edited, load, pictures
+from support.small_blip2 import KINDS, edited, load, pictures
 
 from lavad_core.config.models import Blip2Config
 from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
 from lavad_core.models.captioners import blip2
 from lavad_core.models.captioners.blip2 import Blip2Captioner
 from lavad_core.models.kinds import load_model
-from lavad_core.models.random_models import random_folder
 
-KINDS = ("opt", "t5")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The models are too small for more, and threads that wait for each other are slow where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("random")
-    return {kind: random_folder(f"blip2-{kind}", root) for kind in KINDS}
-
-
-@pytest.fixture(scope="module")
-def captioners(folders: dict[str, Path]) -> dict[str, Blip2Captioner]:
-    return {kind: load(folder) for kind, folder in folders.items()}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestOutOfMemory:
     def test_the_batch_halves_and_captions_stay(
-        self, captioners: dict[str, Blip2Captioner], folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+        self, captioners: dict[str, Blip2Captioner], blip2_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         images = pictures(9)
-        captioner = load(folders["opt"], batch_size=8)
+        captioner = load(blip2_folders["opt"], batch_size=8)
         generate, sizes = captioner._model.generate, []
 
         def scarce(*, pixel_values: torch.Tensor, **arguments: Any) -> torch.Tensor:
@@ -62,8 +41,8 @@ class TestOutOfMemory:
         assert sizes == [8, 4, 2, 2, 2, 2, 1]
         assert captioner._batcher.batch_size == 2
 
-    def test_one_image_alone(self, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-        captioner = load(folders["opt"], batch_size=2)
+    def test_one_image_alone(self, blip2_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        captioner = load(blip2_folders["opt"], batch_size=2)
 
         def none(**_: Any) -> torch.Tensor:
             raise torch.OutOfMemoryError("made by the test")
@@ -72,13 +51,13 @@ class TestOutOfMemory:
         with pytest.raises(DeviceOutOfMemory, match="images alone"):
             captioner.caption(pictures(2))
 
-    def test_weights_that_do_not_fit(self, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_weights_that_do_not_fit(self, blip2_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
         def no_room(*_: Any, **__: Any) -> None:
             raise torch.OutOfMemoryError("made by the test")
 
         monkeypatch.setattr(blip2._HF.Blip2ForConditionalGeneration, "to", no_room)
         with pytest.raises(DeviceOutOfMemory, match="does not fit cpu"):
-            load(folders["opt"])
+            load(blip2_folders["opt"])
 
 
 class TestRefusals:
@@ -102,14 +81,14 @@ class TestRefusals:
         ],
     )
     def test_wrong_configuration(
-        self, folders: dict[str, Path], tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
+        self, blip2_folders: dict[str, Path], tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
     ) -> None:
         with pytest.raises(ModelError, match=message):
-            load(edited(folders["opt"], tmp_path / "model", change))
+            load(edited(blip2_folders["opt"], tmp_path / "model", change))
 
-    def test_processor_of_another_size(self, folders: dict[str, Path], tmp_path: Path) -> None:
+    def test_processor_of_another_size(self, blip2_folders: dict[str, Path], tmp_path: Path) -> None:
         copy = tmp_path / "model"
-        shutil.copytree(folders["opt"], copy)
+        shutil.copytree(blip2_folders["opt"], copy)
         path = copy / "processor_config.json"
         settings = json.loads(path.read_text())
         settings["image_processor"]["size"] = {"height": 28, "width": 28}
@@ -118,27 +97,27 @@ class TestRefusals:
             load(copy)
 
     @pytest.mark.parametrize("keep_bytes", [0, 100, 5000])
-    def test_truncated_weights(self, folders: dict[str, Path], tmp_path: Path, keep_bytes: int) -> None:
+    def test_truncated_weights(self, blip2_folders: dict[str, Path], tmp_path: Path, keep_bytes: int) -> None:
         copy = tmp_path / "model"
-        shutil.copytree(folders["opt"], copy)
+        shutil.copytree(blip2_folders["opt"], copy)
         path = copy / "model.safetensors"
         path.write_bytes(path.read_bytes()[:keep_bytes])
         with pytest.raises(ModelError, match="cannot be loaded"):
             load(copy)
 
-    def test_after_close(self, folders: dict[str, Path]) -> None:
-        captioner = load(folders["opt"])
+    def test_after_close(self, blip2_folders: dict[str, Path]) -> None:
+        captioner = load(blip2_folders["opt"])
         captioner.close()
         with pytest.raises(InternalError, match="released"):
             captioner.caption(pictures(1))
 
 
-def test_loading_resolves_random_names(folders: dict[str, Path]) -> None:
+def test_loading_resolves_random_names(blip2_folders: dict[str, Path]) -> None:
     asked: list[str] = []
 
     def where(name: str) -> Path:
         asked.append(name)
-        return folders["opt"]
+        return blip2_folders["opt"]
 
     config = Blip2Config(model="random:blip2-opt?seed=3", device="cpu")
     assert isinstance(load_model(config, random_folder=where), Blip2Captioner)
@@ -176,10 +155,10 @@ class TestNumbersThatAreNone:
         ],
     )
     def test_damaged_weights_are_refused_by_name(
-        self, folders: dict[str, Path], tmp_path: Path, kind: str, name: str, value: float, dtype: str
+        self, blip2_folders: dict[str, Path], tmp_path: Path, kind: str, name: str, value: float, dtype: str
     ) -> None:
         with pytest.raises(ModelError, match=rf"not finite in {dtype}: \S*{name}.*captioners\.NAME\.dtype"):
-            load(with_weights(folders[kind], tmp_path / "model", _set(name, value)), dtype=dtype)
+            load(with_weights(blip2_folders[kind], tmp_path / "model", _set(name, value)), dtype=dtype)
 
     @pytest.mark.parametrize(
         ("kind", "name", "scale", "part"),
@@ -190,21 +169,21 @@ class TestNumbersThatAreNone:
         ],
     )
     def test_one_layer_that_overflows_float16(
-        self, folders: dict[str, Path], tmp_path: Path, kind: str, name: str, scale: float, part: str
+        self, blip2_folders: dict[str, Path], tmp_path: Path, kind: str, name: str, scale: float, part: str
     ) -> None:
         def change(weights: dict[str, torch.Tensor]) -> None:
             key = next(key for key in weights if key.endswith(name))
             weights[key] = torch.full_like(weights[key], scale) * weights[key].sign()
 
-        captioner = load(with_weights(folders[kind], tmp_path / "model", change), dtype="float16")
+        captioner = load(with_weights(blip2_folders[kind], tmp_path / "model", change), dtype="float16")
         with pytest.raises(ModelError, match=rf"3 of 3 images, first in its {part}; .*float32 or bfloat16"):
             captioner.caption(pictures(3))
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_later_token_of_one_image(
-        self, folders: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
+        self, blip2_folders: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        captioner = load(folders[kind])
+        captioner = load(blip2_folders[kind])
         head = captioner._model.language_model.get_output_embeddings()
         forward, calls = head.forward, []
 

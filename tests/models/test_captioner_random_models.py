@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,12 +23,7 @@ from lavad_core.models.random_text import prompt_words, spoken_words
 KINDS = ("blip2-opt", "blip2-t5", "imagebind", "clip", "siglip", "llama")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.command import lavad
 from support.filled_store import fill
+from support.json_files import edit
 
 from lavad_core.errors import DamagedResult
 from lavad_core.results.open import open_results
@@ -36,13 +37,6 @@ def store(tmp_path: Path) -> Path:
 def only(store: Path, ending: str) -> Path:
     (path,) = (store / "runs").glob(f"*{ending}")
     return path
-
-
-def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """A JSON file, with a change by hand."""
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def edited_line(path: Path, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
@@ -74,7 +68,7 @@ RECORD: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("word", RECORD)
 def test_a_record_that_was_changed_is_not_believed(word: str, store: Path, caplog: pytest.LogCaptureFixture) -> None:
     written = load_run(store)
-    edited(only(store, ".json"), RECORD[word])
+    edit(only(store, ".json"), RECORD[word])
     found = load_run(store, written.run_id)
     assert "was changed after it was written" in "".join(found.altered)
     assert "was changed after it was written" in caplog.text
@@ -96,7 +90,7 @@ def test_numbers_come_from_results(store: Path, tmp_path: Path, monkeypatch: pyt
     # As after a flow in the same process, whose handler is not the command line's.
     monkeypatch.setattr(logging.getLogger("lavad_core"), "handlers", [logging.NullHandler()])
     assert lavad("export", "intervals", str(tmp_path / "before.txt"), "--store", str(store)).exit_code == 0
-    edited(only(store, ".json"), set_threshold)
+    edit(only(store, ".json"), set_threshold)
     made = lavad("export", "intervals", str(tmp_path / "after.txt"), "--store", str(store))
     assert made.exit_code == 0, made.stderr
     assert "was changed after it was written" in made.stderr
@@ -165,7 +159,7 @@ SOURCES: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("word", SOURCES)
 def test_a_list_of_videos_that_was_changed(word: str, store: Path) -> None:
     run_id = load_run(store).run_id
-    edited(only(store, ".sources"), SOURCES[word])
+    edit(only(store, ".sources"), SOURCES[word])
     for use in (load_sources, unfinished_of):
         with pytest.raises(DamagedResult, match="list of videos"):
             use(store, run_id)
@@ -175,7 +169,7 @@ def test_a_list_of_videos_that_was_changed(word: str, store: Path) -> None:
 
 def as_before(store: Path) -> None:
     """The records of a run as an earlier version of the program wrote them."""
-    edited(only(store, ".json"), lambda record: (record.pop(FIELD), record.pop("log"), record.update(format=1)))
+    edit(only(store, ".json"), lambda record: (record.pop(FIELD), record.pop("log"), record.update(format=1)))
     lines = [json.loads(line) for line in only(store, ".jsonl").read_text().splitlines()]
     kept = [
         {k: v for k, v in line.items() if k not in (FIELD, "writer", "line")} for line in lines if line["kind"] != "end"
@@ -201,7 +195,7 @@ def test_records_of_an_earlier_version_open_and_are_said_to_be_unprotected(store
 def test_their_numbers_come_from_results_as_well(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert lavad("export", "intervals", str(tmp_path / "before.txt"), "--store", str(store)).exit_code == 0
     as_before(store)
-    edited(only(store, ".json"), set_threshold)
+    edit(only(store, ".json"), set_threshold)
     made = lavad("export", "intervals", str(tmp_path / "after.txt"), "--store", str(store))
     assert made.exit_code == 0, made.stderr
     assert (tmp_path / "after.txt").read_text() == (tmp_path / "before.txt").read_text()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.store_work import (
     KEYS,
+    is_used,
     rows,
     save,
     tree,
@@ -22,18 +23,6 @@ from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit
 
 KEY = KEYS[0]
-
-
-def is_used(store: FileStore) -> bool:
-    """Whether a reader takes the result."""
-    commit = store.find(KEY)
-    if commit is None:
-        return False
-    try:
-        store.read(commit)
-    except DamagedResult:
-        return False
-    return True
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from support.store_work import (
     fill,
     finish,
     hold,
+    is_used,
     race,
     replace_often,
     rows,
@@ -41,18 +42,6 @@ from lavad_core.store.maintenance import verify
 from lavad_core.store.types import Commit
 
 KEY = KEYS[0]
-
-
-def is_used(store: FileStore) -> bool:
-    """Whether a reader takes the result."""
-    commit = store.find(KEY)
-    if commit is None:
-        return False
-    try:
-        store.read(commit)
-    except DamagedResult:
-        return False
-    return True
 
 
 class FailingBlobs(LocalBlobs):

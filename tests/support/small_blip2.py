@@ -14,6 +14,8 @@ from lavad_core.config.models import Blip2Config
 from lavad_core.models.captioners.blip2 import Blip2Captioner
 from lavad_core.models.protocols import Image
 
+KINDS = ("opt", "t5")
+
 
 def load(folder: Path, **settings: Any) -> Blip2Captioner:
     settings = {"device": "cpu", **settings}

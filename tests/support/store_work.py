@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lavad_core.errors import DamagedResult
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
 
@@ -51,6 +52,18 @@ def save(store: FileStore, key: Key, table: pa.Table, *, video: str = "a video",
     with store.writer(key, video=video, schema=table.schema, provenance={"version": 1}, replace=replace) as writer:
         writer.write(table)
         return writer.commit(counts={"rows": table.num_rows})
+
+
+def is_used(store: FileStore) -> bool:
+    """Whether a reader takes the result of the first key."""
+    commit = store.find(KEYS[0])
+    if commit is None:
+        return False
+    try:
+        store.read(commit)
+    except DamagedResult:
+        return False
+    return True
 
 
 def tree(root: Path) -> dict[str, bytes | None]:

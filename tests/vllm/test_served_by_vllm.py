@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from support.local_chat import BOTH, answers_of
 from support.vllm_server import VllmServer
 
 from lavad_core.config.models import LocalChatConfig, VllmChatConfig
@@ -17,7 +16,7 @@ from lavad_core.method import prompts
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.kinds import load_model
-from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.models.served.meeting import meet
 from lavad_core.models.served.model_facts import differences
 
@@ -31,7 +30,6 @@ SCENES = [
     "übung – 車 [0.5]",
 ]
 SPACED = tuple(" " + choice for choice in prompts.SCORE_CHOICES)
-BOTH = tuple(itertools.chain(*zip(prompts.SCORE_CHOICES, SPACED, strict=True)))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +40,10 @@ def served(vllm_server: VllmServer) -> Iterator[ServedChat]:
 
 
 @pytest.fixture(scope="module")
-def local(tiny_llama: Path) -> Iterator[ChatModel]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a model of this size gains nothing from a second one
+def local(one_thread: None, tiny_llama: Path) -> Iterator[ChatModel]:
     model = load_model(LocalChatConfig(model="random:llama", dtype="float32"), random_folder=lambda name: tiny_llama)
     yield model
     model.close()
-    torch.set_num_threads(threads)
 
 
 def summary_of(scene: str, temperature: float = 0.0, seed: int = 0) -> ChatRequest:
@@ -58,11 +53,6 @@ def summary_of(scene: str, temperature: float = 0.0, seed: int = 0) -> ChatReque
 def score_of(scene: str, choices: tuple[str, ...] = BOTH, *, distribution: bool = False) -> ChatRequest:
     system = prompts.CONTEXT["plain"] + " " + prompts.FORMAT
     return ChatRequest((("system", system), ("user", scene)), 12, 0.0, 1.0, 0, choices, distribution)
-
-
-def answers_of(model: ChatModel, requests: list[ChatRequest]) -> list[ChatAnswer]:
-    found = dict(model.answer(requests))
-    return [found[number] for number in range(len(requests))]
 
 
 def test_the_same_greedy_answers_as_the_local_model(served: ServedChat, local: ChatModel) -> None:
