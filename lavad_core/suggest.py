@@ -1,4 +1,4 @@
-"""The nearest key to one that does not exist."""
+"""The nearest name or key to one that does not exist."""
 
 from __future__ import annotations
 
@@ -6,33 +6,44 @@ import difflib
 from collections.abc import Iterable
 
 _NEAR = 0.6
-"""Similarity from which a whole path is offered; below, only its last part is compared."""
+"""Similarity from which a name, or each part of a path, is offered."""
+
+_NEAR_ALONE = 0.75
+"""Similarity from which the last part of a path in another section is offered."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The most similar of ``known``; None if nothing is similar.
+    """The most similar of ``known``, which are names; None if none is similar."""
+    names = {_folded(name): name for name in sorted(set(known))}
+    near = difflib.get_close_matches(_folded(word), names, n=1, cutoff=_NEAR)
+    return names[near[0]] if near else None
 
-    A path with the same last part comes first, so that a key in the wrong section is found; then the most similar whole
-    path, so that a misspelt section is found; then the most similar last part.
+
+def nearest_path(word: str, known: Iterable[str]) -> str | None:
+    """The most similar of ``known``, which are dotted paths; None if none is similar.
+
+    A path with the same last part comes first, so that a key in the wrong section is found; then one of which every part is
+    similar, so that a misspelt section is found; then the most similar last part.
     """
-    candidates = sorted(set(known))
-    lowered = {candidate.lower().replace("-", "_"): candidate for candidate in candidates}
-    wanted = word.lower().replace("-", "_")
-    near = difflib.get_close_matches(wanted, lowered, n=1, cutoff=_NEAR)
-    last = wanted.rpartition(".")[2]
-    by_last = {path: path.rpartition(".")[2] for path in lowered}
-    same_last = sorted(
-        (path for path in by_last if by_last[path] == last), key=lambda path: (-_like(path, wanted), path)
-    )
-    if same_last:
-        return lowered[same_last[0]]
-    if near:
-        return lowered[near[0]]
-    ends = difflib.get_close_matches(last, set(by_last.values()), n=1, cutoff=0.75)
-    if not ends:
-        return None
-    best = max((path for path in by_last if by_last[path] == ends[0]), key=lambda path: (_like(path, wanted), path))
-    return lowered[best]
+    wanted = _folded(word)
+    parts = wanted.split(".")
+    paths = {_folded(path): path for path in sorted(set(known))}
+    by_last = {path: path.rpartition(".")[2] for path in paths}
+    found = [path for path, last in by_last.items() if last == parts[-1]] or [
+        path for path in paths if path.count(".") == len(parts) - 1 and all(map(_are_near, path.split("."), parts))
+    ]
+    if not found:
+        ends = difflib.get_close_matches(parts[-1], set(by_last.values()), n=1, cutoff=_NEAR_ALONE)
+        found = [path for path, last in by_last.items() if last in ends]
+    return paths[min(found, key=lambda path: (-_like(path, wanted), path))] if found else None
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_")
+
+
+def _are_near(one: str, other: str) -> bool:
+    return _like(one, other) >= _NEAR
 
 
 def _like(one: str, other: str) -> float:

@@ -44,14 +44,22 @@ class Layer:
     words: dict[PathKey, str] = field(default_factory=dict)
     """Paths of values that were written ``yes``, ``no``, ``on`` or ``off``, which only YAML 1.1 reads as true and
     false."""
+    recorded: bool = False
+    """Its captioners were a list of named sections, as in records, where earlier versions may have called one by a number."""
 
     def origin(self, path: PathKey) -> str:
-        """Where the value at ``path`` was given; otherwise where the nearest known part of the tree above it was, or the first
-        one below it."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.origins:
-                return self.origins[path[:length]]
-        return next((origin for known, origin in self.origins.items() if known[: len(path)] == path), self.name)
+        """Where the value at ``path`` was given."""
+        return origin_of(self.origins, path, self.name)
+
+
+def origin_of(origins: Mapping[PathKey, str], path: PathKey, unknown: str = "default") -> str:
+    """Where the value at ``path`` was given; otherwise where the first one below it was, or the nearest part of the tree above
+    it; ``unknown`` if nowhere."""
+    if path not in origins:
+        found = next((origin for known, origin in origins.items() if known[: len(path)] == path), None)
+        if found is not None:
+            return found
+    return next((origins[path[:length]] for length in range(len(path), 0, -1) if path[:length] in origins), unknown)
 
 
 def from_mapping(name: str, tree: Mapping[str, Any]) -> list[Layer]:
@@ -59,17 +67,30 @@ def from_mapping(name: str, tree: Mapping[str, Any]) -> list[Layer]:
 
     Captioners may be a list of mappings with one name each (:func:`lavad_core.config.secrets.public_settings`): these and no
     others, in this order.
+
+    Raises:
+        ConfigError: it is too deep, a key is not a text, or one is given twice.
     """
     plain = _plain(tree, name)
     listed = plain.get("captioners")
-    if not isinstance(listed, list) or not all(_is_one_section(item) for item in listed):
+    if not isinstance(listed, list) or not all(is_named_section(item) for item in listed):
         return [Layer(name, plain)]
-    plain["captioners"] = {own: section for item in listed for own, section in item.items()}
-    return [Layer(name, {"captioners": None}), Layer(name, plain)]
+    plain["captioners"] = _once([pair for item in listed for pair in item.items()], f"captioners ({name})")
+    return [Layer(name, {"captioners": None}), Layer(name, plain, recorded=True)]
 
 
-def _is_one_section(item: Any) -> bool:
+def is_named_section(item: Any) -> bool:
+    """Whether it is ``{name: section}``."""
     return isinstance(item, dict) and len(item) == 1 and all(isinstance(below, dict) for below in item.values())
+
+
+def _once(pairs: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ConfigError(f"{where}: {key!r} is given twice; give it once")
+        found[key] = value
+    return found
 
 
 def _plain(value: Any, name: str, depth: int = 0) -> Any:
@@ -77,7 +98,9 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise ConfigError(f"{name}: nested more than {MAX_DEPTH} deep; no setting is")
     if isinstance(value, Mapping):
-        return {str(key): _plain(below, name, depth + 1) for key, below in value.items()}
+        if odd := [key for key in value if not isinstance(key, str) and type(key) is not int]:
+            raise ConfigError(f"{name}: a key is {odd[0]!r}; keys are texts")
+        return _once(((str(key), _plain(below, name, depth + 1)) for key, below in value.items()), name)
     if isinstance(value, list | tuple):
         return [_plain(below, name, depth + 1) for below in value]
     return value

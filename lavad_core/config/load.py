@@ -21,9 +21,9 @@ from pydantic import ValidationError
 
 from lavad_core.address import ADDRESS, user_info
 from lavad_core.config import layers
-from lavad_core.config.layers import Layer
+from lavad_core.config.layers import Layer, origin_of
 from lavad_core.config.models import DEFAULT_CAPTIONERS
-from lavad_core.config.refuse import explain, origin_of, refuse_numbered, refuse_other_kinds, refuse_unknown
+from lavad_core.config.refuse import explain, refuse_captioners, refuse_other_kinds, refuse_unknown
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import find_address, is_masked_address, secret_values, variable, without_masks
 from lavad_core.config.section import PathKey, leaves
@@ -92,7 +92,7 @@ def load(
     environ = os.environ if environ is None else environ
     variables, secrets = layers.from_environment(environ, layers.names_in([*below, *above]) or DEFAULT_CAPTIONERS)
     given = [*below, *variables, *above]
-    refuse_numbered([*given, *secrets])
+    refuse_captioners([*given, *secrets])
     refuse_unknown([*given, *secrets])
     for layer in given:
         layer.tree = resolved_paths(layer.tree, ROOT, layer.folder or Path.cwd())
@@ -212,6 +212,7 @@ class Merger:
                 below = child(shape, name, any_kind=True)
                 assert below is not None  # unknown keys are refused before
                 merged[name] = self._merge(old.get(name), value, below, (*path, name), layer)
+            self._note_empty(merged, path, layer)
             return merged
         if new is None and shape.variants and shape.kind == "mapping":  # none of those before
             new = {}
@@ -236,6 +237,7 @@ class Merger:
                 )
             del merged[name]
             self._forget(here)
+        self._note_empty(merged, path, layer)
         return merged
 
     @staticmethod
@@ -250,6 +252,10 @@ class Merger:
     def _forget(self, path: PathKey) -> None:
         for known in [known for known in self.origins if known[: len(path)] == path]:
             del self.origins[known]
+
+    def _note_empty(self, merged: Mapping[str, Any], path: PathKey, layer: Layer) -> None:
+        if path and not merged:  # nothing in it says where it was given
+            self.origins[path] = layer.origin(path)
 
     def _note(self, value: Any, path: PathKey, layer: Layer) -> None:
         self.origins[path] = layer.origin(path)

@@ -28,6 +28,8 @@ _TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge", "timestamp")
 )
 
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+
 _AMBIGUOUS = (
     (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "is a number to the base 60 for YAML"),
     (re.compile(r"[-+]?0[0-9_]+"), "is an octal number for YAML"),
@@ -126,19 +128,20 @@ def problem(error: BaseException) -> str:
 
 
 def _note(node: yaml.Node, path: PathKey, name: str, found: Document) -> None:
-    """Remember the line of every key, and refuse what the loader would take in silence: a key given twice (it keeps the last),
-    and words that are read as another value than they look like."""
+    """Remember the line of every key, make each the text that the user wrote (``no``, ``1.50``, ``010`` are names), and refuse
+    what the loader would take in silence: a key given twice (it keeps the last), and words that are read as another value than
+    they look like."""
     if len(path) > MAX_DEPTH or len(found.origins) > MAX_KEYS:
         raise ConfigError(f"{name}: more than {MAX_DEPTH} deep or {MAX_KEYS} keys; no configuration is")
     here = f"{name}:{node.start_mark.line + 1}"
-    if node.tag not in _TAGS:
-        raise ConfigError(
-            f"{name} is not YAML of plain values: line {node.start_mark.line + 1} has a tag (!…), which no setting needs"
-        )
+    _check_tag(node, name)
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
+        for number, (key, value) in enumerate(node.value):
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(f"{here}: a key is a list or a mapping; keys are words")
+            _check_tag(key, name)
+            if key.tag != _MERGE:  # another node: by an anchor, this one may be a value too
+                node.value[number] = yaml.ScalarNode(_TEXT, key.value, key.start_mark, key.end_mark), value
             below = (*path, str(key.value))
             where = f"{name}:{key.start_mark.line + 1}"
             if below in found.origins:
@@ -151,6 +154,13 @@ def _note(node: yaml.Node, path: PathKey, name: str, found: Document) -> None:
             _note(value, (*path, str(number)), name, found)
     elif isinstance(node, yaml.ScalarNode) and node.style is None:
         _note_scalar(node, path, here, found)
+
+
+def _check_tag(node: yaml.Node, name: str) -> None:
+    if node.tag not in _TAGS:
+        raise ConfigError(
+            f"{name} is not YAML of plain values: line {node.start_mark.line + 1} has a tag (!…), which no setting needs"
+        )
 
 
 def _note_scalar(node: yaml.ScalarNode, path: PathKey, here: str, found: Document) -> None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import math
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from lavad_core.address import ADDRESS
-from lavad_core.config.layers import Layer
+from lavad_core.config.layers import Layer, is_named_section, origin_of
 from lavad_core.config.models import DEFAULT_CAPTIONERS
 from lavad_core.config.secrets import variable
-from lavad_core.config.section import PathKey
-from lavad_core.config.tree import ROOT, Shape, child, known_paths
+from lavad_core.config.section import NAME_PATTERN, PathKey
+from lavad_core.config.tree import CAPTIONERS, ROOT, Shape, child, choices, in_words, item, known_paths
 from lavad_core.errors import ConfigError
 from lavad_core.masking import MASK, masked, masked_text
-from lavad_core.suggest import nearest
+from lavad_core.suggest import nearest, nearest_path
 
 MAX_REPORTED = 5
 """Faults that one error names."""
@@ -29,17 +32,9 @@ MAX_INTEGER = 2**63 - 1
 """What JSON readers, SQLite and Arrow agree on."""
 
 
-def origin_of(origins: Mapping[PathKey, str], path: PathKey) -> str:
-    """Where the value at ``path``, or the part of the tree that holds it, was given; ``default`` if nowhere."""
-    for length in range(len(path), 0, -1):
-        if path[:length] in origins:
-            return origins[path[:length]]
-    return "default"
-
-
-def refuse_numbered(given: Sequence[Layer]) -> None:
+def refuse_captioners(given: Sequence[Layer]) -> None:
     """Raises ConfigError, with what to write, if captioners are given as the list that they were in earlier versions, or one of
-    them by its number in it."""
+    them by its number in it, by a word that cannot be a name, without a name, or as something else than a section."""
     names: list[str] = []
     faults: list[str] = []
     for layer in given:
@@ -49,38 +44,77 @@ def refuse_numbered(given: Sequence[Layer]) -> None:
         elif sections is None:
             names = [] if "captioners" in layer.tree else names
         elif isinstance(sections, dict):
+            faults += _nameless(layer, sections, names)
             for name, section in sections.items():
-                own = isinstance(section, dict) and {"kind", "model"} <= section.keys()  # such a name, defined whole
-                if name.isdigit() and name not in names and not own:
-                    known = names or list(DEFAULT_CAPTIONERS)
-                    place = known[int(name)] if int(name) < len(known) else "NAME"
-                    faults += _numbered_captioner(layer, name, section, place)
-                elif section is None:
+                if section is None:
                     names = [known for known in names if known != name]
-                elif name not in names:
-                    names.append(name)
+                elif isinstance(section, dict):
+                    wrong = list(_misnamed(layer, name, section, names))
+                    faults += wrong
+                    names += [] if wrong or name in names else [name]
     if faults:
         raise ConfigError(_listed(faults))
 
 
 def _list_of_captioners(layer: Layer, sections: list[Any], names: Sequence[str]) -> str:
+    origin = layer.origin(("captioners",))
     found: dict[str, Any] = {}
     for number, section in enumerate(sections):
-        plain = dict(section) if isinstance(section, dict) else {}
-        found[str(plain.pop("name", f"NAME{number}"))] = plain
-    wanted = {name: None for name in names if name not in found} | found
-    origin = layer.origin(("captioners",))
-    return f"captioners ({origin}) map names to sections, and are no list; write {_as_given(origin, ('captioners',), wanted)}"
+        plain = (
+            dict(section) if isinstance(section, dict) else {"model": section if isinstance(section, str) else "MODEL"}
+        )
+        own = plain if is_named_section(plain) else {str(plain.pop("name", f"NAME{number}")): plain}
+        if twice := own.keys() & found.keys():
+            return f"captioners ({origin}): {twice.pop()!r} is given twice; give it once"
+        found |= own
+    wanted = {name: None for name in names if name not in found} | (found or {"NAME": {"model": "MODEL"}})
+    write = _as_given(origin, ("captioners",), wanted)
+    return f"captioners ({origin}) map names to sections, and are not a list; write {write}"
 
 
-def _numbered_captioner(layer: Layer, number: str, section: Any, name: str) -> Iterator[str]:
-    own = ("captioners", number)
+def _nameless(layer: Layer, sections: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """Values where sections belong: fields of a captioner whose name was forgotten, or a model, as in ``opt: MODEL``."""
+    fields: dict[str, Any] = {}
+    for name, value in sections.items():
+        path = ("captioners", name)
+        origin = layer.origin(path)
+        if value is None or isinstance(value, dict):
+            continue
+        if child(item(CAPTIONERS), name, any_kind=True) is None:
+            write = _as_given(origin, (*path, "model"), value if isinstance(value, str) else "MODEL")
+            yield f"{'.'.join(path)} ({origin}): a captioner is a section, {{key: value}}; write {write}"
+        elif path in layer.origins and origin.startswith(_TEXTS):
+            yield _forgotten(path, origin, _as_given(origin, ("captioners", "NAME", name), value), names)
+        else:
+            fields[name] = value
+    if fields:
+        path = ("captioners", next(iter(fields)))
+        origin = layer.origin(path)
+        yield _forgotten(path, origin, _as_given(origin, ("captioners", "NAME"), fields), names)
+
+
+def _forgotten(path: PathKey, origin: str, write: str, names: Sequence[str]) -> str:
+    there = ", ".join(names or DEFAULT_CAPTIONERS)
+    return f"{'.'.join(path)} ({origin}): a captioner's name is missing (there is {there}); write {write}"
+
+
+def _misnamed(layer: Layer, name: str, section: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    if name.isascii() and name.isdigit() and name not in names and not layer.recorded:
+        known = dict(enumerate(names or DEFAULT_CAPTIONERS))
+        fault, better = "captioners have names and no numbers", known.get(int(name[:6]), "NAME")
+    elif not re.fullmatch(NAME_PATTERN, name):
+        fault = "a captioner's name has at most 64 letters, digits and . _ + -, a letter or digit first"
+        better = re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("._+-")[:64]
+        better = better if re.search("[^0-9]", better) else "NAME"
+    else:
+        return
+    own = ("captioners", name)
     given = [path for path in layer.origins if path[:2] == own and layer.origins[path].startswith(_TEXTS)] or [own]
     for path in given:
-        value = functools.reduce(lambda below, part: below[part], path[2:], section)
+        value: Any = functools.reduce(lambda below, part: below[part], path[2:], section)
         origin = layer.origin(path)
-        write = _as_given(origin, ("captioners", name, *path[2:]), value)
-        yield f"captioners.{number} ({origin}): captioners have names and no numbers; write {write}"
+        write = _as_given(origin, ("captioners", better, *path[2:]), value)
+        yield f"{'.'.join(own)} ({origin}): {fault}; write {write}"
 
 
 _TEXTS = ("--set", "environment variable")
@@ -109,12 +143,18 @@ def refuse_unknown(given: Sequence[Layer]) -> None:
 
 
 def _unknown(layer: Layer, value: Any, shape: Shape, path: PathKey) -> Iterator[str]:
-    if isinstance(value, dict) and not (shape.kind == "leaf" and shape.is_json):
+    if isinstance(value, dict) and shape.kind == "leaf" and not shape.is_json:
+        yield from (
+            f"unknown key {'.'.join((*path, name))!r} ({layer.origin((*path, name))}): {'.'.join(path)} has no keys; "
+            f"allowed: {in_words(shape)}"
+            for name in value
+        )
+    elif isinstance(value, dict) and shape.kind != "leaf":
         for name, below in value.items():
             here = (*path, name)
             found = child(shape, name, any_kind=True)
             if found is None:
-                yield _unknown_key(here, layer.origin(here))
+                yield _unknown_key(here, layer.origin(here), shape)
             else:
                 yield from _unknown(layer, below, found, here)
     elif shape.kind == "leaf" and shape.is_path and isinstance(value, str) and not value.strip():
@@ -138,6 +178,8 @@ def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield "must be a finite number"
+    elif isinstance(value, datetime.date):
+        yield f"{value} is a date for YAML, which no setting is; put a text in quotes"
     elif isinstance(value, str):
         if "\0" in value:
             yield "holds the character NUL, which no text or path can have"
@@ -164,15 +206,21 @@ def _words_in_json(layer: Layer, shape: Shape, path: PathKey) -> Iterator[str]:
                 )
 
 
-def _unknown_key(path: PathKey, origin: str) -> str:
+def _unknown_key(path: PathKey, origin: str, section: Shape) -> str:
     dotted = ".".join(path)
     named = path[0] == "captioners" and len(path) > 2
     if named and path[2:] == ("name",):
         return f"{dotted} ({origin}): the name of a captioner is its key, {path[1]!r}; leave `name` out"
-    near = nearest(".".join(("captioners", "NAME", *path[2:])) if named else dotted, known_paths())
+    near = nearest_path(".".join(("captioners", "NAME", *path[2:])) if named else dotted, known_paths())
     if near is not None and named:
         near = near.replace(".NAME.", f".{path[1]}.")
-    return f"unknown key {dotted!r} ({origin})" + (f"; did you mean {near!r}?" if near else "")
+    keys = dict.fromkeys(key for variant in section.variants.values() for key in variant.model_fields)
+    better = (
+        f"did you mean {near!r}?"
+        if near
+        else f"keys of {'.'.join(path[:-1]) or 'a configuration'} are {', '.join(keys)}"
+    )
+    return f"unknown key {dotted!r} ({origin}); {better}"
 
 
 def refuse_other_kinds(merged: Mapping[str, Any], origins: Mapping[PathKey, str]) -> None:
@@ -206,69 +254,86 @@ def _sections(value: Any, shape: Shape, path: PathKey) -> Iterator[tuple[PathKey
 
 
 def explain(error: ValidationError, origins: Mapping[PathKey, str]) -> str:
-    """Pydantic's faults as one line with path, value (never a secret), origin and what is allowed."""
-    faults = []
-    for fault in error.errors(include_url=False, include_context=True):
-        path, shape = _place(fault["loc"])
-        where = ".".join(path) or "configuration"
-        message = str(fault["msg"]).removeprefix("Value error, ")
-        if fault["type"] == "missing":
-            faults.append(f"{where} must be given: {_description(shape)}{_near_captioner(path, origins)}")
-            continue
-        value, context = fault.get("input"), fault.get("ctx", {})
-        if fault["type"] == "union_tag_invalid":
-            path, value = (*path, "kind"), context["tag"]
-            where, message = f"{where}.kind", f"allowed are {context['expected_tags']}"
-        shown = "" if not path or isinstance(value, dict | list | tuple) else f" = {masked_text(repr(value)):.80}"
-        if shape is not None and shape.is_secret:
-            shown = f" = {MASK!r}"
-        elif path[-1:] == (ADDRESS,):  # where in it a password is, nobody knows
-            shown = ""
-        if fault["type"] == "tuple_type" and isinstance(value, str):
-            message += f", such as [{masked_text(value)}]"
-        near = _near_choice(value, context)
-        faults.append(
-            f"{where}{shown} ({origin_of(origins, path)}): {message[:1].lower() + message[1:]}"
-            + (f"; did you mean {near!r}?" if near else "")
+    """Pydantic's faults as one line in our words, with path, value (never a secret), origin and what is allowed."""
+    return _listed([_fault(fault, origins) for fault in error.errors(include_url=False)])
+
+
+def _fault(fault: ErrorDetails, origins: Mapping[PathKey, str]) -> str:
+    path, shape = _place(fault["loc"])
+    value, kind, message = fault["input"], fault["type"], str(fault["msg"]).removeprefix("Value error, ")
+    if not path:  # settings that do not fit together, which it names
+        return message + "".join(
+            f" ({'.'.join(one)}: {origins[one]})" for one in origins if ".".join(one) in message.split()
         )
-    return _listed(faults)
+    if kind == "union_tag_invalid":
+        path, value = (*path, "kind"), value["kind"]
+    where, origin = ".".join(path), origin_of(origins, path)
+    if kind == "missing":
+        origin = origins.get((*path[:-1], "kind")) or origin_of(origins, path[:-1])
+        return f"{where} ({origin}) must be given: {_description(shape).rstrip('.')}{_near_captioner(path, origins)}"
+    if kind == "too_short":
+        return f"{where} ({origin}): no captioner is left; give one, such as --set captioners.NAME.model=MODEL"
+    if kind != "value_error":
+        message = f"allowed: {_allowed(shape, kind)}"
+        if kind == "tuple_type" and isinstance(value, str) and value.strip():
+            message += f", such as [{masked_text(value)}]"
+        elif isinstance(value, str) and (near := nearest(value, choices(shape))):
+            message += f"; did you mean {near!r}?"
+        if shape.is_text and isinstance(value, int | float):
+            message += "; put it in quotes"
+    shown = f" = {_said(value):.80}"
+    if shape.is_secret:
+        shown = f" = {MASK!r}"
+    elif isinstance(value, dict | list | tuple) or path[-1] == ADDRESS:  # where in it a password is, nobody knows
+        shown = ""
+    return f"{where}{shown} ({origin}): {message}"
 
 
-def _place(loc: Sequence[int | str]) -> tuple[PathKey, Shape | None]:
-    """Path and shape of a fault, without the words for kinds that pydantic puts in between."""
+def _said(value: Any) -> str:
+    """A scalar as YAML has it."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return masked_text(str(value) if isinstance(value, datetime.date) else repr(value))
+
+
+def _allowed(shape: Shape, fault: str) -> str:
+    if fault == "union_tag_invalid":
+        return ", ".join(f"`{kind}`" for kind in shape.variants)
+    if shape.kind == "section":
+        return "a section, {key: value}"
+    if shape.kind == "mapping":
+        return f"a mapping, {{{'name: section' if shape.variants else in_words(shape)}}}"
+    return ("finite " if fault == "finite_number" else "") + in_words(shape)
+
+
+def _place(loc: Sequence[int | str]) -> tuple[PathKey, Shape]:
+    """Path and shape of a fault, without the words for kinds that pydantic puts in between. Within a list or a JSON value it is
+    the shape of the whole."""
     path: list[str] = []
-    shape: Shape | None = ROOT
+    shape = ROOT
     for part in loc:
         if part == "[key]":  # of a mapping
             continue
-        found = child(shape, str(part), any_kind=True) if shape is not None else None
-        if found is None and shape is not None and shape.kind == "section" and part in shape.variants:
+        found = child(shape, str(part), any_kind=True)
+        if found is None and shape.kind == "section" and part in shape.variants:
             shape = replace(shape, variants={str(part): shape.variants[str(part)]})  # what is below is of that kind
             continue
         path.append(str(part))
-        shape = found
+        shape = found or shape
     return tuple(path), shape
 
 
 def _near_captioner(path: PathKey, origins: Mapping[PathKey, str]) -> str:
-    """A captioner that lacks something may be one whose name was misspelt."""
-    if path[0] != "captioners" or len(path) < 2:
+    """A captioner that lacks something, and was not given as one of a kind, may be one whose name was misspelt."""
+    if path[0] != "captioners" or (*path[:2], "kind") in origins:
         return ""
-    others = dict.fromkeys(
-        known[1] for known in origins if known[0] == "captioners" and len(known) > 1 and known[1] != path[1]
-    )
+    others = {known[1] for known in origins if known[0] == "captioners" and len(known) > 1 and known[1] != path[1]}
     near = nearest(path[1], others)
-    origin = next((origin for known, origin in origins.items() if known[:2] == path[:2]), "default")
-    return f" ({origin}); did you mean captioner {near!r}?" if near else ""
+    return f"; did you mean captioner {near!r}?" if near else ""
 
 
-def _description(shape: Shape | None) -> str:
-    return (shape.info.description if shape is not None and shape.info is not None else None) or "it has no default"
-
-
-def _near_choice(value: Any, context: Mapping[str, Any]) -> str | None:
-    choices = str(context.get("expected") or context.get("expected_tags") or "")
-    return nearest(value, choices.split("'")[1::2]) if isinstance(value, str) and "'" in choices else None
+def _description(shape: Shape) -> str:
+    return (shape.info.description if shape.info is not None else None) or "it has no default"
 
 
 def _listed(faults: Sequence[str]) -> str:

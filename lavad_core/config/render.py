@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import JsonValue, SecretStr
+from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from lavad_core.address import mask_address
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import is_masked_address
 from lavad_core.config.section import affects_of
-from lavad_core.config.tree import Row, rows
+from lavad_core.config.tree import Row, in_words, rows
 from lavad_core.masking import MASK
-
-_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
 def json_schema() -> str:
@@ -51,41 +49,9 @@ def markdown_table() -> str:
         assert info is not None
         affects = ", ".join(affects_of(row.path, info)) or "–"
         key = f"`{row.path}`" + (f" ({', '.join(row.kinds)})" if row.kinds and row.name != "kind" else "")
-        cells = (key, _values(row), _default(row), affects, info.description or "")
+        cells = (key, in_words(row.shape), _default(row), affects, info.description or "")
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", "\\n") for cell in cells) + " |")
     return "\n".join(lines)
-
-
-def _values(row: Row) -> str:
-    assert row.shape.info is not None
-    if row.shape.kind == "mapping":
-        return "name: " + ", ".join(_type_name(kind) for kind in row.shape.types)
-    words = ", ".join(name for kind in row.shape.types if (name := _type_name(kind)) != "null")
-    bounds = [
-        f"{sign} {limit:g}" if isinstance(limit, float) else f"{sign} {limit}"
-        for part in row.shape.info.metadata
-        for word, sign in _BOUNDS
-        if (limit := getattr(part, word, None)) is not None
-    ]
-    optional = " or null" if type(None) in row.shape.types else ""
-    return ", ".join([words, *bounds]) + optional
-
-
-def _type_name(kind: Any) -> str:
-    if get_origin(kind) is tuple:
-        return f"list of {_type_name(get_args(kind)[0])}"
-    if args := get_args(kind):
-        return ", ".join(f"`{value}`" for value in args)
-    names: dict[Any, str] = {
-        str: "text",
-        Path: "path",
-        SecretStr: "secret text",
-        bool: "true, false",
-        int: "integer",
-        float: "number",
-        JsonValue: "any",
-    }
-    return names.get(kind, "null" if kind is type(None) else str(kind))
 
 
 def _default(row: Row) -> str:

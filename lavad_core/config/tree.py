@@ -122,6 +122,53 @@ def child(shape: Shape, name: str, kind: object = None, *, any_kind: bool = Fals
     return item(shape) if shape.kind == "mapping" else None
 
 
+CAPTIONERS = fields(LavadConfig)["captioners"]
+"""The captioners, by name."""
+
+
+_BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+
+
+def in_words(shape: Shape) -> str:
+    """The values that a leaf or mapping takes, such as ``integer, ≥ 1, ≤ 64``; for tables and messages."""
+    words = ", ".join(name for kind in shape.types if (name := _type_name(kind)) != "null")
+    if shape.kind == "mapping":
+        return f"name: {words}"
+    bounds = [
+        f"{sign} {limit:g}" if isinstance(limit, float) else f"{sign} {limit}"
+        for part in (shape.info.metadata if shape.info else ())
+        for word, sign in _BOUNDS
+        if (limit := getattr(part, word, None)) is not None
+    ]
+    optional = " or null" if type(None) in shape.types else ""
+    return ", ".join([words, *bounds]) + optional
+
+
+def choices(shape: Shape) -> list[str]:
+    """The words that a leaf takes, or has in a list; the kinds of a section; empty if any is taken."""
+    if shape.kind == "section":
+        return [*shape.variants]
+    inner = [part for kind in shape.types for part in (get_args(kind) if get_origin(kind) is tuple else (kind,))]
+    return [str(value) for kind in inner if get_origin(kind) is Literal for value in get_args(kind)]
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return f"list of {_type_name(get_args(kind)[0])}"
+    if args := get_args(kind):
+        return ", ".join(f"`{value}`" for value in args)
+    names: dict[Any, str] = {
+        str: "text",
+        Path: "path",
+        SecretStr: "secret text",
+        bool: "true, false",
+        int: "integer",
+        float: "number",
+        JsonValue: "any JSON value",
+    }
+    return names.get(kind, "null" if kind is type(None) else str(kind))
+
+
 @dataclass(frozen=True)
 class Row:
     """One leaf of the tree, for tables."""

@@ -81,14 +81,15 @@ def test_a_variable_means_the_name_that_is_written_so(tmp_path: Path) -> None:
                      id="one that is not there taken out"),
         pytest.param({"overrides": ["captioners.b-6.7=null"]}, ["takes out one that does not exist"], id="a part of a name"),
         pytest.param({"overrides": ["captioners.aa.device=cpu"]},
-                     ["captioners.aa.model must be given", "(--set captioners.aa.device)", "did you mean captioner 'a'?"],
+                     ["captioners.aa.model (--set captioners.aa.device) must be given", "did you mean captioner 'a'?"],
                      id="misspelt name"),
         pytest.param({"overrides": ["captioners.b-6.7b.batchsize=3"]}, ["did you mean 'captioners.b-6.7b.batch_size'?"],
                      id="misspelt field"),
         pytest.param({"overrides": ["captioners.a.name=b"]}, ["captioners.a.name", "is its key, 'a'; leave `name` out"],
                      id="a name inside"),
-        pytest.param({"overrides": ["captioners.a b={model: m}"]}, ["captioners.a b", "match pattern"], id="no name"),
-        pytest.param({"overrides": ["captioners=3"]}, ["captioners = 3", "dictionary"], id="no mapping"),
+        pytest.param({"overrides": ["captioners.a b={model: m}"]}, ["captioners.a b", "write --set 'captioners.a-b={"],
+                     id="no name"),
+        pytest.param({"overrides": ["captioners=3"]}, ["captioners = 3", "a mapping, {name: section}"], id="no mapping"),
         pytest.param({"settings": {"captioners": {"a-b": A, "a.b": A}}, "environ": {"LAVAD_CAPTIONERS__A_B__DEVICE": "cpu"}},
                      ["LAVAD_CAPTIONERS__A_B__DEVICE may mean captioner a-b or a.b"], id="written alike"),
     ],
@@ -126,6 +127,31 @@ SERVED = {"kind": "openai", "name": "v", "model": "m", "base_url": "http://u:hun
                      id="a password"),
         pytest.param({"preset": "tiny", "settings": {"captioners": {"0": {"device": "cpu"}}}},
                      'captioners: {"random-blip2-opt": {"device": "cpu"}}', id="a number in settings"),
+        pytest.param({"preset": "tiny", "overrides": ["captioners.1={kind: blip2, model: m}"]},
+                     """--set 'captioners.random-blip2-t5={"kind": "blip2", "model": "m"}'""", id="a whole section by --set"),
+        pytest.param({"settings": {"captioners": {"1": A}}},
+                     'captioners: {"NAME": {"kind": "blip2", "model": "a/a"}}', id="a whole section in settings"),
+        pytest.param({"environ": {"LAVAD_CAPTIONERS__1": "{kind: blip2, model: m}"}},
+                     """LAVAD_CAPTIONERS__NAME='{"kind": "blip2", "model": "m"}'""", id="a whole section in a variable"),
+        pytest.param({"overrides": [f"captioners.{'9' * 5000}.model=m"]},
+                     "--set captioners.NAME.model=m", id="a number of many digits"),
+        pytest.param({"overrides": ["captioners.².model=m"]}, "--set captioners.NAME.model=m", id="digits of another kind"),
+        pytest.param({"overrides": ["captioners=[{a: {model: m}}, {b.1: {model: n}}]"]},
+                     """--set 'captioners={"a": {"model": "m"}, "b.1": {"model": "n"}}'""", id="a record's list by --set"),
+        pytest.param({"environ": {"LAVAD_CAPTIONERS": "[{a: {model: m}}]"}},
+                     """LAVAD_CAPTIONERS='{"a": {"model": "m"}}'""", id="a record's list in a variable"),
+        pytest.param({"overrides": ["captioners=[]"]},
+                     """--set 'captioners={"NAME": {"model": "MODEL"}}'""", id="an empty list"),
+        pytest.param({"overrides": ["captioners=[a/a]"]},
+                     """--set 'captioners={"NAME0": {"model": "a/a"}}'""", id="a list of models"),
+        pytest.param({"overrides": ["captioners.model=m"]}, "--set captioners.NAME.model=m", id="no name"),
+        pytest.param({"settings": {"captioners": {"kind": "openai", "model": "m", "api_key": "hunter2hunter2"}}},
+                     'captioners: {"NAME": {"kind": "openai", "model": "m", "api_key": "**********"}}', id="no name: settings"),
+        pytest.param({"environ": {"LAVAD_CAPTIONERS__API_KEY": "hunter2hunter2"}},
+                     "LAVAD_CAPTIONERS__NAME__API_KEY='**********'", id="no name in a variable"),
+        pytest.param({"overrides": ["captioners.opt=m"]}, "--set captioners.opt.model=m", id="a model for a section"),
+        pytest.param({"overrides": ["captioners.opt=[m]"]}, "--set captioners.opt.model=MODEL", id="a list for a section"),
+        pytest.param({"overrides": ["captioners.a/b.model=m"]}, "--set captioners.a-b.model=m", id="a name with a slash"),
         pytest.param({"environ": {"LAVAD_CAPTIONERS": json.dumps([{"name": "a", **A}])}},
                      """LAVAD_CAPTIONERS='{"a": {"kind": "blip2", "model": "a/a"}}'""", id="a list in a variable"),
     ],
@@ -142,6 +168,94 @@ def test_each_number_is_refused_with_a_line_of_its_own() -> None:
     more = refused(preset="tiny", overrides=["captioners.0.device=cuda:0", "captioners.0.dtype=float16"])
     assert "write --set captioners.random-blip2-opt.device=cuda:0; captioners.0" in more
     assert more.endswith("write --set captioners.random-blip2-opt.dtype=float16")
+
+
+def test_a_list_in_a_file_is_refused_with_the_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("window: {samples: 3}\ncaptioners:\n- opt: {model: m}\n- t5: {model: n}\n")
+    assert refused(files=[file]).endswith('write captioners: {"opt": {"model": "m"}, "t5": {"model": "n"}}')
+
+
+@pytest.mark.parametrize("way", ["file", "--set", "variable", "settings"])
+@pytest.mark.parametrize("name", ["no", "1.50", "2026-11-27", "null", "true", "1e3", "0x10", "_a"])
+def test_a_name_is_the_text_that_was_written(name: str, way: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"captioners: {{{name}: {{model: m}}}}")
+    sources: dict[str, Any] = {
+        "file": {"files": [file]},
+        "--set": {"overrides": [f"captioners={{{name}: {{model: m}}}}"]},
+        "variable": {"environ": {"LAVAD_CAPTIONERS": f"{{{name}: {{model: m}}}}"}},
+        "settings": {"settings": {"captioners": {name: {"model": "m"}}}},
+    }
+    if name == "_a":
+        assert "letter or digit first; write" in refused(**sources[way])
+    else:
+        assert list(config(**sources[way]).captioners) == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("{no: {model: m}, 'False': {model: n}}", ["no", "False"], id="a word for false"),
+        pytest.param("{1.5: {model: m}, 1.50: {model: n}}", ["1.5", "1.50"], id="equal numbers"),
+    ],
+)
+def test_names_that_yaml_would_read_as_one_are_two(text: str, names: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"captioners: {text}")
+    assert list(config(files=[file]).captioners) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param(
+            "a: {model: m}\n  a: {model: n}",
+            "a.yaml:3: captioners.a is given twice; first at FOLDER/a.yaml:2",
+            id="plain",
+        ),
+        pytest.param("no: {model: m}\n  'no': {model: n}", "a.yaml:3: captioners.no is given twice", id="in quotes"),
+        pytest.param("? a\n  : {model: m}\n  a: {model: n}", "captioners.a is given twice", id="a long key"),
+        pytest.param("!x a: {model: m}", "has a tag", id="a tag"),
+    ],
+)
+def test_a_key_given_twice_in_a_file_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"captioners:\n  {text}\n")
+    assert says.replace("FOLDER", str(tmp_path)) in refused(files=[file])
+
+
+@pytest.mark.parametrize(
+    ("captioners", "says"),
+    [
+        pytest.param([{"a": A}, {"a": B}], "captioners (the given settings): 'a' is given twice", id="a list"),
+        pytest.param([{"name": "a", **A}, {"name": "a", **B}], "'a' is given twice", id="a list of earlier versions"),
+        pytest.param({1.5: A}, "a key is 1.5; keys are texts", id="a number"),
+        pytest.param({None: A}, "a key is None; keys are texts", id="None"),
+        pytest.param({7: A, "7": B}, "'7' is given twice", id="a number and its text"),
+        pytest.param([], "no captioner is left", id="none"),
+    ],
+)
+def test_what_a_program_may_not_give(captioners: Any, says: str) -> None:
+    assert says in refused(settings={"captioners": captioners})
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        pytest.param("blip2-opt-6.7", "; did you mean captioner 'blip2-opt-6.7b'?", id="near"),
+        pytest.param("llava-1.7b", "", id="the same letters behind a dot"),
+    ],
+)
+def test_only_near_names_are_offered(name: str, near: str) -> None:
+    message = refused(preset="ucf-crime", overrides=[f"captioners.{name}.device=cpu"])
+    assert message.endswith(f"random:blip2-opt / random:blip2-t5 (tests){near}")
+
+
+def test_a_captioner_of_a_kind_is_meant_as_a_new_one() -> None:
+    message = refused(preset="ucf-crime", overrides=["captioners.blip2-opt-2.7b.kind=blip2"])
+    assert "captioners.blip2-opt-2.7b.model (--set captioners.blip2-opt-2.7b.kind) must be given" in message
+    assert "did you mean" not in message
 
 
 def test_what_is_to_be_written_is_the_same_configuration(tmp_path: Path) -> None:

@@ -1,31 +1,46 @@
-"""The nearest key."""
+"""The nearest name or key."""
 
 from __future__ import annotations
 
 import pytest
 
 from lavad_core.config.tree import known_paths
-from lavad_core.suggest import nearest
+from lavad_core.suggest import nearest, nearest_path
 
 
 @pytest.mark.parametrize(
-    ("case", "word", "wanted"),
+    ("word", "wanted"),
     [
-        ("itself", "window.samples", "window.samples"),
-        ("letters swapped", "window.smaples", "window.samples"),
-        ("upper case", "Window.Samples", "window.samples"),
-        ("section missing", "neighbours", "refine.neighbours"),
-        ("American", "refine.neighbors", "refine.neighbours"),
-        ("section misspelt", "summarize.prompt", "summarise.prompt"),
-        ("only the section, misspelt", "captioner", "captioners"),
-        ("last part misspelt in a wrong section", "chat.neighbors", "refine.neighbours"),
-        ("nothing like it", "zzzzzz", None),
-        ("empty", "", None),
+        pytest.param("window.samples", "window.samples", id="itself"),
+        pytest.param("window.smaples", "window.samples", id="letters swapped"),
+        pytest.param("Window.Samples", "window.samples", id="upper case"),
+        pytest.param("neighbours", "refine.neighbours", id="section missing"),
+        pytest.param("refine.neighbors", "refine.neighbours", id="American"),
+        pytest.param("summarize.prompt", "summarise.prompt", id="section misspelt"),
+        pytest.param("summarize.promt", "summarise.prompt", id="both misspelt"),
+        pytest.param("captioner", "captioners", id="only the section, misspelt"),
+        pytest.param("chat.neighbors", "refine.neighbours", id="last part misspelt in a wrong section"),
+        pytest.param("captioners.NAME.a", None, id="a long section makes no key near"),
+        pytest.param("run.a", None, id="its own section is not near"),
+        pytest.param("zzzzzz", None, id="nothing like it"),
+        pytest.param("", None, id="empty"),
     ],
 )
-def test_nearest(case: str, word: str, wanted: str | None) -> None:
-    assert nearest(word, known_paths()) == wanted, case
+def test_nearest_path(word: str, wanted: str | None) -> None:
+    assert nearest_path(word, known_paths()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [
+        pytest.param("blip2-opt-6.7", "blip2-opt-6.7b", id="a letter missing"),
+        pytest.param("Blip2_Opt_6.7b", "blip2-opt-6.7b", id="capitals and hyphens"),
+        pytest.param("llava-1.7b", None, id="what follows a dot is no key"),
+    ],
+)
+def test_nearest_name(word: str, wanted: str | None) -> None:
+    assert nearest(word, ["blip2-opt-6.7b", "blip2-flan-t5-xxl"]) == wanted
 
 
 def test_nothing_known() -> None:
-    assert nearest("a", []) is None
+    assert (nearest("a", []), nearest_path("a", [])) == (None, None)
