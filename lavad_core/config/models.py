@@ -154,7 +154,7 @@ class PythonCaptionerConfig(PythonModel):
 
     kind: Literal["python"] = setting("python", affects=CAPTIONER_STAGES, description="A function gives a Captioner.")
     options: dict[str, JsonValue] = _options(CAPTIONER_STAGES)
-    batch_size: int = setting(32, affects=NOTHING, description="Images of a call, at most.", ge=1)
+    batch_size: int = setting(32, affects=NOTHING, description="Most images per call.", ge=1)
 
 
 class PythonEncoderConfig(PythonModel):
@@ -167,7 +167,7 @@ class PythonEncoderConfig(PythonModel):
         affects=("embed_windows",),
         description="A two-frame clip has a vector of its own. False: it is the mean of its frames' image vectors.",
     )
-    batch_size: int = setting(64, affects=NOTHING, description="Images or clips of a call, at most.", ge=1)
+    batch_size: int = setting(64, affects=NOTHING, description="Most images or clips per call.", ge=1)
 
 
 class PythonChatConfig(PythonModel):
@@ -227,7 +227,9 @@ class Blip2Config(HubSection):
         description="auto: float32 on a CPU, bfloat16 for T5 and float16 for OPT on a GPU.",
     )
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(32, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    batch_size: int = setting(
+        32, affects=NOTHING, description="Most images per call; halved when the device runs out of memory.", ge=1
+    )
     max_new_tokens: int = setting(
         19, affects=("caption",), description="19 is what transformers 4.31 made of its max_length of 20.", ge=1, le=512
     )
@@ -272,7 +274,9 @@ class ImageBindConfig(ModelSection):
     encodes_clips: ClassVar[bool] = True
     """A two-frame clip has a vector of its own. False: it is the mean of its frames' image vectors, and needs no pass."""
 
-    kind: Literal["imagebind"] = setting("imagebind", affects=ENCODER_STAGES, description="Our towers, its checkpoint.")
+    kind: Literal["imagebind"] = setting(
+        "imagebind", affects=ENCODER_STAGES, description="This program's towers with the checkpoint of ImageBind."
+    )
     model: str = setting(
         "imagebind_huge.pth",
         affects=NOTHING,
@@ -285,7 +289,12 @@ class ImageBindConfig(ModelSection):
     )
     dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    batch_size: int = setting(
+        64,
+        affects=NOTHING,
+        description="Most images or clips per call; halved when the device runs out of memory.",
+        ge=1,
+    )
     vision_heads: int | None = setting(
         None,
         affects=ENCODER_STAGES,
@@ -321,7 +330,12 @@ class ClipConfig(HubSection):
     revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
     dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(64, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    batch_size: int = setting(
+        64,
+        affects=NOTHING,
+        description="Most images or clips per call; halved when the device runs out of memory.",
+        ge=1,
+    )
 
 
 EncoderConfig = Annotated[ImageBindConfig | ClipConfig | PythonEncoderConfig, Field(discriminator="kind")]
@@ -365,7 +379,9 @@ class LocalChatConfig(HubSection):
     revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
     dtype: Dtype = setting("auto", affects=CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(16, affects=NOTHING, description="Halves when the device runs out of memory.", ge=1)
+    batch_size: int = setting(
+        16, affects=NOTHING, description="Most prompts per call; halved when the device runs out of memory.", ge=1
+    )
     system_role: SystemRole = _system_role()
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
 

@@ -100,15 +100,15 @@ class EvaluateConfig(Section):
     frame_count_tolerance: int = setting(
         0,
         affects=("evaluate",),
-        description="A list may count so many frames more than the scores of a video cover; they are left out. 1 takes "
-        "lists that count one frame too many. The evaluation's header says it.",
+        description="Frames that a list may count beyond those that a video's scores cover; they are left out. 1 takes lists "
+        "that count one frame too many. The evaluation's header says it.",
         ge=0,
         le=MAX_FRAME_COUNT_TOLERANCE,
     )
 
 
 class ImportConfig(Section):
-    """Results made elsewhere, one `<video>.json` with `{frame: value}` a video, used in place of a stage's own work."""
+    """Results made elsewhere, one `<video>.json` with `{frame: value}` per video, used in place of a stage's own work."""
 
     list: Path | None = setting(
         None,
@@ -197,19 +197,25 @@ class LavadConfig(Section):
         + ". The fields themselves are what results depend on.",
     )
     store: Path = setting(Path("lavad-store"), affects=NOTHING, description="Folder of results.")
-    video: VideoConfig = VideoConfig()
-    captioners: dict[CaptionerName, CaptionerConfig] = Field(DEFAULT_CAPTIONERS, min_length=1)
-    encoder: EncoderConfig = ImageBindConfig()
-    chat: ChatConfig = VllmChatConfig()
-    window: WindowConfig = WindowConfig()
-    clean: CleanConfig = CleanConfig()
-    summarise: SummariseConfig = SummariseConfig()
-    score: ScoreConfig = ScoreConfig()
-    refine: RefineConfig = RefineConfig()
-    detect: DetectConfig = DetectConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-    imports: ImportConfig = ImportConfig()
-    run: RunConfig = RunConfig()
+    video: VideoConfig = Field(VideoConfig(), description="How videos are decoded, and which are rejected.")
+    captioners: dict[CaptionerName, CaptionerConfig] = Field(
+        DEFAULT_CAPTIONERS,
+        min_length=1,
+        description="The models that describe frames, by name; their order decides ties.",
+    )
+    encoder: EncoderConfig = Field(
+        ImageBindConfig(), description="The model that gives texts, frames and clips vectors."
+    )
+    chat: ChatConfig = Field(VllmChatConfig(), description="The language model that summarises and scores.")
+    window: WindowConfig = Field(WindowConfig(), description="The seconds around a frame that are described together.")
+    clean: CleanConfig = Field(CleanConfig(), description="Choice of the caption that fits a frame best.")
+    summarise: SummariseConfig = Field(SummariseConfig(), description="Summaries of the captions of a window.")
+    score: ScoreConfig = Field(ScoreConfig(), description="The language model's anomaly scores, in [0, 1].")
+    refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
+    detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="Labels that scores are compared with.")
+    imports: ImportConfig = Field(ImportConfig(), description="Results made elsewhere, used in place of stages.")
+    run: RunConfig = Field(RunConfig(), description="How work is done; no result depends on it.")
 
     @property
     def models(self) -> dict[str, ModelConfig]:

@@ -94,7 +94,9 @@ class VideoConfig(Section):
 class WindowConfig(Section):
     """The window V_i around a grid frame, its N samples, and what E_V sees of it (paper Sec. 3.3)."""
 
-    duration_s: float = setting(10.0, affects=_WINDOW_STAGES, description="T, seconds.", gt=0, le=3600)
+    duration_s: float = setting(
+        10.0, affects=_WINDOW_STAGES, description="T, the length of a window, seconds.", gt=0, le=3600
+    )
     samples: int = setting(10, affects=_WINDOW_STAGES, description="N, frames sampled from a window.", ge=1, le=1000)
     sampling: Literal["grid", "any-frame"] = setting(
         "grid",
@@ -137,8 +139,16 @@ class SummariseConfig(Section):
     )
     prompt: str = setting(prompts.SUMMARY, affects=("summarise",), description="P_S, the system message.")
     separator: str = setting("\n ", affects=("summarise",), description="Between the captions of the user message.")
-    temperature: float = setting(0.6, affects=("summarise",), description="0 is greedy.", ge=0, le=2)
-    top_p: float = setting(0.9, affects=("summarise",), description="Nucleus.", gt=0, le=1)
+    temperature: float = setting(
+        0.6, affects=("summarise",), description="Temperature of the sampling; 0 is greedy.", ge=0, le=2
+    )
+    top_p: float = setting(
+        0.9,
+        affects=("summarise",),
+        description="Nucleus sampling: probability that the likeliest tokens, which are kept, have together.",
+        gt=0,
+        le=1,
+    )
     total_tokens: int = setting(
         512,
         affects=("summarise",),
@@ -162,7 +172,8 @@ class SummariseConfig(Section):
     max_faulty_fraction: float = setting(
         0.05,
         affects=("summarise",),
-        description="Above it, of answers cut off or of windows with captions left out, summaries are ok_with_gaps.",
+        description="Fraction of answers cut off, or of windows with captions left out, above which summaries are "
+        "ok_with_gaps.",
         ge=0,
         le=1,
     )
@@ -195,8 +206,16 @@ class ScoreConfig(Section):
         affects=("score",),
         description="With choice: the expected value under the model's probabilities of the 11 values, not the value said.",
     )
-    temperature: float = setting(0.6, affects=("score",), description="0 is greedy.", ge=0, le=2)
-    top_p: float = setting(0.9, affects=("score",), description="Nucleus.", gt=0, le=1)
+    temperature: float = setting(
+        0.6, affects=("score",), description="Temperature of the sampling; 0 is greedy.", ge=0, le=2
+    )
+    top_p: float = setting(
+        0.9,
+        affects=("score",),
+        description="Nucleus sampling: probability that the likeliest tokens, which are kept, have together.",
+        gt=0,
+        le=1,
+    )
     total_tokens: int = setting(
         512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
     )
@@ -225,18 +244,23 @@ class ScoreConfig(Section):
     max_outside: float = setting(
         0.5,
         affects=NOTHING,
-        description="With choice: above this probability, in the mean of a video, of saying something else than the choices "
-        "allow, it is said that the model does not fit. Known of in-process models, and with expected.",
+        description="With choice: probability that the model says something else than the choices, in the mean of a video, "
+        "above which a warning says that it does not fit. Known only for in-process models, and with expected.",
         ge=0,
         le=1,
     )
     max_unparsed_fraction: float = setting(
-        0.05, affects=("score",), description="Above it a video's scores are ok_with_gaps.", ge=0, le=1
+        0.05,
+        affects=("score",),
+        description="Fraction of the answers without a score above which a video's scores are ok_with_gaps.",
+        ge=0,
+        le=1,
     )
     reject_unparsed_fraction: float = setting(
         0.5,
         affects=("score",),
-        description="Above it, of the answers that were not refused, a video is rejected (no-scores), as without any score.",
+        description="Fraction of the answers without a score, refused ones not counted, above which a video is rejected "
+        "(no-scores), as it is without any score.",
         ge=0,
         le=1,
     )
@@ -258,7 +282,13 @@ class RefineConfig(Section):
     """Video-text score refinement (Eq. 5)."""
 
     enabled: bool = setting(True, affects=("refine",), description="False keeps the language model's scores (Table 3).")
-    neighbours: int = setting(10, affects=("refine",), description="K.", ge=1, le=10_000)
+    neighbours: int = setting(
+        10,
+        affects=("refine",),
+        description="K, the number of similar summaries whose scores are averaged.",
+        ge=1,
+        le=10_000,
+    )
     pool: Literal["all", "unique"] = setting(
         "all",
         affects=("refine",),
