@@ -39,6 +39,6 @@ def retry_failed(
     if not left.unfinished:
         return Completed(message=f"run {left.run_id} has nothing left to do")
     config = configuration(None, {**left.settings, "store": str(here.store)})
-    opened = scoring(config, new_id or new_run_id(), retry_rejected=True, name=name or left.name, limit=left.limit)
-    with opened as work:
+    name = left.name or None if name is None else name
+    with scoring(config, new_id or new_run_id(), retry_rejected=True, name=name) as work:
         return score(work, adopt_videos(work.run, left), list(left.done))

@@ -26,7 +26,7 @@ def score_video(
     """Anomaly scores for the frames of one video: a file, or a folder of frames. The other parameters are those of
     ``score_videos``."""
     config = configuration(preset, settings)
-    with scoring(config, run_id or new_run_id(), refresh=refresh, name=name or "") as work:
+    with scoring(config, run_id or new_run_id(), refresh=refresh, name=name) as work:
         sources = discover_videos(work.run, [video])
         if len(sources) != 1:
             raise InputError(f"{video!r} names {len(sources)} videos; the flow score-videos takes several")

@@ -45,8 +45,6 @@ def score_videos(
         ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` (red) if none has.
     """
     config = configuration(preset, settings)
-    opened = scoring(
-        config, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected, name=name or "", limit=limit
-    )
+    opened = scoring(config, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected, name=name)
     with opened as work:
         return score(work, discover_videos(work.run, inputs, limit))

@@ -49,6 +49,16 @@ def sources_of(config: LavadConfig, inputs: Sequence[str | Path]) -> list[VideoS
     return listed_sources(config.imports)
 
 
+def first_sources(
+    recorder: RunRecorder, store: Path, sources: list[VideoSource], limit: int | None
+) -> list[VideoSource]:
+    """The first ``limit`` of the videos that a run was given, or all, noted with the run so that a later one can do the failed
+    ones again."""
+    recorder.limited(limit if limit is not None and limit < len(sources) else None)
+    save_sources(store, recorder.run_id, sources[:limit])
+    return sources[:limit]
+
+
 def check_ahead(bench: Workbench, sources: Sequence[VideoSource]) -> None:
     """What would stop a run on its way is said before a video is read.
 
@@ -65,7 +75,8 @@ def score_videos(
     config: LavadConfig,
     videos: Sequence[str | Path] = (),
     *,
-    name: str = "",
+    name: str | None = None,
+    limit: int | None = None,
     refresh: bool = False,
     listener: Listener | None = None,
 ) -> ResultSet:
@@ -79,7 +90,8 @@ def score_videos(
     Args:
         config: of :func:`lavad_core.load_config`; ``store`` is the folder of the results.
         videos: files, folders of videos, folders of numbered frames, globs, and lists (``list.txt``).
-        name: the run's name, which stands for its id everywhere.
+        name: the run's name, which stands for its id everywhere; None for none.
+        limit: score only the first so many of the videos, at least 1; None for all.
         refresh: compute what is in the store too, and replace it.
         listener: called with each stage of each video when it starts and when it has ended, from the thread that works.
 
@@ -87,11 +99,14 @@ def score_videos(
         the results of the run; ``results.record`` is its record.
 
     Raises:
-        InputError: an input names nothing, or the configuration's labels, imports or prompts do not fit.
+        InputError: an input names nothing, ``name`` or ``limit`` cannot be one, or the configuration's labels, imports or
+            prompts do not fit.
         ModelError: a model cannot be found or loaded.
         ServiceError: a model server does not answer.
         StoreError: the store cannot be written or read.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit is {limit}; at least 1 video is scored, or all with None")
     store = config.store.absolute()
     settings = public_settings(config)
     listeners = () if listener is None else (listener,)
@@ -102,7 +117,7 @@ def score_videos(
         run = _Run(bench, recorder)
         try:
             warn_of_runs_beside(store, recorder.run_id)
-            run.score(sources_of(config, videos), refresh)
+            run.score(sources_of(config, videos), limit, refresh)
         except BaseException as error:  # written down and passed on, whatever it is
             failed = isinstance(error, Exception)
             message = f"{type(error).__name__}: {error}" if failed else STOPPED
@@ -122,10 +137,10 @@ class _Run:
     ledger: Ledger = field(default_factory=lambda: Ledger([]))
     metrics: dict[str, Any] | None = None
 
-    def score(self, sources: Sequence[VideoSource], refresh: bool) -> None:
+    def score(self, sources: list[VideoSource], limit: int | None, refresh: bool) -> None:
         if not sources:
             raise InputError("no videos are given: name files or folders, or a list (imports.list)")
-        save_sources(self.bench.store.root, self.recorder.run_id, sources)
+        sources = first_sources(self.recorder, self.bench.store.root, sources, limit)
         self.ledger = Ledger(sources)
         check_ahead(self.bench, sources)
         for source in sources:

@@ -112,14 +112,12 @@ def watching(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def open_job(
-    config: LavadConfig, run_id: str, *, retry_rejected: bool = False, name: str = "", limit: int | None = None
+    config: LavadConfig, run_id: str, *, retry_rejected: bool = False, name: str | None = None
 ) -> Iterator[tuple[RunRef, Job]]:
     """Start recording a run and make it known to the tasks of this process. Models go at the end."""
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)
-    recorder = RunRecorder(
-        Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name, limit=limit
-    )
+    recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name)
     with recorder:
         job = Job(Workbench(config, record=True), recorder, retry_rejected)
         job.bench.store.sweep()  # what dead processes left
@@ -151,6 +149,6 @@ def job_of(ref: RunRef) -> Job:
         if job is None:
             run = load_run(Path(ref.store), ref.run_id)
             settings = run.config
-            recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings, name=run.name, limit=run.limit)
+            recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings, name=run.name or None)
             job = _jobs[ref] = Job(Workbench(load_config(settings=settings), record=True), recorder)
     return job

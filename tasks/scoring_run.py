@@ -207,11 +207,10 @@ def scoring(
     *,
     refresh: bool = False,
     retry_rejected: bool = False,
-    name: str = "",
-    limit: int | None = None,
+    name: str | None = None,
 ) -> Iterator[Scoring]:
     """A run, with its worker threads and its record, which is written however the run ends."""
-    with open_job(config, run_id, retry_rejected=retry_rejected, name=name, limit=limit) as (run, job):
+    with open_job(config, run_id, retry_rejected=retry_rejected, name=name) as (run, job):
         begun()
         remove_loose_records(config.store)
         workers = Workers(max_workers=config.run.workers)

@@ -9,7 +9,7 @@ from prefect import task
 
 from lavad.tasks.job import UNCACHED, RunRef, job_of
 from lavad_core.escape import MAX_NAME, escape
-from lavad_core.local_run import sources_of
+from lavad_core.local_run import first_sources, sources_of
 from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
@@ -22,15 +22,15 @@ def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) ->
     Raises:
         InputError: an input names nothing.
     """
-    sources = sources_of(job_of(run).bench.config, [decode_input(text) for text in inputs])
-    sources = sources[:limit]
-    save_sources(Path(run.store), run.run_id, sources)
-    return sources
+    job = job_of(run)
+    found = sources_of(job.bench.config, [decode_input(text) for text in inputs])
+    return first_sources(job.recorder, Path(run.store), found, limit)
 
 
 @task(name="adopt", description="Take the videos that an earlier run left unfinished.", **UNCACHED)
 def adopt_videos(run: RunRef, left: Unfinished) -> list[VideoSource]:
     """The unfinished videos, noted with this run; so are those of the same set that have scores."""
+    job_of(run).recorder.limited(left.limit)
     save_sources(Path(run.store), run.run_id, left.unfinished, left.done)
     return left.unfinished
 

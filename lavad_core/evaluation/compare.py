@@ -93,7 +93,7 @@ class Comparison:
     a: Mapping[str, str]
     """Id and origin of set A."""
     b: Mapping[str, str]
-    """Id and origin of set B."""
+    """Id and origin of set B. ``limited`` is there where not all videos belong to a set."""
     videos: int
     """Videos of the data set that both have scores of; nothing else counts."""
     frames: int
@@ -164,8 +164,8 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
         rows.append(ComparedRow(sigma.value, metrics, sigma.unit, own, other, unlike(own, other)))
     return Comparison(
         dataset=dataset.title,
-        a={"id": a.set_id, "origin": a.origin},
-        b={"id": b.set_id, "origin": b.origin},
+        a=a.reference,
+        b=b.reference,
         videos=len(common),
         frames=labelled.frames,
         positive=labelled.positive_frames,

@@ -107,7 +107,7 @@ def _header(
         positive=labelled.positive_frames,
         clipped_intervals=sum(video.clipped for video in labelled.videos),
         interval=min(video.interval for video in labelled.videos),
-        results={"id": results.set_id, "origin": results.origin},
+        results=results.reference,
         average_precision=AVERAGE_PRECISION,
         averaging=AVERAGING,
         smoothing=_smoothing(options, labelled),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from lavad_core.evaluation.types import Header
+from lavad_core.results.types import in_words
 
 
 def protocol_lines(header: Header) -> list[tuple[str, str]]:
     """Name and text of each line, without the warnings."""
-    results = header.results
     return [
         ("data set", f"{header.dataset} ({header.adapter})"),
         *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in header.files),
         *([("read as", header.reading)] if header.reading else []),
-        ("results", f"{results['origin']} {results['id']}"),
+        ("results", in_words(header.results)),
         *header.recipe.items(),
         ("videos", f"{header.scored} scored of {header.listed} listed; {len(header.unlabelled)} scored beside"),
         (

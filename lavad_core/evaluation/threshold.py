@@ -144,7 +144,7 @@ def choose_threshold(
         adapter=dataset.adapter,
         files=tuple(map(asdict, dataset.files)),
         labels=labels_digest(dataset),
-        results={"id": results.set_id, "origin": results.origin},
+        results=results.reference,
         names=tuple(video.labels.name for video in videos),
         frames=sum(video.frames for video in videos),
         positive=LabelledScores(videos).positive_frames,

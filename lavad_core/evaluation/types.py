@@ -35,7 +35,7 @@ class Header:
     interval: int
     """Frames from one score to the next; the shortest where videos differ."""
     results: Mapping[str, str]
-    """Id of the run or import, and its origin."""
+    """Id of the run or import, and its origin; ``limited`` says where not all videos belong to it."""
     average_precision: str
     """How average precision was computed, in a few words."""
     averaging: str

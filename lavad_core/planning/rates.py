@@ -179,7 +179,7 @@ def rates_of_run(run: RunManifest) -> RateTable:
     bound of what the machine does. What was cached took no time and did no work.
 
     Raises:
-        InputError: the run did no work of a model.
+        InputError: the run did no work of a model, or it is an import.
     """
     machine = ", ".join(str(run.host[name]) for name in ("name", "system") if name in run.host) or "not recorded"
     machine += f", {run.host['cpus']} CPUs" if "cpus" in run.host else ""
@@ -205,6 +205,8 @@ def rates_of_run(run: RunManifest) -> RateTable:
                 source=f"run {run.run_id}: {amount} in {seconds:.1f} s of stages, {workers} videos at once",
             )
         )
+    if run.origin == "import":
+        raise InputError(f"{run.run_id} is an import, which measured nothing: name a run")
     if not found:
         raise InputError(f"run {run.run_id} did no work of a model: all of it was in the store; name another run")
     return RateTable(rates=tuple(found))

@@ -10,6 +10,7 @@ from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, VideoRow
 from lavad_core.plain_text import first_few
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import VideoReport
+from lavad_core.results.types import in_words
 
 TILES = ("auc", "average_precision")
 """Metrics that stand above all tables."""
@@ -59,7 +60,7 @@ def facts(reported: ReportedSet, evaluation: Evaluation | None) -> list[tuple[st
     """The protocol, and what the scores come from."""
     results = reported.results
     if evaluation is None:
-        found = [("results", f"{results.origin} {results.set_id}"), *results.recipe.lines.items()]
+        found = [("results", in_words(results.reference)), *results.recipe.lines.items()]
         found.append(("labels", "none: nothing to evaluate against"))
     else:
         found = protocol_lines(evaluation.header)

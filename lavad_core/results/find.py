@@ -10,6 +10,7 @@ from lavad_core.plain_text import first_few
 from lavad_core.results.open import open_results
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import RunManifest, list_runs, load_run
+from lavad_core.runs.video_list import runs_of_set
 from lavad_core.suggest import nearest
 
 MAX_LOOKED = 100
@@ -17,7 +18,7 @@ MAX_LOOKED = 100
 
 
 def run_with_video(root: Path, name: str, run_id: str | None) -> RunManifest:
-    """The run or import that had a video: the latest if none is named.
+    """The run or import that had a video: the latest if none is named. A retry that is named has the videos of its whole set.
 
     Raises:
         InputError: none had it; says the name that may be meant.
@@ -28,24 +29,25 @@ def run_with_video(root: Path, name: str, run_id: str | None) -> RunManifest:
     seen: dict[str, None] = {}
     for candidate in ids:
         run = load_run(root, candidate)
-        names = {outcome.name: None for outcome in run.videos}
+        parts = [run] if run_id is None else runs_of_set(root, run)
+        names = {outcome.name: None for part in parts for outcome in part.videos}
         if name in names:
             return run
         seen |= names
     near = _meant(name, seen) or nearest(name, seen)
-    where = f"run {run_id}" if run_id is not None else f"the last {len(ids)} runs in {str(root)!r}"
+    where = f"{run.origin} {run_id}" if run_id is not None else f"the last {len(ids)} runs in {str(root)!r}"
     raise InputError(
         f"no video {name!r} in {where}; there are {len(seen)}: {first_few(seen, show=repr)}"
         + (f"; did you mean {near!r}?" if near else "")
     )
 
 
-def newest_with_scores(root: Path, name: str, besides: str) -> str | None:
-    """Id of the newest run that has scores for a video, other than ``besides``; None if none has."""
+def newest_with_scores(root: Path, name: str, besides: str) -> RunManifest | None:
+    """The newest run or import that has scores for a video, other than ``besides``; None if none has."""
     for run_id in list_runs(root)[::-1][:MAX_LOOKED]:
         try:
-            if run_id != besides and open_results(root, run_with_video(root, name, run_id))[name].has_scores:
-                return run_id
+            if run_id != besides and open_results(root, run := run_with_video(root, name, run_id))[name].has_scores:
+                return run
         except LavadError:  # the run did not have the video, or cannot be read: it is no help
             continue
     return None

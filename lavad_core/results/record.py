@@ -38,7 +38,7 @@ def record_import(
     videos: Path | None = None,
     interval: int | None = None,
     frame_rate: float | None = None,
-    name: str = "",
+    name: str | None = None,
 ) -> Recorded:
     """Read somebody else's results, commit them, and record that like a run.
 
@@ -49,7 +49,7 @@ def record_import(
         videos: folder of the videos, for frame counts that the data set does not have.
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second; that of the data set if None.
-        name: of the import, see :func:`lavad_core.runs.manifest.checked_name`.
+        name: of the import, see :func:`lavad_core.runs.manifest.checked_name`; None for none.
 
     Raises:
         InputError: see :func:`lavad_core.imports.read.read_import`; nothing is recorded then.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.errors import DamagedResult, InputError
+from lavad_core.errors import DamagedResult
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested
 from lavad_core.method.detection import SegmentRule, mean_rate
@@ -30,9 +29,9 @@ from lavad_core.results.types import (
     VideoResults,
     nearest_texts,
 )
-from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, load_run
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
-from lavad_core.runs.video_list import load_sources
+from lavad_core.runs.video_list import runs_of_set
 from lavad_core.stages.video_frames import read_probe, samples_of
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
@@ -56,7 +55,7 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
     """
     store = FileStore(root)
     videos: dict[str, tuple[VideoOutcome, Keys]] = {}
-    for one in _runs(root, run):
+    for one in runs_of_set(root, run):
         keys = keys_of_run(root, one.run_id)
         for outcome in one.videos:
             videos.setdefault(outcome.name, (outcome, keys.get(outcome.video_id, {})))
@@ -264,20 +263,6 @@ class RunVideo(VideoResults):
     def _find(self, node: str) -> Commit | None:
         key = self._keys.get(node)
         return None if key is None else self._store.find(key)
-
-
-def _runs(root: Path, run: RunManifest) -> list[RunManifest]:
-    """This run, and those that have scored others of its set before, with only these."""
-    try:
-        earlier = load_sources(root, run.run_id).earlier
-    except InputError:  # nobody noted the videos: the run has no others
-        return [run]
-    runs = [run]
-    for run_id in dict.fromkeys(earlier.values()):
-        names = {source.name for source, other in earlier.items() if other == run_id}
-        other = load_run(root, run_id)
-        runs.append(replace(other, videos=tuple(outcome for outcome in other.videos if outcome.name in names)))
-    return runs
 
 
 def _why(outcome: VideoOutcome) -> str:

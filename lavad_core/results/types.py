@@ -243,6 +243,12 @@ class VideoResults:
         return ""
 
 
+def in_words(reference: Mapping[str, str]) -> str:
+    """A :attr:`ResultSet.reference` as text: ``run 20260101T000000000-abcdef``."""
+    limited = f", {reference['limited']}" if "limited" in reference else ""
+    return f"{reference['origin']} {reference['id']}{limited}"
+
+
 @dataclass(frozen=True)
 class ResultSet:
     """The results of a run of this program, of an import, or of values at hand: :func:`lavad_core.results.open_results`.
@@ -286,6 +292,12 @@ class ResultSet:
     def texts(self, name: str) -> VideoTexts:
         """The texts of one of :attr:`names`; errors as :meth:`scores`."""
         return self[name].texts
+
+    @property
+    def reference(self) -> Mapping[str, str]:
+        """What the set is, for documents: ``id`` and ``origin``, and ``limited`` where not all videos belong to it."""
+        limited = "" if self.record is None else self.record.limited
+        return {"id": self.set_id, "origin": self.origin, **({"limited": limited} if limited else {})}
 
     @property
     def rule(self) -> SegmentRule | None:

@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ MAX_NAME = 80
 """Characters of a run's name."""
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}")
+_LIKE_RUN_ID = re.compile(r"[0-9]{8}(t([0-9]{0,9}|[0-9]{9}-[0-9a-f]{0,6}))?", re.IGNORECASE)
+"""An id in upper or lower case, or the beginning of one that has the whole date."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,16 @@ class RunManifest:
     name: str = ""
     """The name that its user gave it (:func:`checked_name`); empty if none."""
     limit: int | None = None
-    """How many of the videos that its inputs name belong to it; None for all."""
+    """How many of the videos that its inputs name belong to it, the first ones; None where none was left out."""
     altered: tuple[str, ...] = ()
     """One sentence for each part of its files that was changed later. Not on disk."""
     sealed: bool = True
     """Whether its files have digests; those of a run by an earlier version of the program have none. Not on disk."""
+
+    @property
+    def limited(self) -> str:
+        """What to say of :attr:`limit`; empty for a run of all its videos."""
+        return "" if self.limit is None else f"only the first {self.limit} of the videos that were given"
 
 
 ENDING = ("status", "ended", "seconds", "peak_rss_bytes", "videos", "message", "metrics")
@@ -154,20 +162,24 @@ def checked_name(text: str) -> str:
 
     Raises:
         InputError: it is empty or long, holds characters that do not print, or would be taken for something else where a run is
-            named: an id, an option, or the ``NAME=ID`` of `lavad plot`.
+            named: an id or the beginning of one, an option, or the ``NAME=ID`` of `lavad plot`.
     """
     if not 0 < len(text) <= MAX_NAME or not text.isprintable() or text != text.strip():
         raise InputError(
             f"{text!r:.100} cannot be the name of a run: 1 to {MAX_NAME} printing characters, no space at an end"
         )
-    if is_run_id(text) or text.startswith("-") or "=" in text:
+    if _LIKE_RUN_ID.fullmatch(text) or text.startswith("-") or "=" in text:
         raise InputError(f"{text!r} cannot be the name of a run: it would be taken for an id, an option or NAME=ID")
     return text
 
 
-def names_of_runs(store_root: Path) -> dict[str, str]:
-    """Id to name of the runs of a store that have one, oldest first. Only the first line of each log is read."""
-    names: dict[str, str] = {}
+def names_of_runs(store_root: Path, origin: Origin | None = None) -> dict[str, str]:
+    """Id to name of the runs and imports of a store that have one, or of those of one origin, oldest first."""
+    return {run_id: name for run_id, name, own in _named(store_root) if origin in (None, own)}
+
+
+def _named(store_root: Path) -> Iterator[tuple[str, str, Origin]]:
+    """Id, name and origin. Only the first line of each log is read."""
     for run_id in list_runs(store_root):
         path = run_path(store_root, run_id, ".jsonl")
         with (
@@ -175,34 +187,44 @@ def names_of_runs(store_root: Path) -> dict[str, str]:
             suppress(FileNotFoundError, ValueError, AttributeError),
             open(path, "rb") as log_file,
         ):
-            if name := json.loads(log_file.readline()).get("name"):
-                names[run_id] = str(name)
-    return names
+            header = json.loads(log_file.readline())
+            if name := header.get("name"):
+                yield run_id, str(name), header.get("origin", "run")
 
 
-def find_run(store_root: Path, given: str) -> str:
+def find_run(store_root: Path, given: str, origin: Origin | None = None) -> str:
     """The id of the run that is meant by its id, or by its name: then the latest that has it, and a warning says that there
     are others.
+
+    Args:
+        store_root: the store's folder.
+        given: the id or name.
+        origin: what can be used. Another kind of the same name is passed over; it is taken where nothing else has the name,
+            so that its user can say what is wrong with it.
 
     Raises:
         InputError: no run has that name; says the nearest that one has.
     """
     if is_run_id(given):
         return given
-    names = names_of_runs(store_root)
-    called = [run_id for run_id, name in names.items() if name == given]
+    named = list(_named(store_root))
+    called = {run_id: own for run_id, name, own in named if name == given}
     if not called:
-        near = nearest(given, names.values())
+        near = nearest(given, [name for _, name, _ in named])
         raise InputError(
             f"{given!r} is not an id of a run, and no run in {str(store_root)!r} has that name; `lavad status --all` lists them"
             + (f"; did you mean {near!r}?" if near else "")
         )
+    found = [run_id for run_id, own in called.items() if own == origin] or list(called)
     if len(called) > 1:
-        log.warning("%d runs are named %r; the latest is taken: %s", len(called), given, called[-1])
-    return called[-1]
+        counts = Counter(called.values())
+        what = " and ".join(f"{count} {own}s" for own, count in sorted(counts.items(), reverse=True))
+        which = f" {called[found[-1]]}" if len(counts) > 1 else ""
+        log.warning("%s are named %r; the latest%s is taken: %s", what, given, which, found[-1])
+    return found[-1]
 
 
-def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
+def load_run(store_root: Path, run_id: str | None = None, origin: Origin | None = None) -> RunManifest:
     """A run by its id or its name (:func:`find_run`); the latest if none is given. Also one that was killed or still runs, from
     its records.
 
@@ -215,7 +237,7 @@ def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
         if not runs:
             raise InputError(f"store {str(store_root)!r} has no runs yet; `lavad run` makes one")
         run_id = runs[-1]
-    run_id = find_run(store_root, run_id)
+    run_id = find_run(store_root, run_id, origin)
     path, log_path = (run_path(store_root, run_id, suffix) for suffix in (".json", ".jsonl"))
     with store_errors("read", path):
         try:
@@ -239,7 +261,7 @@ def load_run(store_root: Path, run_id: str | None = None) -> RunManifest:
     if not log_path.exists():
         if altered:
             raise DamagedResult(f"{altered[-1]}, and there is no log {log_path.name!r} beside it to read instead")
-        raise InputError(f"store {str(store_root)!r} has no run {run_id}; `lavad status` lists them")
+        raise InputError(f"store {str(store_root)!r} has no run {run_id}; `lavad status --all` lists them")
     return _from_records(store_root, run_id, altered)
 
 
@@ -306,7 +328,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
     header: dict[str, Any] = {}
     ending: dict[str, Any] = {}
     outcomes: dict[tuple[str, str], VideoOutcome] = {}
-    last = ""
+    last, limit = "", None
     log = read_log(run_path(store_root, run_id, ".jsonl"))
     for line in log.lines:
         if line.get("kind") == "run":
@@ -314,6 +336,8 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
         elif line.get("kind") == "video":
             outcome = VideoOutcome(**{f.name: line[f.name] for f in fields(VideoOutcome)})
             outcomes[outcome.name, outcome.video_id] = outcome
+        elif line.get("kind") == "limit":
+            limit = line["limit"]
         elif line.get("kind") == "end":
             ending = {name: line[name] for name in ENDING if name in line}
         last = line.get("ended", last)
@@ -341,7 +365,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
         work=work,
         origin=header.get("origin", "run"),
         name=header.get("name", ""),
-        limit=header.get("limit"),
+        limit=limit,
         altered=(*altered, *(f"the log of the run was changed after it was written: {why}" for why in log.altered)),
         sealed=log.sealed,
         **found,

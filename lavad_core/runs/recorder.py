@@ -52,7 +52,7 @@ class RunRecorder:
         versions, host, git_revision: what it runs on; found out if not given.
         listeners: for progress bars.
         origin: ``import`` for what somebody else computed.
-        name, limit: see :class:`~lavad_core.runs.manifest.RunManifest`.
+        name: of the run, see :func:`~lavad_core.runs.manifest.checked_name`; None for none.
 
     Raises:
         InputError: ``name`` cannot be one.
@@ -70,8 +70,7 @@ class RunRecorder:
         git_revision: str | None = None,
         listeners: Sequence[Listener] = (),
         origin: Origin = "run",
-        name: str = "",
-        limit: int | None = None,
+        name: str | None = None,
     ) -> None:
         self.run_id = run_id
         self._path = run_path(Path(store_root).absolute(), run_id, ".jsonl")
@@ -92,8 +91,7 @@ class RunRecorder:
             "git_revision": git_revision if git_revision is not None else environment.git_revision(),
             "started": now_text(),
             "origin": origin,
-            **({"name": checked_name(name)} if name else {}),
-            **({"limit": limit} if limit is not None else {}),
+            **({} if name is None else {"name": checked_name(name)}),
         }
         with store_errors("write", self._path):
             make_folders(self._path.parent)
@@ -104,6 +102,12 @@ class RunRecorder:
                 fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             sync_folder(self._path.parent)
         self._append("run", self._header)
+
+    def limited(self, limit: int | None) -> None:
+        """Note that only the first ``limit`` of the videos belong to the run, others are left out; None notes nothing."""
+        if limit is not None:
+            self._header["limit"] = limit
+            self._append("limit", {"limit": limit})
 
     @contextmanager
     def stage(self, video: str, video_id: str, node: str) -> Iterator[StageRecord]:

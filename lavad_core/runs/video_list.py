@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -15,7 +15,6 @@ from lavad_core.runs.event_log import log_is_sealed
 from lavad_core.runs.manifest import (
     SCORED,
     RunManifest,
-    VideoOutcome,
     list_runs,
     load_run,
     run_path,
@@ -142,12 +141,12 @@ class Unfinished:
 
 
 def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
-    """What is left of a run: of that id or name, or of the latest that is no import.
+    """What is left of a run: of that id or name, or of the latest; imports are passed over.
 
     Raises:
         InputError: there is no such run, or it is an import.
     """
-    run = _latest(store_root) if run_id is None else load_run(store_root, run_id)
+    run = _latest(store_root) if run_id is None else load_run(store_root, run_id, "run")
     if run.origin == "import":
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     scored = {outcome.name for outcome in run.videos if outcome.status in SCORED}
@@ -170,10 +169,20 @@ def _latest(store_root: Path) -> RunManifest:
     return load_run(store_root)  # an import, or says that there is nothing
 
 
-def scored_before(store_root: Path, done: Mapping[VideoSource, str]) -> list[VideoOutcome]:
-    """How videos ended in the runs that have scored them; ``done`` is that of :class:`Unfinished`."""
-    outcomes: list[VideoOutcome] = []
-    for run_id in dict.fromkeys(done.values()):
-        names = {source.name for source, run in done.items() if run == run_id}
-        outcomes += [outcome for outcome in load_run(store_root, run_id).videos if outcome.name in names]
-    return outcomes
+def runs_of_set(store_root: Path, run: RunManifest) -> list[RunManifest]:
+    """A run, and those that have scored others of its set before, each with only these of its videos: a retry is of a part of
+    a set, and its id and name stand for the whole.
+
+    Raises:
+        DamagedResult: the list of the run's videos is not as it was written.
+    """
+    try:
+        earlier = load_sources(store_root, run.run_id).earlier
+    except InputError:  # nobody noted the videos: the run has no others
+        return [run]
+    runs = [run]
+    for run_id in dict.fromkeys(earlier.values()):
+        names = {source.name for source, other in earlier.items() if other == run_id}
+        other = load_run(store_root, run_id)
+        runs.append(replace(other, videos=tuple(outcome for outcome in other.videos if outcome.name in names)))
+    return runs

@@ -13,8 +13,9 @@ import pytest
 from support import filled_store
 from support.command import lavad
 from support.filled_store import CAPTION, EVIL, FRAMES, GRID, SCORES, SUMMARIES, fill
+from support.video_factory import make_video
 
-from lavad_core.runs.video_list import save_sources
+from lavad_core.runs.video_list import save_sources, unfinished_of
 from lavad_core.stages import detect
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
@@ -236,26 +237,75 @@ def test_a_run_by_its_name(tmp_path: Path) -> None:
     store = ("--store", str(tmp_path))
     said = lavad("status", "[red]base", *store).stderr
     assert f"run {first} ([red]base): " in said
-    assert "; --limit: only the first 3 of its videos" in said
+    assert "; only the first 3 of the videos that were given" in said
     listed = lavad("status", "--all", *store).stdout.splitlines()
-    assert [line.split()[-1] for line in listed[:2]] == ["name", "[red]base"]
+    assert [line.split()[1] for line in listed[:2]] == ["name", "[red]base"]
+    assert lavad("status", "--all", "[red]base", *store).stdout.splitlines()[1].split()[:2] == [first, "[red]base"]
+    assert [run["run"] for run in json.loads(lavad("status", "--all", second, "--json", *store).stdout)] == [second]
+    assert "did you mean '[red]base'?" in lavad("status", "--all", "[red]bse", *store).stderr
     assert [run["name"] for run in json.loads(lavad("status", "--all", "--json", *store).stdout)] == ["[red]base", ""]
     assert json.loads(lavad("show", "a", "--run", "[red]base", "--format", "json", *store).stdout)["run"] == first
     assert lavad("export", "csv", str(tmp_path / "a.csv"), "--run", "[red]base", *store).exit_code == 0
     assert lavad("report", "-o", str(tmp_path / "pages"), "--run", "[red]base", *store).exit_code == 0
-    assert f"Run {first} ([red]base)" in (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    assert f"Run {first} ([red]base)" in page
+    assert f"run {first}, only the first 3 of the videos that were given" in page
+    assert (
+        "its run has only the first 3 of the videos that were given"
+        in lavad("show", "a", "--run", first, *store).stderr
+    )
     assert lavad("status", "[red]bse", *store).exit_code == 2
     assert "did you mean '[red]base'?" in lavad("status", "[red]bse", *store).stderr
     assert "limit" not in lavad("status", second, *store).stderr
 
 
-def test_status_of_a_retry_says_where_the_rest_of_the_set_is(tmp_path: Path) -> None:
-    first, _ = fill(tmp_path, "a")
-    second, _ = fill(tmp_path, "b")
+@pytest.mark.parametrize("by_name", [True, False], ids=["name", "id"])
+def test_a_retry_has_the_videos_of_its_whole_set(by_name: bool, tmp_path: Path) -> None:
+    """Its name and its id stand for the set, so every command finds the videos that needed no second try."""
+    first, _ = fill(tmp_path, "a", name="trial")
+    second, _ = fill(tmp_path, "b", name="trial")
     save_sources(tmp_path, second, [VideoSource("b", Path("/b.mp4"))], {VideoSource("a", Path("/a.mp4")): first})
-    said = lavad("status", "--store", str(tmp_path)).stderr
-    assert f"1 other videos of the set have scores from before: {first}" in said
-    assert "from before" not in lavad("status", first, "--store", str(tmp_path)).stderr
+    store, given = ("--store", str(tmp_path)), "trial" if by_name else second
+    status = lavad("status", given, *store)
+    assert f"1 other videos of the set have scores from before: {first}" in status.stderr
+    rows = {line.split()[0]: line for line in status.stdout.splitlines() if line}
+    assert second in rows["b"]
+    assert first in rows["a"]
+    (earlier,) = json.loads(lavad("status", given, "--json", *store).stdout)["earlier"]
+    assert (earlier["name"], earlier["status"], earlier["run"]) == ("a", "ok", first)
+    assert "from before" not in lavad("status", first, *store).stderr
+    for video in ("a", "b"):
+        shown = json.loads(lavad("show", video, "--run", given, "--json", *store).stdout)
+        assert (shown["run"], shown["status"]) == (second, "ok")
+    exported = json.loads(lavad("export", "csv", str(tmp_path / "x.csv"), "--run", given, "--json", *store).stdout)
+    assert exported["videos"] == ["a", "b"]
+    assert lavad("plot", "a", "-o", str(tmp_path / "a.svg"), "--frames", "0", "--run", given, *store).exit_code == 0
+
+
+def test_an_import_with_a_runs_name_hides_it_from_nobody(tmp_path: Path) -> None:
+    """Each command takes the kind that it can use; what can use both takes the latest, and says that there are two."""
+    store, ours = ("--store", str(tmp_path / "store")), fill(tmp_path / "store", "a", name="trial")[0]
+    save_sources(tmp_path / "store", ours, [VideoSource("a", Path("/a.mp4")), VideoSource("bad", Path("/b.mp4"))])
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "c.json").write_text(json.dumps({"0": 0.1, "16": 0.9}))
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "c.mp4", frames=20)
+    given = ("--scores", str(tmp_path / "scores"), "--videos", str(tmp_path / "videos"), "--interval", "16")
+    imported = lavad("import", *given, "--name", "trial", "--json", *store)
+    theirs = json.loads(imported.stdout)["run"]
+    shown = lavad("show", "c", "--run", "trial", "--json", *store)
+    assert json.loads(shown.stdout)["run"] == theirs
+    assert f"1 runs and 1 imports are named 'trial'; the latest import is taken: {theirs}" in shown.stderr
+    assert lavad("show", "a", "--run", "trial", *store).stderr.endswith("there are 1: 'c'\n")
+    assert lavad("show", "a", "--run", ours, *store).exit_code == 0
+    assert "did no work of a model" in lavad("plan", __file__, "--rates-from", "trial", *store).stderr
+    left = unfinished_of(tmp_path / "store", "trial")
+    assert (left.run_id, [source.name for source in left.unfinished]) == (ours, ["bad"])
+    for command, says in (("retry", "import the mended files"), ("plan x --rates-from", "which measured nothing")):
+        refused = lavad(*command.split(), theirs, *store)
+        assert refused.exit_code == 2
+        assert f"{theirs} is an import, " in refused.stderr
+        assert says in refused.stderr
 
 
 def test_the_environment_names_the_store(store: Path) -> None:

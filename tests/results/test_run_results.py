@@ -163,7 +163,7 @@ def test_what_is_gone_is_said(tmp_path: Path) -> None:
 
 def test_an_unknown_run(tmp_path: Path) -> None:
     fill(tmp_path, "first")
-    with pytest.raises(InputError, match="`lavad status` lists them"):
+    with pytest.raises(InputError, match="`lavad status --all` lists them"):
         open_results(tmp_path, "20200101T000000000-000000")
 
 

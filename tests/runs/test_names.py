@@ -14,12 +14,13 @@ from lavad_core.runs.video_list import save_sources, unfinished_of
 
 
 def record(root: Path, name: str = "", limit: int | None = None) -> str:
-    with RunRecorder(root, new_run_id(), config={}, name=name, limit=limit) as run:
+    with RunRecorder(root, new_run_id(), config={}, name=name or None) as run:
+        run.limited(limit)
         run.finish("Completed", [])
     return run.run_id
 
 
-@pytest.mark.parametrize("name", ["baseline", "täglich 3/4", "[bold]x", "`a`|b", "x" * MAX_NAME])
+@pytest.mark.parametrize("name", ["baseline", "täglich 3/4", "[bold]x", "`a`|b", "x" * MAX_NAME, "2026-01-01", "2026"])
 def test_names_that_can_be(name: str) -> None:
     assert checked_name(name) == name
 
@@ -28,17 +29,22 @@ def test_names_that_can_be(name: str) -> None:
     "name",
     [
         *("", " ", " a", "a\n", "a\x1b[31m", "a\u202eb", "a\udcff", "x" * (MAX_NAME + 1), "-a", "a=b"),
-        pytest.param(new_run_id(), id="the id of a run"),
+        *(
+            "20260101T000000000-abcdef",
+            "20260101T000000000-ABCDEF",
+            "20260101t000000000-abc",
+            "20260101T0000",
+            "20260101",
+        ),
     ],
     ids=ascii,
 )
 def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be the name of a run"):
         checked_name(name)
-    if name:
-        with pytest.raises(InputError):
-            RunRecorder(tmp_path, new_run_id(), config={}, name=name)
-        assert not (tmp_path / "runs").exists(), "it is refused before anything is written"
+    with pytest.raises(InputError):
+        RunRecorder(tmp_path, new_run_id(), config={}, name=name)
+    assert not (tmp_path / "runs").exists(), "it is refused before anything is written"
 
 
 def test_a_name_stands_for_the_latest_run_that_has_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

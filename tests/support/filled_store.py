@@ -78,7 +78,8 @@ def fill(
     bench = Workbench(config)
     run_id = new_run_id()
     outcomes = []
-    with RunRecorder(root, run_id, config=public_settings(config), name=name, limit=limit) as recorder:
+    with RunRecorder(root, run_id, config=public_settings(config), name=name or None) as recorder:
+        recorder.limited(limit)
         for number, video in enumerate(names):
             video_id = f"{number + 1:032x}"
             score(bench, recorder, video, video_id)

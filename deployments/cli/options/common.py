@@ -58,7 +58,7 @@ Run = Annotated[
 ]
 RunName = Annotated[
     str | None,
-    typer.Option("--name", help="A name for the run; it stands for the run's id everywhere.", metavar="NAME"),
+    typer.Option("--name", help="A name for the run or import; it can be given wherever an id can.", metavar="NAME"),
 ]
 Limit = Annotated[
     int | None,

@@ -20,7 +20,7 @@ def counted(manifest: RunManifest) -> str:
 def headline(manifest: RunManifest) -> str:
     """One line about a run."""
     named = f" ({escape(manifest.name)})" if manifest.name else ""
-    limited = f"; --limit: only the first {manifest.limit} of its videos" if manifest.limit is not None else ""
+    limited = f"; {manifest.limited}" if manifest.limited else ""
     return (
         f"run {manifest.run_id}{named}: {escape(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
         f"peak memory {size(manifest.peak_rss_bytes)}; {counted(manifest) or 'no videos yet'}{limited}"

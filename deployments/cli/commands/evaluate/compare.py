@@ -76,9 +76,10 @@ def _document(name: str, values: dict[str, object]) -> str:
 
 def _show_comparison(comparison: Comparison) -> None:
     from lavad_core.evaluation.types import METRIC_TITLES
+    from lavad_core.results.types import in_words
 
     for name, one in (("A", comparison.a), ("B", comparison.b)):
-        show(f"{name}: {escape(one['origin'])} {escape(one['id'])}")
+        show(f"{name}: {escape(in_words(one))}")
     show(
         f"over {comparison.videos} videos of {escape(comparison.dataset)} that both have, {comparison.frames} frames, "
         f"{comparison.positive} of them anomalous; A alone has {len(comparison.only_a)}, B alone {len(comparison.only_b)}"

@@ -55,7 +55,8 @@ def threshold(
 
 
 def _show(chosen: ChosenThreshold, rule: str) -> None:
-    results = chosen.results
+    from lavad_core.results.types import in_words
+
     lines = [
         ("threshold", repr(chosen.threshold)),
         ("rule", f"{chosen.rule}: {chosen.definition}"),
@@ -64,7 +65,7 @@ def _show(chosen: ChosenThreshold, rule: str) -> None:
         ("frames", f"{chosen.frames}, {chosen.positive} of them anomalous"),
         *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in chosen.files),
         ("labels", f"digest {chosen.labels}"),
-        ("results", f"{results['origin']} {results['id']}, unsmoothed"),
+        ("results", f"{in_words(chosen.results)}, unsmoothed"),
         ("to use it", f"--set detect.threshold={chosen.threshold!r}, or lavad evaluate --threshold-from FILE"),
     ]
     show_lines(lines)

@@ -108,7 +108,7 @@ def import_(
     json_: options.AsJson = False,
 ) -> None:
     """Read scores and texts that were made elsewhere, and check them against the videos of a data set. What is imported is
-    listed by `lavad status`, and its id is a RUN for `lavad evaluate`, `lavad report` and `lavad export`."""
+    listed by `lavad status --all`, and its id or name is a RUN for `lavad evaluate`, `lavad report` and `lavad export`."""
     from lavad_core.config.load import load_config
     from lavad_core.imports.layout import find_layout
     from lavad_core.results.record import record_import
@@ -121,12 +121,13 @@ def import_(
         return
     if until is not None:
         raise typer.BadParameter("it belongs to --settings", param_hint="--until")
+    if name is not None:
+        checked_name(name)
     sources = given.files() if given.layout is None else find_layout(given.layout, given.files())
     dataset = labels.opened() if labels.any else None
     root = load_config(overrides=[] if store is None else [f"store={store}"]).store
-    called = "" if name is None else checked_name(name)
     recorded = record_import(
-        root, sources, dataset, videos=labels.videos, interval=interval, frame_rate=frame_rate, name=called
+        root, sources, dataset, videos=labels.videos, interval=interval, frame_rate=frame_rate, name=name
     )
     _tell(recorded)
     if json_:

@@ -53,26 +53,27 @@ def show_video(
     if not found.has_scores:
         say(f"lavad: {escape(repr(video))} has no scores in {results.origin} {results.set_id}: {_why(results, found)}")
         if results.origin == "run" and (other := newest_with_scores(root, video, besides=results.set_id)) is not None:
-            say(f"the newest run that has scores for it: --run {other}")
+            say(f"the newest {other.origin} that has scores for it: --run {other.run_id}")
         raise typer.Exit(Exit.SOME_FAILED)
     kind = "segments" if segments else "frames" if frames else "grid"
     headers, rows = (_segments if segments else _frames if frames else _grid)(found)
     if json_ or format_ == "json":
         values = [dict(zip(headers, row, strict=True)) for row in rows]
-        show_document("video", {**_described(found, results.set_id), **found.facts, kind: values}, compact=frames)
+        show_document("video", {**_described(found, results), **found.facts, kind: values}, compact=frames)
     elif format_ == "csv":
         show_csv(["video", *headers], [[video, *row] for row in rows])
     else:
         _print(headers, rows)
-        say(_footer(found, results.origin))
+        say(_footer(found, results))
 
 
-def _described(video: VideoResults, run_id: str) -> dict[str, Any]:
+def _described(video: VideoResults, results: ResultSet) -> dict[str, Any]:
     """How the run or import ended for the video."""
     assert video.outcome is not None, "a run and an import know how they ended for each video"
     outcome = asdict(video.outcome)
-    named = {"video": video.name, "video_id": outcome["video_id"], "run": run_id}
-    return named | {field: outcome[field] for field in ("status", "reason", "message")}
+    named = {"video": video.name, "video_id": outcome["video_id"], "run": results.set_id}
+    limited = {name: text for name, text in results.reference.items() if name == "limited"}
+    return named | {field: outcome[field] for field in ("status", "reason", "message")} | limited
 
 
 def _why(results: ResultSet, video: VideoResults) -> str:
@@ -135,7 +136,7 @@ def _print(headers: list[str], rows: list[list[Any]]) -> None:
     show_table(headers, rows, right=right)
 
 
-def _footer(video: VideoResults, origin: str) -> str:
+def _footer(video: VideoResults, results: ResultSet) -> str:
     facts = video.facts
     length = f", {facts['duration_s']:.1f} s" if "duration_s" in facts else ""
     parts = [f"{facts['frames']} frames{length}"] if "frames" in facts else []
@@ -144,4 +145,6 @@ def _footer(video: VideoResults, origin: str) -> str:
         parts.append(f"{video.segment_count} segments at threshold {facts['threshold']:g}")
     if facts.get("unchecked"):
         parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
-    return "; ".join([*parts, *(["imported"] if origin == "import" else [])])
+    if limited := results.reference.get("limited"):
+        parts.append(f"its run has {limited}")
+    return "; ".join([*parts, *(["imported"] if results.origin == "import" else [])])

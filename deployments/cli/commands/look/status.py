@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,21 +26,25 @@ LISTED = 5
 @guarded
 def status(
     run: options.RunId = None,
-    all_: Annotated[bool, typer.Option("--all", help="List the runs of the store, one line for each.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="List the runs of the store, or those of a name, one line for each.")
+    ] = False,
     stages: Annotated[bool, typer.Option("--stages", help="One row per stage instead of one per video.")] = False,
     json_: options.AsJson = False,
     store: options.StoreFolder = None,
 ) -> None:
-    """Print how a run ended for each of its videos."""
+    """Print how a run ended for each of its videos; of a retry, for each video of the set that it is of."""
     from lavad_core.runs.manifest import list_runs, load_run
 
     root = options.store_root(store)
     if all_:
-        _list(root, json_)
+        _list(root, run, json_)
         return
     manifest = load_run(root, run)
+    earlier = _earlier(root, manifest)
     if json_:
-        show_document("run", asdict(manifest))
+        before = [{**asdict(video), "run": other.run_id} for other in earlier for video in other.videos]
+        show_document("run", {**asdict(manifest), **({"earlier": before} if before else {})})
         return
     say(headline(manifest))
     for why in manifest.altered:
@@ -68,63 +73,69 @@ def status(
         )
     else:
         show_table(
-            ("video", "status", "reason", "seconds", "message"),
-            [(v.name, v.status, v.reason, float(v.seconds or 0), v.message) for v in manifest.videos],
+            ("video", "status", "reason", "seconds", *(["run"] if earlier else []), "message"),
+            [
+                (v.name, v.status, v.reason, float(v.seconds or 0), *([run.run_id] if earlier else []), v.message)
+                for run in (manifest, *earlier)
+                for v in run.videos
+            ],
             right=(3,),
         )
     if manifest.metrics is not None:
         show("")
         show_table(("metric", "value"), metric_rows(manifest.metrics), right=(1,))
-    _tell_of_unchecked(root, manifest)
-    _tell_of_earlier(root, manifest.run_id)
+    _tell_of_unchecked(root, [manifest, *earlier])
+    if earlier:
+        count, runs = sum(len(other.videos) for other in earlier), ", ".join(other.run_id for other in earlier)
+        say(f"{count} other videos of the set have scores from before: {runs}")
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:
         say(f"other runs: {first_few(others, LISTED)} (lavad status RUN)")
 
 
-def _tell_of_unchecked(root: Path, manifest: RunManifest) -> None:
+def _tell_of_unchecked(root: Path, runs: Sequence[RunManifest]) -> None:
     """How many videos may have been cut off without a sign."""
     from lavad_core.errors import StoreError
     from lavad_core.results.run import unchecked_ends
 
-    if manifest.origin == "import":
+    if runs[0].origin == "import":
         return
     try:
-        unchecked = unchecked_ends(root, manifest)
+        unchecked = [name for run in runs for name in unchecked_ends(root, run)]
     except StoreError as error:
         say(f"WARNING: {escape(error)}")
         return
     if unchecked:
         say(
-            f"completeness: the end of {len(unchecked)} of {len(manifest.videos)} videos could not be checked: their "
-            f"containers announce none (lavad show {escape(unchecked[0])})"
+            f"completeness: the end of {len(unchecked)} of {sum(len(run.videos) for run in runs)} videos could not be "
+            f"checked: their containers announce none (lavad show {escape(unchecked[0])})"
         )
 
 
-def _tell_of_earlier(root: Path, run_id: str) -> None:
-    """A retry is about a part of a set: say where the rest is."""
-    from lavad_core.errors import DamagedResult, InputError
-    from lavad_core.runs.video_list import load_sources
+def _earlier(root: Path, run: RunManifest) -> Sequence[RunManifest]:
+    """A retry is about a part of a set: the runs that have the rest."""
+    from lavad_core.errors import InputError, StoreError
+    from lavad_core.runs.video_list import runs_of_set
 
     try:
-        earlier = load_sources(root, run_id).earlier
-    except InputError:  # the run ended before it knew its videos
-        return
-    except DamagedResult as damage:
-        say(f"WARNING: {escape(damage)}")
-        return
-    if earlier:
-        runs = ", ".join(dict.fromkeys(earlier.values()))
-        say(f"{len(earlier)} other videos of the set have scores from before: {runs}")
+        return runs_of_set(root, run)[1:]
+    except (InputError, StoreError) as error:  # this run's own videos are known all the same
+        say(f"WARNING: {escape(error)}")
+        return []
 
 
-def _list(root: Path, as_json: bool) -> None:
+def _list(root: Path, given: str | None, as_json: bool) -> None:
+    """The runs and imports of the store; of a name, if one is given."""
     from lavad_core.errors import StoreError
     from lavad_core.results.recipe import in_short, recorded_recipe
-    from lavad_core.runs.manifest import list_runs, load_run
+    from lavad_core.runs.manifest import find_run, list_runs, load_run, names_of_runs
 
+    wanted = list_runs(root)
+    if given is not None:
+        named = [run_id for run_id, name in names_of_runs(root).items() if name == given]
+        wanted = named or [find_run(root, given)]  # an id, or the error that says what may be meant
     runs = []
-    for run_id in list_runs(root):
+    for run_id in wanted:
         try:
             runs.append(load_run(root, run_id))
         except StoreError as error:  # of this one; the others are listed
@@ -133,17 +144,15 @@ def _list(root: Path, as_json: bool) -> None:
         for why in run.altered:
             say(f"WARNING: {run.run_id}: {escape(why)}")
     recipes = [recorded_recipe(run) for run in runs]
-    lines = [(r.run_id, r.status, r.started, r.seconds, len(r.videos), counted(r)) for r in runs]
-    headers = ("run", "status", "started", "seconds", "videos", "outcomes")
-    named = any(run.name for run in runs)  # a column of nothing where nobody gives names
+    lines = [(r.run_id, r.name, r.status, r.started, r.seconds, len(r.videos), counted(r)) for r in runs]
+    headers = ("run", "name", "status", "started", "seconds", "videos", "outcomes")
+    rows = list(zip(lines, recipes, strict=True))
     if as_json:
-        rows = zip(lines, runs, recipes, strict=True)
-        show_json(
-            [{**dict(zip(headers, line, strict=True)), "name": run.name, "recipe": r.lines} for line, run, r in rows]
-        )
-    else:
-        rows_of_text = [
-            (*line, in_short(recipe), *([run.name] if named else []))
-            for line, run, recipe in zip(lines, runs, recipes, strict=True)
-        ]
-        show_table((*headers, "made with", *(["name"] if named else [])), rows_of_text, right=(3, 4))
+        show_json([{**dict(zip(headers, line, strict=True)), "recipe": recipe.lines} for line, recipe in rows])
+        return
+    kept = [at for at, header in enumerate(headers) if header != "name" or any(run.name for run in runs)]
+    show_table(
+        (*(headers[at] for at in kept), "made with"),
+        [(*(line[at] for at in kept), in_short(recipe)) for line, recipe in rows],
+        right=(len(kept) - 3, len(kept) - 2),
+    )

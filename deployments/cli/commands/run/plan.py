@@ -97,7 +97,7 @@ def _rates(config: LavadConfig, rates: Path | None, rates_from: str | None) -> R
 
     table = packaged_rates()
     if rates_from is not None:
-        table = rates_of_run(load_run(config.store, rates_from)).over(table)
+        table = rates_of_run(load_run(config.store, rates_from, "run")).over(table)
     return table if rates is None else read_rates(rates).over(table)
 
 

@@ -19,7 +19,6 @@ from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
-    from lavad_core.runs.manifest import VideoOutcome
     from lavad_core.video.types import VideoSource
 
 
@@ -97,11 +96,12 @@ def retry(
     from lavad.deployments.cli.terminal.run_end import rejected_for_good
     from lavad_core.config.load import load_config
     from lavad_core.runs.manifest import checked_name, load_run
-    from lavad_core.runs.video_list import scored_before, unfinished_of
+    from lavad_core.runs.video_list import unfinished_of
 
     root = options.store_root(store)
     left = unfinished_of(root, run)
-    name = left.name if name is None else checked_name(name)
+    if (name := left.name or None if name is None else name) is not None:
+        checked_name(name)
     if not left.unfinished:
         say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")
         if json_:
@@ -112,15 +112,14 @@ def retry(
     say(f"trying {len(left.unfinished)} videos of run {left.run_id} again")
     for line in rejected_for_good(load_run(root, left.run_id)):
         say(line)
-    before = scored_before(root, left.done)
 
     def start(run_id: str) -> Any:
         from lavad.flows.retry_failed import retry_failed
 
         settings = {"store": str(root)}
-        return retry_failed(run_id=left.run_id, settings=settings, new_id=run_id, name=name or None, return_state=True)
+        return retry_failed(run_id=left.run_id, settings=settings, new_id=run_id, name=name, return_state=True)
 
-    _run_and_report(resolved, len(left.unfinished), start, before, plain=plain, as_json=json_)
+    _run_and_report(resolved, len(left.unfinished), start, plain=plain, as_json=json_)
 
 
 def _of_list(path: Path | None, frame_rate: float | None) -> list[str]:
@@ -173,19 +172,12 @@ def _some(names: Sequence[str]) -> str:
     return first_few(names, show=lambda name: escape(repr(name)))
 
 
-def _run_and_report(
-    config: LavadConfig,
-    videos: int,
-    start: Start,
-    before: Sequence[VideoOutcome] = (),
-    *,
-    plain: bool,
-    as_json: bool,
-) -> None:
-    """Run a flow for so many videos, and say how it ended; videos that were done ``before`` belong to the same evaluation."""
+def _run_and_report(config: LavadConfig, videos: int, start: Start, *, plain: bool, as_json: bool) -> None:
+    """Run a flow for so many videos, and say how it ended. The metrics are over the whole set that a retry is of."""
     from lavad.deployments.cli.signals import interruptible
     from lavad.deployments.cli.terminal.run_end import metrics, report
     from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.runs.video_list import runs_of_set
 
     with interruptible() as stop:
         ended = run_flow(config, videos, plain, start, stop)
@@ -193,6 +185,7 @@ def _run_and_report(
         if as_json:
             show_document("run", asdict(ended.manifest))
         report(ended.manifest, bench, tables=not as_json)
-        metrics(bench, [*ended.manifest.videos, *before], tables=not as_json)
+        runs = runs_of_set(bench.store.root, ended.manifest)
+        metrics(bench, [video for run in runs for video in run.videos], tables=not as_json)
         if code := ended.exit_code:
             raise typer.Exit(code)
