@@ -110,7 +110,7 @@ def ablations(
     """Measure the full method, then the rows of some groups.
 
     Args:
-        output: of a demonstration: ``videos/``, ``labels.txt``, ``truth.json``, ``lavad.yaml`` and ``store/``. What the
+        output: folder of a demonstration: ``videos/``, ``labels.txt``, ``truth.json``, ``lavad.yaml`` and ``store/``. What the
             store lacks of the full method is computed.
         groups: some of :data:`GROUPS`.
         tell: told in a line what each row took.
@@ -182,7 +182,7 @@ def exchanged(
 
     Args:
         captions: captioner to clip to grid frame to caption.
-        seed: of who gets whose.
+        seed: decides who gets whose.
 
     Raises:
         InputError: there is one clip only.

@@ -55,8 +55,8 @@ def trivial_metrics(folder: Path, truths: Sequence[Truth], labels: NDArray[np.bo
     """``frame_metrics`` of each of :func:`trivial_rows`, whose arguments and errors it has.
 
     Args:
-        folder, truths: of the clips.
-        labels: of all their frames, one clip after the other.
+        folder, truths: where the clips are, and what they show.
+        labels: whether each of their frames is anomalous, one clip after the other.
     """
     return {
         name: frame_metrics(labels, np.concatenate(scores)) for name, scores in trivial_rows(folder, truths).items()

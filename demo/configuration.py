@@ -43,6 +43,6 @@ def write_configuration(output: Path) -> Path:
     tree["evaluate"] = {**tree.get("evaluate", {}), "labels": str(folder / "labels.txt")}
     tree["run"] = {**tree.get("run", {}), "targets": ["clean", "detect", "evaluate"]}
     output.mkdir(parents=True, exist_ok=True)
-    text = f"{MARK}, from demo/{CONFIGURATION} and with paths of this machine; each `lavad demo` writes it anew.\n"
+    text = f"{MARK}, from demo/{CONFIGURATION} and with paths of this machine; each `lavad demo` writes it again.\n"
     file.write_text(text + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return file

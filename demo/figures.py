@@ -30,7 +30,7 @@ HAIR: Colour = (70, 45, 30)
 
 @dataclass
 class Canvas:
-    """A picture in work."""
+    """A picture that is being drawn."""
 
     image: Image.Image
     """The picture, RGB."""
@@ -88,7 +88,7 @@ def draw_person(
         who: the person.
         x, foot: where the feet are, pixels.
         pose: walk, stand, run, sit, lie, kneel, fight, guard, hug, up (hands up), gun, photo, carry, reach, strike, panic.
-        phase: of the movement, cycles.
+        phase: how far the movement is, cycles.
         side: 1 faces right, -1 left.
     """
     height = who.height(foot)

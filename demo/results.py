@@ -96,7 +96,7 @@ def tables(result: Result, shown: Callable[[str], str] = str) -> list[Table]:
     """The tables of a demonstration, as (headers, rows, columns to align to the right): one line per video, and one per metric.
 
     Args:
-        result: of the demonstration.
+        result: the finished demonstration.
         shown: what a summary becomes, for instance a shorter one.
     """
     videos = [(*_facts(video), shown(video.peak.text)) for video in result.videos]

@@ -26,8 +26,8 @@ def script(split: str, seed: int, number: int) -> Clip:
 
     Args:
         split: ``train``, ``validation`` or ``demo``.
-        seed: of the set.
-        number: of the clip, from 0.
+        seed: seed of the set.
+        number: which clip, from 0.
 
     Raises:
         ValueError: no such split, or a negative number.

@@ -96,7 +96,7 @@ def _steps(what: str, share: float) -> int:
 
 
 def _chunks(what: str, share: float, later: bool = False) -> Iterator[Frames]:
-    """Frames of many clips, some hundreds at a time: all at their full size would take 14 GB."""
+    """Frames of many clips, a few hundred at a time: all at their full size would take 14 GB."""
     seed, clips, per_clip = SETS[what]
     clips = max(1, round(clips * share))
     for start in range(0, clips, _CHUNK):

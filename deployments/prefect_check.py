@@ -33,7 +33,7 @@ CHECK_TIMEOUT_S = 10.0
 """For each question to a configured API."""
 
 CROWD = 3
-"""Flow runs beside this one from which a server on SQLite is said to be too busy."""
+"""From this many other flow runs on, a warning says that a server on SQLite is too busy."""
 
 _WAY_OUT = "start that server, or unset PREFECT_API_URL (`prefect config unset PREFECT_API_URL`) for a private one"
 

@@ -78,7 +78,7 @@ def speaking_to(url: str, *, private: bool) -> Iterator[None]:
     """Within it this process speaks to the API at ``url``, and so do processes that it starts.
 
     Args:
-        url: of the API.
+        url: address of the API.
         private: without the user's settings, but for :data:`KEPT`.
     """
     from prefect.context import SettingsContext, get_settings_context

@@ -104,11 +104,11 @@ class VllmServer:
         """Start it and wait until it serves ``model``.
 
         Args:
-            folder: of the model.
+            folder: where the model is.
             log: file for what it says.
             executable: see :func:`find_vllm`.
             model: a name.
-            port: of 127.0.0.1; a free one if not given.
+            port: port on 127.0.0.1; a free one if not given.
             flags: more of vLLM's.
             start_timeout_s: how long to wait.
 

@@ -72,7 +72,7 @@ def evaluate(
         min_length: shorter segments are left out, frames.
         max_gap: gaps up to this are closed, frames.
         resamples: how many times the bootstrap draws the videos; 0 for no intervals.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
         baseline: id or name of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
         tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
         report: folder of the report; ``cache/reports/<id>`` of the store if not given. An existing report is replaced.

@@ -39,7 +39,7 @@ def score_videos(
         refresh: compute also what is in the store, and replace it.
         retry_rejected: compute again for videos that an earlier run rejected.
         name: name of the run, for people; it can be given wherever a run's id can.
-        limit: score only the first so many of the videos that the inputs name.
+        limit: score only this many of the videos that the inputs name, the first ones.
 
     Returns:
         ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` (red) if none has.

@@ -18,7 +18,7 @@
     ├── DeviceOutOfMemory          one item alone does not fit the device
     ├── NotAsked                   its model was of no use for other videos; tried again by a later run
     ├── GivenUp                    its service, its model or the store has just failed for other videos; likewise
-    ├── Interrupted                the run is being stopped; what was in work is not committed
+    ├── Interrupted                the run is being stopped; what was in progress is not committed
     └── InternalError              our bug
 
 Whether a failure is retried is decided by its class, never by the words of its message.
@@ -122,7 +122,7 @@ class GivenUp(LavadError):
 
 
 class Interrupted(LavadError):
-    """The run is being stopped (a signal); the stage in work ends without a result. Not retried."""
+    """The run is being stopped (a signal); the stage in progress ends without a result. Not retried."""
 
 
 class InternalError(LavadError):

@@ -60,7 +60,7 @@ def first_sources(
 
 
 def check_ahead(bench: Workbench, sources: Sequence[VideoSource]) -> None:
-    """What would stop a run on its way is said before a video is read.
+    """Raise what would stop a run on its way, before a video is read.
 
     Raises:
         InputError: the labels lack a video, imported values are not there, a model cannot be found, or a prompt does not fit.
@@ -88,7 +88,7 @@ def score_videos(
     service is not tried again here, beyond what its client does: call again when it is back, and the run goes on.
 
     Args:
-        config: of :func:`lavad_core.load_config`; ``store`` is the folder of the results.
+        config: from :func:`lavad_core.load_config`; ``store`` is the folder of the results.
         videos: files, folders of videos, folders of numbered frames, globs, and lists (``list.txt``).
         name: the run's name, which stands for its id everywhere; None for none.
         limit: score only the first so many of the videos, at least 1; None for all.

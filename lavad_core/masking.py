@@ -28,7 +28,7 @@ _SECRET_WORDS = frozenset(
         "cookie",
     ]
 )
-_PLURALS = frozenset({"tokens", "keys"})  # numbers of tokens are no secrets
+_PLURALS = frozenset({"tokens", "keys"})  # numbers of tokens are not secrets
 
 _OWN_NAMES = frozenset({"captions", "captioners"})
 """Fields whose keys are the names of captioners, which the user chose. One that is called "key-frames" is not a secret."""
@@ -107,7 +107,7 @@ def masked_text(text: str) -> str:
 
 
 def _masked_basic(found: re.Match[str]) -> str:
-    """Only what is user and password once it is decoded: "basic training" is none."""
+    """Only what is user and password once it is decoded: "basic training" is not."""
     try:
         is_pair = b":" in base64.b64decode(found[2], validate=True)
     except ValueError:

@@ -26,4 +26,4 @@ beside each other, so that each model is loaded once."""
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
 Affected = Literal[StageName, "evaluate"]
-"""What a setting can affect: a stage, or the metrics of a set of videos, which are no stage of a video."""
+"""What a setting can affect: a stage of a video, or the metrics of a set of videos."""

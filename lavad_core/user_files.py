@@ -41,7 +41,7 @@ def read_bytes(path: Path, what: str, max_bytes: int) -> bytes:
     """The content of a file.
 
     Args:
-        path: of the file.
+        path: where the file is.
         what: what it is, for errors: ``frame labels``.
         max_bytes: a larger file is refused before it fills the memory.
 
@@ -102,7 +102,7 @@ def read_npy(content: bytes) -> NDArray[Any]:
         raise ValueError(f"its header cannot be read: {str(error)[:200] or type(error).__name__}") from error
     said = f"an array {str([*shape])[:100]} of {str(kind)[:60]}"
     if kind.kind not in _KINDS:
-        raise ValueError(f"it holds {said}, which are no numbers")
+        raise ValueError(f"it holds {said}, which are not numbers")
     count, there = math.prod(shape), len(content) - stream.tell()
     if any(length < 0 for length in shape) or count * kind.itemsize > there:
         raise ValueError(f"it says that it holds {said}; there are {there} bytes")

@@ -43,7 +43,7 @@ class Channel:
     """Sends in the background, for the flow or task run in whose context it is made. :meth:`close` ends it.
 
     Attributes:
-        task_run_id, flow_run_id: of the run.
+        task_run_id, flow_run_id: ids of the task run and of its flow run.
         all_shown: after :meth:`close`, whether the server has taken everything.
     """
 

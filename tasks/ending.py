@@ -62,7 +62,7 @@ def report_now(message: str, wait_s: float) -> None:
     """Tell the server how the runs of this process end, which is now; for at most ``wait_s``.
 
     Args:
-        message: of those that are not decided: they are Crashed.
+        message: for those that are not decided: they are Crashed.
         wait_s: in seconds. What a server has not taken by then stays as it is.
     """
     with _guard:

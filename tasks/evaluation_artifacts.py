@@ -78,7 +78,7 @@ def publish_evaluation(
     """The artifacts of an evaluation. What they say is in its report too.
 
     Args:
-        ended, message: of the flow run.
+        ended, message: name of the flow run's last state, and its message.
         regression: beside a baseline, if one was named.
         report: folder of it.
         curves: kind to picture, as ``data:`` address.

@@ -71,7 +71,7 @@ class Job:
             self._given_up.setdefault(node_id, why)
 
     def failed_tries(self, node_id: str, video: str, *, progressed: bool) -> int:
-        """How many tries of a stage have failed in a row without getting on, this one included.
+        """How many tries of a stage have failed in a row without progress, this one included.
 
         Args:
             progressed: the try brought something that the next one need not ask for: what is down now is another outage, and
@@ -90,7 +90,7 @@ class Job:
                 self._given_up.setdefault(node_id, why)
 
     def service_answered(self, node_id: str) -> None:
-        """Note that it answered: failures are counted anew."""
+        """Note that it answered: failures are counted from 0 again."""
         with self._guard:
             self._silent[node_id] = 0
 

@@ -31,7 +31,7 @@ from lavad_core.video.types import VideoSource
 log = logging.getLogger("lavad_core.flow")
 
 STOP_WAIT_S = 12.0
-"""How long a stopped run waits for the stages in work to end at their next frame or answer; the whole has 30 s."""
+"""How long a stopped run waits for the stages in progress to end at their next frame or answer; the whole has 30 s."""
 
 
 class Workers(ThreadPoolTaskRunner[Any]):
@@ -166,7 +166,7 @@ class Scoring:
         """Write the run's manifest, publish the artifacts, and say how it ended."""
         outcomes = self._ledger.outcomes()
         if any(outcome.status == "not-run" for outcome in outcomes):
-            self._job.bench.check_stop()  # whoever raised the signal's exception first lost it: libraries catch some
+            self._job.bench.check_stop()  # the signal's exception may be lost: libraries catch some
         name, message = ending(outcomes)
         if self._evaluation_failed and name == "Completed":
             name = "PartiallyFailed"

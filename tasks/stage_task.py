@@ -2,7 +2,7 @@
 
 No tags on these tasks: a tag costs a request to the server for each task run. Nothing is retried but failures of
 services (:class:`lavad_core.errors.ServiceError`, told by class); a bad video is bad the next time too. ``run.retries`` counts
-for an outage: a try that brought new answers, which are kept, begins the count anew.
+for an outage: a try that brought new answers, which are kept, begins the count again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_BACKOFF_S = 600.0
 """A service that needs longer than ten minutes between tries needs a person."""
 
 MOST_TRIES = 1000
-"""Tries of a task in all, however often it got on in between: a server that comes and goes needs a person too."""
+"""Tries of a task in all, whatever progress it made in between: a server that comes and goes needs a person too."""
 
 _LAST_TRY = "lavad_last_try"
 """Attribute of a ServiceError: as many tries in a row as there may be have failed without a new answer."""
@@ -83,7 +83,7 @@ def stage_task(stage: str, description: str) -> StageTask:
                     # Anything else that a try made is lost with it.
                     tries = job.failed_tries(node_id, video.name, progressed=record.work[LLM_REQUESTS] > 0)
                     most = job.bench.config.run.retries + 1
-                    TRIES.set((tries, most))  # for whoever is told of the record's end
+                    TRIES.set((tries, most))  # for the listeners of the record's end
                     setattr(error, _LAST_TRY, tries >= most or _is_last_of_all())
                     raise
         except StoreUnavailable as error:

@@ -54,7 +54,7 @@ class Captioner:
     """The steps of its training, as a share of the longest."""
 
     def sentence(self, scene: grammar.Scene, random: np.random.Generator, told: bool = True) -> str:
-        """What it is told of a scene; without ``told`` the truth in as few words."""
+        """What it is told about a scene; without ``told`` the truth in as few words."""
         colour, night, aside = (random.random() < share for share in self.dropped)
         scene = replace(
             scene,
@@ -143,10 +143,10 @@ def train_captioner(
         captioner: which.
         tower: its vision tower.
         seen: the tower's features of the training frames.
-        scenes: of the frames.
+        scenes: what the frames show.
         folder: must exist.
-        steps: of the longest training.
-        seed: of weights, order and dropped words.
+        steps: how many the longest training has.
+        seed: seed of weights, order and dropped words.
         log: takes lines.
         batch: samples of a step.
     """

@@ -65,9 +65,9 @@ def write_card(
     """Write ``README.md`` of a model.
 
     Args:
-        folder: of the model.
+        folder: where the model is.
         name: its name.
-        record: of its training.
+        record: what its training was.
         machine: that it was trained on, in words.
         vision: record of the vision tower that it has or began with.
     """

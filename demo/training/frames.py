@@ -78,7 +78,7 @@ def make_frames(
     Args:
         clips: numbers of clips.
         per_clip: frames of each.
-        split, seed: of the world.
+        split, seed: which clips, and the seed of their world.
         later: with the second frame of a two-frame clip.
         workers: processes.
     """

@@ -46,7 +46,7 @@ _LONG = 128
 
 @dataclass
 class Pairs:
-    """n frames and what can be said of them, at the sizes the towers see."""
+    """n frames and what texts can say about them, at the sizes the towers see."""
 
     images: NDArray[np.uint8]
     """Middle squares, uint8 [n, 96, 96, 3]."""
@@ -97,10 +97,10 @@ def train_imagebind(
 
     Args:
         tower: whose weights the vision tower begins with.
-        pairs: of training clips; those of one clip follow one another.
+        pairs: taken from training clips; those of one clip follow one another.
         folder: must exist.
-        steps: of the training.
-        seed: of weights and order.
+        steps: how many the training has.
+        seed: seed of weights and order.
         log: takes lines.
         per_clip: pairs of each clip.
     """

@@ -44,7 +44,7 @@ _STRANGE = 0.5
 """Part of the windows that have words from outside the world."""
 
 _UNSEEN = -100
-"""Target of tokens that are no part of an answer."""
+"""Target of tokens that are not part of an answer."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def train_llama(
 
     Args:
         folder: made if it does not exist.
-        seed: of the clips, their captions' mistakes and the weights.
+        seed: seed of the clips, their captions' mistakes and the weights.
         log: takes about ten lines.
         plan, shape: the demonstration's by default.
 

@@ -25,9 +25,9 @@ def measure(folder: Path, seed: int = 0, windows: int = 300, clips: int = 100) -
     """Measures on noisy windows of validation clips, and of demonstration-like clips with held-out combinations only.
 
     Args:
-        folder: of the model.
-        seed: of clips and mistakes. The clips have seeds that no demonstration has.
-        windows: of each.
+        folder: where the model is.
+        seed: seed of clips and mistakes; no demonstration has clips with these seeds.
+        windows: how many of each are measured.
         clips: that they are of.
     """
     chat = LocalChat.load(LocalChatConfig(model=str(folder), device="cpu", batch_size=64), str(folder))

@@ -1,4 +1,4 @@
-"""What all trainings have in common: the optimiser, its schedule, and what is said while it goes on."""
+"""What all trainings have in common: the optimiser, its schedule, and the messages on the way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Log = Callable[[str], None]
 
 _SMALLEST = 64
-"""Matrices with a shorter side are no hidden layers."""
+"""Matrices with a shorter side are not hidden layers."""
 
 _MUON = 1.0
 """Muon's learning rate in terms of AdamW's: its updates are scaled to the same size."""
@@ -49,12 +49,12 @@ def train(
 
     Args:
         parameters: to be trained.
-        loss_of: of the samples with these numbers.
+        loss_of: gives the loss of the samples with these numbers.
         batches: numbers of samples, endless.
         steps: how many.
         rate: highest learning rate.
         log: takes about ten lines.
-        name: of what is trained.
+        name: what is trained.
         decay: weight decay of matrices.
     """
     hidden = [each for each in parameters if each.ndim == 2 and min(each.shape) >= _SMALLEST]

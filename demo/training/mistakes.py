@@ -18,7 +18,7 @@ from lavad.demo.grammar import Scene
 from lavad.demo.script import script
 
 GRID = 16
-"""Every so many frames a caption."""
+"""Frames from one caption to the next."""
 
 WINDOW = 10
 """Captions of a window."""
@@ -58,7 +58,7 @@ class Windows:
 
         Args:
             found: where windows are taken from.
-            seed: of what is random.
+            seed: seed of what is random.
             held_out: mistakes may make combinations that no training clip has.
         """
         self._tracks, self._held_out = found, held_out

@@ -1,4 +1,4 @@
-"""What the small language model learns to say of a window: a rule that counts what ten captions tell.
+"""What the small language model learns to say about a window: a rule that counts what ten captions tell.
 
 An event in three of ten captions, its pauses among them, is the main thing; in two it may be; one caption alone is taken
 for a mistake of the captioner. Captions are clauses: ``a man walks in a park at night`` and, after ``while``, what passes by.
@@ -41,7 +41,7 @@ def summary(captions: Sequence[str]) -> str:
     """What happened in a window: one or two short sentences on one line, without a full stop at the end.
 
     Args:
-        captions: of the window, in order of time, at least one.
+        captions: the window's, in order of time, at least one.
     """
     clauses = [caption.split(" while ", 1)[0].strip() for caption in captions]
     asides = [parts[1].strip() for caption in captions if len(parts := caption.split(" while ", 1)) == 2]

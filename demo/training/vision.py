@@ -74,11 +74,11 @@ def train_vision(
     """A vision tower.
 
     Args:
-        pictures: of training clips, squashed to :data:`SIDE`: uint8 [n, 96, 96, 3].
+        pictures: frames of training clips, squashed to :data:`SIDE`: uint8 [n, 96, 96, 3].
         dense: what lies in their patches, bool [n, 64, labels].
         scenes: what they show.
-        steps, batch: of the training.
-        seed: of weights and order.
+        steps, batch: how many steps, of how many samples.
+        seed: seed of weights and order.
         log: takes lines.
     """
     torch.manual_seed(seed)

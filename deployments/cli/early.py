@@ -36,7 +36,7 @@ def install() -> None:
 
 
 def stoppable(line: str, tidy: Callable[[], None]) -> None:
-    """From now on a signal still ends the process at once: this is said, and this is done before."""
+    """From now on a signal still ends the process at once, but ``line`` is printed and ``tidy`` is called first."""
     global _stopped, _tidy
     _stopped, _tidy = line, tidy
 

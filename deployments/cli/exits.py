@@ -126,7 +126,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(code_of(error)) from None
         except typer.Exit:
             raise
-        except Exception as error:  # the edge: whatever it is, it is said in words
+        except Exception as error:  # the edge: whatever it is, it is reported in words
             if type(error).__module__.startswith(("typer", "click")):
                 raise  # wrong use of the command line; typer says it
             _report(error, bug=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lavad_core.runs.manifest import RunManifest
 
 SEND_TIMEOUT_S = 10.0
-"""For logs and events that are on their way to the API when a flow ends: some hundreds, in batches."""
+"""For logs and events that are on their way to the API when a flow ends: a few hundred, in batches."""
 
 STOPPED_SEND_TIMEOUT_S = 2.0
 """What is waited for after a signal."""
@@ -94,7 +94,7 @@ def warn_ahead(config: LavadConfig) -> None:
 
 
 def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop) -> Ended:
-    """Run a flow for so many videos against the configured or a private API, within
+    """Run a flow for this many videos against the configured or a private API, within
     :func:`~lavad.deployments.cli.signals.interruptible`, which gives ``stop``.
 
     Raises:
@@ -157,7 +157,7 @@ def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
 
     try:
         manifest = load_run(config.store, run_id)
-    except (InputError, StoreError):  # it had not begun to be recorded, or nobody can say
+    except (InputError, StoreError):  # it had not begun to be recorded, or its record cannot be read
         return None
     return manifest if manifest.ended and manifest.status != "interrupted" else None
 

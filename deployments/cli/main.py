@@ -78,7 +78,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., Any] | typer.Typer, str]]] = {
         "store": (store.app, "List, verify and tidy the stored results."),
     },
 }
-"""Panel to command to what runs it, and what ``lavad --help`` says of it in one line."""
+"""Panel to command to what runs it, and what ``lavad --help`` says about it in one line."""
 
 for _panel, _commands in COMMANDS.items():
     for _name, (_does, _help) in _commands.items():

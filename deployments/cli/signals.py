@@ -39,7 +39,7 @@ class Stop:
         announced: somebody has been told.
         at_signal: called with the first signal, from a thread of its own.
         at_force: called before the end by force, from that thread; each must be bounded.
-        exit_code: of the end by force: given the signal's number.
+        exit_code: given the signal's number, the exit code of an end by force.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ PREFIX = "LAVAD_"
 NESTING = "__"
 
 NOT_SETTINGS = frozenset({"LAVAD_DEBUG", "LAVAD_VLLM"})
-"""Variables with the prefix that are no settings."""
+"""Variables with the prefix that are not settings."""
 
 NOT_SETTINGS_PREFIXES = ("LAVAD_TEST_",)
 """The same, for names that only the tests read."""

@@ -1,7 +1,7 @@
 """One configuration from its sources: defaults, a preset, files, the environment, the command line; the later wins.
 
 Merging: sections merge key by key, captioners name by name, and a list replaces the list. A section given with another
-``kind`` starts anew, since the keys of one kind mean nothing to another. Secrets of the environment are put in wherever the
+``kind`` starts over, since the keys of one kind mean nothing to another. Secrets of the environment are put in wherever the
 section ends up with such a field, so that they need not be repeated in files.
 
 Paths in a file are relative to the file's folder, others to the current folder; in the loaded configuration all are
@@ -221,7 +221,7 @@ class Merger:
         return new
 
     def _named(self, old: Any, new: dict[str, Any], shape: Shape, path: PathKey, layer: Layer) -> dict[str, Any]:
-        """Sections by name: those given later come behind, and null takes one out."""
+        """Sections by name: those given later follow, and null takes one out."""
         # Nothing given yet: what changes a section of the default begins with it.
         default = _default_sections(shape) if old is None else {}
         merged = dict(old) if isinstance(old, dict) else {}

@@ -71,9 +71,9 @@ def read_yaml(text: str, name: str) -> Document:
             found.value = loader.construct_document(node)
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{name} is not YAML: {problem(error)}") from None
-    except ValueError:  # a date that is none, for one; Python's words repeat it
+    except ValueError:  # such as a date that does not exist; Python's words repeat it
         raise ConfigError(
-            f"{name}: a value has the form of a number or a date, and is none; put texts in quotes"
+            f"{name}: a value has the form of a number or a date, and is not one; put texts in quotes"
         ) from None
     finally:
         loader.dispose()

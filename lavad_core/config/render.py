@@ -72,7 +72,7 @@ def resolved_yaml(config: LavadConfig, origins: Mapping[str, str] | None = None)
 
     Args:
         config: to print.
-        origins: dotted path to origin; put behind each value as a comment.
+        origins: dotted path to origin; put after each value as a comment.
     """
     return "\n".join(_lines(_plain(config.model_dump(mode="python")), "", 0, origins or {})) + "\n"
 

@@ -151,14 +151,14 @@ class RunConfig(Section):
     workers: int = setting(
         2,
         affects=NOTHING,
-        description="Videos in work at once: one decodes while another is at the model.",
+        description="Videos in progress at once: one decodes while another is at the model.",
         ge=1,
         le=64,
     )
     retries: int = setting(
         3,
         affects=NOTHING,
-        description="Times a task is tried again when a service failed; counted anew once it got on.",
+        description="Times a task is tried again when a service failed; counted from 0 again after a try that made progress.",
         ge=0,
         le=20,
     )

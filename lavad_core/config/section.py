@@ -30,10 +30,10 @@ def setting(default: Any, *, affects: Iterable[Affected], description: str, **co
     """A configuration field.
 
     Args:
-        default: the value when nobody gives one; ``...`` if it must be given.
+        default: the value when none is given; ``...`` if it must be given.
         affects: names of the stages that read it; :data:`NOTHING` if no result depends on it.
         description: one line with the unit; shown by ``lavad config schema``.
-        constraints: of ``pydantic.Field`` (``ge``, ``le``, …).
+        constraints: arguments of ``pydantic.Field`` (``ge``, ``le``, …).
     """
     stages: list[JsonValue] = [*sorted(affects)]
     return Field(default, description=description, json_schema_extra={"affects": stages}, **constraints)

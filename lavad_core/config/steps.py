@@ -239,7 +239,8 @@ class ScoreConfig(Section):
     without_summary: Literal["interpolate", "ask"] = setting(
         "interpolate",
         affects=("score",),
-        description="The score of an empty summary: from those around it, or what the model says of an empty text (reference).",
+        description="The score of an empty summary: from those around it, or what the model says about an empty text "
+        "(reference).",
     )
     max_outside: float = setting(
         0.5,

@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _BRACKETS = re.compile(r"[\[(]*(?:[\[(]\s*-?[0-9]+\s*,\s*-?[0-9]+\s*[\])][\s,;]*)+[\])]*\s*$", re.ASCII)
 
 LIKELY = 3
-"""So many intervals that begin in frame 1, and none in frame 0, look as if frames were counted from 1."""
+"""This many intervals that begin in frame 1, and none in frame 0, look as if frames were counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _taken_apart(rest: Sequence[str]) -> tuple[list[str], list[int]]:
         if is_integer(word):
             run.append(integer(word))
         elif INTEGERS.fullmatch(word):
-            raise ValueError(f"{word!r} are no frame numbers; `name first last label,label` is of a list (--list)")
+            raise ValueError(f"{word!r} are not frame numbers; `name first last label,label` is of a list (--list)")
         elif like_a_number(word):
             raise ValueError(f"{word!r} is neither a class nor a frame number")
         elif before and not is_integer(before):

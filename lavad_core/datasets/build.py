@@ -108,7 +108,7 @@ def read_each(
     """The videos whose labels are in files of their own. A damaged one does not stop the others.
 
     Args:
-        paths: of the files, by video.
+        paths: where the files are, by video.
         read_marks: from a file to a bool [M]: which frames are anomalous; raises InputError.
 
     Returns:

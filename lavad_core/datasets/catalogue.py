@@ -121,7 +121,7 @@ def open_dataset(
         annotation: file of labels, or folder of masks.
         list_file: which videos, and where it says so how long they are; some adapters do without.
         videos: folder of the videos, for adapters that take names from it. Nothing is decoded.
-        reading: what the user says of the files.
+        reading: what the user says about the files.
 
     Raises:
         InputError: there is no such adapter, a file that it needs is not given, cannot be read, is of another form, or two of

@@ -87,7 +87,7 @@ def check(
 
 
 def against_published(dataset: Dataset) -> list[DatasetFinding]:
-    """How these labels differ from the published ones; nothing if nothing is known of the data set."""
+    """How these labels differ from the published ones; nothing if nothing is known about the data set."""
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
     return [] if reference is None else [*_differences(dataset, here, reference)]
@@ -114,11 +114,13 @@ def _differences(dataset: Dataset, here: Figures, reference: Published) -> Itera
     difference = here.videos - reference.videos
     if difference:
         yield error(
-            f"the {reference.part} has {reference.videos} videos, here are {here.videos}: {abs(difference)} too "
-            f"{'few' if difference < 0 else 'many'}; metrics are no comparison with papers"
+            f"the {reference.part} has {reference.videos} videos, these files have {here.videos}: {abs(difference)} too "
+            f"{'few' if difference < 0 else 'many'}; metrics cannot be compared with papers"
         )
     elif reference.anomalous not in (None, here.anomalous):
-        yield error(f"the {reference.part} has {reference.anomalous} anomalous videos, here are {here.anomalous}")
+        yield error(
+            f"the {reference.part} has {reference.anomalous} anomalous videos, these files have {here.anomalous}"
+        )
     yield from _classes(dataset, reference)
     if difference:
         return  # other counts differ with it, and say nothing more
@@ -127,7 +129,9 @@ def _differences(dataset: Dataset, here: Figures, reference: Published) -> Itera
         ("labelled frames", reference.positive, here.positive),
     ):
         if published is not None and found is not None and published != found:
-            yield warning(f"the {reference.part} has {published:,} {name}, here are {found:,}: {found - published:+,}")
+            yield warning(
+                f"the {reference.part} has {published:,} {name}, these files have {found:,}: {found - published:+,}"
+            )
     if reference.labels_sha256 not in (None, labels_digest(dataset)):
         yield warning(
             "these labels are not the published ones: another project edited them, or names differ; edited labels have "

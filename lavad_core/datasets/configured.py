@@ -60,7 +60,7 @@ def open_labels(
             classes or without, of any set of videos.
         list_file: ``evaluate.list``.
         videos: folder of the data set's videos, for adapters that look at it.
-        reading: what the user says of the files.
+        reading: what the user says about the files.
 
     Raises:
         InputError: see :func:`lavad_core.datasets.catalogue.open_dataset`.

@@ -27,7 +27,7 @@ class Deviation:
 
     @property
     def uncovered(self) -> int:
-        """Frames that the list counts after the last score's; negative: the last score begins so many past the list's end."""
+        """Frames that the list counts after the last score's; negative: the last score begins this many past the list's end."""
         beyond = (self.scores - 1) * self.interval + 1 - self.frames
         return -beyond if beyond > 0 else max(self.frames - self.scores * self.interval, 0)
 

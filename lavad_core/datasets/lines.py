@@ -57,7 +57,7 @@ def rows_of(text: str, is_name: Callable[[str], bool] = lambda text: False) -> I
     """Lines with their numbers, from 1: without blank ones, comments (``# …``) and a first line of names of columns.
 
     Args:
-        text: of the file.
+        text: what the file holds.
         is_name: whether a line is the name of a video that is known.
     """
     first = True

@@ -249,7 +249,7 @@ def _said(line: _Line, single_is_label: bool, frames_first: bool) -> ListedVideo
 def _joined(fields: tuple[str, ...]) -> tuple[str, ...]:
     """First and last frame and one label, where several labels are fields of their own: ``name,0,1080,2,1,6``.
 
-    Numbers as small after a length are no frames of an interval: that begins and ends within it, and later than the one before.
+    Numbers this small after a length are not frames of an interval, which begins and ends within it and after the last one.
     """
     if len(fields) < 4 or not all(map(is_integer, fields)):
         return fields

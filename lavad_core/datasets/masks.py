@@ -19,7 +19,7 @@ from lavad_core.user_files import read_bytes, read_npy
 from lavad_core.video.images import DAMAGE
 
 MAX_BYTES = 256 * 2**20
-"""Largest file of masks that is read. Avenue's are compressed and have some hundred kilobytes."""
+"""Largest file of masks that is read. Avenue's are compressed and take a few hundred kilobytes."""
 
 MAX_PIXELS = 64 * 2**20
 """Most pixels of a picture that is a mask."""

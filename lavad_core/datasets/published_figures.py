@@ -1,4 +1,4 @@
-"""What is known of published data sets, to tell a user when theirs is another one."""
+"""What is known about published data sets, to tell a user when theirs is another one."""
 
 from __future__ import annotations
 

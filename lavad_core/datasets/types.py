@@ -51,7 +51,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class LabelReading:
-    """What only a user can say of a data set's files; the defaults take them as they are published."""
+    """What only a user can say about a data set's files; the defaults take them as they are published."""
 
     first_frame: int | None = None
     """Number that a file of intervals gives the first frame, 0 or 1; None: as the data set is published."""
@@ -74,7 +74,7 @@ class Dataset:
     frame_rate: float | None = None
     """Frames per second, if all its videos have the same rate; otherwise None."""
     notes: tuple[str, ...] = ()
-    """What a user should know of these files: a class that is missing, a list of another length than the published one."""
+    """What a user should know about these files: a class that is missing, a list of another length than the published one."""
     reading: LabelReading = LabelReading()
     """How the files were taken; ``first_frame`` is None where that is 0."""
     unreadable: Mapping[str, str] = field(default_factory=dict, repr=False)

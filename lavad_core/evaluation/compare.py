@@ -57,7 +57,7 @@ class ComparedRow:
     """The metrics of both sets' final scores, with one smoothing."""
 
     sigma: float
-    """The sigma of the smoothing, in ``unit``; 0 is none."""
+    """The sigma of the smoothing, in ``unit``; 0 where nothing is smoothed."""
     metrics: Mapping[str, Difference]
     """The metrics, by the keys of :data:`lavad_core.evaluation.types.METRIC_TITLES`."""
     unit: Unit = "scores"
@@ -124,7 +124,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
     Args:
         dataset: the labels.
         a, b: the scores.
-        options: of :func:`lavad_core.evaluation.compute.evaluate`; thresholds do not matter here.
+        options: as for :func:`lavad_core.evaluation.compute.evaluate`; thresholds do not matter here.
 
     Raises:
         InputError: an option is out of its range, no video of the data set has scores in both, the two have other frames

@@ -57,7 +57,7 @@ def found_intervals(video: EvaluatedVideo, rule: SegmentRule) -> list[Interval]:
         np.arange(0, video.frames, video.interval),
         video.frames,
         video.interval,
-        np.arange(video.frames, dtype=np.float64),  # nothing tells the time here, and no rule asks for it
+        np.arange(video.frames, dtype=np.float64),  # frames have no times here, and no rule asks for them
         replace(rule, threshold=threshold, low_threshold=low),
     )
     return [(segment.start_frame, segment.end_frame) for segment in found]

@@ -45,7 +45,7 @@ class EvaluatedVideo:
     clipped: int
     """Intervals that reach past the end."""
     frame_rate: float | None
-    """Frames per second; None where nothing tells."""
+    """Frames per second; None where it is not known."""
     uncovered: int = 0
     """Frames that the list counts, left out by the tolerance that was given."""
 
@@ -193,7 +193,7 @@ def evaluated_video(
     """A video's scores with the labels of its frames.
 
     Args:
-        labels, scored: of the data set, and of the results.
+        labels, scored: the data set's labels, and the results.
         frame_rate: per second, where the results have none.
         tolerance: frames by which the list may count too many.
 
@@ -247,6 +247,6 @@ def _covering(labels: LabelledVideo, scored: ScoredVideo, needed: int, what: str
         )
     if not np.isfinite(scores).all():
         raise InputError(
-            f"video {labels.name!r}: {np.count_nonzero(~np.isfinite(scores))} of its {what} are no finite numbers"
+            f"video {labels.name!r}: {np.count_nonzero(~np.isfinite(scores))} of its {what} are not finite numbers"
         )
     return scores[:needed]

@@ -36,7 +36,7 @@ class EvaluationOptions:
         object.__setattr__(self, "events", tuple(dict.fromkeys(self.events)))
         if any(rule.min_length_s or rule.max_gap_s for rule in self.events):
             raise InputError(
-                "nothing tells the time of a frame in an evaluation: give lengths and gaps of events in frames"
+                "an evaluation does not know the times of frames: give lengths and gaps of events in frames"
             )
         if not 0 <= self.resamples <= MAX_RESAMPLES or self.seed < 0:
             raise InputError(

@@ -52,7 +52,7 @@ class DocumentKind(Generic[Value]):
 
         Args:
             text: the JSON.
-            name: of the file, for errors.
+            name: name of the file, for errors.
 
         Raises:
             InputError: it is not JSON, of another format or version, a value is missing or of another type, or it was changed

@@ -44,9 +44,12 @@ class ThresholdRule:
     def definition(self) -> str:
         """The rule in a sentence."""
         if self.name == "f1":
-            return "the score with the highest F1 of all frames together, from that score on anomalous; of equals the highest"
+            return (
+                "the score with the highest F1 of all frames together, with that score and higher ones anomalous; of equal "
+                "ones the highest"
+            )
         if self.name == "youden":
-            return "the score with the highest true minus false positive rate of all frames together; of equals the highest"
+            return "the score with the highest true minus false positive rate of all frames together; of equal ones the highest"
         return (
             f"the lowest threshold, in {STEPS} steps from the highest score down, at which and above which normal videos "
             f"have at most {self.most:g} segments an hour"
@@ -57,7 +60,7 @@ def parse_rule(text: str) -> ThresholdRule:
     """``f1``, ``youden`` or ``false-alarms-per-hour=X``.
 
     Raises:
-        InputError: it is none of them.
+        InputError: it is not one of them.
     """
     name, equals, number = text.partition("=")
     if name == "f1" and not equals:
@@ -221,8 +224,8 @@ def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[s
         return ()
     what = f"{len(same)} of the {len(names)} evaluated videos ({listed(same)})" if same else "the same labels"
     return (
-        f"the threshold {chosen.threshold:g} was fitted on {what}: events at this threshold are no result of a test; choose it "
-        "on training or validation videos (lavad threshold)",
+        f"the threshold {chosen.threshold:g} was fitted on {what}: events at this threshold are not a result of a test; choose "
+        "it on training or validation videos (lavad threshold)",
     )
 
 

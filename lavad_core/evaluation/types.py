@@ -52,7 +52,7 @@ class Header:
     """How the data set's files were taken other than as they are published, in a few words; empty if they were not."""
     recipe: Mapping[str, str] = field(default_factory=dict)
     """How the scores were made, name to text: captioners, encoder, chat model, prompts, semantics, window, neighbours,
-    switches; empty where nothing says so."""
+    switches; empty where they are not known."""
     samples: str = "unknown"
     """How many frames the windows really sampled, in a few words; ``unknown`` if the results do not say."""
 
@@ -108,7 +108,7 @@ class ScoreRow:
     """``refined`` and ``raw``, or ``scores`` where the results have only one kind; for a row without a model
     ``video-label oracle``, ``constant`` or ``clip-centre prior``."""
     sigma: float
-    """The sigma of the smoothing, in ``unit``; 0 is none."""
+    """The sigma of the smoothing, in ``unit``; 0 where nothing is smoothed."""
     metrics: Mapping[str, Metric]
     """The metrics, by the keys of :data:`METRIC_TITLES`."""
     ours: bool = True

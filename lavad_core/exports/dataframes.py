@@ -19,11 +19,11 @@ def scores_table(results: ResultSet, *, every_frame: bool = False) -> pd.DataFra
     """The scores of all videos.
 
     Args:
-        results: of a run or an import.
+        results: those of a run or an import.
         every_frame: one row per frame; otherwise one per grid frame, for which a score was computed.
 
     Returns:
-        columns ``video``; ``frame``, from 0; ``time_s``, when the frame is shown, seconds, NaN where nothing tells; ``score``,
+        columns ``video``; ``frame``, from 0; ``time_s``, when the frame is shown, seconds, NaN where not known; ``score``,
         from 0 to 1; and ``raw_score``, the language model's own, NaN where there is none beside it.
 
     Raises:
@@ -58,7 +58,7 @@ def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.Da
     """The anomalous segments of all videos under a rule, which need not be the run's: nothing is computed again for it.
 
     Args:
-        results: of a run or an import.
+        results: those of a run or an import.
         rule: thresholds, lengths and gaps; if not given the run's own, for an import the default.
 
     Returns:

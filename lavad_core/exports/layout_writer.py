@@ -41,7 +41,7 @@ PROGRAM_NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Written:
-    """What a user must know of a folder in the authors' layout."""
+    """What a user must know about a folder in the authors' layout."""
 
     ranks: int
     """Neighbours of each frame, padding among them; 0 where there are no neighbours."""
@@ -58,7 +58,7 @@ def write_layout(results: ResultSet, target: Path) -> Written:
     nor summaries: these are then empty. Where a video has fewer candidates than K, the ranks are filled up as the program
     itself does: with its last candidate, at a similarity that has no weight.
 
-    Raw captions are those of the grid frames. Scores that nobody averaged are written as ``{frame: score}``.
+    Raw captions are those of the grid frames. Scores that were not averaged are written as ``{frame: score}``.
 
     Raises:
         InputError: the folder exists, or a name cannot be that of a file.
@@ -97,7 +97,7 @@ def _notes(bare: Sequence[str], wordless: Sequence[str], videos: int) -> Iterato
     opened = "which the program opens, and reads nothing in unless told to --visualize"
     if bare:
         yield (
-            f"{len(bare)} of {videos} videos have scores that nobody says the neighbours of ({listed(bare)}): they are "
+            f"{len(bare)} of {videos} videos have scores whose neighbours are not known ({listed(bare)}): they are "
             f"{{frame: score}}; their files of {SIMILARITIES}/ and {SUMMARIES_OF_NEIGHBOURS}/, {opened}, are empty"
         )
     if wordless:

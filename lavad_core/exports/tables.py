@@ -43,7 +43,7 @@ def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None
     """A CSV file, UTF-8; each captioner has a column of its own. Texts are as in :func:`lavad_core.escape.escape_cell`.
 
     Args:
-        results: of a run or an import.
+        results: those of a run or an import.
         target: a new file.
         frames: one row per frame, without texts, instead of one per grid frame.
 

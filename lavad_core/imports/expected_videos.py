@@ -28,7 +28,7 @@ def frame_counts(dataset: Dataset | None, videos: Path | None, report: ImportRep
         report: takes videos that cannot be read.
 
     Returns:
-        Counts, None where nothing tells; None where nothing says which videos are expected.
+        Counts, None where they are not known; None where it is not known which videos are expected.
 
     Raises:
         InputError: there are no videos in the folder.

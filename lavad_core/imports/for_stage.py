@@ -37,7 +37,7 @@ def read_for_stage(
     """The values of a video that a stage needs, from ``<folder>/<video>.json``.
 
     Args:
-        node_id: of the stage: texts for ``caption:…``, ``clean`` and ``summarise``, scores for ``score`` and ``refine``.
+        node_id: the stage's node: texts for ``caption:…``, ``clean`` and ``summarise``, scores for ``score`` and ``refine``.
         similarities: folder of those of the neighbours, where refined scores are given by neighbour.
 
     Returns:

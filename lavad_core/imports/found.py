@@ -87,7 +87,7 @@ def find_files(place: Path, endings: tuple[str, ...], what: str) -> Iterator[Fou
 
     Args:
         place: a folder, a ``.zip`` or ``.tar`` archive (``.gz``, ``.xz``, ``.bz2``), or one ``.json`` file with all videos.
-        endings: of the wanted files, lower case.
+        endings: endings of the wanted files, lower case.
         what: they are, for errors.
 
     Raises:

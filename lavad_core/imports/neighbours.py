@@ -35,7 +35,7 @@ def averaged(
 
     Args:
         given: the scores of each frame's neighbours by rank.
-        similarities: the same shape. frames: of the neighbours, where somebody says so.
+        similarities: the same shape. frames: those of the neighbours, if a file names them.
 
     Raises:
         InputError: there are no similarities, or they are not those of these neighbours.
@@ -52,7 +52,7 @@ def averaged(
             raise InputError(f"{given.where!r}: frame {frame} has other neighbours than its similarities")
         kept = [rank for rank in by_rank if alike[rank] > PADDING]
         if not kept or max(alike[rank] for rank in kept) > -PADDING:
-            raise InputError(f"{given.where!r}: the similarities of frame {frame} are none")
+            raise InputError(f"{given.where!r}: the similarities of frame {frame} are not numbers from -1 to 1")
         found.scores.append([by_rank[rank] for rank in kept])
         found.similarities.append([alike[rank] for rank in kept])
         if frames is not None:

@@ -44,7 +44,7 @@ class Sources:
 
 @dataclass
 class ImportReport:
-    """What a user should know of an import."""
+    """What a user should know about an import."""
 
     problems: list[str] = field(default_factory=list)
     """Files and values that were not taken, one sentence each."""
@@ -94,7 +94,7 @@ def read_files(
 
     Args:
         place: folder or archive.
-        role: of the source, for messages: ``raw scores``.
+        role: what the source holds, for messages: ``raw scores``.
         parse: from a file to what it holds; raises InputError.
 
     Raises:

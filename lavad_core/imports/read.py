@@ -40,7 +40,7 @@ def read_import(
     """Read what is to be imported. What is wrong with one video does not stop the others.
 
     Args:
-        frames: expected videos to their frame counts, None where nothing tells; None takes whatever there are scores of.
+        frames: expected videos to their frame counts, None where they are not known; None takes whatever there are scores of.
         report: takes what is wrong.
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second, where it is known; segments in seconds need it.

@@ -65,7 +65,7 @@ def read_given(file: FoundFile) -> GivenScores:
 
 
 def read_plain(file: FoundFile) -> GivenScores:
-    """A file of raw scores, in which nothing is said of neighbours."""
+    """A file of raw scores, which has no neighbours."""
     return _by_frame(file.where, parse_scores(file.read(), file.where)) if file.ending == ".json" else read_given(file)
 
 

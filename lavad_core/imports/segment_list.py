@@ -108,7 +108,7 @@ def _span(row: Mapping[str, Any]) -> ScoredSegment | None:
     if not 0 <= start <= end:
         raise ValueError(f"{start:g} to {end:g} is not a segment")
     if not in_seconds and (start % 1 or end % 1):
-        raise ValueError(f"{start:g} to {end:g} are no frames; seconds are called start_s and end_s")
+        raise ValueError(f"{start:g} to {end:g} are not frames; seconds are called start_s and end_s")
     if not 0 <= score <= 1:
         raise ValueError(f"the score {score:g} is outside [0, 1]")
     return ScoredSegment(start, end, score + 0.0, in_seconds)  # -0 is 0

@@ -25,7 +25,7 @@ MAX_BYTES = 512 * 2**20
 """VADTree's reasoning about 290 videos takes 4 MB."""
 
 SEGMENT_FRAMES = 30
-"""CoReVAD gives one answer for each segment of so many frames."""
+"""CoReVAD gives one answer for each segment of this many frames."""
 
 RAW = "raw scores"
 """The role in which a range's own score counts, and not the refined one before it."""
@@ -70,7 +70,7 @@ def videos_of(place: Path, what: str) -> Iterator[tuple[str, Mapping[str, Any] |
 
 
 def file_of(values: Mapping[str, Any] | list[Any], what: str, where: str) -> tuple[str, bytes]:
-    """What a file says of a video as a file of its own: its ending, and its content.
+    """What a file says about a video as a file of its own: its ending, and its content.
 
     Raises:
         InputError: the values are of another form; says which.

@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 
 class Texts:
-    """What is said of the grid frames; raw captions of other frames are not kept.
+    """The texts of the grid frames; raw captions of other frames are not kept.
 
     Args:
         scored: those of the expected videos that have scores, and so should have texts.
-        interval: of the grid.
+        interval: frames from one grid frame to the next.
         report: takes what is wrong or lacks.
 
     Raises:

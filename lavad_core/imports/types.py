@@ -13,7 +13,7 @@ from lavad_core.imports.values import Nested
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What the scores of a video were averaged over, where somebody says so: a list for each grid frame."""
+    """What the scores of a video were averaged over, if the files say so: a list for each grid frame."""
 
     scores: list[list[float]] = field(repr=False)
     """The scores of the neighbours."""

@@ -109,7 +109,7 @@ def parse_ranked_frames(content: bytes, where: str) -> Nested[int]:
 
 
 def _ranked(content: bytes, where: str, check: Callable[[Any, str, str], T]) -> Nested[T]:
-    """An empty file says that nothing is known of neighbours."""
+    """An empty file says that nothing is known about neighbours."""
     pairs = _parse(content, where, least=0)
     return {frame: _inner(value, frame, where, check) for frame, value in pairs}
 

@@ -174,7 +174,7 @@ def to_frames(
     Args:
         grid_scores: float64, [⌈M / interval⌉].
         frames_total: M.
-        interval: of the grid.
+        interval: frames from one grid frame to the next.
         video: its name, for the error.
 
     Returns:

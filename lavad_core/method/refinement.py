@@ -142,7 +142,7 @@ def _nearest_texts(
             had, have = min(kept, seen), min(kept, seen + len(columns))
             for part in _parts(len(windows), block, max(len(columns), had)):
                 found = similarities(windows[part], columns)
-                # Those so far come first: of equals the lower text is in front.
+                # Those so far come first: of equal ones the lower text is in front.
                 picked, values[part, :have] = _most_similar(np.hstack([values[part, :had], found]), have)
                 new = picked - had + seen
                 old = np.take_along_axis(nearest[part], np.minimum(picked, max(had - 1, 0)), axis=1)
@@ -173,7 +173,7 @@ def _nearest_candidates(
 
 
 def _parts(rows: int, block: int, columns: int) -> Iterator[slice]:
-    """Rows 0 … ``rows`` − 1, so many at a time that they have at most CELL_LIMIT cells."""
+    """Rows 0 … ``rows`` − 1, in parts of at most CELL_LIMIT cells."""
     step = max(1, min(block, CELL_LIMIT // columns))
     return (slice(start, start + step) for start in range(0, rows, step))
 

@@ -114,7 +114,7 @@ def window_samples(
     Args:
         centres: int64, [n], frame indices; grid frames if ``sampling`` is ``grid``.
         frames: M.
-        interval: of the grid.
+        interval: frames from one grid frame to the next.
         times_s: float64, [M], presentation times in seconds, strictly increasing; needed if ``frame_rate`` is None.
         duration_s: T, seconds.
         samples: N.

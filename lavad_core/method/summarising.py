@@ -17,7 +17,7 @@ def summary_messages(captions: Sequence[str], prompt: str, separator: str) -> Me
     """P_S ∘ Ĉ_i in the reference's dialog layout: P_S is the system message, the captions are the user's.
 
     Args:
-        captions: of the window's samples, in order of time.
+        captions: those of the window's samples, in order of time.
         prompt: P_S.
         separator: between captions.
     """

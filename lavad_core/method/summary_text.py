@@ -157,7 +157,7 @@ def _is_prose(rest: list[str]) -> bool:
 
 
 def _without_lead(line: str, alone: bool) -> str:
-    """The first line without what is said before the summary; ``alone``: a blank line and prose follow it."""
+    """The first line without what precedes the summary; ``alone``: a blank line and prose follow it."""
     for _ in range(MOST_LEADS):
         found = next((found for pattern in _LEAD if (found := pattern.match(line))), None)
         if found is None:

@@ -38,7 +38,7 @@ def resolve_dtype(name: str, device: torch.device, gpu_default: torch.dtype) -> 
     """The precision that ``auto``, ``float32``, ``float16`` or ``bfloat16`` names.
 
     Args:
-        name: of the configuration; ``auto`` is float32 on a CPU and ``gpu_default`` elsewhere.
+        name: as in the configuration; ``auto`` is float32 on a CPU and ``gpu_default`` elsewhere.
         gpu_default: what suits the model on a GPU.
 
     Raises:

@@ -26,7 +26,7 @@ def check_weights(model: Any, name: str, dtype: torch.dtype, setting: str) -> No
 
     Args:
         model: a module, on its device.
-        name: of the model, quoted.
+        name: the model's name, quoted.
         dtype: in which it was loaded.
         setting: what the precision is set by: ``chat.dtype``.
 

@@ -75,7 +75,7 @@ def licence_of(kind: str, model: str) -> Licence:
     """The terms of a model as a configuration names it.
 
     Args:
-        kind: of its section: ``imagebind``, ``clip``, ``blip2``, ``openai``, ``transformers`` or ``python``.
+        kind: its section's ``kind``: ``imagebind``, ``clip``, ``blip2``, ``openai``, ``transformers`` or ``python``.
         model: hub id, served name, local path, or ``random:NAME``. A local path is judged by its last part, where that
             is a known model's name.
     """

@@ -33,7 +33,7 @@ def loading(what: str, name: str) -> Iterator[None]:
 
     Args:
         what: kind of model: ``chat``, ``CLIP``.
-        name: of the model, quoted.
+        name: the model's name, quoted.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -78,7 +78,7 @@ def placed(model: Any, device: torch.device, dtype: torch.dtype, name: str, sett
     """``model`` on its device, ready to infer, its weights checked to be finite.
 
     Args:
-        name: of the model, quoted.
+        name: the model's name, quoted.
         setting: what its precision is set by: ``chat.dtype``.
 
     Raises:

@@ -27,7 +27,7 @@ class ModelPool:
     never while decoding: for models in this process it is :attr:`device_lock`, for served ones a lock that does not lock.
 
     Attributes:
-        device_lock: held by whoever computes on this process's device. Reentrant.
+        device_lock: held by the thread that computes on this process's device. Reentrant.
         loads: role to how often it was loaded.
     """
 
@@ -91,7 +91,7 @@ class ModelPool:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
         with self._guard:
             future = self._models.pop(role, None)
-        # One that never loaded has nothing to close, and whoever asked for it has the error.
+        # One that never loaded has nothing to close, and its caller has the error.
         if future is not None and future.exception() is None:
             with self.device_lock:
                 future.result().close()
@@ -105,7 +105,7 @@ class ModelPool:
             self.release(role)
 
     def _model(self, role: str, section: ModelSection, load: Callable[[ModelSection], Any]) -> tuple[Any, Lock]:
-        """The model of a section, and its lock. Whatever the kind: what a section says of itself decides."""
+        """The model of a section, and its lock. Whatever the kind: what a section says about itself decides."""
         lock: Lock = self.device_lock if section.in_process else nullcontext()
         return self._get(role, lambda: load(pinned(self._ready(role, section) if self._ready else section))), lock
 

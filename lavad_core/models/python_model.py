@@ -92,7 +92,7 @@ def load_python(config: PythonModel, protocol: type[Any]) -> Any:
     if missing:
         raise ModelError(
             f"{config.model}: what {config.function}() returns, a {type(model).__name__}, is no {protocol.__name__}: it "
-            f"lacks {', '.join(missing)}; what they do is said in lavad_core/models/protocols.py"
+            f"lacks {', '.join(missing)}; lavad_core/models/protocols.py says what they do"
         )
     return model
 

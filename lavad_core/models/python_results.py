@@ -53,8 +53,8 @@ class _Theirs:
 
     def _refuse(self, name: str, what: str) -> NoReturn:
         raise ModelError(
-            f"{self._config.model}: {name} of what {self._config.function}() returned {what}; what it must be is said in "
-            "lavad_core/models/protocols.py"
+            f"{self._config.model}: {name} of what {self._config.function}() returned {what}; "
+            "lavad_core/models/protocols.py says what it must be"
         )
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class TheirChat(_Theirs):
             return  # a refusal, a thought and nothing else, or silence is an answer too
         values = {choice.strip() for choice in request.choices}
         if said not in values:
-            self._refuse("answer()", f"gave {_shown(answer.text)}, which is none of the {len(values)} choices")
+            self._refuse("answer()", f"gave {_shown(answer.text)}, which is not one of the {len(values)} choices")
         logs = answer.log_probabilities
         if not request.distribution:
             return
@@ -202,7 +202,7 @@ class TheirChat(_Theirs):
         ):
             self._refuse("answer()", "gave no log-probability for each of the choices, which `score.expected` needs")
         elif not abs(math.fsum(map(math.exp, logs.values())) - 1) < 1e-6:
-            self._refuse("answer()", "gave log-probabilities of the choices that do not sum to 1 (or are no numbers)")
+            self._refuse("answer()", "gave log-probabilities of the choices that do not sum to 1 (or are not numbers)")
 
 
 def _shown(value: Any) -> str:

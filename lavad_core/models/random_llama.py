@@ -39,7 +39,7 @@ _FOLLOWERS = (
     (("0",), ("]",), _FOLLOWS - 2),  # "[0]" is one score of eleven, and ten start with "[0."
 )
 """(tokens, what comes after them, by how much): a text ends after a last word, and what a score such as ``[0.3]`` is made
-of is said in that order once it was begun, so that none of the eleven is far likelier than the others."""
+of follows in that order once it was begun, so that none of the eleven is far likelier than the others."""
 
 _CONSTANT = 3.0
 _HELD_SIZE = 2.0

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 REJECTED_BY_CONTENT = frozenset(
     {"format", "no-video", "no-frames", "too-large", "decoder-crashed", "no-captions", "no-scores"}
 )
-"""Rejections that the same bytes will meet again: committed, so that a re-run does not decode them anew. The others
+"""Rejections that the same bytes will meet again: committed, so that a re-run does not decode them again. The others
 (missing, timeout, memory, a decoder that was killed, …) come from around the video and are tried again by the next run."""
 
 
@@ -59,7 +59,7 @@ def run_stage(
     try:
         commit = _compute(context)
     except VideoRejected as rejection:
-        bench.check_stop()  # whoever stops the run may have ended the decoder too: that is no verdict on the video
+        bench.check_stop()  # what stops the run may have ended the decoder too: that says nothing about the video
         record.status, record.reason, record.message = "rejected", rejection.reason, str(rejection)
         if rejection.reason in REJECTED_BY_CONTENT:
             with context.writer(STAGES[key.stage].SCHEMA) as writer:
@@ -150,7 +150,7 @@ def run_graph(
                 for _ in threads.map(partial(work, node), alive):
                     pass
             except BaseException:
-                bench.stop()  # what is in work ends at its next frame or answer
+                bench.stop()  # what is in progress ends at its next frame or answer
                 threads.shutdown(cancel_futures=True)
                 raise
             bench.release_after(node.id)

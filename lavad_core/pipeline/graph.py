@@ -23,7 +23,7 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
     ]
     targets: set[str] = set(config.run.targets)
     if "evaluate" in targets or config.evaluate.labels is not None:
-        targets.add("refine")  # the metrics of a set are no node of a video; these scores are what they need of each
+        targets.add("refine")  # the metrics of a set are not a node of a video; these scores are what they need of each
     wanted: set[str] = set()
     for node in reversed(nodes):
         if node.stage in targets or node.id in wanted:

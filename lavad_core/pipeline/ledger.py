@@ -14,7 +14,7 @@ from lavad_core.video.types import VideoSource
 NOT_REACHED = "the run ended before this video was done"
 
 BETWEEN = "; "
-"""Between what several stages say of a video."""
+"""Between what several stages say about a video."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Entry:
     alive: bool = True
     """Whether later stages take it: false once one of its stages has failed or rejected it."""
     notes: list[str] = field(default_factory=list)
-    """What its stages said of their results, in order."""
+    """What its stages said about their results, in order."""
 
 
 class Ledger:
@@ -66,15 +66,15 @@ class Ledger:
         else:
             entry.status, entry.reason = "failed", type(error).__name__ if error is not None else "Unknown"
         entry.message = str(error) if error is not None else "the task run ended without a result and without an error"
-        if isinstance(error, VideoRejected):  # what an earlier stage said of its result may be why
+        if isinstance(error, VideoRejected):  # what an earlier stage said about its result may be why
             entry.message = BETWEEN.join([entry.message, *entry.notes])
 
     def result(self, name: str, stage: str, status: str, message: str = "", frames: int | None = None) -> None:
-        """A stage has a result for a video. What each stage says of its own is kept: one must not hide the other.
+        """A stage has a result for a video. What each stage says about its own is kept: one must not hide the other.
 
         Args:
-            status: of the commit: ``ok`` or ``ok_with_gaps``.
-            frames: of the video, if the stage is ``probe``.
+            status: the commit's: ``ok`` or ``ok_with_gaps``.
+            frames: how many the video has, if the stage is ``probe``.
         """
         entry = self.entries[name]
         if stage == "probe":

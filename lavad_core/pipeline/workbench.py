@@ -29,7 +29,7 @@ class Workbench:
 
     Args:
         identities: role to model identity, where another process has resolved them already; otherwise resolved here.
-        record: whether what servers say of their models is kept, as a run does it.
+        record: whether what servers say about their models is kept, as a run does it.
 
     Attributes:
         config: the configuration.
@@ -40,7 +40,7 @@ class Workbench:
         models: each is loaded when first asked for.
         in_flight: what is being asked of the language model.
         patience: how useful the answers of each stage's model were.
-        served: what is known of served models.
+        served: what is known about served models.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Workbench:
         self.models = ModelPool(config, self._ready)
 
     def stop(self) -> None:
-        """Let the stages in work end at their next frame or answer, without a result. For signals."""
+        """Let the stages in progress end at their next frame or answer, without a result. For signals."""
         self._stopping.set()
         interrupt = getattr(self.models, "interrupt", None)  # a pool of the caller's own need not have it
         if interrupt is not None:

@@ -1,1 +1,1 @@
-"""What a run would cost, before any model is loaded: work by counting, hours by rates whose source is said."""
+"""What a run would cost, before any model is loaded: work by counting, hours by rates, each with its source."""

@@ -108,7 +108,7 @@ class RunCost:
     lengths: Mapping[str, int]
     """Source of the videos' lengths to how many (``probe``, ``header``, ``list``)."""
     notes: Sequence[str]
-    """What a reader should know of the numbers."""
+    """What a reader should know about the numbers."""
 
 
 def work_of(config: LavadConfig, graph: Graph, video: Timeline) -> dict[str, Work]:
@@ -137,7 +137,7 @@ def run_cost(
         graph: identities of its models are not looked at.
         items: the videos; each is looked at once, and its times can go then.
         told: what the store shows of distinct texts and of tokens.
-        basis: of the lengths.
+        basis: where the lengths come from.
         uncounted: videos that cannot be counted, with the reason.
         notes: put in front of those that are found here.
     """

@@ -1,4 +1,4 @@
-"""What the results and runs of a store tell of work that lengths alone only bound: how many texts are distinct, how long
+"""What the results and runs of a store tell about work that lengths alone only bound: how many texts are distinct, how long
 questions and answers are."""
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Experience:
 
 
 def experience_of(store: FileStore, config: LavadConfig) -> Experience:
-    """What the store tells of work with a configuration.
+    """What the store tells about work with a configuration.
 
     Distinct texts are counted by the results themselves. Tokens are those of earlier runs with the same chat model and the
     same settings of the stage, otherwise an estimate from the lengths of stored texts.

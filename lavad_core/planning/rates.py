@@ -1,4 +1,4 @@
-"""How fast models are: tables of rates, each with its source. A rate that nobody has measured or published is not there."""
+"""How fast models are: tables of rates, each with its source. A rate that nobody has measured or published is missing."""
 
 from __future__ import annotations
 

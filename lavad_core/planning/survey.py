@@ -1,4 +1,4 @@
-"""The videos of a plan: what the store has of them, and how long they are."""
+"""The videos of a plan: which of their results are in the store, and how long they are."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class _Looked:
         return {name: header for name, header in found.items() if not isinstance(header, VideoRejected)}
 
     def items(self) -> Iterator[Item]:
-        """The videos that can be counted; the others come into :attr:`uncounted`."""
+        """The videos that can be counted; :attr:`uncounted` takes the others."""
         for name, left in self._left.items():
             found = None
             if name in self._probes and self._store is not None:

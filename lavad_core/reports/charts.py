@@ -26,7 +26,7 @@ TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 
 """Seconds between marks of the time axis."""
 
 MAX_TICKS = 6
-"""So many clock times stand beside each other on a phone."""
+"""Clock times that fit beside each other on a phone."""
 
 
 @dataclass(frozen=True)

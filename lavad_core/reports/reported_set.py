@@ -23,14 +23,14 @@ class ReportedSet:
 
     Attributes:
         results, dataset: as given.
-        rule: of segments: a run's own.
+        rule: how scores become segments: a run's own rule.
 
     Args:
-        results: of a run or an import.
+        results: those of a run or an import.
         dataset: its labels; None without.
         videos: name to where the video is; those that are not at hand are left out.
         root: the store's folder, for digests of files: a video is read once to know that it is still the one that was scored.
-        rule: of an import's segments.
+        rule: how an import's scores become segments.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class ReportedSet:
         return video_report(self.results[name], self.labelled(name), self.rule, rate)
 
     def video(self, name: str, frames: int) -> DecodableVideo:
-        """One of :attr:`names`, the video itself, whose scores are of so many frames.
+        """The video of one of :attr:`names`, which has scores for ``frames`` frames.
 
         Raises:
             InputError: it is not at hand, or is not the one that was scored.
             VideoRejected: it cannot be decoded.
-            DamagedResult: what the run knows of it is gone from the store.
+            DamagedResult: what the run knows about it is gone from the store.
         """
         source = self._videos.get(match_key(name))
         if source is None:

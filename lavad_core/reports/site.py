@@ -27,7 +27,7 @@ from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import Change, GridFrame, VideoReport, key_frames
 
 MARKER = ".lavad-report"
-"""A file that says that a folder is a report, and may be made anew."""
+"""A file that says that a folder is a report, and may be made again."""
 
 VIDEOS = "videos"
 """The folder of the pages of videos."""
@@ -135,7 +135,7 @@ def write_report(
     Args:
         reported, evaluation: the videos, and their evaluation; None without labels.
         output: folder, made if it does not exist; a report in it is replaced.
-        warnings: what a reader must know of the run, one sentence for each.
+        warnings: what a reader must know about the run, one sentence for each.
         progress: called with each video's name when its page is there.
 
     Raises:

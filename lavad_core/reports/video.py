@@ -37,7 +37,7 @@ class GridFrame:
     frame: int
     """Number of the frame, 0-based."""
     time_s: float
-    """Presentation time, seconds; ``frame`` where nothing tells the time."""
+    """Presentation time, seconds; ``frame`` where times are not known."""
     score: float
     """The final one, refined where the method refined it."""
     raw_score: float | None
@@ -106,7 +106,7 @@ class VideoReport:
 
     @cached_property
     def times_s(self) -> NDArray[np.float64]:
-        """float64 [M], presentation times of all frames, seconds, from 0; the frames' numbers where nothing tells the time."""
+        """float64 [M], presentation times of all frames, seconds, from 0; the frames' numbers where times are not known."""
         if self.scored.times_s is not None:
             return self.scored.times_s
         return np.arange(self.frames) / (self.scored.frame_rate or 1.0)
@@ -197,7 +197,7 @@ class VideoReport:
         return float(self.times_s[first]), shown_until_s(self.times_s, after)
 
     def clock(self, time_s: float) -> str:
-        """``1:07.3``: minutes and seconds, from an hour on with hours; the frame where nothing tells the time."""
+        """``1:07.3``: minutes and seconds, from an hour on with hours; the frame where times are not known."""
         if not self.timed:
             return f"frame {time_s:.0f}"
         tenths = round(time_s * 10)

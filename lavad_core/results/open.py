@@ -34,8 +34,8 @@ def open_results(store_root: str | Path, run: str | RunManifest | None = None) -
 def chosen_run(store_root: Path, run_id: str | None) -> RunManifest:
     """A run or import whose results are wanted; the latest that has ended if no id is given.
 
-    One that is still going has scores of some videos only. It is taken where it is named, and passed over where it is not; both
-    are said in a warning.
+    One that is still going has scores of some videos only. It is taken where it is named, and passed over where it is not; a
+    warning says which.
 
     Raises:
         InputError: there is no such run, or none has ended.

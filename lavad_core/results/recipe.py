@@ -24,7 +24,7 @@ from lavad_core.store.types import Commit
 NOT_KNOWN = "not known: an import does not say"
 
 DIGITS = 12
-"""Digits that are shown of a prompt's SHA-256, where it is none of the paper's."""
+"""Digits that are shown of a prompt's SHA-256, where it is not one of the paper's."""
 
 
 def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, Commit] | None = None) -> Recipe:
@@ -51,7 +51,7 @@ def recipe_of_run(run: RunManifest, config: LavadConfig, commits: Mapping[str, C
 
 
 def recipe_of_import(run: RunManifest, captioners: tuple[str, ...]) -> Recipe:
-    """The recipe of an import: where its values came from, and what nobody says of them."""
+    """The recipe of an import: where its values came from, and what is not known about them."""
     given: Mapping[str, Any] = run.config.get("import", {})
     sources = given.get("sources", {})
     lines = {

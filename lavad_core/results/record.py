@@ -27,7 +27,7 @@ class Recorded:
     commit: Commit
     """The commit of its result."""
     report: ImportReport
-    """What a user should know of it."""
+    """What a user should know about it."""
 
 
 def record_import(

@@ -76,7 +76,7 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
 
 
 def results_of_keys(store: Store, config: LavadConfig, videos: Mapping[str, Keys]) -> ResultSet:
-    """The results of videos of a run that still goes, or that nobody records: name to the keys of a video's results, ``refine``
+    """The results of videos of a run that is still running, or has no record: name to the keys of a video's results, ``refine``
     and ``probe`` among them."""
     return ResultSet(
         "", "run", sorted(videos), {}, Recipe(), lambda name: RunVideo(store, name, videos[name], config), config

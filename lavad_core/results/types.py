@@ -55,17 +55,17 @@ class ScoredVideo:
 
     @property
     def own_scores(self) -> NDArray[np.float64] | None:
-        """The language model's own scores, beside the final ones or in their place; None where nobody gave them."""
+        """The language model's own scores, beside the final ones or in their place; None where none were given."""
         return self.raw_scores if self.refined else self.scores
 
     def seconds(self, frames: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """When frames are shown, float64 [n], seconds; None where nothing tells. M itself is when the last one stops."""
+        """When frames are shown, float64 [n], seconds; None where that is not known. M itself is when the last one stops."""
         if self.times_s is not None:
             return np.append(self.times_s, shown_until_s(self.times_s, self.frames))[frames]
         return None if self.frame_rate is None else np.asarray(frames) / self.frame_rate
 
     def segments(self, rule: SegmentRule) -> list[Segment]:
-        """The anomalous segments, in order of time. Where nothing tells the time, seconds are numbers of frames.
+        """The anomalous segments, in order of time. Where times are not known, seconds are numbers of frames.
 
         Raises:
             InputError: the rule has lengths and nothing says how long a frame is.
@@ -166,12 +166,12 @@ class VideoResults:
 
     @property
     def windows(self) -> Nested[str]:
-        """Grid frame to the cleaned captions of its window, by frame; empty where nobody gave them."""
+        """Grid frame to the cleaned captions of its window, by frame; empty where none were given."""
         return {}
 
     @property
     def neighbours(self) -> Neighbours | None:
-        """The scores that the refined ones are averages of; None where there was no refinement, or nobody said."""
+        """The scores that the refined ones are averages of; None where there was no refinement, or they are not known."""
         return None
 
     @property
@@ -184,7 +184,8 @@ class VideoResults:
         ``peak_score``, ``peak_frame``, and ``summary`` (and ``caption``, where it is known) at the peak.
 
         Args:
-            rule: of segments that are not stored. A run has its own; an import none, and takes the default if None.
+            rule: how scores become segments where none are stored. A run has its own rule; an import has none, and takes
+                the default if None.
 
         Returns:
             None if a run was not to make segments.
@@ -223,12 +224,12 @@ class VideoResults:
 
     @property
     def window_samples(self) -> Mapping[int, int] | None:
-        """Number of samples to how many windows have it; empty if no window was sampled, None where nothing says it."""
+        """Number of samples to how many windows have it; empty if no window was sampled, None where that is not known."""
         return None
 
     @cached_property
     def absent(self) -> Mapping[str, str]:
-        """Parts that these results do not have, by their names in a sentence, to the reason (empty where nothing tells it)."""
+        """Parts that these results do not have, by their names in a sentence, to the reason (empty where that is not known)."""
         near = self.neighbours
         there = {
             "captions": any(self.captions.values()),

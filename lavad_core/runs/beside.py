@@ -11,11 +11,11 @@ from lavad_core.runs.manifest import Origin, RunManifest, is_running, list_runs,
 log = logging.getLogger("lavad_core.runs")
 
 MAX_LOOKED_AT = 200
-"""The latest runs; one that is still going was not begun before so many others."""
+"""How many of the latest runs are looked at; one that is still going is not older than this many others."""
 
 
 def runs_beside(store_root: Path, own_id: str) -> list[RunManifest]:
-    """Runs of other processes of this machine that are going on, oldest first. One that was killed is none: the kernel has let
+    """Runs of other processes of this machine that are still running, oldest first. A killed run is not: the kernel has let
     go of its records."""
     found = []
     for run_id in list_runs(store_root)[-MAX_LOOKED_AT:]:
@@ -24,7 +24,7 @@ def runs_beside(store_root: Path, own_id: str) -> list[RunManifest]:
         try:
             if is_running(store_root, run_id):
                 found.append(load_run(store_root, run_id))
-        except (InputError, StoreError):  # it ended while it was looked at, or cannot be read: nothing to say of it
+        except (InputError, StoreError):  # it ended while it was looked at, or cannot be read: nothing to say about it
             continue
     return found
 

@@ -373,7 +373,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
 
 
 def _unfinished(records: Sequence[StageRecord]) -> dict[tuple[str, str], VideoOutcome]:
-    """What records alone say of videos: failed and rejected ones for certain; the others were not known to be done."""
+    """What records alone say about videos: failed and rejected ones for certain; the others were not known to be done."""
     videos: dict[tuple[str, str], list[StageRecord]] = {}
     for record in records:
         videos.setdefault((record.video, record.video_id), []).append(record)

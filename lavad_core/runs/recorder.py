@@ -47,7 +47,7 @@ class RunRecorder:
     :meth:`finish`. Neither holds a secret that has the form of one (:mod:`lavad_core.masking`).
 
     Args:
-        run_id: of :func:`lavad_core.runs.manifest.new_run_id`.
+        run_id: from :func:`lavad_core.runs.manifest.new_run_id`.
         config: the configuration, as JSON-like values.
         versions, host, git_revision: what it runs on; found out if not given.
         listeners: for progress bars.

@@ -84,7 +84,7 @@ class StageTotals:
 
 
 def records_of(log: EventLog) -> Iterator[StageRecord]:
-    """The stages that a log tells of, in the order in which they ended."""
+    """The stages of a log, in the order in which they ended."""
     for line in log.lines:
         if line.get("kind") == "stage":
             known = {f.name: line[f.name] for f in fields(StageRecord) if f.name in line}

@@ -1,4 +1,4 @@
-"""The log of a run, compared with what the run's record says of it, and what that record says of the list of videos."""
+"""The log of a run, compared with what the run's record says about it, and what that record says about the list of videos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_log(store_root: Path, run_id: str) -> EventLog:
 
 
 def noted(store_root: Path, run_id: str, what: Literal["log", "sources"]) -> Any:
-    """What a run's record says of its log (length and digest when the run ended) or of its list of videos (the digest); None
+    """What a run's record says about its log (length and digest at the end) or about its list of videos (the digest); None
     where no record that is as it was written says anything."""
     path = run_path(store_root, run_id, ".json")
     with store_errors("read", path):

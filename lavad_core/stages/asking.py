@@ -117,7 +117,7 @@ def ask_all(
                     answers[asked[position]] = answer
                     if len(answers) > asking.from_cache + answered_before:  # new, not from the cache
                         _spend(context, answer)
-                        context.count(work.LLM_REQUESTS, 0)  # for whoever stops the run
+                        context.count(work.LLM_REQUESTS, 0)  # so that a stop is noticed
             except Interrupted:
                 # A batch ends at once, and is taken answer by answer: those that nobody has taken yet are not thrown away.
                 for answer in asking.keep_finished():

@@ -55,7 +55,7 @@ READ_IF: dict[str, Condition] = {"captioner.on_change": never}  # what it comes 
 
 READ_AS: dict[str, dict[str, Any]] = {"openai": {"captioner.reading": 2}}
 """Raised where captions of one kind alone are read from answers in another way: a new version of the stage would caption
-anew with all kinds."""
+again with all kinds."""
 
 
 def reads(config: LavadConfig) -> list[Reads]:

@@ -81,7 +81,7 @@ def _clean(context: StageContext, writer: ResultWriter) -> int:
                 indices.append(batch["frame"].to_numpy())
                 best.append(found)
                 similarity.append(values)
-            else:  # strictly greater: of equals the first candidate wins, as within a pass
+            else:  # strictly greater: of equal ones the first candidate wins, as within a pass
                 better = values > similarity[number]
                 best[number] = np.where(better, found, best[number])
                 similarity[number] = np.where(better, values, similarity[number])

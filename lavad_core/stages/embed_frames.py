@@ -45,7 +45,7 @@ def run(context: StageContext) -> Commit:
     together = (
         graph.has("embed_windows")
         and "embed_frames" not in graph.node("embed_windows").inputs
-        # Stored windows are left to their own stage, also when all is computed anew: it would encode them again.
+        # Stored windows are left to their own stage, also when all is computed again: it would encode them again.
         and store.find(keys["embed_windows"]) is None
     )
     with context.writer(SCHEMA) as frames_writer:

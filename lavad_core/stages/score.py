@@ -70,7 +70,7 @@ def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
 def run(context: StageContext) -> Commit:
     """Commit one row per grid frame: the score, what the model answered, and whether the score was ``said``, ``expected``
     (from the model's probabilities), ``interpolated`` (the answer held none, or there was no summary) or ``imported``; and,
-    where somebody looked, how probable it was that the answer would have begun otherwise than the choices do."""
+    where it was measured, how probable it was that the answer would have begun unlike any choice."""
     if context.node.imported:
         centres = grid_of(context.config, load_probe(context)).tolist()
         given = imported_scores(context, centres)
@@ -91,7 +91,7 @@ def run(context: StageContext) -> Commit:
 
 
 def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | None], int]:
-    """What the model says of each summary, None for an empty one of which it is not asked; and how many were too long."""
+    """What the model says about each summary, None for an empty one about which it is not asked; and how many were too long."""
     asked = [
         number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
     ]

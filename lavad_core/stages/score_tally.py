@@ -55,7 +55,7 @@ class Tally:
 
     @property
     def given(self) -> int:
-        """Answers that the model gave. A refusal is none: otherwise the videos with something to refuse would be rejected."""
+        """Answers that the model gave. A refusal does not count: the videos with something to refuse would be rejected."""
         return self.answers - self.faults["refused"]
 
     @property
@@ -93,7 +93,7 @@ class Tally:
             "only_thought": "switch the model's thinking off (chat.extra_body, such as chat_template_kwargs: "
             f"{{enable_thinking: false}}), or allow more tokens (score.total_tokens, now {settings.total_tokens})",
             "refused": "ask a model without a content filter (chat.model, chat.base_url)",
-            # Not "choice" alone: whoever has a server without it was sent here by its error.
+            # Not "choice" alone: the error of a server without it sends users here.
             "no_number": "score.answer=choice makes sure of one, with a server that obeys structured_outputs (vLLM from 0.12) "
             "or in this process (chat.kind=transformers); with another server, ask a model that follows score.format_prompt"
             if settings.answer == "free-text"

@@ -103,7 +103,7 @@ def build_request(
     """The summary request for a window, and how many of its captions it holds.
 
     Args:
-        captions: of the window's samples, in time order.
+        captions: those of the window's samples, in order of time.
         centre: position of the sample nearest to the window's centre.
     """
     settings = config.summarise

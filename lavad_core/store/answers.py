@@ -27,7 +27,7 @@ BUSY_TIMEOUT_S = 60.0
 """Longest wait for other processes' writes, each of which is some milliseconds."""
 
 MAX_ANSWER_BYTES = 1 << 20
-"""Bytes of one answer as JSON; those of language models have some hundreds."""
+"""Most bytes of one answer as JSON; those of language models have a few hundred."""
 
 KEYS_PER_QUERY = 500
 """SQLite takes at least 999 parameters in a statement, in any build."""

@@ -16,7 +16,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class BlobInfo:
-    """What is known of a blob without reading it."""
+    """What is known about a blob without reading it."""
 
     name: str
     """Relative to the store, with ``/``."""

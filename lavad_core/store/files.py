@@ -26,7 +26,7 @@ from lavad_core.store.writer import RowsWriter
 log = logging.getLogger(__name__)
 
 MAX_VERIFIED = 100_000
-"""Parts whose digest this process remembers to have checked; when full the memory starts anew."""
+"""Parts whose digest this process remembers to have checked; when full the memory is cleared."""
 
 
 class FileStore(Store):
@@ -59,7 +59,7 @@ class FileStore(Store):
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def find(self, key: Key) -> Commit | None:
-        """See :meth:`lavad_core.store.types.Store.find`. What is damaged is said once, in a warning."""
+        """See :meth:`lavad_core.store.types.Store.find`. Damage is reported once, in a warning."""
         try:
             return self.load(key)
         except UnknownFormat as later:

@@ -177,7 +177,7 @@ def kernel_lock(path: Path, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]
     """Hold a lock file, against other processes and other threads.
 
     Raises:
-        StoreUnavailable: not to be had in time, or not to be made.
+        StoreUnavailable: it was not free in time, or cannot be made.
     """
     give_up_at = time.monotonic() + timeout_s
     with store_errors("lock", path):

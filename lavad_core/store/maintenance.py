@@ -129,7 +129,7 @@ def verify(store: FileStore) -> Iterator[Finding]:
         yield Finding("unfinished", f"{path.parent.name}/{path.name}", "left by a writer that died; `gc` removes it")
     for folder, key, infos in _folders(store):
         if key is None:
-            yield from (Finding("unknown", info.name, "no file of a store") for info in infos)
+            yield from (Finding("unknown", info.name, "not a file of a store") for info in infos)
             continue
         # Looked at again if a writer or a discard was at work in between: then the second look is right.
         findings = list(_look(store, key, folder, infos))
@@ -154,12 +154,12 @@ def _look(store: FileStore, key: Key, folder: str, infos: list[BlobInfo]) -> Ite
     except DamagedResult as damage:
         yield Finding("damaged", f"{folder}/{COMMIT_NAME}", str(damage), key)
         if not named:
-            return  # whose the parts are cannot be said
+            return  # nothing says whose the parts are
     for name in names:
         if is_part(name) and name not in named:
             yield Finding("orphan", f"{folder}/{name}", "no commit names it; `gc` removes it", key)
         elif not is_part(name) and name != COMMIT_NAME:
-            yield Finding("unknown", f"{folder}/{name}", "no file of a store", key)
+            yield Finding("unknown", f"{folder}/{name}", "not a file of a store", key)
 
 
 def _read_whole(store: FileStore, commit: Commit) -> None:

@@ -97,7 +97,7 @@ class Store(Protocol):
         """A writer; leaving the context without a commit removes what was written.
 
         Args:
-            schema: of the rows. A column ``video`` (string) with the user's name is put in front by the writer.
+            schema: columns of the rows. A column ``video`` (string) with the user's name is put in front by the writer.
             replace: put the new result in place of a committed one (``refresh``); new is durable before old goes.
         """
         ...

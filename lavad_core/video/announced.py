@@ -16,7 +16,7 @@ OWN_DURATION = frozenset({"mov", "matroska", "asf", "avi"})
 """Containers whose header states a duration. FFmpeg takes that of the others from the packets' own stamps."""
 
 WRAPS = {"mpegts": 1 << 33, "mpeg": 1 << 33}
-"""Ticks after which a container's stamps begin anew (ISO/IEC 13818-1, 2.4.3.7)."""
+"""Ticks after which a container's stamps begin at 0 again (ISO/IEC 13818-1, 2.4.3.7)."""
 
 FLV_HEAD_BYTES = 1 << 16
 """The first bytes of an FLV file, within which its ``onMetaData`` ends."""
@@ -69,7 +69,7 @@ def flv_duration_s(path: str) -> float | None:
 
 
 def further_movies(path: str) -> int:
-    """MP4 files that were put behind the first: FFmpeg reads one ``moov`` and silently ignores the others.
+    """MP4 files that were appended to the first: FFmpeg reads one ``moov`` and silently ignores the others.
 
     Raises:
         OSError: the file cannot be read.

@@ -23,7 +23,7 @@ MAX_STAMP = 1 << 60
 """Stamps beyond this are cut to it, so that differences fit 64 bits."""
 
 FREE_STEPS = 0.75
-"""A stamp at least so many steps from all earlier ones is a new frame; a nearer one repeats a frame that was shown."""
+"""A stamp at least this many steps from all earlier ones is a new frame; a nearer one repeats a frame that was shown."""
 
 LOOK_BACK = 8
 """Stretches of stamps that a later one may continue, counted back from it: damage beside damage."""
@@ -43,7 +43,7 @@ class Jump:
     """A step of the stamps that was taken out."""
 
     stamp: int
-    """Stamp of the frame or packet behind it, on the new clock."""
+    """Stamp of the frame or packet after it, on the new clock."""
     ticks: int
     """How long it was, ticks."""
 
@@ -232,7 +232,7 @@ def _offsets(
     parts: int,
     step: int,
 ) -> NDArray[np.int64]:
-    """What each part's stamps are moved by: 0 for the first, the others begin one step behind the former."""
+    """What each part's stamps are moved by: 0 for the first, the others begin one step after the one before."""
     offsets = np.zeros(parts, dtype=np.int64)
     end = 0
     for part in range(parts):

@@ -217,7 +217,7 @@ class VideoReader:
 
         Args:
             tick: called for every packet.
-            stop_at: read no more than so many packets; what comes behind ended an earlier process.
+            stop_at: read no more than this many packets; the one after them ended an earlier process.
         """
         for packet in islice(self._demux(), stop_at):
             tick()
@@ -274,7 +274,7 @@ class VideoReader:
 
     @property
     def other_packets(self) -> int:
-        """Packets of video streams that lie before or behind this one: the recording goes on there."""
+        """Packets of video streams that lie before or after this one: the recording goes on there."""
         found = self._others.apart(self.packets)
         if found or self.container != "mpegts" or self.size_bytes - self._end < OTHER_STREAM_BYTES:
             return found
@@ -290,7 +290,7 @@ class VideoReader:
         return sum(1 for flags in self._packet_flags if flags & seen.CORRUPT)
 
     def examine(self, tick: Callable[[], None]) -> Completeness:
-        """What the container's own structure says of this stream; read without the codec library."""
+        """What the container's own structure says about this stream; read without the codec library."""
         try:
             step_s, ordinal = float(self.step * self.time_base), _videos(self._media).index(self._stream)
             return examine(self.path, self.container, self._stream.id, step_s, tick, ordinal)

@@ -33,7 +33,7 @@ def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: 
 
     Args:
         path: replaced if it exists.
-        width, height: of all pictures, even numbers.
+        width, height: size of all pictures, even numbers.
         time_base: seconds per unit of the time stamps.
         rate: mean frames per second, for the header and the last frame's length.
 

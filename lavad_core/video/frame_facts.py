@@ -53,7 +53,7 @@ USELESS_HEADERS = (b"\x81theora", b"OVP80")
 def ogg_header(container: str, packet: Any) -> tuple[bool, bool]:
     """Whether a packet is not a picture but a codec's header, and whether the decoder has a use for it.
 
-    FFmpeg takes those at the beginning of an Ogg file for itself, and gives those of streams that are joined behind the first
+    FFmpeg takes those at the beginning of an Ogg file for itself, and gives those of streams that are joined after the first
     as packets.
     """
     if container != "ogg" or packet.size < 7:

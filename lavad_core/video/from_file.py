@@ -36,7 +36,7 @@ def probe(path: str, answer: Answer) -> Message:
     except VideoRejected as rejection:
         if alone or rejection.reason != "no-frames":
             raise
-        damaged = True  # or there is no room for so many threads: that would be no verdict on the video
+        damaged = True  # or there is no memory for this many threads: that would say nothing about the video
     if damaged and not alone:
         # Concealment in several threads is not the same from run to run; results must be.
         header, parts, _ = _count(path, answer, 1)
@@ -163,7 +163,7 @@ def frames(
     for found in _pass(path, answer, packets, gaps, threads):
         came = True
         yield found
-    if not came and threads != 1:  # no room for so many threads, as in the probe
+    if not came and threads != 1:  # no memory for this many threads, as in the probe
         yield from _pass(path, answer, packets, gaps, 1)
 
 

@@ -54,9 +54,9 @@ class IdentityCache:
     healthy database is replaced. Each row carries a checksum, so that a flipped bit is not taken for a digest.
 
     Args:
-        path: of the database; its folder is made.
+        path: where the database is; its folder is made.
         by_inode: a digest holds only while its file is the same one. Not for videos: some network file systems count their
-            files anew at each mount, and videos are many times larger than models.
+            files again at each mount, and videos are many times larger than models.
     """
 
     # The rollback journal, not WAL: WAL needs shared memory, which network file systems lack, and rows are few.

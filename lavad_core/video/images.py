@@ -115,7 +115,7 @@ def _sixteen_bits(image: Image.Image, path: str) -> NDArray[np.uint16]:
 
 
 def _more(image: Image.Image, size: tuple[int, int]) -> int:
-    """Further pictures of the same size: thumbnails and previews are none."""
+    """Further pictures of the same size: thumbnails and previews do not count."""
     frames = int(getattr(image, "n_frames", 1)) if image.format in ("PNG", "WEBP", "TIFF") else 1
     if frames > 1:
         image.seek(1)
@@ -124,7 +124,7 @@ def _more(image: Image.Image, size: tuple[int, int]) -> int:
 
 @contextmanager
 def _system_errors(path: str) -> Iterator[None]:
-    """What the system says of a file is not damage of the picture, which would be noted for ever: Pillow's own OSErrors have no
+    """What the system says about a file is not damage of the picture, which would be final: Pillow's own OSErrors have no
     number."""
     try:
         yield

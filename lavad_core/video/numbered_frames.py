@@ -11,12 +11,12 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 """Images that are taken for frames, by their ending in any case."""
 
 MAX_SPREAD = 16
-"""A video has at most so many frames for each of its images, by the usual step of their numbers; and :data:`SPARE_FRAMES`."""
+"""A video has at most this many frames for each of its images, by the usual step of their numbers; and :data:`SPARE_FRAMES`."""
 
 SPARE_FRAMES = 1000
 
 MAX_STEP = 1000
-"""A longer step is not the usual one of a video of which every so many frames were saved."""
+"""A longer step is not the usual one of a video of which every Nth frame was saved."""
 
 MAX_FIRST = 10_000
 """A stretch of a longer video may begin with this number; one that begins later is counted from its beginning."""
@@ -92,9 +92,9 @@ class NumberJump:
     before: int
     """Number in front of it; -1 before the first."""
     after: int
-    """Number behind it."""
+    """Number after it."""
     index: int
-    """Index of the frame behind it."""
+    """Index of the frame after it."""
 
 
 def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[NumberJump]]:
@@ -103,10 +103,10 @@ def without_jumps(numbers: dict[int, str]) -> tuple[dict[int, str], list[NumberJ
     One stray number (``0.jpg`` … ``99.jpg``, ``123456.jpg``) would otherwise be a video of as many frames, nearly all gaps.
 
     Args:
-        numbers: of :func:`number_frames`.
+        numbers: from :func:`number_frames`.
 
     Returns:
-        the same images, those behind a jump counted one step behind what is in front of it; and the jumps, in their order.
+        the same images, those after a jump counted one step after what is before it; and the jumps, in their order.
     """
     places = list(numbers)
     steps = [after - before for before, after in pairwise([-1, *places])]

@@ -21,7 +21,7 @@ class Others:
         self._seen[stream] = (first, before, count + 1)
 
     def apart(self, packets: int) -> int:
-        """Packets of streams that all lie before or behind our ``packets``: a second camera or programme lies beside them."""
+        """Packets of streams that all lie before or after our ``packets``: a second camera or programme lies beside them."""
         return sum(
             count
             for first, last, count in self._seen.values()

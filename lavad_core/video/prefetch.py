@@ -10,7 +10,7 @@ from lavad_core.errors import InternalError
 from lavad_core.video.types import Frame
 
 MAX_QUEUE_BYTES = 256 << 20
-"""Frames that wait hold at most so many bytes (or are one): 64 frames of 4K would be 1.6 GB."""
+"""Frames that wait hold at most this many bytes (or are one): 64 frames of 4K would be 1.6 GB."""
 
 
 class Prefetch:

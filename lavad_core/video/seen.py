@@ -17,7 +17,7 @@ CORRUPT = 2
 FAILED = 4
 """Packet flag: the decoder refused it."""
 HEADER = 16
-"""Packet flag, beside :data:`HIDDEN`: a codec's header of a stream that was joined behind another."""
+"""Packet flag, beside :data:`HIDDEN`: a codec's header of a stream that was joined after another."""
 INTERLACED = 8
 """Frame flag."""
 
@@ -50,6 +50,6 @@ class Seen:
     announced: int = 0
     """Frames that the header announces; 0 unknown."""
     wrap: int = 0
-    """Ticks after which the container's clock begins anew; 0 never."""
+    """Ticks after which the container's clock begins at 0 again; 0 never."""
     max_pause_s: float = 3600.0
     """A longer step forward, seconds, must be announced by the header."""

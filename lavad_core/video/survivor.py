@@ -80,7 +80,7 @@ class Survivor:
             less = {2: 0, 3: 1, 4: RETREAT_PACKETS}.get(self._deaths, self._reached)
             if self._reached - less < 1 or self._request["kind"] != "file":
                 return False
-            log.warning("the decoder died twice at packet %d; what comes behind is left out", self._reached - less)
+            log.warning("the decoder died twice at packet %d; what comes after it is left out", self._reached - less)
             self._request |= {"stop_at": self._reached - less, "strict": False}
         with self._change:
             if self._ended:

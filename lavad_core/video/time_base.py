@@ -26,7 +26,7 @@ def true_time_base(pts: NDArray[np.int64], time_base: Fraction, container: str, 
         pts: int64 [M], ticks, increasing.
         time_base: as the container says.
         container: FFmpeg's name.
-        path: of the file.
+        path: where the file is.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,7 +1,7 @@
 """The frames of a video in presentation order, from what demuxing and decoding saw. Pure functions on arrays.
 
 Every packet that should show a frame is compared with the frames that came out of the decoder (each names the packet that
-it came from). A packet without a frame is a *gap* at its own time stamp, so that the frames behind it keep the
+it came from). A packet without a frame is a *gap* at its own time stamp, so that the frames after it keep the
 index that they have in an undamaged copy.
 """
 
@@ -17,13 +17,13 @@ from lavad_core.video.clock import one_clock, typical_step
 from lavad_core.video.seen import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, REORDER_FRAMES, Seen
 
 NEAR_FRAMES = 16
-"""A hole is beside damage that is at most so many frames away: reordering spreads the damage of one packet that far."""
+"""A hole is beside damage that is at most this many frames away: reordering spreads the damage of one packet that far."""
 
 MAX_ODD_FRACTION = 0.1
 """With more frames out of turn than this the stamps are in decode order (AVI) and say nothing about single frames."""
 
 REGULAR_FRACTION = 0.95
-"""A video has a constant rate if so many of its steps are equal."""
+"""A video has a constant rate if at least this part of its steps is equal."""
 
 
 HEADER_SLACK = 1.02
@@ -45,20 +45,20 @@ class Timeline:
     gaps: NDArray[np.int64]
     """int64 [G], indices without a decoded frame, increasing."""
     packets: NDArray[np.int64]
-    """int64 [M], the packet that each frame came from, -1 for gaps; empty if that is not known of every frame, or one
+    """int64 [M], the packet that each frame came from, -1 for gaps; empty if that is not known for every frame, or one
     packet gave several: then frames can only be told by their order."""
     repaired: int
     """Frames whose stamp is not the file's own."""
     missing_outside: int
     """Packets without a frame before the first or after the last decoded frame; not part of ``pts``."""
     unfilled: int = 0
-    """Holes beside damage that were left, because the file has no room for so many frames."""
+    """Holes beside damage that were left, because the file is too small for this many frames."""
     parts: int = 1
     """Time lines that follow each other."""
     damaged_stamps: int = 0
     """Frames whose stamp left the clock, and came back."""
     jumps: tuple[tuple[int, float], ...] = ()
-    """Where steps of the stamps were taken out: frame behind it, seconds."""
+    """Where steps of the stamps were taken out: frame after it, seconds."""
 
 
 def build(seen: Seen, max_frames: int) -> Timeline:
@@ -66,7 +66,7 @@ def build(seen: Seen, max_frames: int) -> Timeline:
 
     Args:
         seen: at least one frame.
-        max_frames: a hole of a constant-rate video is not filled beyond so many frames.
+        max_frames: a hole of a constant-rate video is not filled beyond this many frames.
     """
     missing = _missing_packets(seen)
     known = bool((seen.frame_packet >= 0).all())
@@ -92,7 +92,7 @@ def _on_one_clock(seen: Seen, missing: NDArray[np.int64], max_frames: int) -> Ti
         return _by_stamp(seen, stamps, missing, max_frames)
     flagged = (seen.packet_flags & (CORRUPT | FAILED)).any() or (seen.frame_flags & CORRUPT).any()
     if flagged or len(missing) or seen.damaged:
-        # A decoder that lost its references puts some frames out behind their turn: these count as not decoded.
+        # A decoder that lost its references puts some frames out after their turn: these count as not decoded.
         kept = _longest_increasing(stamps)
         if len(stamps) - len(kept) <= MAX_ODD_FRACTION * len(stamps):
             odd = np.setdiff1d(np.arange(len(stamps)), kept)
@@ -137,7 +137,7 @@ def _missing_packets(seen: Seen) -> NDArray[np.int64]:
 
 def _by_stamp(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64], max_frames: int) -> Timeline:
     lost = seen.packet_pts[missing]
-    # The same stamp as a decoded frame's announces no frame of its own, if it is that frame's neighbour: behind a seam whose
+    # The same stamp as a decoded frame's announces no frame of its own, if it is that frame's neighbour: after a seam whose
     # second part gave no frame, stamps are others' too.
     at = np.searchsorted(stamps, lost).clip(max=len(stamps) - 1)
     again = stamps[at] == lost
@@ -158,7 +158,7 @@ def _holes(
     seen: Seen, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: NDArray[np.int64], max_frames: int
 ) -> tuple[NDArray[np.int64], int]:
     """Stamps that a constant-rate video lacks beside known damage (the demuxer lost whole packets there), shortest holes
-    first as long as the file has room for so many frames; and how many holes were left.
+    first as long as the file has room for this many frames; and how many holes were left.
 
     Without damage nothing is filled: a variable-rate video that leaves out unchanged frames is healthy.
     """
@@ -218,7 +218,7 @@ def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64])
     inside = (before > 0) & (before < frames) & (places < frames - 1)
     lost, places = missing[inside], places[inside]
     source = np.concatenate((seen.frame_packet, lost))
-    # By place; a frame comes before the packets that are placed behind it.
+    # By place; a frame comes before the packets that are placed after it.
     order = np.lexsort((source, np.arange(len(source)) >= frames, np.concatenate((np.arange(frames), places))))
     source = source[order]
     gaps = np.flatnonzero(order >= frames)

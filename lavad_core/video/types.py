@@ -23,7 +23,7 @@ REJECTIONS = {
     "too-large": "more pixels or frames than the configured limits",
     "decoder-crashed": "the decoding process died, each time that it was tried",
     "decoder-failed": "the decoding process met an error that is not the file's",
-    "decoder-killed": "somebody else ended the decoding process: the system, out of memory, or whoever stopped the run",
+    "decoder-killed": "somebody else ended the decoding process: the system, out of memory, or a person who stopped the run",
     "decoder-timeout": "the decoding process made no progress in time",
     "decoder-memory": "the decoding process ran into its memory limit",
     "no-captions": "every captioner said nothing about every frame",

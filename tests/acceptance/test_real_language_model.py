@@ -203,7 +203,7 @@ def test_a_killed_server_costs_what_was_in_flight(
 
 
 class Killing:
-    """Ends a server when so many answers are stored."""
+    """Ends a server when this many answers are stored."""
 
     def __init__(self, server: VllmServer, after: int) -> None:
         from lavad_core.store.answers import AnswerCache

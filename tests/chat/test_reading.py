@@ -1,4 +1,4 @@
-"""What can be used of answers, and what is said of the others."""
+"""What can be used of answers, and what is said about the others."""
 
 from __future__ import annotations
 

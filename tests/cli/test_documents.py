@@ -1,4 +1,4 @@
-"""What the documents say is what the program prints. ``python tests/cli/test_documents.py`` writes the tables anew."""
+"""What the documents say is what the program prints. ``python tests/cli/test_documents.py`` writes the tables again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check says of a data set, with and without its videos."""
+"""What a check says about a data set, with and without its videos."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def one_anomalous_less(videos: dict[str, LabelledVideo]) -> None:
             ["11 too few", "no video is of the class Burglary: one class that is missing has moved AUC by 4"],
         ),
         (renamed_class, ["class RoadAccidents", "has no class 'Road_Accidents' (nearest: 'RoadAccidents')"]),
-        (one_normal_less, ["has 290 videos, here are 289: 1 too few"]),
-        (one_anomalous_less, ["has 140 anomalous videos, here are 139"]),
+        (one_normal_less, ["has 290 videos, these files have 289: 1 too few"]),
+        (one_anomalous_less, ["has 140 anomalous videos, these files have 139"]),
     ],
 )
 def test_what_is_missing_is_an_error(change: Callable[[dict[str, LabelledVideo]], Any], says: list[str]) -> None:
@@ -112,8 +112,8 @@ def test_other_labels_and_lengths_are_warnings() -> None:
     report = check(as_published())
     assert report.ok
     messages = " | ".join(finding.message for finding in report.findings)
-    assert "1,111,808 frames, here are 29,000: -1,082,808" in messages
-    assert "84,331 labelled frames, here are 280" in messages
+    assert "1,111,808 frames, these files have 29,000: -1,082,808" in messages
+    assert "84,331 labelled frames, these files have 280" in messages
     assert "not the published ones" in messages
     assert report.published["frames"] == 1_111_808
 
@@ -246,7 +246,7 @@ def test_the_real_ucf_crime_edited_by_somebody(shared: Path, tmp_path: Path) -> 
     messages = [finding.message for finding in report.findings]
     assert report.ok
     assert messages == [
-        "the test set has 84,331 labelled frames, here are 84,336: +5",
+        "the test set has 84,331 labelled frames, these files have 84,336: +5",
         next(message for message in messages if "not the published ones" in message),
     ]
     (tmp_path / "same.txt").write_bytes(

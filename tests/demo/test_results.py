@@ -104,7 +104,7 @@ def test_cleaned_captions_are_right_more_often(stored: Any, truths: dict[str, Tr
     captioners = [node for node in next(iter(stored.values())) if node.startswith("caption:")]
     assert len(captioners) == 5
     raw = {node: right(node) for node in captioners}
-    assert min(raw.values()) > 0.4  # they are no noise
+    assert min(raw.values()) > 0.4  # they are not noise
     assert right("clean") > max(raw.values())  # than the best captioner's alone
 
 

@@ -1,4 +1,4 @@
-"""Whose settings of Prefect reach which server, and what is said of those that are wrong."""
+"""Whose settings of Prefect reach which server, and what is said about those that are wrong."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def written(path: Path) -> str:
 
 
 def goldens(folder: Path, ids: dict[str, str]) -> None:
-    """What the commands of commands.json say of the store."""
+    """What the commands of commands.json say about the store."""
     shutil.rmtree(HERE / "golden", ignore_errors=True)
     (HERE / "golden").mkdir()
     for name, words in json.loads((HERE / "commands.json").read_text(encoding="utf-8")).items():

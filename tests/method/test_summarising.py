@@ -48,7 +48,7 @@ def test_a_reply_with_text_is_never_lost(reply: str, keep: Literal["last-line", 
 
 
 class Limit:
-    """Fits while the captions have at most so many characters together; counts the questions."""
+    """Fits while the captions have at most this many characters together; counts the questions."""
 
     def __init__(self, characters: int) -> None:
         self.characters = characters

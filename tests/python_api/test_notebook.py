@@ -18,7 +18,7 @@ KEPT = REPOSITORY / "tests" / "kept_store" / "kept.tar.gz"
 LABELS = "crossing Collision 16 30 -1 -1\nhalle_ü Normal -1 -1 -1 -1\nsequence Fire 12 23 -1 -1\n"
 DEMONSTRATION = REPOSITORY / "build" / "demo"
 PLACES = ["stand-in", *(["demonstration"] if (DEMONSTRATION / "demo.html").exists() else [])]
-"""The demonstration is removed by whoever wants it anew, and then the stand-in alone is looked at."""
+"""The demonstration is removed by whoever wants it again, and then the stand-in alone is looked at."""
 
 
 @pytest.fixture

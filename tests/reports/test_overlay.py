@@ -1,4 +1,4 @@
-"""The overlay: every frame of the source at its own time, and below it what is known of the moment."""
+"""The overlay: every frame of the source at its own time, and below it what is known about the moment."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from lavad_core.video.types import VideoSource
 
 
 class Begins(FakeChat):
-    """Knows of each second answer what it would have begun with."""
+    """Knows about each second answer what it would have begun with."""
 
     def __init__(self, outside: float) -> None:
         super().__init__()

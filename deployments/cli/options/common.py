@@ -95,7 +95,7 @@ class ConfigurationGroup:
 
 
 def limited(sources: Sequence[VideoSource], limit: int | None) -> Sequence[VideoSource]:
-    """The first ``limit`` of the videos that were found, in the order of the search; that others are left out is said."""
+    """The first ``limit`` of the videos that were found, in the order of the search; a message counts those left out."""
     from lavad.deployments.cli.terminal.text import say
 
     if limit is not None and limit < len(sources):

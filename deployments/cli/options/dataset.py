@@ -57,7 +57,7 @@ class LabelGroup:
             "--frame-count-tolerance",
             min=0,
             max=15,  # config.schema.MAX_FRAME_COUNT_TOLERANCE, without importing it
-            help="The list may count so many frames more than the scores of a video cover; they are left out, and the "
+            help="The list may count this many frames more than the scores of a video cover; they are left out, and the "
             "protocol says so.",
             metavar="N",
         ),
@@ -91,7 +91,7 @@ class LabelGroup:
         return open_labels(self.labels, self.adapter, self.list_, self.videos, reading)
 
     def opened(self) -> Dataset:
-        """:meth:`dataset`; what a user should know of its files goes to stderr."""
+        """:meth:`dataset`; what a user should know about its files goes to stderr."""
         from lavad.deployments.cli.terminal.text import escape, say
 
         dataset = self.dataset()

@@ -31,7 +31,7 @@ def sigmas(given: list[str] | None) -> tuple[Sigma, ...]:
     """The smoothings that :data:`Sigmas` gave.
 
     Raises:
-        InputError: one is none.
+        InputError: one of them cannot be read.
     """
     from lavad_core.evaluation.smoothing import parse_sigma
 

@@ -12,9 +12,9 @@ def show_document(name: str, values: Mapping[str, object], *, version: int = 1, 
     """A document with its name and version first, so that a program can tell what it reads.
 
     Args:
-        name: of the document; ``format`` becomes ``lavad-<name>``.
+        name: name of the document; ``format`` becomes ``lavad-<name>``.
         values: JSON values by field. Fields may be added within a version, and are never taken away or given another meaning.
-        version: of the document; the next one where that cannot be kept.
+        version: version of the document; a change that old readers cannot take needs the next one.
         compact: one line; for what has a value for every frame.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is said at the end of a run, and which exit code it deserves."""
+"""What is printed at the end of a run, and its exit code."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read(paths: Paths) -> Dataset:
     videos, lists, notes = select(labelled, paths.list_file, says_normal)
     if paths.list_file is None:
         notes = (*notes, "there is no list: these are all labelled videos, of training and test together")
-    # Of the CSV that is said by its columns; the stored results of text files that were read as 0-based are others.
+    # The CSV says it by its columns; text files that were read as 0-based give other stored results.
     reading = LabelReading() if table and paths.first_frame is None else LabelReading(first_frame)
     return Dataset("msad", "MSAD", videos, (source_file("annotation", path), *lists), notes=notes, reading=reading)
 

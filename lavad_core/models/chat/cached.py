@@ -40,8 +40,8 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
     Args:
         model: asked once for each distinct request that the cache does not have.
         requests: any number.
-        cache: of answers.
-        identity: of the model: its name and revision, and what else its answers depend on.
+        cache: answers that were given before.
+        identity: the model's: its name and revision, and what else its answers depend on.
 
     Attributes:
         asked: distinct requests that the model answered; final when the iteration ends.
@@ -57,7 +57,7 @@ class Asking(Iterator[tuple[int, ChatAnswer]]):
         return next(self._answers)
 
     def keep_finished(self) -> list[ChatAnswer]:
-        """Store what the model has finished and nobody has taken yet, and nothing more: for who stops iterating.
+        """Store what the model has finished and nobody has taken yet, and nothing more, once a caller stops iterating.
 
         Returns:
             These answers.
@@ -131,7 +131,7 @@ def _checked_size(answer: ChatAnswer) -> dict[str, Any]:
 
 
 def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnswer | None:
-    """The answer that a cache entry holds, or None if it cannot be the answer to this request: then it is asked anew."""
+    """The answer that a cache entry holds, or None if it cannot be the answer to this request: then it is asked again."""
     if stored is None or not NEEDED <= set(stored) <= NEEDED | OPTIONAL:
         return None
     answer = ChatAnswer(**stored)

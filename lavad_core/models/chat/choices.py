@@ -137,7 +137,7 @@ class ChoiceTree:
 
         Args:
             branch: one that :meth:`next` gave.
-            positions: of the continuation, from its first token on; what comes after only one choice is possible is
+            positions: those of the continuation, from its first token on; what comes after only one choice is possible is
                 not read.
             pieces: text of every token with a log-probability above :data:`MASKED`.
 
@@ -179,7 +179,7 @@ class ChoiceTree:
     def result(self) -> dict[str, float]:
         """Stripped choice to natural log-probability; they sum to 1.
 
-        What was left is shared by the choices that its text allows, in proportion to what is known of them.
+        What was left is shared by the choices that its text allows, in proportion to what is known about them.
         """
         total = dict(self._known)
         rest = [(branch.mass, frozenset(self._values(branch.text))) for branch in self._open]

@@ -144,7 +144,7 @@ class LocalChat:
         return ReadyAnswers(self._rounds(requests))
 
     def interrupt(self) -> None:
-        """Let the batch in work end at its next token; for signals. What it has finished is still given."""
+        """Let the batch in progress end at its next token; for signals. What it has finished is still given."""
         self._stopping.set()
 
     def _rounds(self, requests: Sequence[ChatRequest]) -> Generator[list[tuple[int, ChatAnswer]], None, None]:

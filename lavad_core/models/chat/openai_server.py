@@ -36,7 +36,7 @@ from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
 PROBED = 8
-"""With log-probabilities at hand, one in so many answers of a call is also asked for without the choices, one token, to see
+"""With log-probabilities at hand, one in this many answers of a call is also asked for without the choices, one token, to see
 what the model would have begun with: a video's mean needs no more."""
 
 TRIES_OUTSIDE_CHOICES = 3
@@ -224,7 +224,7 @@ class ServedChat:
                 answer = await self._posted(request, post)
             except ContentRefused:
                 raise
-            except RequestRejected as refusal:  # of the question; one of what is asked beside it is none of the text
+            except RequestRejected as refusal:  # of the question; a refusal of a side question does not refuse the text
                 spent = await self._control.blame(refusal, _form(request), lambda: self._asked_control(request, post))
                 return ChatAnswer(refusal.words[:MOST_WORDS], "refused", *spent, follow_ups=int(spent != (0, 0)))
             text, finish_reason = said(answer)
@@ -296,7 +296,7 @@ def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int
         raise RequestRejected(
             200, f"max_tokens {request.max_tokens} ended the answer at {text[:40]!r}, before a whole choice; raise it"
         )
-    words = f"the answer {text[:40]!r} is none of the {len(request.choices)} choices"
+    words = f"the answer {text[:40]!r} is not one of the {len(request.choices)} choices"
     if attempt < min(TRIES_OUTSIDE_CHOICES, last):
         raise ServiceUnavailable(words)
     raise RequestRejected(

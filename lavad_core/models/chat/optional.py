@@ -27,7 +27,7 @@ ALLOWANCE_PER_MESSAGE = 16
 """Tokens that a chat template puts around a message, at most: Llama-2 needs 10, ChatML 5, Llama-3 6."""
 
 BYTES_PER_TOKEN = 3
-"""Estimate for a text whose tokens nobody counts. English prose has about four, lists of numbers (as in P_F) fewer."""
+"""Estimate for a text whose tokens are not counted. English prose has about four, lists of numbers (as in P_F) fewer."""
 
 MOST_TOKENS = 10_000_000
 """Most tokens of a prompt; a larger count is not one."""
@@ -55,7 +55,7 @@ def ask_optional(
     call = Call(path, dict(body or {}), at_root=at_root, attempts=OPTIONAL_ATTEMPTS, timeout_s=OPTIONAL_TIMEOUT_S)
     try:
         return pool.ask(method, call)
-    except RequestRejected as error:  # without what its message says of the key and the address
+    except RequestRejected as error:  # without what its message says about the key and the address
         raise Absent(
             f"{method} {path}: {error.status} {error.words}".rstrip() if error.words else str(error)
         ) from error

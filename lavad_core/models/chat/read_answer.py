@@ -43,7 +43,7 @@ class ReadAnswer:
 
     @property
     def shown(self) -> str:
-        """For people: the text, or what was said in its place."""
+        """For people: the text, or what stands in its place."""
         return self.text or self.answer.text
 
 

@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 class ReadyAnswers(Iterator[T], Generic[T]):
-    """The items of a generator's lists, one for each finished batch, which knows how many can be had without waiting: who
-    stops takes those first."""
+    """The items of a generator's lists, one for each finished batch, which knows how many can be taken without waiting: a
+    caller that stops takes those first."""
 
     def __init__(self, rounds: Generator[list[T], None, None]) -> None:
         self._rounds = rounds

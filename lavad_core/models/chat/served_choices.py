@@ -52,7 +52,7 @@ class Traced:
 
     @property
     def most_probable(self) -> str:
-        """The choice; of equals the first in their order."""
+        """The choice; of equally probable ones the first in their order."""
         return max(self.log_probabilities, key=self.log_probabilities.__getitem__)
 
 

@@ -22,7 +22,7 @@ MAX_CONFIGURATION_BYTES = 16 * 2**20
 
 def template_in(folder: Path) -> tuple[str, dict[str, str]] | None:
     """The template and the special tokens that it may name; None for a model without one, or whose files are not to be read:
-    whoever loads it says so."""
+    the error comes when it is loaded."""
     given = {**_object(folder / CONFIGURATION), **_object(folder / TOKENS)}
     tokens = special_tokens(given)
     text = _text(folder / TEMPLATE_FILE, 4 * MAX_TEMPLATE_CHARACTERS)

@@ -3,7 +3,7 @@
 Servers that know the model put the thought in a field of its own; the others leave it in the text, each model in its own marks:
 ``<think>…</think>`` (DeepSeek, Qwen), ``[THINK]…[/THINK]`` (Magistral), ``◁think▷…◁/think▷`` (Kimi),
 ``<|START_THINKING|>…<|END_THINKING|>`` (Command A), the channels of gpt-oss, and more. Where the template opens the thought
-in the prompt, only its end is in the answer. Words alone are no mark: a text that speaks of thinking stays as it is.
+in the prompt, only its end is in the answer. Words alone are not a mark: a text that speaks of thinking stays as it is.
 """
 
 from __future__ import annotations

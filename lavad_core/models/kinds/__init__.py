@@ -46,7 +46,7 @@ def model_identity(section: ModelSection, cache: IdentityCache | None) -> str:
     Returns:
         ``local:<digest>`` of the weights, configuration and tokenizer files; ``hub:<id>@<commit>``;
         ``served:<name>@<revision>`` as configured, ``unstated`` without one; ``random:<name>#<recipe>``;
-        ``python:<function>@<revision>#<digest>`` of the function's file. ``;system=fold`` behind it where system messages are
+        ``python:<function>@<revision>#<digest>`` of the function's file. ``;system=fold`` after it where system messages are
         folded into the user's turn.
 
     Raises:
@@ -59,7 +59,7 @@ def local_identity(section: ModelSection, cache: IdentityCache | None) -> str:
     """:func:`model_identity` without the network: of a model that is here, or whose commit is configured.
 
     Raises:
-        ModelError: only the hub could tell, or nobody.
+        ModelError: only the hub could tell, or nothing could.
     """
     found = find_model(section)
     if found.found is False and not COMMIT.fullmatch(getattr(section, "revision", None) or ""):

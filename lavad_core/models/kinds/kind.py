@@ -82,7 +82,7 @@ class Kind(ABC, Generic[Configured]):
 
 
 def finding(section: ModelSection, found: bool | None, where: str, *, downloadable: bool = False) -> ModelFinding:
-    """A :class:`ModelFinding` with what is known of the licence."""
+    """A :class:`ModelFinding` with what is known about the licence."""
     return ModelFinding(found, where, str(licence_of(section.kind, section.model)), downloadable)
 
 

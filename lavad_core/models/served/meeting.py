@@ -42,7 +42,7 @@ _PICTURE_SIDE = 64
 
 
 def meet(config: Served) -> Facts:
-    """What the server of a model says of it.
+    """What the server of a model says about it.
 
     Raises:
         NotMet: nothing; the words say why.

@@ -26,7 +26,7 @@ class NotMet(LavadError):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a server says of a model. None: it did not say."""
+    """What a server says about a model. None: it did not say."""
 
     root: str | None = None
     """The weights, as vLLM lists them: a folder or a hub id."""

@@ -1,4 +1,4 @@
-"""The served models of a store: what is known of them, and what it means that one is another now."""
+"""The served models of a store: what is known about them, and what it means that one is another now."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lavad_core.store.local import kernel_lock, make_folders
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 16 * 2**20
-"""Limit for the file; an entry has some hundred bytes."""
+"""Limit for the file; an entry takes a few hundred bytes."""
 
 Section = TypeVar("Section", bound=ModelSection)
 
@@ -36,7 +36,7 @@ _told: set[str] = set()
 
 @dataclass(frozen=True)
 class Known:
-    """What a store knows of one served name."""
+    """What a store knows about one served name."""
 
     models: tuple[Facts, ...] = ()
     """The first is the one that results without a mark are of; those after it have results with one (``on_change:
@@ -46,7 +46,7 @@ class Known:
 
 
 class ServedModels:
-    """What is known of the served models whose results a store has.
+    """What is known about the served models whose results a store has.
 
     Args:
         path: the file.
@@ -135,12 +135,12 @@ class ServedModels:
         why = "; ".join(differences(models[0], now))
         setting = f"{role.replace('captioner:', 'captioners.')}.on_change"
         ways = (
-            f"set {setting}=new to compute anew, or =accept if it is the same (a server's update can change an answer)"
+            f"set {setting}=new to compute again, or =accept if it is the same (a server's update can change an answer)"
         )
         if section.on_change == "new":
             if same is not None:
                 return f"#{models[same].mark}"
-            _tell(f"{section.model!r} is a new model from now on, and its results are made anew: {why}")
+            _tell(f"{section.model!r} is a new model from now on, and its results are made again: {why}")
             self._keep(section, known, Known((*models, now), len(models)))
             return f"#{now.mark}"
         if section.on_change == "accept":
@@ -172,7 +172,7 @@ class ServedModels:
             return {}
         except (OSError, ValueError, RecursionError) as error:
             _tell(
-                f"what is known of served models cannot be read ({str(self.path)!r}: {error}); they count as the known ones"
+                f"what is known about served models cannot be read ({str(self.path)!r}: {error}); they count as the known ones"
             )
             return {}
         return found if isinstance(found, dict) else {}

@@ -42,7 +42,7 @@ def examine(
         stream: what the demuxer calls the video stream: the track, PID, serial or stream number.
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
         tick: called for every read.
-        ordinal: of the decoded stream among the video streams.
+        ordinal: position of the decoded stream among the video streams.
 
     Raises:
         OSError: the file cannot be read.

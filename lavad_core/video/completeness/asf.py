@@ -112,7 +112,7 @@ def check(source: FileBytes, video: int | None = None, step_s: float = 0.0) -> C
         if (source.size - first) % length:
             end = source.size - (source.size - first) % length
             tail = source.at(end, 16)
-            if not tail.startswith(b"\x90\x08\x00\x33"):  # an index behind the packets
+            if not tail.startswith(b"\x90\x08\x00\x33"):  # an index after the packets
                 report.damage("an ASF packet that is cut off")
     objects = _Objects()
     damaged = _walk(source, first, end, length, header.video, objects)
@@ -244,7 +244,7 @@ def _payloads(packet: bytes, video: int, objects: _Objects) -> bool:
 
 def _payload(packet: bytes, at: int, payload: int, fields: tuple[Any, ...], objects: _Objects) -> None:
     number, offset, replicated, extra = fields
-    if replicated == 1:  # compressed: whole objects, each behind a byte of its length; the offset is their time
+    if replicated == 1:  # compressed: whole objects, each after a byte of its length; the offset is their time
         end, time = at + payload, offset
         while at < end:
             length = packet[at]

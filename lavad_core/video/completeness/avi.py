@@ -34,7 +34,7 @@ def check(source: FileBytes, ordinal: int = 0) -> Completeness:
     """Walk all chunks.
 
     Args:
-        ordinal: of the decoded stream among the video streams.
+        ordinal: position of the decoded stream among the video streams.
     """
     report, seen = Completeness(end_checked=True), _Seen(ordinal=ordinal)
     position = 0

@@ -16,7 +16,7 @@ from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 AUDIO, VIDEO, SCRIPT = 8, 9, 18
 
 END_TOLERANCE_S = 0.5
-"""A duration may reach so far behind the last tag (durations of the last frame and sound packet, rounding)."""
+"""A duration may reach this far past the last tag (durations of the last frame and sound packet, rounding)."""
 
 _TAG = re.compile(rb"[\x08\x09](?=.{7}\0\0\0)", re.DOTALL)
 

@@ -39,7 +39,7 @@ MAX_MASTER_BYTES = 1 << 20
 MAX_ELEMENTS = 1 << 28
 
 END_TOLERANCE_S = 0.5
-"""A duration may reach so far behind the last block (the duration of the last frame or sound packet)."""
+"""A duration may reach this far past the last block (the duration of the last frame or sound packet)."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ def check(source: FileBytes, step_s: float = 0.0, ordinal: int = 0) -> Completen
 
     Args:
         step_s: seconds from frame to frame by the header's rate, 0 unknown.
-        ordinal: of the decoded stream among the video streams.
+        ordinal: position of the decoded stream among the video streams.
     """
     report, seen = Completeness(), _Seen(ordinal=ordinal)
     head = element(source, 0)

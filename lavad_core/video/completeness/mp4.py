@@ -1,4 +1,4 @@
-"""MP4 and MOV: what sample tables, edit list and headers say of the video track, and whether they agree.
+"""MP4 and MOV: what sample tables, edit list and headers say about the video track, and whether they agree.
 
 ISO/IEC 14496-12: 8.6 (time tables, edit list), 8.7 (sizes, chunks), 8.8 (fragments).
 """
@@ -50,7 +50,7 @@ class Box:
 
 @dataclass
 class Track:
-    """What a track says of itself; tables as they are in the file."""
+    """What a track says about itself; tables as they are in the file."""
 
     handler: bytes = b""
     """Kind of the track; ``vide`` is pictures."""
@@ -93,7 +93,7 @@ class Movie:
 
 
 def boxes(source: FileBytes, start: int, end: int) -> Iterator[Box]:
-    """The boxes of a stretch of the file, one behind the other, until one contradicts itself."""
+    """The boxes of a stretch of the file, one after the other, until one contradicts itself."""
     for _ in range(MAX_BOXES):
         head = source.at(start, 16)
         if start + 8 > end or len(head) < 8:

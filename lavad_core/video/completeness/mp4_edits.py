@@ -53,7 +53,7 @@ class Edits:
         Args:
             flags: bool [packets], of those that the demuxer gave, decode order: hidden.
             first_position: byte of the file where the first of them begins, -1 unknown. The demuxer leaves out samples before
-                the key frame that the cut needs, and behind the end.
+                the key frame that the cut needs, and after the end.
         """
         before = int(np.argmax(self.positions == first_position)) if first_position in self.positions else 0
         behind = max(0, len(self.positions) - before - len(flags))
@@ -80,10 +80,10 @@ class Edits:
         known_ends = (self.stamps + self.durations)[~late]
         if late[hidden].any() or not len(known_ends) or end - float(known_ends.max()) > rounding:
             return total, total
-        # Nobody cuts a tick behind a frame's beginning.
+        # Nobody cuts a tick after a frame's beginning.
         if (hidden & (np.abs(self.start - self.stamps) <= rounding)).any():
             return total, total
-        # A cut needs what comes before the frames that it shows, and nothing behind the last of them. What lies between them
+        # A cut needs what comes before the frames that it shows, and nothing after the last of them. What lies between them
         # may be what they refer to, but not where the sample durations that hide it are in doubt.
         amid = int(hidden[shown[0] :].sum())
         return total, amid if hidden[-1] or self.contradicted else 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_SAMPLES_PER_RUN = 1 << 20
 
 MAX_LOST_FACTOR = 16
-"""Decode times that leave more room than for so many times the existing frames are damaged."""
+"""Decode times that leave room for more than this many times the existing frames are damaged."""
 
 BOX_HEADS_BYTES = 16
 """Boxes of a fragment and its media data."""

@@ -21,7 +21,7 @@ SLACK_BYTES = 256
 """Bytes of a segment that may be other boxes than its fragments (types, events, times)."""
 
 MAX_LONE_FACTOR = 2
-"""A single duration that nothing else supports is believed up to so many times the existing frames."""
+"""A single duration that nothing else supports is believed up to this many times the existing frames."""
 
 CONTRADICTION = "durations in the MP4's header, index and fragments that contradict each other"
 
@@ -84,7 +84,7 @@ class Claims:
         return self.index is not None or (self.movie.fragments_ticks > 0 and self.movie.timescale > 0)
 
     def behind(self, span: int, report: Completeness) -> int:
-        """Frames that are announced behind the last fragment.
+        """Frames that are announced after the last fragment.
 
         Args:
             span: ticks from the first fragment to the end of the last.

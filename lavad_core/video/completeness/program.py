@@ -59,7 +59,7 @@ def _length(head: bytes) -> int | None:
 
 
 def _skip_zeros(source: FileBytes, position: int) -> int:
-    """The next start code behind padding, or the end of the file."""
+    """The next start code after padding, or the end of the file."""
     while position < source.size:
         chunk = source.at(position, 1 << 16)
         rest = chunk.lstrip(b"\0")

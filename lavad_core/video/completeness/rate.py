@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 REGULAR_FRACTION = 0.9
-"""A rate is constant if so many of its steps are alike (stamps in whole milliseconds jitter by one)."""
+"""A rate is constant if at least this part of its steps is alike (stamps in whole milliseconds jitter by one)."""
 
 FEW = 4
 """With fewer frames than these the header's rate is believed."""
@@ -17,7 +17,7 @@ SHORTEST_S = 1 / 250
 """A header's rate that is faster is the tick of a clock (FFmpeg's guess for ASF and FLV: 1000)."""
 
 MAX_FACTOR = 2
-"""A duration that nothing else supports is believed up to so many times the existing frames."""
+"""A duration that nothing else supports is believed up to this many times the existing frames."""
 
 SPARE_FACTOR = 4
 """Factor by which the missing bytes of a file may hold more frames than those that exist."""
@@ -64,7 +64,7 @@ def frames_expected(
         times_s: stamps of the existing frames.
         end_s: when the video ends by its header; 0 unknown, then the last frame is the last.
         header_s: seconds from frame to frame by the header's rate, 0 unknown.
-        size_bytes, announced_bytes: of the file, and what it announces; 0 unknown.
+        size_bytes, announced_bytes: the file's size, and the size that it announces; 0 unknown.
     """
     step = step_of(times_s, header_s) if len(times_s) else 0.0
     if step <= 0:

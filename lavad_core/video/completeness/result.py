@@ -21,7 +21,7 @@ class Completeness:
     """What a container announces about its first video stream, what it holds, and what is damaged."""
 
     frames: int | None = None
-    """Packets that show a frame which an undamaged copy would hold; None where nothing says it."""
+    """Packets that show a frame which an undamaged copy would hold; None where that is not known."""
     end_checked: bool = False
     """Whether the container says where it ends (a size, a count, a duration, an end mark), and that was compared."""
     why_unchecked: str = ""

@@ -19,7 +19,7 @@ TAIL_BYTES = 1 << 20
 SYNC = 0x47
 _SYNC = re.compile(b"G")
 SHAPES = ((188, 0), (192, 4), (204, 0))
-"""Bytes from packet to packet, and where in them the sync byte is (Blu-ray's time stamps, Reed-Solomon codes behind)."""
+"""Bytes from packet to packet, and where in them the sync byte is (Blu-ray's time stamps, Reed-Solomon codes after it)."""
 
 NO_END = "nothing in a transport stream announces its end; its packets were counted"
 
@@ -38,7 +38,7 @@ def check(source: FileBytes, pid: int | None = None) -> Completeness:
     """Look at all packets.
 
     Args:
-        pid: of the video stream; None looks at no counters.
+        pid: the video stream's; None looks at no counters.
     """
     report = Completeness(why_unchecked=NO_END)
     position, counter = 0, -1

@@ -35,8 +35,8 @@ def compare(report: Completeness, seen: Seen, found: Timeline, first_position: i
     """Count what is missing.
 
     Args:
-        report: of the structure; a finding is added for frames that an edit list hides wrongly.
-        seen, found: of the decoding pass.
+        report: what is known about the structure; a finding is added for frames that an edit list hides wrongly.
+        seen, found: what the decoding pass saw, and the timeline made of it.
         first_position: byte of the file where the first packet begins, -1 unknown.
     """
     good = len(found.pts) - len(found.gaps)

@@ -43,8 +43,8 @@ def threshold(
     if answer.wants_tables(CHOSEN_THRESHOLD.text(chosen)):
         _show(chosen, parsed.name)
     say(
-        "a threshold is chosen on training or validation videos; on the videos that it was chosen on its events are no result "
-        "of a test (lavad evaluate --threshold-from FILE says so)"
+        "a threshold is chosen on training or validation videos; its events on the videos that it was chosen on are not the "
+        "result of a test (lavad evaluate --threshold-from FILE says so)"
     )
     if tests := [file["name"] for file in chosen.files if "test" in file["name"].lower()]:
         say(

@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Show the configuration, its schema
 @grouped
 def show_config(
     given: options.ConfigurationGroup,
-    origins: Annotated[bool, typer.Option(help="Say behind each value where it comes from.")] = True,
+    origins: Annotated[bool, typer.Option(help="Say after each value where it comes from.")] = True,
     json_: options.AsJson = False,
 ) -> None:
     """Print the resolved configuration as YAML. Secrets are masked."""

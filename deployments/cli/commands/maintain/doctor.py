@@ -61,7 +61,7 @@ def _versions() -> Iterator[Check]:
 
 
 def _ffmpeg() -> Check:
-    """In a process of its own, as decoding is: PyAV never comes into this one."""
+    """In a process of its own, as decoding is: PyAV is never loaded into this one."""
     script = "import json; from lavad_core.video import container; print(json.dumps(container.library_versions()))"
     try:
         done = subprocess.run(

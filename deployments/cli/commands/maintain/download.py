@@ -81,7 +81,7 @@ def download(
     if json_:
         show_document("download", _document(found, failed, elsewhere, str(cache_folder()), dry_run))
     if failed:
-        say(f"lavad: {len(failed)} of {len(needed)} models could not be had")
+        say(f"lavad: {len(failed)} of {len(needed)} models could not be downloaded")
         raise typer.Exit(Exit.SOME_FAILED if len(failed) < len(needed) else Exit.NOTHING_DONE)
     total = sum(model.missing for model in missing)
     if not missing:

@@ -62,7 +62,7 @@ def demo(
     set_: options.Overrides = None,
     plain: Plain = False,
 ) -> None:
-    """Render clips of a small world, score them with small models that know this world, and compare with what is true."""
+    """Render clips of a small world, score them with small models that know this world, and compare with the true events."""
     if base_url is not None and llm != "vllm":
         raise typer.BadParameter("--base-url needs --llm vllm")
     from lavad.demo import world
@@ -122,7 +122,7 @@ def _check_models(config: LavadConfig) -> None:
     if absent:
         raise ModelError(
             f"{len(absent)} of the demonstration's models are not there: {', '.join(absent)}. They are files of the "
-            f"repository (demo/models); in a checkout `{TRAINING}` trains them anew"
+            f"repository (demo/models); in a checkout `{TRAINING}` trains them again"
         )
 
 
@@ -184,7 +184,7 @@ def _show(output: Path, file: Path, manifest: RunManifest) -> None:
 
 
 def path_hint() -> str:
-    """What makes `lavad` a command of this shell, if it is none: `make demo` calls the one of its own environment."""
+    """What makes `lavad` a command of this shell, if it is not: `make demo` calls the one of its own environment."""
     folder = Path(sys.executable).parent
     found = shutil.which("lavad")
     if found is not None and Path(found).parent == folder:

@@ -65,7 +65,7 @@ def run(
     if name is not None:
         checked_name(name)
     resolved = given.load(*_of_list(list_, frame_rate), labels=labels).config
-    dataset = configured(resolved.evaluate)  # labels that cannot be read are said before hours of work, not after
+    dataset = configured(resolved.evaluate)  # labels that cannot be read are reported before hours of work, not after
     sources = options.limited(_sources(inputs or [], resolved), limit)
     names = [source.name for source in sources]
     if dataset is not None:

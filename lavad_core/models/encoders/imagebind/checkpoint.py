@@ -35,7 +35,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class _Source:
-    """An open checkpoint: the shape of each of its tensors, what reads one, and what the file says of itself."""
+    """An open checkpoint: the shape of each of its tensors, what reads one, and what the file says about itself."""
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]

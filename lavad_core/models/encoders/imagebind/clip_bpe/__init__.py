@@ -37,7 +37,7 @@ def packaged_merges() -> list[tuple[str, str]]:
 def vocabulary_of(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
     """CLIP's vocabulary: the 256 bytes as characters, the same at a word's end, what each merge makes, start and end.
 
-    Bytes that print in Latin-1 stand for themselves, in order; the others for the characters from U+0100 on, behind them.
+    Bytes that print in Latin-1 stand for themselves, in order; the others for the characters from U+0100 on, after them.
     """
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     characters = [chr(byte) for byte in printable]
