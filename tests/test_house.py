@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -54,12 +53,3 @@ def test_a_checkout_without_links_says_what_to_do(repository: Path, tmp_path: Pa
 @pytest.mark.parametrize("part", ["demo", "deployments", "flows", "tasks"])
 def test_every_part_of_the_package_is_its_folder(part: str, repository: Path) -> None:
     assert (repository / "lavad" / part).resolve() == repository / part
-
-
-def test_files_that_contributors_are_sent_to_exist(repository: Path) -> None:
-    text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = re.findall(rf"`((?:{'|'.join(PRODUCT)}|docs|tests)/[\w./-]+)`", text) + re.findall(
-        r"\]\(([\w./-]+)\)", text
-    )
-    assert len(named) > 20
-    assert [name for name in named if not (repository / name).exists()] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.pages import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("lavad_core", "tasks", "flows", "deployments", "demo")
@@ -237,10 +238,6 @@ def found(rule: Rule, text: str, is_docstring: bool) -> re.Match[str] | None:
     return re.search(rule.pattern, text if "(?m)" in rule.pattern else " ".join(text.split()))
 
 
-def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
 def code(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
@@ -249,7 +246,7 @@ def code(folder: str) -> list[Path]:
 def test_texts_read_well(folder: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: [{name}] {hit[0]!r}: better {rule.better}"
-        for path in (pages() if folder == "pages" else code(folder))
+        for path in (pages(ROOT) if folder == "pages" else code(folder))
         for line, text, is_docstring in texts_of(path)
         for name, rule in RULES.items()
         if (hit := found(rule, text, is_docstring)) is not None
@@ -260,7 +257,7 @@ def test_texts_read_well(folder: str) -> None:
 def test_links_lead_somewhere() -> None:
     broken = [
         f"{page.relative_to(ROOT)}: {link}"
-        for page in [*pages(), ROOT / "CONTRIBUTING.md"]
+        for page in pages(ROOT)
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
         if "://" not in link and not (page.parent / link).exists()
     ]
