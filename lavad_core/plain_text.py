@@ -26,7 +26,7 @@ def first_few(items: Collection[T], most: int = 5, show: Callable[[T], str] = st
 
     Args:
         items: what is listed, between commas.
-        most: so many are named.
+        most: this many are named.
         show: the text of an item; it is not asked for those that are left out.
     """
     more = f" … {len(items) - most} more" if len(items) > most else ""

@@ -52,7 +52,7 @@ def averaged(
             raise InputError(f"{given.where!r}: frame {frame} has other neighbours than its similarities")
         kept = [rank for rank in by_rank if alike[rank] > PADDING]
         if not kept or max(alike[rank] for rank in kept) > -PADDING:
-            raise InputError(f"{given.where!r}: the similarities of frame {frame} are not numbers from -1 to 1")
+            raise InputError(f"{given.where!r}: the similarities of frame {frame} are not cosines")
         found.scores.append([by_rank[rank] for rank in kept])
         found.similarities.append([alike[rank] for rank in kept])
         if frames is not None:

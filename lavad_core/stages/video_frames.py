@@ -18,7 +18,7 @@ from lavad_core.video.types import Probe
 
 
 class Timeline(Protocol):
-    """What is known of a video's frames: by its probe, or, for a plan, by an estimate of its length."""
+    """What is known about a video's frames: by its probe, or, for a plan, by an estimate of its length."""
 
     @property
     def frames(self) -> int:

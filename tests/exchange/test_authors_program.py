@@ -109,7 +109,7 @@ def test_scores_without_neighbours_are_evaluated_too(kind: str, tmp_path: Path) 
     found = imported(tmp_path, Sources(scores=scores) if kind == "scores" else Sources(raw_scores=scores))
     written = write_layout(found, tmp_path / "out")
     assert written.ranks == 0
-    assert "4 of 4 videos have scores that nobody says the neighbours of" in written.notes[0]
+    assert "4 of 4 videos have scores whose neighbours are not known" in written.notes[0]
     folder = "scores/refined" if kind == "scores" else "scores/raw/language-model/ensemble/prompt"
     for name, frames in FRAMES.items():
         assert their_scores(tmp_path / "out", name, frames, kind=folder) == expected(found, name)

@@ -270,8 +270,8 @@ def test_no_layout(tmp_path: Path) -> None:
     [
         ("absent", None, "their mean needs the similarities"),
         ("other ranks", {0: 0.5}, "frame 0 has other neighbours than its similarities"),
-        ("only padding", {0: -3e38, 1: -3e38, 2: -3e38}, "the similarities of frame 0 are none"),
-        ("no cosines", {0: 17.0, 1: 1.0, 2: 1.0}, "the similarities of frame 0 are none"),
+        ("only padding", {0: -3e38, 1: -3e38, 2: -3e38}, "the similarities of frame 0 are not cosines"),
+        ("no cosines", {0: 17.0, 1: 1.0, 2: 1.0}, "the similarities of frame 0 are not cosines"),
     ],
 )
 def test_similarities_that_do_not_fit(case: str, similar: dict[int, float] | None, says: str, tmp_path: Path) -> None:
