@@ -91,7 +91,7 @@ def score_videos(
         config: from :func:`lavad_core.load_config`; ``store`` is the folder of the results.
         videos: files, folders of videos, folders of numbered frames, globs, and lists (``list.txt``).
         name: the run's name, which stands for its id everywhere; None for none.
-        limit: score only the first so many of the videos, at least 1; None for all.
+        limit: score only this many of the videos, the first ones, at least 1; None for all.
         refresh: compute what is in the store too, and replace it.
         listener: called with each stage of each video when it starts and when it has ended, from the thread that works.
 

@@ -49,7 +49,7 @@ def record_import(
         videos: folder of the videos, for frame counts that the data set does not have.
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second; that of the data set if None.
-        name: of the import, see :func:`lavad_core.runs.manifest.checked_name`; None for none.
+        name: a name for the import, see :func:`lavad_core.runs.manifest.checked_name`; None for none.
 
     Raises:
         InputError: see :func:`lavad_core.imports.read.read_import`; nothing is recorded then.

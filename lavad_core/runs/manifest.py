@@ -110,7 +110,7 @@ class RunManifest:
 
     @property
     def limited(self) -> str:
-        """What to say of :attr:`limit`; empty for a run of all its videos."""
+        """What to say about :attr:`limit`; empty for a run of all its videos."""
         return "" if self.limit is None else f"only the first {self.limit} of the videos that were given"
 
 

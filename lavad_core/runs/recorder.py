@@ -52,7 +52,7 @@ class RunRecorder:
         versions, host, git_revision: what it runs on; found out if not given.
         listeners: for progress bars.
         origin: ``import`` for what somebody else computed.
-        name: of the run, see :func:`~lavad_core.runs.manifest.checked_name`; None for none.
+        name: the name of the run, see :func:`~lavad_core.runs.manifest.checked_name`; None for none.
 
     Raises:
         InputError: ``name`` cannot be one.
