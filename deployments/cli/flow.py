@@ -88,7 +88,7 @@ def warn_ahead(config: LavadConfig) -> None:
     graph = build_graph(config, dict.fromkeys(config.models, "?"))
     for role in graph.identities:
         section = config.models[role]
-        if section.kind == "openai" and (check := served_check(role, section)).verdict == "fault":
+        if section.served is not None and (check := served_check(role, section)).verdict == "fault":
             stage = next(node.id for node in graph.nodes if node.role == role)
             say(f"not there yet, and needed for what stage {stage} has to make: {escape(check.found)}")
 

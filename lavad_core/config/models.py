@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator
 
@@ -16,6 +16,9 @@ from lavad_core.config.section import (
     NOTHING,
     HubSection,
     ModelSection,
+    OnChange,
+    ServedSection,
+    SystemRole,
     check_recordable,
     extra_body,
     setting,
@@ -23,10 +26,6 @@ from lavad_core.config.section import (
 from lavad_core.stage_names import Affected
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-
-SystemRole = Literal["auto", "fold", "send"]
-
-OnChange = Literal["warn", "refuse", "new", "accept"]
 
 _WHOLE = "answers are read whole, and one for each request; leave it out"
 _NO_STREAM = {"stream": _WHOLE, "stream_options": _WHOLE, "n": _WHOLE, "best_of": _WHOLE, "echo": _WHOLE}
@@ -185,32 +184,6 @@ class PythonChatConfig(PythonModel):
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
 
 
-class ServedSection(ModelSection):
-    """A model behind an OpenAI-compatible server."""
-
-    own_fields: ClassVar[Mapping[str, str]]
-    """Fields of a request that the program sets itself, with what is to be set in their place."""
-
-    if TYPE_CHECKING:
-        revision: str | None
-        base_url: str
-        extra_body: dict[str, JsonValue]
-
-    @property
-    def in_process(self) -> bool:
-        return False
-
-    @field_validator("extra_body", check_fields=False)
-    @classmethod
-    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Raises ValueError for a secret, and for a field that the program sets itself."""
-        for name in value:
-            if name in cls.own_fields:
-                raise ValueError(f"{name!r} cannot be given here, the program sets it itself: {cls.own_fields[name]}")
-        check_recordable(value, "keys are sent with api_key, from the environment")
-        return value
-
-
 class Blip2Config(HubSection):
     """A BLIP-2 captioner through transformers."""
 
@@ -238,6 +211,7 @@ class Blip2Config(HubSection):
 class OpenAICaptionerConfig(ServedSection):
     """A vision-language model behind an OpenAI-compatible server."""
 
+    role = "captioner"
     own_fields: ClassVar[Mapping[str, str]] = _CAPTION_FIELDS
 
     kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
@@ -344,6 +318,7 @@ EncoderConfig = Annotated[ImageBindConfig | ClipConfig | PythonEncoderConfig, Fi
 class VllmChatConfig(ServedSection):
     """A chat model behind an OpenAI-compatible server that supports vLLM's structured choice."""
 
+    role = "chat"
     own_fields: ClassVar[Mapping[str, str]] = _CHAT_FIELDS
 
     kind: Literal["openai"] = setting("openai", affects=CHAT_STAGES, description="A served chat model.")
@@ -369,6 +344,10 @@ class VllmChatConfig(ServedSection):
     extra_body: dict[str, JsonValue] = extra_body(CHAT_STAGES)
     on_change: OnChange = _on_change(CHAT_STAGES)
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
+
+    @property
+    def system_messages(self) -> SystemRole:
+        return self.system_role
 
 
 class LocalChatConfig(HubSection):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 
 from lavad_core.digest import canonical_json
@@ -75,12 +75,22 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 """What a captioner's name may be; it is part of file names in the store."""
 
 
+SystemRole = Literal["auto", "fold", "send"]
+
+OnChange = Literal["warn", "refuse", "new", "accept"]
+
+
 class ModelSection(Section):
     """The section of a model. Its fields say which model; its properties, how it is called."""
 
     if TYPE_CHECKING:  # each kind declares its own, with the stages that it affects
         kind: str
         model: str
+
+    @property
+    def served(self) -> ServedSection | None:
+        """The section itself if its model is behind a server; otherwise None."""
+        return None
 
     @property
     def in_process(self) -> bool:
@@ -113,6 +123,49 @@ def check_recordable(values: Mapping[str, JsonValue], instead: str) -> None:
             f"{hidden[0]!r} is, or holds, what looks like a secret, and it would be recorded with the results; {instead}"
         )
     canonical_json(values).encode()  # half a surrogate pair is a ValueError here, not when the first key is made
+
+
+class ServedSection(ModelSection):
+    """A model behind an OpenAI-compatible server."""
+
+    role: ClassVar[Literal["captioner", "chat"]]
+    """What it is asked for: a captioner is shown pictures."""
+    own_fields: ClassVar[Mapping[str, str]]
+    """Fields of a request that the program sets itself, with what is to be set in their place."""
+
+    if TYPE_CHECKING:
+        revision: str | None
+        base_url: str
+        api_key: SecretStr | None
+        extra_body: dict[str, JsonValue]
+        on_change: OnChange
+        concurrency: int
+        timeout_s: float
+        retries: int
+        max_backoff_s: float
+
+    @property
+    def in_process(self) -> bool:
+        return False
+
+    @property
+    def served(self) -> ServedSection:
+        return self
+
+    @property
+    def system_messages(self) -> SystemRole:
+        """What becomes of system messages, as configured; a captioner is sent none."""
+        return "send"
+
+    @field_validator("extra_body", check_fields=False)
+    @classmethod
+    def _is_extra(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Raises ValueError for a secret, and for a field that the program sets itself."""
+        for name in value:
+            if name in cls.own_fields:
+                raise ValueError(f"{name!r} cannot be given here, the program sets it itself: {cls.own_fields[name]}")
+        check_recordable(value, "keys are sent with api_key, from the environment")
+        return value
 
 
 def extra_body(stages: Iterable[Affected]) -> Any:

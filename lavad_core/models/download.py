@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lavad_core.config.section import HubSection, ModelSection
+from lavad_core.config.section import ModelSection
 from lavad_core.errors import LavadError, ModelError, ServiceUnavailable
 from lavad_core.masking import masked_text
-from lavad_core.models.kinds import find_model
+from lavad_core.models.kinds import find_model, hub_repository
 from lavad_core.models.licences import Licence, licence_of
 from lavad_core.models.quoting import first_line
-from lavad_core.models.random_models import PREFIX
 
 BRANCH = "main"
 """What is fetched where no revision is configured."""
@@ -86,9 +85,9 @@ def wanted(sections: Mapping[str, ModelSection]) -> tuple[dict[tuple[str, str], 
     models: dict[tuple[str, str], list[str]] = {}
     elsewhere: dict[str, str] = {}
     for role, section in sections.items():
-        given = section.model
-        if isinstance(section, HubSection) and not (given.startswith(PREFIX) or Path(given).expanduser().exists()):
-            models.setdefault((given, section.revision or BRANCH), []).append(role)
+        if repository := hub_repository(section):
+            model, revision = repository
+            models.setdefault((model, revision or BRANCH), []).append(role)
         else:
             elsewhere[role] = masked_text(find_model(section).where)
     return models, elsewhere

@@ -27,8 +27,8 @@ import tenacity
 from pydantic import SecretStr
 
 from lavad_core.address import is_loopback
-from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.secrets import sendable_key
+from lavad_core.config.section import ServedSection
 from lavad_core.errors import (
     ConfigError,
     ModelError,
@@ -130,7 +130,7 @@ class JsonPool:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def configured(cls, section: OpenAICaptionerConfig | VllmChatConfig, key_setting: str) -> Self:
+    def configured(cls, section: ServedSection, key_setting: str) -> Self:
         """The pool that a section of the configuration describes; ``key_setting`` as above."""
         return cls(
             section.base_url,
@@ -143,7 +143,7 @@ class JsonPool:
         )
 
     @classmethod
-    def for_one_look(cls, section: OpenAICaptionerConfig | VllmChatConfig, most_s: float) -> Self:
+    def for_one_look(cls, section: ServedSection, most_s: float) -> Self:
         """For asking a server what it is: one request at a time, within ``most_s`` seconds at most, and without a second
         try."""
         return cls(

@@ -5,7 +5,8 @@ they are here, and loads them (docs/design/models.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
@@ -18,7 +19,20 @@ from lavad_core.models.kinds.server import ServedCaptionerKind, ServedChatKind
 from lavad_core.models.random_models import random_folder
 from lavad_core.video.identity import IdentityCache
 
-__all__ = ["Configured", "ModelFinding", "find_model", "load_model", "local_identity", "model_identity", "pinned"]
+if TYPE_CHECKING:
+    from lavad_core.models.chat.prompt_readers import PromptReader
+
+__all__ = [
+    "Configured",
+    "ModelFinding",
+    "find_model",
+    "hub_repository",
+    "load_model",
+    "local_identity",
+    "model_identity",
+    "pinned",
+    "prompt_reader",
+]
 
 KINDS: Mapping[type[ModelSection], Kind[Any]] = {
     kind.section: kind
@@ -65,6 +79,25 @@ def local_identity(section: ModelSection, cache: IdentityCache | None) -> str:
     if found.found is False and not COMMIT.fullmatch(getattr(section, "revision", None) or ""):
         raise ModelError(found.where)
     return model_identity(KINDS[type(section)].offline(section), cache)
+
+
+def hub_repository(section: ModelSection) -> tuple[str, str | None] | None:
+    """Id and revision (None: the default branch) of the repository on the hub that a model is of; None for a local folder, a
+    random model, and a kind that is not on the hub."""
+    return KINDS[type(section)].repository(section)
+
+
+def prompt_reader(section: ModelSection, store: Path) -> PromptReader | None:
+    """How a chat model reads a prompt, without loading its weights; None for one of the user's own, which alone knows.
+
+    Args:
+        store: the folder of results, which has what is known of servers.
+
+    Raises:
+        ModelError: the model is not here, or its chat template cannot be used.
+        ServiceUnavailable: its server is down.
+    """
+    return KINDS[type(section)].reader(section, store)
 
 
 def find_model(section: ModelSection) -> ModelFinding:

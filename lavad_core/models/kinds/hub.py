@@ -36,6 +36,11 @@ class FromHub(MadeOrFound[OnHub]):
             return files_identity(model_files(folder), cache)
         return f"hub:{section.model}@{hub_commit(section.model, section.revision)}"
 
+    def repository(self, section: OnHub) -> tuple[str, str | None] | None:
+        if section.model.startswith(PREFIX) or Path(section.model).expanduser().exists():
+            return None
+        return section.model, section.revision
+
     def pinned(self, section: OnHub) -> OnHub:
         """With the hub's commit in place of a branch."""
         if section.model.startswith(PREFIX):

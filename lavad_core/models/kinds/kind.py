@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.licences import licence_of
 from lavad_core.models.random_models import PREFIX, random_identity
 from lavad_core.video.identity import IdentityCache
+
+if TYPE_CHECKING:
+    from lavad_core.models.chat.prompt_readers import PromptReader
 
 Configured = TypeVar("Configured", bound=ModelSection)
 
@@ -72,6 +75,22 @@ class Kind(ABC, Generic[Configured]):
     def offline(self, section: Configured) -> Configured:
         """The section of which :meth:`identity` can be told without the network, if the model is here."""
         return section
+
+    def repository(self, section: Configured) -> tuple[str, str | None] | None:
+        """Id and revision of the repository on the hub that it is of; None if it is of none."""
+        return None
+
+    def reader(self, section: Configured, store: Path) -> PromptReader | None:
+        """How a chat model reads a prompt, found out without loading it; None if only the model knows.
+
+        Args:
+            store: the folder of results, which has what is known of servers.
+
+        Raises:
+            ModelError: the model is not here, or its chat template cannot be used.
+            ServiceUnavailable: its server is down.
+        """
+        return None
 
     def find(self, section: Configured) -> ModelFinding:
         """:meth:`where`, with an error as its answer."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import ModelError
 from lavad_core.models.chat.template_files import FILES, folds_system
 from lavad_core.models.kinds.hub import LOOK_UP_TIMEOUT_S, FromHub, cached_snapshot, hub_commit
 from lavad_core.models.kinds.kind import FolderOf
-from lavad_core.models.random_models import PREFIX, local_or_random
+from lavad_core.models.random_models import PREFIX, local_or_random, random_folder
 from lavad_core.video.identity import IdentityCache
+
+if TYPE_CHECKING:
+    from lavad_core.models.chat.prompt_readers import LocalReader
 
 FOLDED = ";system=fold"
 """Part of an identity where system messages are folded into the user's turn; absent otherwise, as it is in older stores."""
@@ -33,6 +36,13 @@ class LocalChatKind(FromHub[LocalChatConfig]):
 
     def offline(self, section: LocalChatConfig) -> LocalChatConfig:
         return section.model_copy(update={"system_role": system_role(section, download=False)})
+
+    def reader(self, section: LocalChatConfig, store: Path) -> LocalReader:
+        from lavad_core.models.chat.prompt_readers import LocalReader
+
+        made = section.model.startswith(PREFIX)
+        folder = random_folder(section.model.removeprefix(PREFIX)) if made else model_folder(section)
+        return LocalReader(folder, section.model, folds=system_role(section) == "fold")
 
     def load(self, section: LocalChatConfig, place: str, folder_of: FolderOf) -> Any:
         from lavad_core.models.chat.in_process import LocalChat

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lavad_core.config.models import OpenAICaptionerConfig, ServedSection, VllmChatConfig
+from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.config.section import ServedSection
 from lavad_core.models.kinds.kind import FolderOf, Kind, ModelFinding, finding
 from lavad_core.video.identity import IdentityCache
+
+if TYPE_CHECKING:
+    from lavad_core.models.chat.prompt_readers import ServedReader
 
 Asked = TypeVar("Asked", bound=ServedSection)
 
@@ -35,6 +40,13 @@ class ServedChatKind(_Served[VllmChatConfig]):
     """A language model."""
 
     section = VllmChatConfig
+
+    def reader(self, section: VllmChatConfig, store: Path) -> ServedReader:
+        from lavad_core.models.chat.prompt_readers import ServedReader
+        from lavad_core.models.served.register import ServedModels
+
+        ready = ServedModels(store / "cache" / "servers.json").ready(section, None)
+        return ServedReader(section, folds=ready.system_role == "fold")
 
     def load(self, section: VllmChatConfig, place: str, folder_of: FolderOf) -> Any:
         from lavad_core.models.chat.openai_server import ServedChat

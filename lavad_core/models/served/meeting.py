@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image as PillowImage
 
-from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
+from lavad_core.config.section import ServedSection
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
 from lavad_core.escape import escape
 from lavad_core.models.chat.http import Call, JsonPool
@@ -26,7 +26,7 @@ from lavad_core.models.chat.optional import (
 )
 from lavad_core.models.chat.replies import said
 from lavad_core.models.chat.roles import Messages, folded
-from lavad_core.models.served.model_facts import MOST_CHARACTERS, Facts, NotMet, Served
+from lavad_core.models.served.model_facts import MOST_CHARACTERS, Facts, NotMet
 
 MEETING_TIMEOUT_S = 20.0
 """Time for each of the requests; a server that needs longer is asked by the run itself."""
@@ -41,7 +41,7 @@ _REFUSED = (RequestRejected, ModelError)
 _PICTURE_SIDE = 64
 
 
-def meet(config: Served) -> Facts:
+def meet(config: ServedSection) -> Facts:
     """What the server of a model says about it.
 
     Raises:
@@ -59,7 +59,7 @@ def meet(config: Served) -> Facts:
     return facts
 
 
-def _facts(pool: JsonPool, config: Served) -> Facts:
+def _facts(pool: JsonPool, config: ServedSection) -> Facts:
     try:
         row: Mapping[str, Any] | None = row_of(listed_models(pool), config.model)
     except Absent as absent:
@@ -71,7 +71,7 @@ def _facts(pool: JsonPool, config: Served) -> Facts:
         version = ask_optional(pool, "GET", "version", at_root=True).get("version")
     except Absent:
         version = None
-    folds = _folds(pool, config) if isinstance(config, VllmChatConfig) and config.system_role == "auto" else None
+    folds = _folds(pool, config) if config.system_messages == "auto" else None
     return Facts(_short(root), _short(version), _answer(pool, config, bool(folds)), folds)
 
 
@@ -81,9 +81,9 @@ def _short(value: object) -> str | None:
     return escape(value[:MOST_CHARACTERS])
 
 
-def _answer(pool: JsonPool, config: Served, folds: bool) -> str | None:
+def _answer(pool: JsonPool, config: ServedSection, folds: bool) -> str | None:
     """To the fixed question; None if two answers differ, or there is none."""
-    if isinstance(config, OpenAICaptionerConfig):
+    if config.role == "captioner":
         content: Any = [
             {"type": "image_url", "image_url": {"url": picture()}},
             {"type": "text", "text": PICTURE_QUESTION},
@@ -108,7 +108,7 @@ def _said(answer: dict[str, Any]) -> str:
     return f"{thought}{text}" if isinstance(thought, str) else text
 
 
-def _chat(pool: JsonPool, config: Served, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
+def _chat(pool: JsonPool, config: ServedSection, messages: list[dict[str, Any]], max_tokens: int) -> dict[str, Any]:
     body = {
         **config.extra_body,
         "model": config.model,
@@ -126,7 +126,7 @@ def _chat(pool: JsonPool, config: Served, messages: list[dict[str, Any]], max_to
         return pool.ask("POST", Call("chat/completions", body))
 
 
-def _folds(pool: JsonPool, config: VllmChatConfig) -> bool | None:
+def _folds(pool: JsonPool, config: ServedSection) -> bool | None:
     """Whether system messages must be folded: the server refuses them and takes the same folded, or the prompt has as many
     tokens whatever they say. None if that does not come out."""
     for length in (_length_by_count, _length_by_usage):
@@ -146,7 +146,7 @@ def _folds(pool: JsonPool, config: VllmChatConfig) -> bool | None:
     return None
 
 
-def refuses_system(pool: JsonPool, config: VllmChatConfig) -> bool:
+def refuses_system(pool: JsonPool, config: ServedSection) -> bool:
     """Whether a server refuses a question with a system message and answers the same one folded; False where it answers
     neither, or not in time: then something else is wrong, or not known.
 
@@ -176,11 +176,11 @@ def _dialog(system: str, user: str = "Hello") -> Messages:
     return ("system", system), ("user", user)
 
 
-def _length_by_count(pool: JsonPool, config: VllmChatConfig, messages: Messages) -> int | None:
+def _length_by_count(pool: JsonPool, config: ServedSection, messages: Messages) -> int | None:
     return counted_tokens(pool, config.model, messages, config.extra_body)
 
 
-def _length_by_usage(pool: JsonPool, config: VllmChatConfig, messages: Messages) -> int | None:
+def _length_by_usage(pool: JsonPool, config: ServedSection, messages: Messages) -> int | None:
     try:
         usage = _chat(pool, config, as_objects(messages), ANSWER_TOKENS // 4).get("usage")
     except ServiceUnavailable as error:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.digest import digest
 from lavad_core.errors import LavadError
 
@@ -15,9 +14,6 @@ SHORT_DIGITS = 12
 
 MOST_CHARACTERS = 300
 """Most characters of a server's words that are kept."""
-
-
-Served = OpenAICaptionerConfig | VllmChatConfig
 
 
 class NotMet(LavadError):

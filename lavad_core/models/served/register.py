@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.section import ModelSection
+from lavad_core.config.section import ModelSection, ServedSection
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.local_chat import FOLDED
-from lavad_core.models.served.model_facts import Facts, NotMet, Served, differences
+from lavad_core.models.served.model_facts import Facts, NotMet, differences
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders
 
@@ -69,11 +68,11 @@ class ServedModels:
         found = dict(identities)
         for role in identities:
             section = config.models.get(role)
-            if isinstance(section, Served):
-                found[role] += self.suffix(section, role, ask=ask)
+            if section is not None and section.served is not None:
+                found[role] += self.suffix(section.served, role, ask=ask)
         return found
 
-    def suffix(self, section: Served, role: str = "chat", *, ask: bool = True) -> str:
+    def suffix(self, section: ServedSection, role: str = "chat", *, ask: bool = True) -> str:
         """What is added to the identity of a served model of a role: the mark of a new model, and :data:`FOLDED`."""
         known = self._known(section)
         now = self._facts(section) if ask else None
@@ -90,23 +89,24 @@ class ServedModels:
         Raises:
             ModelError: the server came up after the keys were made, and has another model or other roles than they say.
         """
-        if not isinstance(section, Served):
+        served = section.served
+        if served is None:
             return section
-        if assumed is not None and (now := self.suffix(section, role)) != assumed:
+        if assumed is not None and (now := self.suffix(served, role)) != assumed:
             raise ModelError(
                 f"{section.model!r}: its server was not there when the run began, and is not as was assumed "
                 f"({now or 'as before'}, and not {assumed or 'as before'}); run again, what is done is kept"
             )
-        facts = self._facts(section)
-        if isinstance(section, VllmChatConfig) and facts is not None and facts.folds is not None:
-            return section.model_copy(update={"system_role": system_role(section, facts)})
+        facts = self._facts(served)
+        if facts is not None and facts.folds is not None:  # asked only of a chat model whose role is ``auto``
+            return section.model_copy(update={"system_role": system_role(served, facts)})
         return section
 
-    def _facts(self, section: Served) -> Facts | None:
+    def _facts(self, section: ServedSection) -> Facts | None:
         """What the server says; None if it is down."""
         from lavad_core.models.served.meeting import meet
 
-        key = digest([_key(section), section.base_url, getattr(section, "system_role", "")])
+        key = digest([_key(section), section.base_url, section.system_messages])
         with _guard:
             if key in _met and (key in self._asked or not self._record):
                 return _met[key]
@@ -118,7 +118,7 @@ class ServedModels:
             self._asked.add(key)
             return _met[key]
 
-    def _mark(self, section: Served, role: str, known: Known, now: Facts | None) -> str:
+    def _mark(self, section: ServedSection, role: str, known: Known, now: Facts | None) -> str:
         models = known.models
         if not models or now is None:
             if now is not None:
@@ -155,7 +155,7 @@ class ServedModels:
         )
         return ""
 
-    def _known(self, section: Served) -> Known:
+    def _known(self, section: ServedSection) -> Known:
         row = self._read().get(_key(section))
         if not isinstance(row, dict) or not isinstance(row.get("models"), list):
             return Known()
@@ -177,7 +177,7 @@ class ServedModels:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _keep(self, section: Served, before: Known, after: Known) -> None:
+    def _keep(self, section: ServedSection, before: Known, after: Known) -> None:
         if not self._record or after == before:
             return
         row = {"name": section.model, "models": [asdict(one) for one in after.models], "last": after.last}
@@ -188,19 +188,16 @@ class ServedModels:
             os.replace(temporary, self.path)
 
 
-def system_role(section: Served, facts: Facts) -> Literal["send", "fold"]:
+def system_role(section: ServedSection, facts: Facts) -> Literal["send", "fold"]:
     """What becomes of system messages: as configured, or as the server takes them."""
-    if not isinstance(section, VllmChatConfig):
-        return "send"
-    if section.system_role != "auto":
-        return section.system_role
+    if section.system_messages != "auto":
+        return section.system_messages
     return "fold" if facts.folds else "send"
 
 
-def _key(section: Served) -> str:
+def _key(section: ServedSection) -> str:
     """The key of a name with its revision, not of an address, which may change."""
-    role = "captioner" if isinstance(section, OpenAICaptionerConfig) else "chat"
-    return digest([role, section.model, section.revision, section.extra_body])
+    return digest([section.role, section.model, section.revision, section.extra_body])
 
 
 def _tell(words: str) -> None:
