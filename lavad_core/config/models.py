@@ -72,6 +72,12 @@ def _on_change(stages: tuple[Affected, ...]) -> Any:
     )
 
 
+def _batch_size(most: int, things: str) -> Any:
+    return setting(
+        most, affects=NOTHING, description=f"Most {things} per call; halved when the device runs out of memory.", ge=1
+    )
+
+
 def _system_role() -> Any:
     return setting(
         "auto",
@@ -200,9 +206,7 @@ class Blip2Config(HubSection):
         description="auto: float32 on a CPU, bfloat16 for T5 and float16 for OPT on a GPU.",
     )
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(
-        32, affects=NOTHING, description="Most images per call; halved when the device runs out of memory.", ge=1
-    )
+    batch_size: int = _batch_size(32, "images")
     max_new_tokens: int = setting(
         19, affects=("caption",), description="19 is what transformers 4.31 made of its max_length of 20.", ge=1, le=512
     )
@@ -263,12 +267,7 @@ class ImageBindConfig(ModelSection):
     )
     dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(
-        64,
-        affects=NOTHING,
-        description="Most images or clips per call; halved when the device runs out of memory.",
-        ge=1,
-    )
+    batch_size: int = _batch_size(64, "images or clips")
     vision_heads: int | None = setting(
         None,
         affects=ENCODER_STAGES,
@@ -304,12 +303,7 @@ class ClipConfig(HubSection):
     revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
     dtype: Dtype = setting("auto", affects=ENCODER_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(
-        64,
-        affects=NOTHING,
-        description="Most images or clips per call; halved when the device runs out of memory.",
-        ge=1,
-    )
+    batch_size: int = _batch_size(64, "images or clips")
 
 
 EncoderConfig = Annotated[ImageBindConfig | ClipConfig | PythonEncoderConfig, Field(discriminator="kind")]
@@ -358,9 +352,7 @@ class LocalChatConfig(HubSection):
     revision: str | None = setting(None, affects=NOTHING, description="Commit of the hub repository.")
     dtype: Dtype = setting("auto", affects=CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = setting(
-        16, affects=NOTHING, description="Most prompts per call; halved when the device runs out of memory.", ge=1
-    )
+    batch_size: int = _batch_size(16, "prompts")
     system_role: SystemRole = _system_role()
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import field_validator
 
@@ -131,6 +131,15 @@ class CleanConfig(Section):
     )
 
 
+def _temperature(stage: Affected) -> Any:
+    return setting(0.6, affects=(stage,), description="Temperature of the sampling; 0 is greedy.", ge=0, le=2)
+
+
+def _top_p(stage: Affected) -> Any:
+    words = "Nucleus sampling: probability that the likeliest tokens, which are kept, have together."
+    return setting(0.9, affects=(stage,), description=words, gt=0, le=1)
+
+
 class SummariseConfig(Section):
     """Temporal summaries (Eq. 3)."""
 
@@ -139,16 +148,8 @@ class SummariseConfig(Section):
     )
     prompt: str = setting(prompts.SUMMARY, affects=("summarise",), description="P_S, the system message.")
     separator: str = setting("\n ", affects=("summarise",), description="Between the captions of the user message.")
-    temperature: float = setting(
-        0.6, affects=("summarise",), description="Temperature of the sampling; 0 is greedy.", ge=0, le=2
-    )
-    top_p: float = setting(
-        0.9,
-        affects=("summarise",),
-        description="Nucleus sampling: probability that the likeliest tokens, which are kept, have together.",
-        gt=0,
-        le=1,
-    )
+    temperature: float = _temperature("summarise")
+    top_p: float = _top_p("summarise")
     total_tokens: int = setting(
         512,
         affects=("summarise",),
@@ -206,16 +207,8 @@ class ScoreConfig(Section):
         affects=("score",),
         description="With choice: the expected value under the model's probabilities of the 11 values, not the value said.",
     )
-    temperature: float = setting(
-        0.6, affects=("score",), description="Temperature of the sampling; 0 is greedy.", ge=0, le=2
-    )
-    top_p: float = setting(
-        0.9,
-        affects=("score",),
-        description="Nucleus sampling: probability that the likeliest tokens, which are kept, have together.",
-        gt=0,
-        le=1,
-    )
+    temperature: float = _temperature("score")
+    top_p: float = _top_p("score")
     total_tokens: int = setting(
         512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
     )

@@ -82,21 +82,12 @@ def local_identity(section: ModelSection, cache: IdentityCache | None) -> str:
 
 
 def hub_repository(section: ModelSection) -> tuple[str, str | None] | None:
-    """Id and revision (None: the default branch) of the repository on the hub that a model is of; None for a local folder, a
-    random model, and a kind that is not on the hub."""
+    """Id and revision of the repository on the hub that a model is of; None if it is of none."""
     return KINDS[type(section)].repository(section)
 
 
 def prompt_reader(section: ModelSection, store: Path) -> PromptReader | None:
-    """How a chat model reads a prompt, without loading its weights; None for one of the user's own, which alone knows.
-
-    Args:
-        store: the folder of results, which has what is known of servers.
-
-    Raises:
-        ModelError: the model is not here, or its chat template cannot be used.
-        ServiceUnavailable: its server is down.
-    """
+    """How a chat model reads a prompt; arguments and errors as :meth:`~lavad_core.models.kinds.kind.Kind.reader`."""
     return KINDS[type(section)].reader(section, store)
 
 
