@@ -84,7 +84,7 @@ class Kind(ABC, Generic[Configured]):
         """How a chat model reads a prompt, found out without loading it; None if only the model knows.
 
         Args:
-            store: the folder of results, which has what is known of servers.
+            store: the folder of results, which says what is known about servers.
 
         Raises:
             ModelError: the model is not here, or its chat template cannot be used.
