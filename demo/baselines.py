@@ -34,7 +34,7 @@ def trivial_rows(folder: Path, truths: Sequence[Truth]) -> dict[str, list[NDArra
         by name of the row, for each clip in the order of ``truths``, float64 [frames].
 
     Raises:
-        InputError: a clip is not there or not to be decoded, or has another number of frames than its truth says.
+        InputError: a clip is missing or cannot be decoded, or has another number of frames than its truth says.
     """
     rows: dict[str, list[NDArray[np.float64]]] = {
         CONSTANT: [np.full(truth.frames, 0.5) for truth in truths],

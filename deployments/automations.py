@@ -60,7 +60,7 @@ def automation() -> Automation:
 
 
 def apply() -> str:
-    """Create the automation, or bring the one of that name up to date; what was done."""
+    """Create the automation, or bring the one of that name up to date; returns which of the two."""
     wanted = automation()
     try:
         present = cast(Automation, Automation.read(name=NAME))  # a coroutine only within an event loop

@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 FLAGS = (
     *("--host", "127.0.0.1"),
-    "--enforce-eager",  # else the first start compiles for 85 s
+    "--enforce-eager",  # otherwise the first start compiles for 85 s
     *("--dtype", "float32"),
     *("--kv-cache-memory-bytes", str(128 * 2**20)),  # must be set: the default wants 92 % of the memory
     *("--generation-config", "vllm"),  # else the model's generation_config.json changes defaults

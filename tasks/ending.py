@@ -25,7 +25,7 @@ ANSWER_S = 1.5
 """For the server to take a state; the process is ending."""
 
 LAST_ANSWER_S = 5.0
-"""For each try of that. The same server was given as long for the artifacts, and did not take them."""
+"""For each try of the last state. The server had as much time for the artifacts, and did not take them."""
 
 LAST_TRIES_AGAIN = 1
 """Further tries of Prefect's client for the last state, where the server was found silent: after two seconds, not for 62."""

@@ -68,8 +68,8 @@ def write_card(
         folder: where the model is.
         name: its name.
         record: what its training was.
-        machine: that it was trained on, in words.
-        vision: record of the vision tower that it has or began with.
+        machine: where it was trained, in words.
+        vision: record of the vision tower that it contains or started from.
     """
     captioner = next((each for each in CAPTIONERS if each.name == name), None)
     told = dropped = ""

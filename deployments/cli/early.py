@@ -56,7 +56,7 @@ def ends_with(code: int) -> None:
 
 
 def flush_streams() -> None:
-    """What is still buffered, as far as it can be written."""
+    """Write what is still buffered, as far as possible."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

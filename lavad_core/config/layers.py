@@ -132,7 +132,7 @@ def from_file(path: Path, name: str | None = None) -> Layer:
 
 
 def _what(value: Any) -> str:
-    """Its kind alone: a file that is not a configuration may be one that holds a key."""
+    """Its kind alone: a file that is not a configuration may hold a key."""
     return "a list" if isinstance(value, list) else f"one value ({type(value).__name__}; not shown)"
 
 

@@ -196,7 +196,7 @@ def _is_byte(char: str, shape: Shape) -> bool:
 
 
 def _words_in_json(layer: Layer, shape: Shape, path: PathKey) -> Iterator[str]:
-    """What is in such a field has no type here that would say what is meant."""
+    """Values of such a field have no type here that would say what is meant."""
     if shape.is_json:
         for place, word in layer.words.items():
             if place[: len(path)] == path:

@@ -21,7 +21,7 @@ _WEIGHTS = (".pth", ".safetensors")
 
 @dataclass(frozen=True)
 class Shape:
-    """What may stand at one place of the tree."""
+    """What one place of the tree may hold."""
 
     kind: Literal["section", "mapping", "leaf"]
     """``section``; ``mapping``, names that the user chooses to sections or values; ``leaf``."""

@@ -93,7 +93,7 @@ class Comparison:
     a: Mapping[str, str]
     """Id and origin of set A."""
     b: Mapping[str, str]
-    """Id and origin of set B. ``limited`` is there where not all videos belong to a set."""
+    """Id and origin of set B; with ``limited`` where not all videos belong to a set."""
     videos: int
     """Videos of the data set that both have scores of; nothing else counts."""
     frames: int

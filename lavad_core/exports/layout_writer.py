@@ -28,15 +28,15 @@ ENSEMBLE, LANGUAGE_MODEL, PROMPT = "ensemble", "language-model", "prompt"
 """Names of folders between the kinds and the files: the program is told them, and reads nothing from them."""
 
 SUMMARY_POOL = "clean_summary"
-"""The program's own name for what neighbours are looked for in."""
+"""The program's own name for the pool in which neighbours are searched."""
 
 SUMMARIES_OF_NEIGHBOURS = f"captions/{SUMMARY_POOL}"
 
 PADDING = -3.4028234663852886e38
-"""Similarity of what has no weight: the lowest float32, as the program's search returns it."""
+"""Similarity of an entry without weight: the lowest float32, as the program's search returns it."""
 
 PROGRAM_NEIGHBOURS = 10
-"""Ranks that the program looks at if it is not told ``--num_neighbors``."""
+"""Ranks that the program looks at without ``--num_neighbors``."""
 
 
 @dataclass(frozen=True)

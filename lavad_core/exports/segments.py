@@ -43,7 +43,7 @@ def write_intervals(results: ResultSet, target: Path, rule: SegmentRule) -> None
 def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     """A folder with ``labels.json`` of FiftyOne's ``FiftyOneTemporalDetectionDataset``; errors as :func:`write_intervals`.
 
-    Its frames begin with 1, and both ends of ``support`` are part of it. The videos, called by their names, belong into
+    Its frames begin with 1, and both ends of ``support`` are part of it. The videos, called by their names, belong in
     ``data/`` beside it, or are named by ``data_path`` (docs.voxel51.com, user guide, "Importing datasets").
     """
     labels: dict[str, list[dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""A new file or folder that is complete or does not exist, and never in the place of another."""
+"""A new file or folder: complete or absent, and never in the place of another."""
 
 from __future__ import annotations
 

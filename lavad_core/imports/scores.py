@@ -117,8 +117,8 @@ def _checked(values: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
-    """The interval that most files have: the least distance between their frames, or 1 where there is one score per frame. Of
-    two that equally many files have, the lower. ``given`` are the scores and the frame count of each video."""
+    """The interval that most files have: the least distance between their frames, or 1 where there is one score per frame. If
+    two are equally frequent, the lower. ``given`` holds the scores and the frame count of each video."""
     votes: Counter[int] = Counter()
     for scores, frames in given:
         if scores.frames is None:

@@ -67,7 +67,7 @@ class Texts:
         return {frame: value for frame, value in found.items() if frame < video.frames}
 
     def _tell_gaps(self, video: ImportedVideo) -> None:
-        """That a file has no text for some grid frames."""
+        """A sentence that a file has no text for some grid frames."""
         needed = -(-video.frames // self._interval)
         kinds = {f"captions of {captioner}": len(texts) for captioner, texts in video.captions.items()}
         kinds |= {"cleaned captions": len(video.cleaned), "summaries": len(video.summaries)}

@@ -195,7 +195,7 @@ def to_frames(
 
 def shown_until_s(times_s: NDArray[np.float64], end_exclusive: int) -> float:
     """When the frame before ``end_exclusive`` stops being shown: the time of the next frame; at the end of the video its
-    own time and the median distance of two frames (nothing, if there is one frame only).
+    own time plus the median time between frames (0 if there is only one frame).
 
     Args:
         times_s: float64, [M], presentation times, seconds.

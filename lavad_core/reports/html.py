@@ -19,7 +19,7 @@ from lavad_core.escape import escape
 from lavad_core.reports import charts
 
 LONGEST_PART = 24
-"""Letters of a name that are kept together: a name may have 250 and no joint."""
+"""Letters of a name that are kept together: a name may have 250 and no place to break."""
 
 
 def render(template: str, **values: Any) -> str:

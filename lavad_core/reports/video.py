@@ -39,9 +39,9 @@ class GridFrame:
     time_s: float
     """Presentation time, seconds; ``frame`` where times are not known."""
     score: float
-    """The final one, refined where the method refined it."""
+    """The final score, refined where the method refined it."""
     raw_score: float | None
-    """The language model's own; None where only the final one is known."""
+    """The language model's own score; None where only the final one is known."""
     text: str
     """What the score was made from: its summary; otherwise a caption; empty where there is none."""
 

@@ -87,7 +87,7 @@ class CleanedCaption:
     text: str
     """The caption."""
     captioner: str = ""
-    """Whose; empty where that is not known."""
+    """Name of the captioner; empty where it is not known."""
     source_frame: int | None = None
     """The frame that it was made of; None where that is not known."""
     similarity: float | None = None
@@ -318,7 +318,7 @@ class ResultSet:
 
 
 def nearest_texts(texts: Mapping[int, Text], grid: Sequence[int]) -> dict[int, Text]:
-    """For each frame of ``grid`` the text of the nearest frame that has one; of two as near that of the earlier. At least one
+    """For each frame of ``grid`` the text of the nearest frame that has one; of two equally near the earlier. At least one
     frame must have one."""
     frames = sorted(texts)
     rows = nearest_rows(np.array(frames, np.int64), np.array(grid, np.int64))

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 _SAFE = re.compile(r"[A-Za-z0-9_.,:@%+/-]+")
-"""Words that no shell takes for anything else. A run's name is text of a user, and shells put what is offered on the command
-line as it is: others are not offered."""
+"""Words that a shell reads as they are. A user chose the run's name, and shells put an offered word on the command line without
+quotes, so that other words are not offered."""
 
 
 def presets(incomplete: str) -> list[str]:

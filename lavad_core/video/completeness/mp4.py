@@ -110,7 +110,7 @@ def boxes(source: FileBytes, start: int, end: int) -> Iterator[Box]:
 
 
 def _top(source: FileBytes) -> Iterator[Box]:
-    """The outermost boxes. Behind one that is broken or cut off they go on with the next fragment."""
+    """The outermost boxes. After one that is broken or cut off they go on with the next fragment."""
     position = 0
     while position < source.size:
         for box in boxes(source, position, source.size):

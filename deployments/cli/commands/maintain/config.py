@@ -91,7 +91,7 @@ def show_prompts(given: options.ConfigurationGroup, json_: options.AsJson = Fals
         if not json_:
             return
     if not (prompts := prompts_of(loaded)):
-        say(f"{' and '.join(stages)} ask a model of your own: how it reads its messages, it alone knows")
+        say(f"{' and '.join(stages)} ask a model of your own: only it knows how it reads its messages")
     if json_:
         show_document("prompts", {"prompts": [{**asdict(prompt), "fits": prompt.fits} for prompt in prompts]})
         return

@@ -173,7 +173,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _run_and_report(config: LavadConfig, videos: int, start: Start, *, plain: bool, as_json: bool) -> None:
-    """Run a flow for this many videos, and say how it ended. The metrics are over the whole set that a retry is of."""
+    """Run a flow for this many videos, and say how it ended. After a retry the metrics are over the whole set."""
     from lavad.deployments.cli.signals import interruptible
     from lavad.deployments.cli.terminal.run_end import metrics, report
     from lavad_core.pipeline.workbench import Workbench
