@@ -13,6 +13,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -111,13 +112,15 @@ class Channel:
             )
 
     def _work(self) -> None:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: TRIES_AGAIN}):
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: TRIES_AGAIN}), ExitStack() as opened:
             client: SyncPrefectClient | None = None
             while (item := self._next()) is not None:
                 what, send = item
                 try:
                     # A client of its own: that of the flow is used by the main thread, and is more patient.
-                    client = client or get_client(sync_client=True, httpx_settings={"timeout": SEND_TIMEOUT_S})
+                    if client is None:
+                        made = get_client(sync_client=True, httpx_settings={"timeout": SEND_TIMEOUT_S})
+                        client = opened.enter_context(made)
                     send(client)
                 except Exception as error:  # the edge of what must not matter, whatever the client raises
                     self._failed(what, f"{type(error).__name__}: {first_line(error)}")

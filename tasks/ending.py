@@ -82,8 +82,8 @@ def report_now(message: str, wait_s: float) -> None:
 def _send(run_id: UUID, state: State[Any]) -> None:
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         try:
-            client = get_client(sync_client=True, httpx_settings={"timeout": ANSWER_S})
-            client.set_flow_run_state(run_id, state, force=True)
+            with get_client(sync_client=True, httpx_settings={"timeout": ANSWER_S}) as client:
+                client.set_flow_run_state(run_id, state, force=True)
         except (ClientError, OSError, RuntimeError):  # the server is gone, or the interpreter going: nobody to tell
             return
 

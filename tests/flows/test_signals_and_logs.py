@@ -167,7 +167,8 @@ def test_a_process_that_ends_by_force_leaves_no_run_running(decided: bool) -> No
         if decided:
             ending.decided(Completed(message="all of it"))
         ending.report_now("the process was ended", 20.0)
-        found = get_client(sync_client=True).read_flow_run(runtime.flow_run.id)
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_run(runtime.flow_run.id)
         seen.extend([str(found.state_name), str(found.state.message if found.state else "")])
 
     going(return_state=True)

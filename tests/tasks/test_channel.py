@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from lavad.tasks.channel import MAX_WAITING, Channel
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> object:
-    made = object()
+    made = nullcontext(object())
     monkeypatch.setattr(channel_module, "get_client", lambda **given: made)
-    return made
+    return made.enter_result
 
 
 def test_what_is_put_is_sent_in_order_and_with_a_client_of_its_own(client: object) -> None:
@@ -26,6 +27,18 @@ def test_what_is_put_is_sent_in_order_and_with_a_client_of_its_own(client: objec
     shown.close()
     assert sent == [("a", client), ("b", client), ("c", client)]
     assert shown.all_shown
+
+
+def test_the_client_is_closed_when_the_channel_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise its socket is left to the garbage collector."""
+    closed: list[str] = []
+    made = ExitStack()
+    made.callback(closed.append, "closed")
+    monkeypatch.setattr(channel_module, "get_client", lambda **given: made)
+    shown = Channel()
+    shown.put("a", lambda _: closed.append("sent"))
+    shown.close()
+    assert closed == ["sent", "closed"]
 
 
 def test_only_the_latest_of_a_name_waits(client: object) -> None:
