@@ -60,7 +60,7 @@ def _failure(what: str, name: str, error: BaseException) -> ModelError | DeviceO
         return ModelError(f"{what} model {name}: {NOT_TENSORS}")
     return ModelError(
         f"{what} model {name} cannot be loaded: {first_line(error)}; give a folder with its files, or a hub id that was "
-        "downloaded before (`hf download ID`) or can be now"
+        "downloaded before (`lavad download`, or `hf download ID`) or can be now"
     )
 
 

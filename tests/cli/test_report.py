@@ -85,10 +85,24 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "work: 6 texts encoded" in said.err
     assert f"scores: {tmp_path}" in said.err
     assert f"lavad show first --store {tmp_path}" in said.err
-    assert f"2 of 4 videos have no scores; `lavad retry {run_id}`" in said.err
+    assert f"2 of 4 videos have no scores; `lavad retry {run_id} --store {tmp_path}` tries" in said.err
     assert "THE SCORES MEAN NOTHING" in said.err
     assert "random:llama" in said.err
     assert not {"\x1b", "\u202e"} & set(said.out + said.err)
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [pytest.param("detect", "scores: ", id="scores"), pytest.param("summarise", "results: ", id="no scores")],
+)
+def test_show_is_named_where_there_is_something_to_show(
+    targets: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, config = fill(tmp_path, "first", more=(f"run.targets=[{targets}]",))
+    report(load_run(tmp_path, run_id), Workbench(config))
+    said = capsys.readouterr().err
+    assert f"{words}{tmp_path}" in said
+    assert ("lavad show" in said) == (targets == "detect")
 
 
 @pytest.mark.parametrize("name", ["-dash", "--store", "two words", "-a 'b'"])
@@ -139,7 +153,7 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "probe 1/3: a: rejected after 1.5 s: no-video: no\\x1bpicture",
         "probe 2/3: b: 1.5 s",
         "probe 3/3: c: 1.5 s",
-        "clean 2/2: c: cached",
+        "clean 2/2: c: cached (1 before it cached)",
     ]
 
 

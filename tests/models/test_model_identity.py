@@ -212,7 +212,10 @@ class TestHub:
         with pytest.raises(ModelError, match=r"hf download some/model --revision v2.*local folder"):
             model_identity(blip2("some/model", "v2"), None)
         finding = find_model(blip2("some/model", "v2"))
-        assert (finding.found, finding.where) == (False, "not downloaded; `hf download some/model --revision v2`")
+        assert (finding.found, finding.where) == (
+            False,
+            "not downloaded; `lavad download`, or `hf download some/model --revision v2`",
+        )
 
     def test_half_a_download_is_not_found(self, hub: Path) -> None:
         download(hub, "some/model", COMMIT, weights=False)

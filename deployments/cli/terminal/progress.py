@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -88,16 +89,22 @@ class _Lines:
     def __init__(self, videos: int) -> None:
         self._count = _Count(videos)
         self._guard = threading.Lock()
+        self._unsaid: Counter[str] = Counter()
 
     def __call__(self, record: StageRecord) -> None:
         again = _try_again(record)
+        quiet = record.cached and record.status == "ok" and not record.message
         with self._guard:
             self._count.take(record, again)
             ended, total = self._count.ended, self._count.total
-        quiet = record.cached and record.status == "ok" and not record.message
-        if record.seconds is None or (quiet and ended < total):
-            return  # of a thousand cached results the last says enough
-        say(f"{record.node} {ended}/{total}: {escape(record.video)}: {_how(record, again)}")
+            if record.seconds is None:
+                return
+            if quiet and ended < total:  # of a thousand cached results the next line says enough
+                self._unsaid[record.node] += 1
+                return
+            unsaid = self._unsaid.pop(record.node, 0)
+        before = f" ({unsaid} before it cached)" if unsaid else ""
+        say(f"{record.node} {ended}/{total}: {escape(record.video)}: {_how(record, again)}{before}")
 
 
 def _how(record: StageRecord, again: str) -> str:

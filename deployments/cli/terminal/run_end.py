@@ -38,8 +38,9 @@ def report(manifest: RunManifest, bench: Workbench, *, tables: bool = True) -> N
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
     scored = [video for video in manifest.videos if video.status in SCORED]
-    say(f"scores: {escape(str(config.store))}")
-    if scored:
+    with_scores = bench.graph.has("refine")
+    say(f"{'scores' if with_scores else 'results'}: {escape(str(config.store))}")
+    if scored and with_scores:
         say(f"  look: {escape(_show_command(scored[0].name, str(config.store)))}")
     if (offer := worth_a_retry(manifest)) is not None:
         say(offer)
@@ -63,8 +64,14 @@ def worth_a_retry(manifest: RunManifest) -> str | None:
     if not again:
         return None
     which = "them" if len(again) == len(missing) else f"{len(again)} of them"
-    retry = f"`lavad retry {manifest.run_id}` tries {which} again"
-    return f"{len(missing)} of {len(manifest.videos)} videos have no scores; {retry}"
+    retry = f"lavad retry {manifest.run_id}{_store_option(manifest)}"
+    return f"{len(missing)} of {len(manifest.videos)} videos have no scores; `{retry}` tries {which} again"
+
+
+def _store_option(manifest: RunManifest) -> str:
+    """What a command needs to find the run from any folder and in any shell."""
+    store = str(manifest.config.get("store", ""))
+    return f" --store {escape(shlex.quote(store))}" if store else ""
 
 
 def rejected_for_good(manifest: RunManifest) -> list[str]:
@@ -97,7 +104,7 @@ def _videos(manifest: RunManifest, bench: Workbench) -> None:
     ]
     show_table(("video", "status", "segments", "peak", "seconds", "reason"), rows, right=(2, 3, 4))
     if len(wanted) > SHOWN:
-        show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}")
+        show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}{_store_option(manifest)}")
 
 
 def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:

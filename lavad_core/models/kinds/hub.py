@@ -61,7 +61,7 @@ class FromHub(MadeOrFound[OnHub]):
             return finding(section, True, str(snapshot))
         from huggingface_hub import constants
 
-        where = f"not downloaded; `{_download(section.model, section.revision)}`"
+        where = f"not downloaded; `lavad download`, or `{_download(section.model, section.revision)}`"
         return finding(section, False, where, downloadable=not constants.HF_HUB_OFFLINE)
 
 
@@ -115,7 +115,8 @@ def _resolve(model: str, revision: str) -> str:
         reason = first_line(error).rstrip(".")
         raise ModelError(
             f"model {model!r} is not a local path, and its commit on the hub (revision {revision!r}) cannot be found out: "
-            f"{reason}. Download it (`{_download(model, revision)}`), give its commit as `revision`, or give a local folder"
+            f"{reason}. Download it (`lavad download` with the same settings, or `{_download(model, revision)}`), give its "
+            "commit as `revision`, or give a local folder"
         ) from error
     return Path(path).parent.name
 
