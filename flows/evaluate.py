@@ -20,6 +20,7 @@ from lavad.tasks.set_evaluation import (
     write_set_report,
 )
 from lavad_core.datasets.types import LabelReading
+from lavad_core.escape import fixed
 from lavad_core.evaluation.options import EvaluationOptions, event_rules
 from lavad_core.evaluation.regression import Regression, checked_tolerances
 from lavad_core.evaluation.smoothing import parse_sigma
@@ -113,8 +114,7 @@ def ending(evaluation: Evaluation, regression: Regression | None) -> tuple[str, 
     """The name of the flow run's last state, and its message."""
     header, metrics = evaluation.header, evaluation.rows[0].metrics
     numbers = ", ".join(
-        f"{METRIC_TITLES[key]} {'undefined' if value is None else f'{value:.4f}'}"
-        for key, value in ((key, metrics[key].value) for key in ("auc", "average_precision"))
+        f"{METRIC_TITLES[key]} {fixed(metrics[key].value, none='undefined')}" for key in ("auc", "average_precision")
     )
     parts = [numbers] if regression is None else [numbers, regression.message]
     name = "Completed"

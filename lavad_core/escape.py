@@ -88,12 +88,14 @@ def is_formula(text: str) -> bool:
     )
 
 
-def fixed(value: float, digits: int, sign: str = "") -> str:
-    """A number with a fixed number of decimals; one that rounds to 0 has no minus sign.
+def fixed(value: float | None, digits: int = 4, sign: str = "", none: str = "–") -> str:
+    """A number with a fixed number of decimals, as tables, pages and messages have metrics; one that rounds to 0 has no minus
+    sign.
 
     Args:
-        value: the number.
+        value: the number; None where it is undefined.
         digits: decimals.
         sign: ``+`` shows the sign of positive numbers too.
+        none: the text in place of None.
     """
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+    return none if value is None else f"{round(value, digits) + 0.0:{sign}.{digits}f}"

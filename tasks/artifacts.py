@@ -17,7 +17,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
-from lavad_core.escape import escape_markdown
+from lavad_core.escape import escape_markdown, fixed
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
 from lavad_core.store.maintenance import Finding
@@ -83,7 +83,7 @@ def _code(text: str) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else escape_markdown("–" if value is None else value)
+    return str(value) if isinstance(value, int) else fixed(value, none="undefined")
 
 
 @task(name="publish", description="Publish the table of videos and the summary.", **UNCACHED)

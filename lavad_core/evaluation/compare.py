@@ -45,11 +45,12 @@ class Difference:
     reason: str = ""
     """Why a metric is undefined; empty if both are defined."""
 
-    def interval(self, between: str) -> str:
-        """The two ends of the interval, signed, joined by ``between``; empty where there is none."""
+    @property
+    def interval(self) -> str:
+        """``+0.0123 … +0.0456``, the two ends with their signs; empty where there is none."""
         if self.low is None or self.high is None:
             return ""
-        return f"{fixed(self.low, 4, '+')}{between}{fixed(self.high, 4, '+')}"
+        return f"{fixed(self.low, sign='+')} … {fixed(self.high, sign='+')}"
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,12 @@ class MetricChange:
         now, before, changed = self.difference.a, self.difference.b, self.difference.difference
         name = METRIC_TITLES[self.metric] + (f" σ{self.smoothing}" if self.smoothing else "")
         if now is None or before is None or changed is None:
-            first, second = ("undefined" if value is None else f"{value:.4f}" for value in (before, now))
+            first, second = (fixed(value, none="undefined") for value in (before, now))
             return f"{name} {first} → {second} ({self.difference.reason})"
-        interval = self.difference.interval(", ")
-        between = f" [{interval}]" if interval else ""
-        return f"{name} {before:.4f} → {now:.4f}: {fixed(changed, 4, '+')}{between}, {self.tolerance:g} tolerated"
+        interval = f" ({self.difference.interval})" if self.difference.interval else ""
+        return (
+            f"{name} {fixed(before)} → {fixed(now)}: {fixed(changed, sign='+')}{interval}, {self.tolerance:g} tolerated"
+        )
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,14 @@ class DocumentKind(Generic[Value]):
     """Largest size of a file, bytes; a larger one is refused."""
 
     def text(self, value: Value) -> str:
-        """Indented JSON with a line break at its end.
+        """Indented JSON in ASCII, with a line break at its end.
 
         Raises:
             ValueError: a number is NaN or infinite, which is a fault of the program.
         """
         fields: dict[str, Any] = asdict(value)  # type: ignore[call-overload]  # the type is a dataclass
         document = sealed({"format": f"lavad-{self.name}", "version": VERSION, **fields})
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
     def parse(self, text: str, name: str = "document") -> Value:
         """What :meth:`text` wrote.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lavad_core.escape import fixed
 from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words
 
 
@@ -72,15 +73,23 @@ class Metric:
     n: int | None = None
     """How many videos it is the mean of; None where it is not a mean."""
 
+    def fixed(self, digits: int = 4) -> str:
+        """The value with so many decimals; a dash where there is none."""
+        return fixed(self.value, digits)
+
+    def ends(self, digits: int = 3) -> str:
+        """The interval with so many decimals; empty where there is none."""
+        return "" if self.low is None or self.high is None else f"{fixed(self.low, digits)}–{fixed(self.high, digits)}"
+
     @property
     def number(self) -> str:
         """The value, four decimals; a dash where there is none."""
-        return "–" if self.value is None else f"{self.value:.4f}"
+        return self.fixed()
 
     @property
     def interval(self) -> str:
         """``0.812–0.873``; empty where there is none."""
-        return "" if self.low is None or self.high is None else f"{self.low:.3f}–{self.high:.3f}"
+        return self.ends()
 
     def __str__(self) -> str:
         if self.value is None:

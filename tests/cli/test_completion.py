@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.command import REPOSITORY, environment
+from support.command import COMMANDS, REPOSITORY, environment
 from support.filled_store import fill
 
 SPY = (
@@ -40,6 +41,48 @@ def offered(line: str, **variables: str) -> list[str]:
 )
 def test_words(line: str, words: list[str]) -> None:
     assert offered(line) == words
+
+
+TAKES = {
+    "RUN": "base", "A B": "base", "[NAME=]RUN": "base", "VIDEO": "clip", "[VIDEO]…": "clip",
+}  # fmt: skip
+"""What is written for a value in the help, to what a store with one run is to offer for it."""
+
+NAMED = [
+    (command, parameter)
+    for command, found in COMMANDS.items()
+    for parameter in found.params
+    if parameter.metavar in TAKES or parameter.name in ("run", "runs")
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("store")
+    fill(root, "clip", "two words", name="base")
+    return root
+
+
+def test_the_commands_that_take_a_run_or_a_video_are_known() -> None:
+    look = {"status", "show", "report", "overlay", "plot"}
+    assert {command for command, _ in NAMED} == look | {"plan", "retry", "evaluate", "compare", "threshold", "export"}
+
+
+@pytest.mark.parametrize(
+    ("command", "parameter"), [pytest.param(*case, id=f"{case[0]} {case[1].name}") for case in NAMED]
+)
+def test_runs_and_videos_are_offered_wherever_one_is_taken(
+    command: str, parameter: Any, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAVAD_STORE", str(store))
+    word = TAKES[parameter.metavar]
+    with COMMANDS[command].make_context(command, [], resilient_parsing=True) as context:
+        offered = [item.value for item in parameter.shell_complete(context, word[:2])]
+    assert offered == [word]
+
+
+def test_the_run_of_a_legend(store: Path) -> None:
+    assert offered("lavad plot --roc --run ours=b", LAVAD_STORE=str(store)) == ["ours=base"]
 
 
 def test_runs_of_the_store_but_no_name_that_a_shell_would_run(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_status_as_table(store: Path) -> None:
     assert rows[5:] == [
         [],
         ["metric", "value"],
-        ["roc_auc", "0.750000"],
+        ["roc_auc", "0.7500"],
         ["pr_auc_trapezoid", "undefined"],
         ["videos_scored", "2"],
     ]

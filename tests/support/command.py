@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import typer
 from typer.testing import CliRunner, Result
 
 from lavad.deployments.cli.main import app
@@ -17,6 +20,18 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 def lavad(*arguments: str, env: dict[str, str] | None = None) -> Result:
     """In this process: stdout and stderr apart."""
     return CliRunner().invoke(app, list(arguments), env=env or {})
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app)))
+"""Every command with its words, ``store ls``, to what the command line knows of it."""
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -45,7 +45,15 @@ StoreFolder = Annotated[
 ]
 RunId = Annotated[
     str | None,
-    typer.Argument(metavar="RUN", help="Id or name of a run; the latest if not given.", autocompletion=complete.runs),
+    typer.Argument(
+        metavar="RUN", help="Id or name of a run; the latest if not given.", autocompletion=complete.results
+    ),
+]
+Video = Annotated[
+    str,
+    typer.Argument(
+        metavar="VIDEO", help="Name of the video, as `lavad status` prints it.", autocompletion=complete.videos
+    ),
 ]
 Run = Annotated[
     str | None,
@@ -53,7 +61,7 @@ Run = Annotated[
         "--run",
         help="A run or an import, by its id or name; the latest if not given.",
         metavar="RUN",
-        autocompletion=complete.runs,
+        autocompletion=complete.results,
     ),
 ]
 RunName = Annotated[

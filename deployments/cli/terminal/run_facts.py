@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lavad.deployments.cli.terminal.text import escape, size
+from lavad_core.escape import fixed
 from lavad_core.plain_text import seconds
 
 if TYPE_CHECKING:
@@ -30,6 +31,6 @@ def headline(manifest: RunManifest) -> str:
 def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Rows of a table of metrics; None is undefined."""
     return [
-        (name, "undefined" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value))
+        (name, str(value) if isinstance(value, int) else fixed(value, none="undefined"))
         for name, value in metrics.items()
     ]

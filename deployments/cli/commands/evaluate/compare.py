@@ -11,6 +11,7 @@ import typer
 from lavad.deployments.cli.commands.evaluate.evaluate import show_header
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.metrics import AnswerGroup, ProtocolGroup
@@ -28,7 +29,11 @@ def compare(
     *,
     sets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="A B", help="Ids of two runs or imports; with --published one, or none for the latest."),
+        typer.Argument(
+            metavar="A B",
+            help="Two runs or imports, by id or name; with --published one, or none for the latest.",
+            autocompletion=complete.results,
+        ),
     ] = None,
     published: Annotated[bool, typer.Option("--published", help="Against the numbers of the paper's tables.")] = False,
     labels: LabelGroup,
@@ -68,10 +73,7 @@ def compare(
 
 
 def _document(name: str, values: dict[str, object]) -> str:
-    return (
-        json.dumps({"format": f"lavad-{name}", "version": 1, **values}, indent=1, ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )
+    return json.dumps({"format": f"lavad-{name}", "version": 1, **values}, indent=1, allow_nan=False) + "\n"
 
 
 def _show_comparison(comparison: Comparison) -> None:
@@ -112,18 +114,14 @@ def _show_recipes(comparison: Comparison) -> None:
 
 
 def _cells(found: Difference) -> tuple[str, ...]:
-    better = "" if found.b_better is None else f"{found.b_better:.3f}"
-    return _number(found.a), _number(found.b), _number(found.difference, "+"), found.interval(" … "), better
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else fixed(value, 4, sign)
+    better = fixed(found.b_better, 3, none="")
+    return fixed(found.a), fixed(found.b), fixed(found.difference, sign="+"), found.interval, better
 
 
 def _show_published(beside: PublishedComparison) -> None:
     auc, area = beside.ours.metrics["auc"].value, beside.ours.metrics["pr_auc_trapezoid"].value
     show("")
-    show(f"ours: {escape(beside.ours.name)}, AUC {_number(auc)}, AP as published (trapezoid) {_number(area)}")
+    show(f"ours: {escape(beside.ours.name)}, AUC {fixed(auc)}, AP as published (trapezoid) {fixed(area)}")
     show_table(
         ("table", "training", "method", "backbone", "AUC", "ours −", "AP", "ours −"),
         [
@@ -132,10 +130,10 @@ def _show_published(beside: PublishedComparison) -> None:
                 found.row.training,
                 found.row.method,
                 found.row.backbone,
-                _number(found.row.auc),
-                _number(found.auc, "+"),
-                _number(found.row.ap),
-                _number(found.ap, "+"),
+                fixed(found.row.auc),
+                fixed(found.auc, sign="+"),
+                fixed(found.row.ap),
+                fixed(found.ap, sign="+"),
             )
             for found in beside.rows
         ],

@@ -141,10 +141,9 @@ def _events(evaluation: Evaluation) -> None:
     )
     rows = []
     for row in evaluation.events:
-        alarms = row.false_alarms_per_hour.value
         shares = (row.precision.number, row.recall.number, row.f1.number, row.f1.interval)
         counts = (f"{row.threshold:g}", f"{row.iou:g}", row.annotated, row.found, row.matched)
-        rows.append((*counts, *shares, "–" if alarms is None else f"{alarms:.2f}"))
+        rows.append((*counts, *shares, row.false_alarms_per_hour.fixed(2)))
     _table(titles, rows, left=0)
     if rows and (reason := evaluation.events[0].false_alarms_per_hour.reason):
         show(f"false alarms an hour are undefined: {escape(reason)}")

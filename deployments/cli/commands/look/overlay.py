@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.shown import ShownGroup, counted, writing
 from lavad.deployments.cli.terminal.text import escape, show
@@ -17,7 +18,7 @@ from lavad.deployments.cli.terminal.text import escape, show
 @grouped
 def overlay(
     *,
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name of the video, as `lavad status` prints it.")],
+    video: options.Video,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file, .mp4; replaced if it exists.")],
     given: ShownGroup,
 ) -> None:

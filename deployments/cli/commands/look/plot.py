@@ -9,6 +9,7 @@ import typer
 
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.metrics import Sigmas, sigmas
@@ -28,7 +29,10 @@ def plot(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file: .png, .svg or .pdf.")],
     videos_: Annotated[
-        list[str] | None, typer.Argument(metavar="[VIDEO]…", help="Names of videos whose curves are wanted.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[VIDEO]…", help="Names of videos whose curves are wanted.", autocompletion=complete.videos
+        ),
     ] = None,
     roc: Annotated[bool, typer.Option("--roc", help="The ROC curve of all frames.")] = False,
     pr: Annotated[bool, typer.Option("--pr", help="Precision and recall of all frames.")] = False,
@@ -39,7 +43,8 @@ def plot(
             "--run",
             help="A run or an import; the latest if not given. With --roc and --pr it may be repeated, and a name for the "
             "legend put before it.",
-            metavar="[NAME=]ID",
+            metavar="[NAME=]RUN",
+            autocompletion=complete.legends,
         ),
     ] = None,
     frames: Annotated[int, typer.Option("--frames", min=0, max=8, help="Key frames of a video.")] = 5,

@@ -26,14 +26,16 @@ Table = tuple[list[str], list[list[Any]]]
 
 @guarded
 def show_video(
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name of the video, as `lavad status` prints it.")],
+    video: options.Video,
     frames: Annotated[bool, typer.Option("--frames", help="One row per frame instead of one per grid frame.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
     format_: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print.")] = "table",
     run: Annotated[
         str | None,
         typer.Option(
-            help="A run, by its id or name; the latest that had the video if not given.", autocompletion=complete.runs
+            help="A run or an import, by its id or name; the latest that had the video if not given.",
+            metavar="RUN",
+            autocompletion=complete.results,
         ),
     ] = None,
     store: options.StoreFolder = None,

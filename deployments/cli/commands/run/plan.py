@@ -10,6 +10,7 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.options.dataset import DatasetName, LabelGroup, Labels, ListFile
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
@@ -58,7 +59,9 @@ def plan(
     ] = None,
     rates_from: Annotated[
         str | None,
-        typer.Option(help="Rates as measured by an earlier run of the store.", metavar="RUN"),
+        typer.Option(
+            help="Rates as measured by an earlier run of the store.", metavar="RUN", autocompletion=complete.runs
+        ),
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Count what is in the store, too.")] = False,
     limit: options.Limit = None,
