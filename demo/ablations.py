@@ -31,11 +31,11 @@ from lavad_core.datasets.annotations import read_annotations
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError, LavadError
 from lavad_core.escape import escape
-from lavad_core.evaluation.run_metrics import evaluate_run
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.graph import random_models
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.plain_text import aligned
+from lavad_core.run_metrics import evaluate_run
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.work import CAPTIONS_MADE, LLM_CACHED, LLM_REQUESTS

@@ -13,7 +13,6 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.datasets.configured import check_labelled
 from lavad_core.errors import InputError
-from lavad_core.evaluation.run_metrics import evaluate_run, metrics_of
 from lavad_core.imports.listed import listed_sources
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
@@ -21,6 +20,7 @@ from lavad_core.pipeline.prepare import check_imports
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.planning.prompt_check import check_prompts
 from lavad_core.results import ResultSet, open_results
+from lavad_core.run_metrics import evaluate_run, metrics_of
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import Listener, RunRecorder

@@ -7,7 +7,7 @@ from typing import Any
 from prefect import task
 
 from lavad.tasks.job import UNCACHED, RunRef, job_of
-from lavad_core.evaluation.run_metrics import evaluate_run, metrics_of
+from lavad_core.run_metrics import evaluate_run, metrics_of
 from lavad_core.stages.node import PreparedVideo
 
 

@@ -47,6 +47,7 @@ CORE = (
     "lavad_core.exports",
     "lavad_core.reports",
     # A whole run without an orchestrator.
+    "lavad_core.run_metrics",
     "lavad_core.local_run",
     # What is exported to users of the library.
     "lavad_core",

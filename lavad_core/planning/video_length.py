@@ -43,10 +43,7 @@ def length_from_header(name: str, header: VideoHeader, default_rate: float) -> V
     """The length that a file announces; None where it announces none. ``default_rate`` is the frames per second where the file
     says neither rate nor duration."""
     frames = header.frames_or_estimate
-    if frames is None:
-        return None
-    timed = frames / header.duration_s if header.duration_s else default_rate
-    return _steady(name, frames, header.frame_rate or timed, "header")
+    return None if frames is None else _steady(name, frames, header.rate_or_estimate or default_rate, "header")
 
 
 def length_from_list(video: LabelledVideo, frame_rate: float) -> VideoLength | None:

@@ -66,6 +66,11 @@ class VideoHeader:
             return max(1, round(self.frame_rate * self.duration_s))
         return None
 
+    @property
+    def rate_or_estimate(self) -> float | None:
+        """Mean frames per second, or what frames and duration make of it; None where neither is known."""
+        return self.frame_rate or (self.frames / self.duration_s if self.frames and self.duration_s else None)
+
 
 @dataclass(frozen=True)
 class Geometry:

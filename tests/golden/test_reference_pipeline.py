@@ -11,9 +11,9 @@ import pytest
 from support import golden_set
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.evaluation.run_metrics import evaluate_run
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.workbench import Workbench
+from lavad_core.run_metrics import evaluate_run
 from lavad_core.runs import work
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder

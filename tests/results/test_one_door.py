@@ -14,7 +14,6 @@ READERS = ("lavad_core/reports", "lavad_core/exports", "lavad_core/evaluation", 
 
 EXCEPTIONS = {
     "deployments/cli/commands/maintain/store.py": "is the maintenance of the store: it lists, checks and removes what is in it",
-    "lavad_core/evaluation/run_metrics.py": "commits the metrics of a set of videos, as a result of its own",
     "lavad_core/exports/tables.py": "writes a Parquet file for somebody else with the one writer of such files",
 }
 """File to why it may import from ``lavad_core.store``."""

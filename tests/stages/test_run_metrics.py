@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lavad_core.errors import ConfigError, InputError
-from lavad_core.evaluation.run_metrics import evaluate_run
 from lavad_core.evaluation.types import METRIC_TITLES
+from lavad_core.run_metrics import evaluate_run
 from lavad_core.video.types import VideoSource
 
 TARGETS = {"targets": ("refine",)}

@@ -134,8 +134,8 @@ def work_line(manifest: RunManifest) -> str:
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome], *, tables: bool = True) -> None:
     """The metrics over ``videos``, if the configuration names labels: a table on stdout, if ``tables`` are wanted; what they
     are of on stderr."""
-    from lavad_core.evaluation.run_metrics import RUN_METRICS, evaluate_run
     from lavad_core.pipeline.prepare import import_digests
+    from lavad_core.run_metrics import RUN_METRICS, evaluate_run
     from lavad_core.stages.node import PreparedVideo
 
     scored = [
