@@ -23,6 +23,7 @@ def checked_address(address: str) -> str:
     try:
         parts = urlsplit(address)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        sound = sound and "@" not in parts.path  # what is before it is a password with a slash, not a host
     except ValueError:
         sound = False
     if not sound or not address.isprintable() or " " in address or "\\" in address:

@@ -105,6 +105,7 @@ SECRETS = {
     "a key file": "hunter2hunter2",
     "a secret of the wrong kind": "chat: {api_key: [hunter2hunter2]}",
     "a password in no address": "chat: {base_url: 'http://user:hunter2/hunter2@host:8000/v1'}",
+    "a password that begins as a port": "chat: {base_url: 'http://user:12/hunter2hunter2@host/v1'}",
     "a password with #": "chat: {base_url: 'http://user:hunter2#hunter2@host/v1'}",
     "a port that is none": "chat: {base_url: 'http://user:hunter2hunter2@host:port/v1'}",
     "no scheme": "chat: {base_url: 'user:hunter2hunter2@host/v1'}",

@@ -1,6 +1,6 @@
 """JSON over HTTP with limits: the only file that imports the HTTP client.
 
-Requests run on one event loop in a thread of its own, one for the process; callers stay synchronous. What is retried
+Requests run on the event loop of the process; callers stay synchronous. What is retried
 is decided by :class:`~lavad_core.errors.ServiceError` and nothing else (``docs/design/trust-in-text.md``).
 """
 
@@ -10,23 +10,21 @@ import asyncio
 import concurrent.futures
 import itertools
 import json
-import os
 import queue
 import random
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import httpx
 import tenacity
 from pydantic import SecretStr
 
-from lavad_core.address import is_loopback
+from lavad_core.address import bare_address, checked_address, is_loopback, user_info
 from lavad_core.config.secrets import sendable_key
 from lavad_core.config.section import ServedSection
 from lavad_core.errors import (
@@ -40,7 +38,8 @@ from lavad_core.errors import (
 from lavad_core.escape import escape
 from lavad_core.masking import MASK, masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
-from lavad_core.models.quoting import MAX_QUOTED, first_line
+from lavad_core.models.chat.loop import submit
+from lavad_core.quoting import MAX_QUOTED, first_line
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A longer answer is cut off and counts as damaged. A chat answer of 4,096 tokens with 20 log-probabilities each is
@@ -107,7 +106,7 @@ class JsonPool:
     ) -> None:
         """
         Args:
-            base_url: http or https, up to and including ``/v1``; may hold ``user:password@``.
+            base_url: http or https, up to and including ``/v1``; may hold ``user:password@``, which ``shown_url`` lacks.
             api_key: sent as a bearer token; never shown.
             concurrency: most requests in flight.
             timeout_s: total time of one attempt, from connecting to the answer's last byte.
@@ -120,12 +119,15 @@ class JsonPool:
                 used.
         """
         key = _checked_key(api_key, key_setting)
-        self._server, self.shown_url, user = _address(base_url)
-        self._root = self._server.removesuffix("/v1")
-        self._secrets = [secret for secret in (key, user[1]) if secret]
+        try:
+            self.shown_url = bare_address(checked_address(base_url).rstrip("/"))
+        except ValueError as error:
+            raise ConfigError(f"base_url {error}") from None
+        name, _, password = map(unquote, user_info(base_url).partition(":"))
+        self._secrets = [secret for secret in (key, password) if secret]
         self._concurrency, self._timeout_s, self._attempts = concurrency, timeout_s, retries + 1
         self._max_backoff_s, self._key_setting = max_backoff_s, key_setting
-        self._client = _client(self._server, key, user, concurrency)
+        self._client = _client(self.shown_url, key, (name, password), concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -173,7 +175,7 @@ class JsonPool:
         source = enumerate(jobs)
 
         def start(number: int, job: Callable[[Post], Awaitable[T]]) -> None:
-            future = _submit(self._in_slot(job))
+            future = submit(self._in_slot(job))
             flying.add(future)
             future.add_done_callback(lambda done: finished.put((number, done)))
 
@@ -200,12 +202,12 @@ class JsonPool:
 
     def ask(self, method: str, call: Call) -> dict[str, Any]:
         """One call, with retries; errors as :meth:`run`."""
-        return _submit(self._retried(method, call)).result()
+        return submit(self._retried(method, call)).result()
 
     def close(self) -> None:
         """Cancel what is in flight and close the connections. The pool is not used afterwards."""
         with suppress(concurrent.futures.TimeoutError):
-            _submit(self._shut()).result(timeout=CLOSE_TIMEOUT_S)
+            submit(self._shut()).result(timeout=CLOSE_TIMEOUT_S)
 
     async def _shut(self) -> None:
         tasks = list(self._tasks)
@@ -242,7 +244,7 @@ class JsonPool:
                     try:
                         call.check(answer, attempt.retry_state.attempt_number, attempts)
                     except ServiceUnavailable as error:
-                        raise unusable(f"{self._where(method, call)}: 200, but {self._quote(str(error))}") from error
+                        raise unusable(f"{method} {self._url(call)}: 200, but {self._quote(str(error))}") from error
         return answer
 
     def _delay_s(self, state: tenacity.RetryCallState) -> float:
@@ -253,8 +255,8 @@ class JsonPool:
         return min(max(backoff * random.uniform(0.5, 1.0), asked_s), self._max_backoff_s)
 
     async def _once(self, method: str, call: Call, sent: bytes | None) -> dict[str, Any]:
-        url = f"{self._root if call.at_root else self._server}/{call.path}"
-        where = self._where(method, call)
+        url = self._url(call)
+        where = f"{method} {url}"
         headers = {"Content-Type": "application/json"} if sent is not None else {}
         timeout_s = min(call.timeout_s or self._timeout_s, self._timeout_s)
         try:
@@ -277,8 +279,8 @@ class JsonPool:
             raise unusable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
         return parsed
 
-    def _where(self, method: str, call: Call) -> str:
-        return f"{method} {self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
+    def _url(self, call: Call) -> str:
+        return f"{self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
 
     def _refusal(
         self, where: str, response: httpx.Response, parsed: dict[str, Any] | None, content: bytes
@@ -295,21 +297,6 @@ class JsonPool:
         for secret in self._secrets:
             words = words.replace(secret, MASK)
         return escape(words, limit=MAX_QUOTED)
-
-
-def _address(base_url: str) -> tuple[str, str, tuple[str, str]]:
-    """(address without user-info, the same for messages, (user, password))."""
-    try:
-        parts = urlsplit(base_url.rstrip("/"))
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not base_url.isprintable():
-        # The text is not repeated: it may hold a password, and where is not known.
-        raise ConfigError("base_url is not an address such as http://127.0.0.1:8000/v1 (http or https, host, path)")
-    place = f"[{host}]" if ":" in host else host
-    address = urlunsplit((parts.scheme, f"{place}:{port}" if port else place, parts.path, "", ""))
-    return address, address, (unquote(parts.username or ""), unquote(parts.password or ""))
 
 
 def _client(server: str, key: str, user: tuple[str, str], concurrency: int) -> httpx.AsyncClient:
@@ -354,25 +341,3 @@ def _retry_after_s(header: str) -> float:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):
         return 0.0
-
-
-class _Loop:
-    """The process's event loop. A forked child starts its own: the parent's thread does not exist there."""
-
-    lock = threading.Lock()
-    loop: asyncio.AbstractEventLoop | None = None
-
-
-def _submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-    with _Loop.lock:
-        if _Loop.loop is None:
-            _Loop.loop = asyncio.new_event_loop()
-            threading.Thread(target=_Loop.loop.run_forever, name="lavad-http", daemon=True).start()
-    return asyncio.run_coroutine_threadsafe(coroutine, _Loop.loop)
-
-
-def _forget_loop() -> None:
-    _Loop.lock, _Loop.loop = threading.Lock(), None
-
-
-os.register_at_fork(after_in_child=_forget_loop)
