@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Any
+
+import yaml
 
 from lavad_core.errors import RequestRejected, ServiceUnavailable
 from lavad_core.models.protocols import FinishReason
@@ -26,138 +29,13 @@ MOST_CHARACTERS_BESIDE = 4096
 MOST_COUNTED_TOKENS = 10_000_000
 """A larger number is not a count of tokens."""
 
-_STOPPED = frozenset(
-    {
-        *(
-            "stop",
-            "eos",
-            "eos_token",
-            "stop_sequence",
-            "stop_token",
-            "end_turn",
-            "complete",
-            "tool_calls",
-            "function_call",
-        ),
-        *("completed", "done", "finished", "stopped", "end", "end_of_text", "eos_token_id", "tool_use"),
-    }
+_WORDS: dict[str, list[str]] = yaml.safe_load(
+    files("lavad_core.models.chat").joinpath("reply_words.yaml").read_text(encoding="utf-8")
 )
-"""Also of TGI, Anthropic's and Cohere's servers. A call of a tool is an answer without text."""
-
-_CUT = frozenset(
-    {
-        *("length", "max_tokens", "max_length", "model_length", "token_limit", "repetition", "max_new_tokens"),
-        *("max_output_tokens", "max_completion_tokens", "context_length", "model_context_window_exceeded"),
-    }
-)
-"""Also of Mistral's, Gemini's and Anthropic's servers; ``repetition``: vLLM ended a loop."""
-
-_REFUSED_WORDS = frozenset(
-    tuple(name.split("_"))
-    for name in (
-        "content_filter",
-        "content_filtered",
-        "content_filtering",
-        "contentfilter",
-        "content_policy",
-        "content_moderation",
-        "content_blocked",
-        "content_violation",
-        "usage_policy",
-        "safety_policy",
-        "ai_policy_violation",
-        "data_inspection",
-        "sensitive_content",
-        "inappropriate_content",
-        "prohibited_content",
-        "unsafe_content",
-        "harmful_content",
-        "moderation_blocked",
-        "moderation_flagged",
-        "guardrail_intervened",
-        "guardrail_triggered",
-        "guardrails_triggered",
-        "guardrail_violation",
-        "safety_check",
-        "safety_violation",
-        "safety_blocked",
-        "safety_block",
-        "image_safety",
-        "prompt_blocked",
-        "invalid_prompt",
-        "error_toxic",
-    )
-)
-"""Words next to each other in a code: Azure ``ResponsibleAIPolicyViolation``, DashScope ``DataInspectionFailed``, Ark
-``InputTextSensitiveContentDetected``, Bedrock ``guardrail_intervened``, OpenAI ``invalid_prompt`` …"""
-
-_REFUSED_WHOLE = frozenset(
-    {
-        "safety",
-        "refusal",
-        "refused",
-        "sensitive",
-        "moderation",
-        "moderated",
-        "blocklist",
-        "spii",
-        "recitation",
-        "censored",
-        "flagged",
-        "toxic",
-        "jailbreak",
-    }
-)
-"""Codes that mean it only as the whole word: Gemini ``SAFETY``, Zhipu ``sensitive`` …"""
-
-_NOT_THE_CONTENT = frozenset({"unavailable", "timeout", "overloaded", "exceeded", "missing", "unsupported", "disabled"})
-"""In a code they say that the filter did not work, not that it found something."""
-
-_TOO_LONG = frozenset(
-    tuple(name.split("_"))
-    for name in (
-        *("context_length", "context_size", "context_window", "context_limit", "max_context"),
-        *(
-            "too_long",
-            "too_large",
-            "too_many_tokens",
-            "above_max_length",
-            "string_above_max",
-            "max_length",
-            "token_limit",
-        ),
-    )
-)
-"""OpenAI ``context_length_exceeded``, llama.cpp ``exceed_context_size_error``, LiteLLM ``ContextWindowExceededError`` …"""
+_REFUSED = frozenset(tuple(name.split("_")) for name in _WORDS["refused"])
+_TOO_LONG = frozenset(tuple(name.split("_")) for name in _WORDS["too_long"])
 
 _LEGAL_REASONS = 451
-_CODES = (
-    "code",
-    "type",
-    "reason",
-    "reasons",
-    "status",
-    "error_code",
-    "error_type",
-    "finish_reason",
-    "block_reason",
-    "blockReason",
-    "category",
-)
-_INSIDE = (
-    "error",
-    "errors",
-    "innererror",
-    "inner_error",
-    "details",
-    "detail",
-    "metadata",
-    "provider_specific_fields",
-    "choices",
-    "promptFeedback",
-    "prompt_feedback",
-    "base_resp",
-)
 _DEEPEST = 6
 _MOST_ITEMS = 20
 _MOST_SHOWN = 200
@@ -170,9 +48,9 @@ def finish_reason_of(word: object) -> FinishReason | None:
     if not isinstance(word, str):
         return None
     plain = re.sub(r"^finish_?reason[._]", "", word.strip().lower())  # FinishReason.STOP, FINISH_REASON_STOP
-    if plain in _STOPPED:
+    if plain in _WORDS["stopped"]:
         return "stop"
-    if plain in _CUT:
+    if plain in _WORDS["cut"]:
         return "length"
     return "refused" if any(_says_refused(part) for part in re.split(r"[:\s]+", word.strip())) else None
 
@@ -186,7 +64,9 @@ def refused_by(status: int, body: Mapping[str, Any] | None) -> bool:
 def too_long(body: Mapping[str, Any] | None) -> bool:
     """Whether an error answer says, in a field for programs, that the prompt is too long."""
     return body is not None and any(
-        isinstance(part.get(name), str) and _names(part[name], _TOO_LONG) for part in _parts(body) for name in _CODES
+        isinstance(part.get(name), str) and _names(part[name], _TOO_LONG)
+        for part in _parts(body)
+        for name in _WORDS["codes"]
     )
 
 
@@ -269,7 +149,7 @@ def _parts(body: Mapping[str, Any], deep: int = 0) -> Iterator[Mapping[str, Any]
     yield body
     if deep >= _DEEPEST:
         return
-    for name in _INSIDE:
+    for name in _WORDS["inside"]:
         value = body.get(name)
         for item in value[:_MOST_ITEMS] if isinstance(value, list) else [value]:
             if isinstance(item, dict):
@@ -285,7 +165,7 @@ def _is_refusal(part: Mapping[str, Any]) -> bool:
             isinstance(found, dict) and found.get("filtered") is True for found in results.values()
         ):
             return True  # Azure
-    for name in _CODES:
+    for name in _WORDS["codes"]:
         value = part.get(name)
         for code in value[:_MOST_ITEMS] if isinstance(value, list) else [value]:
             if isinstance(code, str) and _says_refused(code):
@@ -296,11 +176,11 @@ def _is_refusal(part: Mapping[str, Any]) -> bool:
 def _says_refused(code: str) -> bool:
     """Whether a word for programs names a content filter or a refusal."""
     words = _words(code)
-    if _NOT_THE_CONTENT & set(words):
+    if not set(words).isdisjoint(_WORDS["not_the_content"]):
         return False
-    if len(words) == 1 and words[0] in _REFUSED_WHOLE:
+    if len(words) == 1 and words[0] in _WORDS["refused_whole"]:
         return True
-    return _names(code, _REFUSED_WORDS)
+    return _names(code, _REFUSED)
 
 
 def _names(code: str, names: frozenset[tuple[str, ...]]) -> bool:
