@@ -74,18 +74,5 @@ def further_movies(path: str) -> int:
     Raises:
         OSError: the file cannot be read.
     """
-    movies, position = 0, 0
     with open(path, "rb") as file:
-        for _ in range(extent.MAX_BOXES):
-            file.seek(position)
-            head = file.read(16)
-            if len(head) < 8:
-                break
-            length = int.from_bytes(head[:4], "big")
-            if length == 1 and len(head) == 16:
-                length = int.from_bytes(head[8:], "big")
-            movies += head[4:8] == b"moov"
-            if length < 8:
-                break
-            position += length
-    return max(0, movies - 1)
+        return max(0, sum(kind == b"moov" for kind, _ in extent.mp4_boxes(file)) - 1)

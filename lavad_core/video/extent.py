@@ -6,6 +6,7 @@ packet size of transport streams; others do not announce their size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import BinaryIO
 
 TOLERANCE_BYTES = 64
@@ -61,21 +62,30 @@ def _avi_end(file: BinaryIO, size_bytes: int) -> int:
     return 0
 
 
-def _mp4_end(file: BinaryIO, size_bytes: int) -> int:
+def mp4_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Kind and announced end of each outermost box; the end is 0, and the box the last one, where none is announced."""
     position = 0
     for _ in range(MAX_BOXES):
         file.seek(position)
         head = file.read(16)
-        if len(head) < 8 or not head[4:8].isalnum():
-            return 0
+        if len(head) < 8:
+            return
         length = int.from_bytes(head[:4], "big")
         if length == 1 and len(head) == 16:
             length = int.from_bytes(head[8:], "big")
         if length < 8:  # 0: to the end of the file
-            return 0
+            yield head[4:8], 0
+            return
         position += length
-        if position >= size_bytes:
-            return position
+        yield head[4:8], position
+
+
+def _mp4_end(file: BinaryIO, size_bytes: int) -> int:
+    for kind, end in mp4_boxes(file):
+        if not kind.isalnum():
+            return 0
+        if end >= size_bytes:
+            return end
     return 0
 
 
