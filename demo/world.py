@@ -28,6 +28,7 @@ from lavad.demo.acts import FRAME_RATE
 from lavad.demo.clip import Interval, Truth
 from lavad.demo.places import HEIGHT, WIDTH
 from lavad.demo.script import SPLITS, script
+from lavad_core.user_files import replacing
 
 RECIPE = 1
 """Raise it when clips of a seed change, so that rendered sets are rendered again."""
@@ -61,9 +62,10 @@ def write_set(
     with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
         truths = list(pool.map(partial(_write_clip, videos, split, seed), range(clips)))
     (folder / "labels.txt").write_text("".join(f"{_label(truth)}\n" for truth in truths), encoding="utf-8")
-    draft = truth_file.with_suffix(".part")
-    draft.write_text(json.dumps({"recipe": recipe, "clips": [_packed(truth) for truth in truths]}), encoding="utf-8")
-    draft.rename(truth_file)
+    with replacing(truth_file) as draft:
+        draft.write_text(
+            json.dumps({"recipe": recipe, "clips": [_packed(truth) for truth in truths]}), encoding="utf-8"
+        )
     return truths
 
 
@@ -104,8 +106,7 @@ def _label(truth: Truth) -> str:
 def _write_clip(videos: Path, split: str, seed: int, number: int) -> Truth:
     clip = script(split, seed, number)
     path = videos / f"{clip.name}.mp4"
-    draft = path.with_suffix(".part")
-    with av.open(str(draft), "w", format="mp4") as media:
+    with replacing(path) as draft, av.open(str(draft), "w", format="mp4") as media:
         stream = media.add_stream(
             "libx264", rate=FRAME_RATE, options={"crf": "26", "preset": "veryfast", "threads": "1"}
         )
@@ -113,7 +114,6 @@ def _write_clip(videos: Path, split: str, seed: int, number: int) -> Truth:
         for picture in (clip.picture(frame)[0] for frame in range(clip.frames)):
             media.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         media.mux(stream.encode())
-    draft.rename(path)
     return clip.truth()
 
 

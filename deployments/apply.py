@@ -29,10 +29,10 @@ DEPLOY_TIMEOUT_S = 300.0
 """Six deployments take some seconds; a server that hangs must not hold a script for ever."""
 
 
-def ensure_pool(name: str = POOL) -> None:
-    """Make a process work pool if there is none of that name."""
+def ensure_pool() -> None:
+    """Make the process work pool if there is none of its name."""
     pool = WorkPoolCreate(
-        name=name,
+        name=POOL,
         type="process",
         description="One worker per GPU; a flow run's process holds the models.",
         base_job_template=ProcessWorker.get_default_base_job_template(),

@@ -27,7 +27,7 @@ from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
 from lavad_core.masking import masked_text
 from lavad_core.models.chat.http import PROXY_WAY_OUT
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 
 CHECK_TIMEOUT_S = 10.0
 """For each question to a configured API."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from lavad_core.address import is_loopback
 from lavad_core.errors import ConfigError
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 
 if TYPE_CHECKING:
     from prefect.settings import Settings

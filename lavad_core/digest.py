@@ -1,4 +1,4 @@
-"""Digests of values: canonical JSON, SHA-256.
+"""Digests of values and files: canonical JSON, SHA-256.
 
 Prefect's and Python's own hashes differ between processes for sets and objects; a key that outlives a
 process needs one spelling of each value.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 FINGERPRINT_DIGITS = 32
@@ -37,6 +38,12 @@ def ascii_json(value: Any) -> str:
 def full_digest(value: Any) -> str:
     """The SHA-256 of :func:`canonical_json`, 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, 64 hexadecimal digits; OSError if it cannot be read."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def digest(value: Any) -> str:

@@ -1,20 +1,26 @@
-"""Small files that a user gives: read within a limit, with errors that name the file.
+"""Files of a user: small ones are read within a limit, with errors that name the file; one that is written is whole or absent.
 
-NumPy's ``.npy`` files may come from somebody else: they are looked at before any memory is taken for them.
+Of JSON nothing is taken that Python reads and the standard does not know: NaN, a key twice. NumPy's ``.npy`` files may come
+from somebody else: they are looked at before any memory is taken for them.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
+import secrets
 import tokenize
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
+from lavad_core.quoting import first_line
 
 _HEADER_DAMAGE = (
     ValueError,
@@ -80,6 +86,62 @@ def decode(content: bytes, path: Path | str, what: str) -> str:
         raise InputError(
             f"{what}: {str(path)!r} is not UTF-8 text: byte {error.start} is wrong; save it as UTF-8"
         ) from error
+
+
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError where it has a key twice."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"an object has the key {name[:80]!r} twice")
+        found[name] = value
+    return found
+
+
+def parse_json(
+    text: str,
+    shown: str,
+    expected: str = "",
+    *,
+    pairs: Callable[[list[tuple[str, Any]]], Any] = once_each,
+    nan: bool = False,
+) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        text: what is parsed.
+        shown: what it is and of which file, for errors: ``frame labels: 'test.json'``.
+        expected: the end of an error's message.
+        pairs: makes an object of its keys and values.
+        nan: whether to pass NaN and infinities on, to whoever knows what they are the value of.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+
+    def no_number(word: str) -> NoReturn:
+        raise ValueError(f"a value is {word}, which is not a number of JSON")
+
+    try:
+        return json.loads(text, parse_constant=float if nan else no_number, object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{shown} is not JSON: {first_line(error)}{expected and f'; {expected}'}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of ``path`` when the block ends, so that nobody reads half of it. It is removed if
+    the block raises.
+
+    Raises:
+        OSError: it cannot be put there.
+    """
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_npy(content: bytes) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.utilities.context import get_task_and_flow_run_ids
 
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 
 log = logging.getLogger("lavad_core.shown")
 

@@ -11,7 +11,6 @@ This uses three of Prefect's internals, each held by tests/tasks/test_commit_cac
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -27,6 +26,7 @@ from prefect.settings import get_current_settings
 
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key
+from lavad_core.user_files import replacing
 
 MAX_STORES = 8
 """Stores that a process keeps open at once; a worker works on one, tests on several."""
@@ -108,10 +108,8 @@ def _put(path: Path, content: bytes) -> None:
         if path.read_bytes() == content:
             return
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    os.replace(temporary, path)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
 
 
 def _cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:

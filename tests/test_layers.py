@@ -20,6 +20,7 @@ CORE = (
     "lavad_core.errors",
     "lavad_core.digest",
     "lavad_core.escape",
+    "lavad_core.quoting",
     "lavad_core.plain_text",
     "lavad_core.attached",
     "lavad_core.seal",

@@ -176,7 +176,7 @@ def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:
     """
     from lavad_core.errors import ServiceUnavailable
     from lavad_core.masking import masked_text
-    from lavad_core.models.quoting import first_line
+    from lavad_core.quoting import first_line
 
     why = escape(masked_text(f"{type(error).__name__}: {first_line(error)}"))
     if _complete(config, run_id) is None:

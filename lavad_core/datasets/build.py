@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from lavad_core.datasets.intervals import intervals_from_labels
 from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import listed, match, match_key
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
+from lavad_core.digest import file_sha256
 from lavad_core.errors import InputError
 from lavad_core.plain_text import first_few
 from lavad_core.video.identity import files_digest
@@ -50,8 +50,7 @@ def source_file(role: str, path: Path) -> SourceFile:
         InputError: it cannot be read any more.
     """
     try:
-        with path.open("rb") as stream:
-            return SourceFile(role, path.name, hashlib.file_digest(stream, "sha256").hexdigest())
+        return SourceFile(role, path.name, file_sha256(path))
     except OSError as error:
         raise InputError(f"{role}: {str(path)!r} cannot be read: {error.strerror}") from error
 

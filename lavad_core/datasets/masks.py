@@ -14,7 +14,7 @@ from PIL import Image
 
 from lavad_core.datasets.matlab import marked_elements
 from lavad_core.errors import InputError
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 from lavad_core.user_files import read_bytes, read_npy
 from lavad_core.video.images import DAMAGE
 

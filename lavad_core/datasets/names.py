@@ -77,12 +77,12 @@ def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> M
     return Match(pairs, tuple(missing), tuple(left.values()))
 
 
-def listed(names: Sequence[str], among: Iterable[str] = (), most: int = MAX_NAMED) -> str:
-    """The first ``most`` of ``names`` for a message, each with the nearest of ``among``."""
+def listed(names: Sequence[str], among: Iterable[str] = ()) -> str:
+    """The first few of ``names`` for a message, each with the nearest of ``among``."""
     candidates = list(among)
 
     def show(name: str) -> str:
         near = nearest(name, candidates) if candidates else None
         return repr(name) + (f" (nearest: {near!r})" if near is not None else "")
 
-    return first_few(names, most, show)
+    return first_few(names, MAX_NAMED, show)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,7 @@ from typing import Any, NoReturn
 from lavad_core.datasets.names import match_key
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
-from lavad_core.models.quoting import first_line
-from lavad_core.user_files import read_text
+from lavad_core.user_files import parse_json, read_text
 
 MAX_BYTES = 64 * 2**20
 
@@ -169,22 +167,7 @@ def read_json_rows(path: Path, what: str, needed: Sequence[str]) -> list[TableRo
     Raises:
         InputError: the file cannot be read, is not JSON, is another thing, or an object lacks one of the ``needed`` keys.
     """
-
-    def no_number(word: str) -> NoReturn:
-        raise ValueError(f"a value is {word}, which is not a number of JSON")
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in values:
-                raise ValueError(f"an object has the key {name[:80]!r} twice")
-            values[name] = value
-        return values
-
-    try:
-        found: Any = json.loads(read_text(path, what, MAX_BYTES), parse_constant=no_number, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{what}: {str(path)!r} is not JSON: {first_line(error)}") from error
+    found = parse_json(read_text(path, what, MAX_BYTES), f"{what}: {str(path)!r}")
     expected = f"a list of objects with {', '.join(needed)}"
     if not isinstance(found, list) or not found:
         raise InputError(f"{what}: {str(path)!r} holds {_kind(found)}; expected is {expected}")

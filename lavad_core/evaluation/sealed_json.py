@@ -7,13 +7,12 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lavad_core.errors import InputError
 from lavad_core.evaluation.types import Evaluation
-from lavad_core.models.quoting import first_line
 from lavad_core.seal import FIELD, seal_of, sealed
-from lavad_core.user_files import read_text
+from lavad_core.user_files import parse_json, read_text
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +60,7 @@ class DocumentKind(Generic[Value]):
         from pydantic import TypeAdapter, ValidationError
 
         what = f"{self.name}: {name!r}"
-        try:
-            document: Any = json.loads(text, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{what} is not JSON: {first_line(error)}") from error
+        document = parse_json(text, what)
         seal = seal_of(document) if isinstance(document, dict) else "none"
         if not isinstance(document, dict) or document.pop("format", None) != f"lavad-{self.name}":
             raise InputError(f"{what} is not one; {self.made_by} writes one")
@@ -93,10 +89,6 @@ class DocumentKind(Generic[Value]):
             InputError: the file cannot be read; or see :meth:`parse`.
         """
         return self.parse(read_text(path, self.name, self.max_bytes), str(path))
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a number of JSON")
 
 
 EVALUATION = DocumentKind(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lavad_core.datasets.frame_counts import Deviation, counted_frames, deviation, probable_cause
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import MAX_FRAMES
+from lavad_core.digest import file_sha256
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
@@ -139,7 +139,7 @@ def _final_scores(
         )
     interval = interval or 1  # a segment may begin at any frame
     found = read_segments(sources.segments)
-    sha256 = hashlib.sha256(sources.segments.read_bytes()).hexdigest()
+    sha256 = file_sha256(sources.segments)
     report.sources["segments"] = {"name": sources.segments.name, "files": 1, "sha256": sha256}
     matched = match(frames, found, "segments")
     if matched.extra:

@@ -17,7 +17,7 @@ from lavad_core.datasets.frame_counts import LIKELY_OFF, deviation
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 from lavad_core.user_files import decode, read_npy
 
 DEFAULT_INTERVAL = 16

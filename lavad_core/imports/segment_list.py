@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.names import without_ending
 from lavad_core.errors import InputError
-from lavad_core.models.quoting import first_line
-from lavad_core.user_files import read_text
+from lavad_core.user_files import parse_json, read_text
 
 MAX_BYTES = 256 * 2**20
 """Millions of segments."""
@@ -85,12 +83,7 @@ def _csv(text: str, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _json(text: str, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"segments: {str(path)!r} is not JSON: {first_line(error)}; expected are {EXPECTED}"
-        ) from error
+    found = parse_json(text, f"segments: {str(path)!r}", f"expected are {EXPECTED}", nan=True)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise InputError(f"segments: {str(path)!r} is not a list of objects; expected are {EXPECTED}")
     return [(f"item {number}", row) for number, row in enumerate(found)]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
-from lavad_core.user_files import read_text
+from lavad_core.user_files import parse_json, read_text
 
 MAX_BYTES = 512 * 2**20
 """VADTree's reasoning about 290 videos takes 4 MB."""
@@ -52,10 +52,9 @@ def videos_of(place: Path, what: str) -> Iterator[tuple[str, Mapping[str, Any] |
     Raises:
         InputError: it cannot be read or is of another form.
     """
-    try:
-        found = json.loads(read_text(place, what, MAX_BYTES), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{what}: {str(place)!r} is not JSON: {str(error)[:200]}; expected is {EXPECTED}") from error
+    found = parse_json(
+        read_text(place, what, MAX_BYTES), f"{what}: {str(place)!r}", f"expected is {EXPECTED}", nan=True
+    )
     if isinstance(found, dict) and isinstance(found.get("vid_score"), dict):
         found = found["vid_score"]
     if not isinstance(found, dict) or not found or all(_FRAME.fullmatch(name) for name in found):
@@ -83,15 +82,6 @@ def file_of(values: Mapping[str, Any] | list[Any], what: str, where: str) -> tup
     if values and all(_RANGE.fullmatch(key) for key in values):
         return ".npy", _npy(_of_ranges(values, what == RAW, where))
     return ".json", json.dumps(values).encode()
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice[:80]!r} appears twice")
-    return found
 
 
 def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ frame's neighbours by rank.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
@@ -15,8 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
 from lavad_core.escape import shortened
-from lavad_core.models.quoting import first_line
-from lavad_core.user_files import decode, read_bytes
+from lavad_core.user_files import decode, parse_json, read_bytes
 
 T = TypeVar("T")
 
@@ -122,19 +120,9 @@ def _inner(value: Any, frame: int, where: str, check: Callable[[Any, str, str], 
 
 def _parse(content: bytes, where: str, least: int = 1) -> list[tuple[int, Any]]:
     """Frames and values, in increasing order; at least ``least`` of them."""
-
-    def no_number(word: str) -> NoReturn:
-        _fail(where, f"a value is {word}, which is not a number of JSON")
-
     # An object is handed over as its pairs, so that a frame named twice shows; lists of values stay lists.
-    try:
-        pairs = json.loads(
-            decode(content, where, "imported values"), parse_constant=no_number, object_pairs_hook=_Pairs
-        )
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"imported values: {where!r} is not JSON: {first_line(error)}; expected is {EXPECTED}"
-        ) from error
+    text = decode(content, where, "imported values")
+    pairs = parse_json(text, f"imported values: {where!r}", f"expected is {EXPECTED}", pairs=_Pairs)
     if not isinstance(pairs, _Pairs):
         _fail(where, f"the file holds {_shown(pairs)}")
     if len(pairs) < least:

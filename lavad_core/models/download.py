@@ -8,7 +8,6 @@ process to the next.
 from __future__ import annotations
 
 import errno
-import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lavad_core.config.section import ModelSection
+from lavad_core.digest import file_sha256
 from lavad_core.errors import LavadError, ModelError, ServiceUnavailable
 from lavad_core.masking import masked_text
 from lavad_core.models.kinds import find_model, hub_repository
 from lavad_core.models.licences import Licence, licence_of
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 
 BRANCH = "main"
 """What is fetched where no revision is configured."""
@@ -186,8 +186,7 @@ def fetch(model: HubModel) -> Path:
 
 def _check_digest(path: Path, sha256: str) -> None:
     try:
-        with open(path, "rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = file_sha256(path)
         if found == sha256:
             return
         path.resolve().unlink(missing_ok=True)  # the blob that the snapshot's link leads to

@@ -17,7 +17,7 @@ from lavad_core.models.batching import is_out_of_memory
 from lavad_core.models.devices import free
 from lavad_core.models.finite import check_weights
 from lavad_core.models.quiet import quiet_transformers
-from lavad_core.models.quoting import NOT_TENSORS, first_line
+from lavad_core.quoting import NOT_TENSORS, first_line
 
 LOAD_ERRORS = (
     *(OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, MemoryError),

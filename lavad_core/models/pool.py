@@ -42,12 +42,9 @@ class ModelPool:
         self.device_lock = threading.RLock()
         self.loads: Counter[str] = Counter()
 
-    def captioner(self, name: str, *, keep: bool = False) -> tuple[Captioner, Lock]:
+    def captioner(self, name: str) -> tuple[Captioner, Lock]:
         """The captioner of that name. Loading it releases the others, whose stages come before or after: a thread that
         still holds one of them gets an InternalError from it.
-
-        Args:
-            keep: do not release the others.
 
         Raises:
             ConfigError: the configuration has no captioner of that name.
@@ -60,8 +57,7 @@ class ModelPool:
 
         def load(ready: ModelSection) -> Any:
             with self._captioner_loading:  # one at a time: two would each miss the other to release
-                if not keep:
-                    self._release_captioners()
+                self._release_captioners()
                 return load_model(ready, f"captioners.{name}")
 
         return self._model(_CAPTIONER + name, section, load)

@@ -23,7 +23,7 @@ from typing import Any
 from lavad_core.config.models import PythonModel
 from lavad_core.digest import FINGERPRINT_DIGITS, digest
 from lavad_core.errors import LavadError, ModelError
-from lavad_core.models.quoting import first_line
+from lavad_core.quoting import first_line
 from lavad_core.suggest import nearest
 from lavad_core.video.identity import IdentityCache, file_digest
 

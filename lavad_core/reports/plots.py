@@ -17,6 +17,7 @@ from lavad_core.evaluation.types import Curve
 from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.score_curve import Colours, draw_curve
 from lavad_core.reports.video import KeyFrame, VideoReport
+from lavad_core.user_files import replacing
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -138,14 +139,8 @@ def _save(figure: Any, path: Path) -> None:
     # Text stays text in both, and the same plot gives the same bytes.
     settings: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "lavad"}
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        with matplotlib.rc_context(settings), warnings.catch_warnings():
-            # A letter that the font lacks is a box in the plot; which font has it is not ours to know.
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure.savefig(
-                draft, format=path.suffix.lower().removeprefix("."), dpi=DPI, facecolor="white", metadata=metadata
-            )
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    kind = path.suffix.lower().removeprefix(".")
+    with replacing(path) as draft, matplotlib.rc_context(settings), warnings.catch_warnings():
+        # A letter that the font lacks is a box in the plot; which font has it is not ours to know.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(draft, format=kind, dpi=DPI, facecolor="white", metadata=metadata)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +103,11 @@ def unchecked_ends(root: Path, run: RunManifest) -> Sequence[str]:
     probes = [store.find(keys["probe"]) for keys in keys_of_run(root, run.run_id).values() if "probe" in keys]
     found = [probe.key.video_id for probe in probes if probe is not None and probe.facts.get("unchecked")]
     return [names[video_id] for video_id in found if video_id in names]
+
+
+class _Times(NamedTuple):
+    frames: int
+    times_s: NDArray[np.float64]
 
 
 class RunVideo(VideoResults):
@@ -242,7 +247,7 @@ class RunVideo(VideoResults):
         return dict(zip(table["frame"].to_pylist(), samples, strict=True)) if any(samples) else {}
 
     def _by_settings(self, grid: Sequence[int]) -> dict[int, list[int]]:
-        samples = samples_of(self._config, self.probe)
+        samples = samples_of(self._config, _Times(len(self._times_s), self._times_s))
         return {at: frames.tolist() for at, frames in zip(grid, samples, strict=True)}
 
     def _said(self, node: str, column: str) -> dict[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lavad_core.config.secrets import settings_of_record
+from lavad_core.digest import file_sha256
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import begins_as, log_digest, log_is_sealed, read_log
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
@@ -298,7 +298,7 @@ def sources_digest(path: Path) -> str | None:
     """SHA-256 of a run's list of videos, hexadecimal; None if it has none."""
     with store_errors("read", path):
         try:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            return file_sha256(path)
         except FileNotFoundError:
             return None
 

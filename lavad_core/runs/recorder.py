@@ -32,6 +32,7 @@ from lavad_core.runs.records import StageRecord, totals_of
 from lavad_core.runs.sampler import Sampler
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import make_folders, sync_folder
+from lavad_core.user_files import replacing
 
 __all__ = ["Listener", "RunRecorder", "StageRecord"]
 
@@ -49,7 +50,6 @@ class RunRecorder:
     Args:
         run_id: from :func:`lavad_core.runs.manifest.new_run_id`.
         config: the configuration, as JSON-like values.
-        versions, host, git_revision: what it runs on; found out if not given.
         listeners: for progress bars.
         origin: ``import`` for what somebody else computed.
         name: the name of the run, see :func:`~lavad_core.runs.manifest.checked_name`; None for none.
@@ -65,9 +65,6 @@ class RunRecorder:
         run_id: str,
         *,
         config: Mapping[str, Any],
-        versions: Mapping[str, str] | None = None,
-        host: Mapping[str, Any] | None = None,
-        git_revision: str | None = None,
         listeners: Sequence[Listener] = (),
         origin: Origin = "run",
         name: str | None = None,
@@ -86,9 +83,9 @@ class RunRecorder:
         self._header: dict[str, Any] = {
             "run_id": run_id,
             "config": masked(config),
-            "versions": dict(versions if versions is not None else environment.versions()),
-            "host": dict(host) if host is not None else {**environment.host(), "process": os.getpid()},
-            "git_revision": git_revision if git_revision is not None else environment.git_revision(),
+            "versions": environment.versions(),
+            "host": {**environment.host(), "process": os.getpid()},
+            "git_revision": environment.git_revision(),
             "started": now_text(),
             "origin": origin,
             **({} if name is None else {"name": checked_name(name)}),
@@ -213,16 +210,11 @@ class RunRecorder:
             "end", {name: value for name, value in asdict(manifest).items() if name in ENDING and value is not None}
         )
         target = self._path.with_suffix(".json")
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with store_errors("write", target):
-            try:
-                with open(temporary, "wb") as file:
-                    file.write(encode(manifest, self._path))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with replacing(target) as draft, open(draft, "wb") as file:
+                file.write(encode(manifest, self._path))
+                file.flush()
+                os.fsync(file.fileno())
             sync_folder(target.parent)
         self.close()
         return manifest

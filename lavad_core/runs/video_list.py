@@ -23,6 +23,7 @@ from lavad_core.runs.manifest import (
 from lavad_core.runs.run_log import noted
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
+from lavad_core.user_files import replacing
 from lavad_core.video.types import VideoSource
 
 _BYTES = "bytes:"
@@ -66,14 +67,9 @@ def save_sources(
     """
     target = run_path(store_root, run_id, ".sources")
     rows = [_row(source, "") for source in sources] + [_row(source, run) for source, run in (earlier or {}).items()]
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with store_errors("write", target):
-        try:
-            document = sealed({"format": 2, "videos": rows})
-            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    document = sealed({"format": 2, "videos": rows})
+    with store_errors("write", target), replacing(target) as draft:
+        draft.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
 
 
 def _row(source: VideoSource, scored_in: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.user_files import replacing
+
 OPTIONS = {"crf": "23", "preset": "veryfast"}
 """The quality, at which text and lines stay sharp; a minute of 648x684 takes 2 to 10 MB, depending on noise."""
 
@@ -42,9 +44,9 @@ def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: 
     """
     import av
 
-    draft = path.with_name(f".{path.name}.part")
+    options = {"movflags": "+faststart"}
     try:
-        with av.open(str(draft), "w", format="mp4", options={"movflags": "+faststart"}) as media:
+        with replacing(path) as draft, av.open(str(draft), "w", format="mp4", options=options) as media:
             stream: Any = media.add_stream("libx264", rate=min(rate, MAX_RATE), options=OPTIONS)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.codec_context.time_base = time_base
@@ -56,8 +58,5 @@ def open_writer(path: Path, width: int, height: int, time_base: Fraction, rate: 
 
             yield write
             media.mux(stream.encode())  # what the encoder holds back
-        draft.replace(path)
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        draft.unlink(missing_ok=True)

@@ -67,7 +67,7 @@ def changed(**values: Any) -> str:
         ("another version", changed(version=2), ["version 2", "1 is read"]),
         ("no rows", changed(rows=None), ["rows", "lavad evaluate"]),
         ("a text for a number", changed(header={**written()["header"], "frames": "many"}), ["header.frames"]),
-        ("NaN", EVALUATION.text(some()).replace('"sigma": 0.0', '"sigma": NaN', 1), ["NaN is not a number"]),
+        ("NaN", EVALUATION.text(some()).replace('"sigma": 0.0', '"sigma": NaN', 1), ["a value is NaN, which is not a number"]),
         ("infinite", EVALUATION.text(some()).replace('"sigma": 0.0', '"sigma": 1e999', 1), ["not finite"]),
     ],
 )  # fmt: skip

@@ -171,7 +171,7 @@ def test_a_bad_video_does_not_stop_the_others(word: str, tmp_path: Path) -> None
         ('{"0": 0.5, "16": 0.5}', "a file of one video belongs into a folder"),
         ('{"vid_score": {}}', "has no videos"),
         ('{"a": 0.5}', "is not a video with values"),
-        ('{"a": {"0": 1}, "a": {"0": 1}}', "'a' appears twice"),
+        ('{"a": {"0": 1}, "a": {"0": 1}}', "has the key 'a' twice"),
         ("{", "is not JSON"),
     ],
 )

@@ -130,13 +130,6 @@ def test_the_next_captioner_releases_the_one_before(pool: ModelPool, loads: Load
     assert dict(pool.loads) == {"captioner:a": 2, "captioner:b": 1, "encoder": 1}
 
 
-def test_unless_it_is_to_be_kept(pool: ModelPool, loads: Loads) -> None:
-    first, _ = pool.captioner("a")
-    pool.captioner("b", keep=True)
-    assert pool.captioner("a")[0] is first
-    assert first.closed == 0  # type: ignore[attr-defined]
-
-
 def test_threads_that_ask_for_different_captioners_do_not_wait_for_each_other_for_ever(
     pool: ModelPool, loads: Loads
 ) -> None:

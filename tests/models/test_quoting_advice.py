@@ -23,8 +23,8 @@ from lavad_core.models.captioners.blip2 import Blip2Captioner
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.encoders.clip_siglip import ClipEncoder
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
-from lavad_core.models.quoting import LEFT_OUT, UNSAFE, first_line
 from lavad_core.models.random_models import random_folder
+from lavad_core.quoting import LEFT_OUT, UNSAFE, first_line
 
 
 class RunsSomething:

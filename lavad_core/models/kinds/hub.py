@@ -12,8 +12,8 @@ from lavad_core.config.section import HubSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.kind import FolderOf, MadeOrFound, ModelFinding, finding
 from lavad_core.models.kinds.model_files import files_identity, model_files
-from lavad_core.models.quoting import first_line
 from lavad_core.models.random_models import PREFIX, local_or_random
+from lavad_core.quoting import first_line
 from lavad_core.video.identity import IdentityCache
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

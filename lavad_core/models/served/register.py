@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.served.model_facts import Facts, NotMet, differences
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders
+from lavad_core.user_files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -183,9 +183,8 @@ class ServedModels:
         row = {"name": section.model, "models": [asdict(one) for one in after.models], "last": after.last}
         with kernel_lock(self.path.with_name(self.path.name + ".lock")), store_errors("write", self.path):
             make_folders(self.path.parent)
-            temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-            temporary.write_text(json.dumps({**self._read(), _key(section): row}, indent=1, sort_keys=True))
-            os.replace(temporary, self.path)
+            with replacing(self.path) as draft:
+                draft.write_text(json.dumps({**self._read(), _key(section): row}, indent=1, sort_keys=True))
 
 
 def system_role(section: ServedSection, facts: Facts) -> Literal["send", "fold"]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
-from lavad_core.models.quoting import NOT_TENSORS, first_line
+from lavad_core.quoting import NOT_TENSORS, first_line
 
 FILE_NAMES = ("imagebind.safetensors", "imagebind_huge.pth")
 """The file names that are searched for in a folder."""
