@@ -186,7 +186,7 @@ def test_a_prompt_that_is_too_long_is_not_sent_again() -> None:
     ("models", "word"),
     [
         pytest.param({"object": "list", "data": []}, "it serves none", id="nothing"),
-        pytest.param(MODELS | {"data": [{"id": f"other{n}"} for n in range(9)]}, "'other4', … ", id="others"),
+        pytest.param(MODELS | {"data": [{"id": f"other{n}"} for n in range(9)]}, "'other4' … 4 more ", id="others"),
         pytest.param(MODELS | {"data": [{"id": "tiny:13b"}]}, "it serves 'tiny:13b'", id="another-tag"),
     ],
 )
