@@ -74,11 +74,11 @@ class Metric:
     """How many videos it is the mean of; None where it is not a mean."""
 
     def fixed(self, digits: int = 4) -> str:
-        """The value with so many decimals; a dash where there is none."""
+        """The value with this many decimals; a dash where there is none."""
         return fixed(self.value, digits)
 
     def ends(self, digits: int = 3) -> str:
-        """The interval with so many decimals; empty where there is none."""
+        """The interval with this many decimals; empty where there is none."""
         return "" if self.low is None or self.high is None else f"{fixed(self.low, digits)}–{fixed(self.high, digits)}"
 
     @property
