@@ -181,6 +181,18 @@ class RunConfig(Section):
         ge=1,
         le=4096,
     )
+    frame_cache_bytes: int | None = setting(
+        None,
+        affects=NOTHING,
+        description="Most bytes of decoded frames that are kept for later models of the run; null: half of what is free there; "
+        "0: none, and each model decodes the videos.",
+        ge=0,
+    )
+    scratch: Path | None = setting(
+        None,
+        affects=NOTHING,
+        description="Folder on a local disk where they are kept; null: `$TMPDIR` where it is set, otherwise `/var/tmp`.",
+    )
 
 
 CaptionerName = Annotated[str, Field(pattern=NAME_PATTERN)]

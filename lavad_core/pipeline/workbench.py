@@ -17,9 +17,11 @@ from lavad_core.models.served.register import ServedModels
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
 from lavad_core.stages.node import Graph, PreparedVideo
+from lavad_core.stages.passes import passes_of
 from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
+from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.identity import IdentityCache
 from lavad_core.video.types import VideoSource
 
@@ -36,6 +38,7 @@ class Workbench:
         store: the results.
         answers: the language model's answers, by request.
         digests: SHA-256 of videos by path, size and time of change.
+        frames: decoded frames that several models want.
         weights: SHA-256 of models' files, for all stores of the user.
         models: each is loaded when first asked for.
         in_flight: what is being asked of the language model.
@@ -56,6 +59,7 @@ class Workbench:
         cache = self.store.root / "cache"
         self.answers = AnswerCache(cache / "answers.sqlite")
         self.digests = IdentityCache(cache / "digests.sqlite")
+        self.frames = FrameCache(config.run.scratch, config.run.frame_cache_bytes)
         self.weights = weights_cache()
         self.served = ServedModels(cache / "servers.json", record=record)
         self._suffixes: dict[str, str] = {}
@@ -100,11 +104,15 @@ class Workbench:
         return VideoSource(video.name, Path(video.path), video.kind)
 
     def release_after(self, node_id: str) -> None:
-        """Free the model whose last user was this node: its stage is over for all videos."""
+        """Free the model whose last user was this node, and the kept frames with their last: its stage is over for all
+        videos."""
+        if [node.id for node in passes_of(self.graph)][-1:] == [node_id]:
+            self.frames.clear()
         role = self.graph.node(node_id).role
         if role and self.graph.last_user(role) == node_id:
             self.models.release(role)
 
     def close(self) -> None:
-        """Free the models. The store holds nothing open."""
+        """Free the models and the kept frames. The store holds nothing open."""
+        self.frames.clear()
         self.models.close()

@@ -13,8 +13,8 @@ from lavad_core.planning.experience import Experience
 from lavad_core.planning.rates import Rate, RateTable
 from lavad_core.planning.video_length import VideoLength
 from lavad_core.runs import work
-from lavad_core.stages.encode_video import shares_pass
 from lavad_core.stages.node import Graph, Node
+from lavad_core.stages.passes import sharing_a_pass
 from lavad_core.stages.registry import STAGES
 from lavad_core.stages.units import FRAMES_DECODED, ROWS, TOKENS, Work
 from lavad_core.stages.vectors import VECTOR
@@ -114,8 +114,8 @@ class RunCost:
 def work_of(config: LavadConfig, graph: Graph, video: Timeline) -> dict[str, Work]:
     """The work of each node for one video, as each stage says it, as if nothing were in the store.
 
-    ``embed_frames`` and ``embed_windows`` have a pass over the video each; where both run they share one
-    (:func:`~lavad_core.stages.encode_video.shares_pass`). Identities of the graph's models are not looked at.
+    Every node that looks at pictures has a pass over the video; where several run they share one
+    (:func:`~lavad_core.stages.passes.sharing_a_pass`). Identities of the graph's models are not looked at.
     """
     return {node.id: STAGES[node.stage].costs(config, node, video) for node in graph.nodes}
 
@@ -152,9 +152,9 @@ def run_cost(
         works = work_of(config, graph, item.video)
         nodes = {node.id for node in graph.nodes}
         for side, running in (("everything", nodes), ("left", nodes & item.left)):
-            shared = shares_pass(config, running)
+            sharing = sharing_a_pass(config, graph, running)
             for node_id in running:
-                sums[node_id, side].add(works[node_id], without_pass=shared and node_id == "embed_windows")
+                sums[node_id, side].add(works[node_id], without_pass=node_id in sharing)
             if running:
                 heads[side].add(item.video, config.video.frame_interval)
     thin = cannot_be_had(short, windows, config.window.samples, config.window.sampling)

@@ -18,6 +18,7 @@ from lavad_core.stages.node import Graph, Node, PreparedVideo
 from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.types import Commit, Key, ResultWriter, Status, Store
+from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.types import VideoSource
 
 
@@ -34,6 +35,8 @@ class Bench(Protocol):
     """What is being asked of the language model."""
     patience: Patience
     """How useful the answers of each stage's model were."""
+    frames: FrameCache
+    """Decoded frames that several models want."""
 
     @property
     def store(self) -> Store: ...

@@ -35,7 +35,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
-    """Each distinct clip once, in a pass of its own (:func:`~lavad_core.stages.encode_video.shares_pass` says when there is
+    """Each distinct clip once, in a pass of its own (:func:`~lavad_core.stages.passes.sharing_a_pass` says when there is
     none), and a row for each grid frame."""
     rows = {ROWS: len(grid_of(config, video))}
     if not config.encoder.encodes_clips:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,23 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lavad_core.config.schema import LavadConfig
-from lavad_core.method.sampling import Samples, frames_of
+from lavad_core.method.sampling import Samples
 from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.passes import call_size, decode
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, to_column, unit
-from lavad_core.stages.video_frames import clips_of, frames_to_clean, grid_of, load_probe, samples_of
+from lavad_core.stages.video_frames import clips_of, frames_of_clips, frames_to_clean, grid_of, load_probe, samples_of
 from lavad_core.store.types import ResultWriter
 from lavad_core.video.types import FrameRequest
 
 Pair = tuple[int, int]
-
-
-def shares_pass(config: LavadConfig, running: Collection[str]) -> bool:
-    """Whether one pass over the video makes the vectors of frames and of windows: both stages run, and windows need pixels."""
-    return config.encoder.encodes_clips and {"embed_frames", "embed_windows"} <= set(running)
 
 
 def window_table(centres: NDArray[np.int64], ready: Sequence[tuple[int, NDArray[np.float32]]]) -> pa.Table:
@@ -57,7 +51,7 @@ def encode_video(
         sinks.append(_Images(context, encoder, device, frames_writer))
     if windows_writer is not None:
         samples = samples_of(context.config, probe)
-        requests.append(FrameRequest(encoder.clip_geometry, frames_of(clips_of(context.config, samples), probe.frames)))
+        requests.append(FrameRequest(encoder.clip_geometry, frames_of_clips(context.config, probe)))
         sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context.config, probe), samples))
     size = call_size(context.config.encoder, context.config.run.queue_frames)
     with decode(context, probe, requests) as frames:

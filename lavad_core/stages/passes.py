@@ -1,31 +1,127 @@
-"""A pass over a video's frames, in batches for a model."""
+"""A pass over a video's frames, in batches for a model: decoded, or kept from the pass of an earlier one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Graph, Node
+from lavad_core.stages.video_frames import Timeline, frames_of_clips, frames_to_clean, grid_of
 from lavad_core.video.decoder import open_frames
+from lavad_core.video.frame_cache import KeptFrameDamaged
+from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.types import Frame, FrameRequest, Probe
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+FRAMES_OF: dict[str, Callable[[LavadConfig, Timeline], NDArray[np.int64]]] = {
+    "caption": grid_of,
+    "embed_frames": frames_to_clean,
+    "embed_windows": frames_of_clips,
+}
+"""Stage to the frames that it decodes. Frames are kept for these; a stage that is not here decodes for itself."""
+
+
+def passes_of(graph: Graph) -> tuple[Node, ...]:
+    """The nodes that look at pictures, in their order."""
+    return tuple(
+        node
+        for node in graph.nodes
+        if node.stage in FRAMES_OF and node.role and not node.imported and "embed_frames" not in node.inputs
+    )
+
+
+def sharing_a_pass(config: LavadConfig, graph: Graph, running: Collection[str]) -> frozenset[str]:
+    """Those of the running nodes whose frames come from the pass of an earlier one: their own model's, or another model's that
+    keeps them. Whether there is room to keep them is not known here."""
+    passing = [node for node in passes_of(graph) if node.id in running]
+    kept = config.run.frame_cache_bytes != 0
+    return frozenset(
+        node.id
+        for place, node in enumerate(passing)
+        if place and (kept or node.role in {earlier.role for earlier in passing[:place]})
+    )
 
 
 @contextmanager
 def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
-    """The requested frames of the context's video, read ahead by at most ``run.queue_frames``."""
+    """The requested frames of the context's video, read ahead by at most ``run.queue_frames``. What a later model of the run
+    wants too is kept on the way, and decoded no more."""
     source = context.bench.source(context.video)
     if source.kind == "listed":
         raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
-    queue_frames = context.config.run.queue_frames
-    with open_frames(source, requests, probe, context.config.video.limits, queue_frames=queue_frames) as frames:
+    gaps = frozenset(probe.gaps)
+    if context.bench.frames.holds(context.video.video_id, requests, probe.frames):
+        ahead = Prefetch(_kept(context, probe, requests), context.config.run.queue_frames)
+        with closing(ahead):
+            yield _counted(context, iter(ahead), gaps)
+        return
+    with _decoded(context, probe, requests) as frames:
+        yield _counted(context, frames, gaps)
+
+
+@contextmanager
+def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
+    later = _wanted_later(context, probe)
+    filling = None if later is None else context.bench.frames.filling(context.video.video_id, later, probe)
+    pass_over = partial(
+        open_frames,
+        context.bench.source(context.video),
+        probe=probe,
+        limits=context.config.video.limits,
+        queue_frames=context.config.run.queue_frames,
+    )
+    if filling is None:
+        with pass_over(requests=requests) as frames:
+            context.count(work.VIDEOS_DECODED, 1)
+            yield frames
+        return
+    through = partial(filling.through, number=len(requests))
+    with filling, pass_over(requests=[*requests, filling.request], through=through) as frames:
         context.count(work.VIDEOS_DECODED, 1)
-        yield _counted(context, frames, frozenset(probe.gaps))
+        yield frames
+
+
+def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Frame]:
+    """Kept frames; from one on that is damaged, decoded ones."""
+    cache, video = context.bench.frames, context.video
+    good = 0
+    try:
+        for frame in cache.frames(video.video_id, requests, probe.frames):
+            yield frame
+            good += 1
+        return
+    except KeptFrameDamaged as damage:
+        log.warning("%r: kept frames are not used (%s); it is decoded again", video.name, damage)
+        cache.drop(video.video_id)
+    with _decoded(context, probe, requests) as frames:
+        yield from islice(frames, good, None)
+
+
+def _wanted_later(context: StageContext, probe: Probe) -> NDArray[np.int64] | None:
+    """Frames that other models want after this stage, in this run: int64, strictly increasing. None if none does."""
+    passes = passes_of(context.bench.graph)
+    here = next((place for place, node in enumerate(passes) if node.id == context.node.id), len(passes))
+    stages = {
+        node.stage
+        for node in passes[here + 1 :]
+        if node.role != context.node.role
+        and (context.refresh or context.bench.store.find(context.keys[node.id]) is None)
+    }
+    return np.unique(np.concatenate([FRAMES_OF[stage](context.config, probe) for stage in stages])) if stages else None
 
 
 def _counted(context: StageContext, frames: Iterator[Frame], gaps: frozenset[int]) -> Iterator[Frame]:

@@ -106,6 +106,11 @@ def clips_of(config: LavadConfig, samples: Samples) -> Iterator[list[tuple[int, 
     return (window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples)
 
 
+def frames_of_clips(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
+    """Frames of the clips that stand for the windows."""
+    return frames_of(clips_of(config, samples_of(config, video)), video.frames)
+
+
 def frames_to_clean(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
     """Frames whose captions are cleaned, and which are embedded for that: the grid (paper), or every frame that some
     window samples (reference)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
@@ -84,7 +84,12 @@ def read_header(source: VideoSource, limits: Limits, folder_frame_rate: float) -
 
 @contextmanager
 def open_frames(
-    source: VideoSource, requests: Sequence[FrameRequest], probe: Probe, limits: Limits, queue_frames: int = 64
+    source: VideoSource,
+    requests: Sequence[FrameRequest],
+    probe: Probe,
+    limits: Limits,
+    queue_frames: int = 64,
+    through: Callable[[Iterator[Frame]], Iterator[Frame]] = iter,
 ) -> Iterator[Iterator[Frame]]:
     """One pass over a video that delivers the requested frames.
 
@@ -94,6 +99,7 @@ def open_frames(
 
     Args:
         queue_frames: frames that may wait, at most.
+        through: what becomes of the frames before they wait; in the thread that reads ahead.
 
     Raises:
         VideoRejected: while frames are read; ``changed`` if frames that the probe saw are not there any more.
@@ -112,12 +118,12 @@ def open_frames(
     raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
     with Survivor(header, raw, _bounds(limits)) as child:
         del raw  # bytes of the probe's and the requests' arrays once more
-        frames = Prefetch(_receive_frames(source, child, requests, probe), queue_frames)
+        frames = Prefetch(through(_receive_frames(source, child, requests, probe)), queue_frames)
         try:
             yield iter(frames)
         finally:
             child.kill()
-            frames.stop()
+            frames.close()
 
 
 def _receive_frames(

@@ -48,7 +48,7 @@ class Prefetch:
                 self._change.notify_all()
             yield frame
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Drop what waits and let the thread end; whatever it reads from must have been ended before."""
         with self._change:
             self._stopped = True

@@ -19,7 +19,7 @@ from lavad_core.planning.video_length import VideoLength, length_from_header, le
 from lavad_core.runs import work
 from lavad_core.stages import units
 from lavad_core.stages.embed_windows import VIEWS_PER_CLIP
-from lavad_core.stages.encode_video import shares_pass
+from lavad_core.stages.passes import sharing_a_pass
 from lavad_core.video.types import VideoHeader, VideoSource
 
 
@@ -42,6 +42,7 @@ def works(footage: VideoLength, **settings: Any) -> dict[str, dict[str, int]]:
         ("no refinement", {"refine": {"enabled": False}}),
         ("no summaries", {"summarise": {"enabled": False}}),
         ("windows from frames", {"encoder": {"kind": "clip"}}),
+        ("each model decodes", {"run": {"frame_cache_bytes": 0}}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -57,9 +58,10 @@ def test_a_run_does_what_was_counted(
     counted: Counter[str] = Counter()
     footage = steady(200, 10.0)
     nodes = work_of(bench.config, bench.graph, footage)
+    sharing = sharing_a_pass(bench.config, bench.graph, nodes)
     for node_id, amounts in nodes.items():
         counted.update(amounts)
-        if node_id == "embed_windows" and shares_pass(bench.config, nodes):
+        if node_id in sharing:
             counted[work.VIDEOS_DECODED] -= 1
         rows = len(bench.rows(video, node_id))
         if node_id in ("embed_captions", "embed_summaries"):
