@@ -16,6 +16,7 @@ from lavad_core.models.pool import ModelPool
 from lavad_core.models.served.register import ServedModels
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
+from lavad_core.runs.device_clock import DeviceClock
 from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.stages.passes import passes_of
 from lavad_core.stages.patience import Patience
@@ -38,6 +39,7 @@ class Workbench:
         store: the results.
         answers: the language model's answers, by request.
         digests: SHA-256 of videos by path, size and time of change.
+        clock: how long models work, and wait for frames.
         frames: decoded frames that several models want.
         weights: SHA-256 of models' files, for all stores of the user.
         models: each is loaded when first asked for.
@@ -59,6 +61,7 @@ class Workbench:
         cache = self.store.root / "cache"
         self.answers = AnswerCache(cache / "answers.sqlite")
         self.digests = IdentityCache(cache / "digests.sqlite")
+        self.clock = DeviceClock()
         self.frames = FrameCache(config.run.scratch, config.run.frame_cache_bytes)
         self.weights = weights_cache()
         self.served = ServedModels(cache / "servers.json", record=record)

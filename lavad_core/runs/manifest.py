@@ -61,6 +61,8 @@ class VideoOutcome:
     """The reason as a sentence."""
     seconds: float | None = None
     """Wall time of its stages together; None lets the recorder add them up."""
+    passes: int = 0
+    """How often it was decoded in this run, by the probe included; the recorder counts it."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +336,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
         if line.get("kind") == "run":
             header, ending = {**line, "started": header.get("started", line.get("started", ""))}, {}
         elif line.get("kind") == "video":
-            outcome = VideoOutcome(**{f.name: line[f.name] for f in fields(VideoOutcome)})
+            outcome = VideoOutcome(**{f.name: line[f.name] for f in fields(VideoOutcome) if f.name in line})
             outcomes[outcome.name, outcome.video_id] = outcome
         elif line.get("kind") == "limit":
             limit = line["limit"]
@@ -379,16 +381,14 @@ def _unfinished(records: Sequence[StageRecord]) -> dict[tuple[str, str], VideoOu
         videos.setdefault((record.video, record.video_id), []).append(record)
     found = {}
     for (name, video_id), own in videos.items():
-        seconds = sum(record.seconds or 0.0 for record in own)
+        seconds, passes = sum(record.seconds or 0.0 for record in own), sum(record.passes for record in own)
         last = {record.node: record for record in own}  # of several tries
         end = next((record for record in last.values() if record.status in ("failed", "rejected")), None)
+        status: VideoStatus = "not-run"
+        reason, message = "interrupted", f"the run was interrupted; stages finished: {', '.join(last)}"
         if end is not None:
-            status: VideoStatus = "rejected" if end.status == "rejected" else "failed"
-            found[name, video_id] = VideoOutcome(name, video_id, status, end.reason, end.message, seconds)
-        else:
-            nodes = ", ".join(last)
-            message = f"the run was interrupted; stages finished: {nodes}"
-            found[name, video_id] = VideoOutcome(name, video_id, "not-run", "interrupted", message, seconds)
+            status, reason, message = "rejected" if end.status == "rejected" else "failed", end.reason, end.message
+        found[name, video_id] = VideoOutcome(name, video_id, status, reason, message, seconds, passes)
     return found
 
 

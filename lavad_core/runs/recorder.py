@@ -76,6 +76,7 @@ class RunRecorder:
         self._sampler = Sampler()
         self._finished: list[StageRecord] = []
         self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)  # of each video's finished stages
+        self._passes: Counter[tuple[str, str]] = Counter()
         self._active: list[StageRecord] = []
         self._outcomes: dict[tuple[str, str], VideoOutcome] = {}
         self._writer, self._lines = secrets.token_hex(4), 0
@@ -134,10 +135,13 @@ class RunRecorder:
             record.peak_rss_bytes = measure.peak_rss_bytes
             record.message = masked_text(record.message)
             record.seconds = round(seconds, 4)
+            record.device_seconds = round(record.device_seconds, 4)
+            record.waited_seconds = round(record.waited_seconds, 4)
             with self._guard:
                 self._active = [other for other in self._active if other is not record]
                 self._finished.append(record)
                 self._seconds[video, video_id] += record.seconds
+                self._passes[video, video_id] += record.passes
             self._append(
                 "stage",
                 {
@@ -235,10 +239,11 @@ class RunRecorder:
 
     def _completed(self, outcome: VideoOutcome) -> VideoOutcome:
         seconds = outcome.seconds
-        if seconds is None:
-            with self._guard:
+        with self._guard:
+            if seconds is None:
                 seconds = round(self._seconds.get((outcome.name, outcome.video_id), 0.0), 4)
-        return replace(outcome, message=masked_text(outcome.message), seconds=seconds)
+            passes = self._passes[outcome.name, outcome.video_id]
+        return replace(outcome, message=masked_text(outcome.message), seconds=seconds, passes=passes)
 
     def _tell(self, record: StageRecord) -> None:
         for listener in self._listeners:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
 from lavad_core.runs.event_log import EventLog
+from lavad_core.runs.work import VIDEOS_DECODED
 
 
 class Counts(dict[str, int]):
@@ -47,6 +48,15 @@ class StageRecord:
     """Processor time of the process and its children, seconds; work of stages at the same moment is included."""
     peak_rss_bytes: int = 0
     """Highest resident memory of the process and its children, bytes."""
+    device_seconds: float = 0.0
+    """Seconds in which the stage's model was at work; a part of the stage's time (:mod:`lavad_core.runs.device_clock`)."""
+    waited_seconds: float = 0.0
+    """Seconds in which it was not, and frames were waited for."""
+
+    @property
+    def passes(self) -> int:
+        """How often it decoded its video."""
+        return self.work[VIDEOS_DECODED]
 
 
 @dataclass
@@ -66,8 +76,17 @@ class StageTotals:
     """Processor time of the process and its children, seconds; work of stages at the same moment is included."""
     peak_rss_bytes: int = 0
     """Highest resident memory of the process and its children while the stage worked, bytes."""
+    device_seconds: float = 0.0
+    """Seconds in which the stage's model was at work, each counted once for all videos."""
+    waited_seconds: float = 0.0
+    """Seconds in which it was not, and frames were waited for."""
     work: dict[str, int] = field(default_factory=dict)
     """Unit to amount of work done (:mod:`lavad_core.runs.work`)."""
+
+    @property
+    def share_at_work(self) -> float | None:
+        """The model's time at work, as a part of that and of the time it waited for frames; None for a stage without frames."""
+        return self.device_seconds / (self.device_seconds + self.waited_seconds) if self.waited_seconds else None
 
     def add(self, record: StageRecord, final: bool) -> None:
         """Count a finished record; how it ended only if it is the ``final`` one of its video."""
@@ -78,6 +97,8 @@ class StageTotals:
             self.done += not record.cached and not failed
         self.seconds += record.seconds or 0.0
         self.cpu_seconds += record.cpu_seconds
+        self.device_seconds += record.device_seconds
+        self.waited_seconds += record.waited_seconds
         self.peak_rss_bytes = max(self.peak_rss_bytes, record.peak_rss_bytes)
         for name, amount in record.work.items():
             self.work[name] = self.work.get(name, 0) + amount

@@ -108,7 +108,8 @@ def ask_all(
     missing = list(dict.fromkeys(requests))
     context.count(work.LLM_REPEATED, len(requests) - len(missing))
     while missing:
-        with context.bench.in_flight.claim(missing) as mine, device if in_process else nullcontext():
+        held = device if in_process else nullcontext()
+        with context.bench.in_flight.claim(missing) as mine, held, context.at_work():
             asked = [request for request in missing if request in mine]
             answered_before = len(answers)
             asking = Asking(model, asked, context.bench.answers, identity)

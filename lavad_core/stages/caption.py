@@ -159,7 +159,7 @@ def _captioned(
     section = context.config.captioners[context.node.variant]
     with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context.config, probe))]) as frames:
         for batch in calls_of(frames, section, context.config.run.queue_frames):
-            with device:
+            with device, context.at_work():
                 captions = _captions(captioner, [frame.image for frame in batch], faults)
             context.count(work.CAPTIONS_MADE, len(captions))
             pictures.add([frame.image for frame in batch])

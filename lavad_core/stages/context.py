@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import DamagedResult
 from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.pool import ModelPool
+from lavad_core.runs.device_clock import DeviceClock
 from lavad_core.runs.recorder import StageRecord
 from lavad_core.stages.node import Graph, Node, PreparedVideo
 from lavad_core.stages.patience import Patience
@@ -37,6 +38,8 @@ class Bench(Protocol):
     """How useful the answers of each stage's model were."""
     frames: FrameCache
     """Decoded frames that several models want."""
+    clock: DeviceClock
+    """How long models work and wait."""
 
     @property
     def store(self) -> Store: ...
@@ -88,6 +91,14 @@ class StageContext:
         this often, and work done counts in that case too."""
         self.record.work[counter] += amount
         self.bench.check_stop()
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Around each call of the stage's model, inside its lock."""
+        return self.bench.clock.at_work(self.record)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Around each wait for a frame."""
+        return self.bench.clock.waiting(self.record)
 
     def input(self, node_id: str) -> Commit:
         """The commit of an input.

@@ -22,7 +22,7 @@ def embed_texts(context: StageContext, writer: ResultWriter, texts: pa.Table, sc
     encoder, device = context.bench.models.encoder()
     for start in range(0, len(texts), TEXTS_PER_CALL):
         part = texts.slice(start, TEXTS_PER_CALL)
-        with device:
+        with device, context.at_work():
             vectors = encoder.embed_texts(part.column(0).to_pylist())
         context.count(work.TEXTS_ENCODED, len(part))
         writer.write(pa.table([*part.columns, to_column(vectors)], schema=schema))

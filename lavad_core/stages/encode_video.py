@@ -84,7 +84,7 @@ class _Images:
     def flush(self) -> None:
         if not self._frames:
             return
-        with self._device:
+        with self._device, self._context.at_work():
             vectors = self._encoder.embed_images([image for _, image in self._frames])
         self._context.count(work.IMAGES_ENCODED, len(self._frames))
         indices = pa.array([index for index, _ in self._frames], pa.int64())
@@ -146,7 +146,7 @@ class _Clips:
 
     def flush(self) -> None:
         if self._clips:
-            with self._device:
+            with self._device, self._context.at_work():
                 vectors = self._encoder.embed_clips([images for _, images in self._clips])
             self._context.count(work.VIEWS_ENCODED, len(self._clips) * self._encoder.views_per_clip)
             for (pair, _), vector in zip(self._clips, vectors, strict=True):

@@ -126,7 +126,11 @@ def _wanted_later(context: StageContext, probe: Probe) -> NDArray[np.int64] | No
 
 def _counted(context: StageContext, frames: Iterator[Frame], gaps: frozenset[int]) -> Iterator[Frame]:
     lost: set[int] = set()
-    for frame in frames:
+    while True:
+        with context.waiting():
+            frame = next(frames, None)
+        if frame is None:
+            return
         context.count(work.FRAMES_DELIVERED, 1)
         if frame.substituted:
             context.count(work.FRAMES_SUBSTITUTED, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +32,7 @@ class Committed:
     ],
 )
 def test_lost_frames_are_in_the_commit(word: str, substituted: list[int], status: str, lost: int) -> None:
-    context: Any = SimpleNamespace(count=lambda counter, amount: None, frames_lost=0)
+    context: Any = SimpleNamespace(count=lambda counter, amount: None, waiting=nullcontext, frames_lost=0)
     # Two requests: a frame of both is lost once.
     frames = [Frame(index, request, PICTURE, index in substituted) for index in range(6) for request in range(2)]
     assert len(list(_counted(context, iter(frames), frozenset({3})))) == 12

@@ -37,6 +37,8 @@ def report(manifest: RunManifest, bench: Workbench, *, tables: bool = True) -> N
         _videos(manifest, bench)
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
+    for line in pace(manifest):
+        say(line)
     scored = [video for video in manifest.videos if video.status in SCORED]
     with_scores = bench.graph.has("refine")
     say(f"{'scores' if with_scores else 'results'}: {escape(str(config.store))}")
@@ -129,6 +131,19 @@ def work_line(manifest: RunManifest) -> str:
     from lavad_core.runs.work import COUNTERS
 
     return ", ".join(f"{manifest.work[name]} {name.replace('_', ' ')}" for name in COUNTERS if manifest.work.get(name))
+
+
+def pace(manifest: RunManifest) -> list[str]:
+    """How often videos were decoded, and for how much of the time the models that look at frames were at work."""
+    lines = []
+    if most := max((video.passes for video in manifest.videos), default=0):
+        total = sum(video.passes for video in manifest.videos)
+        lines.append(f"decoding: {total} passes over {len(manifest.videos)} videos, at most {most} over one")
+    shares = {node: share for node, totals in manifest.stages.items() if (share := totals.share_at_work) is not None}
+    if shares:
+        told = ", ".join(f"{escape(node)} {share:.0%}" for node, share in shares.items())
+        lines.append(f"models at work, and not waiting for frames: {told}")
+    return lines
 
 
 def metrics(bench: Workbench, videos: Sequence[VideoOutcome], *, tables: bool = True) -> None:

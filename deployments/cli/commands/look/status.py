@@ -55,7 +55,7 @@ def status(
         say(escape(manifest.message))
     if stages:
         show_table(
-            ("stage", "done", "cached", "failed", "seconds", "cpu_s", "peak memory", "work"),
+            ("stage", "done", "cached", "failed", "seconds", "model_s", "waited_s", "cpu_s", "peak memory", "work"),
             [
                 (
                     node,
@@ -63,13 +63,15 @@ def status(
                     totals.cached,
                     totals.failed,
                     totals.seconds,
+                    totals.device_seconds,
+                    totals.waited_seconds,
                     totals.cpu_seconds,
                     size(totals.peak_rss_bytes),
                     ", ".join(f"{name} {amount}" for name, amount in totals.work.items()),
                 )
                 for node, totals in manifest.stages.items()
             ],
-            right=(1, 2, 3, 4, 5, 6),
+            right=(1, 2, 3, 4, 5, 6, 7, 8),
         )
     else:
         show_table(
