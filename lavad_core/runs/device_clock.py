@@ -19,7 +19,7 @@ class _Stage:
 
 
 class DeviceClock:
-    """The time of each stage, each moment counted once however many of its videos are in work: as work while a call of its
+    """The time of each stage, each moment counted once however many of its videos are in progress: as work while a call of its
     model goes on, otherwise as waiting while frames are waited for, otherwise as neither (loading, writing). It is added to the
     record of the video whose call or wait begins or ends there; only the sum over a stage's videos means something. Safe with
     threads.

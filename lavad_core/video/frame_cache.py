@@ -53,7 +53,7 @@ class FrameCache:
 
     Frames are kept as decoded, and resized when they are given out, by what resizes them in the decoding process: the same
     pixels. A video's frames are there only when its pass has come to its end, without losing one. An error of the disk empties
-    the cache and leaves it off for the rest of the run, which is said once: the videos are then decoded for each model.
+    the cache and leaves it off for the rest of the run, with one warning: the videos are then decoded for each model.
 
     Args:
         folder: on a local disk; None for :func:`default_scratch`.
@@ -80,7 +80,7 @@ class FrameCache:
         Args:
             video_id: digest of the video's content.
             frames: int64, strictly increasing indices.
-            probe: of the video; its picture's size says how much room is needed.
+            probe: the video's; the size of its picture says how much room is needed.
         """
         need = len(frames) * probe.width * probe.height * 3
         with self._guard:
@@ -219,7 +219,7 @@ class Filling:
 
         Args:
             frames: as they come.
-            number: of :attr:`request` among the requests of the pass.
+            number: place of :attr:`request` among the requests of the pass.
         """
         for frame in frames:
             # A frame that the probe had and this pass lost: another pass may have it.
