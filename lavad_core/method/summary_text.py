@@ -137,7 +137,9 @@ def finished_part(text: str) -> str:
     ends = [
         found.end()
         for found in _SENTENCE_END.finditer(last, start)
-        if not _NUMBER_ONLY.fullmatch(last[start : found.end()]) and not _ABBREVIATION.search(last[start : found.end()])
+        if not _NUMBER_ONLY.fullmatch(last, start, found.end())
+        # only in the last characters: a look through everything before each end takes long in a long reply
+        and not _ABBREVIATION.search(last[max(start, found.end() - 10) : found.end()])
     ]
     if ends:
         return before + line_break + last[: ends[-1]]
