@@ -23,6 +23,7 @@ from lavad.tasks.stages import STAGE_TASKS
 from lavad_core.config.schema import LavadConfig
 from lavad_core.local_run import STOPPED, check_ahead
 from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
+from lavad_core.pipeline.pace import workers_of
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.store.types import Key
@@ -213,7 +214,7 @@ def scoring(
     with open_job(config, run_id, retry_rejected=retry_rejected, name=name) as (run, job):
         begun()
         remove_loose_records(config.store)
-        workers = Workers(max_workers=config.run.workers)
+        workers = Workers(max_workers=workers_of(config))
         work = Scoring(run, job, workers, refresh)
         stopped = False
         try:

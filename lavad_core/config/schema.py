@@ -148,10 +148,11 @@ class ImportConfig(Section):
 class RunConfig(Section):
     """How work is done; no result depends on it."""
 
-    workers: int = setting(
-        2,
+    workers: int | None = setting(
+        None,
         affects=NOTHING,
-        description="Videos in progress at once: one decodes while another is at the model.",
+        description="Videos in progress at once: one decodes while another is at the model. null: half of the cores, 2 to 8; "
+        "at least 4 with a served model.",
         ge=1,
         le=64,
     )
@@ -174,10 +175,11 @@ class RunConfig(Section):
     targets: tuple[Affected, ...] = setting(
         ("clean", "detect"), affects=NOTHING, description="Stages wanted; what they need is run too."
     )
-    queue_frames: int = setting(
-        64,
+    queue_frames: int | None = setting(
+        None,
         affects=NOTHING,
-        description="Decoded frames that wait for a model, and images of a call, per video, at most.",
+        description="Decoded frames that wait for a model, and images of a call, per video, at most. null: those of two calls, "
+        "at least 64; calls are as large as the model's section says.",
         ge=1,
         le=4096,
     )

@@ -16,6 +16,7 @@ from lavad_core.errors import (
     NotAsked,
     VideoRejected,
 )
+from lavad_core.pipeline.pace import workers_of
 from lavad_core.pipeline.workbench import Workbench
 from lavad_core.runs.recorder import RunRecorder, StageRecord
 from lavad_core.stages.context import Bench, StageContext
@@ -143,7 +144,7 @@ def run_graph(
             if on_result is not None:
                 on_result(node, video, commit)
 
-    with ThreadPoolExecutor(bench.config.run.workers) as threads:
+    with ThreadPoolExecutor(workers_of(bench.config)) as threads:
         for node in bench.graph.nodes:
             alive = [video for video in videos if video.name not in failed]
             try:

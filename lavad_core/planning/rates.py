@@ -183,7 +183,7 @@ def rates_of_run(run: RunManifest) -> RateTable:
     """
     machine = ", ".join(str(run.host[name]) for name in ("name", "system") if name in run.host) or "not recorded"
     machine += f", {run.host['cpus']} CPUs" if "cpus" in run.host else ""
-    workers = run.config.get("run", {}).get("workers", 1)
+    workers = run.config.get("run", {}).get("workers", 1) or "several"
     together = {node for nodes, _, _ in MEASURED for node in nodes}
     others = [((node,), unit, (unit,)) for node in run.stages if node not in together for unit in MODEL_UNITS]
     models = _models(run.config)

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LEAST_QUEUE = 64
+"""Frames that may wait for a model that takes few at once: the decoder works in bursts."""
+
 FRAMES_OF: dict[str, Callable[[LavadConfig, Timeline], NDArray[np.int64]]] = {
     "caption": grid_of,
     "embed_frames": frames_to_clean,
@@ -58,14 +61,14 @@ def sharing_a_pass(config: LavadConfig, graph: Graph, running: Collection[str]) 
 
 @contextmanager
 def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
-    """The requested frames of the context's video, read ahead by at most ``run.queue_frames``. What a later model of the run
+    """The requested frames of the context's video, read ahead by at most :func:`queue_size`. What a later model of the run
     wants too is kept on the way, and decoded no more."""
     source = context.bench.source(context.video)
     if source.kind == "listed":
         raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
     gaps = frozenset(probe.gaps)
     if context.bench.frames.holds(context.video.video_id, requests, probe.frames):
-        ahead = Prefetch(_kept(context, probe, requests), context.config.run.queue_frames)
+        ahead = Prefetch(_kept(context, probe, requests), queue_size(context.config, context.node.role))
         with closing(ahead):
             yield _counted(context, iter(ahead), gaps)
         return
@@ -82,7 +85,7 @@ def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameReques
         context.bench.source(context.video),
         probe=probe,
         limits=context.config.video.limits,
-        queue_frames=context.config.run.queue_frames,
+        queue_frames=queue_size(context.config, context.node.role),
     )
     if filling is None:
         with pass_over(requests=requests) as frames:
@@ -140,14 +143,22 @@ def _counted(context: StageContext, frames: Iterator[Frame], gaps: frozenset[int
         yield frame
 
 
-def call_size(section: Any, at_most: int) -> int:
+def call_size(section: Any, at_most: int | None = None) -> int:
     """Items that one call of a model takes: its ``batch_size`` or ``concurrency``, but never more than ``at_most`` at once
     in memory."""
-    size: int = min(getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1), at_most)
-    return size
+    size: int = getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1)
+    return size if at_most is None else min(size, at_most)
 
 
-def calls_of(items: Iterable[T], section: Any, at_most: int) -> Iterator[list[T]]:
+def queue_size(config: LavadConfig, role: str) -> int:
+    """Frames that may wait for the model of a role (empty for a stage without one): ``run.queue_frames``, otherwise those of
+    two calls."""
+    if config.run.queue_frames is not None:
+        return config.run.queue_frames
+    return max(LEAST_QUEUE, 2 * call_size(config.models[role]) if role else 0)
+
+
+def calls_of(items: Iterable[T], section: Any, at_most: int | None) -> Iterator[list[T]]:
     """Items in lists of :func:`call_size`."""
     size = call_size(section, at_most)
     iterator = iter(items)

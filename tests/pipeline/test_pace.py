@@ -1,0 +1,50 @@
+"""What is chosen where nobody says how many: videos in progress, and frames that wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.pipeline import pace
+from lavad_core.stages.passes import call_size, queue_size
+
+HERE: dict[str, Any] = {"chat": {"kind": "transformers", "model": "random:llama"}}
+SERVED: dict[str, Any] = {"chat": {"kind": "openai", "model": "m"}}
+UNUSED = {**SERVED, "run": {"targets": ["caption"]}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores", "expected"),
+    [
+        pytest.param(HERE, 1, 2, id="one core"),
+        pytest.param(HERE, 2, 2, id="two cores"),
+        pytest.param(HERE, 12, 6, id="half of the cores"),
+        pytest.param(HERE, 96, 8, id="a large machine"),
+        pytest.param(SERVED, 2, 4, id="a server"),
+        pytest.param(SERVED, 96, 8, id="a server and a large machine"),
+        pytest.param(UNUSED, 2, 2, id="a server that is not needed"),
+        pytest.param({**SERVED, "run": {"workers": 1}}, 96, 1, id="a number"),
+    ],
+)
+def test_videos_in_progress(
+    settings: dict[str, Any], cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "cores", lambda: cores)
+    assert pace.workers_of(LavadConfig(**settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "run", "queue", "call"),
+    [
+        pytest.param(8, {}, 64, 8, id="small calls"),
+        pytest.param(256, {}, 512, 256, id="large calls are whole"),
+        pytest.param(256, {"queue_frames": 100}, 100, 100, id="a number"),
+    ],
+)
+def test_frames_that_wait(batch: int, run: dict[str, Any], queue: int, call: int) -> None:
+    config = LavadConfig(encoder={"kind": "clip", "model": "random:clip", "batch_size": batch}, run=run)
+    assert queue_size(config, "encoder") == queue
+    assert call_size(config.encoder, config.run.queue_frames) == call
+    assert queue_size(config, "") == run.get("queue_frames", 64)
