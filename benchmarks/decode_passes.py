@@ -121,10 +121,12 @@ def main() -> None:
             manifest = run(folder, folder / "v.mp4", given.models, kept)
             found[kept] = time.monotonic() - start
             pictures = sum(totals.seconds for node, totals in manifest.stages.items() if node != "probe")
+            waited = sum(totals.waited_seconds for totals in manifest.stages.values())
             word = "kept for later models" if kept else "decoded for each model"
             print(
                 f"{word:>23}: {manifest.work['videos_decoded']} passes, {found[kept]:6.1f} s with the probe, {pictures:6.1f} s "
-                f"without, {sum(totals.cpu_seconds for totals in manifest.stages.values()):6.1f} s of processor"
+                f"without, {sum(totals.cpu_seconds for totals in manifest.stages.values()):6.1f} s of processor, "
+                f"{waited:6.1f} s of waiting for frames"
             )
     print(
         f"{given.models} captioners and an encoder, {given.seconds} s of {given.size} H.264: {found[False] / found[True]:.1f}x"

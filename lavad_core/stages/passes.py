@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
@@ -98,7 +98,7 @@ def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameReques
         yield frames
 
 
-def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Frame]:
+def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Generator[Frame, None, None]:
     """Kept frames; from one on that is damaged, decoded ones."""
     cache, video = context.bench.frames, context.video
     good = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
@@ -18,6 +18,8 @@ from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
 from lavad_core.video.survivor import Survivor
 from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoHeader, VideoSource
+
+Frames = Generator[Frame, None, None]
 
 TICK_S = 0.5
 """Seconds between the child's signs of life; a quarter of the stall limit where that is shorter."""
@@ -89,7 +91,7 @@ def open_frames(
     probe: Probe,
     limits: Limits,
     queue_frames: int = 64,
-    through: Callable[[Iterator[Frame]], Iterator[Frame]] = iter,
+    through: Callable[[Frames], Frames] | None = None,
 ) -> Iterator[Iterator[Frame]]:
     """One pass over a video that delivers the requested frames.
 
@@ -117,8 +119,9 @@ def open_frames(
     header["arrays"] = [len(values) for values in arrays]
     raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
     with Survivor(header, raw, _bounds(limits)) as child:
+        received = _receive_frames(source, child, requests, probe)
         del raw  # bytes of the probe's and the requests' arrays once more
-        frames = Prefetch(through(_receive_frames(source, child, requests, probe)), queue_frames)
+        frames = Prefetch(received if through is None else through(received), queue_frames)
         try:
             yield iter(frames)
         finally:
@@ -126,9 +129,7 @@ def open_frames(
             frames.close()
 
 
-def _receive_frames(
-    source: VideoSource, child: Survivor, requests: Sequence[FrameRequest], probe: Probe
-) -> Iterator[Frame]:
+def _receive_frames(source: VideoSource, child: Survivor, requests: Sequence[FrameRequest], probe: Probe) -> Frames:
     """Exactly the wanted frames: a child that leaves one out, repeats one or stops early is an error."""
     with _named(source):
         for index, numbers in wanted.needed(requests, probe.frames):

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -214,7 +214,7 @@ class Filling:
         self._count = 0
         self._good = True
 
-    def through(self, frames: Iterator[Frame], number: int) -> Iterator[Frame]:
+    def through(self, frames: Iterator[Frame], number: int) -> Generator[Frame, None, None]:
         """The frames of a pass without those of :attr:`request`, which are written on their way.
 
         Args:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 
 from lavad_core.errors import InternalError
 from lavad_core.video.types import Frame
@@ -19,11 +20,11 @@ class Prefetch:
     The queue is the backpressure: when it is full the thread stops reading, the pipe fills, and the decoder waits.
 
     Args:
-        frames: ends or raises; runs in the thread.
+        frames: ends or raises; runs in the thread, and is closed there.
         queue_frames: how many frames may wait.
     """
 
-    def __init__(self, frames: Iterator[Frame], queue_frames: int) -> None:
+    def __init__(self, frames: Generator[Frame, None, None], queue_frames: int) -> None:
         self._frames, self._max_frames = frames, max(1, queue_frames)
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
@@ -58,14 +59,15 @@ class Prefetch:
 
     def _run(self) -> None:
         try:
-            for frame in self._frames:
-                with self._change:
-                    self._change.wait_for(self._has_room)
-                    if self._stopped:
-                        return
-                    self._waiting.append(frame)
-                    self._bytes += frame.image.nbytes
-                    self._change.notify_all()
+            with closing(self._frames):  # what it holds, such as a decoding process, goes with the reader
+                for frame in self._frames:
+                    with self._change:
+                        self._change.wait_for(self._has_room)
+                        if self._stopped:
+                            return
+                        self._waiting.append(frame)
+                        self._bytes += frame.image.nbytes
+                        self._change.notify_all()
         except BaseException as error:  # the edge of a thread: the consumer raises it
             self._error = error
         finally:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import av
@@ -23,7 +23,7 @@ from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import prefetch, process
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.limits import Limits
-from lavad_core.video.types import NATIVE, FrameRequest, Probe, VideoSource
+from lavad_core.video.types import NATIVE, Frame, FrameRequest, Probe, VideoSource
 
 EVERY_FRAME = [FrameRequest(NATIVE, every=1)]
 
@@ -266,6 +266,23 @@ def test_what_waits_is_bounded(video: VideoSource, found: Probe, monkeypatch: py
             indices = [frame.index for frame in frames]
         assert waiting == [most]
         assert indices == list(range(1, 200))
+
+
+def test_what_reads_ahead_ends_with_its_reader() -> None:
+    """Whatever it holds, a decoding process of its own among it, is not left to the garbage collector."""
+    ended: list[str] = []
+
+    def frames() -> Generator[Frame, None, None]:
+        try:
+            while True:
+                yield Frame(0, 0, np.zeros((1, 1, 3), np.uint8))
+        finally:
+            ended.append(threading.current_thread().name)
+
+    ahead = prefetch.Prefetch(frames(), 1)
+    next(iter(ahead))
+    ahead.close()
+    assert ended == ["lavad-frames"]
 
 
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:

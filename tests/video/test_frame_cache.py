@@ -65,7 +65,7 @@ def decoded(video: VideoSource, found: Probe) -> dict[str, list[Frame]]:
 
 
 def passed(
-    video: VideoSource, found: Probe, requests: Sequence[FrameRequest], through: Any = iter, limit: int | None = None
+    video: VideoSource, found: Probe, requests: Sequence[FrameRequest], through: Any = None, limit: int | None = None
 ) -> list[Frame]:
     with open_frames(video, requests, found, default_limits(), through=through) as frames:
         return [frame for frame, _ in zip(frames, range(limit or sys.maxsize), strict=False)]
