@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import environment
 from support.fake_models import FakeCaptioner, FakePool
 from support.whole_runs import tree
 
@@ -145,3 +148,12 @@ def test_a_run_that_goes_on_decodes_once_more(
         going_on = bench_of("store")
         assert going_on.run(going_on.prepare(street)) == {}
     assert passes(going_on) == {"caption:second": 1}
+
+
+def test_the_benchmark_counts_the_passes(repository: Path) -> None:
+    command = [sys.executable, "benchmarks/decode_passes.py", "--seconds", "1", "--size", "96x64", "--models", "2"]
+    done = subprocess.run(command, cwd=repository, env=environment(), check=True, capture_output=True, text=True)
+    assert [line.partition(" passes")[0].split(":") for line in done.stdout.splitlines()[:2]] == [
+        [" decoded for each model", " 4"],
+        ["  kept for later models", " 2"],
+    ]
