@@ -16,7 +16,7 @@ from PIL import Image
 from lavad.demo import grammar
 from lavad.demo.places import HEIGHT, WIDTH
 from lavad.demo.script import SPLITS, script
-from lavad_core.models.encoders.pixels import resized
+from lavad_core.models.pixels import resized
 from lavad_core.video.types import Geometry
 
 LABELS = (

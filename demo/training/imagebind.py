@@ -29,9 +29,9 @@ from lavad.demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initial
 from lavad_core.models.encoders.imagebind.preprocess import centre_square
 from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
-from lavad_core.models.encoders.pixels import Normaliser
 from lavad_core.models.encoders.random_encoders import word_bpe, write_bpe
 from lavad_core.models.encoders.text_batches import padded
+from lavad_core.models.pixels import Normaliser
 
 _OUTPUT = 96
 _TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS = 128, 3, 4

@@ -16,7 +16,7 @@ from transformers import Blip2VisionConfig, Blip2VisionModel
 from lavad.demo import grammar
 from lavad.demo.training.frames import ACTS, LABELS
 from lavad.demo.training.loop import Log, Record, half_precision, shuffled, train
-from lavad_core.models.encoders.pixels import Normaliser
+from lavad_core.models.pixels import Normaliser
 
 SIDE, PATCH, WIDTH, DEPTH, HEADS = 96, 12, 128, 4, 4
 """The tower's image side (pixels), patch side (pixels), width, layers and heads."""

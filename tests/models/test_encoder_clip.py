@@ -19,9 +19,9 @@ from lavad_core.config.models import ClipConfig, ImageBindConfig
 from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.encoders.clip_siglip import ClipEncoder, picture_plan
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
-from lavad_core.models.encoders.pixels import resized
 from lavad_core.models.encoders.random_encoders import clip_bpe, make_clip, make_imagebind, make_siglip
 from lavad_core.models.kinds import load_model
+from lavad_core.models.pixels import resized
 from lavad_core.models.protocols import Encoder
 from lavad_core.models.random_text import SENTENCES
 

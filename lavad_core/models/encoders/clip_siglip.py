@@ -22,9 +22,9 @@ from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.batching import Batcher
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.gather import gather
-from lavad_core.models.encoders.pixels import Normaliser, check_image, resized
 from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, Row, clean_up, embed_rows, padded
 from lavad_core.models.loading import loading, placed
+from lavad_core.models.pixels import Normaliser, check_image, resample_of, resized
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry
 
@@ -200,11 +200,8 @@ def picture_plan(processor: Any, model_side: int, name: str) -> PicturePlan:
         )
     if side != model_side:
         raise ModelError(f"{name}: its image processor gives {side} pixels a side, and the model reads {model_side}")
-    resample = PillowImage.Resampling.BILINEAR  # transformers' own default where a checkpoint says nothing
-    if processor.resample is not None:
-        resample = PillowImage.Resampling(int(processor.resample))
     normaliser = Normaliser(_triple(processor.image_mean), _triple(processor.image_std), 1 / processor.rescale_factor)
-    return PicturePlan(resize, resample, side, normaliser)
+    return PicturePlan(resize, resample_of(processor), side, normaliser)
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

@@ -17,11 +17,11 @@ from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.gather import gather, mean_of_groups
 from lavad_core.models.encoders.imagebind.checkpoint import find_checkpoint, load_towers
 from lavad_core.models.encoders.imagebind.clip_bpe import tokenizer_folder
-from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frame, clip_size, crop_offsets
+from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frames, clip_size, crop_offsets
 from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers
-from lavad_core.models.encoders.pixels import Normaliser, check_image
 from lavad_core.models.encoders.text_batches import Row, embed_rows, padded
+from lavad_core.models.pixels import Normaliser, check_image
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry
 
@@ -109,11 +109,9 @@ class ImageBindEncoder:
     @torch.inference_mode()
     def _encode_views(self, views: Sequence[tuple[Image, Image, int]]) -> list[NDArray[np.float32]]:
         # A frame is in all the crops of its clip, and often in the neighbouring clip too: resize it once.
-        frames: dict[int, Tensor] = {}
-        for view in views:
-            for image in view[:2]:
-                if id(image) not in frames:
-                    frames[id(image)] = clip_frame(image, self._side, self._normaliser, self._device)
+        images = {id(image): image for view in views for image in view[:2]}
+        prepared = clip_frames(list(images.values()), self._side, self._normaliser, self._device)
+        frames = dict(zip(images, prepared, strict=True))
         batch = []
         for first, last, number in views:
             pair = []

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import takewhile
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lavad_core.models.encoders.pixels import Normaliser, check_image, resized
+from lavad_core.models.pixels import Normaliser, check_image, on_device, resized
 from lavad_core.models.protocols import Image
 from lavad_core.video.types import Geometry
 
 CROPS = 3
 """Views of a clip: start, middle and end of its long side."""
+
+_COPIED_BYTES = 16 << 20
+"""Frames of clips that are copied to the device at once, bytes; before they are resized they take four times that there."""
 
 
 def centre_square(image: Image, side: int) -> Image:
@@ -39,25 +44,31 @@ def clip_size(height: int, width: int, side: int) -> tuple[int, int]:
     return (long, side) if height > width else (side, long)
 
 
-def clip_frame(image: Image, side: int, normaliser: Normaliser, device: torch.device) -> Tensor:
-    """A clip's frame, resized and normalised, before its crops.
+def clip_frames(images: Sequence[Image], side: int, normaliser: Normaliser, device: torch.device) -> list[Tensor]:
+    """Frames of clips, resized and normalised, before their crops.
 
     Bilinear without antialiasing on float values, long side rounded down: what the reference's video transform does.
 
     Args:
-        image: uint8 [height, width, 3], as decoded.
+        images: uint8 [height, width, 3], as decoded, of any sizes. Neighbours of one size are copied to the device together.
 
     Returns:
-        float32 [3, height, width].
+        float32 [3, height, width] of each.
     """
-    check_image(image)
-    height, width = image.shape[:2]
-    size = clip_size(height, width, side)
-    # A copy: frames are read-only, and torch warns about wrapping those.
-    pixels = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)
-    values = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
-    values = F.interpolate(values[None], size=size, mode="bilinear", align_corners=False, antialias=False)[0]
-    return normaliser.normalise(values)
+    frames: list[Tensor] = []
+    for image in images:
+        check_image(image)
+    while len(frames) < len(images):
+        first = images[len(frames)]
+        most = max(1, _COPIED_BYTES // first.nbytes)
+        shapes = takewhile(first.shape.__eq__, (image.shape for image in images[len(frames) : len(frames) + most]))
+        alike = images[len(frames) : len(frames) + len(list(shapes))]
+        pixels = on_device(alike, device).permute(0, 3, 1, 2)
+        values = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
+        size = clip_size(first.shape[0], first.shape[1], side)
+        values = F.interpolate(values, size=size, mode="bilinear", align_corners=False, antialias=False)
+        frames += normaliser.normalise(values)
+    return frames
 
 
 def crop_offsets(height: int, width: int, side: int) -> list[tuple[int, int]]:

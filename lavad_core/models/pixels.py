@@ -1,14 +1,14 @@
-"""Pictures to normalised tensors: resize, crop, scale. Shared by the encoders; no torchvision."""
+"""Pictures to normalised tensors on a device: resize, copy, scale. Shared by captioners and encoders; no torchvision."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from torch import Tensor
 
@@ -55,6 +55,49 @@ def check_image(image: Image) -> None:
         raise InternalError(f"a picture is uint8 [height, width, 3], not {image.dtype} {list(image.shape)}")
 
 
+def resample_of(processor: Any) -> PillowImage.Resampling:
+    """The filter with which an image processor of transformers resizes."""
+    if processor.resample is None:
+        return PillowImage.Resampling.BILINEAR  # transformers' own default where a checkpoint says nothing
+    return PillowImage.Resampling(int(processor.resample))
+
+
+def on_device(pictures: Sequence[Image], device: torch.device) -> Tensor:
+    """Pictures of one size as uint8 [B, height, width, 3] on a device: one copy, for which a GPU's host does not wait."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.stack(pictures))
+    host = torch.empty((len(pictures), *pictures[0].shape), dtype=torch.uint8, pin_memory=True)
+    np.stack(pictures, out=host.numpy())
+    return host.to(device, non_blocking=True)
+
+
+class LevelTable:
+    """What an image processor of transformers makes of pictures that have their size already, on any device.
+
+    A value depends on its grey level and its channel alone, so that the processor is asked once, for the 256 levels, and a
+    device looks up what it said. Nothing is computed twice in two ways that might round differently.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        """``processor`` does anything with a pixel's value, whatever its configuration; its resize is left out."""
+        levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+        values = processor([PillowImage.fromarray(levels)], do_resize=False, return_tensors="pt")["pixel_values"]
+        self._tables: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._table: Tensor = values[0].reshape(3, 256)
+
+    def __call__(self, pictures: Sequence[Image], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """[B, 3, height, width] in ``dtype``, of pictures of one size."""
+        pixels = on_device(pictures, device).permute(0, 3, 1, 2)
+        values = torch.empty(pixels.shape, dtype=dtype, device=device)
+        key = (str(device), dtype)
+        if key not in self._tables:  # a copy for which the host would wait
+            self._tables[key] = self._table.to(device, dtype)
+        for channel, table in enumerate(self._tables[key]):
+            plane = pixels[:, channel]
+            values[:, channel] = table.index_select(0, plane.to(torch.int32).flatten()).view(plane.shape)
+        return values
+
+
 @dataclass(frozen=True)
 class Normaliser:
     """uint8 pictures of one size to the tensor that a model reads."""
@@ -68,8 +111,7 @@ class Normaliser:
 
     def __call__(self, pictures: Sequence[Image], device: torch.device, dtype: torch.dtype) -> Tensor:
         """[B, 3, height, width] in ``dtype``, computed in float32 on ``device``."""
-        batch: NDArray[np.uint8] = np.stack(pictures)
-        pixels = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+        pixels = on_device(pictures, device).permute(0, 3, 1, 2)
         return self.normalise(pixels.to(torch.float32).div_(self.scale)).to(dtype)
 
     def normalise(self, values: Tensor) -> Tensor:
