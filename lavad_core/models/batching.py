@@ -41,18 +41,24 @@ class Batcher:
             next video would only run out of memory at the same size.
     """
 
-    def __init__(self, batch_size: int, device: torch.device, *, what: str = "items") -> None:
+    def __init__(self, batch_size: int, device: torch.device, *, what: str = "items", fixed: bool = False) -> None:
         """
         Args:
             batch_size: items in a batch at first, at least 1.
             device: whose cache is emptied before a smaller batch is tried.
             what: the items' name in messages: ``images``, ``texts``, …
+            fixed: the work fills up a batch to :meth:`shape`, so that this is what must fit.
         """
         if batch_size < 1:
             raise InternalError(f"batch size {batch_size} is not at least 1")
         self.batch_size = batch_size
         self._device = device
         self._what = what
+        self._fixed = fixed
+
+    def shape(self, count: int) -> int:
+        """Items for which a batch of ``count`` is computed."""
+        return self.batch_size if self._fixed else count
 
     def run(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
         """``work`` over all items, in order.
@@ -71,11 +77,12 @@ class Batcher:
             if done is None:
                 # Only here, outside the `except` block, are the failed call's tensors no longer held by its traceback.
                 free(self._device)
-                self.batch_size = max(1, min(self.batch_size, len(batch)) // 2)
+                tried = self.shape(len(batch))
+                self.batch_size = max(1, tried // 2)
                 _LOG.warning(
                     "out of memory on %s with %d %s at once; going on with %d",
                     self._device,
-                    len(batch),
+                    tried,
                     self._what,
                     self.batch_size,
                 )
@@ -94,7 +101,7 @@ class Batcher:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if len(batch) > 1:
+            if self.shape(len(batch)) > 1:
                 return None
             reason = (str(error).splitlines() or [type(error).__name__])[0]
         free(self._device)

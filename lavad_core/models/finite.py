@@ -67,37 +67,43 @@ class FiniteWatch:
     """Notes, on the device and without waiting for it, for which items of a batch the parts of a model give numbers.
 
     Args:
-        parts: what a part is called, in the order in which data pass through them, and its module. A part gives a tensor or
+        parts: what a part is called, in the order in which data pass through them, and its module; None where the caller
+            looks itself and says so to :meth:`note`. A part gives a tensor or
             an output of transformers, with the items of the batch along its first axis. Of logits [n, positions, vocabulary]
             and hidden states [n, positions, width] alike all is looked at, but of a ``last_position`` part.
         last_position: parts of which only the last position decides: logits of a prompt's other positions choose nothing.
     """
 
-    def __init__(self, parts: Mapping[str, torch.nn.Module], last_position: tuple[str, ...] = ()) -> None:
+    def __init__(self, parts: Mapping[str, torch.nn.Module | None], last_position: tuple[str, ...] = ()) -> None:
         self._finite: dict[str, torch.Tensor] = {}
         self._names = tuple(parts)
         for name, part in parts.items():
-            part.register_forward_hook(self._hook(name, name in last_position))
+            if part is not None:
+                part.register_forward_hook(self._hook(name, name in last_position))
 
     def _hook(self, name: str, last: bool) -> Any:
         def look(module: Any, arguments: Any, output: Any) -> None:
             values = output if isinstance(output, torch.Tensor) else output[0]
             if last:
                 values = values[:, -1]
-            finite = torch.isfinite(values).flatten(1).all(dim=1)
-            before = self._finite.get(name)
-            self._finite[name] = finite if before is None or len(before) != len(finite) else before & finite
+            self.note(name, torch.isfinite(values).flatten(1).all(dim=1))
 
         return look
+
+    def note(self, name: str, finite: torch.Tensor) -> None:
+        """For which items of the batch a part gave numbers: bool [n]."""
+        before = self._finite.get(name)
+        self._finite[name] = finite if before is None or len(before) != len(finite) else before & finite
 
     def begin(self) -> None:
         """Forget the batch before."""
         self._finite.clear()
 
-    def first_bad(self) -> tuple[str, int] | None:
-        """The first part that gave numbers which are not finite, and for how many items; None if there is none."""
+    def first_bad(self, count: int) -> tuple[str, int] | None:
+        """The first part that gave numbers which are not finite, and for how many of the first ``count`` items; None if there
+        is none."""
         seen = [name for name in self._names if name in self._finite]
         if not seen:
             return None
-        counts = torch.stack([(~self._finite[name]).sum() for name in seen]).tolist()
+        counts = torch.stack([(~self._finite[name][:count]).sum() for name in seen]).tolist()
         return next(((name, int(count)) for name, count in zip(seen, counts, strict=True) if count), None)

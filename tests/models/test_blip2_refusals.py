@@ -28,15 +28,15 @@ class TestOutOfMemory:
     ) -> None:
         images = pictures(9)
         captioner = load(blip2_folders["opt"], batch_size=8)
-        generate, sizes = captioner._model.generate, []
+        tokens, sizes = captioner._tokens, []
 
-        def scarce(*, pixel_values: torch.Tensor, **arguments: Any) -> torch.Tensor:
-            sizes.append(len(pixel_values))
-            if len(pixel_values) > 3:
+        def scarce(pixels: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(pixels))
+            if len(pixels) > 3:
                 raise torch.OutOfMemoryError("made by the test")
-            return generate(pixel_values=pixel_values, **arguments)
+            return tokens(pixels)
 
-        monkeypatch.setattr(captioner._model, "generate", scarce)
+        monkeypatch.setattr(captioner, "_tokens", scarce)
         assert captioner.caption(images) == captioners["opt"].caption(images)
         assert sizes == [8, 4, 2, 2, 2, 2, 1]
         assert captioner._batcher.batch_size == 2
@@ -44,10 +44,10 @@ class TestOutOfMemory:
     def test_one_image_alone(self, blip2_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
         captioner = load(blip2_folders["opt"], batch_size=2)
 
-        def none(**_: Any) -> torch.Tensor:
+        def none(pixels: torch.Tensor) -> torch.Tensor:
             raise torch.OutOfMemoryError("made by the test")
 
-        monkeypatch.setattr(captioner._model, "generate", none)
+        monkeypatch.setattr(captioner, "_tokens", none)
         with pytest.raises(DeviceOutOfMemory, match="images alone"):
             captioner.caption(pictures(2))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import transformers
 
 from lavad_core.config.models import Blip2Config
 from lavad_core.models.captioners.blip2 import Blip2Captioner
@@ -20,6 +21,11 @@ KINDS = ("opt", "t5")
 def load(folder: Path, **settings: Any) -> Blip2Captioner:
     settings = {"device": "cpu", **settings}
     return Blip2Captioner.load(Blip2Config(model="unused", **settings), str(folder))
+
+
+def image_processor(folder: Path) -> Any:
+    """The image processor of transformers that a folder names."""
+    return transformers.Blip2Processor.from_pretrained(folder, backend="pil").image_processor
 
 
 def pictures(count: int, height: int = 90, width: int = 120) -> list[Image]:

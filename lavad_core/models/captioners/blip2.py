@@ -5,22 +5,27 @@ What changed between 4.31 and 5.x, and what is done about it here, is in ``docs/
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import transformers
-from PIL import Image as PillowImage
+from torch import Tensor
 
 from lavad_core.config.models import Blip2Config
 from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.batching import Batcher
+from lavad_core.models.captioners.greedy import GreedyDecoder, rules_of
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.finite import FiniteWatch, way_out
 from lavad_core.models.loading import loading, placed
+from lavad_core.models.pixels import LevelTable, resample_of, resized
 from lavad_core.models.protocols import Image
 from lavad_core.plain_text import first_few
 from lavad_core.video.types import Geometry
+
+_LOG = logging.getLogger(__name__)
 
 _HF: Any = transformers
 """Its annotations are wrong for several keywords that are used here."""
@@ -64,14 +69,29 @@ class Blip2Captioner:
         """Use :meth:`load`."""
         self._setting = f"{place}.dtype"
         self._model: Any = model
-        self._image_processor, self._tokenizer, self._device = image_processor, tokenizer, device
+        self._tokenizer, self._device = tokenizer, device
         self._max_new_tokens = config.max_new_tokens
         self._dtype: torch.dtype = model.vision_model.dtype
         self.geometry = Geometry("square", _side(model.config, image_processor, repr(config.model)))
+        self._resample, self._levels = resample_of(image_processor), LevelTable(image_processor)
         # generate() gives back the prompt too: the query positions and bos (OPT), or the decoder's start token (T5).
         self._prompt_tokens = model.config.num_query_tokens + 1 if model.config.use_decoder_only_language_model else 1
-        self._batcher = Batcher(config.batch_size, device, what="images")
-        self._watch = FiniteWatch(_parts(model), last_position=(_LANGUAGE,))
+        self._decoder: GreedyDecoder | None = None
+        try:
+            rules = rules_of(model.language_model, self._prompt_tokens)
+            self._decoder = GreedyDecoder(model.language_model, rules, config.max_new_tokens)
+        except ValueError as error:
+            _LOG.warning(
+                "%s: its generation configuration has %s, which only transformers' own loop does, and more slowly",
+                place,
+                error,
+            )
+        # A GPU is given one shape, for which its graph is recorded; a CPU would compute what is thrown away.
+        self._batcher = Batcher(config.batch_size, device, what="images", fixed=device.type != "cpu")
+        parts = _parts(model)
+        self._watch = FiniteWatch(
+            parts if self._decoder is None else {**parts, _LANGUAGE: None}, last_position=(_LANGUAGE,)
+        )
 
     @classmethod
     def load(cls, config: Blip2Config, path_or_id: str, place: str = "captioners.NAME") -> Blip2Captioner:
@@ -131,32 +151,49 @@ class Blip2Captioner:
 
     def close(self) -> None:
         """Free the device memory. A later call of :meth:`caption` is an InternalError."""
-        self._model = None
+        self._model = self._decoder = None
         free(self._device)
 
     def _caption_batch(self, images: Sequence[Image]) -> list[str]:
         if self._model is None:
             raise InternalError("this captioner was released; ask the pool for it again")
-        pictures = [PillowImage.fromarray(image) for image in images]
-        pixels = self._image_processor(pictures, return_tensors="pt")["pixel_values"]
+        pictures = [resized(image, self.geometry, self._resample) for image in images]
         self._watch.begin()
         with torch.inference_mode():
-            tokens = self._model.generate(
-                pixel_values=pixels.to(self._device, self._dtype),
-                max_new_tokens=self._max_new_tokens,
-                do_sample=False,
-                num_beams=1,
-            )
-        if (bad := self._watch.first_bad()) is not None:
+            pixels = self._levels(pictures, self._device, self._dtype)
+            if missing := self._batcher.shape(len(images)) - len(images):
+                pixels = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
+            tokens = self._tokens(pixels)[: len(images)]
+        if (bad := self._watch.first_bad(len(images))) is not None:
             part, count = bad
             raise ModelError(
                 f"a BLIP-2 captioner in {str(self._dtype).removeprefix('torch.')} gave values that are not finite for {count} "
                 f"of {len(images)} images, first in its {part}; {way_out(self._dtype, self._setting)}"
             )
-        texts = self._tokenizer.batch_decode(
-            tokens[:, self._prompt_tokens :], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [clean_up(text) for text in texts]
+
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        """New token ids, int64 [n, at most max_new_tokens], of normalised pictures [n, 3, side, side]."""
+        if self._decoder is not None:
+            said = self._decoder.decode(self._prompts(pixels))
+            self._watch.note(_LANGUAGE, said.finite)
+            return said.tokens
+        tokens: Tensor = self._model.generate(
+            pixel_values=pixels, max_new_tokens=self._max_new_tokens, do_sample=False, num_beams=1
+        )
+        return tokens[:, self._prompt_tokens :]
+
+    def _prompts(self, pixels: Tensor) -> Tensor:
+        """What the language model reads: the query positions and bos, embedded [n, positions, width]."""
+        model, count = self._model, len(pixels)
+        seen = model.vision_model(pixels).last_hidden_state
+        queries = model.query_tokens.expand(count, -1, -1)
+        features = model.qformer(query_embeds=queries, encoder_hidden_states=seen).last_hidden_state
+        bos = torch.full((count, 1), model.config.text_config.bos_token_id, device=pixels.device)
+        first = model.language_model.get_input_embeddings()(bos)
+        projected = model.language_projection(features.to(seen.dtype))
+        return torch.cat([projected.to(first.dtype), first], dim=1)
 
 
 def clean_up(text: str) -> str:
