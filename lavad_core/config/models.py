@@ -14,6 +14,7 @@ from lavad_core.config.section import (
     CHAT_STAGES,
     ENCODER_STAGES,
     NOTHING,
+    BatchSize,
     HubSection,
     ModelSection,
     OnChange,
@@ -206,7 +207,12 @@ class Blip2Config(HubSection):
         description="auto: float32 on a CPU, bfloat16 for T5 and float16 for OPT on a GPU.",
     )
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
-    batch_size: int = _batch_size(32, "images")
+    batch_size: BatchSize = setting(
+        "auto",
+        affects=NOTHING,
+        description="Most images per call; halved when the device runs out of memory. auto: 32 on a CPU; on a GPU up to 64, as "
+        "many as fit 80 % of the memory that is free once the model is loaded.",
+    )
     max_new_tokens: int = setting(
         19, affects=("caption",), description="19 is what transformers 4.31 made of its max_length of 20.", ge=1, le=512
     )

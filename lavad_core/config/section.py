@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from lavad_core.digest import canonical_json
@@ -65,6 +75,18 @@ def leaves(section: BaseModel, path: PathKey = ()) -> Iterator[tuple[PathKey, tu
                 yield from leaves(below, (*here, own))
         else:
             yield here, affects_of(".".join(here), info), value
+
+
+def _batch_size(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """One message in place of one for each type of the union."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError("give auto, or a whole number of at least 1") from None
+
+
+BatchSize = Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], WrapValidator(_batch_size)]
+"""Items of a batch, or ``auto``."""
 
 
 CAPTIONER_STAGES: tuple[Affected, ...] = ("caption",)

@@ -16,6 +16,20 @@ _LOG = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+AUTO_ON_CPU = 32
+"""Items of a batch on a CPU where ``batch_size`` is ``auto``."""
+
+AUTO_MOST = 64
+"""Most items of a batch on a GPU where ``batch_size`` is ``auto``. A batch comes from one video and is filled up at its end:
+the larger it is, the more is computed for nobody."""
+
+AUTO_SHARE = 0.8
+"""Share of the free memory that a batch may take where ``batch_size`` is ``auto``; the rest is for fragments and for the
+encoder, which may be loaded later."""
+
+_TRIED = (2, 4)
+"""Batches whose memory is measured to find how it grows."""
+
 _MEMORY_ALLOCATION = 2
 """cudaErrorMemoryAllocation, ``AcceleratorError.error_code`` of an allocation outside of torch's own allocator."""
 
@@ -31,6 +45,27 @@ def is_out_of_memory(error: BaseException) -> bool:
     if accelerator_error is not None and isinstance(error, accelerator_error):
         return getattr(error, "error_code", None) == _MEMORY_ALLOCATION
     return type(error) is RuntimeError and any(message in str(error) for message in _ALLOCATOR_MESSAGES)
+
+
+def largest_fitting(peak_of: Callable[[int], int], free_bytes: int) -> int:
+    """The largest power of two up to :data:`AUTO_MOST` whose batch takes at most :data:`AUTO_SHARE` of the free memory.
+
+    Args:
+        peak_of: bytes that a batch of this many items takes; called for two small ones: memory grows evenly with the batch.
+        free_bytes: before them.
+    """
+    few, more = _TRIED
+    try:
+        least = peak_of(few)
+        each = max(0.0, (peak_of(more) - least) / (more - few))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return 1
+    size = AUTO_MOST
+    while size > 1 and least + each * (size - few) > AUTO_SHARE * free_bytes:
+        size //= 2
+    return size
 
 
 class Batcher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 
 import torch
 
@@ -57,3 +58,18 @@ def free(device: torch.device) -> None:
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.empty_cache()
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes that are free on a GPU, what torch keeps cached among them."""
+    free(device)
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+def peak_bytes(device: torch.device, work: Callable[[], object]) -> int:
+    """Bytes of a GPU that ``work`` takes at its peak, in addition to those in use before it."""
+    free(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    return int(torch.cuda.max_memory_allocated(device)) - before

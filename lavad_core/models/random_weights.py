@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,18 +17,28 @@ def draw(generator: np.random.Generator, *shape: int, scale: float = 1.0) -> tor
     return torch.from_numpy(values)
 
 
-@torch.no_grad()
 def randomise(module: torch.nn.Module, seed: int, *, gain: float = 1.0) -> np.random.Generator:
+    """:func:`fill` with numbers of NumPy's, which is what files are made with.
+
+    Returns:
+        The generator, for further draws.
+    """
+    generator = np.random.default_rng(seed)
+    fill(module, lambda values, scale: values.copy_(draw(generator, *values.shape, scale=scale)), gain=gain)
+    return generator
+
+
+@torch.no_grad()
+def fill(module: torch.nn.Module, normal: Callable[[torch.Tensor, float], object], *, gain: float = 1.0) -> None:
     """Give every parameter of ``module`` a new value that keeps signals at unit size.
 
     The libraries' own initialisation is made for training: it starts near zero (BLIP-2's query tokens *at* zero), and
     then all images get the same caption. Here a matrix with n inputs has the standard deviation ``gain``/sqrt(n), an
     embedding 1, a bias 0.1, and the scale of a normalisation 1.
 
-    Returns:
-        The generator, for further draws.
+    Args:
+        normal: fills a tensor with normal numbers of a standard deviation; called for one parameter after the other, by name.
     """
-    generator = np.random.default_rng(seed)
     norms = {
         id(parameter)
         for part in module.modules()
@@ -44,13 +56,12 @@ def randomise(module: torch.nn.Module, seed: int, *, gain: float = 1.0) -> np.ra
         if id(parameter) in norms:
             parameter.fill_(1.0 if len(shape) == 1 and parameter.any() else 0.0)
         elif id(parameter) in embeddings:
-            parameter.copy_(draw(generator, *shape))
+            normal(parameter, 1.0)
         elif len(shape) == 1:
-            parameter.copy_(draw(generator, *shape, scale=0.1))
+            normal(parameter, 0.1)
         else:
             inputs = int(np.prod(shape[1:]))
-            parameter.copy_(draw(generator, *shape, scale=gain / inputs**0.5))
-    return generator
+            normal(parameter, gain / inputs**0.5)
 
 
 def speaking_head(

@@ -19,7 +19,7 @@ from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, never, settings_of
-from lavad_core.stages.passes import calls_of, decode
+from lavad_core.stages.passes import call_size, calls_of, decode
 from lavad_core.stages.units import ROWS, Work, one_pass
 from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
 from lavad_core.store.commits import storable
@@ -158,7 +158,7 @@ def _captioned(
     captioner, device = context.bench.models.captioner(context.node.variant)
     section = context.config.captioners[context.node.variant]
     with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context.config, probe))]) as frames:
-        for batch in calls_of(frames, section, context.config.run.queue_frames):
+        for batch in calls_of(frames, call_size(section, context.config.run.queue_frames, captioner)):
             with device, context.at_work():
                 captions = _captions(captioner, [frame.image for frame in batch], faults)
             context.count(work.CAPTIONS_MADE, len(captions))

@@ -143,11 +143,13 @@ def _counted(context: StageContext, frames: Iterator[Frame], gaps: frozenset[int
         yield frame
 
 
-def call_size(section: Any, at_most: int | None = None) -> int:
+def call_size(section: Any, at_most: int | None = None, model: Any = None) -> int:
     """Items that one call of a model takes: its ``batch_size`` or ``concurrency``, but never more than ``at_most`` at once
-    in memory."""
-    size: int = getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1)
-    return size if at_most is None else min(size, at_most)
+    in memory. Where the section says ``auto``, ``model`` may have a ``batch_size`` that it found."""
+    size = getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1)
+    if size == "auto":
+        size = getattr(model, "batch_size", LEAST_QUEUE)
+    return int(size if at_most is None else min(size, at_most))
 
 
 def queue_size(config: LavadConfig, role: str) -> int:
@@ -158,9 +160,8 @@ def queue_size(config: LavadConfig, role: str) -> int:
     return max(LEAST_QUEUE, 2 * call_size(config.models[role]) if role else 0)
 
 
-def calls_of(items: Iterable[T], section: Any, at_most: int | None) -> Iterator[list[T]]:
-    """Items in lists of :func:`call_size`."""
-    size = call_size(section, at_most)
+def calls_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Items in lists of this many."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -108,8 +108,8 @@ def graph_of(settings: dict[str, Any]) -> tuple[LavadConfig, Graph]:
 def another_value(row: Row, value: Any) -> Any:
     """A valid value that differs from ``value``."""
     literals = [choice for kind in row.shape.types if get_origin(kind) is Literal for choice in get_args(kind)]
-    if literals:
-        return next(choice for choice in literals if choice != value)
+    if others := [choice for choice in literals if choice != value]:
+        return others[0]
     if row.path == "detect.threshold":
         return value + 0.125  # above the low threshold
     if row.shape.kind == "mapping":
@@ -120,7 +120,7 @@ def another_value(row: Row, value: Any) -> Any:
     if bool in types:
         return not value
     if int in types:
-        return 17 if value is None else value + 1
+        return value + 1 if isinstance(value, int) else 17
     if float in types:
         return 0.125 if value is None else value - 0.125 if value >= 0.25 else value + 0.125
     if Path in types:

@@ -266,7 +266,7 @@ def test_what_is_to_be_written_is_the_same_configuration(tmp_path: Path) -> None
     file.write_text(message.rpartition("write ")[2])
     found = config(preset="tiny", files=[file]).captioners
     assert [(name, one.model, one.batch_size) for name, one in found.items()] == [
-        ("a", "a/a", 3), ("b", str(tmp_path / "b"), 32),
+        ("a", "a/a", 3), ("b", str(tmp_path / "b"), "auto"),
     ]  # fmt: skip
 
 

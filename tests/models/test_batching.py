@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavad_core.errors import DeviceOutOfMemory, InternalError, ModelError
-from lavad_core.models.batching import Batcher, is_out_of_memory
+from lavad_core.models.batching import Batcher, is_out_of_memory, largest_fitting
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 
 CPU = torch.device("cpu")
@@ -139,3 +139,54 @@ def test_precisions() -> None:
     assert resolve_dtype("bfloat16", CPU, torch.float16) is torch.bfloat16
     with pytest.raises(ModelError, match="int8"):
         resolve_dtype("int8", CPU, torch.float16)
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("each", "base", "room", "size"),
+    [
+        pytest.param(0.02, 0.5, 60.0, 64, id="much room"),
+        pytest.param(0.02, 0.5, 2.23, 64, id="just enough"),  # 80 % of it are 1.78
+        pytest.param(0.02, 0.5, 2.21, 32, id="a little too small"),
+        pytest.param(0.5, 0.1, 8.0, 8, id="large items"),
+        pytest.param(0.0, 0.1, 1.0, 64, id="no growth"),
+        pytest.param(5.0, 0.1, 1.0, 1, id="not even one, which is then tried"),
+    ],
+)
+def test_auto_is_the_largest_that_fits(each: float, base: float, room: float, size: int) -> None:
+    asked: list[int] = []
+
+    def peak(count: int) -> int:
+        asked.append(count)
+        return int((base + each * count) * GIB)
+
+    assert largest_fitting(peak, int(room * GIB)) == size
+    assert asked == [2, 4]
+
+
+def test_auto_where_two_are_too_many() -> None:
+    def peak(count: int) -> int:
+        raise torch.OutOfMemoryError("made by the test")
+
+    assert largest_fitting(peak, GIB) == 1
+
+
+def test_a_filled_batch_halves_though_few_items_are_in_it() -> None:
+    sizes: list[int] = []
+    batcher = Batcher(16, CPU, what="images", fixed=True)
+
+    def work(batch: Sequence[int]) -> list[int]:
+        sizes.append(batcher.shape(len(batch)))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("made by the test")
+        return list(batch)
+
+    with mock.patch("lavad_core.models.batching.free"):
+        logging.disable(logging.WARNING)
+        try:
+            assert batcher.run(range(3), work) == [0, 1, 2]
+        finally:
+            logging.disable(logging.NOTSET)
+    assert sizes == [16, 8, 4, 2, 2]

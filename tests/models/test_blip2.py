@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from support.small_blip2 import KINDS, edited, image_processor, load, pictures
 
 from lavad_core.errors import ModelError
+from lavad_core.models.batching import largest_fitting
 from lavad_core.models.captioners import blip2
 from lavad_core.models.captioners.blip2 import Blip2Captioner
 from lavad_core.models.protocols import Captioner
@@ -196,3 +197,23 @@ class TestFlanT5IsNotTied:
         save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(ModelError, match="tied to its embeddings"):
             load(copy)
+
+
+class TestBatchSize:
+    @pytest.mark.parametrize(
+        ("given", "size"), [pytest.param("auto", 32, id="auto on a CPU"), pytest.param(7, 7, id="a number")]
+    )
+    def test_on_a_cpu(self, blip2_folders: dict[str, Path], given: str | int, size: int) -> None:
+        assert load(blip2_folders["opt"], batch_size=given).batch_size == size
+
+    def test_auto_is_found_by_batches_of_the_model_itself(
+        self, blip2_folders: dict[str, Path], captioners: dict[str, Blip2Captioner], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on a GPU, whose memory is made up."""
+        captioner, shapes = captioners["t5"], list[int]()
+        tokens = captioner._tokens
+        monkeypatch.setattr(captioner, "_tokens", lambda pixels: shapes.append(len(pixels)) or tokens(pixels))
+        monkeypatch.setattr(blip2, "peak_bytes", lambda device, work: (work(), shapes[-1] << 20)[1])
+        assert largest_fitting(captioner._peak_of, 50 << 20) == 32
+        assert shapes == [2, 4]
+        assert all(captioner.caption(pictures(2)))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,13 +27,7 @@ RANDOM = ("blip2-opt", "blip2-t5")
 MODELS = (*RANDOM, *sorted(path.name for path in DEMO.glob("blip2-*")))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The models are too small for more, and threads that wait for each other are slow where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache
@@ -228,27 +220,6 @@ def test_a_caption_does_not_depend_on_its_batch(name: str) -> None:
         of.caption(batch)
         assert torch.equal(seen[-1][place], seen[0][0])
     assert set(shapes) == {8}
-
-
-def test_a_batch_of_one_shape_halves() -> None:
-    of = load(random_folder("blip2-opt"))
-    expected = of.caption(images(7, 56))
-    of._batcher = Batcher(16, CPU, what="images", fixed=True)
-    decode, shapes = of._tokens, []
-
-    def scarce(values: Tensor) -> Tensor:
-        shapes.append(len(values))
-        if len(values) > 3:
-            raise torch.OutOfMemoryError("made by the test")
-        return decode(values)
-
-    of._tokens = scarce  # type: ignore[method-assign]
-    logging.disable(logging.WARNING)
-    try:
-        assert of.caption(images(7, 56)) == expected
-    finally:
-        logging.disable(logging.NOTSET)
-    assert shapes == [16, 8, 4, 2, 2, 2, 2]
 
 
 def test_nothing_is_left_after_an_error_and_after_close(monkeypatch: pytest.MonkeyPatch) -> None:

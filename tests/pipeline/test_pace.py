@@ -48,3 +48,14 @@ def test_frames_that_wait(batch: int, run: dict[str, Any], queue: int, call: int
     assert queue_size(config, "encoder") == queue
     assert call_size(config.encoder, config.run.queue_frames) == call
     assert queue_size(config, "") == run.get("queue_frames", 64)
+
+
+def test_a_captioner_that_finds_its_batch_by_itself() -> None:
+    class Found:
+        batch_size = 16
+
+    config = LavadConfig(captioners={"a": {"kind": "blip2", "model": "m"}})
+    section = config.captioners["a"]
+    assert queue_size(config, "captioner:a") == 128
+    assert [call_size(section, most, Found()) for most in (None, 100, 8)] == [16, 16, 8]
+    assert [call_size(section, most) for most in (None, 100, 8)] == [64, 64, 8]

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from lavad_core.config.models import Blip2Config
 from lavad_core.errors import InternalError, ModelError
-from lavad_core.models.batching import Batcher
+from lavad_core.models.batching import AUTO_ON_CPU, Batcher, largest_fitting
 from lavad_core.models.captioners.greedy import GreedyDecoder, rules_of
-from lavad_core.models.devices import free, resolve_device, resolve_dtype
+from lavad_core.models.devices import free, free_bytes, peak_bytes, resolve_device, resolve_dtype
 from lavad_core.models.finite import FiniteWatch, way_out
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.pixels import LevelTable, resample_of, resized
@@ -87,11 +87,21 @@ class Blip2Captioner:
                 error,
             )
         # A GPU is given one shape, for which its graph is recorded; a CPU would compute what is thrown away.
-        self._batcher = Batcher(config.batch_size, device, what="images", fixed=device.type != "cpu")
+        size = AUTO_ON_CPU if config.batch_size == "auto" else config.batch_size
+        self._batcher = Batcher(size, device, what="images", fixed=device.type != "cpu")
         parts = _parts(model)
         self._watch = FiniteWatch(
             parts if self._decoder is None else {**parts, _LANGUAGE: None}, last_position=(_LANGUAGE,)
         )
+        if config.batch_size == "auto" and device.type != "cpu":
+            self._batcher.batch_size = largest_fitting(self._peak_of, free_bytes(device))
+            self._forget()
+            _LOG.info("%s: batches of %d", place, self._batcher.batch_size)
+
+    @property
+    def batch_size(self) -> int:
+        """Images that are computed at once."""
+        return self._batcher.batch_size
 
     @classmethod
     def load(cls, config: Blip2Config, path_or_id: str, place: str = "captioners.NAME") -> Blip2Captioner:
@@ -151,6 +161,7 @@ class Blip2Captioner:
 
     def close(self) -> None:
         """Free the device memory. A later call of :meth:`caption` is an InternalError."""
+        self._forget()
         self._model = self._decoder = None
         free(self._device)
 
@@ -172,6 +183,21 @@ class Blip2Captioner:
             )
         texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [clean_up(text) for text in texts]
+
+    @torch.inference_mode()
+    def _peak_of(self, count: int) -> int:
+        """Bytes that a batch of this many images takes."""
+        self._forget()
+        shape = (count, 3, self.geometry.side, self.geometry.side)
+        return peak_bytes(
+            self._device, lambda: self._tokens(torch.zeros(shape, dtype=self._dtype, device=self._device))
+        )
+
+    def _forget(self) -> None:
+        """Let go of what is kept from batch to batch."""
+        self._watch.begin()
+        if self._decoder is not None:
+            self._decoder.close()
 
     def _tokens(self, pixels: Tensor) -> Tensor:
         """New token ids, int64 [n, at most max_new_tokens], of normalised pictures [n, 3, side, side]."""
