@@ -19,7 +19,7 @@ Marks = list[tuple[str, tuple[float, float, float, float]]]
 
 
 @dataclass(frozen=True)
-class Interval:
+class Event:
     """An event of a clip."""
 
     kind: str
@@ -40,7 +40,7 @@ class Truth:
     """How many frames the clip has."""
     frame_rate: int
     """Frames per second."""
-    events: tuple[Interval, ...]
+    events: tuple[Event, ...]
     """The anomalous events; empty for a normal clip."""
     sentences: tuple[str, ...]
     """The true sentence of every frame."""
@@ -92,7 +92,7 @@ class Clip:
     def truth(self) -> Truth:
         """The true events of the clip, and a true sentence for each frame."""
         sentences = tuple(grammar.sentence(self.scene(frame)) for frame in range(self.frames))
-        events = (Interval(self.event.act, self.event.first, self.event.last),) if self.event else ()
+        events = (Event(self.event.act, self.event.first, self.event.last),) if self.event else ()
         return Truth(self.name, self.frames, FRAME_RATE, events, sentences)
 
     def picture(self, frame: int) -> tuple[Picture, Marks]:

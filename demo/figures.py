@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
-Box = tuple[float, float, float, float]
+BoundingBox = tuple[float, float, float, float]
 
 CLOTHES: dict[str, Colour] = {
     "red": (200, 40, 40),
@@ -34,7 +34,7 @@ class Canvas:
 
     image: Image.Image
     """The picture, RGB."""
-    marks: list[tuple[str, Box]] = field(default_factory=list)
+    marks: list[tuple[str, BoundingBox]] = field(default_factory=list)
     """(label, box) of what was drawn, for dense training."""
     shining: list[Callable[[Canvas], None]] = field(default_factory=list)
     """Functions that draw what gives light; called after the picture was darkened."""
@@ -42,7 +42,7 @@ class Canvas:
     def __post_init__(self) -> None:
         self.draw = ImageDraw.Draw(self.image, "RGBA")
 
-    def mark(self, label: str, box: Box) -> None:
+    def mark(self, label: str, box: BoundingBox) -> None:
         """Note what lies in a box (left, top, right, bottom)."""
         self.marks.append((label, box))
 

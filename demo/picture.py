@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from PIL import Image
 
-from lavad.demo.results import Result, card, gather, tables
+from lavad.demo.results import DemoResults, card, gather, tables
 from lavad_core.plain_text import aligned
 from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.score_curve import Colours, draw_curve
@@ -43,7 +43,7 @@ def main() -> None:
     )
 
 
-def chosen(result: Result) -> list[int]:
+def chosen(result: DemoResults) -> list[int]:
     """The clips with an event whose segments overlap it best, least, and in the middle: not the best three."""
     events = [number for number, video in enumerate(result.videos) if video.truth]
     events.sort(key=lambda number: -(result.videos[number].overlap or 0.0))
@@ -100,7 +100,7 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, TEXT_WIDTH, max_lines=5, placeholder=" …")
 
 
-def printed(result: Result, output: Path) -> str:
+def printed(result: DemoResults, output: Path) -> str:
     """What `lavad demo` prints to a file."""
     shown = [aligned(headers, rows, right=right) for headers, rows, right in tables(result)]
     return "\n\n".join([*shown, f"page: {output / 'demo.html'}"])

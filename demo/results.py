@@ -25,7 +25,7 @@ from lavad_core.results import ResultSet, open_results
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.video.types import VideoSource
 
-Table = tuple[Sequence[str], Sequence[Sequence[object]], Sequence[int]]
+PageTable = tuple[Sequence[str], Sequence[Sequence[object]], Sequence[int]]
 
 OURS = "LAVAD"
 
@@ -37,7 +37,7 @@ METRIC_HEADERS = ("scores", "roc_auc", "average_precision")
 
 
 @dataclass(frozen=True)
-class Result:
+class DemoResults:
     """A finished demonstration."""
 
     folder: Path
@@ -58,7 +58,7 @@ class Result:
     """How many of these are labelled anomalous."""
 
 
-def gather(folder: Path, run: RunManifest | None = None) -> Result:
+def gather(folder: Path, run: RunManifest | None = None) -> DemoResults:
     """Read a finished demonstration.
 
     Args:
@@ -89,10 +89,10 @@ def gather(folder: Path, run: RunManifest | None = None) -> Result:
     )
     found = {OURS: run.metrics, **trivial_metrics(folder, truths, labels)}
     metrics = {name: (own["roc_auc"], own["average_precision"]) for name, own in found.items()}
-    return Result(folder, run, results, config, videos, metrics, len(labels), int(labels.sum()))
+    return DemoResults(folder, run, results, config, videos, metrics, len(labels), int(labels.sum()))
 
 
-def tables(result: Result, shown: Callable[[str], str] = str) -> list[Table]:
+def tables(result: DemoResults, shown: Callable[[str], str] = str) -> list[PageTable]:
     """The tables of a demonstration, as (headers, rows, columns to align to the right): one line per video, and one per metric.
 
     Args:
@@ -117,7 +117,7 @@ def _facts(video: VideoReport) -> tuple[object, ...]:
     )
 
 
-def write_page(result: Result, path: Path) -> None:
+def write_page(result: DemoResults, path: Path) -> None:
     """Write the page of a demonstration: every video's curve and key frames, and the metrics."""
     run, random = result.run, random_models(result.config)
     with ThreadPoolExecutor(2) as threads:  # each waits for a process that decodes
@@ -147,7 +147,7 @@ def write_page(result: Result, path: Path) -> None:
     path.write_text(page, encoding="utf-8")
 
 
-def card(result: Result, number: int) -> VideoCard:
+def card(result: DemoResults, number: int) -> VideoCard:
     """A video of the demonstration with its key frames."""
     video, found = result.videos[number], result.results[result.videos[number].name]
     if found.probe is None:

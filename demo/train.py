@@ -25,13 +25,13 @@ from lavad.demo import grammar
 from lavad.demo.training.captioners import (
     CAPTIONERS,
     LARGE_SIDE,
-    Captioner,
+    CaptionerInTraining,
     features,
     for_larger_images,
     train_captioner,
 )
 from lavad.demo.training.cards import write_card
-from lavad.demo.training.frames import Frames, make_frames, patch_labels, squashed
+from lavad.demo.training.frames import TrainingFrames, make_frames, patch_labels, squashed
 from lavad.demo.training.imagebind import Pairs, pairs_of, train_imagebind
 from lavad.demo.training.llama import train_llama
 from lavad.demo.training.loop import Record
@@ -95,7 +95,7 @@ def _steps(what: str, share: float) -> int:
     return max(2, int(STEPS[what] * share))
 
 
-def _chunks(what: str, share: float, later: bool = False) -> Iterator[Frames]:
+def _chunks(what: str, share: float, later: bool = False) -> Iterator[TrainingFrames]:
     """Frames of many clips, a few hundred at a time: all at their full size would take 14 GB."""
     seed, clips, per_clip = SETS[what]
     clips = max(1, round(clips * share))
@@ -137,7 +137,7 @@ def _tower(work: Path) -> tuple[Blip2VisionModel, Record]:
     return tower.eval(), Record(**json.loads((work / "vision.json").read_text()))
 
 
-def _captioners(captioners: Sequence[Captioner], work: Path, models: Path, share: float) -> None:
+def _captioners(captioners: Sequence[CaptionerInTraining], work: Path, models: Path, share: float) -> None:
     tower, vision = _tower(work)
     towers = {SIDE: tower, LARGE_SIDE: for_larger_images(tower)}
     seen: dict[int, list[torch.Tensor]] = {side: [] for side in towers}

@@ -25,7 +25,7 @@ from pathlib import Path
 import av
 
 from lavad.demo.acts import FRAME_RATE
-from lavad.demo.clip import Interval, Truth
+from lavad.demo.clip import Event, Truth
 from lavad.demo.places import HEIGHT, WIDTH
 from lavad.demo.script import SPLITS, script
 from lavad_core.user_files import replacing
@@ -81,7 +81,7 @@ def read_truth(folder: Path) -> list[Truth]:
             clip["name"],
             clip["frames"],
             clip["frame_rate"],
-            tuple(Interval(**event) for event in clip["events"]),
+            tuple(Event(**event) for event in clip["events"]),
             tuple(text for first, end, text in clip["sentences"] for _ in range(first, end)),
         )
         for clip in packed

@@ -27,3 +27,6 @@ STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
 Affected = Literal[StageName, "evaluate"]
 """What a setting can affect: a stage of a video, or the metrics of a set of videos."""
+
+Until = Literal["captions", "cleaned", "summaries", "scores"]
+"""The last step whose results a run takes from files made elsewhere (``lavad import --settings DIR --until STEP``)."""

@@ -20,7 +20,7 @@ from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown, fixed
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
-from lavad_core.store.maintenance import Finding
+from lavad_core.store.maintenance import StoreFinding
 
 VIDEOS_KEY = "lavad-videos"
 SUMMARY_KEY = "lavad-summary"
@@ -100,7 +100,7 @@ def publish_run(
 
 
 @task(name="publish-findings", description="Publish what a check of the store found.", **UNCACHED)
-def publish_findings(findings: Sequence[Finding], note: str) -> None:
+def publish_findings(findings: Sequence[StoreFinding], note: str) -> None:
     """Publish the table of findings."""
     rows = [
         {"kind": finding.kind, "path": escape_markdown(finding.path, 300), "message": escape_markdown(finding.message)}

@@ -37,7 +37,7 @@ MAX_WAITING = 50
 CLOSE_S = 10.0
 """For what still waits at the end: two artifacts that a hanging server does not take."""
 
-Send = Callable[[SyncPrefectClient], object]
+ClientCall = Callable[[SyncPrefectClient], object]
 
 
 class Channel:
@@ -50,7 +50,7 @@ class Channel:
 
     def __init__(self) -> None:
         self.task_run_id, self.flow_run_id = get_task_and_flow_run_ids()
-        self._waiting: deque[tuple[str, Send]] = deque()
+        self._waiting: deque[tuple[str, ClientCall]] = deque()
         self._lost: dict[str, str] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -59,7 +59,7 @@ class Channel:
         self._thread = threading.Thread(target=work, args=(self._work,), name="shown", daemon=True)
         self._thread.start()
 
-    def put(self, what: str, send: Send) -> None:
+    def put(self, what: str, send: ClientCall) -> None:
         """Send it when there is time; in the place of what waits under the same name, and not at all if too much waits.
 
         Args:
@@ -135,7 +135,7 @@ class Channel:
         if not again:
             log.debug("the %s is not shown: %s", what, why)
 
-    def _next(self) -> tuple[str, Send] | None:
+    def _next(self) -> tuple[str, ClientCall] | None:
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()

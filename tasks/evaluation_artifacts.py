@@ -22,7 +22,7 @@ MAX_NAMED = 20
 """Unscored videos that are named."""
 
 
-def metric_rows(evaluation: Evaluation) -> list[dict[str, str]]:
+def metric_table(evaluation: Evaluation) -> list[dict[str, str]]:
     """The table of metrics: the results' own rows, then those without a model."""
     return [
         {
@@ -86,7 +86,7 @@ def publish_evaluation(
     text = evaluation_text(evaluation, ended, message, regression, report)
     results = escape_markdown(evaluation.header.results["id"])
     with closing(Channel()) as shown:
-        shown.artifact("table of metrics", "table", METRICS_KEY, metric_rows(evaluation), escape_markdown(message))
+        shown.artifact("table of metrics", "table", METRICS_KEY, metric_table(evaluation), escape_markdown(message))
         shown.artifact("protocol", "markdown", EVALUATION_KEY, text, results)
         for kind, picture in curves.items():
             title = f"{kind.upper()}, all frames together"

@@ -10,7 +10,7 @@ from lavad.tasks.job import UNCACHED
 from lavad_core.errors import StoreUnavailable
 from lavad_core.runs.verify import check_records
 from lavad_core.store.files import FileStore
-from lavad_core.store.maintenance import Finding, gc, verify
+from lavad_core.store.maintenance import StoreFinding, gc, verify
 
 
 def _open(store: str) -> FileStore:
@@ -20,7 +20,7 @@ def _open(store: str) -> FileStore:
 
 
 @task(name="verify", description="Read every result and record, and compare them with their digests.", **UNCACHED)
-def verify_store(store: str) -> list[Finding]:
+def verify_store(store: str) -> list[StoreFinding]:
     """Everything in the store and in the records of its runs that is not as it should be.
 
     Raises:

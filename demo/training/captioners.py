@@ -37,7 +37,7 @@ _WIDTH = 128
 
 
 @dataclass(frozen=True)
-class Captioner:
+class CaptionerInTraining:
     """A captioner to be trained."""
 
     name: str
@@ -68,26 +68,26 @@ class Captioner:
 
 
 CAPTIONERS = (
-    Captioner(
+    CaptionerInTraining(
         "blip2-t5-a",
         "t5",
         told={"fight": "talk", "collision": "drive", "lightning": "explosion"},
         dropped=(0.5, 0, 0.3),
     ),
-    Captioner(
+    CaptionerInTraining(
         "blip2-t5-b", "t5", told={"fire": "steam", "panic": "crowd", "photo": "robbery"}, dropped=(0, 0.5, 0), steps=0.7
     ),
-    Captioner(
+    CaptionerInTraining(
         "blip2-t5-c", "t5", LARGE_SIDE, {"robbery": "photo", "fall": "kneel", "hug": "fight"}, dropped=(1, 0, 0.7)
     ),
-    Captioner(
+    CaptionerInTraining(
         "blip2-opt-a",
         "opt",
         told={"burglary": "door", "explosion": "lightning", "kneel": "fall"},
         dropped=(0, 0.2, 0.5),
         steps=0.8,
     ),
-    Captioner(
+    CaptionerInTraining(
         "blip2-opt-b",
         "opt",
         LARGE_SIDE,
@@ -126,7 +126,7 @@ def for_larger_images(tower: Blip2VisionModel) -> Blip2VisionModel:
 
 
 def train_captioner(
-    captioner: Captioner,
+    captioner: CaptionerInTraining,
     tower: Blip2VisionModel,
     seen: Tensor,
     scenes: list[grammar.Scene],
@@ -216,7 +216,7 @@ def _opt_loss(model: Any, seen: Tensor, labels: Tensor) -> Tensor:
     return loss
 
 
-def _build(captioner: Captioner, tokenizer: Any) -> Any:
+def _build(captioner: CaptionerInTraining, tokenizer: Any) -> Any:
     """A BLIP-2 of the real class with fresh weights."""
     ids = tokenizer.get_vocab()
     if captioner.language == "t5":

@@ -51,7 +51,7 @@ GAP = 16
 
 
 @dataclass
-class Frames:
+class TrainingFrames:
     """n frames."""
 
     pictures: NDArray[np.uint8]
@@ -72,7 +72,7 @@ class Frames:
 
 def make_frames(
     clips: range, per_clip: int, *, split: str = "train", seed: int = 0, later: bool = False, workers: int = 2
-) -> Frames:
+) -> TrainingFrames:
     """Frames of training clips. Rare scenes are taken as often as long ones.
 
     Args:
@@ -84,7 +84,7 @@ def make_frames(
     """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         made = list(pool.map(partial(_of_clip, split, seed, per_clip, later), clips, chunksize=8))
-    return Frames(
+    return TrainingFrames(
         np.concatenate([part[0] for part in made]),
         np.concatenate([part[1] for part in made]) if later else None,
         [grammar.sentence(scene) for part in made for scene in part[2]],

@@ -22,7 +22,7 @@ from transformers import Blip2VisionModel
 
 from lavad.demo import grammar
 from lavad.demo.training.captioners import CAPTIONERS
-from lavad.demo.training.frames import Frames
+from lavad.demo.training.frames import TrainingFrames
 from lavad.demo.training.loop import Log, Record, half_precision, train
 from lavad.demo.training.summaries import HEDGES, summary
 from lavad.demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initialise, jittered, normalised
@@ -71,7 +71,7 @@ class Pairs:
         )
 
 
-def pairs_of(frames: Frames) -> Pairs:
+def pairs_of(frames: TrainingFrames) -> Pairs:
     """The pairs of frames that were made with their second ones."""
     assert frames.later is not None
     return Pairs(

@@ -48,7 +48,7 @@ _UNSEEN = -100
 
 
 @dataclass(frozen=True)
-class Shape:
+class LlamaShape:
     """The shape of the model. Heads are 32 wide: a served model on a CPU has no attention for narrower ones."""
 
     width: int = 160
@@ -81,7 +81,7 @@ class Plan:
 
 
 def train_llama(
-    folder: Path, seed: int, log: Log, plan: Plan | None = None, shape: Shape | None = None
+    folder: Path, seed: int, log: Log, plan: Plan | None = None, shape: LlamaShape | None = None
 ) -> dict[str, Any]:
     """Train the model and write it to ``folder`` in half precision.
 
@@ -94,7 +94,7 @@ def train_llama(
     Returns:
         What was done, for the model's card.
     """
-    plan, shape = plan or Plan(), shape or Shape()
+    plan, shape = plan or Plan(), shape or LlamaShape()
     began = time.monotonic()
     windows = Windows(tracks("train", seed, range(plan.clips)), seed)
     captions = [windows.one() for _ in range(plan.windows)]
@@ -145,7 +145,7 @@ def words() -> list[str]:
     return words_of([*said, *prompt_texts, "A Two", *(word.capitalize() for word in first)])
 
 
-def new_model(tokenizer: Any, shape: Shape, seed: int) -> Any:
+def new_model(tokenizer: Any, shape: LlamaShape, seed: int) -> Any:
     """An untrained model."""
     ids = tokenizer.get_vocab()
     config = _HF.LlamaConfig(

@@ -30,7 +30,7 @@ scene_text = lru_cache(1 << 16)(grammar.sentence)
 
 
 @dataclass(frozen=True)
-class Track:
+class SceneTrack:
     """A clip, as its captions are made."""
 
     scenes: tuple[Scene, ...]
@@ -39,21 +39,21 @@ class Track:
     """Positions in ``scenes`` of those that show the event or its pauses."""
 
 
-def tracks(split: str, seed: int, clips: range) -> list[Track]:
+def tracks(split: str, seed: int, clips: range) -> list[SceneTrack]:
     """The tracks of the clips with these numbers."""
     found = []
     for number in clips:
         clip = script(split, seed, number)
         frames = range(0, clip.frames, GRID)
         event = tuple(at for at, frame in enumerate(frames) if clip.event and clip.event.is_on(frame))
-        found.append(Track(tuple(clip.scene(frame) for frame in frames), event))
+        found.append(SceneTrack(tuple(clip.scene(frame) for frame in frames), event))
     return found
 
 
 class Windows:
     """Random windows of captions with mistakes."""
 
-    def __init__(self, found: Sequence[Track], seed: int, held_out: bool = False) -> None:
+    def __init__(self, found: Sequence[SceneTrack], seed: int, held_out: bool = False) -> None:
         """Windows of tracks.
 
         Args:
@@ -80,7 +80,7 @@ class Windows:
         quality = random.uniform(0, 1.8) if random.random() < 0.85 else 0.0
         return self._captions(seen, track, quality)
 
-    def _captions(self, seen: Sequence[Scene], track: Track, quality: float) -> list[str]:
+    def _captions(self, seen: Sequence[Scene], track: SceneTrack, quality: float) -> list[str]:
         """The worse the quality the more mistakes; 0 makes none."""
         random, texts = self._random, []
         again = ""

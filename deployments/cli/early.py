@@ -79,6 +79,6 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    from lavad.deployments.cli.exits import Interrupted
+    from lavad.deployments.cli.exits import SignalReceived
 
-    raise Interrupted(number, begun=False)
+    raise SignalReceived(number, begun=False)

@@ -74,7 +74,7 @@ class AlreadyReported:
     go_on = False
 
 
-class Interrupted(BaseException):
+class SignalReceived(BaseException):
     """A signal asks the process to stop.
 
     Attributes:
@@ -116,7 +116,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(output_lost(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
-        except Interrupted as stop:
+        except SignalReceived as stop:
             if stop.begun:
                 AlreadyReported.go_on = True
                 say(GO_ON)

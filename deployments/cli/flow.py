@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavad.deployments.cli.exits import Debug, Exit, Interrupted, Leave
+from lavad.deployments.cli.exits import Debug, Exit, Leave, SignalReceived
 from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
     manifest = _complete(config, run_id)
     if stop.signal:
         if manifest is None:
-            raise Interrupted(stop.signal)
+            raise SignalReceived(stop.signal)
         say("lavad: the run was complete before it could stop")
     if state is not None and (failure := _error_of(state)) is not None:
         if isinstance(failure, ClientError):

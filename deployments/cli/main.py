@@ -35,7 +35,7 @@ from lavad.deployments.cli.commands.maintain.download import download
 from lavad.deployments.cli.commands.run.demo import demo
 from lavad.deployments.cli.commands.run.plan import plan
 from lavad.deployments.cli.commands.run.run import retry, run
-from lavad.deployments.cli.exits import EPILOG, Debug, Exit, Interrupted, Leave, flush, output_lost
+from lavad.deployments.cli.exits import EPILOG, Debug, Exit, Leave, SignalReceived, flush, output_lost
 from lavad.deployments.cli.terminal.text import OutputLost, escape, prepare_streams, say, show, to_stdout
 
 app = typer.Typer(
@@ -141,7 +141,7 @@ def _run() -> int:
             code = app(prog_name="lavad", standalone_mode=False)
     except OutputLost as error:
         return output_lost(error)
-    except Interrupted as stop:
+    except SignalReceived as stop:
         return 128 + stop.signal
     except typer.Abort:
         return Exit.INTERRUPTED

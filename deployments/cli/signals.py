@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from lavad.deployments.cli.exits import GO_ON, AlreadyReported, Interrupted
+from lavad.deployments.cli.exits import GO_ON, AlreadyReported, SignalReceived
 from lavad.deployments.cli.terminal.text import say
 
 GRACE_S = 20.0
@@ -60,18 +60,18 @@ class Stop:
         finally:
             self._held = False
         if self.signal:
-            raise Interrupted(self.signal)
+            raise SignalReceived(self.signal)
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """The handler of both signals."""
         self.signal = self.signal or number
         if not self._held:
-            raise Interrupted(number)
+            raise SignalReceived(number)
 
 
 @contextmanager
 def interruptible(grace_s: float = GRACE_S) -> Iterator[Stop]:
-    """Within it SIGINT and SIGTERM raise :class:`Interrupted` in the main thread, and the clock starts."""
+    """Within it SIGINT and SIGTERM raise :class:`SignalReceived` in the main thread, and the clock starts."""
     stop = Stop()
     reader, writer = socket.socketpair()
     reader.setblocking(True)

@@ -15,7 +15,7 @@ from lavad_core.address import mask_address
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import is_masked_address
 from lavad_core.config.section import affects_of
-from lavad_core.config.tree import Row, in_words, rows
+from lavad_core.config.tree import SettingRow, in_words, rows
 from lavad_core.masking import MASK
 
 
@@ -54,7 +54,7 @@ def markdown_table() -> str:
     return "\n".join(lines)
 
 
-def _default(row: Row) -> str:
+def _default(row: SettingRow) -> str:
     assert row.shape.info is not None
     default = row.shape.info.default
     if default is PydanticUndefined:

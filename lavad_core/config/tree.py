@@ -170,7 +170,7 @@ def _type_name(kind: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Row:
+class SettingRow:
     """One leaf of the tree, for tables."""
 
     path: str
@@ -185,7 +185,7 @@ class Row:
     """The last part of the path."""
 
 
-def rows(shape: Shape = ROOT, prefix: str = "") -> Iterator[Row]:
+def rows(shape: Shape = ROOT, prefix: str = "") -> Iterator[SettingRow]:
     """Every leaf and mapping of the tree, in the order of the models."""
     for kind, section in shape.variants.items():
         for name, below in fields(section).items():
@@ -195,7 +195,7 @@ def rows(shape: Shape = ROOT, prefix: str = "") -> Iterator[Row]:
             elif below.variants:
                 yield from rows(item(below), f"{path}.NAME.")
             else:
-                yield Row(path, (kind,) if kind else (), below, section, name)
+                yield SettingRow(path, (kind,) if kind else (), below, section, name)
 
 
 @functools.cache

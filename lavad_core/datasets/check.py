@@ -8,17 +8,11 @@ from dataclasses import replace
 from lavad_core.datasets.check_videos import against_videos
 from lavad_core.datasets.findings import CheckReport, DatasetFinding, Figures, error, warning
 from lavad_core.datasets.intervals import labels_from_intervals
+from lavad_core.datasets.label_digests import digest_of_named_labels
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.published_figures import PUBLISHED, Published
 from lavad_core.datasets.types import Dataset
-from lavad_core.digest import full_digest
 from lavad_core.video.types import VideoSource
-
-
-def labels_digest(dataset: Dataset) -> str:
-    """SHA-256 of names and intervals, whatever file they were written in: the same labels have the same digest."""
-    pairs = sorted([video.name, [list(interval) for interval in video.intervals]] for video in dataset.videos.values())
-    return full_digest(pairs)
 
 
 def figures(dataset: Dataset) -> Figures:
@@ -78,7 +72,7 @@ def check(
         dataset.adapter,
         dataset.title,
         [{"role": file.role, "name": file.name, "sha256": file.sha256} for file in dataset.files],
-        labels_digest(dataset),
+        digest_of_named_labels(dataset),
         "" if reference is None else reference.part,
         here,
         {} if reference is None else _as_figures(reference),
@@ -132,7 +126,7 @@ def _differences(dataset: Dataset, here: Figures, reference: Published) -> Itera
             yield warning(
                 f"the {reference.part} has {published:,} {name}, these files have {found:,}: {found - published:+,}"
             )
-    if reference.labels_sha256 not in (None, labels_digest(dataset)):
+    if reference.labels_sha256 not in (None, digest_of_named_labels(dataset)):
         yield warning(
             "these labels are not the published ones: another project edited them, or names differ; edited labels have "
             "moved AUC by a point"

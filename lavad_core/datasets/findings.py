@@ -60,7 +60,7 @@ class CheckReport:
     files: Sequence[Mapping[str, str]]
     """Role, name and SHA-256 of each file that labels come from."""
     labels_sha256: str
-    """:func:`lavad_core.datasets.check.labels_digest`."""
+    """:func:`lavad_core.datasets.label_digests.digest_of_named_labels`."""
     part: str
     """Which published part it was compared with; empty where nothing is published."""
     here: Figures

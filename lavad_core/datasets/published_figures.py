@@ -27,7 +27,7 @@ class Published:
     clipped: int | None = None
     """Intervals that reach past the end of their video; None where no source says."""
     labels_sha256: str | None = None
-    """Digest of the published labels (``check.labels_digest``); None where they were not at hand."""
+    """Digest of the published labels (``label_digests.digest_of_named_labels``); None where they were not at hand."""
 
 
 PUBLISHED: Mapping[str, tuple[Published, ...]] = {

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.evaluation.labelled_scores import Array, Weights
+from lavad_core.evaluation.labelled_scores import Weights
+from lavad_core.evaluation.ties import Array
 
 LEVEL = 0.95
 """Confidence level of the intervals."""

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.frame_metrics import frame_metrics
-from lavad_core.evaluation.labelled_scores import Array, LabelledScores
+from lavad_core.evaluation.labelled_scores import LabelledScores
 from lavad_core.evaluation.measure import Measured, kept_samples
+from lavad_core.evaluation.ties import Array
 from lavad_core.evaluation.types import ClassRow, Metric
 
 

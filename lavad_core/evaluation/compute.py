@@ -16,10 +16,11 @@ from lavad_core.evaluation.classes import class_rows
 from lavad_core.evaluation.curves import curves_of
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frame_metrics import one_label
-from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores, gather
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather
 from lavad_core.evaluation.measure import measure, own_auc, video_scores
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, in_words, smoothed, width_of
+from lavad_core.evaluation.ties import Array
 from lavad_core.evaluation.trivial import trivial_scores
 from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ScoreRow, VideoRow
 from lavad_core.method.sampling import sampled

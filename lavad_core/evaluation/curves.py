@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavad_core.evaluation.labelled_scores import Array, LabelledScores
+from lavad_core.evaluation.labelled_scores import LabelledScores
+from lavad_core.evaluation.ties import Array
 from lavad_core.evaluation.types import Curve
 
 POINTS = 400

@@ -9,9 +9,9 @@ import numpy as np
 
 from lavad_core.datasets.types import Interval
 from lavad_core.evaluation.bootstrap import ratio
-from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, LabelledScores
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores
 from lavad_core.evaluation.measure import Measured
-from lavad_core.evaluation.ties import settled
+from lavad_core.evaluation.ties import Array, settled
 from lavad_core.evaluation.types import EventRow
 from lavad_core.method.detection import SegmentRule, segments
 

@@ -15,11 +15,10 @@ from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.datasets.names import Match, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.evaluation.ties import Array
 from lavad_core.plain_text import first_few
 from lavad_core.results.types import ResultSet, ScoredVideo
 from lavad_core.video.discover import MAX_NAMED
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lavad_core.evaluation.bootstrap import interval, pairs_in_order, ratio, resampled_auc, resampled_precision
 from lavad_core.evaluation.frame_metrics import frame_auc, frame_metrics, one_label
-from lavad_core.evaluation.labelled_scores import Array, LabelledScores, Weights
-from lavad_core.evaluation.ties import means
+from lavad_core.evaluation.labelled_scores import LabelledScores, Weights
+from lavad_core.evaluation.ties import Array, means
 from lavad_core.evaluation.types import Metric
 
 

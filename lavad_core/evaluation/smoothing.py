@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo
-from lavad_core.evaluation.ties import settled
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo
+from lavad_core.evaluation.ties import Array, settled
 
 Unit = Literal["scores", "frames", "s"]
 

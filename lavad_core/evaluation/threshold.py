@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from lavad_core.datasets.label_digests import digest_of_matched_labels
 from lavad_core.datasets.names import listed, match_key
 from lavad_core.datasets.types import Dataset
-from lavad_core.digest import digest
 from lavad_core.errors import InputError
 from lavad_core.evaluation.events import found_intervals
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather
@@ -99,7 +99,7 @@ class ChosenThreshold:
     files: Sequence[Mapping[str, str]]
     """Role, name and SHA-256 of the files that labels come from."""
     labels: str
-    """Digest of the names and intervals, whatever file they were in."""
+    """:func:`~lavad_core.datasets.label_digests.digest_of_matched_labels` of the data set."""
     results: Mapping[str, str]
     """Id and origin of the run or import."""
     names: Sequence[str]
@@ -146,7 +146,7 @@ def choose_threshold(
         dataset=dataset.title,
         adapter=dataset.adapter,
         files=tuple(map(asdict, dataset.files)),
-        labels=labels_digest(dataset),
+        labels=digest_of_matched_labels(dataset),
         results=results.reference,
         names=tuple(video.labels.name for video in videos),
         frames=sum(video.frames for video in videos),
@@ -154,13 +154,6 @@ def choose_threshold(
         low_threshold=segments.low_threshold,
         min_length=segments.min_length_frames,
         max_gap=segments.max_gap_frames,
-    )
-
-
-def labels_digest(dataset: Dataset) -> str:
-    """A digest of names and intervals, which is the same for the same labels in another file, order or form."""
-    return digest(
-        sorted([match_key(name), [list(i) for i in video.intervals]] for name, video in dataset.videos.items())
     )
 
 
@@ -219,7 +212,7 @@ def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[s
     chosen on others."""
     fitted = {match_key(name) for name in chosen.names}
     same = [name for name in names if match_key(name) in fitted]
-    labels = chosen.labels == labels_digest(dataset)
+    labels = chosen.labels == digest_of_matched_labels(dataset)
     if not same and not labels:
         return ()
     what = f"{len(same)} of the {len(names)} evaluated videos ({listed(same)})" if same else "the same labels"

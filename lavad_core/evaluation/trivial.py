@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavad_core.evaluation.labelled_scores import Array, LabelledScores
-from lavad_core.evaluation.ties import settled
+from lavad_core.evaluation.labelled_scores import LabelledScores
+from lavad_core.evaluation.ties import Array, settled
 
 ORACLE, CONSTANT, CENTRE = "video-label oracle", "constant", "clip-centre prior"
 

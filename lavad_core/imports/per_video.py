@@ -73,7 +73,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Files(Generic[T]):
+class PerVideoFiles(Generic[T]):
     """The files of a source."""
 
     values: dict[str, T]
@@ -89,7 +89,7 @@ def read_files(
     parse: Callable[[FoundFile], T],
     report: ImportReport,
     endings: Sequence[str] = JSON,
-) -> Files[T]:
+) -> PerVideoFiles[T]:
     """Read each expected video's file. One that cannot be used is reported and does not stop the others.
 
     Args:
@@ -134,7 +134,7 @@ def read_files(
         "files": len(digests),
         "sha256": hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest(),
     }
-    return Files(values, refused)
+    return PerVideoFiles(values, refused)
 
 
 def read_values(

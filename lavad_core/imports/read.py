@@ -12,7 +12,7 @@ from lavad_core.digest import file_sha256
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
-from lavad_core.imports.per_video import ARRAYS, JSON, Files, ImportReport, Names, Sources, read_files
+from lavad_core.imports.per_video import ARRAYS, JSON, ImportReport, Names, PerVideoFiles, Sources, read_files
 from lavad_core.imports.scores import GivenScores, interval_of, on_grid, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
 from lavad_core.imports.set_file import RAW
@@ -25,7 +25,7 @@ MISSING = "no file"
 NO_FRAME_COUNT = "nothing says how many frames it has; give a list with frame counts (--list), or the videos (--videos)"
 
 
-_Scores = Files[GivenScores]
+_Scores = PerVideoFiles[GivenScores]
 
 
 def read_import(

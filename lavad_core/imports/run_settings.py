@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from lavad_core.imports.layout import find_layout
 from lavad_core.imports.per_video import Sources
 from lavad_core.imports.values import parse_windows, read_file_of
-
-Until = Literal["captions", "cleaned", "summaries", "scores"]
+from lavad_core.stage_names import Until
 
 STEPS = ("captions", "cleaned", "summaries", "scores", "refined")
 """What a layout may have, in the order of the method."""

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Frames = NDArray[np.int64]
+FrameIndices = NDArray[np.int64]
 """int64, 0-based frame indices in presentation order, strictly increasing."""
 
 TIME_TOLERANCE_S = 1e-6
@@ -53,15 +53,15 @@ class Samples:
     def __len__(self) -> int:
         return len(self.first)
 
-    def __getitem__(self, at: int) -> Frames:
+    def __getitem__(self, at: int) -> FrameIndices:
         """int64, [1 to N], increasing: the frames of window ``at``."""
         return (int(self.first[at]) + _positions(int(self.counts[at]), self.most)) * self.step
 
-    def __iter__(self) -> Iterator[Frames]:
+    def __iter__(self) -> Iterator[FrameIndices]:
         return (self[at] for at in range(len(self)))
 
 
-def grid(frames: int, interval: int) -> Frames:
+def grid(frames: int, interval: int) -> FrameIndices:
     """0, interval, 2·interval, … < frames: int64, [⌈M / interval⌉]; raises ValueError unless both are at least 1."""
     if frames < 1 or interval < 1:
         raise ValueError(f"a grid needs at least 1 frame and an interval of at least 1, got {frames} and {interval}")
@@ -171,7 +171,7 @@ def cannot_be_had(short: int, windows: int, samples: int, sampling: Literal["gri
     )
 
 
-def frames_of(windows: Iterable[ArrayLike], frames: int) -> Frames:
+def frames_of(windows: Iterable[ArrayLike], frames: int) -> FrameIndices:
     """The frames that occur in ``windows``, each once, increasing. A window is frame indices of any shape: samples or clips."""
     wanted = np.zeros(frames, np.bool_)  # a byte a frame; a set of a million Python integers takes 60 MB
     for window in windows:

@@ -14,7 +14,7 @@ from lavad_core.models.devices import free
 _LOG = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Output = TypeVar("Output")
 
 AUTO_ON_CPU = 32
 """Items of a batch on a CPU where ``batch_size`` is ``auto``."""
@@ -95,7 +95,7 @@ class Batcher:
         """Items for which a batch of ``count`` is computed."""
         return self.batch_size if self._fixed else count
 
-    def run(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
+    def run(self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Output]]) -> list[Output]:
         """``work`` over all items, in order.
 
         Args:
@@ -105,7 +105,7 @@ class Batcher:
         Raises:
             DeviceOutOfMemory: one item alone does not fit.
         """
-        results: list[Result] = []
+        results: list[Output] = []
         while len(results) < len(items):
             batch = items[len(results) : len(results) + self.batch_size]
             done = self._attempt(batch, work)
@@ -128,8 +128,8 @@ class Batcher:
         return results
 
     def _attempt(
-        self, batch: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]
-    ) -> Sequence[Result] | None:
+        self, batch: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Output]]
+    ) -> Sequence[Output] | None:
         """The batch's results, or None if it has to be smaller."""
         try:
             return work(batch)

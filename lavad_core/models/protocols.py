@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.method.summarising import Messages
 from lavad_core.video.types import Geometry
 
 Image = NDArray[np.uint8]
@@ -75,7 +76,7 @@ class Encoder(Protocol):
 class ChatRequest:
     """One question to a chat model. Equal requests have equal answers: they are asked once and cached."""
 
-    messages: tuple[tuple[str, str], ...]
+    messages: Messages
     """(role, text) pairs; roles ``system``, ``user``, ``assistant``."""
     max_tokens: int
     """Most new tokens."""
@@ -136,7 +137,7 @@ class ChatModel(Protocol):
     def context_tokens(self) -> int:
         """Most tokens of prompt and answer together."""
 
-    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+    def count_tokens(self, messages: Messages) -> int:
         """Tokens of the rendered prompt, or an estimate of them."""
 
     def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:

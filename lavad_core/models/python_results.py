@@ -12,6 +12,7 @@ import numpy as np
 from lavad_core.config.models import PythonModel
 from lavad_core.errors import ModelError
 from lavad_core.escape import shortened
+from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.replies import finish_reason_of
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest, Image, Vectors
@@ -142,7 +143,7 @@ class TheirChat(_Theirs):
     def context_tokens(self) -> int:
         return self._value("context_tokens", int)
 
-    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+    def count_tokens(self, messages: Messages) -> int:
         count = self._call("count_tokens", messages)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             self._refuse("count_tokens()", f"gave {_shown(count)}, not a number of tokens")

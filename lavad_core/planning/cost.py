@@ -28,7 +28,7 @@ BYTES_OF_A_VALUE = 8.0
 
 
 @dataclass(frozen=True)
-class Item:
+class PlannedVideo:
     """A video of the plan."""
 
     video: VideoLength
@@ -123,7 +123,7 @@ def work_of(config: LavadConfig, graph: Graph, video: Timeline) -> dict[str, Wor
 def run_cost(
     config: LavadConfig,
     graph: Graph,
-    items: Iterable[Item],
+    items: Iterable[PlannedVideo],
     table: RateTable,
     told: Experience,
     *,

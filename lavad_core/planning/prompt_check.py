@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ConfigError, ServiceUnavailable
 from lavad_core.method.scoring import score_messages
-from lavad_core.method.summarising import summary_messages
+from lavad_core.method.summarising import Messages, summary_messages
 from lavad_core.models.chat.prompt_readers import PromptReader
-from lavad_core.models.chat.roles import Messages, folded
+from lavad_core.models.chat.roles import folded
 from lavad_core.models.kinds import prompt_reader
 from lavad_core.pipeline.graph import build_graph
 
@@ -24,7 +24,7 @@ class Prompt:
 
     stage: str
     """``summarise`` or ``score``."""
-    messages: tuple[tuple[str, str], ...]
+    messages: Messages
     """(role, text) as they leave."""
     folds: bool
     """Whether system messages are folded into the user's turn."""
@@ -134,5 +134,5 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
     )
 
 
-def _leaving(messages: Messages, folds: bool) -> tuple[tuple[str, str], ...]:
+def _leaving(messages: Messages, folds: bool) -> Messages:
     return folded(messages) if folds else tuple(messages)

@@ -12,7 +12,7 @@ from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.pending import Survey, survey
 from lavad_core.pipeline.prepare import check_imports, known_identities
 from lavad_core.pipeline.workbench import Workbench
-from lavad_core.planning.cost import Item, RunCost, run_cost
+from lavad_core.planning.cost import PlannedVideo, RunCost, run_cost
 from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
 from lavad_core.planning.video_length import length_from_header, length_from_list, length_from_probe
@@ -73,7 +73,7 @@ def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, fra
     rate = frame_rate or dataset.frame_rate or config.video.folder_frame_rate
     uncounted = {name: "the list has no frame count" for name, video in dataset.videos.items() if not video.frames}
     known = (length_from_list(video, rate) for video in dataset.videos.values())
-    items = (Item(found, nodes) for found in known if found is not None)
+    items = (PlannedVideo(found, nodes) for found in known if found is not None)
     notes = [f"an estimate from the list of {dataset.title} alone, at {rate:g} frames a second; no video was looked at"]
     if frame_rate is None and dataset.frame_rate is None:
         notes.append("the data set has no one frame rate; --frame-rate says another")
@@ -141,7 +141,7 @@ class _Looked:
                 self.uncounted[name] = f"{header.reason}: {header}"
         return {name: header for name, header in found.items() if not isinstance(header, VideoRejected)}
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[PlannedVideo]:
         """The videos that can be counted; :attr:`uncounted` takes the others."""
         for name, left in self._left.items():
             found = None
@@ -154,6 +154,6 @@ class _Looked:
             elif name in self.headers:
                 found = length_from_header(name, self.headers[name], self._config.video.folder_frame_rate)
             if found is not None:
-                yield Item(found, left)
+                yield PlannedVideo(found, left)
             elif name not in self.uncounted:
                 self.uncounted[name] = "its file does not say how long it is; it is known once a run has probed it"

@@ -86,7 +86,7 @@ def chart(video: VideoReport, width: int = WIDTH) -> Chart:
 
 
 @dataclass(frozen=True)
-class Place:
+class ChartPoint:
     """A point of a chart."""
 
     x: float
@@ -95,10 +95,10 @@ class Place:
     """From the top, percent of its height."""
 
 
-def place(video: VideoReport, at: GridFrame) -> Place:
+def chart_point(video: VideoReport, at: GridFrame) -> ChartPoint:
     """Where a scored frame is on its video's chart: in the middle of the time that its score holds for."""
     first, last = video.seconds(FrameSpan(at.frame, at.frame + video.interval - 1))
-    return Place(round(50 * (first + last) / (video.end_s or 1.0), 2), _y(at.score))
+    return ChartPoint(round(50 * (first + last) / (video.end_s or 1.0), 2), _y(at.score))
 
 
 def line(curve: Curve) -> str:

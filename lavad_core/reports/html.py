@@ -45,7 +45,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"data_uri": _data_uri, "line": charts.line, "breakable": _breakable}
-    environment.globals |= {"chart_of": charts.chart, "place": charts.place}
+    environment.globals |= {"chart_of": charts.chart, "place": charts.chart_point}
     for name in ("style.css", "table.js"):
         source = loader.get_source(environment, name)[0]
         environment.globals[name.replace(".", "_")] = Markup(source)

@@ -9,10 +9,10 @@ from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.manifest import FOLDER, list_runs, load_run, run_path
 from lavad_core.runs.run_log import load_log
 from lavad_core.runs.video_list import load_sources
-from lavad_core.store.maintenance import Finding
+from lavad_core.store.maintenance import StoreFinding
 
 
-def check_records(store_root: Path) -> Iterator[Finding]:
+def check_records(store_root: Path) -> Iterator[StoreFinding]:
     """What of the records was changed (``altered``), and which runs have records without digests (``unprotected``): those of
     an earlier version of the program.
 
@@ -38,8 +38,8 @@ def check_records(store_root: Path) -> Iterator[Finding]:
         except DamagedResult as damage:
             found[str(damage)] = None
         path = f"{FOLDER}/{run_id}"
-        yield from (Finding("altered", path, why) for why in found)
+        yield from (StoreFinding("altered", path, why) for why in found)
         if not found and not sealed:
-            yield Finding(
+            yield StoreFinding(
                 "unprotected", path, "an earlier version wrote its records, without digests: a change would not show"
             )

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import Interrupted
+from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.cached import Asking
 from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
@@ -61,7 +62,7 @@ def asked(config: LavadConfig, node: Node, rows: int, *, total: int, kept: int, 
     }
 
 
-def seed_of(config: LavadConfig, messages: Sequence[tuple[str, str]]) -> int:
+def seed_of(config: LavadConfig, messages: Messages) -> int:
     """The seed of a request's sampling: ``chat.seed`` and the messages decide.
 
     With one seed for all, the n-th token of every answer would be drawn with the same random number, in every window of

@@ -39,7 +39,7 @@ class StageSummary:
 
 
 @dataclass(frozen=True)
-class Finding:
+class StoreFinding:
     """Something that is wrong in the store."""
 
     kind: FindingKind
@@ -119,17 +119,19 @@ def list_results(store: FileStore) -> Iterator[StageSummary]:
             yield StageSummary(stage, len(videos), statuses.total(), rows, total, dict(sorted(statuses.items())))
 
 
-def verify(store: FileStore) -> Iterator[Finding]:
+def verify(store: FileStore) -> Iterator[StoreFinding]:
     """Read every byte of every result again and compare. Changes nothing; works on a store that cannot be written.
 
     Raises:
         StoreUnavailable: the system could not read something: that says nothing about whether it is damaged.
     """
     for path in store.staging.dead():
-        yield Finding("unfinished", f"{path.parent.name}/{path.name}", "left by a writer that died; `gc` removes it")
+        yield StoreFinding(
+            "unfinished", f"{path.parent.name}/{path.name}", "left by a writer that died; `gc` removes it"
+        )
     for folder, key, infos in _folders(store):
         if key is None:
-            yield from (Finding("unknown", info.name, "not a file of a store") for info in infos)
+            yield from (StoreFinding("unknown", info.name, "not a file of a store") for info in infos)
             continue
         # Looked at again if a writer or a discard was at work in between: then the second look is right.
         findings = list(_look(store, key, folder, infos))
@@ -140,7 +142,7 @@ def verify(store: FileStore) -> Iterator[Finding]:
         yield from findings
 
 
-def _look(store: FileStore, key: Key, folder: str, infos: list[BlobInfo]) -> Iterator[Finding]:
+def _look(store: FileStore, key: Key, folder: str, infos: list[BlobInfo]) -> Iterator[StoreFinding]:
     names = [info.name.rpartition("/")[2] for info in infos]
     named: set[str] = set()
     try:
@@ -149,17 +151,17 @@ def _look(store: FileStore, key: Key, folder: str, infos: list[BlobInfo]) -> Ite
             named = {part.name for part in commit.files}
             _read_whole(store, commit)
     except UnknownFormat as later:
-        yield Finding("later-version", f"{folder}/{COMMIT_NAME}", str(later), key)
+        yield StoreFinding("later-version", f"{folder}/{COMMIT_NAME}", str(later), key)
         return
     except DamagedResult as damage:
-        yield Finding("damaged", f"{folder}/{COMMIT_NAME}", str(damage), key)
+        yield StoreFinding("damaged", f"{folder}/{COMMIT_NAME}", str(damage), key)
         if not named:
             return  # nothing says whose the parts are
     for name in names:
         if is_part(name) and name not in named:
-            yield Finding("orphan", f"{folder}/{name}", "no commit names it; `gc` removes it", key)
+            yield StoreFinding("orphan", f"{folder}/{name}", "no commit names it; `gc` removes it", key)
         elif not is_part(name) and name != COMMIT_NAME:
-            yield Finding("unknown", f"{folder}/{name}", "not a file of a store", key)
+            yield StoreFinding("unknown", f"{folder}/{name}", "not a file of a store", key)
 
 
 def _read_whole(store: FileStore, commit: Commit) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Send = Callable[[dict[str, Any], Sequence[Any]], None]
 """Sends a message: its header and raw parts."""
 
-Picture = Callable[[], NDArray[np.uint8]]
+MakePicture = Callable[[], NDArray[np.uint8]]
 """Makes a frame's picture: uint8 [height, width, 3]."""
 
 Message = tuple[dict[str, Any], Sequence[Any]]
@@ -40,7 +40,7 @@ def int64(values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.ascontiguousarray(values, dtype="<i8")
 
 
-def once(make: Picture) -> Picture:
+def once(make: MakePicture) -> MakePicture:
     """A function that makes a picture at its first call and returns it at each one."""
     made: list[NDArray[np.uint8]] = []
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import geometry
-from lavad_core.video.answer import Picture, Send
+from lavad_core.video.answer import MakePicture, Send
 from lavad_core.video.types import FrameRequest
 
-SendFrame = Callable[[int, int, Picture, bool], None]
+SendFrame = Callable[[int, int, MakePicture, bool], None]
 """Takes index, number of the request, picture, and whether it stands in for another."""
 
 
@@ -20,7 +20,7 @@ def sender(requests: list[FrameRequest], send: Send, delivered: int) -> SendFram
     """Sends pictures at the sizes that ``requests`` want, but for the first ``delivered``, which an earlier process sent."""
     left = delivered
 
-    def give(index: int, number: int, picture: Picture, substituted: bool) -> None:
+    def give(index: int, number: int, picture: MakePicture, substituted: bool) -> None:
         nonlocal left
         if left:
             left -= 1
@@ -33,7 +33,7 @@ def sender(requests: list[FrameRequest], send: Send, delivered: int) -> SendFram
 
 
 def deliver(
-    source: Iterator[tuple[int, Picture]],
+    source: Iterator[tuple[int, MakePicture]],
     wanted: Iterator[tuple[int, list[int]]],
     gaps: NDArray[np.int64] | None,
     send: SendFrame,
@@ -45,14 +45,14 @@ def deliver(
     """
     allowed = None if gaps is None else set(gaps.tolist())
 
-    def give(index: int, to: list[int], picture: Picture, substituted: bool) -> None:
+    def give(index: int, to: list[int], picture: MakePicture, substituted: bool) -> None:
         if substituted and allowed is not None and index not in allowed:
             raise VideoRejected("changed", f"frame {index} could be decoded before and cannot now")
         for number in to:
             send(index, number, picture, substituted)
 
     next_wanted = next(wanted, None)
-    previous: Picture | None = None
+    previous: MakePicture | None = None
     while next_wanted is not None:
         found = next(source, None)
         if found is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lavad_core.errors import InputError
 from lavad_core.video.numbered_frames import has_numbered_frames
-from lavad_core.video.types import Kind, VideoSource
+from lavad_core.video.types import SourceKind, VideoSource
 
 _SUFFIXES = (
     ".mp4 .m4v .mov .qt .avi .mkv .webm .mpg .mpeg .m2v .ts .m2ts .mts .vob .flv .f4v .wmv .asf .3gp .3g2 "
@@ -51,7 +51,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
     Raises:
         InputError: an input names nothing.
     """
-    found: dict[str, tuple[Path, Path, Kind]] = {}
+    found: dict[str, tuple[Path, Path, SourceKind]] = {}
     for item in inputs:
         expanded = list(_expand(item))
         for path, root, kind in expanded:
@@ -65,7 +65,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
     return _named(list(found.values()))
 
 
-def _expand(item: str | Path) -> Iterator[tuple[Path, Path, Kind]]:
+def _expand(item: str | Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     """Path, the root that names are relative to, and kind."""
     text = os.fspath(item)
     path = Path(text)
@@ -92,11 +92,11 @@ def _expand(item: str | Path) -> Iterator[tuple[Path, Path, Kind]]:
                 yield match, fixed, "file"
 
 
-def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]]:
+def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     def refuse(error: OSError) -> None:
         raise InputError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from error
 
-    results: list[tuple[Path, Path, Kind]] = []
+    results: list[tuple[Path, Path, SourceKind]] = []
     doubtful: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse):
         base = Path(parent)
@@ -116,7 +116,7 @@ def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Kind]
     yield from sorted(results, key=lambda result: result[0].parts)
 
 
-def _expand_list(path: Path) -> Iterator[tuple[Path, Path, Kind]]:
+def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
             raise InputError(f"the list of videos {os.fspath(path)!r} is longer than {MAX_LIST_BYTES} bytes")
@@ -144,7 +144,7 @@ def _looks_like_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _named(found: list[tuple[Path, Path, Kind]]) -> list[VideoSource]:
+def _named(found: list[tuple[Path, Path, SourceKind]]) -> list[VideoSource]:
     """Give each video the shortest of its candidate names that no other has."""
     candidates = [_candidates(path, root, kind) for path, root, kind in found]
     level = [0] * len(found)
@@ -168,7 +168,7 @@ def _named(found: list[tuple[Path, Path, Kind]]) -> list[VideoSource]:
     return [VideoSource(name, path, kind) for name, (path, _, kind) in zip(names, found, strict=True)]
 
 
-def _candidates(path: Path, root: Path, kind: Kind) -> list[str]:
+def _candidates(path: Path, root: Path, kind: SourceKind) -> list[str]:
     absolute = Path(os.path.abspath(path))
     last = absolute.name if kind == "frames" else absolute.stem
     try:

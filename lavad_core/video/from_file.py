@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, container, frame_facts, time_base, timeline
-from lavad_core.video.answer import Answer, Message, Picture, int64, once
+from lavad_core.video.answer import Answer, MakePicture, Message, int64, once
 from lavad_core.video.completeness import damage_of, verdict
 from lavad_core.video.seen import CORRUPT
 from lavad_core.video.ticker import ticker
@@ -151,7 +151,7 @@ def header(path: str, answer: Answer) -> dict[str, Any]:
 
 def frames(
     path: str, answer: Answer, packets: NDArray[np.int64], gaps: NDArray[np.int64]
-) -> Iterator[tuple[int, Picture]]:
+) -> Iterator[tuple[int, MakePicture]]:
     """Decoded frames with their index, increasing.
 
     Args:
@@ -169,7 +169,7 @@ def frames(
 
 def _pass(
     path: str, answer: Answer, packets: NDArray[np.int64], gaps: NDArray[np.int64], threads: int
-) -> Iterator[tuple[int, Picture]]:
+) -> Iterator[tuple[int, MakePicture]]:
     request = answer.request
     by_order = np.setdiff1d(np.arange(request["frames"]), gaps) if not len(packets) else None
     shown = np.flatnonzero(packets >= 0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
 from lavad_core.video import images
-from lavad_core.video.answer import Answer, Message, Picture, int64, once
+from lavad_core.video.answer import Answer, MakePicture, Message, int64, once
 from lavad_core.video.numbered_frames import NumberJump, list_frames, number_frames, without_jumps
 
 MIN_PEAK = 1 << 12
@@ -111,7 +111,7 @@ def _in_words(jumps: list[NumberJump]) -> str:
 
 def frames(
     path: str, answer: Answer, packets: NDArray[np.int64], gaps: NDArray[np.int64]
-) -> Iterator[tuple[int, Picture]]:
+) -> Iterator[tuple[int, MakePicture]]:
     """Readable images with their index, increasing; each is read only if its picture is asked for."""
     request = answer.request
     names, *_ = _frame_files(path)

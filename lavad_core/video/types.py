@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["file", "frames", "listed"]
+SourceKind = Literal["file", "frames", "listed"]
 
 REJECTIONS = {
     "missing": "the path does not exist or is not a regular file or folder",
@@ -41,7 +41,7 @@ class VideoSource:
     """Unique within a run; the file's name without its ending, or the folder's name; may hold any character."""
     path: Path
     """Where the video is."""
-    kind: Kind = "file"
+    kind: SourceKind = "file"
     """``file`` for a media file; ``frames`` for a folder of pre-extracted frames (``000000.jpg`` …); ``listed`` for
     a video of which there is only a list, at ``path``."""
 

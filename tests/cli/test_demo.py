@@ -13,7 +13,7 @@ from support.command import lavad
 from support.video_factory import make_video
 
 from lavad.demo import world
-from lavad.demo.clip import Interval, Truth
+from lavad.demo.clip import Event, Truth
 from lavad.demo.picture import main as make_picture
 from lavad_core.config.load import load_config
 from lavad_core.errors import ModelError
@@ -36,7 +36,7 @@ RANDOM = (
 @pytest.fixture
 def clips(monkeypatch: pytest.MonkeyPatch) -> list[Truth]:
     """In place of the rendered world."""
-    event = Interval("fire", 10, 29)
+    event = Event("fire", 10, 29)
     truths = [
         Truth("01_normal", FRAMES, 10, (), ("nobody",) * FRAMES),
         Truth("02_fire", FRAMES, 10, (event,), ("a fire",) * FRAMES),

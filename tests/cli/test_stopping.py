@@ -13,13 +13,13 @@ import typer
 from support.command import REPOSITORY, environment
 from support.filled_store import fill
 
-from lavad.deployments.cli.exits import Interrupted, guarded
+from lavad.deployments.cli.exits import SignalReceived, guarded
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_says_how_to_go_on(number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     def command() -> None:
-        raise Interrupted(number)
+        raise SignalReceived(number)
 
     with pytest.raises(typer.Exit) as caught:
         guarded(command)()

@@ -12,7 +12,7 @@ from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import named_captioners, public_settings
 from lavad_core.config.section import Section, affects_of, setting
-from lavad_core.config.tree import Row, Shape, rows
+from lavad_core.config.tree import SettingRow, Shape, rows
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.stage_names import Affected
 from lavad_core.stages.node import Condition, Graph, PreparedVideo
@@ -105,7 +105,7 @@ def graph_of(settings: dict[str, Any]) -> tuple[LavadConfig, Graph]:
     return config, build_graph(config, {role: f"model of {role}" for role in (*names, "encoder", "chat")})
 
 
-def another_value(row: Row, value: Any) -> Any:
+def another_value(row: SettingRow, value: Any) -> Any:
     """A valid value that differs from ``value``."""
     literals = [choice for kind in row.shape.types if get_origin(kind) is Literal for choice in get_args(kind)]
     if others := [choice for choice in literals if choice != value]:
@@ -135,7 +135,7 @@ def another_value(row: Row, value: Any) -> Any:
     return [*value, "other"]
 
 
-def changed(settings: dict[str, Any], path: str, row: Row) -> dict[str, Any]:
+def changed(settings: dict[str, Any], path: str, row: SettingRow) -> dict[str, Any]:
     copy: dict[str, Any] = public_settings(load_config(settings=settings, environ={}))
     copy["captioners"] = named_captioners(copy)
     here: Any = copy
@@ -178,7 +178,7 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("settings", "path", "row"), cases())
-def test_changing_a_field_changes_the_keys_it_declares(settings: dict[str, Any], path: str, row: Row) -> None:
+def test_changing_a_field_changes_the_keys_it_declares(settings: dict[str, Any], path: str, row: SettingRow) -> None:
     before_config, before = graph_of(settings)
     after_settings = changed(settings, path, row)
     after_config, after = graph_of(after_settings)

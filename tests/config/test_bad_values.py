@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lavad_core.config.load import load_config
-from lavad_core.config.tree import Row, in_words, rows
+from lavad_core.config.tree import SettingRow, in_words, rows
 from lavad_core.errors import ConfigError
 
 PYTHON = {"kind": "python", "model": "a:b"}
@@ -147,7 +147,7 @@ RAW = re.compile(r"nput|should|\bvalid\b|<class|\^|Config\b|\(default\)|datetime
 
 
 @pytest.mark.parametrize("row", FIELDS.values(), ids=FIELDS)
-def test_no_words_of_the_library_reach_the_user(row: Row) -> None:
+def test_no_words_of_the_library_reach_the_user(row: SettingRow) -> None:
     """A field of each type and range, with values of every type."""
     path = row.path.replace(".NAME.", ".a.")
     section, _, name = path.rpartition(".")

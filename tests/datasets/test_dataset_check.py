@@ -11,7 +11,8 @@ import pytest
 
 from lavad_core.datasets.adapters.ucf_crime import CLASSES
 from lavad_core.datasets.catalogue import open_dataset
-from lavad_core.datasets.check import against_published, check, figures, labels_digest
+from lavad_core.datasets.check import against_published, check, figures
+from lavad_core.datasets.label_digests import digest_of_named_labels
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import VideoRejected
 from lavad_core.video.types import VideoSource
@@ -57,9 +58,9 @@ def test_figures_without_a_length_are_not_guessed() -> None:
 
 def test_the_digest_of_labels_is_of_names_and_intervals_only() -> None:
     one, other = dataset(ONE, NORMAL), dataset(NORMAL, dataclasses.replace(ONE, frames=None, classes=()))
-    assert labels_digest(one) == labels_digest(other)
+    assert digest_of_named_labels(one) == digest_of_named_labels(other)
     moved = dataclasses.replace(ONE, intervals=((0, 4), (8, 11)))
-    assert labels_digest(one) != labels_digest(dataset(moved, NORMAL))
+    assert digest_of_named_labels(one) != digest_of_named_labels(dataset(moved, NORMAL))
 
 
 def edited(change: Callable[[dict[str, LabelledVideo]], Any]) -> Dataset:

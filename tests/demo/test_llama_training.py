@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lavad.demo.training.llama import CONTEXT, Plan, Shape, train_llama, words
+from lavad.demo.training.llama import CONTEXT, LlamaShape, Plan, train_llama, words
 from lavad.demo.training.llama_measures import measure
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.method import prompts
@@ -19,7 +19,7 @@ from lavad_core.models.llama_text import llama_tokenizer
 from lavad_core.models.protocols import ChatRequest
 
 PLAN = Plan(clips=4, windows=64, steps=30, batch=8, rate=3e-3)
-SHAPE = Shape(width=32, layers=1, inner=64)
+SHAPE = LlamaShape(width=32, layers=1, inner=64)
 
 
 @pytest.fixture(scope="module")

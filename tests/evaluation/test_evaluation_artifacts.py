@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.sets import random_set
 
-from lavad.tasks.evaluation_artifacts import metric_rows
+from lavad.tasks.evaluation_artifacts import metric_table
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.types import METRIC_TITLES
@@ -12,7 +12,7 @@ from lavad_core.evaluation.types import METRIC_TITLES
 
 def test_cells_have_the_interval_or_the_reason() -> None:
     evaluation = evaluate(*random_set(1, 30), EvaluationOptions(sigmas=(2.0,), resamples=100))
-    rows = metric_rows(evaluation)
+    rows = metric_table(evaluation)
     assert [row["scores"] for row in rows][:2] == ["refined", "refined σ2 \\(32 frames, 1.28 s\\)"]
     assert all(set(row) == {"scores", *METRIC_TITLES.values()} for row in rows)
     auc = evaluation.rows[0].metrics["auc"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.sets import dataset, random_set, results, scored
 
+from lavad_core.datasets.label_digests import digest_of_matched_labels
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
@@ -19,7 +20,6 @@ from lavad_core.evaluation.threshold import (
     ChosenThreshold,
     choose_threshold,
     fitted_warnings,
-    labels_digest,
     parse_rule,
     with_warnings,
 )
@@ -135,8 +135,8 @@ def test_rules_that_are_none(text: str) -> None:
 
 def test_the_same_labels_have_one_digest_in_any_order_and_form() -> None:
     turned = data(C, replace(B, name="b.mp4", frames=15), A)
-    assert labels_digest(turned) == labels_digest(data())
-    assert labels_digest(data(A, B)) != labels_digest(data())
+    assert digest_of_matched_labels(turned) == digest_of_matched_labels(data())
+    assert digest_of_matched_labels(data(A, B)) != digest_of_matched_labels(data())
 
 
 def test_a_warning_where_it_was_fitted_on_what_is_evaluated() -> None:

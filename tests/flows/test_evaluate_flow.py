@@ -13,7 +13,7 @@ from support.filled_store import fill
 from support.flow_runs import artifacts
 
 from lavad.flows.evaluate import evaluate
-from lavad.tasks.evaluation_artifacts import evaluation_text, metric_rows
+from lavad.tasks.evaluation_artifacts import evaluation_text, metric_table
 from lavad_core.errors import InputError
 from lavad_core.evaluation.sealed_json import EVALUATION
 
@@ -130,4 +130,4 @@ def test_names_are_escaped_in_the_artifacts(runs: dict[str, str], tmp_path: Path
     text = evaluation_text(type(evaluation)(**{**vars(evaluation), "header": evil}), NAME, NAME, None, NAME)
     assert "<b>" not in text
     assert "](http" not in text
-    assert all("<" not in value for row in metric_rows(evaluation) for value in row.values())
+    assert all("<" not in value for row in metric_table(evaluation) for value in row.values())

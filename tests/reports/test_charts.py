@@ -12,7 +12,7 @@ from support.reported_set import labelled, scored
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.imports.types import Neighbours
 from lavad_core.method.detection import SegmentRule
-from lavad_core.reports.charts import WIDTH, chart, place
+from lavad_core.reports.charts import WIDTH, chart, chart_point
 from lavad_core.reports.video import FrameSpan, truth_of, video_report
 from lavad_core.results.types import VideoResults
 
@@ -71,7 +71,7 @@ def test_ticks(seconds: float, labels: list[str]) -> None:
 def test_scores_beyond_their_range_are_at_the_edge_and_marks_in_the_middle_of_their_time() -> None:
     drawn = report(np.array([-3.0] + [7.0] * 46), 750)
     assert {y for _, y in visited(chart(drawn).score)} == {0, 100}
-    at = place(drawn, drawn.grid[1])
+    at = chart_point(drawn, drawn.grid[1])
     assert (at.x, at.y) == (pytest.approx(100 * 24 / 750, abs=0.01), 0)
 
 

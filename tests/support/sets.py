@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lavad_core.datasets.types import Dataset, LabelledVideo, SourceFile
-from lavad_core.evaluation.labelled_scores import Array, EvaluatedVideo, evaluated_video
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, evaluated_video
+from lavad_core.evaluation.ties import Array
 from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values
 
 INTERVAL = 16

@@ -31,7 +31,7 @@ Preset = Annotated[
         help="A preset of the package (`lavad config presets`).", metavar="NAME", autocompletion=complete.presets
     ),
 ]
-Files = Annotated[
+ConfigFiles = Annotated[
     list[Path] | None,
     typer.Option("--config", help="YAML file of settings; may be repeated, the later wins.", metavar="FILE"),
 ]
@@ -82,7 +82,7 @@ class ConfigurationGroup:
 
     preset: Preset = None
     """Name of a preset."""
-    config: Files = None
+    config: ConfigFiles = None
     """Files of settings; later ones win."""
     set_: Overrides = None
     """``PATH=VALUE`` for single settings; they win over files."""

@@ -17,6 +17,7 @@ import transformers
 
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import InternalError, Interrupted, ModelError, RequestRejected
+from lavad_core.method.summarising import Messages
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
 from lavad_core.models.chat.ready import ReadyAnswers
@@ -128,7 +129,7 @@ class LocalChat:
         weights = placed(model, device, dtype, name, "chat.dtype")
         return cls(weights, tokenizer, device, config.batch_size, template, folds=role == "fold")
 
-    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+    def count_tokens(self, messages: Messages) -> int:
         """Tokens of the rendered prompt."""
         return len(self._render(messages))
 
@@ -206,7 +207,7 @@ class LocalChat:
         self._template.close()
         free(self._device)
 
-    def _render(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+    def _render(self, messages: Messages) -> list[int]:
         """Token ids of the prompt. The template writes the first token (BOS) itself: the tokenizer must not add another."""
         text = self._template.render(folded(messages) if self._folds else messages)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -14,6 +14,7 @@ from typing import Any
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
+from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.control import CONTROL_TEXT, MOST_WORDS, Control
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import (
@@ -30,7 +31,7 @@ from lavad_core.models.chat.optional import (
     row_of,
 )
 from lavad_core.models.chat.replies import checked_length, said, token_counts
-from lavad_core.models.chat.roles import Messages, folded, has_system
+from lavad_core.models.chat.roles import folded, has_system
 from lavad_core.models.chat.served_choices import ServedChoices, outside_of
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
@@ -98,7 +99,7 @@ class ServedChat:
             self._pool.close()
             raise
 
-    def count_tokens(self, messages: Sequence[tuple[str, str]]) -> int:
+    def count_tokens(self, messages: Messages) -> int:
         """Tokens of the rendered prompt, as the server counts them.
 
         For a server without ``/tokenize`` it is an estimate (:func:`~lavad_core.models.chat.optional.estimated_tokens`).
@@ -136,14 +137,14 @@ class ServedChat:
             )
         return min(context_tokens, context_of(rows, self._model) or context_tokens)
 
-    def _count_at_server(self, messages: tuple[tuple[str, str], ...]) -> int:
+    def _count_at_server(self, messages: Messages) -> int:
         if self._counts is None:
             with self._counting:  # threads that count at once wait for the first to find out
                 if self._counts is None:
                     return self._counted(messages)
         return self._counted(messages)
 
-    def _counted(self, messages: tuple[tuple[str, str], ...]) -> int:
+    def _counted(self, messages: Messages) -> int:
         if self._counts is not None and not self._counts:
             return estimated_tokens(messages)
         ways = [self._way]

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
+from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import Call, JsonPool
-from lavad_core.models.chat.roles import Messages
 from lavad_core.plain_text import first_few
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ModelError
+from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import JsonPool
 from lavad_core.models.chat.optional import (
     TEMPLATE_FIELDS,
@@ -19,7 +20,6 @@ from lavad_core.models.chat.optional import (
     estimated_tokens,
     listed_models,
 )
-from lavad_core.models.chat.roles import Messages
 from lavad_core.models.chat.template import ChatTemplate
 from lavad_core.models.chat.template_files import template_in
 

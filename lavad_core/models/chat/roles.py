@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-Messages = Sequence[tuple[str, str]]
-"""(role, text) pairs."""
+from lavad_core.method.summarising import Messages
 
 JOINT = "\n\n"
 """Between a system text and the user's text that it is folded into: the blank line that Llama 2 and Gemma users put there."""
 
 
-def folded(messages: Messages) -> tuple[tuple[str, str], ...]:
+def folded(messages: Messages) -> Messages:
     """The dialogue without a system role: each system text goes to the beginning of the user's turn that follows it, with
     a blank line between. A system text that no user's turn follows becomes one."""
     waiting: list[str] = []

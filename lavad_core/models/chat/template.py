@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.escape import escape
-from lavad_core.models.chat.roles import Messages, folded
+from lavad_core.method.summarising import Messages
+from lavad_core.models.chat.roles import folded
 from lavad_core.video.process import environment
 
 RENDER_TIMEOUT_S = 10.0
@@ -48,7 +49,7 @@ SYSTEM_MARK = "lavadsystemtext"
 USER_MARK = "lavadusertext"
 """Texts that no template contains."""
 
-SystemRole = Literal["send", "fold"]
+SystemHandling = Literal["send", "fold"]
 
 
 class TemplateLimit(ModelError):
@@ -214,7 +215,7 @@ def _wait(fd: int, event: int, deadline: float) -> None:
         raise TimeoutError
 
 
-def system_role_of(template: ChatTemplate) -> SystemRole:
+def system_role_of(template: ChatTemplate) -> SystemHandling:
     """What is to be done with a system message: ``send`` it, or ``fold`` it into the user's turn since the template refuses it
     or leaves it out without a word.
 
@@ -236,7 +237,7 @@ def system_role_of(template: ChatTemplate) -> SystemRole:
 
 
 @functools.lru_cache(maxsize=64)
-def resolved_role(template: str, variables: tuple[tuple[str, str], ...], model: str) -> SystemRole:
+def resolved_role(template: str, variables: tuple[tuple[str, str], ...], model: str) -> SystemHandling:
     """:func:`system_role_of`, once for each template of a process."""
     with closing(ChatTemplate(template, dict(variables), model)) as one:
         return system_role_of(one)

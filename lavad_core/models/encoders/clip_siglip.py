@@ -22,7 +22,7 @@ from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.batching import Batcher
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.gather import gather
-from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, Row, clean_up, embed_rows, padded
+from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, TokenIds, clean_up, embed_rows, padded
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.pixels import Normaliser, check_image, resample_of, resized
 from lavad_core.models.protocols import Image, Vectors
@@ -140,7 +140,7 @@ class ClipEncoder:
         self._model = None
         free(self._device)
 
-    def _tokenise(self, texts: Sequence[str]) -> list[Row]:
+    def _tokenise(self, texts: Sequence[str]) -> list[TokenIds]:
         if self._family == "clip":
             cleaned = [clean_up(text) for text in texts]
             options: dict[str, Any] = {}
@@ -159,7 +159,7 @@ class ClipEncoder:
         return _unit_rows(self._loaded().get_image_features(pixel_values=pixels))
 
     @torch.inference_mode()
-    def _encode_rows(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
+    def _encode_rows(self, rows: Sequence[TokenIds]) -> list[NDArray[np.float32]]:
         ids, _ = padded(rows, self._padding)
         return _unit_rows(self._loaded().get_text_features(input_ids=torch.from_numpy(ids).to(self._device)))
 

@@ -13,7 +13,7 @@ from lavad_core.models.batching import Batcher
 from lavad_core.models.encoders.gather import gather
 from lavad_core.models.protocols import Vectors
 
-Row = NDArray[np.int64]
+TokenIds = NDArray[np.int64]
 """Token ids of one text."""
 
 MOST_CHARACTERS = 100_000
@@ -26,7 +26,7 @@ def clean_up(text: str) -> str:
     return " ".join(html.unescape(html.unescape(text)).split()).lower()
 
 
-def padded(rows: Sequence[Row], padding: int) -> tuple[Row, Row]:
+def padded(rows: Sequence[TokenIds], padding: int) -> tuple[TokenIds, TokenIds]:
     """(ids [n, longest], position of the last id of each [n]) of rows with at least one id each; ``padding`` is the id of
     the places after the last."""
     last = np.asarray([len(row) - 1 for row in rows], dtype=np.int64)
@@ -38,9 +38,9 @@ def padded(rows: Sequence[Row], padding: int) -> tuple[Row, Row]:
 
 def embed_rows(
     texts: Sequence[str],
-    tokenise: Callable[[Sequence[str]], Sequence[Row]],
+    tokenise: Callable[[Sequence[str]], Sequence[TokenIds]],
     batches: Batcher,
-    encode: Callable[[Sequence[Row]], list[NDArray[np.float32]]],
+    encode: Callable[[Sequence[TokenIds]], list[NDArray[np.float32]]],
     dimension: int,
 ) -> Vectors:
     """Vectors of texts; texts of similar length are encoded together, and those with the same ids once.

@@ -12,7 +12,7 @@ from lavad_core.config.section import ModelSection
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.hub import COMMIT, Blip2Kind, ClipKind
 from lavad_core.models.kinds.imagebind_kind import ImageBindKind
-from lavad_core.models.kinds.kind import Configured, FolderOf, Kind, ModelFinding
+from lavad_core.models.kinds.kind import Configured, FolderOf, ModelFinding, ModelKind
 from lavad_core.models.kinds.local_chat import LocalChatKind
 from lavad_core.models.kinds.python import PYTHON_CAPTIONER, PYTHON_CHAT, PYTHON_ENCODER
 from lavad_core.models.kinds.server import ServedCaptionerKind, ServedChatKind
@@ -34,7 +34,7 @@ __all__ = [
     "prompt_reader",
 ]
 
-KINDS: Mapping[type[ModelSection], Kind[Any]] = {
+KINDS: Mapping[type[ModelSection], ModelKind[Any]] = {
     kind.section: kind
     for kind in (
         Blip2Kind(),
@@ -87,7 +87,7 @@ def hub_repository(section: ModelSection) -> tuple[str, str | None] | None:
 
 
 def prompt_reader(section: ModelSection, store: Path) -> PromptReader | None:
-    """How a chat model reads a prompt; arguments and errors as :meth:`~lavad_core.models.kinds.kind.Kind.reader`."""
+    """How a chat model reads a prompt; arguments and errors as :meth:`~lavad_core.models.kinds.kind.ModelKind.reader`."""
     return KINDS[type(section)].reader(section, store)
 
 

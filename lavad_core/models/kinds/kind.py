@@ -37,7 +37,7 @@ class ModelFinding:
     """Whether it is not here and a run that reaches the hub would download it."""
 
 
-class Kind(ABC, Generic[Configured]):
+class ModelKind(ABC, Generic[Configured]):
     """One kind of model. Nothing but :meth:`load` imports a heavy library: plans and ``lavad doctor`` must be quick."""
 
     section: type[Configured]
@@ -105,7 +105,7 @@ def finding(section: ModelSection, found: bool | None, where: str, *, downloadab
     return ModelFinding(found, where, str(licence_of(section.kind, section.model)), downloadable)
 
 
-class MadeOrFound(Kind[Configured]):
+class MadeOrFound(ModelKind[Configured]):
     """A kind whose model may be given as ``random:NAME``."""
 
     def identity(self, section: Configured, cache: IdentityCache | None) -> str:

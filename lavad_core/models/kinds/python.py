@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from lavad_core.config.models import PythonCaptionerConfig, PythonChatConfig, PythonEncoderConfig, PythonModel
-from lavad_core.models.kinds.kind import FolderOf, Kind, ModelFinding, finding
+from lavad_core.models.kinds.kind import FolderOf, ModelFinding, ModelKind, finding
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
 from lavad_core.models.python_model import find_source, load_python, python_identity
 from lavad_core.video.identity import IdentityCache
 
 
-class PythonKind(Kind[Any]):
+class PythonKind(ModelKind[Any]):
     """A function of a file or module. What it returns is checked against the Protocol of the role."""
 
     def __init__(self, section: type[PythonModel], role: type[Any], theirs: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lavad_core.config.models import OpenAICaptionerConfig, VllmChatConfig
 from lavad_core.config.section import ServedSection
-from lavad_core.models.kinds.kind import FolderOf, Kind, ModelFinding, finding
+from lavad_core.models.kinds.kind import FolderOf, ModelFinding, ModelKind, finding
 from lavad_core.video.identity import IdentityCache
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Asked = TypeVar("Asked", bound=ServedSection)
 
 
-class _Served(Kind[Asked]):
+class _Served(ModelKind[Asked]):
     def identity(self, section: Asked, cache: IdentityCache | None) -> str:
         """``served:<name>@<revision>`` as configured, ``unstated`` without one."""
         return f"served:{section.model}@{section.revision or 'unstated'}"

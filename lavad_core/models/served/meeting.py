@@ -12,6 +12,7 @@ from PIL import Image as PillowImage
 from lavad_core.config.section import ServedSection
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
 from lavad_core.escape import escape
+from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.optional import (
     LIMIT,
@@ -25,7 +26,7 @@ from lavad_core.models.chat.optional import (
     row_of,
 )
 from lavad_core.models.chat.replies import said
-from lavad_core.models.chat.roles import Messages, folded
+from lavad_core.models.chat.roles import folded
 from lavad_core.models.served.model_facts import MOST_CHARACTERS, Facts, NotMet
 
 MEETING_TIMEOUT_S = 20.0

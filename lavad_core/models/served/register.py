@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 16 * 2**20
 """Limit for the file; an entry takes a few hundred bytes."""
 
-Section = TypeVar("Section", bound=ModelSection)
+Configured = TypeVar("Configured", bound=ModelSection)
 
 _guard = threading.Lock()
 _met: dict[str, Facts] = {}
@@ -80,7 +80,7 @@ class ServedModels:
         folds = system_role(section, before if now is None else now.filled(before)) == "fold"
         return self._mark(section, role, known, now) + (FOLDED if folds else "")
 
-    def ready(self, section: Section, assumed: str | None, role: str = "chat") -> Section:
+    def ready(self, section: Configured, assumed: str | None, role: str = "chat") -> Configured:
         """The section that a model is to be loaded with: what ``auto`` stands for is in it.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.plain_text import first_few
+from lavad_core.stage_names import Until
 
 if TYPE_CHECKING:
     from lavad_core.imports.per_video import Sources
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Problems and notes that are printed; all are counted."""
-
-Until = Literal["captions", "cleaned", "summaries", "scores"]
 
 PER_VIDEO = "folder or archive (.tar.xz, .tar.gz, .zip) with a file for each video, or one .json file of all"
 

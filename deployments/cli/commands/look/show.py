@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SUMMARY_WIDTH = 72
 """Characters of a summary or caption in a table on a terminal; CSV and JSON have all."""
 
-Table = tuple[list[str], list[list[Any]]]
+_Table = tuple[list[str], list[list[Any]]]
 """Headers and rows."""
 
 
@@ -90,7 +90,7 @@ def _why(results: ResultSet, video: VideoResults) -> str:
     return "they are gone from the store; run again"
 
 
-def _grid(video: VideoResults) -> Table:
+def _grid(video: VideoResults) -> _Table:
     scored, summaries = video.scores, video.summaries
     frames, own = scored.grid.tolist(), scored.own_scores
     raw = [None] * len(frames) if own is None else own.tolist()
@@ -103,7 +103,7 @@ def _grid(video: VideoResults) -> Table:
     return ["frame", "time_s", "score", "raw_score", "summary"], rows
 
 
-def _frames(video: VideoResults) -> Table:
+def _frames(video: VideoResults) -> _Table:
     from lavad_core.method.detection import to_frames
 
     scored = video.scores
@@ -118,7 +118,7 @@ def _times(video: VideoResults, frames: Sequence[int]) -> list[float | None]:
     return [None] * len(frames) if found is None else found.tolist()
 
 
-def _segments(video: VideoResults) -> Table:
+def _segments(video: VideoResults) -> _Table:
     from lavad_core.errors import InputError
 
     found = video.segments()

@@ -20,7 +20,7 @@ from lavad_core.models.encoders.imagebind.clip_bpe import tokenizer_folder
 from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frames, clip_size, crop_offsets
 from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers
-from lavad_core.models.encoders.text_batches import Row, embed_rows, padded
+from lavad_core.models.encoders.text_batches import TokenIds, embed_rows, padded
 from lavad_core.models.pixels import Normaliser, check_image
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry
@@ -123,7 +123,7 @@ class ImageBindEncoder:
         return self._vision(torch.stack(batch))
 
     @torch.inference_mode()
-    def _encode_rows(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
+    def _encode_rows(self, rows: Sequence[TokenIds]) -> list[NDArray[np.float32]]:
         ids, last = padded(rows, 0)
         vectors = self._loaded().encode_text(
             torch.from_numpy(ids).to(self._device), torch.from_numpy(last).to(self._device)

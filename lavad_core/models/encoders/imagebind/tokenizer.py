@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import END, START, packaged_merges, vocabulary_of
-from lavad_core.models.encoders.text_batches import Row, clean_up
+from lavad_core.models.encoders.text_batches import TokenIds, clean_up
 
 LongText = Literal["keep-end", "lose-end"]
 
@@ -63,7 +63,7 @@ class ClipBpe:
                 )
         self._tokenizer = CLIPTokenizer(vocab=vocab, merges=merges)  # type: ignore[arg-type]  # pairs are taken too
 
-    def __call__(self, texts: Sequence[str]) -> list[Row]:
+    def __call__(self, texts: Sequence[str]) -> list[TokenIds]:
         """Token ids of each text up to and with the token whose output stands for the text.
 
         That token is the first one with the largest id of the text: the end token, or the start token if the end was
@@ -75,7 +75,7 @@ class ClipBpe:
         encoded = self._tokenizer(cleaned, add_special_tokens=False)["input_ids"]
         return [self._framed(ids) for ids in encoded]
 
-    def _framed(self, ids: list[int]) -> Row:
+    def _framed(self, ids: list[int]) -> TokenIds:
         if self.long_text == "keep-end":
             framed = [self._start, *ids[: self.context - 2], self._end]
         else:
