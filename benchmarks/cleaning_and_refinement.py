@@ -27,7 +27,7 @@ import torch  # noqa: E402
 
 from lavad_core.config.schema import LavadConfig  # noqa: E402
 from lavad_core.pipeline.execute import run_graph  # noqa: E402
-from lavad_core.pipeline.workbench import Workbench  # noqa: E402
+from lavad_core.pipeline.resources import RunResources  # noqa: E402
 from lavad_core.runs.manifest import new_run_id  # noqa: E402
 from lavad_core.runs.recorder import RunRecorder  # noqa: E402
 from lavad_core.video.discover import discover  # noqa: E402
@@ -39,21 +39,21 @@ golden set: 29 s cleaning, 41 s refinement, batch 64, model loaded, two threads.
 
 def timed(shared: Path, inputs: list[str], folder: Path, **changes: Any) -> tuple[float, int]:
     """(seconds, grid frames) of cleaning and refinement for videos in a new store."""
-    bench = Workbench(LavadConfig(**golden_set.settings(shared, folder / "store", **changes)))
-    videos = [bench.prepare(source) for source in discover(inputs)]
-    encoder, _ = bench.models.encoder()
+    resources = RunResources(LavadConfig(**golden_set.settings(shared, folder / "store", **changes)))
+    videos = [resources.prepare(source) for source in discover(inputs)]
+    encoder, _ = resources.models.encoder()
     encoder.embed_texts(["loads the tokenizer"])
     gc.collect()
     gc.freeze()  # what imports and loading made is not walked again when the model is released
-    recorder = RunRecorder(bench.store.root, new_run_id(), config={})
+    recorder = RunRecorder(resources.store.root, new_run_id(), config={})
     start = time.perf_counter()
-    failed = run_graph(bench, videos, recorder)
+    failed = run_graph(resources, videos, recorder)
     seconds = time.perf_counter() - start
     if failed:
         raise SystemExit(f"failed: {failed}")
     grid = 0
     for video in videos:
-        commit = bench.store.find(bench.graph.keys(video)["refine"])
+        commit = resources.store.find(resources.graph.keys(video)["refine"])
         assert commit is not None
         grid += commit.files[0].rows
     return seconds, grid

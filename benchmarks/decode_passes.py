@@ -26,7 +26,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import RunManifest, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.video.frame_cache import default_scratch
@@ -61,7 +61,7 @@ class Idle:
 
 
 class IdlePool(ModelPool):
-    """The models of a bench, all idle."""
+    """The models of a resources, all idle."""
 
     def _model(self, role: str, *_: Any) -> Any:
         _, _, number = role.partition(":m")
@@ -94,11 +94,11 @@ def run(folder: Path, video: Path, models: int, kept: bool) -> RunManifest:
     identities = dict.fromkeys(config.models, "idle")
     with (
         RunRecorder(config.store, new_run_id(), config={}) as recorder,
-        closing(Workbench(config, identities)) as bench,
+        closing(RunResources(config, identities)) as resources,
     ):
-        bench.models = IdlePool(config)
-        prepared = bench.prepare(VideoSource(video.stem, video))
-        failed = run_graph(bench, [prepared], recorder)
+        resources.models = IdlePool(config)
+        prepared = resources.prepare(VideoSource(video.stem, video))
+        failed = run_graph(resources, [prepared], recorder)
         if failed:
             raise SystemExit(f"the run failed: {failed}")
         return recorder.finish("completed")

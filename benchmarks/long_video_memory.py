@@ -87,7 +87,7 @@ def refine_bytes(root: str, hours: float, pool: str) -> int:
     }
     context: Any = SimpleNamespace(
         config=LavadConfig(refine={"pool": pool}),
-        bench=SimpleNamespace(store=store),
+        resources=SimpleNamespace(store=store),
         table=lambda node, columns: tables[node].select(columns) if node in tables else store.read(find(node), columns),
         input=lambda node: find(node),
         writer=lambda schema: nullcontext(long_video.Rows()),

@@ -33,7 +33,7 @@ from lavad_core.errors import InputError, LavadError
 from lavad_core.escape import escape
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.graph import random_models
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.plain_text import aligned
 from lavad_core.run_metrics import evaluate_run
 from lavad_core.runs.manifest import new_run_id
@@ -260,7 +260,7 @@ def _measured(output: Path, sources: Sequence[VideoSource], variant: Variant) ->
 
 def _run(config: LavadConfig, sources: Sequence[VideoSource]) -> tuple[dict[str, float], dict[str, int]]:
     """Metrics and counted work of one run of the pipeline."""
-    bench = Workbench(config)
+    bench = RunResources(config)
     try:
         videos = [bench.prepare(source) for source in sources]
         with (
@@ -287,7 +287,7 @@ def _shuffled(output: Path, config: LavadConfig, sources: Sequence[VideoSource])
     Cleaning and refinement look at the pictures, and may still find the caption that fits among a wrong clip's. So there is
     also a row without them.
     """
-    bench = Workbench(config)
+    bench = RunResources(config)
     videos = [bench.prepare(source) for source in sources]
     captions = {
         captioner: {video.name: _captions(bench, video, captioner) for video in videos}
@@ -314,7 +314,7 @@ def _shuffled(output: Path, config: LavadConfig, sources: Sequence[VideoSource])
     ]
 
 
-def _captions(bench: Workbench, video: PreparedVideo, captioner: str) -> dict[int, str]:
+def _captions(bench: RunResources, video: PreparedVideo, captioner: str) -> dict[int, str]:
     commit = bench.store.find(bench.graph.keys(video)[f"caption:{captioner}"])
     assert commit is not None  # the full method has run
     table = bench.store.read(commit, ["frame", "caption"])
@@ -352,7 +352,7 @@ def _show(rows: Sequence[AblationRow]) -> None:
     print(aligned(headers, lines, right=(1, 2, 3, 4)))
 
 
-def as_json(rows: Sequence[AblationRow]) -> dict[str, Any]:
+def ablations_as_json(rows: Sequence[AblationRow]) -> dict[str, Any]:
     """All that is printed, and what each row took."""
     full = rows[0]
     return {
@@ -386,7 +386,7 @@ def main() -> None:
     _show(rows)
     print("", *remarks(rows), sep="\n")
     if given.json:
-        given.json.write_text(json.dumps(as_json(rows), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        given.json.write_text(json.dumps(ablations_as_json(rows), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         print(f"written: {given.json}", file=sys.stderr)
 
 

@@ -47,7 +47,7 @@ def trivial_rows(folder: Path, truths: Sequence[Truth]) -> dict[str, list[NDArra
         if len(motion) != truth.frames:
             raise InputError(f"clip {truth.name!r} has {len(motion)} frames, its truth says {truth.frames}")
         rows["motion energy"].append(motion)
-        rows[SMOOTHED].append(smoothed(motion, round(SMOOTHING_S * truth.frame_rate)))
+        rows[SMOOTHED].append(moving_mean(motion, round(SMOOTHING_S * truth.frame_rate)))
     return rows
 
 
@@ -85,7 +85,7 @@ def motion_energy(path: Path) -> NDArray[np.float64]:
     return np.array([*motion[:1], *motion] or [0.0])
 
 
-def smoothed(scores: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
+def moving_mean(scores: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
     """Mean over the ``frames`` around each frame; at a clip's ends over those of them that exist."""
     window = np.ones(frames)
     before, after = frames // 2, (frames - 1) // 2

@@ -217,7 +217,7 @@ def act_of(text: str) -> str | None:
     return None
 
 
-def words() -> list[str]:
+def all_words() -> list[str]:
     """All words of sentences, sorted."""
     texts = [*FORMS.values(), *ASIDES.values(), *PLACES, *PLACES.values(), *PEOPLE, *COLOURS]
     texts += [

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from PIL import Image
 
-from lavad.demo.results import DemoResults, card, gather, tables
+from lavad.demo.results import DemoResults, card, read_results, tables
 from lavad_core.plain_text import aligned
 from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.score_curve import Colours, draw_curve
@@ -34,23 +34,23 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=ROOT / "docs/images/demo.png")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     given = parser.parse_args()
-    result = gather(given.output.absolute())
+    result = read_results(given.output.absolute())
     given.picture.parent.mkdir(parents=True, exist_ok=True)
-    figure = draw([card(result, number) for number in chosen(result)])
+    figure = draw_picture([card(result, number) for number in chosen_clips(result)])
     figure.savefig(given.picture, dpi=110, facecolor="white")
     given.readme.write_text(
         with_block(given.readme.read_text(encoding="utf-8"), printed(result, given.output)), "utf-8"
     )
 
 
-def chosen(result: DemoResults) -> list[int]:
+def chosen_clips(result: DemoResults) -> list[int]:
     """The clips with an event whose segments overlap it best, least, and in the middle: not the best three."""
     events = [number for number, video in enumerate(result.videos) if video.truth]
     events.sort(key=lambda number: -(result.videos[number].overlap or 0.0))
     return sorted({events[0], events[len(events) // 2], events[-1]}, key=events.index)
 
 
-def draw(cards: Sequence[VideoCard]) -> Figure:
+def draw_picture(cards: Sequence[VideoCard]) -> Figure:
     """One row per clip: its curve, and its key frames with their summaries; then what the colours mean."""
     figure = Figure(figsize=(11, 2.6 * len(cards) + 0.4), layout="constrained")
     parts = figure.subfigures(len(cards) + 1, 1, squeeze=False, height_ratios=(*[2.6] * len(cards), 0.4))

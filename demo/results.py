@@ -17,7 +17,7 @@ from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError
 from lavad_core.method.detection import SegmentRule
 from lavad_core.pipeline.graph import random_models
-from lavad_core.plain_text import seconds
+from lavad_core.plain_text import duration_text
 from lavad_core.reports import html
 from lavad_core.reports.pictures import DecodableVideo, VideoCard, video_card
 from lavad_core.reports.video import FrameSpan, VideoReport, video_report
@@ -58,7 +58,7 @@ class DemoResults:
     """How many of these are labelled anomalous."""
 
 
-def gather(folder: Path, run: RunManifest | None = None) -> DemoResults:
+def read_results(folder: Path, run: RunManifest | None = None) -> DemoResults:
     """Read a finished demonstration.
 
     Args:
@@ -134,7 +134,7 @@ def write_page(result: DemoResults, path: Path) -> None:
             "numbers say that the method and this program do what they should, and nothing about real videos.",
         ],
         facts=[
-            ("run", f"{run.run_id}, {run.started}, {seconds(run.seconds)}"),
+            ("run", f"{run.run_id}, {run.started}, {duration_text(run.seconds)}"),
             ("captioners", ", ".join(result.config.captioners)),
             ("language model", "in process" if result.config.chat.kind == "transformers" else "served by vLLM"),
             ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),

@@ -34,7 +34,7 @@ from lavad.demo.training.cards import write_card
 from lavad.demo.training.frames import TrainingFrames, make_frames, patch_labels, squashed
 from lavad.demo.training.imagebind import Pairs, pairs_of, train_imagebind
 from lavad.demo.training.llama import train_llama
-from lavad.demo.training.loop import Record
+from lavad.demo.training.loop import TrainingRecord
 from lavad.demo.training.vision import PATCH, SIDE, new_tower, train_vision
 
 MODELS = Path(__file__).parent / "models"
@@ -124,7 +124,7 @@ def _vision(work: Path, share: float) -> None:
     (work / "vision.json").write_text(json.dumps(asdict(record)))
 
 
-def _tower(work: Path) -> tuple[Blip2VisionModel, Record]:
+def _tower(work: Path) -> tuple[Blip2VisionModel, TrainingRecord]:
     """The trained tower.
 
     Raises:
@@ -134,7 +134,7 @@ def _tower(work: Path) -> tuple[Blip2VisionModel, Record]:
         raise SystemExit("the vision tower is not trained yet: run this once with `--only vision`")
     tower = new_tower()
     tower.load_state_dict(torch.load(work / "vision.pt", weights_only=True))
-    return tower.eval(), Record(**json.loads((work / "vision.json").read_text()))
+    return tower.eval(), TrainingRecord(**json.loads((work / "vision.json").read_text()))
 
 
 def _captioners(captioners: Sequence[CaptionerInTraining], work: Path, models: Path, share: float) -> None:

@@ -54,7 +54,7 @@ def main() -> int:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     code = subprocess.run(command, timeout=DEPLOY_TIMEOUT_S, check=False).returncode
     if code == 0:
-        print(f"automation {automations.NAME!r}: {automations.apply()}")
+        print(f"automation {automations.NAME!r}: {automations.apply_automation()}")
     return code
 
 

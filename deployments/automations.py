@@ -59,7 +59,7 @@ def automation() -> Automation:
     )
 
 
-def apply() -> str:
+def apply_automation() -> str:
     """Create the automation, or bring the one of that name up to date; returns which of the two."""
     wanted = automation()
     try:
@@ -73,4 +73,4 @@ def apply() -> str:
 
 
 if __name__ == "__main__":
-    print(apply())
+    print(apply_automation())

@@ -20,7 +20,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from lavad.deployments.prefect_settings import direct, environment
+from lavad.deployments.prefect_settings import environment_with, loopback_unproxied
 from lavad.tasks.client import AddressError, ClientError, StatusError, check_proxies
 from lavad_core.address import bare_address
 from lavad_core.config.secrets import sendable_key
@@ -47,7 +47,7 @@ def checked_api(url: str) -> str:
     _check_headers()
     if urlsplit(url).scheme not in ("http", "https"):
         raise ServiceUnavailable(f"PREFECT_API_URL = {shown(url)!r} does not begin with http:// or https://")
-    with environment(direct(os.environ, url)), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    with environment_with(loopback_unproxied(os.environ, url)), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         for candidate in _candidates(url):
             with temporary_settings({PREFECT_API_URL: candidate}), _client(candidate) as client:
                 if _is_an_api(client, candidate):
@@ -72,14 +72,14 @@ def check_environment() -> None:
         ) from error
 
 
-def crowd(url: str) -> str:
+def busy_server_notice(url: str) -> str:
     """A sentence for a server that has many runs at the moment; empty for another, and where it does not say.
 
     SQLite has one writer: from about four flow processes on, a server on it answers 503 for longer than its clients wait.
     """
     wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
     with (
-        environment(direct(os.environ, url)),
+        environment_with(loopback_unproxied(os.environ, url)),
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_URL: url}),
     ):
         try:

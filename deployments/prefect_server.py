@@ -23,8 +23,8 @@ from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from lavad.deployments.ports import free_port
-from lavad.deployments.prefect_check import check_environment, checked_api, crowd, shown
-from lavad.deployments.prefect_settings import private_environment, speaking_to
+from lavad.deployments.prefect_check import busy_server_notice, check_environment, checked_api, shown
+from lavad.deployments.prefect_settings import private_environment, using_api
 from lavad_core import attached
 from lavad_core.errors import ServiceUnavailable
 
@@ -75,13 +75,13 @@ def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True) -
         url = checked_api(configured)
         corrected = "" if url == configured else f" (PREFECT_API_URL is {shown(configured)}, and the API is below it)"
         announce(f"Prefect: {shown(url)}{corrected}")
-        if busy := crowd(url):
+        if busy := busy_server_notice(url):
             announce(busy)
-        with speaking_to(url, private=False), _console(console_logs):
+        with using_api(url, private=False), _console(console_logs):
             yield url
         return
     check_environment()
-    with private_server(announce) as url, speaking_to(url, private=True), _console(console_logs):
+    with private_server(announce) as url, using_api(url, private=True), _console(console_logs):
         yield url
 
 

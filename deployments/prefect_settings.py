@@ -74,7 +74,7 @@ def private_environment(environ: Mapping[str, str], home: Path) -> dict[str, str
 
 
 @contextmanager
-def speaking_to(url: str, *, private: bool) -> Iterator[None]:
+def using_api(url: str, *, private: bool) -> Iterator[None]:
     """Within it this process speaks to the API at ``url``, and so do processes that it starts.
 
     Args:
@@ -102,8 +102,8 @@ def speaking_to(url: str, *, private: bool) -> Iterator[None]:
         _put(given, "api.request_timeout", REQUEST_TIMEOUT_S)
     _put(given, "api.url", url)
     settings = _changed(context.settings, given)
-    variables = {"PREFECT_API_URL": url, **direct(os.environ, url)}
-    with environment(variables), SettingsContext(profile=context.profile, settings=settings):
+    variables = {"PREFECT_API_URL": url, **loopback_unproxied(os.environ, url)}
+    with environment_with(variables), SettingsContext(profile=context.profile, settings=settings):
         yield
 
 
@@ -142,7 +142,7 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
 
 
 @contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment_with(values: Mapping[str, str]) -> Iterator[None]:
     """Within it these variables are set."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
@@ -156,7 +156,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def direct(environ: Mapping[str, str], url: str) -> dict[str, str]:
+def loopback_unproxied(environ: Mapping[str, str], url: str) -> dict[str, str]:
     """The variables that keep proxies away from this machine's loopback, beside what they keep away already; none for an
     address that is elsewhere. The name in small letters wins where there are both, so both are set."""
     if not is_loopback(url):

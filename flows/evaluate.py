@@ -105,12 +105,12 @@ def evaluate(
     regression = None if baseline is None else check_baseline(ref, found, options, baseline, limits)
     folder = report or str(config.store / "cache" / "reports" / found.header.results["id"])
     curves = write_set_report(ref, found, folder)
-    name, message = ending(found, regression)
+    name, message = final_state(found, regression)
     publish_evaluation(found, name, message, regression, folder, curves)
     return Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
 
 
-def ending(evaluation: Evaluation, regression: Regression | None) -> tuple[str, str]:
+def final_state(evaluation: Evaluation, regression: Regression | None) -> tuple[str, str]:
     """The name of the flow run's last state, and its message."""
     header, metrics = evaluation.header, evaluation.rows[0].metrics
     numbers = ", ".join(

@@ -15,9 +15,9 @@ from lavad_core.datasets.configured import check_labelled
 from lavad_core.errors import InputError
 from lavad_core.imports.listed import listed_sources
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
+from lavad_core.pipeline.ledger import ENDINGS, Ledger, run_ending
 from lavad_core.pipeline.prepare import check_imports
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.prompt_check import check_prompts
 from lavad_core.results import ResultSet, open_results
 from lavad_core.run_metrics import evaluate_run, metrics_of
@@ -59,16 +59,16 @@ def first_sources(
     return sources[:limit]
 
 
-def check_ahead(bench: Workbench, sources: Sequence[VideoSource]) -> None:
+def check_ahead(resources: RunResources, sources: Sequence[VideoSource]) -> None:
     """Raise what would stop a run on its way, before a video is read.
 
     Raises:
         InputError: the labels lack a video, imported values are not there, a model cannot be found, or a prompt does not fit.
     """
-    check_labelled(bench.config.evaluate, [source.name for source in sources])
-    check_imports(bench.config)
-    _ = bench.graph  # asks for the identity of every model
-    check_prompts(bench.config)
+    check_labelled(resources.config.evaluate, [source.name for source in sources])
+    check_imports(resources.config)
+    _ = resources.graph  # asks for the identity of every model
+    check_prompts(resources.config)
 
 
 def score_videos(
@@ -112,9 +112,9 @@ def score_videos(
     listeners = () if listener is None else (listener,)
     with (
         RunRecorder(store, new_run_id(), config=settings, listeners=listeners, name=name) as recorder,
-        closing(Workbench(config, record=True)) as bench,
+        closing(RunResources(config, record=True)) as resources,
     ):
-        run = _Run(bench, recorder)
+        run = _Run(resources, recorder)
         try:
             warn_of_runs_beside(store, recorder.run_id)
             run.score(sources_of(config, videos), limit, refresh)
@@ -123,7 +123,7 @@ def score_videos(
             message = f"{type(error).__name__}: {error}" if failed else STOPPED
             recorder.finish("failed" if failed else "interrupted", run.ledger.outcomes(), message=message)
             raise
-        word, message = ending(run.ledger.outcomes())
+        word, message = run_ending(run.ledger.outcomes())
         recorder.finish(ENDINGS[word], run.ledger.outcomes(), message=message, metrics=run.metrics)
     return open_results(store, recorder.run_id)
 
@@ -132,7 +132,7 @@ def score_videos(
 class _Run:
     """A run of this process."""
 
-    bench: Workbench
+    resources: RunResources
     recorder: RunRecorder
     ledger: Ledger = field(default_factory=lambda: Ledger([]))
     metrics: dict[str, Any] | None = None
@@ -140,21 +140,21 @@ class _Run:
     def score(self, sources: list[VideoSource], limit: int | None, refresh: bool) -> None:
         if not sources:
             raise InputError("no videos are given: name files or folders, or a list (imports.list)")
-        sources = first_sources(self.recorder, self.bench.store.root, sources, limit)
+        sources = first_sources(self.recorder, self.resources.store.root, sources, limit)
         self.ledger = Ledger(sources)
-        check_ahead(self.bench, sources)
+        check_ahead(self.resources, sources)
         for source in sources:
             try:
-                self.ledger.prepared(self.bench.prepare(source))
+                self.ledger.prepared(self.resources.prepare(source))
             except InputError as error:
                 self._failed(source.name, error)
         live = self.ledger.live
-        failed = run_graph(self.bench, live, self.recorder, refresh=refresh, on_result=self._result)
+        failed = run_graph(self.resources, live, self.recorder, refresh=refresh, on_result=self._result)
         for name, reason in failed.items():
             self._failed(name, reason)
         self.ledger.all_stages_done()
         scored, unscored = self.ledger.to_evaluate()
-        if scored and (commit := evaluate_run(self.bench, scored, unscored)) is not None:
+        if scored and (commit := evaluate_run(self.resources, scored, unscored)) is not None:
             self.metrics = metrics_of(commit)
 
     def _failed(self, name: str, error: Exception) -> None:
@@ -163,6 +163,6 @@ class _Run:
 
     def _result(self, node: Node, video: PreparedVideo, commit: Commit) -> None:
         self.ledger.result(video.name, node.stage, commit.status, commit.message, commit.facts.get("frames"))
-        if node.id == self.bench.graph.nodes[-1].id:
+        if node.id == self.resources.graph.nodes[-1].id:
             for outcome in self.ledger.done(video.name):
                 self.recorder.outcome(outcome)

@@ -56,7 +56,7 @@ def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: 
     )
 
 
-def seconds(value: float) -> str:
+def duration_text(value: float) -> str:
     """A duration for people."""
     if value < 60:
         return f"{value:.1f} s"

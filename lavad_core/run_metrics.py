@@ -15,7 +15,7 @@ from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.types import Evaluation
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.results.run import results_of_keys
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.types import Commit, Key
@@ -40,21 +40,23 @@ RUN_METRICS = {"roc_auc": "auc", "average_precision": "average_precision", "pr_a
 """Keys of the commit's facts, those that a run prints, to keys of an evaluation's row."""
 
 
-def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Sequence[str] = ()) -> Commit | None:
+def evaluate_run(
+    resources: RunResources, videos: Sequence[PreparedVideo], unscored: Sequence[str] = ()
+) -> Commit | None:
     """The metrics over all frames of ``videos``; None if the configuration names no labels.
 
     Args:
-        bench: whose store holds the refined scores.
+        resources: whose store holds the refined scores.
         videos: those that have scores.
         unscored: names of videos of the run that have none: listed in the result, never taken for normal.
 
     Raises:
         InputError: the labels cannot be read, or a scored video has none.
     """
-    labels = bench.config.evaluate.labels
+    labels = resources.config.evaluate.labels
     if labels is not None and not videos:
         raise ConfigError(f"no video has scores: nothing to evaluate against {labels}")
-    dataset = configured(bench.config.evaluate)
+    dataset = configured(resources.config.evaluate)
     if dataset is None:
         return None
     unreadable = set(map(match_key, dataset.unreadable))
@@ -67,7 +69,7 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
             f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
         )
     videos = sorted(videos, key=lambda video: video.name)
-    every = {video.name: bench.graph.keys(video) for video in videos}
+    every = {video.name: resources.graph.keys(video) for video in videos}
     keys = [own["refine"] for own in every.values()]
     provenance: dict[str, Any] = {
         "stage": STAGE,
@@ -79,11 +81,11 @@ def evaluate_run(bench: Workbench, videos: Sequence[PreparedVideo], unscored: Se
         **_other_reading(dataset.reading),
     }
     key = Key(STAGE, digest([key.video_id for key in keys]), digest(provenance))
-    found = bench.store.find(key)
+    found = resources.store.find(key)
     if found is not None:
         return found
-    evaluation = evaluate(dataset, results_of_keys(bench.store, bench.config, every))
-    with bench.store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
+    evaluation = evaluate(dataset, results_of_keys(resources.store, resources.config, every))
+    with resources.store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
         writer.write(pa.Table.from_pylist(_table(evaluation), schema=SCHEMA))
         metrics, header = evaluation.rows[0].metrics, evaluation.header
         return writer.commit(

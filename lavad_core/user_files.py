@@ -71,10 +71,10 @@ def read_bytes(path: Path, what: str, max_bytes: int) -> bytes:
 
 def read_text(path: Path, what: str, max_bytes: int) -> str:
     """The content of a UTF-8 file, with or without a byte order mark; arguments and errors as :func:`read_bytes`."""
-    return decode(read_bytes(path, what, max_bytes), path, what)
+    return decode_utf8(read_bytes(path, what, max_bytes), path, what)
 
 
-def decode(content: bytes, path: Path | str, what: str) -> str:
+def decode_utf8(content: bytes, path: Path | str, what: str) -> str:
     """Bytes of ``path`` as UTF-8 text, with or without a byte order mark.
 
     Raises:

@@ -20,7 +20,7 @@ from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import GivenUp
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.recorder import Listener, RunRecorder
@@ -46,7 +46,7 @@ class RunRef:
 class Job:
     """A run in this process."""
 
-    bench: Workbench
+    resources: RunResources
     """Store, models, graph."""
     recorder: RunRecorder
     """Records what the run does."""
@@ -59,7 +59,7 @@ class Job:
 
     def check(self, node_id: str) -> None:
         """Raises GivenUp if trying this stage is pointless, Interrupted if the run is being stopped."""
-        self.bench.check_stop()
+        self.resources.check_stop()
         with self._guard:
             why = self._given_up.get(node_id)
         if why is not None:
@@ -119,8 +119,8 @@ def open_job(
     settings: Mapping[str, Any] = public_settings(config)
     recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name)
     with recorder:
-        job = Job(Workbench(config, record=True), recorder, retry_rejected)
-        job.bench.store.sweep()  # what dead processes left
+        job = Job(RunResources(config, record=True), recorder, retry_rejected)
+        job.resources.store.sweep()  # what dead processes left
         warn_of_runs_beside(Path(ref.store), run_id)
         with _jobs_guard:
             _jobs[ref] = job
@@ -129,13 +129,13 @@ def open_job(
         finally:
             with _jobs_guard:
                 del _jobs[ref]
-            job.bench.close()
+            job.resources.close()
 
 
 def stop_jobs() -> None:
     """The stages of all runs of this process end at their next frame or answer. For signals."""
     for job in list(_jobs.values()):
-        job.bench.stop()
+        job.resources.stop()
 
 
 def job_of(ref: RunRef) -> Job:
@@ -150,5 +150,5 @@ def job_of(ref: RunRef) -> Job:
             run = load_run(Path(ref.store), ref.run_id)
             settings = run.config
             recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings, name=run.name or None)
-            job = _jobs[ref] = Job(Workbench(load_config(settings=settings), record=True), recorder)
+            job = _jobs[ref] = Job(RunResources(load_config(settings=settings), record=True), recorder)
     return job

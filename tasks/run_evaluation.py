@@ -17,5 +17,5 @@ def evaluate(run: RunRef, videos: list[PreparedVideo], unscored: list[str]) -> d
 
     Videos without scores are named in the result; a metric over a part of a data set is not that data set's.
     """
-    commit = evaluate_run(job_of(run).bench, videos, unscored)
+    commit = evaluate_run(job_of(run).resources, videos, unscored)
     return None if commit is None else metrics_of(commit)

@@ -22,7 +22,7 @@ from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
 from lavad_core.config.schema import LavadConfig
 from lavad_core.local_run import STOPPED, check_ahead
-from lavad_core.pipeline.ledger import ENDINGS, Ledger, ending
+from lavad_core.pipeline.ledger import ENDINGS, Ledger, run_ending
 from lavad_core.pipeline.pace import workers_of
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.stages.node import Node, PreparedVideo
@@ -70,12 +70,12 @@ class Scoring:
     @property
     def nodes(self) -> Sequence[Node]:
         """The stages that the configuration needs, so ordered that each model is loaded once."""
-        return self._job.bench.graph.nodes
+        return self._job.resources.graph.nodes
 
     def take(self, sources: Sequence[VideoSource]) -> None:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
-        check_ahead(self._job.bench, sources)
+        check_ahead(self._job.resources, sources)
         sent: dict[PrefectFuture[Any], str] = {
             self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
             for source in sources
@@ -90,14 +90,17 @@ class Scoring:
         for source in sources:
             if (video := self._ledger.entries[source.name].video) is not None:
                 self._ledger.prepared(video)
-        self._keys = {video.name: self._job.bench.graph.keys(video) for video in self._ledger.live}
+        self._keys = {video.name: self._job.resources.graph.keys(video) for video in self._ledger.live}
         self._progress = artifacts.Progress(len(self.nodes) * len(self._ledger.live))
         self._progress.start()
 
     def stage(self, node: Node) -> None:
         """One stage over all videos that are still in the chain; then its model goes, if no later stage uses it."""
         task = bind(
-            STAGE_TASKS[node.stage], self._job.bench.store.root, self._job.bench.config.run, refresh=self._refresh
+            STAGE_TASKS[node.stage],
+            self._job.resources.store.root,
+            self._job.resources.config.run,
+            refresh=self._refresh,
         )
         live = self._ledger.live
         sent: dict[PrefectFuture[Any], PreparedVideo] = {
@@ -108,7 +111,7 @@ class Scoring:
         }
         for future in as_completed(list(sent)):
             self._collect(node, sent[future], future)
-        self._job.bench.release_after(node.id)
+        self._job.resources.release_after(node.id)
 
     def _collect(self, node: Node, video: PreparedVideo, future: PrefectFuture[Any]) -> None:
         value, error = _result(future)
@@ -138,7 +141,7 @@ class Scoring:
             others: videos of the same data set that an earlier run has scored.
         """
         self._ledger.all_stages_done()
-        if self._job.bench.config.evaluate.labels is None:
+        if self._job.resources.config.evaluate.labels is None:
             return
         scored, unscored = self._ledger.to_evaluate()
         sent: dict[PrefectFuture[Any], str] = {
@@ -167,8 +170,8 @@ class Scoring:
         """Write the run's manifest, publish the artifacts, and say how it ended."""
         outcomes = self._ledger.outcomes()
         if any(outcome.status == "not-run" for outcome in outcomes):
-            self._job.bench.check_stop()  # the signal's exception may be lost: libraries catch some
-        name, message = ending(outcomes)
+            self._job.resources.check_stop()  # the signal's exception may be lost: libraries catch some
+        name, message = run_ending(outcomes)
         if self._evaluation_failed and name == "Completed":
             name = "PartiallyFailed"
         message += self._evaluation_failed
@@ -222,8 +225,8 @@ def scoring(
                 try:
                     yield work
                 except BaseException:
-                    stopped = job.bench.stopping  # by a signal, before the failure stops the other threads
-                    job.bench.stop()
+                    stopped = job.resources.stopping  # by a signal, before the failure stops the other threads
+                    job.resources.stop()
                     raise
         except BaseException as error:  # written down and passed on, whatever it is
             if isinstance(error, Exception) and not stopped:

@@ -78,11 +78,11 @@ def stage_task(stage: str, description: str) -> StageTask:
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
                 try:
-                    commit = run_stage(job.bench, video, node_id, record, refresh=_refresh(job, key))
+                    commit = run_stage(job.resources, video, node_id, record, refresh=_refresh(job, key))
                 except ServiceError as error:
                     # Anything else that a try made is lost with it.
                     tries = job.failed_tries(node_id, video.name, progressed=record.work[LLM_REQUESTS] > 0)
-                    most = job.bench.config.run.retries + 1
+                    most = job.resources.config.run.retries + 1
                     TRIES.set((tries, most))  # for the listeners of the record's end
                     setattr(error, _LAST_TRY, tries >= most or _is_last_of_all())
                     raise
@@ -92,7 +92,7 @@ def stage_task(stage: str, description: str) -> StageTask:
         except ModelError as error:
             # One that cannot be loaded fails every video. Otherwise the error is about what the model was given: an input whose
             # vector has no direction must not stop the others.
-            if job.bench.models.failed_to_load(job.bench.graph.node(node_id).role):
+            if job.resources.models.failed_to_load(job.resources.graph.node(node_id).role):
                 job.give_up(node_id, str(error))
             raise
         except ServiceError as error:
@@ -125,7 +125,7 @@ def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bo
 def _refresh(job: Job, key: Key) -> bool:
     if refresh_wanted():
         return True
-    found = job.bench.store.find(key) if job.retry_rejected else None
+    found = job.resources.store.find(key) if job.retry_rejected else None
     return found is not None and found.status == "rejected"
 
 

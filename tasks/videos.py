@@ -23,7 +23,7 @@ def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) ->
         InputError: an input names nothing.
     """
     job = job_of(run)
-    found = sources_of(job.bench.config, [decode_input(text) for text in inputs])
+    found = sources_of(job.resources.config, [decode_input(text) for text in inputs])
     return first_sources(job.recorder, Path(run.store), found, limit)
 
 
@@ -54,5 +54,5 @@ def prepare_video(run: RunRef, source: VideoSource) -> PreparedVideo:
         InputError: an imported file is missing for this video.
     """
     job = job_of(run)
-    job.bench.check_stop()
-    return job.bench.prepare(source)
+    job.resources.check_stop()
+    return job.resources.prepare(source)

@@ -21,7 +21,7 @@ from transformers import Blip2VisionModel
 
 from lavad.demo import grammar
 from lavad.demo.training.frames import squashed
-from lavad.demo.training.loop import Log, Record, half_precision, shuffled, train
+from lavad.demo.training.loop import Log, TrainingRecord, half_precision, shuffled, train
 from lavad.demo.training.vision import PATCH, SIDE, new_tower, normalised, vision_config
 from lavad_core.models.captioners.random_blip2 import opt_tokenizer, t5_tokenizer
 from lavad_core.models.encoders.text_batches import padded
@@ -136,7 +136,7 @@ def train_captioner(
     seed: int,
     log: Log,
     batch: int = 128,
-) -> Record:
+) -> TrainingRecord:
     """Train a captioner and write it to ``folder``, as float16.
 
     Args:
@@ -152,7 +152,7 @@ def train_captioner(
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    tokenizer = t5_tokenizer(grammar.words()) if captioner.language == "t5" else opt_tokenizer(grammar.words())
+    tokenizer = t5_tokenizer(grammar.all_words()) if captioner.language == "t5" else opt_tokenizer(grammar.all_words())
     model = _build(captioner, tokenizer)
     model.vision_model.load_state_dict(tower.state_dict())
     prefix = "" if captioner.language == "t5" else " "

@@ -23,7 +23,7 @@ from transformers import Blip2VisionModel
 from lavad.demo import grammar
 from lavad.demo.training.captioners import CAPTIONERS
 from lavad.demo.training.frames import TrainingFrames
-from lavad.demo.training.loop import Log, Record, half_precision, train
+from lavad.demo.training.loop import Log, TrainingRecord, half_precision, train
 from lavad.demo.training.summaries import HEDGES, summary
 from lavad.demo.training.vision import DEPTH, HEADS, PATCH, SIDE, WIDTH, initialise, jittered, normalised
 from lavad_core.models.encoders.imagebind.preprocess import centre_square
@@ -92,7 +92,7 @@ def _low(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def train_imagebind(
     tower: Blip2VisionModel, pairs: Pairs, folder: Path, *, steps: int, seed: int, log: Log, per_clip: int
-) -> Record:
+) -> TrainingRecord:
     """Train the towers and write ``imagebind.safetensors`` (float16) and a tokenizer to ``folder``.
 
     Args:
@@ -106,7 +106,7 @@ def train_imagebind(
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    vocabulary, merges = word_bpe([*grammar.words(), *_SUMMARY_WORDS])
+    vocabulary, merges = word_bpe([*grammar.all_words(), *_SUMMARY_WORDS])
     write_bpe(folder, vocabulary, merges)
     text = TextShape(
         _TEXT_WIDTH, _TEXT_DEPTH, _TEXT_HEADS, 4 * _TEXT_WIDTH, _OUTPUT, vocabulary=len(vocabulary), context=77

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from lavad.demo import grammar
 from lavad.demo.training.loop import Log, half_precision, train
 from lavad.demo.training.mistakes import Windows, tracks
+from lavad.demo.training.strangers import stranger_words as strange_words
 from lavad.demo.training.strangers import with_strangers
-from lavad.demo.training.strangers import words as strange_words
 from lavad.demo.training.summaries import HEDGES, rating, summary
 from lavad_core.method import prompts
 from lavad_core.method.scoring import score_messages
@@ -65,7 +65,7 @@ class LlamaShape:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How much is learned: it decides, not the clock, so that a slower machine makes the same model."""
 
     clips: int = 1500
@@ -81,7 +81,7 @@ class Plan:
 
 
 def train_llama(
-    folder: Path, seed: int, log: Log, plan: Plan | None = None, shape: LlamaShape | None = None
+    folder: Path, seed: int, log: Log, plan: TrainingPlan | None = None, shape: LlamaShape | None = None
 ) -> dict[str, Any]:
     """Train the model and write it to ``folder`` in half precision.
 
@@ -94,11 +94,11 @@ def train_llama(
     Returns:
         What was done, for the model's card.
     """
-    plan, shape = plan or Plan(), shape or LlamaShape()
+    plan, shape = plan or TrainingPlan(), shape or LlamaShape()
     began = time.monotonic()
     windows = Windows(tracks("train", seed, range(plan.clips)), seed)
     captions = [windows.one() for _ in range(plan.windows)]
-    tokenizer = llama_tokenizer(words(), CONTEXT)
+    tokenizer = llama_tokenizer(single_token_words(), CONTEXT)
     random = np.random.default_rng(seed)
     taught = []
     for window in captions:
@@ -137,9 +137,9 @@ def train_llama(
     return {"seed": seed, "parameters": parameters, **asdict(shape), **asdict(plan), **asdict(record)}
 
 
-def words() -> list[str]:
+def single_token_words() -> list[str]:
     """That are one token each: the world's, the prompts' and those that summaries begin with."""
-    said = [*grammar.words(), *strange_words(), *HEDGES]
+    said = [*grammar.all_words(), *strange_words(), *HEDGES]
     prompt_texts = (prompts.SUMMARY, prompts.FORMAT, *prompts.CONTEXT.values())
     first = {text.split()[0] for text in grammar.FORMS.values() if text[0] != "{"}
     return words_of([*said, *prompt_texts, "A Two", *(word.capitalize() for word in first)])

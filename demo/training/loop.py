@@ -21,7 +21,7 @@ _MUON = 1.0
 
 
 @dataclass
-class Record:
+class TrainingRecord:
     """What a training was, for the model's card."""
 
     steps: int
@@ -44,7 +44,7 @@ def train(
     log: Log,
     name: str,
     decay: float = 0.05,
-) -> Record:
+) -> TrainingRecord:
     """Muon for the matrices and AdamW for the rest, with a warm-up over a twentieth of the steps and a cosine to zero.
 
     Args:
@@ -88,7 +88,7 @@ def train(
             losses.append((step, round(float(np.mean(recent)), 4)))
             log(f"{name}: step {step} of {steps}, loss {losses[-1][1]:.4f}, {time.monotonic() - began:.0f} s")
             recent = []
-    return Record(steps, size, round(time.monotonic() - began, 1), losses)
+    return TrainingRecord(steps, size, round(time.monotonic() - began, 1), losses)
 
 
 def half_precision() -> torch.autocast:

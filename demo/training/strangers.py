@@ -22,7 +22,7 @@ _SEAT = re.compile(r"(?<=sits on a )\w+")
 _BESIDE = re.compile(r"(?<=beside a )\w+")
 
 
-def words() -> list[str]:
+def stranger_words() -> list[str]:
     """All that may be put in."""
     return [*PEOPLE, *(f"{one}s" for one in PEOPLE), *THINGS]
 

@@ -15,7 +15,7 @@ from transformers import Blip2VisionConfig, Blip2VisionModel
 
 from lavad.demo import grammar
 from lavad.demo.training.frames import ACTS, LABELS
-from lavad.demo.training.loop import Log, Record, half_precision, shuffled, train
+from lavad.demo.training.loop import Log, TrainingRecord, half_precision, shuffled, train
 from lavad_core.models.pixels import Normaliser
 
 SIDE, PATCH, WIDTH, DEPTH, HEADS = 96, 12, 128, 4, 4
@@ -70,7 +70,7 @@ def train_vision(
     seed: int,
     log: Log,
     batch: int = 128,
-) -> tuple[Blip2VisionModel, Record]:
+) -> tuple[Blip2VisionModel, TrainingRecord]:
     """A vision tower.
 
     Args:

@@ -30,7 +30,7 @@ def served_check(role: str, section: Any) -> Check:
     """Whether the server of a model is there and serves it."""
     from lavad_core.errors import LavadError
     from lavad_core.models.chat.http import JsonPool
-    from lavad_core.models.chat.optional import Absent, listed_models, row_of
+    from lavad_core.models.chat.optional import EndpointMissing, listed_models, row_of
     from lavad_core.plain_text import first_few
 
     try:
@@ -39,7 +39,7 @@ def served_check(role: str, section: Any) -> Check:
             rows = listed_models(pool)
         finally:
             pool.close()
-    except Absent as absent:
+    except EndpointMissing as absent:
         return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
     except LavadError as error:
         return Check(role, "fault", str(error))

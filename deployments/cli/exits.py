@@ -61,7 +61,7 @@ class Debug:
     on = False
 
 
-class Leave:
+class QuickExit:
     """Whether the process ends without the handlers that libraries have put to its end: one of them waits for a server that
     has gone."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavad.deployments.cli.exits import Debug, Exit, Leave, SignalReceived
+from lavad.deployments.cli.exits import Debug, Exit, QuickExit, SignalReceived
 from lavad.deployments.cli.terminal.text import escape, say
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Start = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedRun:
     """A run that is over."""
 
     manifest: RunManifest
@@ -49,7 +49,7 @@ class Ended:
         return exit_code(self.manifest.videos) or (Exit.OK if self.completed else Exit.SOME_FAILED)
 
 
-def scoring(
+def scoring_flow(
     inputs: Sequence[str],
     config: LavadConfig,
     *,
@@ -93,7 +93,7 @@ def warn_ahead(config: LavadConfig) -> None:
             say(f"not there yet, and needed for what stage {stage} has to make: {escape(check.found)}")
 
 
-def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop) -> Ended:
+def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop) -> FinishedRun:
     """Run a flow for this many videos against the configured or a private API, within
     :func:`~lavad.deployments.cli.signals.interruptible`, which gives ``stop``.
 
@@ -147,7 +147,7 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
             raise failure
     if manifest is None:
         manifest = load_run(config.store, run_id)
-    return Ended(manifest, state.is_completed() if state is not None else manifest.status == "completed")
+    return FinishedRun(manifest, state.is_completed() if state is not None else manifest.status == "completed")
 
 
 def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
@@ -165,7 +165,7 @@ def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
 def _code_of_complete(config: LavadConfig, run_id: str, else_: int) -> int:
     """The exit code of a run that is complete though the process ends by force; ``else_`` if it is not."""
     manifest = _complete(config, run_id)
-    return else_ if manifest is None else int(Ended(manifest, manifest.status == "completed").exit_code)
+    return else_ if manifest is None else int(FinishedRun(manifest, manifest.status == "completed").exit_code)
 
 
 def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:
@@ -196,7 +196,7 @@ def _send_what_waits(timeout_s: float) -> None:
     for worker in (EventsWorker, APILogWorker):
         _, left = worker.drain_all(timeout=timeout_s, at_exit=False)  # type: ignore[misc]
         if left:
-            Leave.at_once = True
+            QuickExit.at_once = True
 
 
 def _error_of(state: Any) -> BaseException | None:

@@ -35,7 +35,7 @@ from lavad.deployments.cli.commands.maintain.download import download
 from lavad.deployments.cli.commands.run.demo import demo
 from lavad.deployments.cli.commands.run.plan import plan
 from lavad.deployments.cli.commands.run.run import retry, run
-from lavad.deployments.cli.exits import EPILOG, Debug, Exit, Leave, SignalReceived, flush, output_lost
+from lavad.deployments.cli.exits import EPILOG, Debug, Exit, QuickExit, SignalReceived, flush, output_lost
 from lavad.deployments.cli.terminal.text import OutputLost, escape, prepare_streams, say, show, to_stdout
 
 app = typer.Typer(
@@ -127,7 +127,7 @@ class _Stderr(logging.Handler):
 def main() -> None:
     """Run the command that ``sys.argv`` names, and end the process."""
     code = _run()
-    if Leave.at_once:
+    if QuickExit.at_once:
         early.flush_streams()
         os._exit(code)
     early.ends_with(code)

@@ -34,7 +34,7 @@ from lavad_core.suggest import nearest
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfig:
     """A configuration and where its values come from."""
 
     config: LavadConfig
@@ -83,7 +83,7 @@ def load(
     overrides: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
-) -> Loaded:
+) -> LoadedConfig:
     """The configuration with the origin of every value; arguments and errors as :func:`load_config`."""
     below = [_preset(preset)] if preset is not None else []
     below += [layers.from_file(Path(path)) for path in files]
@@ -107,7 +107,7 @@ def load(
     config = _with_absolute_defaults(config)
     _refuse_passwords(config, origins)
     remember_secrets(secret_values(config))
-    return Loaded(config, _leaf_origins(config, origins))
+    return LoadedConfig(config, _leaf_origins(config, origins))
 
 
 def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> None:

@@ -41,7 +41,7 @@ _WORDS = frozenset({"yes", "no", "on", "off"})
 
 
 @dataclass
-class Document:
+class YamlDocument:
     """What a text says."""
 
     value: Any
@@ -52,7 +52,7 @@ class Document:
     """Paths of unquoted ``yes``, ``no``, ``on`` and ``off``, each with the word."""
 
 
-def read_yaml(text: str, name: str) -> Document:
+def read_yaml(text: str, name: str) -> YamlDocument:
     """The one document in ``text``.
 
     Args:
@@ -62,7 +62,7 @@ def read_yaml(text: str, name: str) -> Document:
     Raises:
         ConfigError: it is not YAML, gives a key twice, is too deep or too large, or has a scalar that is read in two ways.
     """
-    found = Document(None)
+    found = YamlDocument(None)
     loader = _loader(text, name)
     try:
         node = loader.get_single_node()
@@ -127,7 +127,7 @@ def problem(error: BaseException) -> str:
     return where + escape(plain)
 
 
-def _note(node: yaml.Node, path: PathKey, name: str, found: Document) -> None:
+def _note(node: yaml.Node, path: PathKey, name: str, found: YamlDocument) -> None:
     """Remember the line of every key, make each the text that the user wrote (``no``, ``1.50``, ``010`` are names), and refuse
     what the loader would take in silence: a key given twice (it keeps the last), and words that are read as another value than
     they look like."""
@@ -163,7 +163,7 @@ def _check_tag(node: yaml.Node, name: str) -> None:
         )
 
 
-def _note_scalar(node: yaml.ScalarNode, path: PathKey, here: str, found: Document) -> None:
+def _note_scalar(node: yaml.ScalarNode, path: PathKey, here: str, found: YamlDocument) -> None:
     word = str(node.value)
     kind = node.tag.rpartition(":")[2]
     if kind in ("int", "float"):

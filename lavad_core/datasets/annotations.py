@@ -11,7 +11,7 @@ from lavad_core.datasets.features import Features, is_feature
 from lavad_core.datasets.lines import (
     INTEGERS,
     LABEL_IN_NAME,
-    Cells,
+    LineCells,
     base_name,
     cells_of,
     has_ending,
@@ -147,7 +147,7 @@ def _without_brackets(line: str) -> str:
     return f"{line[: found.start()]} {' '.join(_NUMBER.findall(found[0]))}"
 
 
-def _with_name(cells: Cells) -> tuple[str, Sequence[str], int | None]:
+def _with_name(cells: LineCells) -> tuple[str, Sequence[str], int | None]:
     """Name, words after it, and the number of frames where one stands before the class, or before brackets."""
     rest = cells.rest
     if len(rest) > 1 and is_integer(rest[0]):

@@ -20,7 +20,7 @@ from lavad_core.video.identity import files_digest
 
 
 @dataclass(frozen=True)
-class Paths:
+class DatasetPaths:
     """What the user points at; an adapter says which of them it needs."""
 
     annotation: Path | None = None

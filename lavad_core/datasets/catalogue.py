@@ -17,8 +17,8 @@ from lavad_core.datasets.adapters import (
     ucf_crime,
     xd_violence,
 )
-from lavad_core.datasets.build import Paths
-from lavad_core.datasets.check import against_published
+from lavad_core.datasets.build import DatasetPaths
+from lavad_core.datasets.check import published_findings
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 from lavad_core.suggest import nearest
@@ -30,7 +30,7 @@ class Adapter:
 
     title: str
     """Name of the data set in papers."""
-    read: Callable[[Paths], Dataset]
+    read: Callable[[DatasetPaths], Dataset]
     """Reads the data set from its paths; raises InputError."""
     labels: str
     """What the file or folder of labels is, in a few words."""
@@ -137,8 +137,8 @@ def open_dataset(
         raise InputError(
             f"--first-frame (evaluate.first_frame) is of files of intervals, and {adapter!r} has none: leave it out"
         )
-    dataset = found.read(Paths(annotation, list_file, videos, reading.first_frame))
+    dataset = found.read(DatasetPaths(annotation, list_file, videos, reading.first_frame))
     if reading.first_frame is None:
         reading = replace(reading, first_frame=dataset.reading.first_frame)
-    notes = (*dataset.notes, *(finding.message for finding in against_published(dataset)))
+    notes = (*dataset.notes, *(finding.message for finding in published_findings(dataset)))
     return replace(dataset, notes=notes, reading=reading)

@@ -37,7 +37,7 @@ def figures(dataset: Dataset) -> Figures:
     )
 
 
-def check(
+def check_dataset(
     dataset: Dataset,
     sources: Sequence[VideoSource] | None = None,
     count: Callable[[VideoSource], int] | None = None,
@@ -63,7 +63,7 @@ def check(
     ]
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)
-    published = against_published(dataset)
+    published = published_findings(dataset)
     said = {finding.message for finding in published}
     findings += [*published, *(warning(note) for note in dataset.notes if note not in said)]
     if reference is None or here.clipped != reference.clipped:
@@ -80,7 +80,7 @@ def check(
     )
 
 
-def against_published(dataset: Dataset) -> list[DatasetFinding]:
+def published_findings(dataset: Dataset) -> list[DatasetFinding]:
     """How these labels differ from the published ones; nothing if nothing is known about the data set."""
     here = figures(dataset)
     reference = _reference(dataset.adapter, here)

@@ -51,7 +51,7 @@ def warning(message: str, videos: Sequence[str] = ()) -> DatasetFinding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The outcome of :func:`lavad_core.datasets.check.check`."""
+    """The outcome of :func:`lavad_core.datasets.check.check_dataset`."""
 
     adapter: str
     """Key of the data set."""

@@ -42,7 +42,7 @@ _NAMES_OF_COLUMNS = frozenset(
 
 
 @dataclass(frozen=True)
-class Cells:
+class LineCells:
     """A line, taken apart."""
 
     name: str
@@ -82,7 +82,7 @@ def is_header(line: str) -> bool:
     )
 
 
-def cells_of(line: str) -> Cells:
+def cells_of(line: str) -> LineCells:
     """The name and the fields of a line.
 
     Certain is the end of a name before ``|``, ``;``, a comma or a tab with nothing but fields after it, after the ending of
@@ -92,7 +92,7 @@ def cells_of(line: str) -> Cells:
     if (quoted := _QUOTED.fullmatch(text)) is not None:
         cells = _fields(quoted[3].split(quoted[2]))
         if cells is not None:
-            return Cells(quoted[1].replace('""', '"'), cells, quoted[2])
+            return LineCells(quoted[1].replace('""', '"'), cells, quoted[2])
     if not _SEVERAL_CLASSES.fullmatch(text):
         for separator in "|\t;,":
             name, found, after = text.partition(separator)
@@ -100,12 +100,12 @@ def cells_of(line: str) -> Cells:
             if fields is None and separator == "\t" and found and not has_ending(text):
                 fields = _fields(after.split())
             if fields is not None and not _goes_on(name):
-                return Cells(name.strip(), fields, separator)
+                return LineCells(name.strip(), fields, separator)
     words = list(re.finditer(r"\S+", text))
     end = max((at for at, word in enumerate(words) if ends_name(word[0])), default=None)
     if end is None:
-        return Cells("", tuple(word[0] for word in words))
-    return Cells(text[: words[end].end()], tuple(word[0] for word in words[end + 1 :]))
+        return LineCells("", tuple(word[0] for word in words))
+    return LineCells(text[: words[end].end()], tuple(word[0] for word in words[end + 1 :]))
 
 
 def has_ending(word: str) -> bool:

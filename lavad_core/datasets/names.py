@@ -44,7 +44,7 @@ def says_normal(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Match:
+class NameMatch:
     """Names of a data set beside those of something else."""
 
     pairs: dict[str, str] = field(repr=False)
@@ -55,7 +55,7 @@ class Match:
     """The other's names that the data set lacks, in its order."""
 
 
-def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> Match:
+def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> NameMatch:
     """Pair the names of a data set with others by :func:`match_key`, whatever the order. Nothing is guessed.
 
     Raises:
@@ -74,7 +74,7 @@ def match(wanted: Iterable[str], given: Iterable[str], what: str = "names") -> M
             missing.append(name)
         else:
             pairs[name] = found
-    return Match(pairs, tuple(missing), tuple(left.values()))
+    return NameMatch(pairs, tuple(missing), tuple(left.values()))
 
 
 def listed(names: Sequence[str], among: Iterable[str] = ()) -> str:

@@ -21,7 +21,7 @@ MIN_DEFINED = 0.9
 """Least part of the resamples in which a metric must be defined to have an interval; the other resamples are left out."""
 
 
-def draw(videos: int, resamples: int, seed: int) -> Array:
+def draw_resamples(videos: int, resamples: int, seed: int) -> Array:
     """How often each video is in each resample of as many videos, drawn with replacement.
 
     Returns:

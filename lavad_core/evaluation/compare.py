@@ -13,15 +13,15 @@ from lavad_core.datasets.names import match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
-from lavad_core.evaluation.bootstrap import draw, interval
+from lavad_core.evaluation.bootstrap import draw_resamples, interval
 from lavad_core.evaluation.compute import own_scores
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, evaluated_video
 from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words, smoothed, unlike, width_of
+from lavad_core.evaluation.smoothing import Sigma, Unit, Width, sigma_in_words, smoothed, unlike, width_of
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRIC_TITLES
-from lavad_core.results.recipe import differences
+from lavad_core.results.recipe import recipe_differences
 from lavad_core.results.types import ResultSet
 
 
@@ -81,7 +81,7 @@ class ComparedRow:
         if self.smoothing is None:
             return "unsmoothed"
         if not self.unlike:
-            return f"σ{in_words(self.smoothing, self.width_a)}"
+            return f"σ{sigma_in_words(self.smoothing, self.width_a)}"
         return f"σ{self.smoothing}: NOT THE SAME SMOOTHING in A and B ({self.unlike})"
 
 
@@ -119,7 +119,9 @@ class Comparison:
     """How the data set's files were taken other than as they are published; empty if they were not."""
 
 
-def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOptions | None = None) -> Comparison:
+def compare_results(
+    dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOptions | None = None
+) -> Comparison:
     """The metrics of two sets of results, and their differences.
 
     Args:
@@ -149,7 +151,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
         for one, names in ((a, with_a), (b, with_b))
     )
     _same_frames(ours, theirs, a.set_id, b.set_id)
-    draws = draw(len(common), options.resamples, options.seed) if options.resamples else None
+    draws = draw_resamples(len(common), options.resamples, options.seed) if options.resamples else None
     labelled, others = LabelledScores(ours, draws), LabelledScores(theirs, draws)
     rows = []
     for sigma in (None, *options.sigmas):
@@ -174,7 +176,7 @@ def compare(dataset: Dataset, a: ResultSet, b: ResultSet, options: EvaluationOpt
         only_b=tuple(name for name in dataset.videos if name in with_b and name not in with_a),
         intervals=options.intervals,
         rows=tuple(rows),
-        differs=differences(a.recipe, b.recipe),
+        differs=recipe_differences(a.recipe, b.recipe),
         recipe_a=a.recipe.lines,
         recipe_b=b.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in ours if video.uncovered]),

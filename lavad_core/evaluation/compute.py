@@ -8,21 +8,21 @@ from dataclasses import asdict
 import numpy as np
 
 from lavad_core.datasets.frame_counts import said_of
-from lavad_core.datasets.names import Match, match_key
+from lavad_core.datasets.names import NameMatch, match_key
 from lavad_core.datasets.types import Dataset
-from lavad_core.evaluation.bootstrap import draw
+from lavad_core.evaluation.bootstrap import draw_resamples
 from lavad_core.evaluation.cautions import cautions
 from lavad_core.evaluation.classes import class_rows
 from lavad_core.evaluation.curves import curves_of
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frame_metrics import one_label
-from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather_scores
 from lavad_core.evaluation.measure import measure, own_auc, video_scores
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.evaluation.smoothing import Sigma, in_words, smoothed, width_of
+from lavad_core.evaluation.smoothing import Sigma, sigma_in_words, smoothed, width_of
 from lavad_core.evaluation.ties import Array
 from lavad_core.evaluation.trivial import trivial_scores
-from lavad_core.evaluation.types import Curve, Evaluation, Header, Metric, ScoreRow, VideoRow
+from lavad_core.evaluation.types import Curve, Evaluation, EvaluationProtocol, Metric, ScoreRow, VideoRow
 from lavad_core.method.sampling import sampled
 from lavad_core.results.types import ResultSet
 
@@ -41,8 +41,8 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
         DamagedResult: scores are gone from the store.
     """
     options = options or EvaluationOptions()
-    videos, names = gather(dataset, results)
-    draws = draw(len(videos), options.resamples, options.seed) if options.resamples else None
+    videos, names = gather_scores(dataset, results)
+    draws = draw_resamples(len(videos), options.resamples, options.seed) if options.resamples else None
     labelled = LabelledScores(videos, draws)
     rows: list[ScoreRow] = []
     roc: dict[str, Curve] = {}
@@ -89,14 +89,14 @@ def _row(
 
 
 def _header(
-    dataset: Dataset, results: ResultSet, names: Match, labelled: LabelledScores, options: EvaluationOptions
-) -> Header:
+    dataset: Dataset, results: ResultSet, names: NameMatch, labelled: LabelledScores, options: EvaluationOptions
+) -> EvaluationProtocol:
     why = {match_key(name): reason for name, reason in results.unscored.items()}
     unscored = {name: why.get(match_key(name), f"not in the {results.origin}") for name in names.missing}
     unscored |= dataset.unreadable
     unreadable = set(map(match_key, dataset.unreadable))
     unlabelled = tuple(name for name in names.extra if match_key(name) not in unreadable)
-    return Header(
+    return EvaluationProtocol(
         dataset=dataset.title,
         adapter=dataset.adapter,
         files=tuple(map(asdict, dataset.files)),
@@ -132,7 +132,7 @@ def _smoothing(options: EvaluationOptions, labelled: LabelledScores) -> str:
     if not options.sigmas:
         return "none"
     words = [
-        in_words(sigma, width_of(labelled.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
+        sigma_in_words(sigma, width_of(labelled.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
         for sigma in options.sigmas
     ]
     return f"none; in rows with σ a Gaussian of {', '.join(words)} over each video's scores"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.frame_counts import counted_frames, deviation, probable_cause
 from lavad_core.datasets.intervals import labels_from_intervals
-from lavad_core.datasets.names import Match, listed, match
+from lavad_core.datasets.names import NameMatch, listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.evaluation.ties import Array
@@ -133,7 +133,7 @@ class LabelledScores:
         return labels, scores[at], np.where(labels, self.weights.positive[at], self.weights.negative[at])
 
 
-def gather(dataset: Dataset, results: ResultSet) -> tuple[list[EvaluatedVideo], Match]:
+def gather_scores(dataset: Dataset, results: ResultSet) -> tuple[list[EvaluatedVideo], NameMatch]:
     """The scored videos of a data set, in its order, and which names were matched.
 
     Raises:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lavad_core.evaluation.types import Header
+from lavad_core.evaluation.types import EvaluationProtocol
 from lavad_core.results.types import in_words
 
 
-def protocol_lines(header: Header) -> list[tuple[str, str]]:
+def protocol_lines(header: EvaluationProtocol) -> list[tuple[str, str]]:
     """Name and text of each line, without the warnings."""
     return [
         ("data set", f"{header.dataset} ({header.adapter})"),

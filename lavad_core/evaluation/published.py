@@ -35,7 +35,7 @@ class PublishedRow:
 
 
 @dataclass(frozen=True)
-class Against:
+class PublishedDifference:
     """An evaluation beside a published row."""
 
     row: PublishedRow
@@ -52,7 +52,7 @@ class PublishedComparison:
 
     ours: ScoreRow
     """The evaluation's unsmoothed final scores."""
-    rows: tuple[Against, ...]
+    rows: tuple[PublishedDifference, ...]
     """One row per row of the paper's tables, in their order."""
     notes: tuple[str, ...]
     """What the protocols have different, one sentence for each difference."""
@@ -103,7 +103,7 @@ def against_published(evaluation: Evaluation) -> PublishedComparison:
     auc, ap = ours.metrics["auc"].value, ours.metrics["pr_auc_trapezoid"].value
     return PublishedComparison(
         ours,
-        tuple(Against(row, _less(auc, row.auc), _less(ap, row.ap)) for row in rows),
+        tuple(PublishedDifference(row, _less(auc, row.auc), _less(ap, row.ap)) for row in rows),
         tuple(_notes(evaluation)),
         _document()["source"],
     )

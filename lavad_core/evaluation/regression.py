@@ -10,7 +10,7 @@ from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
-from lavad_core.evaluation.compare import Difference, compare, difference
+from lavad_core.evaluation.compare import Difference, compare_results, difference
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, unlike
@@ -113,10 +113,10 @@ def against_results(
     """Compare with another run or import, paired over the videos that both have.
 
     Raises:
-        InputError: as :func:`lavad_core.evaluation.compare.compare`.
+        InputError: as :func:`lavad_core.evaluation.compare.compare_results`.
         DamagedResult: scores are gone from the store.
     """
-    found = compare(dataset, now, before, options)
+    found = compare_results(dataset, now, before, options)
     changes = [
         MetricChange(metric, row.smoothing, row.metrics[metric], tolerance)
         for row in found.rows

@@ -138,7 +138,7 @@ def _range(values: Array) -> Range:
     return float(values.min()), float(values.max())
 
 
-def in_words(sigma: Sigma, width: Width | None, unit: str = "") -> str:
+def sigma_in_words(sigma: Sigma, width: Width | None, unit: str = "") -> str:
     """``10 (160 frames, 5.33 s)``: σ as it was given, ``unit`` after it, and in the other units as far as they are known."""
     given = f"{sigma} {unit}".rstrip()
     if width is None:

@@ -14,7 +14,7 @@ from lavad_core.datasets.names import listed, match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.events import found_intervals
-from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather
+from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather_scores
 from lavad_core.evaluation.sealed_json import DocumentKind
 from lavad_core.evaluation.ties import TIE, settled
 from lavad_core.evaluation.types import Evaluation
@@ -133,7 +133,7 @@ def choose_threshold(
         DamagedResult: scores are gone from the store.
     """
     segments = segments or SegmentRule(min_length_frames=1)
-    videos = gather(dataset, results)[0]
+    videos = gather_scores(dataset, results)[0]
     if rule.most is None:
         threshold, value = _by_frames(videos, rule)
     else:

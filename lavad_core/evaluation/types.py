@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lavad_core.escape import fixed
-from lavad_core.evaluation.smoothing import Sigma, Unit, Width, in_words
+from lavad_core.evaluation.smoothing import Sigma, Unit, Width, sigma_in_words
 
 
 @dataclass(frozen=True)
-class Header:
+class EvaluationProtocol:
     """The protocol of an evaluation, printed above every table."""
 
     dataset: str
@@ -135,7 +135,7 @@ class ScoreRow:
     @property
     def label(self) -> str:
         """The name of the row in tables and of its curves: ``refined``, ``refined σ10 (160 frames, 5.33 s)``."""
-        return f"{self.name} σ{in_words(self.smoothing, self.width)}" if self.smoothing else self.name
+        return f"{self.name} σ{sigma_in_words(self.smoothing, self.width)}" if self.smoothing else self.name
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class Curve:
 class Evaluation:
     """All metrics of a set of results. ``rows[0]`` is that of the unsmoothed final scores."""
 
-    header: Header
+    header: EvaluationProtocol
     """The protocol."""
     rows: tuple[ScoreRow, ...]
     """The rows of metrics, the results' own first."""

@@ -40,7 +40,7 @@ PROGRAM_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenLayout:
     """What a user must know about a folder in the authors' layout."""
 
     ranks: int
@@ -49,7 +49,7 @@ class Written:
     """What the files do not have, and why, one sentence for each."""
 
 
-def write_layout(results: ResultSet, target: Path) -> Written:
+def write_layout(results: ResultSet, target: Path) -> WrittenLayout:
     """A folder with captions, scores, similarities and names of neighbours; one file per video, so that the authors' program
     evaluates it.
 
@@ -80,7 +80,7 @@ def write_layout(results: ResultSet, target: Path) -> Written:
                 path = folder / kind / f"{name}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(values, indent=4, allow_nan=False) + "\n", encoding="ascii")
-    return Written(ranks, tuple(_notes(bare, wordless, len(results.names))))
+    return WrittenLayout(ranks, tuple(_notes(bare, wordless, len(results.names))))
 
 
 def _ranks(results: ResultSet) -> int:

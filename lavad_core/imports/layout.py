@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lavad_core.errors import InputError
-from lavad_core.imports.per_video import Sources
+from lavad_core.imports.per_video import ImportSources
 
 RAW_CAPTIONS = "captions/raw"
 CLEANED = "captions/clean"
@@ -28,7 +28,7 @@ OPTIONS = {
 """By which a folder is named where the layout has several."""
 
 
-def find_layout(folder: Path, given: Sources | None = None) -> Sources:
+def find_layout(folder: Path, given: ImportSources | None = None) -> ImportSources:
     """What there is below a folder in the authors' layout.
 
     Language model and captioners are names of folders in it; each of ``captions/clean``, ``captions/summary``, ``scores/raw``
@@ -40,12 +40,12 @@ def find_layout(folder: Path, given: Sources | None = None) -> Sources:
     Raises:
         InputError: there is nothing, or several where one is needed; names them.
     """
-    given = given or Sources()
+    given = given or ImportSources()
     if not folder.is_dir():
         raise InputError(f"the authors' layout: {str(folder)!r} is not a folder")
     scores = given.scores or (None if given.segments is not None else _one(folder, REFINED))
     ranked = scores is not None and given.scores is None
-    found = Sources(
+    found = ImportSources(
         scores=scores,
         raw_scores=given.raw_scores or _one(folder, RAW_SCORES),
         segments=given.segments,
@@ -55,7 +55,7 @@ def find_layout(folder: Path, given: Sources | None = None) -> Sources:
         similarities=_one(folder, SIMILARITIES) if ranked else None,
         neighbours=_one(folder, NEIGHBOURS) if ranked else None,
     )
-    if found == Sources():
+    if found == ImportSources():
         raise InputError(
             f"the authors' layout: {str(folder)!r} has none of {', '.join((RAW_CAPTIONS, *OPTIONS))} with JSON files below it"
         )

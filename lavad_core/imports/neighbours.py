@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
-from lavad_core.imports.per_video import ImportReport, Names, Sources, read_values
+from lavad_core.imports.per_video import ExpectedNames, ImportReport, ImportSources, read_values
 from lavad_core.imports.scores import GivenScores
 from lavad_core.imports.types import Neighbours
 from lavad_core.imports.values import Nested, parse_ranked_frames, parse_ranked_similarities
@@ -19,7 +19,7 @@ PADDING = -2.0
 class NeighbourFiles:
     """Similarities and frames of neighbours, read where there are any; raises InputError where a folder cannot be read."""
 
-    def __init__(self, sources: Sources, names: Names, report: ImportReport) -> None:
+    def __init__(self, sources: ImportSources, names: ExpectedNames, report: ImportReport) -> None:
         self._similarities = read_values(sources.similarities, "similarities", names, parse_ranked_similarities, report)
         self._frames = read_values(sources.neighbours, "neighbours", names, parse_ranked_frames, report)
 

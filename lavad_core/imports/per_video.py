@@ -21,7 +21,7 @@ ARRAYS = (".npy", ".csv")
 
 
 @dataclass(frozen=True)
-class Sources:
+class ImportSources:
     """Folders or archives with a file for each video; None where there is none."""
 
     scores: Path | None = None
@@ -54,7 +54,7 @@ class ImportReport:
     """What was read, by role: name of the folder or archive, number of files, SHA-256 of their names and digests."""
 
 
-class Names:
+class ExpectedNames:
     """The videos that are expected; None takes whatever there are files of."""
 
     def __init__(self, names: Iterable[str] | None) -> None:
@@ -85,7 +85,7 @@ class PerVideoFiles(Generic[T]):
 def read_files(
     place: Path,
     role: str,
-    names: Names,
+    names: ExpectedNames,
     parse: Callable[[FoundFile], T],
     report: ImportReport,
     endings: Sequence[str] = JSON,
@@ -138,7 +138,7 @@ def read_files(
 
 
 def read_values(
-    place: Path | None, role: str, names: Names, parse: Callable[[bytes, str], T], report: ImportReport
+    place: Path | None, role: str, names: ExpectedNames, parse: Callable[[bytes, str], T], report: ImportReport
 ) -> dict[str, T]:
     """Video to what ``parse`` makes of its JSON file's content and name; nothing where there is no folder. See
     :func:`read_files`."""
@@ -147,7 +147,9 @@ def read_values(
     return read_files(place, role, names, lambda file: parse(file.read(), file.where), report).values
 
 
-def _nothing(place: Path, role: str, seen: int, extra: Sequence[str], names: Names, endings: Sequence[str]) -> str:
+def _nothing(
+    place: Path, role: str, seen: int, extra: Sequence[str], names: ExpectedNames, endings: Sequence[str]
+) -> str:
     kinds = ", ".join(endings)
     if not seen:
         return f"{role}: {str(place)!r} has no file that ends in {kinds}; expected is one for each video, called by its name"

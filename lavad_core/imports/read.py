@@ -12,7 +12,15 @@ from lavad_core.digest import file_sha256
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.neighbours import NeighbourFiles
-from lavad_core.imports.per_video import ARRAYS, JSON, ImportReport, Names, PerVideoFiles, Sources, read_files
+from lavad_core.imports.per_video import (
+    ARRAYS,
+    JSON,
+    ExpectedNames,
+    ImportReport,
+    ImportSources,
+    PerVideoFiles,
+    read_files,
+)
 from lavad_core.imports.scores import GivenScores, interval_of, on_grid, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
 from lavad_core.imports.set_file import RAW
@@ -29,7 +37,7 @@ _Scores = PerVideoFiles[GivenScores]
 
 
 def read_import(
-    sources: Sources,
+    sources: ImportSources,
     frames: Mapping[str, int | None] | None,
     report: ImportReport,
     *,
@@ -49,7 +57,7 @@ def read_import(
     Raises:
         InputError: there are no scores, a source cannot be read, or no video has usable scores.
     """
-    names = Names(frames)
+    names = ExpectedNames(frames)
     known = dict(frames or {})
     final, interval = _final_scores(sources, names, known, report, interval, frame_rate)
     raw = _file_scores(sources.raw_scores, RAW, names, read_plain, report)
@@ -60,7 +68,7 @@ def read_import(
             "summaries, `lavad import --settings` writes the settings of a run"
         )
     if frames is None:
-        names = Names([*main.values, *main.refused])
+        names = ExpectedNames([*main.values, *main.refused])
     step = interval or interval_of(
         (scores, known.get(name)) for kind in (final, raw) if kind for name, scores in kind.values.items()
     )
@@ -116,14 +124,14 @@ class _Counts:
 
 
 def _file_scores(
-    place: Path | None, role: str, names: Names, parse: Callable[[FoundFile], GivenScores], report: ImportReport
+    place: Path | None, role: str, names: ExpectedNames, parse: Callable[[FoundFile], GivenScores], report: ImportReport
 ) -> _Scores | None:
     return None if place is None else read_files(place, role, names, parse, report, (*JSON, *ARRAYS))
 
 
 def _final_scores(
-    sources: Sources,
-    names: Names,
+    sources: ImportSources,
+    names: ExpectedNames,
     frames: Mapping[str, int | None],
     report: ImportReport,
     interval: int | None,

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.per_video import Sources
+from lavad_core.imports.per_video import ImportSources
 from lavad_core.imports.values import parse_windows, read_file_of
 from lavad_core.stage_names import Until
 
@@ -22,7 +22,7 @@ _HEAD = "# lavad run VIDEOS --config THIS_FILE goes on from {folder!a}: {done}.\
 _ANY_FRAME = "# Other frames than the grid's were cleaned: the windows must sample them as the authors' program does.\n"
 
 
-def run_settings(folder: Path, until: Until | None = None, given: Sources | None = None) -> str:
+def run_settings(folder: Path, until: Until | None = None, given: ImportSources | None = None) -> str:
     """YAML for ``lavad run --config``.
 
     Args:
@@ -46,7 +46,7 @@ def run_settings(folder: Path, until: Until | None = None, given: Sources | None
     return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=False)
 
 
-def _imports(found: Sources) -> dict[str, Any]:
+def _imports(found: ImportSources) -> dict[str, Any]:
     """Setting to folder."""
     folders: dict[str, Path | dict[str, str] | None] = {
         "captions": {name: str(path.absolute()) for name, path in found.captions.items()},

@@ -18,7 +18,7 @@ from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores
 from lavad_core.quoting import first_line
-from lavad_core.user_files import decode, read_npy
+from lavad_core.user_files import decode_utf8, read_npy
 
 DEFAULT_INTERVAL = 16
 """The paper's grid, which is also taken where a file does not say."""
@@ -85,7 +85,7 @@ def _array(file: FoundFile) -> NDArray[np.float64]:
 
 
 def _csv(file: FoundFile) -> GivenScores:
-    text = decode(file.read(), file.where, "scores")
+    text = decode_utf8(file.read(), file.where, "scores")
     try:
         rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), 1) if any(row)]
     except csv.Error as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lavad_core.datasets.names import listed
-from lavad_core.imports.per_video import ImportReport, Names, Sources, read_values
+from lavad_core.imports.per_video import ExpectedNames, ImportReport, ImportSources, read_values
 from lavad_core.imports.types import ImportedVideo
 from lavad_core.imports.values import parse_texts, parse_windows
 
@@ -28,7 +28,7 @@ class Texts:
     """
 
     def __init__(
-        self, sources: Sources, names: Names, scored: Sequence[str], interval: int, report: ImportReport
+        self, sources: ImportSources, names: ExpectedNames, scored: Sequence[str], interval: int, report: ImportReport
     ) -> None:
         self._names, self._scored, self._interval, self._report = names, scored, interval, report
         self._captions = {

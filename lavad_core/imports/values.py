@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from lavad_core.errors import InputError
 from lavad_core.escape import shortened
-from lavad_core.user_files import decode, parse_json, read_bytes
+from lavad_core.user_files import decode_utf8, parse_json, read_bytes
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ def _inner(value: Any, frame: int, where: str, check: Callable[[Any, str, str], 
 def _parse(content: bytes, where: str, least: int = 1) -> list[tuple[int, Any]]:
     """Frames and values, in increasing order; at least ``least`` of them."""
     # An object is handed over as its pairs, so that a frame named twice shows; lists of values stay lists.
-    text = decode(content, where, "imported values")
+    text = decode_utf8(content, where, "imported values")
     pairs = parse_json(text, f"imported values: {where!r}", f"expected is {EXPECTED}", pairs=_Pairs)
     if not isinstance(pairs, _Pairs):
         _fail(where, f"the file holds {_shown(pairs)}")

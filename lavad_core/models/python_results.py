@@ -62,7 +62,7 @@ class _Theirs:
         self._call("close")
 
 
-class TheirCaptioner(_Theirs):
+class CheckedCaptioner(_Theirs):
     """A :class:`~lavad_core.models.protocols.Captioner` whose captions are a text for each image."""
 
     @property
@@ -86,7 +86,7 @@ class TheirCaptioner(_Theirs):
         return list(captions)
 
 
-class TheirEncoder(_Theirs):
+class CheckedEncoder(_Theirs):
     """An :class:`~lavad_core.models.protocols.Encoder` whose vectors are finite, and of unit length where they must be."""
 
     @property
@@ -136,7 +136,7 @@ class TheirEncoder(_Theirs):
         return vectors
 
 
-class TheirChat(_Theirs):
+class CheckedChat(_Theirs):
     """A :class:`~lavad_core.models.protocols.ChatModel` that answers each request once, and keeps to the choices."""
 
     @property

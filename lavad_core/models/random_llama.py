@@ -13,7 +13,7 @@ from lavad_core.method import prompts
 from lavad_core.models.llama_text import llama_tokenizer
 from lavad_core.models.quiet import save_quietly
 from lavad_core.models.random_text import SENTENCES, prompt_words, spoken_words
-from lavad_core.models.random_weights import draw, randomise
+from lavad_core.models.random_weights import random_normal, randomise
 
 _HF: Any = transformers
 _WIDTH = 64
@@ -89,7 +89,7 @@ def _shape_output(model: Any, generator: np.random.Generator, tokenizer: Any) ->
     embeddings = model.model.embed_tokens.weight
     embeddings[:, :_HELD] = 0
     embeddings[:, 0] = _CONSTANT
-    head = draw(generator, *embeddings.shape, scale=_SPREAD / _WIDTH**0.5)
+    head = random_normal(generator, *embeddings.shape, scale=_SPREAD / _WIDTH**0.5)
     said = [ids["▁" + word] for word in spoken_words()]
     head[said] -= torch.nn.functional.normalize(embeddings[said], dim=-1)  # not the same word twice running
     head[:, :_HELD] = 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
-def draw(generator: np.random.Generator, *shape: int, scale: float = 1.0) -> torch.Tensor:
+def random_normal(generator: np.random.Generator, *shape: int, scale: float = 1.0) -> torch.Tensor:
     """Normal numbers of standard deviation ``scale``, float32."""
     values: Floats = np.asarray(generator.standard_normal(shape) * scale, dtype=np.float32)  # of a scalar, too
     return torch.from_numpy(values)
@@ -24,7 +24,7 @@ def randomise(module: torch.nn.Module, seed: int, *, gain: float = 1.0) -> np.ra
         The generator, for further draws.
     """
     generator = np.random.default_rng(seed)
-    fill(module, lambda values, scale: values.copy_(draw(generator, *values.shape, scale=scale)), gain=gain)
+    fill(module, lambda values, scale: values.copy_(random_normal(generator, *values.shape, scale=scale)), gain=gain)
     return generator
 
 
@@ -87,7 +87,7 @@ def speaking_head(
     """
     vocabulary, width = embeddings.shape
     head = torch.zeros(vocabulary, width)
-    head[words] = draw(generator, len(words), width, scale=sharpness / width**0.5)
+    head[words] = random_normal(generator, len(words), width, scale=sharpness / width**0.5)
     directions = torch.nn.functional.normalize(embeddings.detach(), dim=-1)
     head[words] -= torch.outer(head[words] @ directions[stop], directions[stop])
     head[words] -= sharpness * directions[words]

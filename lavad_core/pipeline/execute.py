@@ -17,9 +17,9 @@ from lavad_core.errors import (
     VideoRejected,
 )
 from lavad_core.pipeline.pace import workers_of
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.recorder import RunRecorder, StageRecord
-from lavad_core.stages.context import Bench, StageContext
+from lavad_core.stages.context import StageContext, StageResources
 from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.stages.registry import STAGES
 from lavad_core.store.types import Commit
@@ -34,12 +34,12 @@ REJECTED_BY_CONTENT = frozenset(
 
 
 def run_stage(
-    bench: Bench, video: PreparedVideo, node_id: str, record: StageRecord, *, refresh: bool = False
+    resources: StageResources, video: PreparedVideo, node_id: str, record: StageRecord, *, refresh: bool = False
 ) -> Commit:
     """The committed result of a stage for a video; computed if it is not in the store (``record.cached`` says which).
 
     Args:
-        node_id: id of a node of ``bench.graph``.
+        node_id: id of a node of ``resources.graph``.
         refresh: compute even if there is a result, and replace it.
 
     Raises:
@@ -48,19 +48,19 @@ def run_stage(
         NotAsked: the stage's model was of no use for the first videos of this run.
         LavadError: as the stage raises; nothing is committed then.
     """
-    key = bench.graph.keys(video)[node_id]
+    key = resources.graph.keys(video)[node_id]
     record.fingerprint = key.fingerprint
-    found = None if refresh else bench.store.find(key)
-    if found is not None and bench.store.is_whole(found):
+    found = None if refresh else resources.store.find(key)
+    if found is not None and resources.store.is_whole(found):
         record.cached = True
         return _accepted(found, record)
     # An existing result is damaged then, and would be taken for another writer's.
     refresh = refresh or found is not None
-    context = StageContext(bench, video, node_id, record, refresh)
+    context = StageContext(resources, video, node_id, record, refresh)
     try:
         commit = _compute(context)
     except VideoRejected as rejection:
-        bench.check_stop()  # what stops the run may have ended the decoder too: that says nothing about the video
+        resources.check_stop()  # what stops the run may have ended the decoder too: that says nothing about the video
         record.status, record.reason, record.message = "rejected", rejection.reason, str(rejection)
         if rejection.reason in REJECTED_BY_CONTENT:
             with context.writer(STAGES[key.stage].SCHEMA) as writer:
@@ -89,16 +89,16 @@ def _compute(context: StageContext) -> Commit:
             log.warning("%s; computing %s again", damage, ", ".join(broken))
             for name in broken:
                 mended.add(name)
-                run_stage(context.bench, context.video, name, context.record, refresh=True)
+                run_stage(context.resources, context.video, name, context.record, refresh=True)
                 context.record.fingerprint = context.key.fingerprint
 
 
 def _is_sound(context: StageContext, node_id: str) -> bool:
-    commit = context.bench.store.find(context.keys[node_id])
+    commit = context.resources.store.find(context.keys[node_id])
     if commit is None:
         return False
     try:
-        for _ in context.bench.store.batches(commit):
+        for _ in context.resources.store.batches(commit):
             pass
     except DamagedResult:
         return False
@@ -110,7 +110,7 @@ OnResult = Callable[[Node, PreparedVideo, Commit], None]
 
 
 def run_graph(
-    bench: Workbench,
+    resources: RunResources,
     videos: Sequence[PreparedVideo],
     recorder: RunRecorder,
     *,
@@ -130,29 +130,29 @@ def run_graph(
         ModelError: a model cannot be loaded. Other errors that are not about one video likewise end the run.
     """
     failed: dict[str, LavadError] = {}
-    bench.store.sweep()
+    resources.store.sweep()
 
     def work(node: Node, video: PreparedVideo) -> None:
         try:
             with recorder.stage(video.name, video.video_id, node.id) as record:
-                commit = run_stage(bench, video, node.id, record, refresh=refresh)
+                commit = run_stage(resources, video, node.id, record, refresh=refresh)
         except (InputError, DeviceOutOfMemory, NotAsked) as error:
-            if isinstance(error, ModelError) and bench.models.failed_to_load(node.role):
+            if isinstance(error, ModelError) and resources.models.failed_to_load(node.role):
                 raise
             failed[video.name] = error
         else:
             if on_result is not None:
                 on_result(node, video, commit)
 
-    with ThreadPoolExecutor(workers_of(bench.config)) as threads:
-        for node in bench.graph.nodes:
+    with ThreadPoolExecutor(workers_of(resources.config)) as threads:
+        for node in resources.graph.nodes:
             alive = [video for video in videos if video.name not in failed]
             try:
                 for _ in threads.map(partial(work, node), alive):
                     pass
             except BaseException:
-                bench.stop()  # what is in progress ends at its next frame or answer
+                resources.stop()  # what is in progress ends at its next frame or answer
                 threads.shutdown(cancel_futures=True)
                 raise
-            bench.release_after(node.id)
+            resources.release_after(node.id)
     return failed

@@ -18,7 +18,7 @@ BETWEEN = "; "
 
 
 @dataclass
-class Entry:
+class LedgerEntry:
     """A video of the run."""
 
     source: VideoSource
@@ -45,7 +45,7 @@ class Ledger:
     """The videos of a run, in the order in which the user named them."""
 
     def __init__(self, sources: Sequence[VideoSource]) -> None:
-        self.entries = {source.name: Entry(source) for source in sources}
+        self.entries = {source.name: LedgerEntry(source) for source in sources}
         self._computed: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
 
     def prepared(self, video: PreparedVideo) -> None:
@@ -132,7 +132,7 @@ ENDINGS = {"Completed": "completed", "PartiallyFailed": "partially-failed", "Fai
 """How a run ends: name of the flow run's last state to the status of the run's record."""
 
 
-def ending(outcomes: Sequence[VideoOutcome]) -> tuple[str, str]:
+def run_ending(outcomes: Sequence[VideoOutcome]) -> tuple[str, str]:
     """One of :data:`ENDINGS`, and a message: ``3 of 290 videos have no scores (2 failed, 1 rejected)``."""
     missing = [outcome for outcome in outcomes if outcome.status not in SCORED]
     if not missing:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lavad_core.errors import VideoRejected
 from lavad_core.escape import shortened
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.maintenance import results_of
 from lavad_core.store.types import Key
@@ -32,21 +32,21 @@ class PlannedWork:
     """For ``run``, what makes it necessary."""
 
 
-def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = False) -> list[PlannedWork]:
+def plan_work(resources: RunResources, videos: Sequence[PreparedVideo], *, refresh: bool = False) -> list[PlannedWork]:
     """The work for each video and stage, in the order in which it would run; with ``refresh`` existing results would be
     computed again."""
     work: list[PlannedWork] = []
     planned: dict[Key, PlannedWork] = {}
     # By video and not by content: videos of one content may have other values imported under their names.
-    known = [(video, bench.graph.provenances(video), bench.graph.keys(video)) for video in videos]
-    for node in bench.graph.nodes:
+    known = [(video, resources.graph.provenances(video), resources.graph.keys(video)) for video in videos]
+    for node in resources.graph.nodes:
         for video, made_of, keys in known:
             key = keys[node.id]
             if (first := planned.get(key)) is not None:
                 shared: Literal["cached", "rejected"] = "rejected" if first.state == "rejected" else "cached"
                 work.append(PlannedWork(video.name, node.id, key, shared, f"same content as {first.video}"))
                 continue
-            found = bench.store.find(key)
+            found = resources.store.find(key)
             if found is not None and refresh:
                 item = PlannedWork(video.name, node.id, key, "run", "there already; computed again as asked")
             elif found is not None:
@@ -55,7 +55,7 @@ def plan(bench: Workbench, videos: Sequence[PreparedVideo], *, refresh: bool = F
             else:
                 inputs = [planned[keys[name]] for name in node.inputs]
                 again = [item.node_id for item in inputs if item.state == "run"]
-                why = _why(bench, key, made_of[node.id], again)
+                why = _why(resources, key, made_of[node.id], again)
                 item = PlannedWork(video.name, node.id, key, "run", why)
             planned[key] = item
             work.append(item)
@@ -69,7 +69,7 @@ class Survey:
     videos: Mapping[str, PreparedVideo]
     """Videos whose content is known, by name."""
     work: Sequence[PlannedWork]
-    """The work, as :func:`plan` has it; of a video that an earlier run rejected only that, since a run leaves the rest
+    """The work, as :func:`plan_work` has it; of a video that an earlier run rejected only that, since a run leaves the rest
     out."""
     rejected: Mapping[str, VideoRejected]
     """Videos that cannot be read, with the reason."""
@@ -80,26 +80,26 @@ class Survey:
         return {item.video: item.why for item in self.work if item.state == "rejected"}
 
 
-def survey(bench: Workbench, sources: Sequence[VideoSource], *, refresh: bool = False) -> Survey:
+def survey(resources: RunResources, sources: Sequence[VideoSource], *, refresh: bool = False) -> Survey:
     """Digest the videos, and compare what is needed for them with the store; with ``refresh`` existing results would be
     computed again."""
     videos: dict[str, PreparedVideo] = {}
     rejected: dict[str, VideoRejected] = {}
     for source in sources:
         try:
-            videos[source.name] = bench.prepare(source)
+            videos[source.name] = resources.prepare(source)
         except VideoRejected as rejection:
             rejected[source.name] = rejection
-    work = plan(bench, list(videos.values()), refresh=refresh)
+    work = plan_work(resources, list(videos.values()), refresh=refresh)
     bad = {item.video for item in work if item.state == "rejected"}
     return Survey(videos, [item for item in work if item.state == "rejected" or item.video not in bad], rejected)
 
 
-def _why(bench: Workbench, key: Key, wanted: Mapping[str, Any], again: Sequence[str]) -> str:
+def _why(resources: RunResources, key: Key, wanted: Mapping[str, Any], again: Sequence[str]) -> str:
     """What differs from the most similar existing result."""
     others = [
         commit
-        for commit in results_of(bench.store, key.stage, key.video_id)
+        for commit in results_of(resources.store, key.stage, key.video_id)
         if commit.key != key
         and commit.provenance.get("variant") == wanted.get("variant")
         and commit.status != "rejected"

@@ -18,7 +18,7 @@ from lavad_core.stages.passes import sharing_a_pass
 from lavad_core.stages.registry import STAGES
 from lavad_core.stages.units import FRAMES_DECODED, ROWS, TOKENS, Work
 from lavad_core.stages.vectors import VECTOR
-from lavad_core.stages.video_frames import Timeline, samples_of
+from lavad_core.stages.video_frames import FrameTimes, samples_of
 
 NO_MODEL = frozenset({ROWS, FRAMES_DECODED, work.VIDEOS_DECODED})
 """Units that take no model."""
@@ -111,7 +111,7 @@ class RunCost:
     """What a reader should know about the numbers."""
 
 
-def work_of(config: LavadConfig, graph: Graph, video: Timeline) -> dict[str, Work]:
+def work_of(config: LavadConfig, graph: Graph, video: FrameTimes) -> dict[str, Work]:
     """The work of each node for one video, as each stage says it, as if nothing were in the store.
 
     Every node that looks at pictures has a pass over the video; where several run they share one

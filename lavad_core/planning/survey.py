@@ -11,7 +11,7 @@ from lavad_core.errors import DamagedResult, VideoRejected
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.pending import Survey, survey
 from lavad_core.pipeline.prepare import check_imports, known_identities
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.cost import PlannedVideo, RunCost, run_cost
 from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
@@ -48,17 +48,17 @@ def cost_of_videos(
         graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
         looked = _Looked(config, graph, sources, None, None)
         return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
-    looking = Workbench(config)
+    looking = RunResources(config)
     found, missing = known_identities(config, looking.weights)
     found = looking.served.applied(config, found, ask=False)
-    bench = Workbench(config, {**dict.fromkeys(config.models, UNKNOWN), **found})
-    surveyed = survey(bench, sources, refresh=refresh)
+    resources = RunResources(config, {**dict.fromkeys(config.models, UNKNOWN), **found})
+    surveyed = survey(resources, sources, refresh=refresh)
     notes = [
         f"the model of {role} is not here, so that what it made cannot be found in the store and counts as left: {why}"
         for role, why in missing.items()
     ]
-    looked = _Looked(config, bench.graph, sources, surveyed, bench.store)
-    return _cost(config, bench.graph, looked, table, experience_of(bench.store, config), notes)
+    looked = _Looked(config, resources.graph, sources, surveyed, resources.store)
+    return _cost(config, resources.graph, looked, table, experience_of(resources.store, config), notes)
 
 
 def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, frame_rate: float | None) -> RunCost:

@@ -101,7 +101,7 @@ def chart_point(video: VideoReport, at: GridFrame) -> ChartPoint:
     return ChartPoint(round(50 * (first + last) / (video.end_s or 1.0), 2), _y(at.score))
 
 
-def line(curve: Curve) -> str:
+def curve_path(curve: Curve) -> str:
     """``d`` of a path of a curve of rates, in a box of 100 x 100."""
     points = (f"{100 * x:.2f} {100 - 100 * y:.2f}" for x, y in zip(curve.x, curve.y, strict=True))
     return "M" + "L".join(points)

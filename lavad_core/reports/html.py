@@ -44,7 +44,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data_uri": _data_uri, "line": charts.line, "breakable": _breakable}
+    environment.filters |= {"data_uri": _data_uri, "line": charts.curve_path, "breakable": _breakable}
     environment.globals |= {"chart_of": charts.chart, "place": charts.chart_point}
     for name in ("style.css", "table.js"):
         source = loader.get_source(environment, name)[0]

@@ -51,7 +51,7 @@ COLOURS = Colours(text="#a5a8af", score="#6cb6f5", raw="#8d8a83", truth="#5a4023
 
 
 @dataclass(frozen=True)
-class Layout:
+class OverlayLayout:
     """Sizes of an overlay, pixels; all of the whole are even, which the codec needs."""
 
     geometry: Geometry
@@ -64,7 +64,7 @@ class Layout:
     """Height of the whole picture, pixels."""
 
 
-def layout(probe: Probe) -> Layout:
+def overlay_layout(probe: Probe) -> OverlayLayout:
     """Sizes for a video."""
     width, height = probe.width, probe.height
     scale = min(max(1.0, MIN_WIDTH / width), MAX_WIDTH / width, MAX_HEIGHT / height)
@@ -72,7 +72,7 @@ def layout(probe: Probe) -> Layout:
     frame = target_size(geometry, width, height)
     below = TEXT_HEIGHT + CURVE_HEIGHT
     whole = max(frame[0] + 2 * EDGE, MIN_WIDTH), frame[1] + 2 * EDGE + below
-    return Layout(geometry, frame, *(pixels + pixels % 2 for pixels in whole))
+    return OverlayLayout(geometry, frame, *(pixels + pixels % 2 for pixels in whole))
 
 
 def write_overlay(
@@ -86,7 +86,7 @@ def write_overlay(
         OSError: the file cannot be written.
     """
     probe = video.probe
-    sizes = layout(probe)
+    sizes = overlay_layout(probe)
     strip = _Strip(report, sizes.width)
     requests = [FrameRequest(sizes.geometry, every=1)]
     begin = int(probe.pts[0])
@@ -101,7 +101,7 @@ def write_overlay(
             progress(frame.index)
 
 
-def _composed(sizes: Layout, image: Pixels, strip: _Strip, index: int) -> Pixels:
+def _composed(sizes: OverlayLayout, image: Pixels, strip: _Strip, index: int) -> Pixels:
     whole = np.empty((sizes.height, sizes.width, 3), np.uint8)
     whole[:] = BACK
     height, width = image.shape[:2]

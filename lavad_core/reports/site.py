@@ -17,14 +17,14 @@ import numpy as np
 from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
-from lavad_core.evaluation.smoothing import in_words
+from lavad_core.evaluation.smoothing import sigma_in_words
 from lavad_core.evaluation.ties import means
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
 from lavad_core.reports.pictures import VideoCard, video_card
 from lavad_core.reports.reported_set import ReportedSet
-from lavad_core.reports.video import Change, GridFrame, VideoReport, key_frames
+from lavad_core.reports.video import GridFrame, ReplacedCaption, VideoReport, key_frames
 
 MARKER = ".lavad-report"
 """A file that says that a folder is a report, and may be made again."""
@@ -92,7 +92,7 @@ class IndexPage:
     @staticmethod
     def sigma(row: ScoreRow) -> str:
         """A row's smoothing in every unit; 0 for none."""
-        return in_words(row.smoothing, row.width) if row.smoothing else "0"
+        return sigma_in_words(row.smoothing, row.width) if row.smoothing else "0"
 
     @property
     def slowest(self) -> Sequence[IndexRow]:
@@ -241,7 +241,7 @@ def _highest(grid: Sequence[GridFrame]) -> Sequence[GridFrame]:
     return sorted(kept, key=lambda at: at.frame)
 
 
-def _highest_changes(changes: Sequence[Change]) -> Sequence[Change]:
+def _highest_changes(changes: Sequence[ReplacedCaption]) -> Sequence[ReplacedCaption]:
     kept = sorted(changes, key=lambda change: -change.at.score)[:MAX_ROWS]
     return sorted(kept, key=lambda change: change.at.frame)
 

@@ -57,7 +57,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Change:
+class ReplacedCaption:
     """A grid frame whose caption cleaning replaced."""
 
     at: GridFrame
@@ -157,13 +157,13 @@ class VideoReport:
         return sorted(found, key=lambda one: -one.similarity)
 
     @cached_property
-    def changes(self) -> tuple[Change, ...] | None:
+    def changes(self) -> tuple[ReplacedCaption, ...] | None:
         """What cleaning replaced, in order of time; None where there are no captions from before and after it."""
         cleaned = self.texts.cleaned
         both = [at for at in self.grid if at.frame in cleaned and self.captions(at.frame)]
         if not both:
             return None
-        made = (Change(at, *next(iter(self.captions(at.frame).items())), cleaned[at.frame]) for at in both)
+        made = (ReplacedCaption(at, *next(iter(self.captions(at.frame).items())), cleaned[at.frame]) for at in both)
         return tuple(change for change in made if change.before != change.after.text)
 
     @property

@@ -78,7 +78,7 @@ def recorded_recipe(run: RunManifest) -> Recipe:
         return Recipe()
 
 
-def differences(a: Recipe, b: Recipe) -> tuple[tuple[str, str, str], ...]:
+def recipe_differences(a: Recipe, b: Recipe) -> tuple[tuple[str, str, str], ...]:
     """What two recipes have different: name, of A, of B. Every setting that a result depends on, weights and versions of
     stages are compared where both say them."""
     own, other = (a.settings, b.settings) if a.settings.keys() & b.settings.keys() else (a.lines, b.lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lavad_core.datasets.types import Dataset
 from lavad_core.imports.expected_videos import frame_counts
-from lavad_core.imports.per_video import ImportReport, Sources
+from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 from lavad_core.imports.types import ImportedSet
 from lavad_core.results.imported import STAGE, commit_import, video_digests
@@ -19,7 +19,7 @@ from lavad_core.store.types import Commit
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedImport:
     """An import that is in the store."""
 
     run: RunManifest
@@ -32,14 +32,14 @@ class Recorded:
 
 def record_import(
     root: Path,
-    sources: Sources,
+    sources: ImportSources,
     dataset: Dataset | None,
     *,
     videos: Path | None = None,
     interval: int | None = None,
     frame_rate: float | None = None,
     name: str | None = None,
-) -> Recorded:
+) -> RecordedImport:
     """Read somebody else's results, commit them, and record that like a run.
 
     Args:
@@ -76,7 +76,7 @@ def record_import(
             commit = commit_import(FileStore(root), found, dataset)
             record.video_id, record.fingerprint = commit.key.video_id, commit.key.fingerprint
         message = f"import of {len(found.videos)} videos, {len(found.unscored)} without scores"
-        return Recorded(recorder.finish("Imported", _outcomes(found, commit), message=message), commit, report)
+        return RecordedImport(recorder.finish("Imported", _outcomes(found, commit), message=message), commit, report)
 
 
 def _outcomes(found: ImportedSet, commit: Commit) -> list[VideoOutcome]:

@@ -33,7 +33,7 @@ def warn_of_runs_beside(store_root: Path, own_id: str, origin: Origin = "run") -
     """Say which others of the same origin are at work: what both want is made by both. An import takes no work from a run."""
     others = [run for run in runs_beside(store_root, own_id) if run.origin == origin]
     if others:
-        which = ", ".join(in_words(run) for run in others)
+        which = ", ".join(run_in_words(run) for run in others)
         log.warning(
             "%s is at work on this store too. Results are safe, but what both want is computed by both, and the first result "
             "stays: wait for it%s",
@@ -42,7 +42,7 @@ def warn_of_runs_beside(store_root: Path, own_id: str, origin: Origin = "run") -
         )
 
 
-def in_words(run: RunManifest) -> str:
+def run_in_words(run: RunManifest) -> str:
     """Which run it is: ``run <id> (process 17 on gpu-box, since 2026-01-01T00:00:00+00:00)``."""
     process, name = run.host.get("process", "?"), run.host.get("name", "?")
     return f"run {run.run_id} (process {process} on {name}, since {run.started})"

@@ -305,7 +305,7 @@ def sources_digest(path: Path) -> str | None:
             return None
 
 
-def encode(manifest: RunManifest, log_path: Path) -> bytes:
+def encode_record(manifest: RunManifest, log_path: Path) -> bytes:
     """JSON for people and programs; ASCII, so that names in it do nothing to a terminal. It holds its digest, and that of the
     log of the run as it is now."""
     values = asdict(manifest)

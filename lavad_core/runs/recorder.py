@@ -24,7 +24,7 @@ from lavad_core.runs.manifest import (
     RunManifest,
     VideoOutcome,
     checked_name,
-    encode,
+    encode_record,
     now_text,
     run_path,
 )
@@ -216,7 +216,7 @@ class RunRecorder:
         target = self._path.with_suffix(".json")
         with store_errors("write", target):
             with replacing(target) as draft, open(draft, "wb") as file:
-                file.write(encode(manifest, self._path))
+                file.write(encode_record(manifest, self._path))
                 file.flush()
                 os.fsync(file.fileno())
             sync_folder(target.parent)

@@ -48,7 +48,7 @@ def decode_input(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Listed:
+class RunVideos:
     """The videos of a run."""
 
     own: list[VideoSource]
@@ -77,7 +77,7 @@ def _row(source: VideoSource, scored_in: str) -> dict[str, str]:
     return {"name": source.name, "path": path, "kind": source.kind, "scored_in": scored_in}
 
 
-def load_sources(store_root: Path, run_id: str) -> Listed:
+def load_sources(store_root: Path, run_id: str) -> RunVideos:
     """The videos of a run.
 
     Raises:
@@ -107,7 +107,7 @@ def load_sources(store_root: Path, run_id: str) -> Listed:
         raise DamagedResult(_altered(path, "its digest is another"))
     if noted(store_root, run_id, "sources") not in (None, sources_digest(path)):
         raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
-    return Listed([source for source, run in found if not run], {source: run for source, run in found if run})
+    return RunVideos([source for source, run in found if not run], {source: run for source, run in found if run})
 
 
 def _altered(path: Path, why: str) -> str:

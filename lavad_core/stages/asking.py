@@ -12,7 +12,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import Interrupted
 from lavad_core.method.summarising import Messages
-from lavad_core.models.chat.cached import Asking
+from lavad_core.models.chat.cached import CachedAnswers
 from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
 from lavad_core.runs import work
@@ -102,18 +102,18 @@ def ask_all(
     Raises:
         NotAsked: the answers for the first videos of this stage were of no use.
     """
-    identity = asked_of(context.config, context.bench.graph.identities["chat"])
-    context.bench.patience.check(context.node.id)
+    identity = asked_of(context.config, context.resources.graph.identities["chat"])
+    context.resources.patience.check(context.node.id)
     in_process = context.config.chat.in_process
     answers: dict[ChatRequest, ChatAnswer] = {}
     missing = list(dict.fromkeys(requests))
     context.count(work.LLM_REPEATED, len(requests) - len(missing))
     while missing:
         held = device if in_process else nullcontext()
-        with context.bench.in_flight.claim(missing) as mine, held, context.at_work():
+        with context.resources.in_flight.claim(missing) as mine, held, context.at_work():
             asked = [request for request in missing if request in mine]
             answered_before = len(answers)
-            asking = Asking(model, asked, context.bench.answers, identity)
+            asking = CachedAnswers(model, asked, context.resources.answers, identity)
             try:
                 for position, answer in asking:
                     answers[asked[position]] = answer

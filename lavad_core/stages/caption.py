@@ -12,16 +12,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.models.chat.read_answer import Fault, caption_of, count_faults, counted, in_words, read_answers
+from lavad_core.models.chat.read_answer import (
+    Fault,
+    caption_of,
+    count_faults,
+    fault_counts,
+    faults_in_words,
+    read_answers,
+)
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, never, settings_of
-from lavad_core.stages.passes import call_size, calls_of, decode
+from lavad_core.stages.passes import call_size, calls_of, decode_frames
 from lavad_core.stages.units import ROWS, Work, one_pass
-from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
+from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
 from lavad_core.store.commits import storable
 from lavad_core.store.types import Commit
 from lavad_core.video.types import FrameRequest, Probe
@@ -80,7 +87,7 @@ def caption_nodes(config: LavadConfig) -> tuple[str, ...]:
     return tuple(f"caption:{each.variant}" for each in reads(config))
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """A caption of every grid frame."""
     frames = len(grid_of(config, video))
     made = {} if node.imported else one_pass(video) | {work.CAPTIONS_MADE: frames}
@@ -114,7 +121,9 @@ def run(context: StageContext) -> Commit:
         message = ""
         if wordless:
             message = f"captioner {name}: {empty} of {rows} captions are empty"
-            if unusable := in_words(Counter({fault: count for fault, count in faults.items() if fault != "truncated"})):
+            if unusable := faults_in_words(
+                Counter({fault: count for fault, count in faults.items() if fault != "truncated"})
+            ):
                 message += f" ({unusable})"
             if wordless > empty:
                 message += f", and {wordless - empty} have no letter or digit"
@@ -129,7 +138,7 @@ def run(context: StageContext) -> Commit:
         return writer.commit(
             "ok_with_gaps" if message else "ok",
             message=message,
-            counts={"captions": rows, "empty": empty, "wordless": wordless, **counted(faults)},
+            counts={"captions": rows, "empty": empty, "wordless": wordless, **fault_counts(faults)},
         )
 
 
@@ -155,9 +164,9 @@ class _Pictures:
 def _captioned(
     context: StageContext, probe: Probe, pictures: _Pictures, faults: Counter[Fault]
 ) -> Iterator[tuple[list[int], list[str]]]:
-    captioner, device = context.bench.models.captioner(context.node.variant)
+    captioner, device = context.resources.models.captioner(context.node.variant)
     section = context.config.captioners[context.node.variant]
-    with decode(context, probe, [FrameRequest(captioner.geometry, grid_of(context.config, probe))]) as frames:
+    with decode_frames(context, probe, [FrameRequest(captioner.geometry, grid_of(context.config, probe))]) as frames:
         for batch in calls_of(frames, call_size(section, context.config.run.queue_frames, captioner)):
             with device, context.at_work():
                 captions = _captions(captioner, [frame.image for frame in batch], faults)

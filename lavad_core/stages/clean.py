@@ -17,7 +17,7 @@ from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column, gathered
-from lavad_core.stages.video_frames import FRAMES_READ_IF, Timeline, frames_to_clean, load_probe
+from lavad_core.stages.video_frames import FRAMES_READ_IF, FrameTimes, frames_to_clean, load_probe
 from lavad_core.store.types import Commit, ResultWriter
 
 VERSION = 1
@@ -50,7 +50,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(inputs, settings)]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """No model: a row for each frame that is cleaned."""
     return {ROWS: len(frames_to_clean(config, video))}
 
@@ -66,7 +66,7 @@ def run(context: StageContext) -> Commit:
 
 def _clean(context: StageContext, writer: ResultWriter) -> int:
     """Write the best candidates, and return how many frames got a caption that was made for another frame."""
-    store, pool, frames = context.bench.store, context.input("embed_captions"), context.input("embed_frames")
+    store, pool, frames = context.resources.store, context.input("embed_captions"), context.input("embed_frames")
     indices: list[NDArray[Any]] = []
     best: list[NDArray[Any]] = []
     similarity: list[NDArray[Any]] = []

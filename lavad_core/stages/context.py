@@ -15,16 +15,16 @@ from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.pool import ModelPool
 from lavad_core.runs.device_clock import DeviceClock
 from lavad_core.runs.recorder import StageRecord
+from lavad_core.stages.circuit_breaker import CircuitBreaker
 from lavad_core.stages.node import Graph, Node, PreparedVideo
-from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.types import Commit, Key, ResultWriter, Status, Store
 from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.types import VideoSource
 
 
-class Bench(Protocol):
-    """What stages use of :class:`lavad_core.pipeline.workbench.Workbench`."""
+class StageResources(Protocol):
+    """What stages use of :class:`lavad_core.pipeline.resources.RunResources`."""
 
     config: LavadConfig
     """The configuration."""
@@ -34,7 +34,7 @@ class Bench(Protocol):
     """The language model's answers, by request."""
     in_flight: InFlight
     """What is being asked of the language model."""
-    patience: Patience
+    patience: CircuitBreaker
     """How useful the answers of each stage's model were."""
     frames: FrameCache
     """Decoded frames that several models want."""
@@ -53,7 +53,7 @@ class StageContext:
     """One stage of one video at work.
 
     Attributes:
-        bench: store, models, configuration.
+        resources: store, models, configuration.
         video: the video.
         node: which stage.
         record: counts the work done.
@@ -62,11 +62,11 @@ class StageContext:
     """
 
     def __init__(
-        self, bench: Bench, video: PreparedVideo, node_id: str, record: StageRecord, refresh: bool = False
+        self, resources: StageResources, video: PreparedVideo, node_id: str, record: StageRecord, refresh: bool = False
     ) -> None:
-        self.bench = bench
+        self.resources = resources
         self.video = video
-        self.node: Node = bench.graph.node(node_id)
+        self.node: Node = resources.graph.node(node_id)
         self.record = record
         self.refresh = refresh
         self.frames_lost = 0
@@ -74,12 +74,12 @@ class StageContext:
     @property
     def config(self) -> LavadConfig:
         """The configuration."""
-        return self.bench.config
+        return self.resources.config
 
     @cached_property
     def keys(self) -> Mapping[str, Key]:
         """Keys of all results of this video."""
-        return self.bench.graph.keys(self.video)
+        return self.resources.graph.keys(self.video)
 
     @property
     def key(self) -> Key:
@@ -90,15 +90,15 @@ class StageContext:
         """Add to a work counter (``runs.work``), then raise Interrupted if the run is being stopped: every stage calls
         this often, and work done counts in that case too."""
         self.record.work[counter] += amount
-        self.bench.check_stop()
+        self.resources.check_stop()
 
     def at_work(self) -> AbstractContextManager[None]:
         """Around each call of the stage's model, inside its lock."""
-        return self.bench.clock.at_work(self.record)
+        return self.resources.clock.at_work(self.record)
 
     def waiting(self) -> AbstractContextManager[None]:
         """Around each wait for a frame."""
-        return self.bench.clock.waiting(self.record)
+        return self.resources.clock.waiting(self.record)
 
     def input(self, node_id: str) -> Commit:
         """The commit of an input.
@@ -106,21 +106,21 @@ class StageContext:
         Raises:
             DamagedResult: it is not in the store or not whole; the caller makes it again.
         """
-        commit = self.bench.store.find(self.keys[node_id])
+        commit = self.resources.store.find(self.keys[node_id])
         if commit is None:
             raise DamagedResult(f"the result of {node_id} for {self.video.name!r} is gone: {self.keys[node_id]}")
         return commit
 
     def table(self, node_id: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of an input's result."""
-        return self.bench.store.read(self.input(node_id), columns)
+        return self.resources.store.read(self.input(node_id), columns)
 
     @contextmanager
     def writer(self, schema: pa.Schema, node_id: str | None = None) -> Iterator[ResultWriter]:
         """A writer for this stage's result, or for another node's that is computed with it; its commit notes lost frames."""
         node_id = node_id or self.node.id
-        provenance: dict[str, Any] = self.bench.graph.provenances(self.video)[node_id]
-        with self.bench.store.writer(
+        provenance: dict[str, Any] = self.resources.graph.provenances(self.video)[node_id]
+        with self.resources.store.writer(
             self.keys[node_id], video=self.video.name, schema=schema, provenance=provenance, replace=self.refresh
         ) as writer:
             yield _Noting(writer, self)

@@ -13,7 +13,7 @@ from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import Work
-from lavad_core.stages.video_frames import Timeline, load_probe
+from lavad_core.stages.video_frames import FrameTimes, load_probe
 from lavad_core.store.types import Commit
 
 VERSION = 2
@@ -43,7 +43,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("probe", *captions, *summaries, "refine"), settings_of(config, "detect"))]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """Nothing that is known before: the segments are few."""
     return {}
 

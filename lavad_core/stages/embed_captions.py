@@ -14,7 +14,7 @@ from lavad_core.stages.embed_texts import embed_texts
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import VECTOR
-from lavad_core.stages.video_frames import Timeline, grid_of
+from lavad_core.stages.video_frames import FrameTimes, grid_of
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -34,7 +34,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(caption_nodes(config), settings_of(config, "embed_captions"), role="encoder")]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """At most a text for each grid frame and captioner."""
     texts = len(grid_of(config, video)) * len(node.inputs)
     return {work.TEXTS_ENCODED: texts, ROWS: texts}

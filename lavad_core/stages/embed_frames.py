@@ -12,7 +12,7 @@ from lavad_core.stages.encode_video import encode_video
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import ROWS, VISION_PASSES, Work, one_pass
 from lavad_core.stages.vectors import FRAME_VECTORS
-from lavad_core.stages.video_frames import FRAMES_READ_IF, Timeline, frames_to_clean
+from lavad_core.stages.video_frames import FRAMES_READ_IF, FrameTimes, frames_to_clean
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -33,7 +33,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     ]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """An image for each frame that is cleaned."""
     images = len(frames_to_clean(config, video))
     return one_pass(video) | {work.IMAGES_ENCODED: images, VISION_PASSES: images, ROWS: images}
@@ -41,7 +41,7 @@ def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
 
 def run(context: StageContext) -> Commit:
     """Commit one unit vector per frame; and the windows' vectors if they can share the pass."""
-    graph, keys, store = context.bench.graph, context.keys, context.bench.store
+    graph, keys, store = context.resources.graph, context.keys, context.resources.store
     together = (
         graph.has("embed_windows")
         and "embed_frames" not in graph.node("embed_windows").inputs

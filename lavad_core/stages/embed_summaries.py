@@ -12,7 +12,7 @@ from lavad_core.stages.embed_texts import embed_texts
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import VECTOR
-from lavad_core.stages.video_frames import Timeline, grid_of
+from lavad_core.stages.video_frames import FrameTimes, grid_of
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -31,7 +31,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("summarise",), settings_of(config, "embed_summaries"), role="encoder")]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """At most a text for each grid frame."""
     texts = len(grid_of(config, video))
     return {work.TEXTS_ENCODED: texts, ROWS: texts}

@@ -19,7 +19,7 @@ def embed_texts(context: StageContext, writer: ResultWriter, texts: pa.Table, sc
     Args:
         texts: a text in the first column, and all other columns but the last of ``schema``, which is the vector.
     """
-    encoder, device = context.bench.models.encoder()
+    encoder, device = context.resources.models.encoder()
     for start in range(0, len(texts), TEXTS_PER_CALL):
         part = texts.slice(start, TEXTS_PER_CALL)
         with device, context.at_work():

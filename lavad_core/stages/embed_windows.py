@@ -9,7 +9,7 @@ from lavad_core.stages.encode_video import encode_video, window_table
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import CLIPS_ENCODED, ROWS, VISION_PASSES, Work, one_pass
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, from_column
-from lavad_core.stages.video_frames import SAMPLES_READ_IF, Timeline, clips_of, grid_of, load_probe, samples_of
+from lavad_core.stages.video_frames import SAMPLES_READ_IF, FrameTimes, clips_of, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 VERSION = 1
@@ -34,7 +34,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     ]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """Each distinct clip once, in a pass of its own (:func:`~lavad_core.stages.passes.sharing_a_pass` says when there is
     none), and a row for each grid frame."""
     rows = {ROWS: len(grid_of(config, video))}
@@ -62,7 +62,7 @@ def _from_frames(context: StageContext, writer: ResultWriter) -> None:
     centres = grid_of(context.config, probe)
     windows = clips_of(context.config, samples_of(context.config, probe))
     means = WindowMeans([frame for pair in pairs for frame in pair] for pairs in windows)
-    for batch in context.bench.store.batches(context.input("embed_frames"), ["frame", "vector"]):
+    for batch in context.resources.store.batches(context.input("embed_frames"), ["frame", "vector"]):
         for frame, vector in zip(batch["frame"].to_pylist(), from_column(batch["vector"]), strict=True):
             means.add(frame, vector)
         writer.write(window_table(centres, list(means.ready())))

@@ -15,7 +15,7 @@ from lavad_core.method.sampling import Samples
 from lavad_core.models.protocols import Encoder, Image
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.passes import call_size, decode
+from lavad_core.stages.passes import call_size, decode_frames
 from lavad_core.stages.vectors import FRAME_VECTORS, WindowMeans, to_column, unit
 from lavad_core.stages.video_frames import clips_of, frames_of_clips, frames_to_clean, grid_of, load_probe, samples_of
 from lavad_core.store.types import ResultWriter
@@ -43,7 +43,7 @@ def encode_video(
         windows_writer: takes the unit mean over the clips of each window.
     """
     probe = load_probe(context)
-    encoder, device = context.bench.models.encoder()
+    encoder, device = context.resources.models.encoder()
     requests: list[FrameRequest] = []
     sinks: list[_Images | _Clips] = []
     if frames_writer is not None:
@@ -54,7 +54,7 @@ def encode_video(
         requests.append(FrameRequest(encoder.clip_geometry, frames_of_clips(context.config, probe)))
         sinks.append(_Clips(context, encoder, device, windows_writer, grid_of(context.config, probe), samples))
     size = call_size(context.config.encoder, context.config.run.queue_frames)
-    with decode(context, probe, requests) as frames:
+    with decode_frames(context, probe, requests) as frames:
         for frame in frames:
             sink = sinks[frame.request]
             sink.take(frame.index, frame.image)

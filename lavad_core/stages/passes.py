@@ -17,7 +17,7 @@ from lavad_core.errors import InputError
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Graph, Node
-from lavad_core.stages.video_frames import Timeline, frames_of_clips, frames_to_clean, grid_of
+from lavad_core.stages.video_frames import FrameTimes, frames_of_clips, frames_to_clean, grid_of
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.frame_cache import KeptFrameDamaged
 from lavad_core.video.prefetch import Prefetch
@@ -30,7 +30,7 @@ T = TypeVar("T")
 LEAST_QUEUE = 64
 """Frames that may wait for a model that takes few at once: the decoder works in bursts."""
 
-FRAMES_OF: dict[str, Callable[[LavadConfig, Timeline], NDArray[np.int64]]] = {
+FRAMES_OF: dict[str, Callable[[LavadConfig, FrameTimes], NDArray[np.int64]]] = {
     "caption": grid_of,
     "embed_frames": frames_to_clean,
     "embed_windows": frames_of_clips,
@@ -60,14 +60,14 @@ def sharing_a_pass(config: LavadConfig, graph: Graph, running: Collection[str]) 
 
 
 @contextmanager
-def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
+def decode_frames(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
     """The requested frames of the context's video, read ahead by at most :func:`queue_size`. What a later model of the run
     wants too is kept on the way, and decoded no more."""
-    source = context.bench.source(context.video)
+    source = context.resources.source(context.video)
     if source.kind == "listed":
         raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
     gaps = frozenset(probe.gaps)
-    if context.bench.frames.holds(context.video.video_id, requests, probe.frames):
+    if context.resources.frames.holds(context.video.video_id, requests, probe.frames):
         ahead = Prefetch(_kept(context, probe, requests), queue_size(context.config, context.node.role))
         with closing(ahead):
             yield _counted(context, iter(ahead), gaps)
@@ -79,10 +79,10 @@ def decode(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]
 @contextmanager
 def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
     later = _wanted_later(context, probe)
-    filling = None if later is None else context.bench.frames.filling(context.video.video_id, later, probe)
+    filling = None if later is None else context.resources.frames.filling(context.video.video_id, later, probe)
     pass_over = partial(
         open_frames,
-        context.bench.source(context.video),
+        context.resources.source(context.video),
         probe=probe,
         limits=context.config.video.limits,
         queue_frames=queue_size(context.config, context.node.role),
@@ -100,7 +100,7 @@ def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameReques
 
 def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Generator[Frame, None, None]:
     """Kept frames; from one on that is damaged, decoded ones."""
-    cache, video = context.bench.frames, context.video
+    cache, video = context.resources.frames, context.video
     good = 0
     try:
         for frame in cache.frames(video.video_id, requests, probe.frames):
@@ -116,13 +116,13 @@ def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest])
 
 def _wanted_later(context: StageContext, probe: Probe) -> NDArray[np.int64] | None:
     """Frames that other models want after this stage, in this run: int64, strictly increasing. None if none does."""
-    passes = passes_of(context.bench.graph)
+    passes = passes_of(context.resources.graph)
     here = next((place for place, node in enumerate(passes) if node.id == context.node.id), len(passes))
     stages = {
         node.stage
         for node in passes[here + 1 :]
         if node.role != context.node.role
-        and (context.refresh or context.bench.store.find(context.keys[node.id]) is None)
+        and (context.refresh or context.resources.store.find(context.keys[node.id]) is None)
     }
     return np.unique(np.concatenate([FRAMES_OF[stage](context.config, probe) for stage in stages])) if stages else None
 

@@ -12,7 +12,7 @@ from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import ROWS, Work, one_pass
-from lavad_core.stages.video_frames import Timeline
+from lavad_core.stages.video_frames import FrameTimes
 from lavad_core.store.types import Commit
 from lavad_core.video.decoder import probe
 
@@ -34,14 +34,14 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(settings=settings_of(config, "probe"))]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """One pass over the video, and a row for each frame."""
     return one_pass(video) | {ROWS: video.frames}
 
 
 def run(context: StageContext) -> Commit:
     """Commit the timeline: one row per frame; facts hold the picture's size, the time base and what the header said."""
-    source = context.bench.source(context.video)
+    source = context.resources.source(context.video)
     if source.kind == "listed":
         found = listed_probe(source, context.config.imports)
     else:

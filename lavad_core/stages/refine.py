@@ -16,7 +16,7 @@ from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column
-from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
+from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -53,7 +53,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("probe", "score", *by), settings_of(config, "refine", READ_IF))]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """No model: a row for each grid frame."""
     return {ROWS: len(grid_of(config, video))}
 
@@ -76,7 +76,7 @@ def run(context: StageContext) -> Commit:
         candidates = frames if every else pool.frames
         candidate_scores = scores if every else scores[pool.first]
         row = 0
-        for windows in context.bench.store.batches(context.input("embed_windows"), ["vector"]):
+        for windows in context.resources.store.batches(context.input("embed_windows"), ["vector"]):
             refined, neighbours, similarities = refine(
                 from_column(windows["vector"]),
                 _summaries(context),
@@ -124,5 +124,5 @@ def _without_neighbours(
 
 
 def _summaries(context: StageContext) -> Iterator[Vectors]:
-    for batch in context.bench.store.batches(context.input("embed_summaries"), ["vector"], rows=SUMMARIES_AT_ONCE):
+    for batch in context.resources.store.batches(context.input("embed_summaries"), ["vector"], rows=SUMMARIES_AT_ONCE):
         yield from_column(batch["vector"])

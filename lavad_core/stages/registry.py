@@ -12,7 +12,7 @@ from lavad_core.stage_names import STAGE_NAMES
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Node, Reads
 from lavad_core.stages.units import Work
-from lavad_core.stages.video_frames import Timeline
+from lavad_core.stages.video_frames import FrameTimes
 from lavad_core.store.types import Commit
 
 
@@ -34,7 +34,7 @@ class Stage(Protocol):
     def reads(self, config: LavadConfig) -> list[Reads]:
         """What its results are made from under a configuration: one result per video for each item."""
 
-    def costs(self, config: LavadConfig, node: Node, video: Timeline) -> Work:
+    def costs(self, config: LavadConfig, node: Node, video: FrameTimes) -> Work:
         """The work of one result for a video of known length, and its rows: what a plan adds up."""
 
     def run(self, context: StageContext) -> Commit:

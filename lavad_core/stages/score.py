@@ -24,9 +24,9 @@ from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, se
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
-from lavad_core.stages.score_tally import Tally
+from lavad_core.stages.score_counts import ScoreCounts
 from lavad_core.stages.units import Work
-from lavad_core.stages.video_frames import Timeline, grid_of, load_probe
+from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
 from lavad_core.store.types import Commit
 
 MOST_SHORTENED = 0.05
@@ -59,7 +59,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("summarise",), settings_of(config, "score", READ_IF), role="chat")]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """At most a request for each grid frame; equal summaries are one."""
     own = config.score
     answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
@@ -74,12 +74,14 @@ def run(context: StageContext) -> Commit:
     if context.node.imported:
         centres = grid_of(context.config, load_probe(context)).tolist()
         given = imported_scores(context, centres)
-        return _commit(context, centres, given, [None] * len(centres), ["imported"] * len(centres), Tally(len(centres)))
+        return _commit(
+            context, centres, given, [None] * len(centres), ["imported"] * len(centres), ScoreCounts(len(centres))
+        )
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
     readings, shortened = _ask(context, texts)
     found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
-    tally = Tally.of(readings, found)
+    tally = ScoreCounts.of(readings, found)
     _reject(context, tally)
     above_one = context.config.score.above_one == "score"
     scores, interpolated = interpolate_missing(frames, found, above_one=above_one)
@@ -98,16 +100,16 @@ def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | Non
     readings: list[ReadAnswer | None] = [None] * len(texts)
     shortened = 0
     if asked:
-        model, device = context.bench.models.chat()
+        model, device = context.resources.models.chat()
         wanted = [texts[number] for number in asked]
-        built = build_all(context, lambda text: build_request(context.config, model, text), wanted)
+        built = build_all(context, lambda text: score_request(context.config, model, text), wanted)
         requests, shortened = [request for request, _ in built], sum(cut for _, cut in built)
         for number, reading in zip(asked, ask_all(context, model, device, requests), strict=True):
             readings[number] = reading
     return readings, shortened
 
 
-def _reject(context: StageContext, tally: Tally) -> None:
+def _reject(context: StageContext, tally: ScoreCounts) -> None:
     """
     Raises:
         VideoRejected: no score, or too few of them to fill in the others.
@@ -117,7 +119,7 @@ def _reject(context: StageContext, tally: Tally) -> None:
     if tally.answers:
         # Some accidental scores do not make a video's answers useful: it is rejected all the same.
         useful = tally.unparsed < tally.windows and not too_few
-        context.bench.patience.note(context.node.id, context.video.name, useful)
+        context.resources.patience.note(context.node.id, context.video.name, useful)
     if tally.unparsed == tally.windows:
         raise VideoRejected(
             "no-scores",
@@ -132,7 +134,7 @@ def _reject(context: StageContext, tally: Tally) -> None:
         )
 
 
-def build_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[ChatRequest, bool]:
+def score_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[ChatRequest, bool]:
     """The score request for a summary, and whether the summary was too long: then it loses its last words."""
     settings = config.score
     total = min(settings.total_tokens, model.context_tokens)
@@ -173,7 +175,7 @@ def _commit(
     scores: list[float],
     answers: list[str | None],
     origins: list[str],
-    tally: Tally,
+    tally: ScoreCounts,
     outside: list[float | None] | None = None,
     shortened: int = 0,
 ) -> Commit:

@@ -19,9 +19,9 @@ from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, se
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Node, Reads, grid_settings, settings_of
-from lavad_core.stages.summary_outcome import Outcome
+from lavad_core.stages.summary_counts import SummaryCounts
 from lavad_core.stages.units import Work
-from lavad_core.stages.video_frames import SAMPLES_READ_IF, Timeline, grid_of, load_probe, samples_of
+from lavad_core.stages.video_frames import SAMPLES_READ_IF, FrameTimes, grid_of, load_probe, samples_of
 from lavad_core.store.types import Commit, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     return [Reads(("probe", "clean"), settings_of(config, "summarise", READ_IF), role="chat")]
 
 
-def costs(config: LavadConfig, node: Node, video: Timeline) -> Work:
+def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """At most a request for each grid frame."""
     own = config.summarise
     rows = len(grid_of(config, video))
@@ -74,20 +74,20 @@ def run(context: StageContext) -> Commit:
             own = [captions[row] for row in nearest_rows(frames, np.asarray(centres))]
             return _write(context, writer, centres, own)
         windows = samples_of(context.config, probe)
-        model, device = context.bench.models.chat()
+        model, device = context.resources.models.chat()
 
         def build(at: int) -> tuple[ChatRequest, int]:
             window = windows[at]
             texts = [captions[row] for row in np.searchsorted(frames, window)]
-            return build_request(context.config, model, texts, int(np.abs(window - centres[at]).argmin()))
+            return summary_request(context.config, model, texts, int(np.abs(window - centres[at]).argmin()))
 
         built = build_all(context, build, range(len(windows)))
         requests = [request for request, _ in built]
         left_out = [count - kept for count, (_, kept) in zip(windows.lengths.tolist(), built, strict=True)]
         readings = ask_all(context, model, device, requests)
         summaries = [read_summary(context.config, reading) for reading in readings]
-        context.bench.patience.note(context.node.id, context.video.name, any(summaries))
-        outcome = Outcome.of(summaries, readings, requests, left_out)
+        context.resources.patience.note(context.node.id, context.video.name, any(summaries))
+        outcome = SummaryCounts.of(summaries, readings, requests, left_out)
         return _write(context, writer, centres, summaries, windows, left_out, outcome)
 
 
@@ -97,7 +97,7 @@ def read_summary(config: LavadConfig, reading: ReadAnswer) -> str:
     return kept_part(finished_part(reading.text) if drop else reading.text, config.summarise.keep)
 
 
-def build_request(
+def summary_request(
     config: LavadConfig, model: ChatModel, captions: Sequence[str], centre: int
 ) -> tuple[ChatRequest, int]:
     """The summary request for a window, and how many of its captions it holds.
@@ -149,7 +149,7 @@ def _write(
     summaries: list[str],
     windows: Samples | None = None,
     left_out: list[int] | None = None,
-    outcome: Outcome | None = None,
+    outcome: SummaryCounts | None = None,
 ) -> Commit:
     nobody = pa.array([[]] * len(centres), SCHEMA.field("sampled_frames").type)
     columns = {
@@ -159,7 +159,7 @@ def _write(
         "captions_left_out": left_out or [0] * len(centres),
     }
     writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
-    outcome = outcome or Outcome.of(summaries)
+    outcome = outcome or SummaryCounts.of(summaries)
     gaps = outcome.gaps(context.config.summarise)
     return writer.commit(
         "ok_with_gaps" if gaps else "ok",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lavad_core.runs import work
-from lavad_core.stages.video_frames import Timeline
+from lavad_core.stages.video_frames import FrameTimes
 
 FRAMES_DECODED = "frames_decoded"
 """Frames of the passes over a video. At most: a pass ends after the last frame that it needs."""
@@ -33,6 +33,6 @@ Work = dict[str, int]
 """Unit to how much."""
 
 
-def one_pass(video: Timeline) -> Work:
+def one_pass(video: FrameTimes) -> Work:
     """The work of decoding a video once."""
     return {FRAMES_DECODED: video.frames, work.VIDEOS_DECODED: 1}

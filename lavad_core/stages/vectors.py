@@ -80,13 +80,13 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / lengths, np.float32)
 
 
-class Ordered(Hashable, Protocol):
+class WindowPart(Hashable, Protocol):
     """What can be a part of a window: a frame, or a clip as its two frames."""
 
     def __lt__(self, other: Any, /) -> bool: ...
 
 
-K = TypeVar("K", bound=Ordered)
+K = TypeVar("K", bound=WindowPart)
 
 
 class WindowMeans(Generic[K]):

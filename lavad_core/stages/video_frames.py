@@ -17,7 +17,7 @@ from lavad_core.store.types import Commit, Store
 from lavad_core.video.types import Probe
 
 
-class Timeline(Protocol):
+class FrameTimes(Protocol):
     """What is known about a video's frames: by its probe, or, for a plan, by an estimate of its length."""
 
     @property
@@ -52,7 +52,7 @@ SAMPLES_READ_IF: dict[str, Condition] = {"window.constant_frame_rate": _constant
 
 def load_probe(context: StageContext) -> Probe:
     """The probe's result, an input of the stage."""
-    return read_probe(context.bench.store, context.input("probe"))
+    return read_probe(context.resources.store, context.input("probe"))
 
 
 def read_probe(store: Store, commit: Commit) -> Probe:
@@ -79,12 +79,12 @@ def read_probe(store: Store, commit: Commit) -> Probe:
     )
 
 
-def grid_of(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
+def grid_of(config: LavadConfig, video: FrameTimes) -> NDArray[np.int64]:
     """Indices of the frames that are captioned and scored."""
     return grid(video.frames, config.video.frame_interval)
 
 
-def samples_of(config: LavadConfig, video: Timeline) -> Samples:
+def samples_of(config: LavadConfig, video: FrameTimes) -> Samples:
     """For each grid frame the frames sampled from its window."""
     window = config.window
     return window_samples(
@@ -106,12 +106,12 @@ def clips_of(config: LavadConfig, samples: Samples) -> Iterator[list[tuple[int, 
     return (window_clips(frames, vector=window.vector, clips=window.clips) for frames in samples)
 
 
-def frames_of_clips(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
+def frames_of_clips(config: LavadConfig, video: FrameTimes) -> NDArray[np.int64]:
     """Frames of the clips that stand for the windows."""
     return frames_of(clips_of(config, samples_of(config, video)), video.frames)
 
 
-def frames_to_clean(config: LavadConfig, video: Timeline) -> NDArray[np.int64]:
+def frames_to_clean(config: LavadConfig, video: FrameTimes) -> NDArray[np.int64]:
     """Frames whose captions are cleaned, and which are embedded for that: the grid (paper), or every frame that some
     window samples (reference)."""
     if config.window.sampling == "grid":

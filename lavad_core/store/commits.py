@@ -72,7 +72,7 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def encode(commit: Commit) -> bytes:
+def encode_commit(commit: Commit) -> bytes:
     """The bytes of the commit file.
 
     Raises:
@@ -115,7 +115,7 @@ def _with_digest(fields: Mapping[str, Any]) -> bytes:
     return (ascii_json(sealed(fields)) + "\n").encode("ascii")
 
 
-def decode(data: bytes, key: Key) -> Commit:
+def decode_commit(data: bytes, key: Key) -> Commit:
     """The commit in a file's bytes.
 
     Every byte is checked: what is read, spelled again with its digest, must be what was read.

@@ -15,11 +15,19 @@ import pyarrow as pa
 
 from lavad_core.errors import DamagedResult, InternalError, StoreUnavailable
 from lavad_core.store.blobs import BlobInfo, Blobs
-from lavad_core.store.commits import COMMIT_NAME, MAX_COMMIT_BYTES, UnknownFormat, check_key, decode, encode, is_part
+from lavad_core.store.commits import (
+    COMMIT_NAME,
+    MAX_COMMIT_BYTES,
+    UnknownFormat,
+    check_key,
+    decode_commit,
+    encode_commit,
+    is_part,
+)
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import LocalBlobs
 from lavad_core.store.parquet import read_batches, sha256_of
-from lavad_core.store.staging import Staging, Workfolder
+from lavad_core.store.staging import Staging, WriterFolder
 from lavad_core.store.types import Commit, Key, PartFile, ResultWriter, Store
 from lavad_core.store.writer import RowsWriter
 
@@ -78,7 +86,7 @@ class FileStore(Store):
         data = self._commit_bytes(key)
         if data is None:
             return None
-        commit = decode(data, key)
+        commit = decode_commit(data, key)
         for part in commit.files:
             found = self.blobs.stat(f"{_prefix(key)}/{part.name}")
             if found is None or found.bytes != part.bytes:
@@ -172,11 +180,11 @@ class FileStore(Store):
 
             yield stack.enter_context(RowsWriter(workfolder, key, video, schema, provenance, publish))
 
-    def _publish(self, workfolder: Workfolder, commit: Commit, parts: Sequence[Path], replace: bool) -> Commit:
+    def _publish(self, workfolder: WriterFolder, commit: Commit, parts: Sequence[Path], replace: bool) -> Commit:
         """Put finished files in place. Up to here nothing is visible to anybody."""
         key, prefix = commit.key, _prefix(commit.key)
-        data = encode(commit)
-        ours = decode(data, key)  # what every later reader will see
+        data = encode_commit(commit)
+        ours = decode_commit(data, key)  # what every later reader will see
         staged = workfolder.file(COMMIT_NAME)
         with store_errors("write", staged), open(staged, "wb") as file:
             file.write(data)
@@ -221,7 +229,7 @@ class FileStore(Store):
         """Remove those of ``files`` that the key's commit does not name."""
         data = self._commit_bytes(key)
         try:
-            named = {part.name for part in decode(data, key).files} if data is not None else set()
+            named = {part.name for part in decode_commit(data, key).files} if data is not None else set()
         except DamagedResult:
             named = set()
         for name in sorted(set(files) - named):
@@ -233,10 +241,10 @@ class FileStore(Store):
         key = commit.key
         check_key(key)
         with self.staging.workfolder() as workfolder, self.blobs.exclusive(_prefix(key)):
-            if self._commit_bytes(key) == encode(commit):
+            if self._commit_bytes(key) == encode_commit(commit):
                 self.remove(workfolder, key, [part.name for part in commit.files])
 
-    def remove(self, workfolder: Workfolder, key: Key, parts: Sequence[str]) -> None:
+    def remove(self, workfolder: WriterFolder, key: Key, parts: Sequence[str]) -> None:
         """Remove a result, its commit first; for callers that hold its ``exclusive``."""
         workfolder.begin(key, parts)
         self.blobs.delete(f"{_prefix(key)}/{COMMIT_NAME}")

@@ -14,7 +14,7 @@ from lavad_core.store.blobs import BlobInfo
 from lavad_core.store.commits import COMMIT_NAME, UnknownFormat, is_part, key_of
 from lavad_core.store.files import FileStore
 from lavad_core.store.parquet import read_batches, sha256_of
-from lavad_core.store.staging import Workfolder
+from lavad_core.store.staging import WriterFolder
 from lavad_core.store.types import Commit, Key
 
 FindingKind = Literal["damaged", "orphan", "unfinished", "unknown", "later-version", "altered", "unprotected"]
@@ -245,7 +245,7 @@ def _collect(
     lease_s: float,
     keep: Callable[[Key], bool] | None,
     report: GcReport,
-    workfolder: Workfolder | None,
+    workfolder: WriterFolder | None,
 ) -> None:
     infos = list(store.blobs.list(folder))
     unwanted, stray, held = _sort(store, key, folder, infos, keep)

@@ -41,7 +41,7 @@ class Journal:
 
 
 @dataclass(frozen=True)
-class Workfolder:
+class WriterFolder:
     """A living writer's folder."""
 
     path: Path
@@ -74,7 +74,7 @@ class Staging:
         return kernel_lock(self.folder / "folders.lock")
 
     @contextmanager
-    def workfolder(self) -> Iterator[Workfolder]:
+    def workfolder(self) -> Iterator[WriterFolder]:
         """A folder for one writer, removed when the body is left, however it is left."""
         path = self.folder / f"{_PREFIX}{secrets.token_hex(8)}"
         with self._folders_locked(), store_errors("write", path):
@@ -82,7 +82,7 @@ class Staging:
             while (lock := try_lock(path / _LOCK)) is None:
                 time.sleep(_PEEK_S)  # someone is just looking whether we live
         try:
-            yield Workfolder(path)
+            yield WriterFolder(path)
         finally:
             # The lock file goes last: a folder whose removal is interrupted stays one that a sweep understands.
             with suppress(FileNotFoundError), store_errors("remove", path):

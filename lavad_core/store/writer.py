@@ -12,7 +12,7 @@ from lavad_core.errors import InternalError
 from lavad_core.store.commits import storable
 from lavad_core.store.parquet import PartWriter
 from lavad_core.store.rechunk import Rechunker
-from lavad_core.store.staging import Workfolder
+from lavad_core.store.staging import WriterFolder
 from lavad_core.store.types import Commit, Key, PartFile, Status
 
 _ROWS_FILE = "rows.parquet"
@@ -26,7 +26,7 @@ class RowsWriter:
 
     def __init__(
         self,
-        workfolder: Workfolder,
+        workfolder: WriterFolder,
         key: Key,
         video: str,
         schema: pa.Schema,

@@ -47,7 +47,7 @@ def tagged_frames(metadata: Mapping[str, str]) -> int | None:
     return None
 
 
-def seconds(text: str) -> float:
+def parse_clock_time(text: str) -> float:
     """Seconds of ``HH:MM:SS.fraction``; 0 for anything else."""
     found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,12})?)", text, re.ASCII)
     return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.video.seen import NO_STAMP, REORDER_FRAMES, Seen
+from lavad_core.video.pass_record import NO_STAMP, REORDER_FRAMES, PassRecord
 
 MAX_STAMP = 1 << 60
 """Stamps beyond this are cut to it, so that differences fit 64 bits."""
@@ -39,7 +39,7 @@ DURATION_SLACK = 0.05
 
 
 @dataclass(frozen=True)
-class Jump:
+class ClockJump:
     """A step of the stamps that was taken out."""
 
     stamp: int
@@ -52,14 +52,14 @@ class Jump:
 class Clock:
     """What was seen, on one clock."""
 
-    seen: Seen
+    seen: PassRecord
     """What was seen, with ``packet_pts`` on the new clock; :data:`NO_STAMP` for packets without a frame whose own stamp
     cannot be true. The very object that was given where nothing is wrong."""
     parts: int = 1
     """Time lines that follow each other, at least 1."""
     damaged: int = 0
     """Frames whose stamp left the clock, and came back."""
-    jumps: tuple[Jump, ...] = ()
+    jumps: tuple[ClockJump, ...] = ()
     """Steps that were taken out."""
     moved: int = 0
     """Frames with another stamp than the file's, but for a common offset."""
@@ -76,7 +76,7 @@ class _Stretch:
     part: int = field(default=0)
 
 
-def one_clock(seen: Seen, missing: NDArray[np.int64]) -> Clock:
+def one_clock(seen: PassRecord, missing: NDArray[np.int64]) -> Clock:
     """Put all packets on one clock.
 
     Args:
@@ -125,7 +125,7 @@ def typical_step(stamps: NDArray[np.int64], announced: int) -> int:
     return announced if 0.2 * median <= announced <= 5 * median else max(1, round(median))
 
 
-def _stretches(stamps: NDArray[np.int64], step: int, reach: int, seen: Seen) -> list[_Stretch]:
+def _stretches(stamps: NDArray[np.int64], step: int, reach: int, seen: PassRecord) -> list[_Stretch]:
     """Cut where a step is longer than reordering and lost frames make it, or where stamps repeat what was shown."""
     steps = np.diff(stamps)
     far = (steps < -reach) | (steps > max(reach, MIN_JUMP_S * seen.ticks_per_s))
@@ -159,7 +159,7 @@ def _repeats(stamps: NDArray[np.int64], start: int, at: int, step: int, cuts: se
     return len(again) > 1 and 2 * taken > len(again)
 
 
-def _arrange(stretches: list[_Stretch], seen: Seen, step: int) -> list[_Stretch]:
+def _arrange(stretches: list[_Stretch], seen: PassRecord, step: int) -> list[_Stretch]:
     """Say which part each stretch belongs to, and which are damaged."""
     placed = stretches[:1]
     for new in stretches[1:]:
@@ -191,7 +191,7 @@ def _arrange(stretches: list[_Stretch], seen: Seen, step: int) -> list[_Stretch]
 
 
 def _lost_parts(
-    seen: Seen,
+    seen: PassRecord,
     raw: NDArray[np.int64],
     missing: NDArray[np.int64],
     stretches: list[_Stretch],
@@ -257,8 +257,8 @@ def _spread(stamps: NDArray[np.int64], step: int) -> NDArray[np.int64]:
 
 
 def _without_jumps(
-    pts: NDArray[np.int64], seen: Seen, reach: int, *, one_part: bool
-) -> tuple[NDArray[np.int64], list[Jump]]:
+    pts: NDArray[np.int64], seen: PassRecord, reach: int, *, one_part: bool
+) -> tuple[NDArray[np.int64], list[ClockJump]]:
     """Take out steps forward that nothing supports; what is left of each is one step."""
     present = pts != NO_STAMP
     times = np.unique(pts[present])
@@ -275,7 +275,7 @@ def _without_jumps(
     step = reach // REORDER_FRAMES
     cut = np.cumsum(steps[places] - step)
     jumps = [
-        Jump(int(times[at + 1] - taken), int(steps[at]))
+        ClockJump(int(times[at + 1] - taken), int(steps[at]))
         for at, taken in zip(places.tolist(), cut.tolist(), strict=True)
     ]
     before = np.searchsorted(times[places], pts[present], side="left")
@@ -284,7 +284,7 @@ def _without_jumps(
     return moved, jumps
 
 
-def _unsupported(steps: NDArray[np.int64], span: int, duration: float, seen: Seen) -> NDArray[np.intp]:
+def _unsupported(steps: NDArray[np.int64], span: int, duration: float, seen: PassRecord) -> NDArray[np.intp]:
     """Positions of the steps that are not pauses, increasing: those without which the video is as long as its header says;
     where that says nothing, or cannot be met, those that are longer than a pause may be."""
     if duration > 0:

@@ -25,10 +25,10 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from lavad_core.errors import VideoRejected
-from lavad_core.video import announced, seen
+from lavad_core.video import announced, pass_record
 from lavad_core.video.completeness import Completeness, examine
-from lavad_core.video.frame_facts import Decoded, is_shown, ogg_header, rotation
-from lavad_core.video.others import Others
+from lavad_core.video.frame_facts import DecodedFrame, is_shown, ogg_header, rotation
+from lavad_core.video.other_streams import OtherStreams
 
 MAX_DEMUX_RETRIES = 16
 """How many reads in a row may fail before the rest of a damaged file is given up."""
@@ -179,7 +179,7 @@ class VideoReader:
         self.frames_from_header: int | None = stream.frames or announced.tagged_frames(stream.metadata)
         self.decode_errors = self.demux_errors = 0
         self._pts, self._dts, self._packet_flags = array("q"), array("q"), bytearray()
-        self._others, self._end = Others(), 0
+        self._others, self._end = OtherStreams(), 0
         self._logged = logged
         if self._complained() and self.container == "matroska,webm":
             self.demux_errors += 1
@@ -209,7 +209,7 @@ class VideoReader:
             return float(self._stream.duration * self.time_base)
         return self._media.duration / av.time_base if self._media.duration else None
 
-    def decode(self, tick: Callable[[], None], stop_at: int | None = None) -> Iterator[Decoded]:
+    def decode(self, tick: Callable[[], None], stop_at: int | None = None) -> Iterator[DecodedFrame]:
         """All frames in presentation order.
 
         Each packet's time stamp is replaced by its ordinal on the way into the decoder, which carries stamps from packet to
@@ -224,7 +224,7 @@ class VideoReader:
             ordinal = self._note(packet)
             header, useful = ogg_header(self.container, packet)
             if header:
-                self._packet_flags[ordinal] |= seen.HIDDEN | seen.HEADER
+                self._packet_flags[ordinal] |= pass_record.HIDDEN | pass_record.HEADER
             if not useful:
                 continue
             packet.pts = ordinal
@@ -232,7 +232,7 @@ class VideoReader:
                 frames = self._context.decode(packet)
             except FAULTS as error:
                 self._failed(error)
-                self._packet_flags[ordinal] |= seen.FAILED
+                self._packet_flags[ordinal] |= pass_record.FAILED
                 continue
             for frame in frames:
                 yield self._decoded(frame)
@@ -249,9 +249,9 @@ class VideoReader:
             if not frames:
                 break
 
-    def seen(self, frame_packet: array[int], frame_flags: bytearray, max_pause_s: float) -> seen.Seen:
+    def seen(self, frame_packet: array[int], frame_flags: bytearray, max_pause_s: float) -> pass_record.PassRecord:
         """What the pass saw, for :func:`timeline.build`."""
-        return seen.Seen(
+        return pass_record.PassRecord(
             packet_pts=np.asarray(self._pts, dtype=np.int64),
             packet_dts=np.asarray(self._dts, dtype=np.int64),
             packet_flags=np.frombuffer(bytes(self._packet_flags), dtype=np.uint8),
@@ -287,7 +287,7 @@ class VideoReader:
     @property
     def corrupt_packets(self) -> int:
         """Packets that the demuxer says are damaged."""
-        return sum(1 for flags in self._packet_flags if flags & seen.CORRUPT)
+        return sum(1 for flags in self._packet_flags if flags & pass_record.CORRUPT)
 
     def examine(self, tick: Callable[[], None]) -> Completeness:
         """What the container's own structure says about this stream; read without the codec library."""
@@ -336,9 +336,9 @@ class VideoReader:
         if not self._pts and packet.pos is not None:
             self.first_position = packet.pos
         hidden = packet.is_discard or not is_shown(self.codec, packet)
-        self._pts.append(seen.NO_STAMP if packet.pts is None else packet.pts)
-        self._dts.append(seen.NO_STAMP if packet.dts is None else packet.dts)
-        self._packet_flags.append(seen.HIDDEN * hidden | seen.CORRUPT * bool(packet.is_corrupt))
+        self._pts.append(pass_record.NO_STAMP if packet.pts is None else packet.pts)
+        self._dts.append(pass_record.NO_STAMP if packet.dts is None else packet.dts)
+        self._packet_flags.append(pass_record.HIDDEN * hidden | pass_record.CORRUPT * bool(packet.is_corrupt))
         return len(self._pts) - 1
 
     def _failed(self, error: Exception) -> None:
@@ -346,13 +346,13 @@ class VideoReader:
             raise MemoryError(str(error.strerror))
         self.decode_errors += 1
 
-    def _decoded(self, frame: Any) -> Decoded:
+    def _decoded(self, frame: Any) -> DecodedFrame:
         if frame.width * frame.height > self._max_pixels:
             raise VideoRejected(
                 "too-large", f"a frame of {frame.width}x{frame.height} pixels, more than video.max_pixels"
             )
         ordinal = frame.pts
-        return Decoded(ordinal if ordinal is not None and 0 <= ordinal < len(self._pts) else -1, frame)
+        return DecodedFrame(ordinal if ordinal is not None and 0 <= ordinal < len(self._pts) else -1, frame)
 
 
 def _allocation_pixels(max_pixels: int) -> int:

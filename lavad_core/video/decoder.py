@@ -16,7 +16,7 @@ from lavad_core.video import wanted
 from lavad_core.video.limits import Limits
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
-from lavad_core.video.survivor import Survivor
+from lavad_core.video.restarting_child import RestartingChild
 from lavad_core.video.types import Frame, FrameRequest, Geometry, Probe, VideoHeader, VideoSource
 
 Frames = Generator[Frame, None, None]
@@ -54,7 +54,7 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
         VideoRejected: with a reason of :data:`lavad_core.video.types.REJECTIONS`; ``changed`` if an image of a folder vanishes
             meanwhile.
     """
-    with _named(source), Survivor(_request("probe", source, limits), b"", _bounds(limits)) as child:
+    with _named(source), RestartingChild(_request("probe", source, limits), b"", _bounds(limits)) as child:
         header, raw = child.receive()
     try:
         return _probe(header, raw, folder_frame_rate)
@@ -107,7 +107,7 @@ def open_frames(
         VideoRejected: while frames are read; ``changed`` if frames that the probe saw are not there any more.
         InternalError: a request beyond the video's frames.
     """
-    wanted.check(requests, probe.frames)
+    wanted.check_requests(requests, probe.frames)
     header = _request("frames", source, limits) | {
         "requests": [{"resize": r.geometry.resize, "side": r.geometry.side, "every": r.every} for r in requests],
         "frames": probe.frames,
@@ -118,7 +118,7 @@ def open_frames(
     arrays = [packets, probe.gaps, *(() if r.frames is None else r.frames for r in requests)]
     header["arrays"] = [len(values) for values in arrays]
     raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
-    with Survivor(header, raw, _bounds(limits)) as child:
+    with RestartingChild(header, raw, _bounds(limits)) as child:
         received = _receive_frames(source, child, requests, probe)
         del raw  # bytes of the probe's and the requests' arrays once more
         frames = Prefetch(received if through is None else through(received), queue_frames)
@@ -129,7 +129,9 @@ def open_frames(
             frames.close()
 
 
-def _receive_frames(source: VideoSource, child: Survivor, requests: Sequence[FrameRequest], probe: Probe) -> Frames:
+def _receive_frames(
+    source: VideoSource, child: RestartingChild, requests: Sequence[FrameRequest], probe: Probe
+) -> Frames:
     """Exactly the wanted frames: a child that leaves one out, repeats one or stops early is an error."""
     with _named(source):
         for index, numbers in wanted.needed(requests, probe.frames):

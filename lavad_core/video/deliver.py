@@ -25,7 +25,7 @@ def sender(requests: list[FrameRequest], send: Send, delivered: int) -> SendFram
         if left:
             left -= 1
             return
-        image = geometry.apply(requests[number].geometry, picture())
+        image = geometry.resize_picture(requests[number].geometry, picture())
         height, width = image.shape[:2]
         send({"t": "frame", "i": index, "r": number, "h": height, "w": width, "s": substituted}, [image])
 

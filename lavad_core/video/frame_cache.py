@@ -125,7 +125,7 @@ class FrameCache:
             row = kept[np.searchsorted(kept["index"], index)]
             image = file.read(row)
             for number in numbers:
-                sized = geometry.apply(requests[number].geometry, image)
+                sized = geometry.resize_picture(requests[number].geometry, image)
                 sized.flags.writeable = False
                 yield Frame(index, number, sized, bool(row["substituted"]))
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lavad_core.video.seen import CORRUPT, INTERLACED
+from lavad_core.video.pass_record import CORRUPT, INTERLACED
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedFrame:
     """A frame as the decoder gave it."""
 
     packet: int

@@ -15,7 +15,7 @@ from lavad_core.errors import VideoRejected
 from lavad_core.video import announced, container, frame_facts, time_base, timeline
 from lavad_core.video.answer import Answer, MakePicture, Message, int64, once
 from lavad_core.video.completeness import damage_of, verdict
-from lavad_core.video.seen import CORRUPT
+from lavad_core.video.pass_record import CORRUPT
 from lavad_core.video.ticker import ticker
 
 MAX_NAMED_JUMPS = 5
@@ -92,7 +92,7 @@ def _count(path: str, answer: Answer, threads: int) -> tuple[dict[str, Any], Seq
         report = reader.examine(ticker(lambda: answer.send({"t": "tick"}, ()), request["tick_s"]))
         seen = verdict.informed(reader.seen(frame_packet, flags, request["max_pause_s"]), report)
         found = timeline.build(seen, request["max_frames"])
-        missing = verdict.compare(report, seen, found, reader.first_position)
+        missing = verdict.missing_frames(report, seen, found, reader.first_position)
         base = time_base.true_time_base(found.pts, reader.time_base, reader.container, path)
         counts = {
             "further_movies": announced.further_movies(path) if "mov" in reader.container.split(",") else 0,

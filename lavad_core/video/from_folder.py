@@ -45,7 +45,7 @@ def probe(path: str, answer: Answer) -> Message:
     for index, name in names.items():
         tick()
         try:
-            found = images.check(os.path.join(path, name), request["max_pixels"])
+            found = images.examine_image(os.path.join(path, name), request["max_pixels"])
         except images.DAMAGE:
             continue
         size = size or found.size

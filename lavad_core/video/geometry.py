@@ -21,7 +21,7 @@ def target_size(geometry: Geometry, width: int, height: int) -> tuple[int, int]:
     return geometry.side * width // height, geometry.side
 
 
-def apply(geometry: Geometry, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def resize_picture(geometry: Geometry, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Resize a picture with Pillow's antialiased bicubic filter.
 
     Args:

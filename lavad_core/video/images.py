@@ -64,7 +64,7 @@ def read_rgb(path: str, max_pixels: int) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ImageFacts:
     """What an image holds."""
 
     size: tuple[int, int]
@@ -75,7 +75,7 @@ class Checked:
     """Further pictures of the same size in the file (pages, an animation), which are not read."""
 
 
-def check(path: str, max_pixels: int) -> Checked:
+def examine_image(path: str, max_pixels: int) -> ImageFacts:
     """Read an image to its end, at an eighth of the size where JPEG allows that.
 
     Raises: as :func:`read_rgb`.
@@ -87,7 +87,7 @@ def check(path: str, max_pixels: int) -> Checked:
         image.load()
         deep = image.mode not in EIGHT_BITS
         peak = int(_sixteen_bits(image, path).max()) if deep else None
-        return Checked(size, peak, _more(image, size))
+        return ImageFacts(size, peak, _more(image, size))
 
 
 def _sixteen_bits(image: Image.Image, path: str) -> NDArray[np.uint16]:

@@ -46,13 +46,13 @@ KEPT_ENVIRONMENT = (
 """The environment variables that are passed on; a decoder has no use for tokens and settings."""
 
 
-def command(answer_fd: int) -> list[str]:
+def child_command(answer_fd: int) -> list[str]:
     """The child's command line; a function so that tests can put another program in its place."""
     # -P: no current folder in sys.path. Not -I: it would also hide a --user installation.
     return [sys.executable, "-P", "-m", "lavad_core.video.child", str(answer_fd)]
 
 
-def environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The child's environment."""
     kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
     # The package's own folder first: the child runs this very code, whether it was installed, linked or put on the path.
@@ -107,12 +107,12 @@ class Child:
             fcntl.fcntl(answer_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             self._process = subprocess.Popen(
-                command(answer_fd),
+                child_command(answer_fd),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=error_fd,
                 pass_fds=(answer_fd, progress_fd),
-                env=environment(),
+                env=child_environment(),
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
             )
         except OSError as error:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.video.clock import one_clock, typical_step
-from lavad_core.video.seen import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, REORDER_FRAMES, Seen
+from lavad_core.video.pass_record import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, REORDER_FRAMES, PassRecord
 
 NEAR_FRAMES = 16
 """A hole is beside damage that is at most this many frames away: reordering spreads the damage of one packet that far."""
@@ -61,7 +61,7 @@ class Timeline:
     """Where steps of the stamps were taken out: frame after it, seconds."""
 
 
-def build(seen: Seen, max_frames: int) -> Timeline:
+def build(seen: PassRecord, max_frames: int) -> Timeline:
     """Order the frames and find the gaps.
 
     Args:
@@ -86,7 +86,7 @@ def build(seen: Seen, max_frames: int) -> Timeline:
     )
 
 
-def _on_one_clock(seen: Seen, missing: NDArray[np.int64], max_frames: int) -> Timeline:
+def _on_one_clock(seen: PassRecord, missing: NDArray[np.int64], max_frames: int) -> Timeline:
     stamps = seen.packet_pts[seen.frame_packet]
     if (np.diff(stamps) > 0).all():
         return _by_stamp(seen, stamps, missing, max_frames)
@@ -121,7 +121,7 @@ def _longest_increasing(stamps: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(chain[::-1], dtype=np.int64)
 
 
-def _missing_packets(seen: Seen) -> NDArray[np.int64]:
+def _missing_packets(seen: PassRecord) -> NDArray[np.int64]:
     """Packets that should show a frame and did not."""
     shown = np.zeros(len(seen.packet_pts), dtype=bool)
     shown[seen.frame_packet[seen.frame_packet >= 0]] = True
@@ -135,7 +135,7 @@ def _missing_packets(seen: Seen) -> NDArray[np.int64]:
     return missing
 
 
-def _by_stamp(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64], max_frames: int) -> Timeline:
+def _by_stamp(seen: PassRecord, stamps: NDArray[np.int64], missing: NDArray[np.int64], max_frames: int) -> Timeline:
     lost = seen.packet_pts[missing]
     # The same stamp as a decoded frame's announces no frame of its own, if it is that frame's neighbour: after a seam whose
     # second part gave no frame, stamps are others' too.
@@ -155,7 +155,7 @@ def _by_stamp(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64],
 
 
 def _holes(
-    seen: Seen, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: NDArray[np.int64], max_frames: int
+    seen: PassRecord, pts: NDArray[np.int64], stamps: NDArray[np.int64], lost: NDArray[np.int64], max_frames: int
 ) -> tuple[NDArray[np.int64], int]:
     """Stamps that a constant-rate video lacks beside known damage (the demuxer lost whole packets there), shortest holes
     first as long as the file has room for this many frames; and how many holes were left.
@@ -199,7 +199,7 @@ def _holes(
     return np.concatenate(filled), left
 
 
-def _room(seen: Seen, frames: int, decoded: int, step: float, max_frames: int) -> int:
+def _room(seen: PassRecord, frames: int, decoded: int, step: float, max_frames: int) -> int:
     """How many frames the file can have beside the known ones: as many as the header says, by number and by duration; where
     it says nothing, or less than there is, not more than were decoded."""
     announced = [seen.announced] if seen.announced else []
@@ -209,7 +209,7 @@ def _room(seen: Seen, frames: int, decoded: int, step: float, max_frames: int) -
     return min(*credible, max_frames) - frames if credible else min(frames + decoded, max_frames) - frames
 
 
-def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64]) -> Timeline:
+def _by_order(seen: PassRecord, stamps: NDArray[np.int64], missing: NDArray[np.int64]) -> Timeline:
     """No usable stamps on the frames: their order is the decoder's, gaps are placed by decode order."""
     frames = len(stamps)
     by_packet = np.argsort(seen.frame_packet, kind="stable")
@@ -229,7 +229,7 @@ def _by_order(seen: Seen, stamps: NDArray[np.int64], missing: NDArray[np.int64])
     return Timeline(pts, gaps, packets, max(1, changed), int(np.count_nonzero(~inside)))
 
 
-def _stamps(seen: Seen, source: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+def _stamps(seen: PassRecord, source: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     """Strictly increasing stamps for packets ``source`` in presentation order, and how many are not the file's own."""
     raw = np.where(source >= 0, seen.packet_pts[np.maximum(source, 0)], NO_STAMP)
     dts = np.where(source >= 0, seen.packet_dts[np.maximum(source, 0)], NO_STAMP)

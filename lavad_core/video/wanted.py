@@ -11,7 +11,7 @@ from lavad_core.errors import InternalError
 from lavad_core.video.types import FrameRequest
 
 
-def check(requests: Sequence[FrameRequest], frames: int) -> None:
+def check_requests(requests: Sequence[FrameRequest], frames: int) -> None:
     """Refuse requests that no pass over a video of ``frames`` frames can fulfil.
 
     Raises:

@@ -19,7 +19,7 @@ from lavad.flows.score_videos import score_videos
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import list_runs, load_run
 from lavad_core.runs.run_log import load_records
 from lavad_core.video.discover import discover
@@ -74,9 +74,9 @@ def test_the_kept_files_are_few_and_of_no_machine(kept: Kept) -> None:
 
 @pytest.mark.parametrize("run", ["run", "imports"])
 def test_every_stage_has_the_fingerprint_that_it_had(run: str, kept: Kept) -> None:
-    bench = Workbench(kept.config(run))
+    resources = RunResources(kept.config(run))
     found = {
-        source.name: {node: key.fingerprint for node, key in bench.graph.keys(bench.prepare(source)).items()}
+        source.name: {node: key.fingerprint for node, key in resources.graph.keys(resources.prepare(source)).items()}
         for source in discover(kept.videos(run))
     }
     # A video that was rejected has no more stages than that.

@@ -27,7 +27,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ServiceError
 from lavad_core.method import prompts
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs import work
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
@@ -91,25 +91,25 @@ class Run:
                 "chat": chat,
             }
         )
-        self.bench = Workbench(config)
-        self.videos: list[PreparedVideo] = [self.bench.prepare(source) for source in sources]
+        self.resources = RunResources(config)
+        self.videos: list[PreparedVideo] = [self.resources.prepare(source) for source in sources]
         with RunRecorder(store, new_run_id(), config={}) as recorder:
             try:
-                self.failed = run_graph(self.bench, self.videos, recorder)
+                self.failed = run_graph(self.resources, self.videos, recorder)
             finally:
                 self.totals = recorder.totals()
-                self.bench.close()
+                self.resources.close()
 
     def rows(self, stage: str) -> list[dict[str, Any]]:
         found = []
         for video in self.videos:
-            commit = self.bench.store.find(self.bench.graph.keys(video)[stage])
+            commit = self.resources.store.find(self.resources.graph.keys(video)[stage])
             assert commit is not None
-            found += self.bench.store.read(commit).to_pylist()
+            found += self.resources.store.read(commit).to_pylist()
         return found
 
     def counts(self, stage: str, name: str) -> int:
-        commits = [self.bench.store.find(self.bench.graph.keys(video)[stage]) for video in self.videos]
+        commits = [self.resources.store.find(self.resources.graph.keys(video)[stage]) for video in self.videos]
         return sum(commit.counts[name] for commit in commits if commit is not None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lavad_core.errors import RequestRejected, ServiceUnavailable
-from lavad_core.models.chat.cached import Asking, request_key
+from lavad_core.models.chat.cached import CachedAnswers, request_key
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 from lavad_core.store.answers import AnswerCache
 
@@ -67,11 +67,11 @@ def answer_of(request: ChatRequest) -> ChatAnswer:
 def test_equal_requests_are_asked_once_and_stored_ones_not_at_all() -> None:
     model, cache = Scripted(), DictCache()
     requests = [request_of(text) for text in "abcabca"]
-    asking = Asking(model, requests, cache, "m")
+    asking = CachedAnswers(model, requests, cache, "m")
     answers = dict(asking)
     assert answers == {number: answer_of(request) for number, request in enumerate(requests)}
     assert (asking.asked, asking.from_cache) == (3, 0)
-    again = Asking(model, [*requests, request_of("d")], cache, "m")
+    again = CachedAnswers(model, [*requests, request_of("d")], cache, "m")
     assert dict(again) == answers | {7: answer_of(request_of("d"))}
     assert (again.asked, again.from_cache) == (1, 3)
     assert len(model.asked) == 4
@@ -79,7 +79,7 @@ def test_equal_requests_are_asked_once_and_stored_ones_not_at_all() -> None:
 
 def test_an_answer_is_stored_before_it_is_handed_on() -> None:
     cache = DictCache()
-    for taken, _ in enumerate(Asking(Scripted(), [request_of(text) for text in "abcd"], cache, "m"), 1):
+    for taken, _ in enumerate(CachedAnswers(Scripted(), [request_of(text) for text in "abcd"], cache, "m"), 1):
         assert len(cache.rows) == taken
 
 
@@ -88,10 +88,10 @@ def test_what_came_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path / "answers.sqlite")
     first = Scripted(most=6)
     with pytest.raises(ServiceUnavailable):
-        list(Asking(first, requests, cache, "m"))
+        list(CachedAnswers(first, requests, cache, "m"))
     cache.close()
     second = Scripted()
-    asking = Asking(second, requests, AnswerCache(tmp_path / "answers.sqlite"), "m")
+    asking = CachedAnswers(second, requests, AnswerCache(tmp_path / "answers.sqlite"), "m")
     assert dict(asking) == {number: answer_of(request) for number, request in enumerate(requests)}
     assert (asking.asked, asking.from_cache) == (4, 6)
     assert not set(first.asked) & set(second.asked)
@@ -99,7 +99,7 @@ def test_what_came_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:
 
 def test_stopping_closes_the_models_iterator() -> None:
     model = Scripted()
-    asking = Asking(model, [request_of(text) for text in "abcd"], DictCache(), "m")
+    asking = CachedAnswers(model, [request_of(text) for text in "abcd"], DictCache(), "m")
     next(asking)
     asking.close()
     assert (model.closed, len(model.asked), asking.asked) == (1, 1, 1)
@@ -160,10 +160,10 @@ def test_a_stored_value_that_cannot_be_the_answer_is_asked_anew(request_: ChatRe
     model, cache = Scripted(), DictCache()
     good = dataclasses.asdict(answer_of(request_))
     cache.put(request_key("m", request_), good)
-    assert dict(Asking(model, [request_], cache, "m")) == {0: answer_of(request_)}
+    assert dict(CachedAnswers(model, [request_], cache, "m")) == {0: answer_of(request_)}
     assert model.asked == []
     cache.put(request_key("m", request_), good | damage)
-    asking = Asking(model, [request_], cache, "m")
+    asking = CachedAnswers(model, [request_], cache, "m")
     assert dict(asking) == {0: answer_of(request_)}
     assert (asking.asked, asking.from_cache) == (1, 0)
 
@@ -183,7 +183,7 @@ def test_an_answer_without_use_is_stored_and_not_asked_for_again(
 ) -> None:
     cache = DictCache()
     cache.put(request_key("m", request_), dataclasses.asdict(answer))
-    asking = Asking(Scripted(), [request_], cache, "m")
+    asking = CachedAnswers(Scripted(), [request_], cache, "m")
     assert dict(asking) == {0: answer}
     assert (asking.asked, asking.from_cache) == (0, 1)
 
@@ -197,7 +197,7 @@ def test_what_a_model_of_the_users_own_calls_an_end(said: str, kept: str) -> Non
             for number, _ in enumerate(requests):
                 yield number, ChatAnswer("a", said, 1, 1)  # type: ignore[arg-type]
 
-    assert dict(Asking(Own(), [FREE], DictCache(), "m")) == {0: ChatAnswer("a", kept, 1, 1)}  # type: ignore[arg-type]
+    assert dict(CachedAnswers(Own(), [FREE], DictCache(), "m")) == {0: ChatAnswer("a", kept, 1, 1)}  # type: ignore[arg-type]
 
 
 def test_an_answer_that_the_store_does_not_take_is_refused_with_the_limit(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_an_answer_that_the_store_does_not_take_is_refused_with_the_limit(tmp_pa
 
     with pytest.raises(RequestRejected, match=r"an answer of 50001\d\d bytes.*the store takes 1048576"):
         list(
-            Asking(
+            CachedAnswers(
                 Long(), [ChatRequest((("user", "a"),), 8, 0.0, 1.0, 0)], AnswerCache(tmp_path / "answers.sqlite"), "m"
             )
         )  # type: ignore[arg-type]
@@ -221,7 +221,7 @@ def test_counts_of_a_model_of_the_users_own_are_counts_or_none(tmp_path: Path, o
 
     cache = AnswerCache(tmp_path / "answers.sqlite")
     for _ in range(2):
-        ((_, answer),) = Asking(Odd(), [ChatRequest((("user", "a"),), 8, 0.0, 1.0, 0)], cache, "m")  # type: ignore[arg-type]
+        ((_, answer),) = CachedAnswers(Odd(), [ChatRequest((("user", "a"),), 8, 0.0, 1.0, 0)], cache, "m")  # type: ignore[arg-type]
         assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
 
 
@@ -232,7 +232,7 @@ def test_answers_of_older_stores_are_read(request_: ChatRequest) -> None:
     stored = {name: value for name, value in dataclasses.asdict(answer_of(request_)).items() if name in older}
     model, cache = Scripted(), DictCache()
     cache.put(request_key("m", request_), stored)
-    assert dict(Asking(model, [request_], cache, "m")) == {0: answer_of(request_)}
+    assert dict(CachedAnswers(model, [request_], cache, "m")) == {0: answer_of(request_)}
     assert model.asked == []
 
 
@@ -240,5 +240,5 @@ def test_what_lies_outside_the_choices_is_kept() -> None:
     cache = DictCache()
     answer = dataclasses.replace(answer_of(CHOICE), outside=0.965, follow_ups=2)
     cache.put(request_key("m", CHOICE), dataclasses.asdict(answer))
-    found = dict(Asking(Scripted(), [CHOICE], cache, "m"))[0]
+    found = dict(CachedAnswers(Scripted(), [CHOICE], cache, "m"))[0]
     assert (found.outside, found.follow_ups) == (0.965, 2)

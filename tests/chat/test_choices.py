@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lavad_core.errors import InternalError
 from lavad_core.method.prompts import SCORE_CHOICES
-from lavad_core.models.chat.choices import ChoiceTree, Mask, NotConstrained, Position
+from lavad_core.models.chat.choices import ChoiceTree, NotConstrained, Position, TokenMask
 
 BOTH = tuple(spelling for choice in SCORE_CHOICES for spelling in (choice, " " + choice))
 """With and without a leading space, as callers give them."""
@@ -52,7 +52,7 @@ class FakeModel:
 
     def __init__(self, choices: tuple[str, ...], pieces: list[str], seed: int, sharpness: float) -> None:
         self.choices, self.pieces, self.seed, self.sharpness = choices, dict(enumerate(pieces)), seed, sharpness
-        self.mask = Mask(choices, self.pieces.items())
+        self.mask = TokenMask(choices, self.pieces.items())
 
     def position(self, tokens: tuple[int, ...], text: str) -> dict[int, float]:
         """Renormalised over the allowed tokens."""
@@ -210,7 +210,7 @@ def test_choices_without_a_distribution(choices: tuple[str, ...]) -> None:
     text=st.text("ab ", max_size=4),
 )
 def test_mask_allows_what_the_byte_grammar_allows(choices: list[str], pieces: list[str], text: str) -> None:
-    mask = Mask(choices, enumerate(pieces))
+    mask = TokenMask(choices, enumerate(pieces))
     expected = {
         number: piece
         for number, piece in enumerate(pieces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lavad_core.models.chat.read_answer import count_faults, in_words, read_answers
+from lavad_core.models.chat.read_answer import count_faults, faults_in_words, read_answers
 from lavad_core.models.protocols import ChatAnswer, FinishReason
 
 
@@ -48,4 +48,6 @@ def test_faults_are_counted_by_kind() -> None:
     answers = [answer(""), answer("", "refused"), answer("<think>", "length"), answer("", "refused"), answer("A man.")]
     faults = count_faults(read_answers(answers))
     assert faults == {"empty": 1, "refused": 2, "only_thought": 1}
-    assert in_words(faults) == "1 empty, 1 a thought without an answer, 2 refused by the model or a content filter"
+    assert (
+        faults_in_words(faults) == "1 empty, 1 a thought without an answer, 2 refused by the model or a content filter"
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lavad_core.errors import ServiceUnavailable
-from lavad_core.models.chat.replies import ONLY_THOUGHT, finish_reason_of, refused_by, said
+from lavad_core.models.chat.replies import ONLY_THOUGHT, finish_reason_of, parse_chat_answer, refused_by
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def answer(content: object, finish_reason: object = "stop", **message: Any) -> d
     ],
 )
 def test_what_was_said(word: str, body: dict[str, Any], expected: tuple[str, str]) -> None:
-    assert said(body) == expected
+    assert parse_chat_answer(body) == expected
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_what_was_said(word: str, body: dict[str, Any], expected: tuple[str, str
 )
 def test_what_is_no_whole_answer_is_asked_for_again(word: str, body: dict[str, Any]) -> None:
     with pytest.raises(ServiceUnavailable):
-        said(body)
+        parse_chat_answer(body)

@@ -18,8 +18,8 @@ from lavad_core.method.prompts import SCORE_CHOICES
 from lavad_core.models.chat.optional import estimated_tokens
 from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatRequest
-from lavad_core.models.served import register
-from lavad_core.models.served.register import ServedModels
+from lavad_core.models.served import known_models
+from lavad_core.models.served.known_models import ServedModels
 
 DIALOG = (("system", "Rate it."), ("user", "a dog."))
 MODES = (
@@ -38,7 +38,7 @@ def test_it_is_used(mode: str, shared: Path, tmp_path: Path) -> None:
             model="m", base_url=f"http://127.0.0.1:{port}/v1", retries=2, max_backoff_s=0.05, timeout_s=10
         )
         _wait(port)
-        register._met.clear()
+        known_models._met.clear()
         suffix = ServedModels(tmp_path / "servers.json").suffix(config)
         assert suffix == (";system=fold" if mode == "sysrole" else "")
         model = load_model(config, random_folder=lambda name: pytest.fail(name))
@@ -54,7 +54,7 @@ def test_it_is_used(mode: str, shared: Path, tmp_path: Path) -> None:
     finally:
         server.kill()
         server.wait(10)
-        register._met.clear()
+        known_models._met.clear()
 
 
 def _wait(port: int) -> None:

@@ -13,7 +13,13 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.models.chat import template as template_module
 from lavad_core.models.chat.roles import folded
-from lavad_core.models.chat.template import ChatTemplate, TemplateLimit, chosen, special_tokens, system_role_of
+from lavad_core.models.chat.template import (
+    ChatTemplate,
+    TemplateLimit,
+    default_template,
+    special_tokens,
+    system_role_of,
+)
 
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 DIALOG = (("system", "Say – briefly."), ("user", " What is 車?\n"))
@@ -179,10 +185,10 @@ def test_several_threads(make: Make) -> None:
 
 
 def test_which_template_and_tokens() -> None:
-    assert chosen("a") == "a"
-    assert chosen({"default": "a", "tool_use": "b"}) == "a"
-    assert chosen([{"name": "tool_use", "template": "b"}, {"name": "default", "template": "a"}]) == "a"
-    assert chosen(None) is chosen({}) is chosen("") is chosen([1]) is None
+    assert default_template("a") == "a"
+    assert default_template({"default": "a", "tool_use": "b"}) == "a"
+    assert default_template([{"name": "tool_use", "template": "b"}, {"name": "default", "template": "a"}]) == "a"
+    assert default_template(None) is default_template({}) is default_template("") is default_template([1]) is None
     given = {
         "bos_token": {"content": "<s>", "lstrip": False},
         "eos_token": "</s>",

@@ -12,16 +12,16 @@ from support.filled_store import EVIL, fill
 from lavad.deployments.cli.terminal.progress import SERVICE_ERRORS, progress
 from lavad.deployments.cli.terminal.run_end import (
     exit_code,
+    print_run_end,
     rejected_for_good,
-    report,
     work_line,
     worth_a_retry,
 )
 from lavad.deployments.cli.terminal.text import show_csv, size
 from lavad_core.errors import ServiceError
 from lavad_core.pipeline.graph import random_models
-from lavad_core.pipeline.workbench import Workbench
-from lavad_core.plain_text import seconds
+from lavad_core.pipeline.resources import RunResources
+from lavad_core.plain_text import duration_text
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_run
 from lavad_core.runs.records import StageRecord
 
@@ -76,7 +76,7 @@ def test_a_retry_is_offered_where_it_can_change_something(
 
 def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id, config = fill(tmp_path, "first", EVIL)
-    report(load_run(tmp_path, run_id), Workbench(config))
+    print_run_end(load_run(tmp_path, run_id), RunResources(config))
     said = capsys.readouterr()
     rows = [line.split() for line in said.out.splitlines()]
     assert rows[0] == ["video", "status", "segments", "peak", "seconds", "reason"]
@@ -99,7 +99,7 @@ def test_show_is_named_where_there_is_something_to_show(
     targets: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id, config = fill(tmp_path, "first", more=(f"run.targets=[{targets}]",))
-    report(load_run(tmp_path, run_id), Workbench(config))
+    print_run_end(load_run(tmp_path, run_id), RunResources(config))
     said = capsys.readouterr().err
     assert f"{words}{tmp_path}" in said
     assert ("lavad show" in said) == (targets == "detect")
@@ -108,7 +108,7 @@ def test_show_is_named_where_there_is_something_to_show(
 @pytest.mark.parametrize("name", ["-dash", "--store", "two words", "-a 'b'"])
 def test_the_command_at_the_end_works(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id, config = fill(tmp_path, name)
-    report(load_run(tmp_path, run_id), Workbench(config))
+    print_run_end(load_run(tmp_path, run_id), RunResources(config))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  look: ")]
     program, *arguments = shlex.split(line.removeprefix("  look: "))
     shown = lavad(*arguments)
@@ -266,7 +266,7 @@ def test_sizes(value: int, shown: str) -> None:
     [(0.04, "0.0 s"), (59.94, "59.9 s"), (61, "1:01 min"), (3600, "1:00:00 h"), (90061, "25:01:01 h")],
 )
 def test_durations(value: float, shown: str) -> None:
-    assert seconds(value) == shown
+    assert duration_text(value) == shown
 
 
 def test_csv_cells_that_a_spreadsheet_would_compute(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def test_colours_on_a_terminal_unless_unwanted(tmp_path: Path) -> None:
 
 STUBBORN = """
 import sys, threading, time
-from lavad.deployments.cli.exits import Interrupted
+from lavad.deployments.cli.exits import SignalReceived
 from lavad.deployments.cli.signals import interruptible
 try:
     with interruptible(grace_s=float(sys.argv[2])) as stop:
@@ -78,13 +78,13 @@ try:
             while True:
                 try:
                     time.sleep(60)
-                except Interrupted:
+                except SignalReceived:
                     pass  # a library that swallows it
         elif sys.argv[1] == "thread":
             threading.Thread(target=time.sleep, args=(60,)).start()  # waited for at the end of the process
             time.sleep(60)
         time.sleep(60)
-except Interrupted as error:
+except SignalReceived as error:
     sys.exit(128 + error.signal)
 """
 

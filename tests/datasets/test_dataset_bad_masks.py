@@ -16,7 +16,7 @@ from support.refused import refused
 
 from lavad_core.datasets import matlab
 from lavad_core.datasets.catalogue import open_dataset
-from lavad_core.datasets.check import check
+from lavad_core.datasets.check import check_dataset
 
 
 def huge_header() -> bytes:
@@ -208,7 +208,9 @@ def test_a_damaged_mask_sets_its_own_video_aside(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("x/01_0015.avi\n02_0001\n")
     assert list(open_dataset("shanghaitech", folder, tmp_path / "list").unreadable) == ["01_0015"]
     (report,) = [
-        finding for finding in check(found).findings if "01_0015" in finding.message and finding.level == "error"
+        finding
+        for finding in check_dataset(found).findings
+        if "01_0015" in finding.message and finding.level == "error"
     ]
     assert report.videos == ["01_0015"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from lavad_core.datasets.adapters.ucf_crime import CLASSES
 from lavad_core.datasets.catalogue import open_dataset
-from lavad_core.datasets.check import against_published, check, figures
+from lavad_core.datasets.check import check_dataset, figures, published_findings
 from lavad_core.datasets.label_digests import digest_of_named_labels
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import VideoRejected
@@ -103,14 +103,14 @@ def one_anomalous_less(videos: dict[str, LabelledVideo]) -> None:
     ],
 )
 def test_what_is_missing_is_an_error(change: Callable[[dict[str, LabelledVideo]], Any], says: list[str]) -> None:
-    report = check(edited(change))
+    report = check_dataset(edited(change))
     errors = [finding.message for finding in report.findings if finding.level == "error"]
     assert not report.ok
     assert all(any(part in error for error in errors) for part in says), errors
 
 
 def test_other_labels_and_lengths_are_warnings() -> None:
-    report = check(as_published())
+    report = check_dataset(as_published())
     assert report.ok
     messages = " | ".join(finding.message for finding in report.findings)
     assert "1,111,808 frames, these files have 29,000: -1,082,808" in messages
@@ -120,29 +120,29 @@ def test_other_labels_and_lengths_are_warnings() -> None:
 
 
 def test_nothing_is_compared_where_nothing_is_published() -> None:
-    report = check(dataset(NORMAL, notes=("something",)))
+    report = check_dataset(dataset(NORMAL, notes=("something",)))
     assert (report.part, report.published) == ("", {})
     assert [finding.message for finding in report.findings] == ["something"]
 
 
 def test_the_part_with_as_many_videos_is_meant() -> None:
     videos = [LabelledVideo(f"v{number}", (), ((0, 1),) if number < 240 else ()) for number in range(360)]
-    assert check(dataset(*videos, adapter="msad")).part == "test set, protocol i"
-    assert check(dataset(*videos[:5], adapter="msad")).part == "test set, protocol ii"
+    assert check_dataset(dataset(*videos, adapter="msad")).part == "test set, protocol i"
+    assert check_dataset(dataset(*videos[:5], adapter="msad")).part == "test set, protocol ii"
 
 
 def test_differences_are_notes_of_the_data_set_and_said_once(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a Arson 1 2\n")
     found = open_dataset("ucf-crime", tmp_path / "a.txt")
     assert any("289 too few" in note for note in found.notes)
-    messages = [finding.message for finding in check(found).findings]
+    messages = [finding.message for finding in check_dataset(found).findings]
     assert len(messages) == len(set(messages))
-    assert {finding.message for finding in against_published(found)} <= set(messages)
+    assert {finding.message for finding in published_findings(found)} <= set(messages)
 
 
 def test_the_label_file_of_another_data_set(tmp_path: Path) -> None:
     (tmp_path / "annotations.txt").write_text("v=1_label_B6-0-0 1 2\nv=2_label_G-0-0 3 4\n")
-    report = check(open_dataset("ucf-crime", tmp_path / "annotations.txt"))
+    report = check_dataset(open_dataset("ucf-crime", tmp_path / "annotations.txt"))
     assert not report.ok
     assert any("has no class 'B6-0-0'" in finding.message for finding in report.findings)
     assert any("is this its label file?" in finding.message for finding in report.findings)
@@ -157,7 +157,7 @@ def test_the_label_file_of_another_data_set(tmp_path: Path) -> None:
     ],
 )
 def test_intervals_beyond_the_end(intervals: tuple[tuple[int, int], ...], level: str | None, says: str) -> None:
-    report = check(dataset(dataclasses.replace(ONE, intervals=intervals)))
+    report = check_dataset(dataset(dataclasses.replace(ONE, intervals=intervals)))
     assert [finding.level for finding in report.findings if says in finding.message and level] == [level] * bool(level)
     assert report.ok is (level != "error")
     assert bool(report.findings) is (level is not None)
@@ -168,7 +168,7 @@ def sources(*names: str) -> list[VideoSource]:
 
 
 def test_videos_that_are_missing_or_too_many() -> None:
-    report = check(dataset(ONE, NORMAL), sources("normal", "onee", "other"))
+    report = check_dataset(dataset(ONE, NORMAL), sources("normal", "onee", "other"))
     assert [(finding.level, finding.message, tuple(finding.videos)) for finding in report.findings][:2] == [
         ("error", "1 of 2 videos are not here: 'one' (nearest: 'onee')", ("one",)),
         ("warning", "2 videos here are not of the data set: 'onee', 'other'", ("onee", "other")),
@@ -186,14 +186,14 @@ def test_videos_that_are_missing_or_too_many() -> None:
 )
 def test_lengths(frames: int, level: str | None, says: str) -> None:
     long = LabelledVideo("long", (), (), 100)
-    report = check(dataset(long), sources("long"), lambda source: frames)
+    report = check_dataset(dataset(long), sources("long"), lambda source: frames)
     assert [finding.level for finding in report.findings] == [level] * bool(level)
     assert all(says in finding.message for finding in report.findings)
 
 
 def test_videos_give_the_lengths_that_no_list_gives() -> None:
     unknown = dataclasses.replace(ONE, frames=None)
-    report = check(
+    report = check_dataset(
         dataset(unknown, NORMAL), sources("one", "normal"), lambda source: {"one": 10, "normal": 20}[source.name]
     )
     assert (report.here.frames, report.here.positive, report.here.clipped) == (30, 7, 1)
@@ -205,7 +205,7 @@ def test_one_unreadable_video_does_not_stop_the_others() -> None:
             raise VideoRejected("no-frames", "nothing in it")
         return 20
 
-    report = check(dataset(ONE, NORMAL), sources("one", "normal"), count)
+    report = check_dataset(dataset(ONE, NORMAL), sources("one", "normal"), count)
     assert (report.findings[0].level, report.findings[0].message) == (
         "error",
         "1 videos cannot be read: 'one' (no-frames)",
@@ -219,7 +219,7 @@ def test_the_real_ucf_crime(shared: Path) -> None:
     annotation = folder / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt"
     found = open_dataset("ucf-crime", annotation, folder / "test.txt")
     assert found.notes == ()
-    report = check(found)
+    report = check_dataset(found)
     assert report.ok
     assert not report.findings
     assert dataclasses.asdict(report.here) == {
@@ -231,7 +231,7 @@ def test_the_real_ucf_crime(shared: Path) -> None:
         "positive": 84_331,
         "clipped": 7,
     }
-    alone = check(open_dataset("ucf-crime", annotation))
+    alone = check_dataset(open_dataset("ucf-crime", annotation))
     assert alone.ok
     assert not alone.findings
     assert alone.here.frames is None
@@ -243,7 +243,7 @@ def test_the_real_ucf_crime_edited_by_somebody(shared: Path, tmp_path: Path) -> 
         pytest.skip("no ../shared/data/ucf_crime: the published annotation is not checked")
     text = (folder / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt").read_text()
     (tmp_path / "a.txt").write_text(text.replace("Abuse028_x264  Abuse  165  240", "Abuse028_x264  Abuse  160  240"))
-    report = check(open_dataset("ucf-crime", tmp_path / "a.txt", folder / "test.txt"))
+    report = check_dataset(open_dataset("ucf-crime", tmp_path / "a.txt", folder / "test.txt"))
     messages = [finding.message for finding in report.findings]
     assert report.ok
     assert messages == [
@@ -253,4 +253,4 @@ def test_the_real_ucf_crime_edited_by_somebody(shared: Path, tmp_path: Path) -> 
     (tmp_path / "same.txt").write_bytes(
         b"\xef\xbb\xbf" + text.replace("\n", "\r\n").replace("_x264  ", "_x264.mp4 ").encode()
     )
-    assert not check(open_dataset("ucf-crime", tmp_path / "same.txt")).findings
+    assert not check_dataset(open_dataset("ucf-crime", tmp_path / "same.txt")).findings

@@ -12,7 +12,17 @@ import pytest
 from support.video_factory import make_video
 
 from lavad.demo import ablations as module
-from lavad.demo.ablations import FULL, GROUPS, NEIGHBOURS, SHUFFLES, AblationRow, ablations, as_json, exchanged, remarks
+from lavad.demo.ablations import (
+    FULL,
+    GROUPS,
+    NEIGHBOURS,
+    SHUFFLES,
+    AblationRow,
+    ablations,
+    ablations_as_json,
+    exchanged,
+    remarks,
+)
 from lavad.demo.baselines import SMOOTHED
 from lavad_core.config.load import preset_text
 from lavad_core.errors import InputError
@@ -246,7 +256,7 @@ def test_command_prints_a_table_and_writes_json(
         "motion energy",
         SMOOTHED,
     ]
-    assert as_json(first)["rows"][0]["runs"] == written["rows"][0]["runs"]
+    assert ablations_as_json(first)["rows"][0]["runs"] == written["rows"][0]["runs"]
 
 
 def test_no_demonstration_is_a_clear_error(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lavad.demo.training.llama import CONTEXT, LlamaShape, Plan, train_llama, words
+from lavad.demo.training.llama import CONTEXT, LlamaShape, TrainingPlan, single_token_words, train_llama
 from lavad.demo.training.llama_measures import measure
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.method import prompts
@@ -18,7 +18,7 @@ from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.llama_text import llama_tokenizer
 from lavad_core.models.protocols import ChatRequest
 
-PLAN = Plan(clips=4, windows=64, steps=30, batch=8, rate=3e-3)
+PLAN = TrainingPlan(clips=4, windows=64, steps=30, batch=8, rate=3e-3)
 SHAPE = LlamaShape(width=32, layers=1, inner=64)
 
 
@@ -65,14 +65,14 @@ def test_measured(trained: tuple[Path, dict[str, object], list[str]]) -> None:
 
 
 def test_words_are_one_token_each() -> None:
-    tokenizer = llama_tokenizer(words(), CONTEXT)
+    tokenizer = llama_tokenizer(single_token_words(), CONTEXT)
     for text in ("For some time two women fight in a yard at night", "Smoke rises beside a bench. A bus passes by"):
         tokens = tokenizer.tokenize(text)
         assert len(tokens) == len(text.split()) + text.count("."), tokens
 
 
 def test_the_same_seed_makes_the_same_model(tmp_path: Path) -> None:
-    plan = Plan(clips=2, windows=16, steps=2, batch=4)
+    plan = TrainingPlan(clips=2, windows=16, steps=2, batch=4)
     files = []
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
         train_llama(tmp_path / name, seed, lambda _: None, plan, SHAPE)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from support.video_factory import make_audio, make_video
 
-from lavad.demo.baselines import SMOOTHED, motion_energy, smoothed, trivial_rows
+from lavad.demo.baselines import SMOOTHED, motion_energy, moving_mean, trivial_rows
 from lavad.demo.clip import Truth
 from lavad_core.errors import InputError
 
@@ -65,7 +65,7 @@ def test_motion_is_where_the_picture_changes(folder: Path) -> None:
     ],
 )
 def test_smoothing(scores: list[float], frames: int, expected: list[float]) -> None:
-    assert smoothed(np.array(scores, np.float64), frames) == pytest.approx(expected)
+    assert moving_mean(np.array(scores, np.float64), frames) == pytest.approx(expected)
 
 
 def test_a_clip_of_one_frame(tmp_path: Path) -> None:

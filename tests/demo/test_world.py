@@ -37,7 +37,7 @@ def test_every_sentence_says_its_act_and_fits_a_caption() -> None:
             sentence = grammar.sentence(scene)
             assert grammar.act_of(sentence) == scene.act, sentence
             assert len(sentence.split()) <= grammar.MOST_WORDS
-            assert set(sentence.split()) <= set(grammar.words())
+            assert set(sentence.split()) <= set(grammar.all_words())
 
 
 def test_every_act_occurs() -> None:

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from lavad.deployments.prefect_check import checked_api, crowd
+from lavad.deployments.prefect_check import busy_server_notice, checked_api
 from lavad.deployments.prefect_server import prefect_api
-from lavad.deployments.prefect_settings import direct, speaking_to
+from lavad.deployments.prefect_settings import loopback_unproxied, using_api
 from lavad_core.errors import ServiceUnavailable
 
 
@@ -104,8 +104,8 @@ def test_what_is_wrong_with_a_configured_api_is_said(
 @pytest.mark.parametrize(("answer", "said"), [("2", False), ("3", True), ("7", True), ('"no"', False), ("{", False)])
 def test_a_server_with_many_runs_is_named_before_anything_starts(answer: str, said: bool) -> None:
     with answering({**API, "/api/flow_runs/count": (200, answer), "/api/csrf-token": (404, "{}")}) as (place, _):
-        assert bool(crowd(f"http://{place}/api")) is said
-    assert crowd("http://127.0.0.1:9/api") == ""
+        assert bool(busy_server_notice(f"http://{place}/api")) is said
+    assert busy_server_notice("http://127.0.0.1:9/api") == ""
 
 
 def test_the_users_own_keys_are_sent_to_the_configured_api() -> None:
@@ -141,7 +141,7 @@ def test_proxies_that_cannot_be_used_are_said_before_a_server_starts(
 )
 def test_hosts_that_no_proxy_is_asked_for(url: str, hosts: str | None) -> None:
     expected = None if hosts is None else f"127.0.0.1,localhost,::1{hosts}"
-    assert direct({}, url).get("no_proxy") == expected
+    assert loopback_unproxied({}, url).get("no_proxy") == expected
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
@@ -150,7 +150,7 @@ def test_no_proxy_catches_what_stays_on_this_machine(name: str, monkeypatch: pyt
     monkeypatch.setenv("NO_PROXY", "elsewhere.example")
     with answering(API) as (place, _):
         assert checked_api(f"http://{place}/api")
-        with speaking_to(f"http://{place}/api", private=True):
+        with using_api(f"http://{place}/api", private=True):
             assert os.environ["no_proxy"] == "elsewhere.example,127.0.0.1,localhost,::1"
             assert httpx.get(f"http://{place}/api/health").json() is True
 
@@ -175,12 +175,12 @@ FOREIGN = {
 
 SHOWN = """
 import json, os, sys
-from lavad.deployments.prefect_settings import import_prefect, private_environment, speaking_to
+from lavad.deployments.prefect_settings import import_prefect, private_environment, using_api
 import_prefect()
 from pathlib import Path
 from prefect.settings import get_current_settings
 child = private_environment(os.environ, Path("/home"))
-with speaking_to("http://127.0.0.1:1/api", private=True):
+with using_api("http://127.0.0.1:1/api", private=True):
     s = get_current_settings()
     print(json.dumps({"child": sorted(n for n in child if n.upper().startswith(("PREFECT_", "UVICORN"))),
         "url": s.api.url, "key": s.api.key is None, "auth": s.api.auth_string is None, "cert": s.api.ssl_cert_file,

@@ -86,7 +86,7 @@ def test_automations_are_put_in_place_once(prefect_server: str, monkeypatch: pyt
     from lavad.deployments import automations
 
     monkeypatch.setattr(automations, "NAME", f"test {uuid.uuid4()}")
-    assert [automations.apply(), automations.apply()] == ["created", "updated"]
+    assert [automations.apply_automation(), automations.apply_automation()] == ["created", "updated"]
     present = Automation.read(name=automations.NAME)
     assert {"prefect.flow-run.PartiallyFailed", "prefect.flow-run.Regressed"} <= set(present.trigger.expect)
     assert present.trigger.within == automations.SILENCE

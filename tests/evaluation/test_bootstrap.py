@@ -12,7 +12,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from support.sets import dataset, expanded, gathered, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
-from lavad_core.evaluation.bootstrap import draw, interval, pairs_in_order, resampled_auc, resampled_precision
+from lavad_core.evaluation.bootstrap import draw_resamples, interval, pairs_in_order, resampled_auc, resampled_precision
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.frame_metrics import frame_metrics
 from lavad_core.evaluation.labelled_scores import LabelledScores
@@ -34,7 +34,7 @@ def naive(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float, float]:
 def test_each_resample_is_that_of_frames_written_out(seed: int, levels: int | None) -> None:
     videos = gathered(*random_set(seed, 9, levels=levels))
     labelled, scores = LabelledScores(videos), np.concatenate([video.scores for video in videos])
-    draws = draw(len(videos), 40, seed)
+    draws = draw_resamples(len(videos), 40, seed)
     assert (draws.sum(axis=1) == len(videos)).all()
     found = np.stack(
         [
@@ -49,7 +49,7 @@ def test_each_resample_is_that_of_frames_written_out(seed: int, levels: int | No
 
 def test_each_metric_of_a_row_is_resampled_as_if_computed_anew() -> None:
     videos = gathered(*random_set(5, 14, levels=5))
-    draws = draw(len(videos), 30, 3)
+    draws = draw_resamples(len(videos), 30, 3)
     measured, _ = measure(LabelledScores(videos, draws), np.concatenate([video.scores for video in videos]))
     for number, counts in enumerate(draws):
         again = [video for video, count in zip(videos, counts, strict=True) for _ in range(int(count))]

@@ -11,8 +11,8 @@ from support.sets import dataset, expanded, gathered, random_set, results, score
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.evaluation.bootstrap import draw
-from lavad_core.evaluation.compare import compare
+from lavad_core.evaluation.bootstrap import draw_resamples
+from lavad_core.evaluation.compare import compare_results
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.types import METRIC_TITLES
@@ -30,7 +30,7 @@ def altered(found: ResultSet, noise: float, set_id: str = "other") -> ResultSet:
 
 def test_a_set_against_itself_is_no_better_and_no_worse() -> None:
     data, found = random_set(6, 30)
-    comparison = compare(data, found, found, EvaluationOptions(resamples=50))
+    comparison = compare_results(data, found, found, EvaluationOptions(resamples=50))
     for key in METRIC_TITLES:
         one = comparison.rows[0].metrics[key]
         assert (one.difference, one.low, one.high, one.b_better) == (0, 0, 0, 0.5), key
@@ -40,7 +40,7 @@ def test_differences_are_those_of_the_evaluations_and_turn_with_the_sets() -> No
     data, found = random_set(6, 30)
     worse = altered(found, 2.0)
     options = EvaluationOptions(sigmas=(2,), resamples=60)
-    there, back = compare(data, found, worse, options), compare(data, worse, found, options)
+    there, back = compare_results(data, found, worse, options), compare_results(data, worse, found, options)
     assert [row.sigma for row in there.rows] == [0, 2]
     for number, sigma in enumerate((0, 2)):
         ours, theirs = (
@@ -63,9 +63,9 @@ def test_both_have_the_same_resamples() -> None:
     data, found = random_set(6, 30)
     other = altered(found, 0.5)
     resamples, seed = 40, 7
-    one = compare(data, found, other, EvaluationOptions(resamples=resamples, seed=seed)).rows[0].metrics["auc"]
+    one = compare_results(data, found, other, EvaluationOptions(resamples=resamples, seed=seed)).rows[0].metrics["auc"]
     samples = []
-    for counts in draw(30, resamples, seed):
+    for counts in draw_resamples(30, resamples, seed):
         pair = [expanded(gathered(data, results_of), counts)[:2] for results_of in (found, other)]
         samples.append(roc_auc_score(*pair[0]) - roc_auc_score(*pair[1]))
     assert (one.low, one.high) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])), abs=1e-12)
@@ -82,7 +82,7 @@ def test_only_videos_that_both_have_count() -> None:
     )
     first = results(*(scored(name, 32, [0.9, 0.1]) for name in ("a", "b", "c", "beside")))
     second = results(*(scored(name, 32, [0.1, 0.9]) for name in ("a.mp4", "c", "d")))
-    comparison = compare(data, first, second, EvaluationOptions(resamples=0))
+    comparison = compare_results(data, first, second, EvaluationOptions(resamples=0))
     assert (comparison.videos, comparison.frames, comparison.positive) == (2, 64, 16)
     assert (comparison.only_a, comparison.only_b) == (("b",), ("d",))
     auc = comparison.rows[0].metrics["auc"]
@@ -92,7 +92,7 @@ def test_only_videos_that_both_have_count() -> None:
 def test_what_is_undefined_says_why() -> None:
     data = dataset(LabelledVideo("v"))
     found = results(scored("v", 32, [0, 1]))
-    one = compare(data, found, found).rows[0].metrics["auc"]
+    one = compare_results(data, found, found).rows[0].metrics["auc"]
     assert (one.a, one.difference, one.reason) == (None, None, "all 32 frames are labelled normal")
 
 
@@ -111,4 +111,4 @@ def test_what_is_undefined_says_why() -> None:
 def test_sets_that_cannot_be_compared(word: str, frames: int, name: str, message: str) -> None:
     first, second = results(scored("v", 32, [0, 1])), results(scored(name, frames, [0, 1]))
     with pytest.raises(InputError, match=message):
-        compare(dataset(LabelledVideo("v", (), ((0, 1),))), first, second)
+        compare_results(dataset(LabelledVideo("v", (), ((0, 1),))), first, second)

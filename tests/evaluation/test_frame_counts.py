@@ -12,10 +12,10 @@ from support.sets import dataset, results, scored
 from lavad_core.datasets.frame_counts import counted_frames
 from lavad_core.datasets.types import LabelledVideo, LabelReading
 from lavad_core.errors import InputError
-from lavad_core.evaluation.compare import compare
+from lavad_core.evaluation.compare import compare_results
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.imports.per_video import ImportReport, Sources
+from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 
 BARE = EvaluationOptions(resamples=0)
@@ -73,7 +73,7 @@ def test_a_declared_tolerance_takes_the_list_and_the_header_says_it() -> None:
     # a and b are cut to their scores; c and d have a score for the frame that is not there, as in any list
     assert [video.frames for video in evaluation.videos] == [32, 48, 41, 34]
     assert evaluation.header.reading == "the list may be off by up to 1 frame, which 2 videos were cut for: 'a', 'b'"
-    compared = compare(replace(data, reading=LabelReading(frame_count_tolerance=1)), found, found, BARE)
+    compared = compare_results(replace(data, reading=LabelReading(frame_count_tolerance=1)), found, found, BARE)
     assert compared.reading == evaluation.header.reading
     assert compared.frames == evaluation.header.frames
 
@@ -113,7 +113,7 @@ def imported(folder: Path, counted: dict[str, int], tolerance: int):  # type: ig
     for name, frames in VIDEOS.items():
         np.save(folder / f"{name}.npy", np.full(-(-frames // 16), 0.5))
     report = ImportReport()
-    found = read_import(Sources(scores=folder), dict(counted), report, interval=16, tolerance=tolerance)
+    found = read_import(ImportSources(scores=folder), dict(counted), report, interval=16, tolerance=tolerance)
     return found, report
 
 

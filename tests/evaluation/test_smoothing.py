@@ -11,7 +11,7 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
-from lavad_core.evaluation.compare import compare
+from lavad_core.evaluation.compare import compare_results
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import against_evaluation, against_results
@@ -52,7 +52,7 @@ def test_sigma_in_any_unit(sigma: Sigma, said: str, scores: float) -> None:
 
 
 def test_frames_are_the_same_smoothing_however_scores_are_stored() -> None:
-    found = compare(LABELS, GRID, EACH, EvaluationOptions((Sigma(48, "frames"),), resamples=0)).rows[1]
+    found = compare_results(LABELS, GRID, EACH, EvaluationOptions((Sigma(48, "frames"),), resamples=0)).rows[1]
     assert found.unlike == ""
     assert found.title == "σ48 frames (3 scores, 1.6 s)"
 
@@ -60,7 +60,7 @@ def test_frames_are_the_same_smoothing_however_scores_are_stored() -> None:
 @pytest.mark.parametrize("other", [EACH, results(scored("v", FRAMES, np.repeat(SCORES, 2).tolist(), interval=8))])
 def test_unlike_sigmas_are_marked(other: ResultSet) -> None:
     interval = other.scores("v").interval
-    found = compare(LABELS, GRID, other, EvaluationOptions((10,), resamples=0))
+    found = compare_results(LABELS, GRID, other, EvaluationOptions((10,), resamples=0))
     assert [row.unlike for row in found.rows] == ["", f"160 and {10 * interval} frames"]
     assert found.rows[1].title == f"σ10: NOT THE SAME SMOOTHING in A and B (160 and {10 * interval} frames)"
     change = against_results(LABELS, GRID, other, EvaluationOptions((10,), resamples=0), {"auc": 0.5})
@@ -73,8 +73,8 @@ def test_other_frame_rates_are_other_seconds() -> None:
     slow = results_of_values({"v": dataclasses.replace(GRID.scores("v"), frame_rate=10.0)}, set_id="slow")
     fast = results_of_values({"v": dataclasses.replace(GRID.scores("v"), frame_rate=29.97)}, set_id="fast")
     asked = EvaluationOptions((10,), resamples=0)
-    assert compare(LABELS, slow, fast, asked).rows[1].unlike == "16 and 5.34 s"
-    assert compare(LABELS, GRID, fast, asked).rows[1].unlike == ""  # 29.97 is called 30
+    assert compare_results(LABELS, slow, fast, asked).rows[1].unlike == "16 and 5.34 s"
+    assert compare_results(LABELS, GRID, fast, asked).rows[1].unlike == ""  # 29.97 is called 30
 
 
 def test_videos_with_other_rates_have_a_range() -> None:

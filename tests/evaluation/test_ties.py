@@ -14,7 +14,7 @@ from support.sets import INTERVAL, dataset, results, scored
 from test_published_run import read_scores
 
 from lavad_core.datasets.types import LabelledVideo
-from lavad_core.evaluation.compare import compare, difference
+from lavad_core.evaluation.compare import compare_results, difference
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
@@ -116,7 +116,7 @@ def test_a_set_is_no_better_than_itself_in_another_order() -> None:
         labels.append(LabelledVideo(f"v{number}", ("Fire",) * (number % 2), ((0, 15),) * (number % 2), 30 * INTERVAL))
         first.append(scored(f"v{number}", 30 * INTERVAL, values.tolist()))
         second.append(scored(f"v{number}", 30 * INTERVAL, random.permutation(values).tolist()))
-    found = compare(dataset(*labels), results(*first), results(*second), EvaluationOptions(resamples=200))
+    found = compare_results(dataset(*labels), results(*first), results(*second), EvaluationOptions(resamples=200))
     means_of = found.rows[0].metrics["auc_video_mean"]
     assert means_of.difference == 0
     assert means_of.b_better == 0.5

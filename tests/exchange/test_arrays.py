@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lavad_core.imports.per_video import ImportReport, Sources
+from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 from lavad_core.user_files import read_npy
 
@@ -111,7 +111,7 @@ def test_the_good_videos_of_an_import_go_on(tmp_path: Path) -> None:
     (tmp_path / "huge.npy").write_bytes(with_header(header("(1099511627776,)")))
     (tmp_path / "object.npy").write_bytes(with_header(header("(8,)", "'|O'")))
     report = ImportReport()
-    found = read_import(Sources(scores=tmp_path), dict.fromkeys(("a", "b", "huge", "object"), 64), report)
+    found = read_import(ImportSources(scores=tmp_path), dict.fromkeys(("a", "b", "huge", "object"), 64), report)
     assert [video.name for video in found.videos] == ["a", "b"]
     assert "an array [1099511627776] of int64" in found.unscored["huge"]
     assert len(report.problems) == 2

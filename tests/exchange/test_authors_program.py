@@ -25,9 +25,9 @@ from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings
 from lavad_core.exports.layout_writer import write_layout
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.per_video import Sources
+from lavad_core.imports.per_video import ImportSources
 from lavad_core.method.sampling import window_samples
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
 from lavad_core.results.types import ResultSet
@@ -57,7 +57,7 @@ def their_scores(
     return found[:frames]
 
 
-def imported(tmp_path: Path, sources: Sources) -> ResultSet:
+def imported(tmp_path: Path, sources: ImportSources) -> ResultSet:
     record_import(tmp_path / "store", sources, small_set.dataset(tmp_path / "set"))
     return open_results(tmp_path / "store")
 
@@ -106,7 +106,7 @@ def test_the_padding_is_the_programs_own(shared: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["scores", "raw only"])
 def test_scores_without_neighbours_are_evaluated_too(kind: str, tmp_path: Path) -> None:
     scores = small_set.scores(tmp_path / "s")
-    found = imported(tmp_path, Sources(scores=scores) if kind == "scores" else Sources(raw_scores=scores))
+    found = imported(tmp_path, ImportSources(scores=scores) if kind == "scores" else ImportSources(raw_scores=scores))
     written = write_layout(found, tmp_path / "out")
     assert written.ranks == 0
     assert "4 of 4 videos have scores whose neighbours are not known" in written.notes[0]
@@ -120,7 +120,7 @@ def test_scores_without_neighbours_are_evaluated_too(kind: str, tmp_path: Path) 
 
 def test_neighbours_without_summaries(tmp_path: Path) -> None:
     layout = find_layout(small_set.layout(tmp_path / "data"))
-    found = imported(tmp_path, Sources(**{**layout.__dict__, "summaries": None}))
+    found = imported(tmp_path, ImportSources(**{**layout.__dict__, "summaries": None}))
     written = write_layout(found, tmp_path / "out")
     assert "4 of 4 videos have neighbours without summaries" in written.notes[0]
     name = "Arson004"
@@ -162,7 +162,7 @@ def run_from_summaries(root: Path, more: list[str], frames: int = 400) -> tuple[
     """A run with imported summaries: its own record does not say which frames a window has."""
     given = ["imports.summaries=/somewhere", "run.targets=[clean,detect]", f"store={root}", *more]
     config = load_config(preset="tiny", overrides=given, environ={})
-    bench = Workbench(config)
+    resources = RunResources(config)
     video = PreparedVideo("a", "/nowhere.mp4", "file", "1" * 32, {"summarise": "0" * 64})
     times = [at / 25 for at in range(frames)]
     grid = list(range(0, frames, INTERVAL))
@@ -183,10 +183,10 @@ def run_from_summaries(root: Path, more: list[str], frames: int = 400) -> tuple[
         "neighbour_frames": [[at] for at in grid], "neighbour_similarities": [[0.1]] * len(grid),
     }  # fmt: skip
     with RunRecorder(root, new_run_id(), config=public_settings(config)) as recorder:
-        commit(bench, recorder, video, "probe", probe.SCHEMA, timeline, frames=frames, duration_s=times[-1])
-        commit(bench, recorder, video, "clean", clean.SCHEMA, {**made, **unknown})
-        commit(bench, recorder, video, "summarise", summarise.SCHEMA, said)
-        commit(bench, recorder, video, "refine", refine.SCHEMA, refined)
+        commit(resources, recorder, video, "probe", probe.SCHEMA, timeline, frames=frames, duration_s=times[-1])
+        commit(resources, recorder, video, "clean", clean.SCHEMA, {**made, **unknown})
+        commit(resources, recorder, video, "summarise", summarise.SCHEMA, said)
+        commit(resources, recorder, video, "refine", refine.SCHEMA, refined)
         recorder.finish("ok", [VideoOutcome("a", video.video_id, "ok")])
     results = open_results(root)
     return results, cleaned

@@ -16,7 +16,7 @@ from support.small_set import FRAMES, grid, score
 from lavad_core.errors import InputError
 from lavad_core.imports import found
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.per_video import ImportReport, Sources
+from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 from lavad_core.imports.segment_list import read_segments
 
@@ -89,7 +89,7 @@ def test_a_bad_file_leaves_its_video_without_scores(case: str, content: object, 
     else:
         path.write_text(json.dumps(content))
     report = ImportReport()
-    found = read_import(Sources(scores=folder), COUNTS, report)
+    found = read_import(ImportSources(scores=folder), COUNTS, report)
     assert says in found.unscored[VIDEO], case
     assert [video.name for video in found.videos] == sorted(set(FRAMES) - {VIDEO}), case
     told = [problem for problem in report.problems if says in problem]
@@ -101,7 +101,7 @@ def test_raw_scores_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     raw = small_set.scores(tmp_path / "raw")
     small_set.write(raw, {VIDEO: frames(0)})
     report = ImportReport()
-    found = read_import(Sources(scores=small_set.scores(tmp_path / "scores"), raw_scores=raw), COUNTS, report)
+    found = read_import(ImportSources(scores=small_set.scores(tmp_path / "scores"), raw_scores=raw), COUNTS, report)
     assert {video.name: video.raw_scores is None for video in found.videos} == {name: name == VIDEO for name in FRAMES}
     assert len(report.problems) == 1
     assert "is shorter than its video" in report.problems[0]
@@ -112,7 +112,9 @@ def test_what_texts_lack_is_said(tmp_path: Path) -> None:
     (summaries / "Normal_Videos_003.json").unlink()
     small_set.write(summaries, {VIDEO: {0: "only this"}, "stranger": {0: "?"}})
     report = ImportReport()
-    found = read_import(Sources(scores=small_set.scores(tmp_path / "scores"), summaries=summaries), COUNTS, report)
+    found = read_import(
+        ImportSources(scores=small_set.scores(tmp_path / "scores"), summaries=summaries), COUNTS, report
+    )
     assert found.videos[0].summaries == {0: "only this"}
     assert report.problems == []
     assert report.notes == [
@@ -125,21 +127,21 @@ def test_what_texts_lack_is_said(tmp_path: Path) -> None:
 def test_texts_of_a_video_without_scores_are_no_strangers(tmp_path: Path) -> None:
     scores = small_set.scores(tmp_path / "scores", names=[VIDEO])
     report = ImportReport()
-    read_import(Sources(scores=scores, summaries=small_set.texts(tmp_path / "summaries", "x")), COUNTS, report)
+    read_import(ImportSources(scores=scores, summaries=small_set.texts(tmp_path / "summaries", "x")), COUNTS, report)
     assert report.problems == report.notes == []
 
 
 def test_without_a_data_set_a_bad_file_is_an_unscored_video(tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.linspace(0, 1, 9))
     (tmp_path / "bad.npy").write_bytes(b"no")
-    found = read_import(Sources(scores=tmp_path), None, ImportReport())
+    found = read_import(ImportSources(scores=tmp_path), None, ImportReport())
     assert [video.name for video in found.videos] == ["good"]
     assert "is not an array of a video's scores" in found.unscored["bad"]
 
 
 def test_summaries_in_place_of_scores(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none of 4 videos has usable scores.*texts where scores are needed"):
-        read_import(Sources(scores=small_set.texts(tmp_path / "texts", "x")), COUNTS, ImportReport())
+        read_import(ImportSources(scores=small_set.texts(tmp_path / "texts", "x")), COUNTS, ImportReport())
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_summaries_in_place_of_scores(tmp_path: Path) -> None:
 )
 def test_a_source_that_cannot_be_read(case: str, place: Callable[[Path], Path], says: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        read_import(Sources(scores=place(tmp_path)), COUNTS, ImportReport())
+        read_import(ImportSources(scores=place(tmp_path)), COUNTS, ImportReport())
     assert says in str(caught.value), case
 
 
@@ -193,13 +195,13 @@ def test_an_archive_that_unpacks_to_more_than_is_read(
             packed.add(bomb, bomb.name)
     assert place.stat().st_size < 20_000
     with pytest.raises(InputError, match="unpacks to more than is read"):
-        read_import(Sources(scores=place), {VIDEO: 40}, ImportReport())
+        read_import(ImportSources(scores=place), {VIDEO: 40}, ImportReport())
 
 
 def test_more_files_than_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(found, "MAX_FILES", 2)
     with pytest.raises(InputError, match="more than 2 files"):
-        read_import(Sources(scores=small_set.scores(tmp_path / "scores")), COUNTS, ImportReport())
+        read_import(ImportSources(scores=small_set.scores(tmp_path / "scores")), COUNTS, ImportReport())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_a_layout_that_is_not_clear(case: str, spoil: Callable[[Path], object], 
 def test_what_is_named_apart_is_not_looked_for(tmp_path: Path) -> None:
     folder = small_set.layout(tmp_path)
     other = small_set.scores(folder / "scores/raw/other")
-    assert find_layout(folder, Sources(raw_scores=other)).raw_scores == other
+    assert find_layout(folder, ImportSources(raw_scores=other)).raw_scores == other
 
 
 def test_no_layout(tmp_path: Path) -> None:
@@ -286,5 +288,5 @@ def test_similarities_that_do_not_fit(case: str, similar: dict[int, float] | Non
 def test_scores_of_the_other_videos_are_theirs(tmp_path: Path) -> None:
     """Nothing moves up into the place of a missing video."""
     folder = small_set.scores(tmp_path / "scores", names=["a #1=b (ü)"])
-    (video,) = read_import(Sources(scores=folder), COUNTS, ImportReport()).videos
+    (video,) = read_import(ImportSources(scores=folder), COUNTS, ImportReport()).videos
     np.testing.assert_array_equal(video.scores, [score(video.name, at) for at in grid(video.name)])

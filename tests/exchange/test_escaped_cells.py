@@ -16,7 +16,7 @@ from support.filled_store import fill
 from lavad.deployments.cli.terminal.text import show_csv, show_table
 from lavad_core.escape import escape_cell, fixed, is_formula
 from lavad_core.exports.tables import write_csv, write_json
-from lavad_core.imports.per_video import Sources
+from lavad_core.imports.per_video import ImportSources
 from lavad_core.plain_text import MAX_WIDTH
 from lavad_core.reports.html import LONGEST_PART, _breakable
 from lavad_core.results.open import open_results
@@ -58,7 +58,7 @@ def test_a_text_stays_as_it_is(word: str) -> None:
 def test_an_export_has_no_formula_and_no_zero_below_zero(tmp_path: Path) -> None:
     said = {name: dict.fromkeys(small_set.grid(name), " \uff1d1+1") for name in small_set.FRAMES}
     zero = {name: dict.fromkeys(small_set.grid(name), -0.0) for name in small_set.FRAMES}
-    sources = Sources(
+    sources = ImportSources(
         scores=small_set.write(tmp_path / "s", zero),
         captions={" =captioner": small_set.write(tmp_path / "c", said)},
         summaries=small_set.write(tmp_path / "t", said),
@@ -86,12 +86,12 @@ def test_minus_zero_is_zero_in_every_form(form: str, tmp_path: Path) -> None:
             (folder / f"{name}.csv").write_text("-0.0\n" * count)
         else:
             (folder / f"{name}.json").write_text(json.dumps(dict.fromkeys(small_set.grid(name), -0.0)))
-    sources = Sources(scores=folder)
+    sources = ImportSources(scores=folder)
     if form == "segments":
         (tmp_path / "s.csv").write_text(
             "video,start,end,score\n" + "".join(f"{n},0,9,-0.0\n" for n in small_set.FRAMES)
         )
-        sources = Sources(segments=tmp_path / "s.csv")
+        sources = ImportSources(segments=tmp_path / "s.csv")
     record_import(tmp_path / "store", sources, small_set.dataset(tmp_path / "set"))
     found = open_results(tmp_path / "store")
     assert not any(np.signbit(found.scores(name).scores).any() for name in found.names)

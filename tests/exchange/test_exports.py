@@ -20,7 +20,7 @@ from lavad_core.exports.layout_writer import write_layout
 from lavad_core.exports.segments import write_fiftyone, write_intervals
 from lavad_core.exports.tables import write_csv, write_json, write_parquet
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.per_video import Sources
+from lavad_core.imports.per_video import ImportSources
 from lavad_core.method.detection import SegmentRule
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
@@ -28,27 +28,27 @@ from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values
 from lavad_core.store.types import Commit
 
 
-def imported(tmp_path: Path, sources: Sources) -> tuple[ResultSet, Commit]:
+def imported(tmp_path: Path, sources: ImportSources) -> tuple[ResultSet, Commit]:
     recorded = record_import(tmp_path / "store", sources, small_set.dataset(tmp_path / "set"))
     found = open_results(tmp_path / "store")
     return found, recorded.commit
 
 
-def sources_of(kind: str, folder: Path) -> Sources:
+def sources_of(kind: str, folder: Path) -> ImportSources:
     """Imports of every kind."""
     if kind == "layout":
         return find_layout(small_set.layout(folder))
     if kind == "raw only":
-        return Sources(raw_scores=small_set.scores(folder / "raw"))
+        return ImportSources(raw_scores=small_set.scores(folder / "raw"))
     if kind == "segments":
         path = folder / "s.csv"
         path.write_text("video,start,end,score\n" + "".join(f"{name},3,9,0.5\n" for name in FRAMES))
-        return Sources(segments=path)
+        return ImportSources(segments=path)
     if kind == "arrays":
         for name, count in FRAMES.items():
             np.save(folder / f"{name}.npy", np.linspace(0, 1, count) ** 2)
-        return Sources(scores=folder)
-    return Sources(
+        return ImportSources(scores=folder)
+    return ImportSources(
         scores=small_set.scores(folder / "s"),
         raw_scores=small_set.scores(folder / "r", 0.5),
         captions={name: small_set.texts(folder / name, name) for name in ("z", "a", "m-6.7b")},

@@ -17,10 +17,10 @@ from support.small_set import FRAMES, INTERVAL, grid, score
 
 from lavad_core.errors import InputError
 from lavad_core.imports.layout import find_layout
-from lavad_core.imports.per_video import ImportReport, Sources
+from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 from lavad_core.results.open import open_results
-from lavad_core.results.record import Recorded, record_import
+from lavad_core.results.record import RecordedImport, record_import
 from lavad_core.results.types import CleanedCaption
 from lavad_core.runs.manifest import load_run
 from lavad_core.store.files import FileStore
@@ -29,7 +29,7 @@ from lavad_core.store.maintenance import verify
 COUNTS: dict[str, int | None] = dict(FRAMES)
 
 
-def imported(tmp_path: Path, sources: Sources, **given: float) -> Recorded:
+def imported(tmp_path: Path, sources: ImportSources, **given: float) -> RecordedImport:
     return record_import(tmp_path / "store", sources, small_set.dataset(tmp_path / "set"), **given)  # type: ignore[arg-type]
 
 
@@ -54,7 +54,7 @@ def test_the_authors_layout(tmp_path: Path) -> None:
 
 
 def test_an_import_is_listed_like_a_run_and_its_result_is_sound(tmp_path: Path) -> None:
-    recorded = imported(tmp_path, Sources(scores=small_set.scores(tmp_path / "scores")))
+    recorded = imported(tmp_path, ImportSources(scores=small_set.scores(tmp_path / "scores")))
     run = load_run(tmp_path / "store")
     assert (run.run_id, run.origin, run.status) == (recorded.run.run_id, "import", "Imported")
     assert [(video.name, video.status) for video in run.videos] == [(name, "ok") for name in sorted(FRAMES)]
@@ -64,12 +64,12 @@ def test_an_import_is_listed_like_a_run_and_its_result_is_sound(tmp_path: Path) 
 
 def test_the_same_files_give_the_same_digests_and_other_values_others(tmp_path: Path) -> None:
     folder = small_set.scores(tmp_path / "scores")
-    first, second = (imported(tmp_path, Sources(scores=folder)) for _ in range(2))
+    first, second = (imported(tmp_path, ImportSources(scores=folder)) for _ in range(2))
     assert first.commit == second.commit
     assert first.run.run_id != second.run.run_id
-    other = imported(tmp_path, Sources(scores=small_set.scores(tmp_path / "other", shift=0.1)))
+    other = imported(tmp_path, ImportSources(scores=small_set.scores(tmp_path / "other", shift=0.1)))
     assert other.commit.key.fingerprint != first.commit.key.fingerprint
-    with_texts = Sources(scores=folder, summaries=small_set.texts(tmp_path / "summaries", "x"))
+    with_texts = ImportSources(scores=folder, summaries=small_set.texts(tmp_path / "summaries", "x"))
     assert imported(tmp_path, with_texts).commit.key.fingerprint != first.commit.key.fingerprint
 
 
@@ -96,8 +96,8 @@ def packed(folder: Path, target: Path) -> Path:
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip"])
 def test_an_archive_is_as_its_folder(ending: str, tmp_path: Path) -> None:
     folder = small_set.scores(tmp_path / "scores")
-    plain = imported(tmp_path, Sources(scores=folder))
-    from_archive = imported(tmp_path, Sources(scores=packed(folder, tmp_path / f"scores{ending}")))
+    plain = imported(tmp_path, ImportSources(scores=folder))
+    from_archive = imported(tmp_path, ImportSources(scores=packed(folder, tmp_path / f"scores{ending}")))
     assert from_archive.commit == plain.commit
     assert not (tmp_path.parent / "outside.json").exists()
 
@@ -114,7 +114,7 @@ def test_arrays_of_frames_and_of_the_grid(tmp_path: Path) -> None:
                 "frame,score\r\n" + "".join(f"{i},{v}\r\n" for i, v in enumerate(values))
             )
     report = ImportReport()
-    found = read_import(Sources(scores=folder), COUNTS, report)
+    found = read_import(ImportSources(scores=folder), COUNTS, report)
     assert (found.interval, found.unscored, report.problems) == (1, {}, [])
     for video in found.videos:
         assert video.scores is not None
@@ -123,8 +123,8 @@ def test_arrays_of_frames_and_of_the_grid(tmp_path: Path) -> None:
     on_grid.mkdir()
     for name in FRAMES:
         np.save(on_grid / f"{name}.npy", np.array([score(name, at) for at in grid(name)]))
-    as_json = read_import(Sources(scores=small_set.scores(tmp_path / "json")), COUNTS, ImportReport())
-    as_array = read_import(Sources(scores=on_grid), COUNTS, ImportReport())
+    as_json = read_import(ImportSources(scores=small_set.scores(tmp_path / "json")), COUNTS, ImportReport())
+    as_array = read_import(ImportSources(scores=on_grid), COUNTS, ImportReport())
     assert as_array.interval == INTERVAL
     for one, other in zip(as_json.videos, as_array.videos, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
@@ -154,7 +154,7 @@ def test_segments(form: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / f"segments.{form}"
     path.write_bytes(content.encode())
     report = ImportReport()
-    found = read_import(Sources(segments=path), COUNTS, report, frame_rate=10)
+    found = read_import(ImportSources(segments=path), COUNTS, report, frame_rate=10)
     assert found.interval == 1
     first, second = found.videos
     np.testing.assert_array_equal(first.scores, [0] * 4 + [0.5] * 4 + [0.75] * 32)
@@ -167,7 +167,7 @@ def test_segments_in_seconds_need_a_rate(tmp_path: Path) -> None:
     path = tmp_path / "segments.csv"
     path.write_text("video,start_s,end_s,score\nArson001_x264,0,1,1\n")
     with pytest.raises(InputError, match="give --frame-rate"):
-        read_import(Sources(segments=path), COUNTS, ImportReport())
+        read_import(ImportSources(segments=path), COUNTS, ImportReport())
 
 
 def test_names_match_without_ending_in_any_order_and_form_of_unicode(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_names_match_without_ending_in_any_order_and_form_of_unicode(tmp_path: P
         "Arson004": "Arson004",
     }
     values = {written: {at: score(name, at) for at in grid(name)} for written, name in names.items()}
-    found = read_import(Sources(scores=small_set.write(tmp_path / "scores", values)), COUNTS, ImportReport())
+    found = read_import(ImportSources(scores=small_set.write(tmp_path / "scores", values)), COUNTS, ImportReport())
     assert [video.name for video in found.videos] == sorted(FRAMES)
 
 
@@ -186,17 +186,17 @@ def test_without_a_data_set_videos_are_those_that_have_scores(tmp_path: Path) ->
     folder = tmp_path / "arrays"
     folder.mkdir()
     np.save(folder / "own.npy", np.linspace(0, 1, 50))
-    found = read_import(Sources(scores=folder), None, ImportReport())
+    found = read_import(ImportSources(scores=folder), None, ImportReport())
     assert [(video.name, video.frames) for video in found.videos] == [("own", 50)]
     with pytest.raises(InputError, match="nothing says how many frames it has; give a list"):
-        read_import(Sources(scores=small_set.scores(tmp_path / "json")), None, ImportReport())
+        read_import(ImportSources(scores=small_set.scores(tmp_path / "json")), None, ImportReport())
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     folder = tmp_path / "arrays"
     folder.mkdir()
     np.save(os.fsdecode(os.fsencode(folder) + b"/\xffa.npy"), np.linspace(0, 1, 50))
-    record_import(tmp_path / "store", Sources(scores=folder), None)
+    record_import(tmp_path / "store", ImportSources(scores=folder), None)
     assert open_results(tmp_path / "store").names == ["\\udcffa"]
 
 
@@ -208,7 +208,7 @@ def test_frame_counts_of_videos(tmp_path: Path) -> None:
     (videos / "broken.mp4").write_bytes(b"no video")
     values = {name: dict.fromkeys((0, 16, 32), 0.5) for name in ("own", "broken")}
     folder = small_set.write(tmp_path / "scores", values)
-    recorded = record_import(tmp_path / "store", Sources(scores=folder), None, videos=videos)
+    recorded = record_import(tmp_path / "store", ImportSources(scores=folder), None, videos=videos)
     found = open_results(tmp_path / "store")
     assert (found.names, found.scores("own").frames) == (["own"], 40)
     assert "nothing says how many frames it has" in found.unscored["broken"]
@@ -216,7 +216,7 @@ def test_frame_counts_of_videos(tmp_path: Path) -> None:
 
 
 def test_raw_scores_alone_are_the_scores(tmp_path: Path) -> None:
-    imported(tmp_path, Sources(raw_scores=small_set.scores(tmp_path / "scores")))
+    imported(tmp_path, ImportSources(raw_scores=small_set.scores(tmp_path / "scores")))
     video = open_results(tmp_path / "store").scores("Arson001_x264")
     assert video.raw_scores is None
     np.testing.assert_array_equal(video.scores, [score("Arson001_x264", at) for at in grid("Arson001_x264")])

@@ -11,7 +11,7 @@ from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.types import Evaluation
-from lavad_core.imports.per_video import Sources
+from lavad_core.imports.per_video import ImportSources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
 
@@ -24,7 +24,7 @@ def data(shared: Path) -> Path:
 
 
 def evaluated(data: Path, scores: str, dataset: Dataset, store: Path) -> Evaluation:
-    recorded = record_import(store, Sources(scores=data / "probe_vad" / scores), dataset)
+    recorded = record_import(store, ImportSources(scores=data / "probe_vad" / scores), dataset)
     assert not recorded.report.problems
     found = open_results(store, recorded.run.run_id)
     return evaluate(dataset, found, EvaluationOptions(sigmas=(10.0,), resamples=0))

@@ -16,7 +16,7 @@ from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.imports.per_video import ImportReport, Sources
+from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 from lavad_core.imports.types import ImportedSet
 from lavad_core.results.open import open_results
@@ -42,7 +42,7 @@ def written(path: Path, value: Any) -> Path:
 
 def read(**sources: Any) -> tuple[ImportedSet, ImportReport]:
     report = ImportReport()
-    return read_import(Sources(**sources), COUNTS, report), report
+    return read_import(ImportSources(**sources), COUNTS, report), report
 
 
 def test_ranges_of_vadtree(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_answers_of_corevad(tmp_path: Path) -> None:
     }
     path = written(tmp_path / "VLM_responses_LRC.json", said)
     report = ImportReport()
-    found = read_import(Sources(raw_scores=path, captions={"CoReVAD": path}), dict(counts), report)
+    found = read_import(ImportSources(raw_scores=path, captions={"CoReVAD": path}), dict(counts), report)
     assert (report.problems, found.interval) == ([], 30)
     video = found.videos[0]
     assert video.raw_scores is not None
@@ -186,10 +186,10 @@ def test_what_is_no_such_file(text: str, says: str, tmp_path: Path) -> None:
 def test_a_frame_count_of_terabytes_ends_no_import(form: str, tmp_path: Path) -> None:
     """A list gives it: nothing is allocated, and the other videos go on."""
     if form == "scores":
-        sources = Sources(scores=small_set.scores(tmp_path / "s"))
+        sources = ImportSources(scores=small_set.scores(tmp_path / "s"))
     else:
         (tmp_path / "s.csv").write_text("video,start,end,score\n" + "".join(f"{name},0,9,0.5\n" for name in FRAMES))
-        sources = Sources(segments=tmp_path / "s.csv")
+        sources = ImportSources(segments=tmp_path / "s.csv")
     found = read_import(sources, {**COUNTS, VIDEO: 10**13}, ImportReport())
     assert "at most 20000000 are read" in found.unscored[VIDEO]
     assert len(found.videos) == len(FRAMES) - 1
@@ -221,7 +221,7 @@ def test_the_published_tree_of_msad_is_read(shared: Path, tmp_path: Path) -> Non
     }
     counts: dict[str, int | None] = {name.removesuffix(".mp4"): video["frames"] for name, video in scenes.items()}
     found = read_import(
-        Sources(scores=written(tmp_path / "s.json", {"vid_score": scored})), counts, report := ImportReport()
+        ImportSources(scores=written(tmp_path / "s.json", {"vid_score": scored})), counts, report := ImportReport()
     )
     assert (report.problems, len(found.videos)) == ([], 240)
 
@@ -242,7 +242,7 @@ def test_published_figures_of_probe_vad(
     if not data.exists():
         pytest.skip("no ../shared/data/probe_vad: its figures are not compared")
     labels = open_dataset("ucf-crime", ucf / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt", ucf / "test.txt")
-    recorded = record_import(tmp_path / "store", Sources(scores=data), labels)
+    recorded = record_import(tmp_path / "store", ImportSources(scores=data), labels)
     assert recorded.report.problems == []
     found = evaluate(labels, open_results(tmp_path / "store"), EvaluationOptions((10,), resamples=0))
     for row in found.rows:

@@ -136,7 +136,7 @@ def test_retries_of_retries_evaluate_the_whole_set(
     """A metric over the two videos of the last retry would not be the data set's."""
     evaluated: list[tuple[set[str], set[str]]] = []
 
-    def noted(bench: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
+    def noted(resources: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
         evaluated.append(({video.name for video in videos}, set(unscored)))
 
     monkeypatch.setattr(run_evaluation, "evaluate_run", noted)

@@ -20,7 +20,7 @@ from lavad_core.exports.layout_writer import write_layout
 from lavad_core.imports.layout import find_layout
 from lavad_core.imports.run_settings import run_settings
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
 from lavad_core.results.types import ResultSet, VideoTexts
@@ -54,14 +54,14 @@ def run(shared: Path, frames: list[str], store: Path, settings: str, **changes: 
     """A run with settings of ``lavad import --settings``, the golden encoder, and ``changes``."""
     golden = golden_set.settings(shared, store)
     tree = {**yaml.safe_load(settings), "store": str(store), "encoder": golden["encoder"], **changes}
-    bench = Workbench(load_config(settings=tree, environ={}))
-    videos = [bench.prepare(source) for source in discover(frames)]
-    with RunRecorder(store, new_run_id(), config=public_settings(bench.config)) as recorder:
-        failed = run_graph(bench, videos, recorder)
+    resources = RunResources(load_config(settings=tree, environ={}))
+    videos = [resources.prepare(source) for source in discover(frames)]
+    with RunRecorder(store, new_run_id(), config=public_settings(resources.config)) as recorder:
+        failed = run_graph(resources, videos, recorder)
         recorder.finish("Completed", [VideoOutcome(video.name, video.video_id, "ok") for video in videos])
-        bench.close()
+        resources.close()
         results = open_results(store, recorder.run_id)
-        return Finished(results, set(bench.graph.identities), recorder.totals(), failed)
+        return Finished(results, set(resources.graph.identities), recorder.totals(), failed)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from support import golden_set
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.run_metrics import evaluate_run
 from lavad_core.runs import work
 from lavad_core.runs.manifest import new_run_id
@@ -27,21 +27,21 @@ class Run:
 
     def __init__(self, shared: Path, folder: Path) -> None:
         self.golden = shared / "golden/reference"
-        self.bench = Workbench(LavadConfig(**golden_set.settings(shared, folder / "store")))
+        self.resources = RunResources(LavadConfig(**golden_set.settings(shared, folder / "store")))
         sources = discover([str(path) for path in golden_set.extract_frames(shared, folder)])
-        self.videos = [self.bench.prepare(source) for source in sources]
-        self.recorder = RunRecorder(self.bench.store.root, new_run_id(), config={})
-        assert run_graph(self.bench, self.videos, self.recorder) == {}
+        self.videos = [self.resources.prepare(source) for source in sources]
+        self.recorder = RunRecorder(self.resources.store.root, new_run_id(), config={})
+        assert run_graph(self.resources, self.videos, self.recorder) == {}
 
     def table(self, video: PreparedVideo, node_id: str) -> dict[str, list[Any]]:
-        commit = self.bench.store.find(self.bench.graph.keys(video)[node_id])
+        commit = self.resources.store.find(self.resources.graph.keys(video)[node_id])
         assert commit is not None
-        return self.bench.store.read(commit).to_pydict()
+        return self.resources.store.read(commit).to_pydict()
 
     def vectors(self, video: PreparedVideo, node_id: str) -> np.ndarray:
-        commit = self.bench.store.find(self.bench.graph.keys(video)[node_id])
+        commit = self.resources.store.find(self.resources.graph.keys(video)[node_id])
         assert commit is not None
-        return from_column(self.bench.store.read(commit, ["vector"])["vector"])
+        return from_column(self.resources.store.read(commit, ["vector"])["vector"])
 
     def authors(self, kind: str, video: PreparedVideo) -> dict[int, Any]:
         (path,) = (self.golden / "data" / kind).rglob(f"{video.name}.json")
@@ -103,7 +103,7 @@ def test_embeddings_are_the_authors(run: Run, video: PreparedVideo) -> None:
 
 
 def test_auc_is_the_authors(run: Run) -> None:
-    commit = evaluate_run(run.bench, run.videos)
+    commit = evaluate_run(run.resources, run.videos)
     assert commit is not None
     metrics = run.golden / "data/metrics"
     assert commit.facts["roc_auc"] == pytest.approx(float((metrics / "roc_auc_nn_10.txt").read_text()), abs=1e-6)

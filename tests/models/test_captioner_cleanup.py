@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lavad_core.models.captioners.blip2 import REPLACEMENTS, clean_up
+from lavad_core.models.captioners.blip2 import REPLACEMENTS, clean_decoded
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,15 @@ from lavad_core.models.captioners.blip2 import REPLACEMENTS, clean_up
     ],
 )
 def test_table(raw: str, clean: str) -> None:
-    assert clean_up(raw) == clean
+    assert clean_decoded(raw) == clean
 
 
 def test_order_matters_and_is_the_published_one() -> None:
     assert len(REPLACEMENTS) == 10
     # " ' " goes before " 's": the other way round this would give "a 's b".
-    assert clean_up("a ' 's b") == "a''s b"
+    assert clean_decoded("a ' 's b") == "a''s b"
 
 
 @given(st.text(alphabet=" .,?!'nmstver", max_size=40))
 def test_takes_away_spaces_only(text: str) -> None:
-    assert clean_up(text).replace(" ", "") == text.replace(" ", "")
+    assert clean_decoded(text).replace(" ", "") == text.replace(" ", "")

@@ -15,21 +15,21 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds import model_identity
 from lavad_core.models.kinds.local_chat import FOLDED
-from lavad_core.models.served import register
-from lavad_core.models.served.meeting import meet
-from lavad_core.models.served.model_facts import Facts, differences
-from lavad_core.models.served.register import ServedModels
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.models.served import known_models
+from lavad_core.models.served.ask_server import ask_for_facts
+from lavad_core.models.served.known_models import ServedModels
+from lavad_core.models.served.model_facts import ServerFacts, fact_differences
+from lavad_core.pipeline.resources import RunResources
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """As in a process of its own."""
-    register._met.clear()
-    register._told.clear()
+    known_models._met.clear()
+    known_models._told.clear()
     yield
-    register._met.clear()
-    register._told.clear()
+    known_models._met.clear()
+    known_models._told.clear()
 
 
 class Model:
@@ -94,15 +94,15 @@ class TestMeeting:
         model = Model(**given)
         with scripted(script=model) as server:
             model.serve(server)
-            facts = meet(chat(server))
-        assert facts == Facts("/models/llama", "0.32.0", "cars, trees, people", folds)
+            facts = ask_for_facts(chat(server))
+        assert facts == ServerFacts("/models/llama", "0.32.0", "cars, trees, people", folds)
 
     def test_a_captioner_is_shown_a_picture(self) -> None:
         model = Model(says="a white square")
         with scripted(script=model) as server:
             model.serve(server)
             config = OpenAICaptionerConfig(model="tiny", base_url=server.base_url, extra_body={"top_k": 3})
-            assert meet(config) == Facts("/models/llama", "0.32.0", "a white square", None)
+            assert ask_for_facts(config) == ServerFacts("/models/llama", "0.32.0", "a white square", None)
             picture, _ = server.seen[-1].body["messages"][0]["content"]
             assert picture["image_url"]["url"].startswith("data:image/png;base64,")
             assert server.seen[-1].body["top_k"] == 3
@@ -112,14 +112,14 @@ class TestMeeting:
         model = Model(root=odd, version=odd)
         with scripted(script=model) as server:
             model.serve(server)
-            facts = meet(chat(server))
+            facts = ask_for_facts(chat(server))
         assert (facts.root, facts.version) == (None, None)
 
     def test_control_characters_and_lengths(self) -> None:
         model = Model(root="\x1b[31m" + "x" * 10_000)
         with scripted(script=model) as server:
             model.serve(server)
-            root = meet(chat(server)).root
+            root = ask_for_facts(chat(server)).root
         assert root is not None
         assert root.isprintable()
         assert len(root) < 400
@@ -128,13 +128,13 @@ class TestMeeting:
         model = Model(says=lambda number: f"answer {number}")
         with scripted(script=model) as server:
             model.serve(server)
-            assert meet(chat(server)).answer is None
+            assert ask_for_facts(chat(server)).answer is None
 
     def test_nothing_but_answers(self) -> None:
         model = Model(bare=True, tokenizes=False)
         with scripted(script=model) as server:
             model.serve(server)
-            assert meet(chat(server)) == Facts(None, None, "cars, trees, people", False)
+            assert ask_for_facts(chat(server)) == ServerFacts(None, None, "cars, trees, people", False)
 
     @pytest.mark.parametrize(
         "reply", [Reply(401, {"error": "no"}), Reply(503, b""), Reply(404, NO_MODEL), Reply(reset=True)]
@@ -146,25 +146,25 @@ class TestMeeting:
             assert ServedModels(Path("/nowhere")).suffix(config) == ""
 
 
-LLAMA = Facts("/models/llama", "0.32", "cars, trees")
+LLAMA = ServerFacts("/models/llama", "0.32", "cars, trees")
 
 
 @pytest.mark.parametrize(
     ("now", "differs"),
     [
         pytest.param(LLAMA, False, id="the same"),
-        pytest.param(Facts("/models/llama", "0.33", "cars, trees"), False, id="an update"),
-        pytest.param(Facts("/mnt/other/llama/", "0.32", "cars, trees"), False, id="another folder"),
-        pytest.param(Facts(None, None, None), False, id="it says nothing"),
-        pytest.param(Facts(None, None, "cars, trees"), False, id="it says less"),
-        pytest.param(Facts("/models/llama-2", "0.32", "cars, trees"), True, id="other weights, the same words"),
-        pytest.param(Facts("/models/llama", "0.32", "dogs"), True, id="other words"),
-        pytest.param(Facts(None, None, "dogs"), True, id="nothing but other words"),
-        pytest.param(Facts("/models/x", None, None), True, id="nothing but other weights"),
+        pytest.param(ServerFacts("/models/llama", "0.33", "cars, trees"), False, id="an update"),
+        pytest.param(ServerFacts("/mnt/other/llama/", "0.32", "cars, trees"), False, id="another folder"),
+        pytest.param(ServerFacts(None, None, None), False, id="it says nothing"),
+        pytest.param(ServerFacts(None, None, "cars, trees"), False, id="it says less"),
+        pytest.param(ServerFacts("/models/llama-2", "0.32", "cars, trees"), True, id="other weights, the same words"),
+        pytest.param(ServerFacts("/models/llama", "0.32", "dogs"), True, id="other words"),
+        pytest.param(ServerFacts(None, None, "dogs"), True, id="nothing but other words"),
+        pytest.param(ServerFacts("/models/x", None, None), True, id="nothing but other weights"),
     ],
 )
-def test_what_is_another_model(now: Facts, differs: bool) -> None:
-    assert bool(differences(LLAMA, now)) is differs
+def test_what_is_another_model(now: ServerFacts, differs: bool) -> None:
+    assert bool(fact_differences(LLAMA, now)) is differs
 
 
 class TestChanges:
@@ -194,7 +194,7 @@ class TestChanges:
         assert not caplog.records
         self.swap(server, model, root="/models/mistral", says="a street")
         for _ in range(2):
-            register._told.clear()
+            known_models._told.clear()
             caplog.clear()
             assert self.suffix(server, path) == ""
             (record,) = caplog.records
@@ -318,7 +318,7 @@ def test_the_keys_of_a_run(tmp_path: Path) -> None:
                 imports={"scores": tmp_path},  # type: ignore[arg-type]
                 encoder={"kind": "clip", "model": "random:clip"},  # type: ignore[arg-type]
             )
-            return Workbench(config, record=True).graph.identities
+            return RunResources(config, record=True).graph.identities
 
         plain = model_identity(chat(server), None)
         assert identities("http://127.0.0.1:9/v1")["chat"] == plain

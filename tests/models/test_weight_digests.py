@@ -15,7 +15,7 @@ from lavad_core.config.models import Blip2Config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.models.kinds import model_identity
 from lavad_core.models.kinds.model_files import weights_cache
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.video import identity
 from lavad_core.video.identity import IdentityCache
 
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 def asked_in_a_store(store: Path, folder: Path) -> str:
     """The identity of the model in the graph of a store."""
     settings = {"captioners": {"a": {"kind": "blip2", "model": str(folder)}}, "run": {"targets": ["caption"]}}
-    return Workbench(LavadConfig(store=store, **settings)).graph.identities["captioner:a"]
+    return RunResources(LavadConfig(store=store, **settings)).graph.identities["captioner:a"]
 
 
 def test_a_new_store_reads_no_weights_again(folder: Path, hashed: list[str], tmp_path: Path) -> None:

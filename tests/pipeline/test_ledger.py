@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lavad_core.errors import GivenUp, InputError, Interrupted, LavadError, NotAsked, VideoRejected
-from lavad_core.pipeline.ledger import Ledger, ending
+from lavad_core.pipeline.ledger import Ledger, run_ending
 from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.types import VideoSource
@@ -106,4 +106,4 @@ def test_equal_content_ends_as_its_first() -> None:
 )
 def test_endings(statuses: list[str], name: str, message: str) -> None:
     outcomes = [VideoOutcome(str(i), "", status) for i, status in enumerate(statuses)]  # type: ignore[arg-type]
-    assert ending(outcomes) == (name, message)
+    assert run_ending(outcomes) == (name, message)

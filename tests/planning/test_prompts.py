@@ -19,15 +19,15 @@ from lavad_core.errors import ConfigError, ModelError
 from lavad_core.method import prompts
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.random_models import random_folder
-from lavad_core.models.served import register
+from lavad_core.models.served import known_models
 from lavad_core.planning.prompt_check import check_prompts, prompts_of
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    register._met.clear()
+    known_models._met.clear()
     yield
-    register._met.clear()
+    known_models._met.clear()
 
 
 @pytest.fixture

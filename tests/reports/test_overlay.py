@@ -16,7 +16,7 @@ from support.video_factory import make_frames, make_video, read_index
 from lavad_core.config.steps import VideoConfig
 from lavad_core.errors import VideoRejected
 from lavad_core.reports import overlay
-from lavad_core.reports.overlay import ANOMALOUS, EDGE, NORMAL, layout, write_overlay
+from lavad_core.reports.overlay import ANOMALOUS, EDGE, NORMAL, overlay_layout, write_overlay
 from lavad_core.reports.pictures import DecodableVideo
 from lavad_core.reports.video import FrameSpan, VideoReport
 from lavad_core.video.decoder import open_frames, probe
@@ -83,7 +83,7 @@ def test_each_frame_shows_its_picture_its_score_and_its_moment(tmp_path: Path) -
     seen: list[int] = []
     write_overlay(report(given.probe), given, tmp_path / "out.mp4", seen.append)
     assert seen == list(range(240))
-    made, sizes = footage(tmp_path / "out.mp4"), layout(given.probe)
+    made, sizes = footage(tmp_path / "out.mp4"), overlay_layout(given.probe)
     wanted = [0, 20, 159, 160, 200, 239]
     with open_frames(made.source, [FrameRequest(NATIVE, wanted)], made.probe, LIMITS) as frames:
         images = {frame.index: frame.image for frame in frames}
@@ -116,7 +116,7 @@ def test_each_frame_shows_its_picture_its_score_and_its_moment(tmp_path: Path) -
 )
 def test_sizes(size: tuple[int, int], whole: tuple[int, int]) -> None:
     found = Probe("ok", "", 1, np.zeros(1, np.int64), Fraction(1, 25), (), *size, 0, "h264", "mp4", None, {})
-    assert (layout(found).width, layout(found).height) == whole
+    assert (overlay_layout(found).width, overlay_layout(found).height) == whole
 
 
 def test_a_failed_overlay_leaves_nothing_and_replaces_nothing(tmp_path: Path) -> None:

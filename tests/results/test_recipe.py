@@ -12,7 +12,7 @@ from support.filled_store import fill
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.results.open import open_results
-from lavad_core.results.recipe import NOT_KNOWN, differences, in_short
+from lavad_core.results.recipe import NOT_KNOWN, in_short, recipe_differences
 from lavad_core.results.types import Recipe
 
 NAMES = ("captioners", "encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches")
@@ -44,10 +44,10 @@ def test_the_recipe_says_it_and_a_comparison_names_it(word: str, tmp_path: Path)
     one, other = open_results(tmp_path, before).recipe, open_results(tmp_path, after).recipe
     assert set(NAMES) <= one.lines.keys()
     assert said in other.lines[line]
-    named = [name for name, _, _ in differences(one, other)]
+    named = [name for name, _, _ in recipe_differences(one, other)]
     path = setting.partition("=")[0]
     assert (path in named) == (word != "the interval")  # 16 is the default
-    assert differences(one, one) == ()
+    assert recipe_differences(one, one) == ()
 
 
 def test_imported_stages_are_no_models(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_short_form_leaves_out_what_is_not_known() -> None:
 def test_weights_and_versions_of_stages_are_compared() -> None:
     one = Recipe({}, {"model of clean": "sha256:1", "version of refine": "1", "chat.seed": "0"})
     other = Recipe({}, {"model of clean": "sha256:2", "version of refine": "2", "chat.seed": "0"})
-    assert [name for name, _, _ in differences(one, other)] == ["model of clean", "version of refine"]
+    assert [name for name, _, _ in recipe_differences(one, other)] == ["model of clean", "version of refine"]
 
 
 def test_a_secret_of_a_commit_is_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lavad_core.runs.beside import in_words, runs_beside, warn_of_runs_beside
+from lavad_core.runs.beside import run_in_words, runs_beside, warn_of_runs_beside
 from lavad_core.runs.manifest import Origin, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 
@@ -39,7 +39,7 @@ def test_a_run_of_another_process_is_named_while_it_lives(
         with RunRecorder(tmp_path, own, config={}):
             (found,) = runs_beside(tmp_path, own)
             assert found.run_id == other
-            assert f"run {other} (process {process.pid} on " in in_words(found)
+            assert f"run {other} (process {process.pid} on " in run_in_words(found)
             for own_origin in ("run", "import"):
                 caplog.clear()
                 warn_of_runs_beside(tmp_path, own, own_origin)

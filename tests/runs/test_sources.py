@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lavad_core.errors import InputError
 from lavad_core.runs.manifest import new_run_id
-from lavad_core.runs.video_list import Listed, decode_input, encode_input, load_sources, save_sources
+from lavad_core.runs.video_list import RunVideos, decode_input, encode_input, load_sources, save_sources
 from lavad_core.video.types import VideoSource
 
 NAMES = st.binary(min_size=1, max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
@@ -35,6 +35,6 @@ def test_a_list_is_read_as_it_was_saved(tmp_path: Path) -> None:
     sources = [VideoSource("a", Path("/x/a\udcff.mp4")), VideoSource("b", Path("/x/b"), "frames")]
     earlier = {VideoSource("c", Path("/x/c.mp4")): new_run_id()}
     save_sources(tmp_path, run_id, sources, earlier)
-    assert load_sources(tmp_path, run_id) == Listed(sources, earlier)
+    assert load_sources(tmp_path, run_id) == RunVideos(sources, earlier)
     with pytest.raises(InputError, match="no list"):
         load_sources(tmp_path, new_run_id())

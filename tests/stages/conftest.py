@@ -15,7 +15,7 @@ from support.video_factory import make_video
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import LavadError
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages.node import PreparedVideo
@@ -29,8 +29,8 @@ def grey(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.full((size[1], size[0], 3), 205 if 48 <= index < 96 else 35, np.uint8)
 
 
-class Bench(Workbench):
-    """A workbench with fake models."""
+class Bench(RunResources):
+    """Resources with fake models."""
 
     def __init__(self, config: LavadConfig, pool: FakePool) -> None:
         super().__init__(config, IDENTITIES)

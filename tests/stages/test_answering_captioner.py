@@ -33,10 +33,10 @@ class Pool(FakePool):
 
 
 def test_captions_of_a_chat_model(make_bench: Callable[..., Any], street: VideoSource) -> None:
-    bench = make_bench(Pool(), run={"targets": ["caption"]})
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    commit = bench.store.find(bench.graph.keys(video)["caption:first"])
+    resources = make_bench(Pool(), run={"targets": ["caption"]})
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    commit = resources.store.find(resources.graph.keys(video)["caption:first"])
     assert {key: commit.counts[key] for key in ("empty", "refused", "truncated", "only_thought")} == {
         "empty": 3,
         "refused": 3,
@@ -46,8 +46,8 @@ def test_captions_of_a_chat_model(make_bench: Callable[..., Any], street: VideoS
     assert commit.status == "ok_with_gaps"
     assert "3 of 13 captions are empty (3 refused by the model or a content filter)" in commit.message
     assert "10 of 13 captions are cut off; raise its max_new_tokens" in commit.message
-    assert {row["caption"] for row in bench.rows(video, "caption:first")} == {"", "A yard at night."}
-    assert {row["caption"] for row in bench.rows(video, "caption:second")} == {
+    assert {row["caption"] for row in resources.rows(video, "caption:first")} == {"", "A yard at night."}
+    assert {row["caption"] for row in resources.rows(video, "caption:second")} == {
         "second sees level 3",
         "second sees level 20",
     }

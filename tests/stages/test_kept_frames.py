@@ -41,22 +41,22 @@ def settings(names: tuple[str, ...] = NAMES, **run: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def bench_of(make_bench: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
-    """A bench with a store of that name."""
+    """A resources with a store of that name."""
     identities = {f"captioner:{name}": name for name in NAMES} | {"encoder": "e", "chat": "c"}
 
     def make(store: str, *, semantics: str = "paper", names: tuple[str, ...] = NAMES, **run: Any) -> Any:
-        bench = make_bench(OfManySizes(), store=tmp_path / store, semantics=semantics, **settings(names, **run))
-        bench._given_identities = identities
-        return bench
+        resources = make_bench(OfManySizes(), store=tmp_path / store, semantics=semantics, **settings(names, **run))
+        resources._given_identities = identities
+        return resources
 
     return make
 
 
-def passes(bench: Any) -> dict[str, int]:
+def passes(resources: Any) -> dict[str, int]:
     """Node to passes, of those that decoded."""
     return {
         record.node: record.work[work.VIDEOS_DECODED]
-        for record in bench.recorder.records
+        for record in resources.recorder.records
         if record.work.get(work.VIDEOS_DECODED)
     }
 
@@ -66,26 +66,26 @@ def test_results_are_equal_and_a_video_is_decoded_twice(
     bench_of: Callable[..., Any], street: VideoSource, semantics: str, tmp_path: Path
 ) -> None:
     once, each = bench_of("once", semantics=semantics), bench_of("each", semantics=semantics, frame_cache_bytes=0)
-    for bench in (once, each):
-        assert bench.run(bench.prepare(street)) == {}
+    for resources in (once, each):
+        assert resources.run(resources.prepare(street)) == {}
     assert passes(once) == {"probe": 1, "caption:first": 1}
     assert passes(each) == {"probe": 1, **{f"caption:{name}": 1 for name in NAMES}, "embed_frames": 1}
     assert tree(tmp_path / "once") == tree(tmp_path / "each")
-    delivered = [bench.recorder.totals()[work.FRAMES_DELIVERED] for bench in (once, each)]
+    delivered = [resources.recorder.totals()[work.FRAMES_DELIVERED] for resources in (once, each)]
     assert delivered[0] == delivered[1]
     assert once.frames._file is None, "the disk is given back with the last stage that looks at pictures"
 
 
-def damage(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def damage(resources: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sixth kept frame is another one when the second captioner reads it."""
-    real = bench.frames.frames
+    real = resources.frames.frames
 
     def spoilt(video_id: str, *rest: Any) -> Any:
         monkeypatch.undo()
-        bench.frames._kept[video_id]["checksum"][5] ^= 1
+        resources.frames._kept[video_id]["checksum"][5] ^= 1
         return real(video_id, *rest)
 
-    monkeypatch.setattr(bench.frames, "frames", spoilt)
+    monkeypatch.setattr(resources.frames, "frames", spoilt)
 
 
 def test_from_a_damaged_frame_on_frames_are_decoded(
@@ -109,8 +109,8 @@ def test_a_folder_that_is_not_there_costs_passes_alone(
     bench_of: Callable[..., Any], street: VideoSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, without = bench_of("good"), bench_of("without", scratch=tmp_path / "absent")
-    for bench in (good, without):
-        assert bench.run(bench.prepare(street)) == {}
+    for resources in (good, without):
+        assert resources.run(resources.prepare(street)) == {}
     assert sum(passes(without).values()) == 5
     assert tree(tmp_path / "good") == tree(tmp_path / "without")
     assert len([record for record in caplog.records if "frames cannot be kept" in record.message]) == 1
@@ -134,9 +134,9 @@ def test_where_one_pass_is_all_no_file_is_made(
         raise AssertionError("a file for frames that nobody wants")
 
     monkeypatch.setattr(frame_cache, "_Nameless", refuse)
-    bench = bench_of("store", names=names or NAMES, targets=targets)
-    assert bench.run(bench.prepare(street)) == {}
-    assert sum(passes(bench).values()) == 2
+    resources = bench_of("store", names=names or NAMES, targets=targets)
+    assert resources.run(resources.prepare(street)) == {}
+    assert sum(passes(resources).values()) == 2
 
 
 def test_a_run_that_goes_on_decodes_once_more(

@@ -45,13 +45,13 @@ def test_scores_and_segments_are_those_of_the_video(
     make_bench: Callable[..., Any], street: VideoSource, texts: Path, tmp_path: Path
 ) -> None:
     path = list_of(tmp_path)
-    bench = make_bench(**settings(path, texts))
-    sources = listed_sources(bench.config.imports)
+    resources = make_bench(**settings(path, texts))
+    sources = listed_sources(resources.config.imports)
     assert [(source.name, source.kind) for source in sources] == [("street", "listed"), ("other", "listed")]
-    videos = [bench.prepare(source) for source in sources]
-    assert bench.run(*videos) == {}
-    assert work.VIDEOS_DECODED not in bench.recorder.totals()
-    commit = bench.store.find(bench.graph.keys(videos[0])["probe"])
+    videos = [resources.prepare(source) for source in sources]
+    assert resources.run(*videos) == {}
+    assert work.VIDEOS_DECODED not in resources.recorder.totals()
+    commit = resources.store.find(resources.graph.keys(videos[0])["probe"])
     assert commit.facts["container"] == "list"
     assert (commit.facts["frames"], commit.facts["time_base"], commit.facts["duration_s"]) == (200, [1, 10], 20.0)
 
@@ -64,7 +64,7 @@ def test_scores_and_segments_are_those_of_the_video(
     for stage in ("clean", "summarise", "score", "refine", "detect"):
         ours, theirs = (
             [{k: v for k, v in row.items() if k != "video_id"} for row in rows]
-            for rows in (bench.rows(videos[0], stage), seen.rows(video, stage))
+            for rows in (resources.rows(videos[0], stage), seen.rows(video, stage))
         )
         assert ours == theirs, stage
 
@@ -82,8 +82,8 @@ def test_the_identity_is_name_length_and_rate(
     make_bench: Callable[..., Any], texts: Path, tmp_path: Path, text: str, rate: float, same: bool
 ) -> None:
     def identity(path: Path, rate: float) -> str:
-        bench = make_bench(**settings(path, texts, rate))
-        found: str = bench.prepare(listed_sources(bench.config.imports)[0]).video_id
+        resources = make_bench(**settings(path, texts, rate))
+        found: str = resources.prepare(listed_sources(resources.config.imports)[0]).video_id
         return found
 
     (tmp_path / "b").mkdir()
@@ -140,9 +140,9 @@ def test_a_list_needs_a_rate(tmp_path: Path) -> None:
 
 def test_a_video_that_left_the_list_is_rejected(make_bench: Callable[..., Any], texts: Path, tmp_path: Path) -> None:
     path = list_of(tmp_path)
-    bench = make_bench(**settings(path, texts))
-    source = listed_sources(bench.config.imports)[1]
+    resources = make_bench(**settings(path, texts))
+    source = listed_sources(resources.config.imports)[1]
     path.write_text("street 200\n")
     with pytest.raises(VideoRejected) as caught:
-        bench.prepare(source)
+        resources.prepare(source)
     assert caught.value.reason == "missing"

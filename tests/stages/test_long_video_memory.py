@@ -44,13 +44,13 @@ def test_windows_of_a_long_video(window: dict[str, Any]) -> None:
 def test_refined_scores_are_the_same_from_blocks_of_summaries(
     make_bench: Callable[..., Any], street: VideoSource, monkeypatch: pytest.MonkeyPatch, pool: str
 ) -> None:
-    bench = make_bench(window={"duration_s": 4.8}, refine={"pool": pool})
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    whole = bench.rows(video, "refine")
-    assert len(bench.rows(video, "embed_summaries")) > 1
-    commit = bench.store.find(bench.graph.keys(video)["refine"])
-    bench.store.discard(commit)
+    resources = make_bench(window={"duration_s": 4.8}, refine={"pool": pool})
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    whole = resources.rows(video, "refine")
+    assert len(resources.rows(video, "embed_summaries")) > 1
+    commit = resources.store.find(resources.graph.keys(video)["refine"])
+    resources.store.discard(commit)
     monkeypatch.setattr(refine, "SUMMARIES_AT_ONCE", 1)
-    assert bench.run(video) == {}
-    assert bench.rows(video, "refine") == whole
+    assert resources.run(video) == {}
+    assert resources.rows(video, "refine") == whole

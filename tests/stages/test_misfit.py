@@ -40,10 +40,10 @@ def test_a_misfit_is_said_and_recorded(
 ) -> None:
     pool = FakePool()
     pool.chat_model = Begins(outside)
-    bench = make_bench(pool, score={"max_outside": limit})
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    commit = bench.store.find(bench.graph.keys(video)["score"])
+    resources = make_bench(pool, score={"max_outside": limit})
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    commit = resources.store.find(resources.graph.keys(video)["score"])
     assert said in commit.message
     assert bool(said) is bool(commit.message)
     assert commit.status == "ok", "the scores are what was asked for"
@@ -51,15 +51,15 @@ def test_a_misfit_is_said_and_recorded(
     asked = len({request for request in pool.chat_model.asked if request.choices is not None})
     assert commit.counts["looked_outside"] > 0
     assert commit.facts["outside"] == pytest.approx(outside)
-    values = {row["outside"] for row in bench.rows(video, "score")}
+    values = {row["outside"] for row in resources.rows(video, "score")}
     assert values <= {None, outside}
     assert outside in values
-    assert bench.recorder.totals()[work.LLM_FOLLOW_UPS] == (asked + 1) // 2
+    assert resources.recorder.totals()[work.LLM_FOLLOW_UPS] == (asked + 1) // 2
 
 
 def test_where_nobody_looked_nothing_is_said(make_bench: Callable[..., Any], street: VideoSource) -> None:
-    bench = make_bench()
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    commit = bench.store.find(bench.graph.keys(video)["score"])
+    resources = make_bench()
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    commit = resources.store.find(resources.graph.keys(video)["score"])
     assert (commit.message, commit.counts["looked_outside"], dict(commit.facts)) == ("", 0, {})

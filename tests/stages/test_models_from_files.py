@@ -12,7 +12,7 @@ import pytest
 
 from lavad_core.config.load import load_config
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages.node import PreparedVideo
@@ -45,21 +45,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def bench_of(folder: Path, *overrides: str) -> Iterator[Workbench]:
-    bench = Workbench(load_config(files=[folder / "lavad.yaml"], overrides=overrides, environ={}))
-    yield bench
-    bench.close()
+def bench_of(folder: Path, *overrides: str) -> Iterator[RunResources]:
+    resources = RunResources(load_config(files=[folder / "lavad.yaml"], overrides=overrides, environ={}))
+    yield resources
+    resources.close()
 
 
-def rows(bench: Workbench, video: PreparedVideo, node_id: str) -> list[dict[str, Any]]:
-    commit = bench.store.find(bench.graph.keys(video)[node_id])
+def rows(resources: RunResources, video: PreparedVideo, node_id: str) -> list[dict[str, Any]]:
+    commit = resources.store.find(resources.graph.keys(video)[node_id])
     assert commit is not None, node_id
-    return bench.store.read(commit).to_pylist()
+    return resources.store.read(commit).to_pylist()
 
 
-def run(bench: Workbench, street: VideoSource) -> PreparedVideo:
-    video = bench.prepare(street)
-    assert run_graph(bench, [video], RunRecorder(bench.store.root, new_run_id(), config={})) == {}
+def run(resources: RunResources, street: VideoSource) -> PreparedVideo:
+    video = resources.prepare(street)
+    assert run_graph(resources, [video], RunRecorder(resources.store.root, new_run_id(), config={})) == {}
     return video
 
 
@@ -74,16 +74,16 @@ def run(bench: Workbench, street: VideoSource) -> PreparedVideo:
     ],
 )
 def test_results_are_in_the_store(folder: Path, street: VideoSource, case: str, overrides: list[str]) -> None:
-    with bench_of(folder, *overrides) as bench:
-        video = run(bench, street)
-        assert dict(bench.models.loads) == {"captioner:mine": 1, "encoder": 1, "chat": 1}
-        captions = {row["frame"]: row["caption"] for row in rows(bench, video, "caption:mine")}
+    with bench_of(folder, *overrides) as resources:
+        video = run(resources, street)
+        assert dict(resources.models.loads) == {"captioner:mine": 1, "encoder": 1, "chat": 1}
+        captions = {row["frame"]: row["caption"] for row in rows(resources, video, "caption:mine")}
         assert list(captions) == GRID
         assert (captions[0], captions[48]) == ("camera sees level 3", "camera sees level 20")
-        scores = {row["frame"]: row["score"] for row in rows(bench, video, "score")}
+        scores = {row["frame"]: row["score"] for row in rows(resources, video, "score")}
         assert scores[64] > scores[176], "brighter is more anomalous"
-        assert [row["frame"] for row in rows(bench, video, "refine")] == GRID
-        commit = bench.store.find(bench.graph.keys(video)["caption:mine"])
+        assert [row["frame"] for row in rows(resources, video, "refine")] == GRID
+        commit = resources.store.find(resources.graph.keys(video)["caption:mine"])
         assert commit is not None
         assert re.fullmatch(r"python:load@unstated#[0-9a-f]{32}", commit.provenance["model"])
         assert commit.provenance["settings"]["captioner.options"] == {"prompt": "camera"}
@@ -112,13 +112,13 @@ def test_results_are_in_the_store(folder: Path, street: VideoSource, case: str, 
 def test_what_has_another_key_after_a_change_of(
     folder: Path, street: VideoSource, case: str, changed_file: str | None, overrides: list[str], stages: set[str]
 ) -> None:
-    with bench_of(folder) as bench:
-        video = bench.prepare(street)
-        before = bench.graph.provenances(video)
+    with bench_of(folder) as resources:
+        video = resources.prepare(street)
+        before = resources.graph.provenances(video)
     if changed_file is not None:
         (folder / changed_file).write_text(FILES[changed_file] + "# edited\n")
-    with bench_of(folder, *overrides) as bench:
-        after = bench.graph.provenances(video)
+    with bench_of(folder, *overrides) as resources:
+        after = resources.graph.provenances(video)
     own = {
         made_of["stage"]
         for node, made_of in before.items()
@@ -136,7 +136,7 @@ def test_the_example_of_the_document(folder: Path, street: VideoSource, reposito
     (section,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (folder / "my_captioner.py").write_text(example)
     (folder / "lavad.yaml").write_text(f"store: store\nrun: {{targets: [caption]}}\n{section}")
-    with bench_of(folder) as bench:
-        video = run(bench, street)
-        captions = {row["frame"]: row["caption"] for row in rows(bench, video, "caption:mine")}
+    with bench_of(folder) as resources:
+        video = run(resources, street)
+        captions = {row["frame"]: row["caption"] for row in rows(resources, video, "caption:mine")}
     assert (captions[0], captions[48]) == ("The street is dark.", "The street is bright.")

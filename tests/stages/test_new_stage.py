@@ -28,22 +28,22 @@ from pathlib import Path
 from lavad.tasks.stages import STAGE_TASKS
 from lavad_core.config.load import load_config
 from lavad_core.pipeline.execute import run_graph
-from lavad_core.pipeline.pending import plan
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.pending import plan_work
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.rates import packaged_rates
 from lavad_core.planning.survey import cost_of_videos
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.video.types import VideoSource
 
-def bench(*overrides):
+def resources(*overrides):
     overrides = ("run.targets=[motion]", f"store={sys.argv[2]}", *overrides)
-    return Workbench(load_config(preset="tiny", overrides=overrides, environ={}))
+    return RunResources(load_config(preset="tiny", overrides=overrides, environ={}))
 
-first = bench("video.frame_interval=8")
+first = resources("video.frame_interval=8")
 video = first.prepare(VideoSource("clip", Path(sys.argv[1]), "file"))
 cost = cost_of_videos(first.config, [VideoSource("clip", Path(sys.argv[1]), "file")], packaged_rates())
-planned = [[work.node_id, work.state] for work in plan(first, [video])]
+planned = [[work.node_id, work.state] for work in plan_work(first, [video])]
 failed = run_graph(first, [video], RunRecorder(first.store.root, new_run_id(), config={}))
 key = first.graph.keys(video)["motion"]
 commit = first.store.find(key)
@@ -54,8 +54,8 @@ print(json.dumps({
     "failed": [str(error) for error in failed.values()],
     "rows": first.store.read(commit, ["frame", "change"]).to_pylist(),
     "commit": [commit.status, commit.message, dict(commit.counts)],
-    "again": [[work.node_id, work.state] for work in plan(first, [video])],
-    "others": bench().graph.keys(video)["motion"].fingerprint != key.fingerprint,
+    "again": [[work.node_id, work.state] for work in plan_work(first, [video])],
+    "others": resources().graph.keys(video)["motion"].fingerprint != key.fingerprint,
 }))
 """
 

@@ -49,21 +49,21 @@ def works(footage: VideoLength, **settings: Any) -> dict[str, dict[str, int]]:
 def test_a_run_does_what_was_counted(
     make_bench: Callable[..., Any], street: VideoSource, word: str, settings: dict[str, Any]
 ) -> None:
-    bench = make_bench(**settings)
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
+    resources = make_bench(**settings)
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
     done: Counter[str] = Counter()
-    for record in bench.recorder.records:
+    for record in resources.recorder.records:
         done.update(record.work)
     counted: Counter[str] = Counter()
     footage = steady(200, 10.0)
-    nodes = work_of(bench.config, bench.graph, footage)
-    sharing = sharing_a_pass(bench.config, bench.graph, nodes)
+    nodes = work_of(resources.config, resources.graph, footage)
+    sharing = sharing_a_pass(resources.config, resources.graph, nodes)
     for node_id, amounts in nodes.items():
         counted.update(amounts)
         if node_id in sharing:
             counted[work.VIDEOS_DECODED] -= 1
-        rows = len(bench.rows(video, node_id))
+        rows = len(resources.rows(video, node_id))
         if node_id in ("embed_captions", "embed_summaries"):
             assert rows <= amounts[units.ROWS], node_id
         elif node_id != "detect":
@@ -165,17 +165,17 @@ def unfinished_of(found: RunCost) -> set[str]:
 def test_only_what_is_not_in_the_store_is_left(
     make_bench: Callable[..., Any], street: VideoSource, identities: dict[str, str]
 ) -> None:
-    bench = make_bench()
-    before = cost(bench.config, street)
+    resources = make_bench()
+    before = cost(resources.config, street)
     assert unfinished_of(before) == {stage.node for stage in before.stages}
     assert (dict(before.lengths), before.left) == ({"header": 1}, before.everything)
-    assert bench.run(bench.prepare(street)) == {}
-    after = cost(bench.config, street)
+    assert resources.run(resources.prepare(street)) == {}
+    after = cost(resources.config, street)
     assert unfinished_of(after) == set()
     assert dict(after.lengths) == {"probe": 1}
     assert (after.left.frames, after.left.part.videos, after.left.part.work) == (0, 0, {})
     assert after.everything.part.work == before.everything.part.work, "header and probe agree on this video"
-    assert unfinished_of(cost(bench.config, street, refresh=True)) == unfinished_of(before)
+    assert unfinished_of(cost(resources.config, street, refresh=True)) == unfinished_of(before)
     changed = make_bench(window={"samples": 5}).config
     assert unfinished_of(cost(changed, street)) == {
         "embed_windows",
@@ -190,16 +190,16 @@ def test_only_what_is_not_in_the_store_is_left(
 def test_what_the_store_tells_makes_bounds_smaller(
     make_bench: Callable[..., Any], street: VideoSource, identities: dict[str, str]
 ) -> None:
-    bench = make_bench()
-    bench.run(bench.prepare(street))
-    told = cost(bench.config, street, refresh=True)
+    resources = make_bench()
+    resources.run(resources.prepare(street))
+    told = cost(resources.config, street, refresh=True)
     done: Counter[str] = Counter()
-    for record in bench.recorder.records:
+    for record in resources.recorder.records:
         done.update(record.work)
     expected = told.left.part.expected
     assert expected[work.TEXTS_ENCODED] == done[work.TEXTS_ENCODED]
     of_score = next(stage.left for stage in told.stages if stage.node == "score")
-    (scored,) = (record for record in bench.recorder.records if record.node == "score")
+    (scored,) = (record for record in resources.recorder.records if record.node == "score")
     assert of_score.expected[work.LLM_REQUESTS] == scored.work[work.LLM_REQUESTS]
     assert any("characters a token" in note for note in told.notes), (
         "its runs had no configuration: texts are all there is"
@@ -210,10 +210,10 @@ def test_what_the_store_tells_makes_bounds_smaller(
 def test_what_a_model_that_is_not_here_made_counts_as_left(
     make_bench: Callable[..., Any], street: VideoSource, identities: dict[str, str]
 ) -> None:
-    bench = make_bench()
-    bench.run(bench.prepare(street))
+    resources = make_bench()
+    resources.run(resources.prepare(street))
     del identities["chat"]
-    found = cost(bench.config, street)
+    found = cost(resources.config, street)
     assert unfinished_of(found) == {"summarise", "score", "embed_summaries", "refine", "detect"}
     assert any("chat is not here" in note for note in found.notes)
 
@@ -224,10 +224,10 @@ def test_a_bad_video_is_not_counted_and_the_others_are(
     (tmp_path / "bad.mp4").write_bytes(b"no video at all")
     (tmp_path / "empty.mp4").touch()
     bad = [VideoSource(name, tmp_path / f"{name}.mp4") for name in ("bad", "empty", "missing")]
-    bench = make_bench()
-    assert cost(bench.config, street, *bad).uncounted.keys() == {"bad", "empty", "missing"}
-    bench.run(bench.prepare(street), bench.prepare(bad[0]))
-    found = cost(bench.config, street, *bad)
+    resources = make_bench()
+    assert cost(resources.config, street, *bad).uncounted.keys() == {"bad", "empty", "missing"}
+    resources.run(resources.prepare(street), resources.prepare(bad[0]))
+    found = cost(resources.config, street, *bad)
     assert found.everything.part.videos == 1
     assert {name: why.partition(":")[0] for name, why in found.uncounted.items()} == {
         "bad": "rejected by an earlier run",

@@ -12,7 +12,7 @@ from support.fake_models import FakePool
 
 from lavad_core.errors import Interrupted, VideoRejected
 from lavad_core.pipeline.execute import run_stage
-from lavad_core.pipeline.pending import plan
+from lavad_core.pipeline.pending import plan_work
 from lavad_core.runs import work
 from lavad_core.stages.registry import STAGES
 from lavad_core.video.types import VideoSource
@@ -38,7 +38,7 @@ def test_a_second_run_computes_nothing(make_bench: Callable[..., Any], street: V
     first.run(first.prepare(street))
     again = make_bench()
     video = again.prepare(street)
-    assert {item.state for item in plan(again, [video])} == {"cached"}
+    assert {item.state for item in plan_work(again, [video])} == {"cached"}
     assert again.run(video) == {}
     assert again.recorder.totals() == {}
     assert again.pool.captioners == {}
@@ -48,11 +48,11 @@ def test_the_plan_says_which_setting_makes_work_necessary(make_bench: Callable[.
     first = make_bench()
     first.run(first.prepare(street))
     changed = make_bench(window={"samples": 5})
-    work_to_do = {item.node_id: item for item in plan(changed, [changed.prepare(street)]) if item.state == "run"}
+    work_to_do = {item.node_id: item for item in plan_work(changed, [changed.prepare(street)]) if item.state == "run"}
     assert work_to_do["summarise"].why == "window.samples: 10 → 5"
     assert work_to_do["refine"].why.startswith("follows from")
     assert "clean" not in work_to_do
-    anew = plan(changed, [changed.prepare(street)], refresh=True)
+    anew = plan_work(changed, [changed.prepare(street)], refresh=True)
     assert {item.state for item in anew} == {"run"}
     assert {item.why for item in anew if item.node_id == "clean"} == {"there already; computed again as asked"}
 
@@ -64,13 +64,13 @@ def test_the_plan_tells_videos_of_one_content_apart_by_what_is_imported_for_them
     folder.mkdir()
     for name, score in (("street", 0.1), ("copy", 0.9), ("twin", 0.1)):
         (folder / f"{name}.json").write_text(json.dumps(dict.fromkeys(map(str, GRID), score)))
-    bench = make_bench(imports={"scores": folder}, refine={"enabled": False}, run={"targets": ["refine"]})
-    videos = [bench.prepare(VideoSource(name, street.path)) for name in ("street", "copy", "twin")]
-    before = {(item.node_id, item.video): item for item in plan(bench, videos)}
+    resources = make_bench(imports={"scores": folder}, refine={"enabled": False}, run={"targets": ["refine"]})
+    videos = [resources.prepare(VideoSource(name, street.path)) for name in ("street", "copy", "twin")]
+    before = {(item.node_id, item.video): item for item in plan_work(resources, videos)}
     assert [before["score", name].state for name in ("street", "copy", "twin")] == ["run", "run", "cached"]
     assert before["probe", "copy"].why == before["score", "twin"].why == "same content as street"
-    assert bench.run(videos[0]) == {}
-    after = {(item.node_id, item.video): item.state for item in plan(bench, videos)}
+    assert resources.run(videos[0]) == {}
+    after = {(item.node_id, item.video): item.state for item in plan_work(resources, videos)}
     assert [after["score", name] for name in ("street", "copy", "twin")] == ["cached", "run", "cached"]
 
 
@@ -79,14 +79,14 @@ def test_work_that_was_done_when_the_run_is_stopped_is_counted(
 ) -> None:
     class Stopping(FakePool):
         def captioner(self, name: str) -> Any:
-            bench.stop()
+            resources.stop()
             return super().captioner(name)
 
-    bench = make_bench(Stopping())
-    video = bench.prepare(street)
+    resources = make_bench(Stopping())
+    video = resources.prepare(street)
     with pytest.raises(Interrupted):
-        bench.run(video)
-    assert bench.recorder.totals()[work.VIDEOS_DECODED] == 2, "probe's, and the one that was stopped"
+        resources.run(video)
+    assert resources.recorder.totals()[work.VIDEOS_DECODED] == 2, "probe's, and the one that was stopped"
 
 
 @pytest.mark.parametrize("stopping", [True, False])
@@ -97,20 +97,20 @@ def test_a_decoder_that_is_killed_is_no_verdict_on_the_video(
 
     def killed(context: Any) -> Any:
         if stopping:
-            bench.stop()
+            resources.stop()
             raise VideoRejected("decoder-crashed", "the decoding process closed its pipe")
         raise VideoRejected("decoder-killed", "the decoding process was ended from outside, by SIGTERM")
 
-    bench = make_bench()
-    video = bench.prepare(street)
+    resources = make_bench()
+    video = resources.prepare(street)
     with monkeypatch.context() as patched:
         patched.setattr(STAGES["probe"], "run", killed)
         if stopping:
             with pytest.raises(Interrupted):
-                bench.run(video)
+                resources.run(video)
         else:
-            assert set(bench.run(video)) == {"street"}
-    assert bench.store.find(bench.graph.keys(video)["probe"]) is None
+            assert set(resources.run(video)) == {"street"}
+    assert resources.store.find(resources.graph.keys(video)["probe"]) is None
     again = make_bench()
     assert again.run(video) == {}
 

@@ -26,10 +26,12 @@ def test_facts_are_the_first_rows_and_the_table_has_all(
     make_bench: Callable[..., Any], street: VideoSource, tmp_path: Path
 ) -> None:
     labels = written(tmp_path, "street.mp4 Fire 48 95 -1 -1\nlost Normal -1 -1\nelsewhere Normal -1 -1\n")
-    bench = make_bench(evaluate={"labels": labels}, run=TARGETS, window={"duration_s": 1.0}, refine={"neighbours": 1})
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    commit = evaluate_run(bench, [video], ["lost"])
+    resources = make_bench(
+        evaluate={"labels": labels}, run=TARGETS, window={"duration_s": 1.0}, refine={"neighbours": 1}
+    )
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    commit = evaluate_run(resources, [video], ["lost"])
     assert commit is not None
     counts = {
         "videos_scored": 1, "videos_expected": 2, "frames": 200, "positive_frames": 48, "clipped_intervals": 0,
@@ -38,14 +40,14 @@ def test_facts_are_the_first_rows_and_the_table_has_all(
     assert commit.counts == counts
     assert commit.facts["unscored"] == ["lost"]
     assert commit.facts["roc_auc"] == commit.facts["average_precision"] == 1, "bright frames have the higher scores"
-    table = bench.store.read(commit).to_pylist()
+    table = resources.store.read(commit).to_pylist()
     assert [row["metric"] for row in table if row["scores"] == "refined"] == list(METRIC_TITLES)
     assert {row["scores"] for row in table} == {"refined", "raw", "video-label oracle", "constant", "clip-centre prior"}
     first = table[0]
     assert (first["metric"], first["value"], first["low"], first["high"]) == ("auc", 1, 1, 1)
     undefined = next(row for row in table if row["metric"] == "auc_video_max")
     assert (undefined["value"], undefined["reason"]) == (None, "all 1 videos are labelled anomalous")
-    assert evaluate_run(bench, [video], ["lost"]) == commit, "it is not computed again"
+    assert evaluate_run(resources, [video], ["lost"]) == commit, "it is not computed again"
 
 
 def test_other_labels_and_another_reading_of_them_are_another_result(
@@ -61,10 +63,10 @@ def test_other_labels_and_another_reading_of_them_are_another_result(
     ]  # fmt: skip
     found = []
     for settings in given:
-        bench = make_bench(evaluate=settings, run=TARGETS)
-        video = bench.prepare(street)
-        assert bench.run(video) == {}
-        found.append(evaluate_run(bench, [video]))
+        resources = make_bench(evaluate=settings, run=TARGETS)
+        video = resources.prepare(street)
+        assert resources.run(video) == {}
+        found.append(evaluate_run(resources, [video]))
     assert len({commit.key.fingerprint for commit in found}) == len(given)
     assert [commit.facts["dataset"] for commit in found] == [
         *["temporal annotation"] * 2, *["UCF-Crime"] * 2, *["temporal annotation"] * 2,
@@ -96,11 +98,11 @@ def test_labels_that_do_not_fit(
     given: dict[str, Any] = {**settings, "labels": labels}
     if "list" in settings:
         given["list"] = written(tmp_path, settings["list"], "list.txt")
-    bench = make_bench(evaluate=given, run=TARGETS)
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
+    resources = make_bench(evaluate=given, run=TARGETS)
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
     with pytest.raises(InputError, match=message):
-        evaluate_run(bench, [video])
+        evaluate_run(resources, [video])
 
 
 def test_nothing_to_evaluate(make_bench: Callable[..., Any], tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ GRID = list(range(0, 200, 16))
 
 
 def test_segments_have_the_summary_at_their_peak(make_bench: Callable[..., Any], street: VideoSource) -> None:
-    bench = make_bench(window={"duration_s": 4.8}, refine={"enabled": False}, detect={"threshold": 0.5})
-    video = bench.prepare(street)
-    bench.run(video)
-    (segment,) = bench.rows(video, "detect")
+    resources = make_bench(window={"duration_s": 4.8}, refine={"enabled": False}, detect={"threshold": 0.5})
+    video = resources.prepare(street)
+    resources.run(video)
+    (segment,) = resources.rows(video, "detect")
     assert (segment["start_frame"], segment["peak_score"], segment["summary"]) == (32, 1.0, "first sees level 20")
     assert segment["start_s"] == pytest.approx(3.2), "the window of frame 32 reaches into the bright part"
-    cleaned = {row["frame"]: row["caption"] for row in bench.rows(video, "clean")}
+    cleaned = {row["frame"]: row["caption"] for row in resources.rows(video, "clean")}
     assert segment["caption"] == cleaned[segment["peak_frame"]]
 
 
@@ -37,12 +37,12 @@ def test_segments_have_the_summary_at_their_peak(make_bench: Callable[..., Any],
 def test_a_segment_has_the_caption_that_cleaning_left_at_its_peak(
     make_bench: Callable[..., Any], street: VideoSource, settings: dict[str, Any], expected: int
 ) -> None:
-    bench = make_bench(refine={"enabled": False}, **settings)
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    found = bench.rows(video, "detect")
+    resources = make_bench(refine={"enabled": False}, **settings)
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    found = resources.rows(video, "detect")
     assert len(found) == expected
-    cleaned = {row["frame"]: row["caption"] for row in bench.rows(video, "clean")}
+    cleaned = {row["frame"]: row["caption"] for row in resources.rows(video, "clean")}
     for row in found:
         nearest = min(cleaned, key=lambda frame: (abs(frame - row["peak_frame"]), frame))
         assert row["caption"] == cleaned[nearest]
@@ -55,9 +55,9 @@ def test_imported_summaries_have_no_captions_to_show(
         folder.mkdir()
     (texts / "street.json").write_text(json.dumps({str(frame): f"level {frame}" for frame in GRID}))
     (scores / "street.json").write_text(json.dumps({str(frame): 0.9 for frame in GRID}))
-    bench = make_bench(imports={"summaries": texts, "scores": scores}, run={"targets": ["detect"]})
-    assert not bench.graph.has("clean")
-    video = bench.prepare(street)
-    assert bench.run(video) == {}
-    (row,) = bench.rows(video, "detect")
+    resources = make_bench(imports={"summaries": texts, "scores": scores}, run={"targets": ["detect"]})
+    assert not resources.graph.has("clean")
+    video = resources.prepare(street)
+    assert resources.run(video) == {}
+    (row,) = resources.rows(video, "detect")
     assert (row["summary"], row["caption"]) == ("level 0", None)

@@ -52,12 +52,12 @@ def test_it_is_named(
 ) -> None:
     pool = FakePool()
     pool.captioners["second"] = Says("second", say)
-    bench = make_bench(pool)
-    video = bench.prepare(street)
+    resources = make_bench(pool)
+    video = resources.prepare(street)
     with caplog.at_level(logging.WARNING):
-        assert bench.run(video) == {}
-    keys = bench.graph.keys(video)
-    commit, other = (bench.store.find(keys[f"caption:{name}"]) for name in ("second", "first"))
+        assert resources.run(video) == {}
+    keys = resources.graph.keys(video)
+    commit, other = (resources.store.find(keys[f"caption:{name}"]) for name in ("second", "first"))
     assert (commit.status, other.status, other.message) == (status, "ok", "")
     assert words in commit.message
     assert not words or commit.message.startswith("captioner second: ")
@@ -67,11 +67,11 @@ def test_it_is_named(
 
 def test_one_caption_of_a_still_picture_is_no_fault(make_bench: Callable[..., Any], tmp_path: Path) -> None:
     pool = FakePool()
-    bench = make_bench(pool)
+    resources = make_bench(pool)
     path = make_video(
         tmp_path / "still.mp4", frames=160, fps=10, draw=lambda index, size: np.full((*size[::-1], 3), 90, np.uint8)
     )
-    video = bench.prepare(VideoSource("still", path))
+    video = resources.prepare(VideoSource("still", path))
     pool.captioners["first"] = Says("first", lambda level: "a street")
-    assert bench.run(video) == {}
-    assert bench.store.find(bench.graph.keys(video)["caption:first"]).status == "ok"
+    assert resources.run(video) == {}
+    assert resources.store.find(resources.graph.keys(video)["caption:first"]).status == "ok"

@@ -45,13 +45,13 @@ def test_finished_answers_are_stored_before_the_stop_is_obeyed(
     make_bench: Callable[..., Any], street: VideoSource
 ) -> None:
     pool = FakePool()
-    bench = make_bench(pool)
-    pool.chat_model = Batches(bench.stop)
-    video = bench.prepare(street)
+    resources = make_bench(pool)
+    pool.chat_model = Batches(resources.stop)
+    video = resources.prepare(street)
     record = StageRecord(video.name, video.video_id, "summarise", "")
     requests = requests_of(3 * BATCH)
     with pytest.raises(Interrupted):
-        ask_all(StageContext(bench, video, "summarise", record), pool.chat_model, pool.lock, requests)
+        ask_all(StageContext(resources, video, "summarise", record), pool.chat_model, pool.lock, requests)
     assert record.work[work.LLM_REQUESTS] == 2 * BATCH, "the batch in work to its end, and none after it"
     assert record.work[work.COMPLETION_TOKENS] == 5 * 2 * BATCH
 

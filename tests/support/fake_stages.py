@@ -13,7 +13,7 @@ import pytest
 
 from lavad_core.errors import VideoRejected
 from lavad_core.models.pool import ModelPool
-from lavad_core.pipeline import workbench
+from lavad_core.pipeline import resources
 from lavad_core.stages.registry import STAGES
 
 SCHEMA = pa.schema([pa.field("value", pa.int64(), nullable=False)])
@@ -39,7 +39,7 @@ class FakeStages:
             fake = SimpleNamespace(VERSION=stage.VERSION, SCHEMA=SCHEMA, reads=stage.reads, run=self._run)
             monkeypatch.setitem(STAGES, name, fake)
         roles = ("captioner:a", "captioner:b", "encoder", "chat")
-        monkeypatch.setattr(workbench, "model_identities", lambda config, cache: dict.fromkeys(roles, "fake"))
+        monkeypatch.setattr(resources, "model_identities", lambda config, cache: dict.fromkeys(roles, "fake"))
         monkeypatch.setattr(ModelPool, "release", lambda pool, role: self.released.append(role))
 
     def _run(self, context: Any) -> Any:

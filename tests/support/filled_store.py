@@ -10,7 +10,7 @@ import pyarrow as pa
 from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
-from lavad_core.pipeline.workbench import Workbench
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.stages import detect, probe, refine, summarise
@@ -27,7 +27,7 @@ EVIL = 'evil\x1b[2J\u202e<b>,"=1\n'
 
 
 def commit(
-    bench: Workbench,
+    resources: RunResources,
     recorder: RunRecorder,
     video: PreparedVideo,
     node: str,
@@ -35,26 +35,26 @@ def commit(
     columns: dict[str, Any],
     **facts: Any,
 ) -> None:
-    if not bench.graph.has(node):
+    if not resources.graph.has(node):
         return
-    key, provenance = bench.graph.keys(video)[node], bench.graph.provenances(video)[node]
+    key, provenance = resources.graph.keys(video)[node], resources.graph.provenances(video)[node]
     with recorder.stage(video.name, video.video_id, node) as record:
         record.fingerprint = key.fingerprint
         record.work["texts_encoded"] += 3 if node == "refine" else 0
-    with bench.store.writer(key, video=video.name, schema=schema, provenance=provenance) as writer:
+    with resources.store.writer(key, video=video.name, schema=schema, provenance=provenance) as writer:
         writer.write(pa.Table.from_pydict(columns, schema=schema))
         writer.commit(counts=facts.pop("counts", {}), facts=facts)
 
 
-def score(bench: Workbench, recorder: RunRecorder, name: str, video_id: str) -> None:
+def score(resources: RunResources, recorder: RunRecorder, name: str, video_id: str) -> None:
     """The results that ``lavad show`` reads."""
     video = PreparedVideo(name, "/nowhere.mp4", "file", video_id)
     times = [frame / 25 for frame in range(FRAMES)]
     numbers = list(range(FRAMES))
     timeline = {"frame": numbers, "pts": numbers, "time_s": times, "decoded": [True] * FRAMES, "packet": numbers}
-    commit(bench, recorder, video, "probe", probe.SCHEMA, timeline, frames=FRAMES, duration_s=times[-1])
+    commit(resources, recorder, video, "probe", probe.SCHEMA, timeline, frames=FRAMES, duration_s=times[-1])
     said = {"frame": GRID, "summary": SUMMARIES, "sampled_frames": [GRID] * 3, "captions_left_out": [0] * 3}
-    commit(bench, recorder, video, "summarise", summarise.SCHEMA, said)
+    commit(resources, recorder, video, "summarise", summarise.SCHEMA, said)
     refined = {
         "frame": GRID,
         "time_s": [times[frame] for frame in GRID],
@@ -63,10 +63,18 @@ def score(bench: Workbench, recorder: RunRecorder, name: str, video_id: str) -> 
         "neighbour_frames": [GRID] * 3,
         "neighbour_similarities": [[0.5, 0.5, 0.5]] * 3,
     }
-    commit(bench, recorder, video, "refine", refine.SCHEMA, refined)
+    commit(resources, recorder, video, "refine", refine.SCHEMA, refined)
     segment = {name: [value] for name, value in zip(detect.SCHEMA.names, SEGMENT, strict=True)}
     commit(
-        bench, recorder, video, "detect", detect.SCHEMA, segment, counts={"segments": 1}, peak_score=0.7, peak_frame=16
+        resources,
+        recorder,
+        video,
+        "detect",
+        detect.SCHEMA,
+        segment,
+        counts={"segments": 1},
+        peak_score=0.7,
+        peak_frame=16,
     )
 
 
@@ -75,14 +83,14 @@ def fill(
 ) -> tuple[str, LavadConfig]:
     """A store whose one run scored ``names``, rejected ``bad`` and lost the server for ``lost``; its id and configuration."""
     config = load_config(preset="tiny", overrides=[f"store={root}", "chat.seed=7", *more], environ={})
-    bench = Workbench(config)
+    resources = RunResources(config)
     run_id = new_run_id()
     outcomes = []
     with RunRecorder(root, run_id, config=public_settings(config), name=name or None) as recorder:
         recorder.limited(limit)
         for number, video in enumerate(names):
             video_id = f"{number + 1:032x}"
-            score(bench, recorder, video, video_id)
+            score(resources, recorder, video, video_id)
             outcomes.append(VideoOutcome(video, video_id, "ok"))
         outcomes.append(VideoOutcome("bad", "f" * 32, "rejected", "no-video", "an audio file"))
         outcomes.append(VideoOutcome("lost", "", "failed", "ServiceUnavailable", "no connection"))

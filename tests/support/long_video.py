@@ -68,7 +68,7 @@ class Rows:
 
 @contextmanager
 def _decode(context: Any, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
-    wanted.check(requests, probe.frames)
+    wanted.check_requests(requests, probe.frames)
     yield (
         Frame(index, number, IMAGE) for index, numbers in wanted.needed(requests, probe.frames) for number in numbers
     )
@@ -83,8 +83,8 @@ def encode(probe: Probe, **window: Any) -> tuple[int, int]:
     """
     config = LavadConfig.model_validate({"window": {"constant_frame_rate": FRAME_RATE, **window}})
     models = SimpleNamespace(encoder=lambda: (Encoder(), nullcontext()))
-    context: Any = SimpleNamespace(config=config, bench=SimpleNamespace(models=models), count=lambda *_: None)
+    context: Any = SimpleNamespace(config=config, resources=SimpleNamespace(models=models), count=lambda *_: None)
     frames, windows = Rows(), Rows()
-    with patch.multiple(encode_video, load_probe=lambda _: probe, decode=_decode):
+    with patch.multiple(encode_video, load_probe=lambda _: probe, decode_frames=_decode):
         encode_video.encode_video(context, frames_writer=frames, windows_writer=windows)  # type: ignore[arg-type]
     return frames.rows, windows.rows

@@ -19,7 +19,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
 
     from lavad.deployments.prefect_server import private_server
-    from lavad.deployments.prefect_settings import environment
+    from lavad.deployments.prefect_settings import environment_with
 
     home = tmp_path_factory.mktemp("prefect-home")
     with private_server(lambda text: None, home=home) as url:
@@ -29,5 +29,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
             PREFECT_RESULTS_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("prefect-results"),
         }
-        with environment({"PREFECT_API_URL": url, "PREFECT_HOME": str(home)}), temporary_settings(updates=settings):
+        with (
+            environment_with({"PREFECT_API_URL": url, "PREFECT_HOME": str(home)}),
+            temporary_settings(updates=settings),
+        ):
             yield url

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lavad_core.video.seen import CORRUPT, FAILED, NO_STAMP, Seen
+from lavad_core.video.pass_record import CORRUPT, FAILED, NO_STAMP, PassRecord
 from lavad_core.video.timeline import Timeline, build
 
 STEP = 3000
@@ -32,7 +32,7 @@ def line(
     for at, value in (flags or {}).items():
         marks[at] = value
     shown = [number for number in range(len(stamps)) if number not in lost]
-    seen = Seen(
+    seen = PassRecord(
         packet_pts=np.array(stamps, dtype=np.int64),
         packet_dts=np.full(len(stamps), NO_STAMP, dtype=np.int64),
         packet_flags=marks,

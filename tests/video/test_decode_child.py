@@ -59,7 +59,7 @@ def child_runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Puts another program in the child's place."""
 
     def put(program: str) -> None:
-        monkeypatch.setattr(process, "command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
+        monkeypatch.setattr(process, "child_command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
 
     return put
 
@@ -358,7 +358,7 @@ def test_the_child_imports_little() -> None:
     )
     loaded = subprocess.run(
         [sys.executable, "-P", "-c", program],
-        env=process.environment(),
+        env=process.child_environment(),
         capture_output=True,
         text=True,
         check=True,
@@ -371,7 +371,7 @@ def test_the_child_imports_little() -> None:
 def test_the_environment_holds_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("LAVAD_CHAT__API_KEY", "secret")
-    assert "secret" not in process.environment().values()
+    assert "secret" not in process.child_environment().values()
 
 
 def test_frames_are_right_after_all_this(video: VideoSource, found: Probe) -> None:

@@ -81,7 +81,7 @@ def first_picture(source: VideoSource) -> tuple[str, NDArray[np.uint8]]:
 def test_a_picture_is_shown_as_it_looks(word: str, tmp_path: Path) -> None:
     SHOWN[word](tmp_path)
     (path,) = tmp_path.iterdir()
-    images.check(str(path), PIXELS)
+    images.examine_image(str(path), PIXELS)
     shown = images.read_rgb(str(path), PIXELS)
     assert (shown.shape, shown.dtype) == ((64, 96, 3), np.uint8)
     assert read_index(shown) == INDEX

@@ -162,7 +162,7 @@ def test_what_the_system_cannot_read_is_no_damage(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(images.Image, "open", fails)
-    for read in (images.check, images.read_rgb):
+    for read in (images.examine_image, images.read_rgb):
         with pytest.raises(VideoRejected, match=r"000000\.png") as caught:
             read(str(path), 1 << 20)
         assert caught.value.reason == reason
@@ -173,7 +173,7 @@ def test_no_memory_for_an_image_is_no_damage(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     monkeypatch.setattr(images.Image, "open", fails)
-    for read in (images.check, images.read_rgb):
+    for read in (images.examine_image, images.read_rgb):
         with pytest.raises(MemoryError):
             read(str(tmp_path / "000000.png"), 1 << 20)
 

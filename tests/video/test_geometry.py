@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lavad_core.video.geometry import apply, target_size
+from lavad_core.video.geometry import resize_picture, target_size
 from lavad_core.video.types import NATIVE, Geometry
 
 
@@ -38,7 +38,7 @@ def test_pixels_are_pillows() -> None:
     for geometry in (Geometry("square", 32), Geometry("short_side", 32), Geometry("square", 200)):
         width, height = target_size(geometry, 90, 60)
         expected = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
-        result = apply(geometry, rgb)
+        result = resize_picture(geometry, rgb)
         assert (result.shape, result.dtype) == ((height, width, 3), np.uint8)
         np.testing.assert_array_equal(result, expected)
         assert result.flags.c_contiguous
@@ -46,8 +46,8 @@ def test_pixels_are_pillows() -> None:
 
 def test_the_right_size_is_left_alone() -> None:
     rgb = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    assert apply(NATIVE, rgb) is rgb
-    assert apply(Geometry("square", 4), rgb) is rgb
-    turned = apply(NATIVE, np.rot90(rgb))
+    assert resize_picture(NATIVE, rgb) is rgb
+    assert resize_picture(Geometry("square", 4), rgb) is rgb
+    turned = resize_picture(NATIVE, np.rot90(rgb))
     assert turned.flags.c_contiguous
     np.testing.assert_array_equal(turned, np.rot90(rgb))

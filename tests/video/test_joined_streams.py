@@ -14,7 +14,7 @@ from support.video_factory import make_video, picture, read_index
 from support.video_limits import default_limits
 
 from lavad_core.video.decoder import open_frames, probe
-from lavad_core.video.others import Others
+from lavad_core.video.other_streams import OtherStreams
 from lavad_core.video.types import NATIVE, FrameRequest, Probe, VideoSource
 
 FIRST, SECOND = 60, 40
@@ -114,7 +114,7 @@ def test_movies_behind_the_first_are_counted(tmp_path: Path) -> None:
     ],
 )
 def test_streams_apart(word: str, before: list[int], apart: int) -> None:
-    others = Others()
+    others = OtherStreams()
     for count in before:
         others.note(1, count)
     assert others.apart(100) == apart

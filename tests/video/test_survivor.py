@@ -51,7 +51,7 @@ def child_meets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[...
     def put(fault: str, packet: int = 40, *, always: bool = True) -> None:
         # No file may grow in the child: the mark is made before the memory limit is, by being empty.
         program = FAULTY.format(packet=packet, fault=fault, always=always, once=str(tmp_path / "once"))
-        monkeypatch.setattr(process, "command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
+        monkeypatch.setattr(process, "child_command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
 
     return put
 
@@ -159,7 +159,7 @@ def test_what_the_library_raises_costs_no_frame(
     word: str, fault: str, status: str, at: int, video: VideoSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = LIBRARY.format(fault=fault, at=at)
-    monkeypatch.setattr(process, "command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
+    monkeypatch.setattr(process, "child_command", lambda fd: [sys.executable, "-P", "-c", program, str(fd)])
     found = probe(video, default_limits(threads=1), 30.0)
     assert (found.status, found.frames) == (status, FRAMES)
     assert shown(video, found) == [(i, i, False) for i in range(FRAMES)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lavad_core.video.seen import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, Seen
+from lavad_core.video.pass_record import CORRUPT, FAILED, HIDDEN, INTERLACED, NO_STAMP, PassRecord
 from lavad_core.video.timeline import build
 
 NONE = NO_STAMP
@@ -24,14 +24,14 @@ def seen(
     packet_flags: dict[int, int] | None = None,
     frame_flags: dict[int, int] | None = None,
     **more: Any,
-) -> Seen:
+) -> PassRecord:
     flags = np.zeros(len(pts), dtype=np.uint8)
     for at, value in (packet_flags or {}).items():
         flags[at] = value
     marks = np.zeros(len(frames), dtype=np.uint8)
     for at, value in (frame_flags or {}).items():
         marks[at] = value
-    return Seen(
+    return PassRecord(
         packet_pts=np.array(pts, dtype=np.int64),
         packet_dts=np.array(dts if dts is not None else [NONE] * len(pts), dtype=np.int64),
         packet_flags=flags,
@@ -41,7 +41,7 @@ def seen(
     )
 
 
-CASES: dict[str, tuple[Seen, list[int], list[int]]] = {
+CASES: dict[str, tuple[PassRecord, list[int], list[int]]] = {
     "in order": (seen([0, 10, 20], [0, 1, 2]), [0, 10, 20], []),
     "B-frames": (seen([0, 30, 10, 20], [0, 2, 3, 1]), [0, 10, 20, 30], []),
     "first stamp not zero": (seen([90, 100], [0, 1]), [90, 100], []),
@@ -156,7 +156,7 @@ def test_any_input_gives_a_strict_timeline(
     packets: list[tuple[int, int, int]], data: Any, step: int, damaged: bool
 ) -> None:
     frames = data.draw(st.lists(st.integers(-1, len(packets) - 1), min_size=1, max_size=60))
-    given_ = Seen(
+    given_ = PassRecord(
         packet_pts=np.array([p for p, _, _ in packets], dtype=np.int64),
         packet_dts=np.array([d for _, d, _ in packets], dtype=np.int64),
         packet_flags=np.array([f for _, _, f in packets], dtype=np.uint8),

@@ -29,7 +29,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_impossible_requests_are_refused(case: str) -> None:
     with pytest.raises(InternalError, match="frame request 1"):
-        wanted.check([FrameRequest(NATIVE, every=1), REFUSED[case]], 10)
+        wanted.check_requests([FrameRequest(NATIVE, every=1), REFUSED[case]], 10)
 
 
 lists = st.lists(st.integers(0, 60), unique=True).map(lambda v: FrameRequest(NATIVE, frames=tuple(sorted(v))))
@@ -39,7 +39,7 @@ steps = st.integers(1, 70).map(lambda n: FrameRequest(NATIVE, every=n))
 
 @given(st.lists(st.one_of(lists, arrays, steps), max_size=5), st.integers(61, 90))
 def test_each_wanted_frame_once_in_order(requests: list[FrameRequest], frames: int) -> None:
-    wanted.check(requests, frames)
+    wanted.check_requests(requests, frames)
     got = list(wanted.needed(requests, frames))
     assert [i for i, _ in got] == sorted({i for i, _ in got})
     for number, request in enumerate(requests):

@@ -12,7 +12,7 @@ from support.vllm_server import VllmServer, free_port
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ServiceError
-from lavad_core.models.chat.cached import Asking
+from lavad_core.models.chat.cached import CachedAnswers
 from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
@@ -62,7 +62,7 @@ def test_only_what_was_in_flight_is_asked_again(
     model, cache = connect(), AnswerCache(tmp_path / "answers.sqlite")
     before: dict[int, ChatAnswer] = {}
     with pytest.raises(ServiceError):  # noqa: PT012
-        for number, answer in Asking(model, REQUESTS, cache, "tiny"):
+        for number, answer in CachedAnswers(model, REQUESTS, cache, "tiny"):
             before[number] = answer
             if len(before) == 20:
                 os.killpg(server._process.pid, death)
@@ -74,7 +74,7 @@ def test_only_what_was_in_flight_is_asked_again(
     tried = set(sent)
     server = VllmServer(tiny_llama, tmp_path / "second.log", port=port)
     model = connect()
-    asking = Asking(model, REQUESTS, AnswerCache(tmp_path / "answers.sqlite"), "tiny")
+    asking = CachedAnswers(model, REQUESTS, AnswerCache(tmp_path / "answers.sqlite"), "tiny")
     after = dict(asking)
     model.close()
     server.stop()

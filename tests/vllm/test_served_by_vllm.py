@@ -17,8 +17,8 @@ from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.models.served.meeting import meet
-from lavad_core.models.served.model_facts import differences
+from lavad_core.models.served.ask_server import ask_for_facts
+from lavad_core.models.served.model_facts import fact_differences
 
 pytestmark = pytest.mark.vllm
 
@@ -169,9 +169,9 @@ def test_an_abandoned_call_leaves_the_server_free(served: ServedChat) -> None:
 
 
 def test_what_a_server_says_of_its_model(vllm_server: VllmServer) -> None:
-    facts = meet(VllmChatConfig(model="tiny", base_url=vllm_server.base_url))
+    facts = ask_for_facts(VllmChatConfig(model="tiny", base_url=vllm_server.base_url))
     assert facts.root == str(vllm_server.folder)
     assert facts.version
     assert facts.answer
     assert facts.folds is False
-    assert differences(facts, meet(VllmChatConfig(model="tiny", base_url=vllm_server.base_url))) == []
+    assert fact_differences(facts, ask_for_facts(VllmChatConfig(model="tiny", base_url=vllm_server.base_url))) == []

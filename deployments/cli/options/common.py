@@ -13,7 +13,7 @@ import typer
 from lavad.deployments.cli.options import complete
 
 if TYPE_CHECKING:
-    from lavad_core.config.load import Loaded
+    from lavad_core.config.load import LoadedConfig
     from lavad_core.video.types import VideoSource
 
 
@@ -89,7 +89,7 @@ class ConfigurationGroup:
     store: StoreFolder = None
     """Folder of the store."""
 
-    def load(self, *more: str, labels: Path | None = None) -> Loaded:
+    def load(self, *more: str, labels: Path | None = None) -> LoadedConfig:
         """The configuration, with origins; ``more`` are further settings, ``KEY=VALUE``.
 
         Raises:

@@ -93,7 +93,7 @@ def _videos(root: Path, results: ResultSet, videos: Path | None) -> dict[str, Vi
 
 
 @contextmanager
-def counted(total: int, what: str) -> Iterator[Callable[[object], None]]:
+def counting_bar(total: int, what: str) -> Iterator[Callable[[object], None]]:
     """A bar on a terminal's stderr; call what it gives for each piece that is done."""
     if not is_terminal(sys.stderr):
         yield lambda piece: None

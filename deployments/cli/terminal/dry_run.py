@@ -23,10 +23,10 @@ def show_plan(
     """Stage by stage on stdout: how many videos are cached, rejected or would run, and why; as JSON with all names."""
     from lavad_core.pipeline.pending import PlannedWork, survey
     from lavad_core.pipeline.prepare import check_imports
-    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.pipeline.resources import RunResources
 
     check_imports(config)
-    found = survey(Workbench(config), sources, refresh=refresh)
+    found = survey(RunResources(config), sources, refresh=refresh)
     groups: dict[tuple[str, str, str], list[PlannedWork]] = {}
     for item in found.work:
         groups.setdefault((item.node_id, item.state, item.why), []).append(item)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lavad.deployments.cli.terminal.text import escape, is_terminal, say
-from lavad_core.plain_text import seconds
+from lavad_core.plain_text import duration_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -108,7 +108,7 @@ class _Lines:
 
 
 def _how(record: StageRecord, again: str) -> str:
-    took = seconds(record.seconds or 0.0)
+    took = duration_text(record.seconds or 0.0)
     if again:
         return f"{again} failed after {took}, to be tried again: {escape(record.reason)}: {escape(record.message)}"
     if record.status in ("failed", "rejected"):

@@ -14,7 +14,7 @@ from lavad_core.pipeline.graph import random_models
 from lavad_core.runs.manifest import SCORED
 
 if TYPE_CHECKING:
-    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.pipeline.resources import RunResources
     from lavad_core.runs.manifest import RunManifest, VideoOutcome
 
 SHOWN = 100
@@ -30,17 +30,17 @@ _WAYS_OUT = {
 _STORE_ERRORS = ("StoreError", "StoreUnavailable", "DamagedResult")
 
 
-def report(manifest: RunManifest, bench: Workbench, *, tables: bool = True) -> None:
+def print_run_end(manifest: RunManifest, resources: RunResources, *, tables: bool = True) -> None:
     """The videos on stdout, if ``tables`` are wanted there; work, place of the scores and warnings on stderr."""
-    config = bench.config
+    config = resources.config
     if tables:
-        _videos(manifest, bench)
+        _videos(manifest, resources)
     say(headline(manifest))
     say("work: " + (work_line(manifest) or "none"))
     for line in pace(manifest):
         say(line)
     scored = [video for video in manifest.videos if video.status in SCORED]
-    with_scores = bench.graph.has("refine")
+    with_scores = resources.graph.has("refine")
     say(f"{'scores' if with_scores else 'results'}: {escape(str(config.store))}")
     if scored and with_scores:
         say(f"  look: {escape(_show_command(scored[0].name, str(config.store)))}")
@@ -91,9 +91,9 @@ def _show_command(name: str, store: str) -> str:
     return f"lavad show {folder} -- {shown}" if name.startswith("-") else f"lavad show {shown} {folder}"
 
 
-def _videos(manifest: RunManifest, bench: Workbench) -> None:
+def _videos(manifest: RunManifest, resources: RunResources) -> None:
     wanted = sorted(manifest.videos, key=lambda video: video.status in SCORED)  # those with trouble first
-    peaks = _peaks(manifest, bench)
+    peaks = _peaks(manifest, resources)
     rows = [
         (
             video.name,
@@ -109,14 +109,14 @@ def _videos(manifest: RunManifest, bench: Workbench) -> None:
         show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}{_store_option(manifest)}")
 
 
-def _peaks(manifest: RunManifest, bench: Workbench) -> dict[str, tuple[int, float]]:
+def _peaks(manifest: RunManifest, resources: RunResources) -> dict[str, tuple[int, float]]:
     """Name to number of segments and highest score, where segments were made."""
     from lavad_core.errors import LavadError
     from lavad_core.results.open import open_results
 
     found: dict[str, tuple[int, float]] = {}
     try:
-        results = open_results(bench.store.root, manifest)
+        results = open_results(resources.store.root, manifest)
         for name in [video.name for video in manifest.videos if video.status in SCORED][:SHOWN]:
             count, facts = results[name].segment_count, results[name].facts
             if count is not None and "peak_score" in facts:
@@ -146,7 +146,7 @@ def pace(manifest: RunManifest) -> list[str]:
     return lines
 
 
-def metrics(bench: Workbench, videos: Sequence[VideoOutcome], *, tables: bool = True) -> None:
+def metrics(resources: RunResources, videos: Sequence[VideoOutcome], *, tables: bool = True) -> None:
     """The metrics over ``videos``, if the configuration names labels: a table on stdout, if ``tables`` are wanted; what they
     are of on stderr."""
     from lavad_core.pipeline.prepare import import_digests
@@ -154,14 +154,14 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome], *, tables: bool = 
     from lavad_core.stages.node import PreparedVideo
 
     scored = [
-        PreparedVideo(video.name, "", "file", video.video_id, import_digests(bench.config, video.name))
+        PreparedVideo(video.name, "", "file", video.video_id, import_digests(resources.config, video.name))
         for video in videos
         if video.status in SCORED
     ]
     if not scored:
         return
     unscored = [video.name for video in videos if video.status not in SCORED]
-    commit = evaluate_run(bench, scored, unscored)
+    commit = evaluate_run(resources, scored, unscored)
     if commit is None:
         return
     counts = commit.counts
@@ -170,7 +170,7 @@ def metrics(bench: Workbench, videos: Sequence[VideoOutcome], *, tables: bool = 
         show_table(("metric", "value"), metric_rows({name: commit.facts[name] for name in RUN_METRICS}), right=(1,))
     say(
         f"over {counts['videos_scored']} of {counts['videos_expected']} videos, {counts['frames']} frames, "
-        f"{counts['positive_frames']} of them positive; labels {escape(bench.config.evaluate.labels)} "
+        f"{counts['positive_frames']} of them positive; labels {escape(resources.config.evaluate.labels)} "
         f"(SHA-256 {commit.facts['labels_sha256'][:16]}…)" + (f"; {escape(commit.message)}" if commit.message else "")
     )
     if reading := commit.facts.get("reading"):

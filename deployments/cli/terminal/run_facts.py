@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavad.deployments.cli.terminal.text import escape, size
 from lavad_core.escape import fixed
-from lavad_core.plain_text import seconds
+from lavad_core.plain_text import duration_text
 
 if TYPE_CHECKING:
     from lavad_core.runs.manifest import RunManifest
@@ -23,8 +23,9 @@ def headline(manifest: RunManifest) -> str:
     named = f" ({escape(manifest.name)})" if manifest.name else ""
     limited = f"; {manifest.limited}" if manifest.limited else ""
     return (
-        f"run {manifest.run_id}{named}: {escape(manifest.status)}, started {manifest.started}, {seconds(manifest.seconds)}, "
-        f"peak memory {size(manifest.peak_rss_bytes)}; {counted(manifest) or 'no videos yet'}{limited}"
+        f"run {manifest.run_id}{named}: {escape(manifest.status)}, started {manifest.started}, "
+        f"{duration_text(manifest.seconds)}, peak memory {size(manifest.peak_rss_bytes)}; "
+        f"{counted(manifest) or 'no videos yet'}{limited}"
     )
 
 

@@ -6,7 +6,15 @@ import re
 from functools import partial
 from pathlib import Path
 
-from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
+from lavad_core.datasets.build import (
+    DatasetPaths,
+    needed_folder,
+    read_each,
+    select,
+    set_aside,
+    source_folder,
+    visible_files,
+)
 from lavad_core.datasets.masks import read_cell_masks
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
@@ -15,7 +23,7 @@ _NAME = re.compile(r"([0-9]{1,4})_label\.mat", re.ASCII)
 _read_marks = partial(read_cell_masks, variable="volLabel")
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """``testing_label_mask``: ``N_label.mat`` with the cell ``volLabel``, a mask for each frame of ``testing_videos/0N.avi``.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lavad_core.datasets.build import Paths, needed_folder, select
+from lavad_core.datasets.build import DatasetPaths, needed_folder, select
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.video.discover import discover
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """The videos of a folder, as ``lavad run`` finds them.
 
     Raises:

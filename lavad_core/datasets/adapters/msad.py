@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lavad_core.datasets.annotations import WHAT, read_annotations, without_folders
-from lavad_core.datasets.build import Paths, select, source_file
+from lavad_core.datasets.build import DatasetPaths, select, source_file
 from lavad_core.datasets.lines import base_name
 from lavad_core.datasets.names import says_normal, without_ending
 from lavad_core.datasets.table_files import TableRow, has_columns, read_csv
@@ -21,7 +21,7 @@ FIRST_FRAME = 1
 begin in frame 1 and none in frame 0."""
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """``anomaly_annotation.csv``, or lines of ``name class start end``; the list says which videos are tested on.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lavad_core.datasets.build import Paths, select, source_file
+from lavad_core.datasets.build import DatasetPaths, select, source_file
 from lavad_core.datasets.names import match_key, without_ending
 from lavad_core.datasets.table_files import TableRow, read_csv, read_json_rows
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo
@@ -19,7 +19,7 @@ _SLACK = 1e-6
 """Fraction of a frame that is rounding: 0.1 s at 30 frames a second is frame 3, whatever the last bit of the product is."""
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """Rows of :data:`COLUMNS`; all but ``video`` may be missing.
 
     ``start`` and ``end`` are frames (0-based, both inclusive) or seconds, as ``unit`` says; seconds need ``frame_rate``, and

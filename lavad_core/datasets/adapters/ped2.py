@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lavad_core.datasets.build import Paths, needed_folder, select, source_file, source_folder
+from lavad_core.datasets.build import DatasetPaths, needed_folder, select, source_file, source_folder
 from lavad_core.datasets.intervals import intervals_from_labels
 from lavad_core.datasets.masks import read_picture_masks
 from lavad_core.datasets.names import listed
@@ -27,7 +27,7 @@ _RANGE = re.compile(r"([0-9]{1,9})[ \t]*:[ \t]*([0-9]{1,9})", re.ASCII)
 _EXPECTED = "lines as `TestVideoFile{end+1}.gt_frame = [61:180];`, 1-based and inclusive, one for each clip in order"
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """``UCSDped2.m`` (frame labels), or the folder ``Test`` with ``TestNNN_gt`` (masks) beside each ``TestNNN`` (frames).
 
     Raises:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from lavad_core.datasets.build import Paths, needed_folder, read_each, select, set_aside, source_folder, visible_files
+from lavad_core.datasets.build import (
+    DatasetPaths,
+    needed_folder,
+    read_each,
+    select,
+    set_aside,
+    source_folder,
+    visible_files,
+)
 from lavad_core.datasets.masks import read_frame_mask
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import InputError
@@ -13,7 +21,7 @@ _TRAINING = re.compile(r"[0-9]{2}_[0-9]{3}", re.ASCII)
 """Videos of the training part (``01_001``) are all normal; those of the test part are called ``01_0014``."""
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """``testing/test_frame_mask``: a ``.npy`` of 0 and 1 for each frame of each test video.
 
     A list may name other videos of the training part, as the split for weakly supervised methods does: they are normal.

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from lavad_core.datasets.annotations import read_annotations, without_folders
-from lavad_core.datasets.build import Paths, merged, needed_folder, select, source_file, source_folder, visible_files
+from lavad_core.datasets.build import (
+    DatasetPaths,
+    merged,
+    needed_folder,
+    select,
+    source_file,
+    source_folder,
+    visible_files,
+)
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.errors import InputError
@@ -22,7 +30,7 @@ _TRACKS = "_tracks.txt"
 _EXPECTED = "lines of `object,first,last`, frames 0-based and both inclusive"
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """The folder of the data set (``SceneN/NAME_annotations/NAME_tracks.txt``), or a file of ``name class start end …``.
 
     A video is normal or anomalous by its name. Which ones are tested on the list says, made of the authors'

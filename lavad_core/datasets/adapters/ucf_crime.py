@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lavad_core.datasets.annotations import WHAT, Annotation, read_annotations, without_folders
-from lavad_core.datasets.build import Paths, select, source_file
+from lavad_core.datasets.build import DatasetPaths, select, source_file
 from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import listed, says_normal
 from lavad_core.datasets.types import Dataset, LabelledVideo
@@ -36,7 +36,7 @@ _LABELS = (*CLASSES[:7], NORMAL, *CLASSES[7:])
 """A label of the list is a place in this alphabet, in which Normal is a class: 7. Checked against the real list."""
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """The temporal annotation, alone or with a list of videos.
 
     Raises:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from lavad_core.datasets.annotations import WHAT, Annotation, read_annotations, without_folders
-from lavad_core.datasets.build import Paths, merged, select, source_file
+from lavad_core.datasets.build import DatasetPaths, merged, select, source_file
 from lavad_core.datasets.lines import LABEL_IN_NAME
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
@@ -31,7 +31,7 @@ _NORMAL = "A"
 _CODES = re.compile(r"(?:A|Normal|(?:B[12456]|G|0)(?:-(?:B[12456]|G|0)){0,2})")
 
 
-def read(paths: Paths) -> Dataset:
+def read(paths: DatasetPaths) -> Dataset:
     """Any of the published forms of the annotation; normal videos come from a list or from the folder of videos.
 
     * ``name start end …``: ``annotations.txt``, which has the 500 violent videos only;

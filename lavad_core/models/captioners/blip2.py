@@ -182,7 +182,7 @@ class Blip2Captioner:
                 f"of {len(images)} images, first in its {part}; {way_out(self._dtype, self._setting)}"
             )
         texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return [clean_up(text) for text in texts]
+        return [clean_decoded(text) for text in texts]
 
     @torch.inference_mode()
     def _peak_of(self, count: int) -> int:
@@ -222,7 +222,7 @@ class Blip2Captioner:
         return torch.cat([projected.to(first.dtype), first], dim=1)
 
 
-def clean_up(text: str) -> str:
+def clean_decoded(text: str) -> str:
     """``text`` as transformers 4.31 gave it to the authors' program, which then stripped it.
 
     A word that begins like a contraction is changed as well (`` 'more`` to ``'more``): so did 4.31.

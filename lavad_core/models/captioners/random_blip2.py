@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from lavad_core.models.quiet import save_quietly
 from lavad_core.models.random_text import merges_of, spoken_words, unigram
-from lavad_core.models.random_weights import draw, randomise, speaking_head
+from lavad_core.models.random_weights import random_normal, randomise, speaking_head
 
 _HF: Any = transformers
 _WIDTH = 48
@@ -108,7 +108,7 @@ def _make(
         language.lm_head.weight = torch.nn.Parameter(torch.empty_like(language.lm_head.weight))
     generator = randomise(model, seed, gain=1.5)
     with torch.no_grad():
-        model.query_tokens.copy_(draw(generator, *model.query_tokens.shape))
+        model.query_tokens.copy_(random_normal(generator, *model.query_tokens.shape))
         embeddings = language.get_input_embeddings().weight
         head = speaking_head(generator, embeddings, words, stop=stop, end=end, sharpness=_SHARPNESS)
         language.get_output_embeddings().weight.copy_(head)

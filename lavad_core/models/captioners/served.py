@@ -16,7 +16,7 @@ from lavad_core.models.chat.control import MOST_WORDS, Control
 from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import LIMIT, NEWER_LIMIT
 from lavad_core.models.chat.read_answer import caption_of, read_answers
-from lavad_core.models.chat.replies import checked_length, said, token_counts
+from lavad_core.models.chat.replies import checked_length, parse_chat_answer, token_counts
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry
 
@@ -90,12 +90,12 @@ class ServedCaptioner:
         except RequestRejected as refusal:
             await self._control.blame(refusal, "picture", lambda: self._asked_control(post))
             return ChatAnswer(refusal.words[:MOST_WORDS], "refused", 0, 0)
-        text, finish_reason = said(answer)
+        text, finish_reason = parse_chat_answer(answer)
         return ChatAnswer("" if finish_reason == "refused" else text, finish_reason, 0, 0)
 
     def _check(self, answer: dict[str, Any], attempt: int, attempts: int) -> None:
         """Only a whole answer counts: a stopping server gives half ones with status 200 and finish_reason ``abort``."""
-        text, _ = said(answer)
+        text, _ = parse_chat_answer(answer)
         checked_length(text, self._config.max_new_tokens)
 
     def _body(self, image: Image) -> dict[str, Any]:

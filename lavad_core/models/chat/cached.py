@@ -33,7 +33,7 @@ def request_key(identity: str, request: ChatRequest) -> str:
     return digest({"version": KEY_VERSION, "model": identity, "request": dataclasses.asdict(request)})
 
 
-class Asking(Iterator[tuple[int, ChatAnswer]]):
+class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
     """Answers to requests, from the cache where it has them: (position of the request, answer), each request exactly once, in
     no order. What was yielded is stored. Iterating raises what ``model.answer`` and the cache do.
 

@@ -74,7 +74,7 @@ def leading_characters(choices: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-class Mask:
+class TokenMask:
     """Which tokens may come next."""
 
     def __init__(self, choices: Sequence[str], pieces: Iterable[tuple[int, str]]) -> None:

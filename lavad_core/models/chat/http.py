@@ -38,7 +38,7 @@ from lavad_core.errors import (
 from lavad_core.escape import escape
 from lavad_core.masking import MASK, masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
-from lavad_core.models.chat.loop import submit
+from lavad_core.models.chat.event_loop import submit
 from lavad_core.quoting import MAX_QUOTED, first_line
 
 MAX_ANSWER_BYTES = 64 * 2**20

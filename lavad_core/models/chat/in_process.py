@@ -19,10 +19,10 @@ from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import InternalError, Interrupted, ModelError, RequestRejected
 from lavad_core.method.summarising import Messages
 from lavad_core.models.batching import Batcher
-from lavad_core.models.chat.choices import ChoiceTree, Mask, Position
+from lavad_core.models.chat.choices import ChoiceTree, Position, TokenMask
 from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.models.chat.roles import folded
-from lavad_core.models.chat.template import ChatTemplate, chosen, system_role_of
+from lavad_core.models.chat.template import ChatTemplate, default_template, system_role_of
 from lavad_core.models.chat.thoughts import is_mark, opened_by
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.finite import way_out
@@ -85,7 +85,7 @@ class LocalChat:
         self.context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        self._mask = functools.lru_cache(MASKS_KEPT)(lambda choices: Mask(choices, self._pieces.items()))
+        self._mask = functools.lru_cache(MASKS_KEPT)(lambda choices: TokenMask(choices, self._pieces.items()))
         self._cache_name = cache_name(model)
         # A tokenizer's file may hold settings of padding and truncation. The first use takes them off, which must not happen
         # while another thread is using it; later uses change nothing.
@@ -121,7 +121,7 @@ class LocalChat:
             )
         if report["missing_keys"]:
             raise ModelError(f"chat model {name} lacks weights: {sorted(report['missing_keys'])[:5]}")
-        source = chosen(tokenizer.chat_template)
+        source = default_template(tokenizer.chat_template)
         if source is None:
             raise ModelError(f"chat model {name} has no chat template; give a chat model, not a base model")
         template = ChatTemplate(source, tokenizer.special_tokens_map, path_or_id)
@@ -309,7 +309,7 @@ class LocalChat:
 class _Writer:
     """Chooses the tokens of one answer."""
 
-    def __init__(self, item: _Item, mask: Mask | None) -> None:
+    def __init__(self, item: _Item, mask: TokenMask | None) -> None:
         self._request, self._mask, self._text = item.request, mask, item.text
         self._greedy = item.follow_up or item.request.temperature < GREEDY_BELOW
         # A follow-up has nothing to say: its answer's end is where the choices end.

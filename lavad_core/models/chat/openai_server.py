@@ -21,7 +21,7 @@ from lavad_core.models.chat.optional import (
     LIMIT,
     NEWER_LIMIT,
     TEMPLATE_FIELDS,
-    Absent,
+    EndpointMissing,
     as_objects,
     context_of,
     counted_tokens,
@@ -30,7 +30,7 @@ from lavad_core.models.chat.optional import (
     names_of,
     row_of,
 )
-from lavad_core.models.chat.replies import checked_length, said, token_counts
+from lavad_core.models.chat.replies import checked_length, parse_chat_answer, token_counts
 from lavad_core.models.chat.roles import folded, has_system
 from lavad_core.models.chat.served_choices import ServedChoices, outside_of
 from lavad_core.models.chat.thoughts import without_thoughts
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Way:
+class RequestForm:
     """How requests are written where servers differ."""
 
     folds: bool
@@ -84,7 +84,7 @@ class ServedChat:
             RequestRejected: it refuses the key.
         """
         self._model, self._extra = config.model, config.extra_body
-        self._way, self._may_fold = Way(folds=config.system_role == "fold"), config.system_role == "auto"
+        self._way, self._may_fold = RequestForm(folds=config.system_role == "fold"), config.system_role == "auto"
         self._pool = JsonPool.configured(config, "chat.api_key (LAVAD_CHAT__API_KEY)")
         # A completion of token ids has no template.
         extra = {name: value for name, value in self._extra.items() if name not in TEMPLATE_FIELDS}
@@ -121,7 +121,7 @@ class ServedChat:
         """``/v1/models`` rather than ``/health``: another server on this port is healthy too."""
         try:
             rows = listed_models(self._pool)
-        except Absent as absent:
+        except EndpointMissing as absent:
             # The chat endpoint alone can say what is wrong with the key or the address.
             trial = ChatRequest((("user", "Hello"),), TRIAL_TOKENS, 0.0, 1.0, 0)
             for _ in self.answer([trial]):
@@ -155,7 +155,7 @@ class ServedChat:
             try:
                 text = folded(messages) if way.folds else messages
                 count = counted_tokens(self._pool, self._model, text, self._extra)
-            except Absent as absent:
+            except EndpointMissing as absent:
                 why = why or str(absent)
             else:
                 self._counts = True
@@ -194,7 +194,7 @@ class ServedChat:
             return answer
         raise refusals[0]
 
-    def _others(self, way: Way, refusal: RequestRejected, request: ChatRequest) -> Iterator[Way]:
+    def _others(self, way: RequestForm, refusal: RequestRejected, request: ChatRequest) -> Iterator[RequestForm]:
         """What to try after a refusal: told by status and field, never by words."""
         if refusal.field == way.limit == LIMIT:
             yield replace(way, limit=NEWER_LIMIT)
@@ -202,7 +202,7 @@ class ServedChat:
         if refusal.status in _MALFORMED and about and self._may_fold and not way.folds and has_system(request.messages):
             yield replace(way, folds=True)
 
-    def _body(self, request: ChatRequest, way: Way) -> dict[str, Any]:
+    def _body(self, request: ChatRequest, way: RequestForm) -> dict[str, Any]:
         body: dict[str, Any] = {
             **self._extra,
             "model": self._model,
@@ -228,7 +228,7 @@ class ServedChat:
             except RequestRejected as refusal:  # of the question; a refusal of a side question does not refuse the text
                 spent = await self._control.blame(refusal, _form(request), lambda: self._asked_control(request, post))
                 return ChatAnswer(refusal.words[:MOST_WORDS], "refused", *spent, follow_ups=int(spent != (0, 0)))
-            text, finish_reason = said(answer)
+            text, finish_reason = parse_chat_answer(answer)
             if (
                 request.choices is not None
                 and finish_reason != "refused"
@@ -282,7 +282,7 @@ def _form(request: ChatRequest) -> Hashable:
 
 def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int) -> None:
     """See :class:`~lavad_core.models.chat.http.Call`."""
-    text, finish_reason = said(answer)
+    text, finish_reason = parse_chat_answer(answer)
     checked_length(text, request.max_tokens)
     if finish_reason == "refused":
         return  # whatever else is in it

@@ -39,7 +39,7 @@ TEMPLATE_FIELDS = ("chat_template", "chat_template_kwargs")
 """Fields of ``extra_body`` that change the prompt, and so its length."""
 
 
-class Absent(Exception):
+class EndpointMissing(Exception):
     """The endpoint is not there, or of no use; the words say which."""
 
 
@@ -56,15 +56,15 @@ def ask_optional(
     try:
         return pool.ask(method, call)
     except RequestRejected as error:  # without what its message says about the key and the address
-        raise Absent(
+        raise EndpointMissing(
             f"{method} {path}: {error.status} {error.words}".rstrip() if error.words else str(error)
         ) from error
     except (ModelError, ServiceTimeout) as error:
-        raise Absent(str(error)) from error
+        raise EndpointMissing(str(error)) from error
     except ServiceUnavailable as error:
         if not error.answered:
             raise
-        raise Absent(str(error)) from error
+        raise EndpointMissing(str(error)) from error
 
 
 def positive(value: object) -> int | None:
@@ -82,7 +82,7 @@ def listed_models(pool: JsonPool) -> list[dict[str, Any]]:
     listed = ask_optional(pool, "GET", "models", at_root=False).get("data")
     rows = [row for row in listed if isinstance(row, dict) and "id" in row] if isinstance(listed, list) else []
     if not isinstance(listed, list) or (listed and not rows):
-        raise Absent(f"{pool.shown_url}/models is not a list of models")
+        raise EndpointMissing(f"{pool.shown_url}/models is not a list of models")
     return rows
 
 
@@ -124,7 +124,7 @@ def counted_tokens(pool: JsonPool, model: str, messages: Messages, extra: Mappin
     answer = ask_optional(pool, "POST", "tokenize", body, at_root=True)
     count = positive(answer.get("count"))
     if count is None:
-        raise Absent(f"{pool.shown_url.removesuffix('/v1')}/tokenize gave no count")
+        raise EndpointMissing(f"{pool.shown_url.removesuffix('/v1')}/tokenize gave no count")
     return count
 
 

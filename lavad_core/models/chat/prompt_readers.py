@@ -12,7 +12,7 @@ from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import JsonPool
 from lavad_core.models.chat.optional import (
     TEMPLATE_FIELDS,
-    Absent,
+    EndpointMissing,
     as_objects,
     ask_optional,
     context_of,
@@ -92,7 +92,7 @@ class ServedReader:
     counts_later: ClassVar[bool] = False
 
     def __init__(self, config: VllmChatConfig, *, folds: bool) -> None:
-        from lavad_core.models.served.meeting import refuses_system
+        from lavad_core.models.served.ask_server import refuses_system
 
         self._config, self.folds = config, folds
         self._pool = JsonPool.for_one_look(config, _LOOKING_TIMEOUT_S)
@@ -103,7 +103,7 @@ class ServedReader:
                     "chat.system_role=auto or fold"
                 )
             longest = context_of(listed_models(self._pool), config.model)
-        except Absent:
+        except EndpointMissing:
             longest = None
         except BaseException:
             self.close()
@@ -113,7 +113,7 @@ class ServedReader:
     def count(self, messages: Messages) -> tuple[int, bool]:
         try:
             return counted_tokens(self._pool, self._config.model, messages, self._config.extra_body), True
-        except Absent:
+        except EndpointMissing:
             return estimated_tokens(messages), False
 
     def render(self, messages: Messages) -> str | None:
@@ -128,7 +128,7 @@ class ServedReader:
             tokens = ask_optional(self._pool, "POST", "tokenize", asked, at_root=True).get("tokens")
             decoded = {"model": model, "tokens": tokens}
             text = ask_optional(self._pool, "POST", "detokenize", decoded, at_root=True).get("prompt")
-        except Absent:
+        except EndpointMissing:
             return None
         return text if isinstance(text, str) else None
 

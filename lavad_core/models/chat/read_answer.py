@@ -86,11 +86,11 @@ def count_faults(readings: Iterable[ReadAnswer]) -> Counter[Fault]:
     return Counter(reading.fault for reading in readings if reading.fault is not None)
 
 
-def counted(faults: Counter[Fault]) -> dict[str, int]:
+def fault_counts(faults: Counter[Fault]) -> dict[str, int]:
     """For the counts of a commit: every kind, also those that did not occur."""
     return {COUNTS[fault]: faults[fault] for fault in COUNTS}
 
 
-def in_words(faults: Counter[Fault]) -> str:
+def faults_in_words(faults: Counter[Fault]) -> str:
     """``3 refused by …, 1 empty``; empty if there are none."""
     return ", ".join(f"{faults[fault]} {words}" for fault, words in WORDS.items() if faults[fault])

@@ -70,7 +70,7 @@ def too_long(body: Mapping[str, Any] | None) -> bool:
     )
 
 
-def said(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
+def parse_chat_answer(answer: Mapping[str, Any]) -> tuple[str, FinishReason]:
     """Text and finish reason of a chat answer with status 200.
 
     Text is what the model said to the user: ``reasoning`` and ``reasoning_content`` are not part of it, nor are the parts of a

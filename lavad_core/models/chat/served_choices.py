@@ -40,7 +40,7 @@ _ID = "token_id:"
 
 
 @dataclasses.dataclass(frozen=True)
-class Traced:
+class TracedAnswer:
     """What was found out of one answer."""
 
     log_probabilities: dict[str, float]
@@ -87,7 +87,7 @@ class ServedChoices:
         self._leads = not biased
         return biased
 
-    async def trace(self, choices: tuple[str, ...], answer: dict[str, Any], post: Post) -> Traced:
+    async def trace(self, choices: tuple[str, ...], answer: dict[str, Any], post: Post) -> TracedAnswer:
         """Follow what the answer's own tokens do not tell, until little is left (see :mod:`.choices`).
 
         A follow-up is a completion of the very token ids of prompt and branch, held to what the branch still allows:
@@ -134,7 +134,7 @@ class ServedChoices:
                 f"model {self._model!r}: {tree.left():.2g} of the probability of its choices is spread over more "
                 f"spellings than can be followed (at most {MAX_LEFT:g}); set score.expected=false"
             )
-        return Traced(tree.result(), first, tuple(spent))
+        return TracedAnswer(tree.result(), first, tuple(spent))
 
     async def _beside(self, post: Post, call: Call) -> dict[str, Any]:
         """The answer to what only vLLM can be asked; a server without it has the right address and key all the same."""

@@ -19,7 +19,7 @@ from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.escape import escape
 from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.roles import folded
-from lavad_core.video.process import environment
+from lavad_core.video.process import child_environment
 
 RENDER_TIMEOUT_S = 10.0
 """Longest rendering of one prompt: a template of a real model takes under a millisecond."""
@@ -103,7 +103,7 @@ class ChatTemplate:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(),
+            env=child_environment(),
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
         )
@@ -253,7 +253,7 @@ def special_tokens(given: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def chosen(templates: object) -> str | None:
+def default_template(templates: object) -> str | None:
     """The template of a tokenizer that may have several by name: the default one, as transformers chooses."""
     if isinstance(templates, Mapping):
         templates = templates.get("default")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lavad_core.errors import ModelError
-from lavad_core.models.chat.template import MAX_TEMPLATE_CHARACTERS, chosen, resolved_role, special_tokens
+from lavad_core.models.chat.template import MAX_TEMPLATE_CHARACTERS, default_template, resolved_role, special_tokens
 
 TEMPLATE_FILE = "chat_template.jinja"
 CONFIGURATION = "tokenizer_config.json"
@@ -26,7 +26,7 @@ def template_in(folder: Path) -> tuple[str, dict[str, str]] | None:
     given = {**_object(folder / CONFIGURATION), **_object(folder / TOKENS)}
     tokens = special_tokens(given)
     text = _text(folder / TEMPLATE_FILE, 4 * MAX_TEMPLATE_CHARACTERS)
-    source = text if text else chosen(given.get("chat_template"))
+    source = text if text else default_template(given.get("chat_template"))
     return (source, tokens) if source else None
 
 

@@ -21,8 +21,8 @@ from lavad_core.config.models import ClipConfig
 from lavad_core.errors import InternalError, ModelError
 from lavad_core.models.batching import Batcher
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
-from lavad_core.models.encoders.gather import gather
-from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, TokenIds, clean_up, embed_rows, padded
+from lavad_core.models.encoders.gather import stack_vectors
+from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, TokenIds, clean_text, embed_rows, padded
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.pixels import Normaliser, check_image, resample_of, resized
 from lavad_core.models.protocols import Image, Vectors
@@ -126,7 +126,7 @@ class ClipEncoder:
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of images; those that are not of :attr:`image_geometry` yet are resized."""
         squares = [self._plan.prepare(image) for image in images]
-        return gather(self._image_batches.run(squares, self._encode_squares), self.dimension, "image")
+        return stack_vectors(self._image_batches.run(squares, self._encode_squares), self.dimension, "image")
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, cut to the model's context with its end token kept."""
@@ -142,7 +142,7 @@ class ClipEncoder:
 
     def _tokenise(self, texts: Sequence[str]) -> list[TokenIds]:
         if self._family == "clip":
-            cleaned = [clean_up(text) for text in texts]
+            cleaned = [clean_text(text) for text in texts]
             options: dict[str, Any] = {}
         else:
             # Trained on lower case, padded on the right to the full length and without a mask: padding is part of the input.

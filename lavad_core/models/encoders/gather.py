@@ -11,7 +11,7 @@ from lavad_core.errors import ModelError
 from lavad_core.models.protocols import Vectors
 
 
-def gather(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Vectors:
+def stack_vectors(rows: Sequence[NDArray[np.float32]], dimension: int, what: str) -> Vectors:
     """Rows, float32 [dimension] each, as one array, float32 [n, dimension]; ``what`` names what is encoded, for the message.
 
     Raises:

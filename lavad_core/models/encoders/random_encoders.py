@@ -28,7 +28,7 @@ from lavad_core.models.encoders.imagebind.clip_bpe import END, START
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers, TextShape, VisionShape
 from lavad_core.models.quiet import save_quietly
 from lavad_core.models.random_text import prompt_words, unigram, words_of
-from lavad_core.models.random_weights import draw, randomise
+from lavad_core.models.random_weights import random_normal, randomise
 
 _WIDTH = 64
 _DEPTH = 3
@@ -57,7 +57,7 @@ def make_imagebind(folder: Path, seed: int = 0) -> None:
         towers = ImageBindTowers(vision, text)
     generator = randomise(towers, seed, gain=_GAIN)
     state = {name: tensor.detach().clone() for name, tensor in towers.state_dict().items()}
-    state["modality_preprocessors.text.pos_embed"] = draw(generator, 1, text.context, _WIDTH, scale=0.3)
+    state["modality_preprocessors.text.pos_embed"] = random_normal(generator, 1, text.context, _WIDTH, scale=0.3)
     state["modality_postprocessors.text.1.log_logit_scale"] = torch.tensor(math.log(1 / 0.07))
     # One entry: safetensors writes several in an order that changes from call to call, and the same seed is the same bytes.
     save_file(state, folder / "imagebind.safetensors", metadata={"heads": str(_HEADS)})

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.models.batching import Batcher
-from lavad_core.models.encoders.gather import gather
+from lavad_core.models.encoders.gather import stack_vectors
 from lavad_core.models.protocols import Vectors
 
 TokenIds = NDArray[np.int64]
@@ -20,7 +20,7 @@ MOST_CHARACTERS = 100_000
 """Longer texts are cut before anything else is done to them: captions are sentences, and only some 77 tokens count."""
 
 
-def clean_up(text: str) -> str:
+def clean_text(text: str) -> str:
     """A text as CLIP and ImageBind were trained on: encoding repaired, entities resolved, spaces collapsed, lower case."""
     text = ftfy.fix_text(text[:MOST_CHARACTERS])
     return " ".join(html.unescape(html.unescape(text)).split()).lower()
@@ -52,11 +52,11 @@ def embed_rows(
         float32 [len(texts), dimension].
     """
     if not texts:
-        return gather([], dimension, "text")
+        return stack_vectors([], dimension, "text")
     rows = tokenise(texts)
     distinct = {row.tobytes(): row for row in rows}
     # A batch is as wide as its longest text. Sorting is stable, so equal inputs meet in equal batches.
     order = sorted(distinct.values(), key=len)
-    vectors = gather(batches.run(order, encode), dimension, "text")
+    vectors = stack_vectors(batches.run(order, encode), dimension, "text")
     places = {row.tobytes(): number for number, row in enumerate(order)}
     return vectors[[places[row.tobytes()] for row in rows]]

@@ -27,22 +27,22 @@ class LocalChatKind(FromHub[LocalChatConfig]):
     section = LocalChatConfig
 
     def identity(self, section: LocalChatConfig, cache: IdentityCache | None) -> str:
-        return super().identity(section, cache) + (FOLDED if system_role(section) == "fold" else "")
+        return super().identity(section, cache) + (FOLDED if local_system_role(section) == "fold" else "")
 
     def pinned(self, section: LocalChatConfig) -> LocalChatConfig:
         if section.model.startswith(PREFIX):
             return section
-        return super().pinned(section.model_copy(update={"system_role": system_role(section)}))
+        return super().pinned(section.model_copy(update={"system_role": local_system_role(section)}))
 
     def offline(self, section: LocalChatConfig) -> LocalChatConfig:
-        return section.model_copy(update={"system_role": system_role(section, download=False)})
+        return section.model_copy(update={"system_role": local_system_role(section, download=False)})
 
     def reader(self, section: LocalChatConfig, store: Path) -> LocalReader:
         from lavad_core.models.chat.prompt_readers import LocalReader
 
         made = section.model.startswith(PREFIX)
         folder = random_folder(section.model.removeprefix(PREFIX)) if made else model_folder(section)
-        return LocalReader(folder, section.model, folds=system_role(section) == "fold")
+        return LocalReader(folder, section.model, folds=local_system_role(section) == "fold")
 
     def load(self, section: LocalChatConfig, place: str, folder_of: FolderOf) -> Any:
         from lavad_core.models.chat.in_process import LocalChat
@@ -50,7 +50,7 @@ class LocalChatKind(FromHub[LocalChatConfig]):
         return LocalChat.load(section, local_or_random(section.model, folder_of))
 
 
-def system_role(config: LocalChatConfig, *, download: bool = True) -> Literal["send", "fold"]:
+def local_system_role(config: LocalChatConfig, *, download: bool = True) -> Literal["send", "fold"]:
     """What becomes of system messages: as configured, or as the chat template of the model wants it. Read from files, without
     loading the model; a model that is not here, and may not be asked for, is taken for one that takes them.
 

@@ -32,6 +32,6 @@ class PythonKind(ModelKind[Any]):
         return getattr(python_results, self._theirs)(section, load_python(section, self._role))
 
 
-PYTHON_CAPTIONER = PythonKind(PythonCaptionerConfig, Captioner, "TheirCaptioner")
-PYTHON_ENCODER = PythonKind(PythonEncoderConfig, Encoder, "TheirEncoder")
-PYTHON_CHAT = PythonKind(PythonChatConfig, ChatModel, "TheirChat")
+PYTHON_CAPTIONER = PythonKind(PythonCaptionerConfig, Captioner, "CheckedCaptioner")
+PYTHON_ENCODER = PythonKind(PythonEncoderConfig, Encoder, "CheckedEncoder")
+PYTHON_CHAT = PythonKind(PythonChatConfig, ChatModel, "CheckedChat")

@@ -43,7 +43,7 @@ class ServedChatKind(_Served[VllmChatConfig]):
 
     def reader(self, section: VllmChatConfig, store: Path) -> ServedReader:
         from lavad_core.models.chat.prompt_readers import ServedReader
-        from lavad_core.models.served.register import ServedModels
+        from lavad_core.models.served.known_models import ServedModels
 
         ready = ServedModels(store / "cache" / "servers.json").ready(section, None)
         return ServedReader(section, folds=ready.system_role == "fold")

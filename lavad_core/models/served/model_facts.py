@@ -16,12 +16,12 @@ MOST_CHARACTERS = 300
 """Most characters of a server's words that are kept."""
 
 
-class NotMet(LavadError):
+class NoServerFacts(LavadError):
     """The server is not there, or says nothing."""
 
 
 @dataclass(frozen=True)
-class Facts:
+class ServerFacts:
     """What a server says about a model. None: it did not say."""
 
     root: str | None = None
@@ -53,17 +53,17 @@ class Facts:
         """What tells this model from others of its name."""
         return digest([self.weights, self.answer])[:SHORT_DIGITS]
 
-    def updated(self, now: Facts) -> Facts:
+    def updated(self, now: ServerFacts) -> ServerFacts:
         """These facts, with what of ``now`` is not part of :attr:`mark`."""
         return replace(self, version=now.version or self.version, folds=self.folds if now.folds is None else now.folds)
 
-    def filled(self, other: Facts) -> Facts:
+    def filled(self, other: ServerFacts) -> ServerFacts:
         """These facts, with gaps filled from ``other``."""
         mine, theirs = asdict(self), asdict(other)
-        return Facts(**{name: theirs[name] if value is None else value for name, value in mine.items()})
+        return ServerFacts(**{name: theirs[name] if value is None else value for name, value in mine.items()})
 
 
-def differences(known: Facts, now: Facts) -> list[str]:
+def fact_differences(known: ServerFacts, now: ServerFacts) -> list[str]:
     """Why ``now`` is not the model that ``known`` was; empty if nothing says so.
 
     Another version of the server, or another folder of the same name, is not another model: an update must not make the results

@@ -12,7 +12,7 @@ from array import array
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from lavad_core.video.announced import seconds
+from lavad_core.video.announced import parse_clock_time
 from lavad_core.video.completeness.rate import frames_expected
 from lavad_core.video.completeness.result import Completeness, FileBytes, uint
 
@@ -273,7 +273,7 @@ def _tag(parts: list[tuple[int, bytes]], seen: _Seen) -> None:
         if key == b"NUMBER_OF_FRAMES" and text.isascii() and text.isdigit() and len(text) < 12:
             seen.frames = int(text)
         elif key == b"DURATION":
-            seen.track_s = seconds(text)
+            seen.track_s = parse_clock_time(text)
 
 
 def _judge(seen: _Seen, segment: int, step_s: float, report: Completeness) -> None:

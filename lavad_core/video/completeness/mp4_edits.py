@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.video.seen import REORDER_FRAMES
+from lavad_core.video.pass_record import REORDER_FRAMES
 
 USUAL_TIMESCALES = frozenset(
     {100, 600, 1000, 1200, 2400, 2500, 3000, 6000, 10000, 12800, 15360, 24000, 25000, 30000, 44100, 48000, 50000, 60000}

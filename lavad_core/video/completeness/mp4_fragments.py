@@ -16,7 +16,7 @@ from lavad_core.video.completeness.result import CHUNK_BYTES, Completeness, File
 
 if TYPE_CHECKING:
     from lavad_core.video.completeness.mp4 import Box, Movie, Track
-    from lavad_core.video.completeness.mp4_index import Index
+    from lavad_core.video.completeness.mp4_index import SegmentIndex
 
 MAX_SAMPLES_PER_RUN = 1 << 20
 
@@ -49,7 +49,7 @@ def check(source: FileBytes, top: list[Box], movie: Movie, video: Track, report:
     """Count the samples of all fragments, and compare with what numbers and indices announce; returns ticks of a sample."""
     found: list[_Fragment] = []
     offsets: list[int] = []
-    index: Index | None = None
+    index: SegmentIndex | None = None
     indexed = False
     payload = 0
     for position, box in enumerate(top):
@@ -63,7 +63,7 @@ def check(source: FileBytes, top: list[Box], movie: Movie, video: Track, report:
         elif box.kind == b"mfra":
             offsets, indexed = offsets + _offsets(source, box, video.number), True
         elif box.kind == b"sidx" and not any(other.kind == b"moof" for other in top[:position]):
-            read = mp4_index.read(source, box, report)
+            read = mp4_index.read_index(source, box, report)
             if read is not None and (read.track == video.number or len(movie.tracks) == 1):
                 index = read
     if found:
@@ -79,7 +79,7 @@ def check(source: FileBytes, top: list[Box], movie: Movie, video: Track, report:
     there = (video.samples if video.size else len(video.sizes)) + sum(fragment.samples for fragment in ours)
     if step and span >= 0:
         lengths = {fragment.start: (fragment.ticks, fragment.size) for fragment in ours}
-        claims = mp4_index.Claims(index, lengths, movie, video, there, step)
+        claims = mp4_index.AnnouncedLengths(index, lengths, movie, video, there, step)
         indexed = indexed or claims.any
         lost += claims.behind(span, report)
     report.frames = there + lost

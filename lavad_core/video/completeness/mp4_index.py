@@ -27,7 +27,7 @@ CONTRADICTION = "durations in the MP4's header, index and fragments that contrad
 
 
 @dataclass(frozen=True)
-class Index:
+class SegmentIndex:
     """A ``sidx`` in front of all fragments."""
 
     track: int
@@ -40,7 +40,7 @@ class Index:
     """Whether segments reach beyond the end of the file."""
 
 
-def read(source: FileBytes, box: Box, report: Completeness) -> Index | None:
+def read_index(source: FileBytes, box: Box, report: Completeness) -> SegmentIndex | None:
     """The rows of an index; None where it contradicts itself. One that reaches beyond the end says that the file was
     cut off."""
     body = source.at(box.start, min(box.end - box.start, CHUNK_BYTES))
@@ -58,14 +58,14 @@ def read(source: FileBytes, box: Box, report: Completeness) -> Index | None:
         start += size
     if start > source.size:
         report.damage("segments that the MP4 index names are beyond the end of the file")
-    return Index(uint(body, 4, 4), ticks_per_s, tuple(rows), start > source.size)
+    return SegmentIndex(uint(body, 4, 4), ticks_per_s, tuple(rows), start > source.size)
 
 
 @dataclass(frozen=True)
-class Claims:
+class AnnouncedLengths:
     """All that announces how long the video is."""
 
-    index: Index | None
+    index: SegmentIndex | None
     """The index in front of the fragments."""
     lengths: dict[int, tuple[int, int]]
     """Byte where each fragment begins, to the ticks and the bytes of the video in it."""
@@ -121,7 +121,7 @@ class Claims:
             report.damage("the MP4 header announces a longer duration of its fragments")
         return round(short / self.step)
 
-    def _of_index(self, index: Index, report: Completeness) -> float:
+    def _of_index(self, index: SegmentIndex, report: Completeness) -> float:
         """Ticks of the media that the index announces; rows that cannot be true are replaced."""
         factor = self.video.timescale / index.ticks_per_s
         there = [self._inside(begin, size) for begin, size, _ in index.rows]

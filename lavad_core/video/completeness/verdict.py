@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lavad_core.video.completeness.result import Completeness
-from lavad_core.video.seen import HEADER, HIDDEN, INTERLACED, Seen
+from lavad_core.video.pass_record import HEADER, HIDDEN, INTERLACED, PassRecord
 from lavad_core.video.timeline import Timeline
 
 HIDDEN_WRONGLY = "frames are hidden by the edit list that no cut accounts for"
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingFrames:
     """Frames without a picture."""
 
     total: int
@@ -25,13 +25,13 @@ class Missing:
     """Packets that the container hides and that are counted as healthy."""
 
 
-def informed(seen: Seen, report: Completeness) -> Seen:
+def informed(seen: PassRecord, report: Completeness) -> PassRecord:
     """What the pass saw, with what the structure says: whether there is damage, and how many frames there should be."""
     known = report.frames if report.frames and not report.unknown_loss else seen.announced
     return replace(seen, damaged=seen.damaged or bool(report.findings), announced=known)
 
 
-def compare(report: Completeness, seen: Seen, found: Timeline, first_position: int = -1) -> Missing:
+def missing_frames(report: Completeness, seen: PassRecord, found: Timeline, first_position: int = -1) -> MissingFrames:
     """Count what is missing.
 
     Args:
@@ -53,4 +53,4 @@ def compare(report: Completeness, seen: Seen, found: Timeline, first_position: i
         # Second fields in packets of their own show no frame.
         pairs = max(0, int(np.count_nonzero(seen.packet_flags & HIDDEN == 0)) - good - known)
     behind = max(0, (report.frames or 0) - good - kept - pairs - known)
-    return Missing(known + behind, behind, kept)
+    return MissingFrames(known + behind, behind, kept)

@@ -16,7 +16,7 @@ from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import packaged_merges, vocabulary_of
 from lavad_core.models.encoders.imagebind.encoder import ImageBindEncoder
 from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
-from lavad_core.models.encoders.text_batches import clean_up
+from lavad_core.models.encoders.text_batches import clean_text
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from lavad_core.models.encoders.text_batches import clean_up
     ],
 )
 def test_clean_up(text: str, expected: str) -> None:
-    assert clean_up(text) == expected
+    assert clean_text(text) == expected
 
 
 @functools.cache

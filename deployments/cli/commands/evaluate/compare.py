@@ -42,7 +42,7 @@ def compare(
     store: options.StoreFolder = None,
 ) -> None:
     """Say whether B is better than A: each metric's difference over the videos that both have, with its interval."""
-    from lavad_core.evaluation.compare import compare as compared
+    from lavad_core.evaluation.compare import compare_results as compared
     from lavad_core.evaluation.compute import evaluate
     from lavad_core.evaluation.options import EvaluationOptions
     from lavad_core.evaluation.published import against_published

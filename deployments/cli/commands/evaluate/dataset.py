@@ -84,7 +84,7 @@ def check(
 ) -> None:
     """Compare a data set's files with the published figures, and with the videos. Exit code 1 if something is missing."""
     from lavad_core.datasets.catalogue import open_dataset
-    from lavad_core.datasets.check import check as check_dataset
+    from lavad_core.datasets.check import check_dataset
     from lavad_core.datasets.types import LabelReading
 
     given = [*(paths or [])]
@@ -163,16 +163,18 @@ def _decoded() -> Callable[[VideoSource], int]:
 def _stored(store: Path) -> Callable[[VideoSource], int]:
     """Through the stage that a run begins with, so that a run finds its result."""
     from lavad_core.pipeline.execute import run_stage
-    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.pipeline.resources import RunResources
     from lavad_core.runs.records import StageRecord
 
     config = options.ConfigurationGroup(store=store).load().config
     # Probing needs no model: which ones a run will have does not matter to its result's name.
-    bench = Workbench(config, dict.fromkeys(config.models, "?"))
+    resources = RunResources(config, dict.fromkeys(config.models, "?"))
 
     def frames(source: VideoSource) -> int:
         return int(
-            run_stage(bench, bench.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).facts["frames"]
+            run_stage(resources, resources.prepare(source), "probe", StageRecord(source.name, "", "probe", "")).facts[
+                "frames"
+            ]
         )
 
     return frames

@@ -16,7 +16,7 @@ from lavad.deployments.cli.options.metrics import AnswerGroup, ProtocolGroup, Se
 from lavad.deployments.cli.terminal.text import escape, say, show, show_lines, show_table
 
 if TYPE_CHECKING:
-    from lavad_core.evaluation.types import Evaluation, Header, Metric, VideoRow
+    from lavad_core.evaluation.types import Evaluation, EvaluationProtocol, Metric, VideoRow
 
 
 @guarded
@@ -78,7 +78,7 @@ def evaluate(
         _videos("normal, highest mean score", normal[:worst])
 
 
-def show_header(header: Header) -> None:
+def show_header(header: EvaluationProtocol) -> None:
     """The protocol, a line for each of its parts."""
     from lavad_core.evaluation.protocol import protocol_lines
 

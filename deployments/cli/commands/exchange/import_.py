@@ -18,8 +18,8 @@ from lavad_core.plain_text import first_few
 from lavad_core.stage_names import Until
 
 if TYPE_CHECKING:
-    from lavad_core.imports.per_video import Sources
-    from lavad_core.results.record import Recorded
+    from lavad_core.imports.per_video import ImportSources
+    from lavad_core.results.record import RecordedImport
 
 SHOWN = 20
 """Problems and notes that are printed; all are counted."""
@@ -58,9 +58,9 @@ class SourceGroup:
     cleaned: Annotated[Path | None, typer.Option("--cleaned", help="Cleaned captions.", metavar="PATH")] = None
     summaries: Annotated[Path | None, typer.Option("--summaries", help="Summaries.", metavar="PATH")] = None
 
-    def files(self) -> Sources:
+    def files(self) -> ImportSources:
         """What is named file by file, beside ``layout``."""
-        from lavad_core.imports.per_video import Sources
+        from lavad_core.imports.per_video import ImportSources
 
         if self.scores is not None and self.segments is not None:
             raise typer.BadParameter("give --scores or --segments, not both")
@@ -72,7 +72,7 @@ class SourceGroup:
                     f"{escape(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
                 )
             named[name] = Path(path)
-        return Sources(self.scores, self.raw_scores, self.segments, named, self.cleaned, self.summaries)
+        return ImportSources(self.scores, self.raw_scores, self.segments, named, self.cleaned, self.summaries)
 
 
 @guarded
@@ -140,7 +140,7 @@ def import_(
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def _tell(recorded: Recorded) -> None:
+def _tell(recorded: RecordedImport) -> None:
     """Problems and notes, on stderr."""
     missing = [video for video in recorded.run.videos if video.status == "failed"]
     for kind, lines in (("", recorded.report.problems), ("note: ", recorded.report.notes)):
@@ -153,7 +153,7 @@ def _tell(recorded: Recorded) -> None:
         say(f"{len(missing)} of {len(recorded.run.videos)} videos have no scores, and are counted as unscored: {named}")
 
 
-def _table(recorded: Recorded) -> None:
+def _table(recorded: RecordedImport) -> None:
     show_table(
         ("source", "name", "files", "SHA-256"),
         [
@@ -169,7 +169,7 @@ def _table(recorded: Recorded) -> None:
     )
 
 
-def _as_json(recorded: Recorded) -> dict[str, Any]:
+def _as_json(recorded: RecordedImport) -> dict[str, Any]:
     from lavad_core.results.imported import video_digests
 
     return {

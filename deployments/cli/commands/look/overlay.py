@@ -10,7 +10,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
-from lavad.deployments.cli.options.shown import ShownGroup, counted, writing
+from lavad.deployments.cli.options.shown import ShownGroup, counting_bar, writing
 from lavad.deployments.cli.terminal.text import escape, show
 
 
@@ -36,6 +36,6 @@ def overlay(
     own = reported.video(found.name, found.frames)
     if output.exists() and output.samefile(own.source.path):
         raise typer.BadParameter(f"{str(output)!r} is the video itself", param_hint="--output")
-    with writing(), counted(found.frames, "frames") as done:
+    with writing(), counting_bar(found.frames, "frames") as done:
         write_overlay(found, own, output, done)
     show(f"overlay: {escape(str(output))}")

@@ -11,7 +11,7 @@ from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.metrics import ProtocolGroup
-from lavad.deployments.cli.options.shown import ShownGroup, counted, writing
+from lavad.deployments.cli.options.shown import ShownGroup, counting_bar, writing
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
 
@@ -49,7 +49,7 @@ def report(
         say("there are no labels: the report has no metrics; give --dataset and --labels for them")
     random = [] if reported.results.config is None else random_models(reported.results.config)
     warnings = [f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []
-    with writing(), counted(len(reported.names), "pages") as done:
+    with writing(), counting_bar(len(reported.names), "pages") as done:
         page = write_report(reported, evaluation, output, warnings, done)
     if page.trouble:
         say(f"{len(page.trouble)} videos have no scores; the page lists them")

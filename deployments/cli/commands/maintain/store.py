@@ -137,11 +137,11 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
     """
     from lavad_core.errors import InputError
     from lavad_core.pipeline.prepare import import_digests
-    from lavad_core.pipeline.workbench import Workbench
+    from lavad_core.pipeline.resources import RunResources
     from lavad_core.stages.node import PreparedVideo
     from lavad_core.store.maintenance import iter_commits
 
-    graph = Workbench(config).graph
+    graph = RunResources(config).graph
     names: defaultdict[str, set[str]] = defaultdict(set)  # a copy has the content, and so the id, of its original
     for commit in iter_commits(store):
         names[commit.key.video_id].add(commit.video)

@@ -15,7 +15,7 @@ import typer
 
 import lavad_core
 from lavad.deployments.cli.exits import guarded
-from lavad.deployments.cli.flow import Plain, run_flow, scoring, warn_ahead
+from lavad.deployments.cli.flow import Plain, run_flow, scoring_flow, warn_ahead
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show, show_table
 
@@ -83,12 +83,12 @@ def demo(
         with _chat(local, executable, base_url, output) as chat:
             config = _loaded(*given, chat)
             warn_ahead(config)
-            ended = run_flow(config, clips, plain, scoring([str(output / "videos")], config), stop)
+            ended = run_flow(config, clips, plain, scoring_flow([str(output / "videos")], config), stop)
         if code := ended.exit_code:
-            from lavad.deployments.cli.terminal.run_end import report
-            from lavad_core.pipeline.workbench import Workbench
+            from lavad.deployments.cli.terminal.run_end import print_run_end
+            from lavad_core.pipeline.resources import RunResources
 
-            report(ended.manifest, Workbench(config))
+            print_run_end(ended.manifest, RunResources(config))
             raise typer.Exit(code)
         _show(output, file, ended.manifest)
 
@@ -163,11 +163,11 @@ def _chat(config: LavadConfig, executable: str | None, base_url: str | None, out
 
 def _show(output: Path, file: Path, manifest: RunManifest) -> None:
     """The tables on stdout, the page beside the clips, and how to go on."""
-    from lavad.demo.results import gather, tables, write_page
+    from lavad.demo.results import read_results, tables, write_page
     from lavad.deployments.cli.terminal.run_end import work_line
     from lavad.deployments.cli.terminal.run_facts import headline
 
-    result = gather(output.absolute(), manifest)
+    result = read_results(output.absolute(), manifest)
     page = output / "demo.html"
     write_page(result, page)
     fitted = (lambda text: escape(text, limit=SUMMARY_WIDTH)) if is_terminal() else str

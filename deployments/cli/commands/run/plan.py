@@ -85,7 +85,7 @@ def plan(
     else:
         cost = cost_of_videos(resolved, options.limited(discover(inputs or []), limit), table, refresh=refresh)
     if json_:
-        show_document("plan", as_json(cost, table))
+        show_document("plan", cost_as_json(cost, table))
     else:
         _show(cost, table)
     if not cost.everything.part.videos:
@@ -231,7 +231,7 @@ def _say_notes(cost: RunCost) -> None:
         say(f"not counted: {len(cost.uncounted) - NAMED} more videos")
 
 
-def as_json(cost: RunCost, table: RateTable) -> dict[str, Any]:
+def cost_as_json(cost: RunCost, table: RateTable) -> dict[str, Any]:
     """All of it as JSON values; null is unknown."""
     from lavad_core.stages.units import AT_MOST
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavad.deployments.cli.exits import guarded
-from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring, warn_ahead
+from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring_flow, warn_ahead
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
@@ -79,7 +79,7 @@ def run(
         show_plan(resolved, sources, refresh=refresh, as_json=json_)
         return
     warn_ahead(resolved)
-    start = scoring(inputs or [], resolved, refresh=refresh, name=name, limit=limit)
+    start = scoring_flow(inputs or [], resolved, refresh=refresh, name=name, limit=limit)
     _run_and_report(resolved, len(sources), start, plain=plain, as_json=json_)
 
 
@@ -175,17 +175,17 @@ def _some(names: Sequence[str]) -> str:
 def _run_and_report(config: LavadConfig, videos: int, start: Start, *, plain: bool, as_json: bool) -> None:
     """Run a flow for this many videos, and say how it ended. After a retry the metrics are over the whole set."""
     from lavad.deployments.cli.signals import interruptible
-    from lavad.deployments.cli.terminal.run_end import metrics, report
-    from lavad_core.pipeline.workbench import Workbench
+    from lavad.deployments.cli.terminal.run_end import metrics, print_run_end
+    from lavad_core.pipeline.resources import RunResources
     from lavad_core.runs.video_list import runs_of_set
 
     with interruptible() as stop:
         ended = run_flow(config, videos, plain, start, stop)
-        bench = Workbench(config)
+        resources = RunResources(config)
         if as_json:
             show_document("run", asdict(ended.manifest))
-        report(ended.manifest, bench, tables=not as_json)
-        runs = runs_of_set(bench.store.root, ended.manifest)
-        metrics(bench, [video for run in runs for video in run.videos], tables=not as_json)
+        print_run_end(ended.manifest, resources, tables=not as_json)
+        runs = runs_of_set(resources.store.root, ended.manifest)
+        metrics(resources, [video for run in runs for video in run.videos], tables=not as_json)
         if code := ended.exit_code:
             raise typer.Exit(code)

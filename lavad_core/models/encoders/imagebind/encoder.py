@@ -14,7 +14,7 @@ from lavad_core.config.models import ImageBindConfig
 from lavad_core.errors import DeviceOutOfMemory, InternalError
 from lavad_core.models.batching import Batcher, is_out_of_memory
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
-from lavad_core.models.encoders.gather import gather, mean_of_groups
+from lavad_core.models.encoders.gather import mean_of_groups, stack_vectors
 from lavad_core.models.encoders.imagebind.checkpoint import find_checkpoint, load_towers
 from lavad_core.models.encoders.imagebind.clip_bpe import tokenizer_folder
 from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square, clip_frames, clip_size, crop_offsets
@@ -77,7 +77,7 @@ class ImageBindEncoder:
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of images; those that are not of :attr:`image_geometry` yet are resized."""
         squares = [centre_square(image, self._side) for image in images]
-        return gather(self._image_batches.run(squares, self._encode_squares), self.dimension, "image")
+        return stack_vectors(self._image_batches.run(squares, self._encode_squares), self.dimension, "image")
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts; equal texts are encoded once."""
@@ -95,7 +95,7 @@ class ImageBindEncoder:
             count = max(len(self._offsets(image)) for image in (first, last))
             views += [(first, last, number) for number in range(count)]
             counts.append(count)
-        encoded = gather(self._view_batches.run(views, self._encode_views), self.dimension, "clip")
+        encoded = stack_vectors(self._view_batches.run(views, self._encode_views), self.dimension, "clip")
         return mean_of_groups(encoded, counts)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from lavad_core.errors import ModelError
 from lavad_core.models.encoders.imagebind.clip_bpe import END, START, packaged_merges, vocabulary_of
-from lavad_core.models.encoders.text_batches import TokenIds, clean_up
+from lavad_core.models.encoders.text_batches import TokenIds, clean_text
 
 LongText = Literal["keep-end", "lose-end"]
 
@@ -69,7 +69,7 @@ class ClipBpe:
         That token is the first one with the largest id of the text: the end token, or the start token if the end was
         lost. Attention is causal, so what follows it has no effect and is left out.
         """
-        cleaned = [clean_up(text) for text in texts]
+        cleaned = [clean_text(text) for text in texts]
         if not cleaned:
             return []
         encoded = self._tokenizer(cleaned, add_special_tokens=False)["input_ids"]

@@ -17,7 +17,7 @@ from lavad_core.models.chat.http import Call, JsonPool
 from lavad_core.models.chat.optional import (
     LIMIT,
     NEWER_LIMIT,
-    Absent,
+    EndpointMissing,
     as_objects,
     ask_optional,
     counted_tokens,
@@ -25,9 +25,9 @@ from lavad_core.models.chat.optional import (
     positive,
     row_of,
 )
-from lavad_core.models.chat.replies import said
+from lavad_core.models.chat.replies import parse_chat_answer
 from lavad_core.models.chat.roles import folded
-from lavad_core.models.served.model_facts import MOST_CHARACTERS, Facts, NotMet
+from lavad_core.models.served.model_facts import MOST_CHARACTERS, NoServerFacts, ServerFacts
 
 MEETING_TIMEOUT_S = 20.0
 """Time for each of the requests; a server that needs longer is asked by the run itself."""
@@ -42,7 +42,7 @@ _REFUSED = (RequestRejected, ModelError)
 _PICTURE_SIDE = 64
 
 
-def meet(config: ServedSection) -> Facts:
+def ask_for_facts(config: ServedSection) -> ServerFacts:
     """What the server of a model says about it.
 
     Raises:
@@ -52,28 +52,28 @@ def meet(config: ServedSection) -> Facts:
     try:
         facts = _facts(pool, config)
     except (ServiceUnavailable, ServiceTimeout) as error:
-        raise NotMet(str(error)) from error
+        raise NoServerFacts(str(error)) from error
     finally:
         pool.close()
-    if facts == Facts():
-        raise NotMet(f"{pool.shown_url} says neither what it serves nor anything else")
+    if facts == ServerFacts():
+        raise NoServerFacts(f"{pool.shown_url} says neither what it serves nor anything else")
     return facts
 
 
-def _facts(pool: JsonPool, config: ServedSection) -> Facts:
+def _facts(pool: JsonPool, config: ServedSection) -> ServerFacts:
     try:
         row: Mapping[str, Any] | None = row_of(listed_models(pool), config.model)
-    except Absent as absent:
+    except EndpointMissing as absent:
         if isinstance(absent.__cause__, ServiceTimeout):
-            raise NotMet(str(absent)) from absent  # each of the other requests would take as long
+            raise NoServerFacts(str(absent)) from absent  # each of the other requests would take as long
         row = None
     root = row.get("root") if row is not None else None
     try:
         version = ask_optional(pool, "GET", "version", at_root=True).get("version")
-    except Absent:
+    except EndpointMissing:
         version = None
     folds = _folds(pool, config) if config.system_messages == "auto" else None
-    return Facts(_short(root), _short(version), _answer(pool, config, bool(folds)), folds)
+    return ServerFacts(_short(root), _short(version), _answer(pool, config, bool(folds)), folds)
 
 
 def _short(value: object) -> str | None:
@@ -103,7 +103,7 @@ def _answer(pool: JsonPool, config: ServedSection, folds: bool) -> str | None:
 
 def _said(answer: dict[str, Any]) -> str:
     """The text and the thought, wherever the server puts it."""
-    text, _ = said(answer)
+    text, _ = parse_chat_answer(answer)
     message = answer["choices"][0]["message"]
     thought = message.get("reasoning_content") or message.get("reasoning") or ""
     return f"{thought}{text}" if isinstance(thought, str) else text
@@ -134,7 +134,7 @@ def _folds(pool: JsonPool, config: ServedSection) -> bool | None:
         try:
             try:
                 short = length(pool, config, _dialog(_SHORT))
-            except (Absent, *_REFUSED):
+            except (EndpointMissing, *_REFUSED):
                 length(pool, config, folded(_dialog(_SHORT)))
                 return True
             long = length(pool, config, _dialog(_LONG))
@@ -142,7 +142,7 @@ def _folds(pool: JsonPool, config: ServedSection) -> bool | None:
                 return False
             # A server that always says the same counts nothing.
             return length(pool, config, _dialog(_SHORT, _LONG)) != short
-        except (Absent, *_REFUSED):
+        except (EndpointMissing, *_REFUSED):
             continue
     return None
 
@@ -187,7 +187,7 @@ def _length_by_usage(pool: JsonPool, config: ServedSection, messages: Messages) 
     except ServiceUnavailable as error:
         if not error.answered:
             raise
-        raise Absent(str(error)) from error  # some servers fail where their template refuses
+        raise EndpointMissing(str(error)) from error  # some servers fail where their template refuses
     return positive(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
 
 

@@ -10,7 +10,7 @@ from lavad_core.errors import NotAsked
 log = logging.getLogger(__name__)
 
 
-class Patience:
+class CircuitBreaker:
     """How useful the answers were for each stage of a run, in this process; safe with threads.
 
     Args:

@@ -9,7 +9,7 @@ LATE_PACKETS = 3
 """The last packets of a transport stream come with the end of the file, whatever is between: a parser waits for the next."""
 
 
-class Others:
+class OtherStreams:
     """Where in the file the packets of other video streams are, by how many of ours came before them."""
 
     def __init__(self) -> None:

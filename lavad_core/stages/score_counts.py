@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.steps import ScoreConfig
-from lavad_core.models.chat.read_answer import WORDS, Fault, ReadAnswer, counted, refused_with
+from lavad_core.models.chat.read_answer import WORDS, Fault, ReadAnswer, fault_counts, refused_with
 
 SHOWN = 80
 """Characters of an answer in a message."""
 
 
 @dataclass(frozen=True)
-class Tally:
+class ScoreCounts:
     """What became of the answers for one video."""
 
     windows: int
@@ -35,7 +35,7 @@ class Tally:
     """Answers that were cut off, with a score or without."""
 
     @classmethod
-    def of(cls, readings: Sequence[ReadAnswer | None], scores: Sequence[float | None]) -> Tally:
+    def of(cls, readings: Sequence[ReadAnswer | None], scores: Sequence[float | None]) -> ScoreCounts:
         """The tally of one video; a reading is None where there was no summary to ask about."""
         answered = [reading for reading in readings if reading is not None]
         without = [
@@ -66,7 +66,7 @@ class Tally:
     @property
     def counts(self) -> Mapping[str, int]:
         """Counts for the commit."""
-        faults = counted(self.faults)
+        faults = fault_counts(self.faults)
         return {
             "unparsed": self.unparsed,
             "no_summary": self.no_summary,

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 from lavad_core.config.steps import SummariseConfig
 from lavad_core.escape import shortened
-from lavad_core.models.chat.read_answer import Fault, ReadAnswer, count_faults, counted, in_words, refused_with
+from lavad_core.models.chat.read_answer import (
+    Fault,
+    ReadAnswer,
+    count_faults,
+    fault_counts,
+    faults_in_words,
+    refused_with,
+)
 
 FEW = 5
 """Windows, and different questions, up to which one text for most of them says nothing."""
@@ -23,7 +30,7 @@ SHOWN = 61
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SummaryCounts:
     """What became of the summaries of one video."""
 
     summaries: int
@@ -52,7 +59,7 @@ class Outcome:
         readings: Sequence[ReadAnswer] = (),
         questions: Sequence[Hashable] = (),
         left_out: Sequence[int] = (),
-    ) -> Outcome:
+    ) -> SummaryCounts:
         """The outcome of one video: one summary per window, and the rest of the same windows, if a model was asked."""
         return cls(
             len(summaries),
@@ -76,7 +83,7 @@ class Outcome:
             "shortened": self.shortened,
             "captions_left_out": self.left_out,
         }
-        return found | counted(self.faults)
+        return found | fault_counts(self.faults)
 
     def gaps(self, settings: SummariseConfig) -> list[str]:
         """What makes the summaries ``ok_with_gaps``, one sentence each, with the way out."""
@@ -84,7 +91,7 @@ class Outcome:
         found = []
         if self.empty:
             words = f", with {shortened(self.refusal, SHOWN)!r}" if self.refusal else ""
-            why = f" ({in_words(self.faults)}{words})" if self.faults else ""
+            why = f" ({faults_in_words(self.faults)}{words})" if self.faults else ""
             found.append(f"{self.empty} of {self.summaries} summaries are empty{why}{_way_out(self.faults)}")
         cut = self.faults["truncated"]
         if cut > most * self.answers:

@@ -16,7 +16,7 @@ RETREAT_PACKETS = 33
 """How many packets before the one that a decoder died of may have to go with it: decoders hold that many back."""
 
 
-class Survivor:
+class RestartingChild:
     """One request, answered by as many processes as it takes.
 
     A process that died is followed by one with a single thread, which shows whether the death comes again and at which packet.

@@ -15,7 +15,7 @@ from lavad_core.config.section import ModelSection, ServedSection
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError
 from lavad_core.models.kinds.local_chat import FOLDED
-from lavad_core.models.served.model_facts import Facts, NotMet, differences
+from lavad_core.models.served.model_facts import NoServerFacts, ServerFacts, fact_differences
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders
 from lavad_core.user_files import replacing
@@ -28,16 +28,16 @@ MAX_BYTES = 16 * 2**20
 Configured = TypeVar("Configured", bound=ModelSection)
 
 _guard = threading.Lock()
-_met: dict[str, Facts] = {}
+_met: dict[str, ServerFacts] = {}
 """By section: what looks after a run must be told the same as the run. Servers that were down are asked again."""
 _told: set[str] = set()
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownModels:
     """What a store knows about one served name."""
 
-    models: tuple[Facts, ...] = ()
+    models: tuple[ServerFacts, ...] = ()
     """The first is the one that results without a mark are of; those after it have results with one (``on_change:
     new``)."""
     last: int = 0
@@ -76,8 +76,8 @@ class ServedModels:
         """What is added to the identity of a served model of a role: the mark of a new model, and :data:`FOLDED`."""
         known = self._known(section)
         now = self._facts(section) if ask else None
-        before = known.models[known.last] if known.models else Facts()
-        folds = system_role(section, before if now is None else now.filled(before)) == "fold"
+        before = known.models[known.last] if known.models else ServerFacts()
+        folds = served_system_role(section, before if now is None else now.filled(before)) == "fold"
         return self._mark(section, role, known, now) + (FOLDED if folds else "")
 
     def ready(self, section: Configured, assumed: str | None, role: str = "chat") -> Configured:
@@ -99,40 +99,40 @@ class ServedModels:
             )
         facts = self._facts(served)
         if facts is not None and facts.folds is not None:  # asked only of a chat model whose role is ``auto``
-            return section.model_copy(update={"system_role": system_role(served, facts)})
+            return section.model_copy(update={"system_role": served_system_role(served, facts)})
         return section
 
-    def _facts(self, section: ServedSection) -> Facts | None:
+    def _facts(self, section: ServedSection) -> ServerFacts | None:
         """What the server says; None if it is down."""
-        from lavad_core.models.served.meeting import meet
+        from lavad_core.models.served.ask_server import ask_for_facts
 
         key = digest([_key(section), section.base_url, section.system_messages])
         with _guard:
             if key in _met and (key in self._asked or not self._record):
                 return _met[key]
             try:
-                _met[key] = meet(section)
-            except NotMet as error:
+                _met[key] = ask_for_facts(section)
+            except NoServerFacts as error:
                 log.info("the server of %r was not asked what it has: %s", section.model, error)
                 return None
             self._asked.add(key)
             return _met[key]
 
-    def _mark(self, section: ServedSection, role: str, known: Known, now: Facts | None) -> str:
+    def _mark(self, section: ServedSection, role: str, known: KnownModels, now: ServerFacts | None) -> str:
         models = known.models
         if not models or now is None:
             if now is not None:
-                self._keep(section, known, Known((now,)))
+                self._keep(section, known, KnownModels((now,)))
             return f"#{models[known.last].mark}" if known.last and section.on_change == "new" else ""
-        same = next((number for number, facts in enumerate(models) if not differences(facts, now)), None)
+        same = next((number for number, facts in enumerate(models) if not fact_differences(facts, now)), None)
         if same is not None:
             # What a mark is made of stays as it is.
             newest = now.filled(models[same]) if same == 0 else models[same].updated(now)
             updated = (*models[:same], newest, *models[same + 1 :])
-            self._keep(section, known, Known(updated, same))
+            self._keep(section, known, KnownModels(updated, same))
         if same == 0:
             return ""
-        why = "; ".join(differences(models[0], now))
+        why = "; ".join(fact_differences(models[0], now))
         setting = f"{role.replace('captioner:', 'captioners.')}.on_change"
         ways = (
             f"set {setting}=new to compute again, or =accept if it is the same (a server's update can change an answer)"
@@ -141,11 +141,11 @@ class ServedModels:
             if same is not None:
                 return f"#{models[same].mark}"
             _tell(f"{section.model!r} is a new model from now on, and its results are made again: {why}")
-            self._keep(section, known, Known((*models, now), len(models)))
+            self._keep(section, known, KnownModels((*models, now), len(models)))
             return f"#{now.mark}"
         if section.on_change == "accept":
             _tell(f"{section.model!r} is taken for the known model from now on, as asked, though {why}")
-            self._keep(section, known, Known((now, *models[1:])))
+            self._keep(section, known, KnownModels((now, *models[1:])))
             return ""
         if section.on_change == "refuse":
             raise ModelError(f"{section.model!r} is not the model that the results in the store are of: {why}; {ways}")
@@ -155,13 +155,13 @@ class ServedModels:
         )
         return ""
 
-    def _known(self, section: ServedSection) -> Known:
+    def _known(self, section: ServedSection) -> KnownModels:
         row = self._read().get(_key(section))
         if not isinstance(row, dict) or not isinstance(row.get("models"), list):
-            return Known()
-        models = tuple(Facts.read(one) for one in row["models"] if isinstance(one, dict))
+            return KnownModels()
+        models = tuple(ServerFacts.read(one) for one in row["models"] if isinstance(one, dict))
         last = row.get("last")
-        return Known(models, last if type(last) is int and 0 <= last < len(models) else 0)
+        return KnownModels(models, last if type(last) is int and 0 <= last < len(models) else 0)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -177,7 +177,7 @@ class ServedModels:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _keep(self, section: ServedSection, before: Known, after: Known) -> None:
+    def _keep(self, section: ServedSection, before: KnownModels, after: KnownModels) -> None:
         if not self._record or after == before:
             return
         row = {"name": section.model, "models": [asdict(one) for one in after.models], "last": after.last}
@@ -187,7 +187,7 @@ class ServedModels:
                 draft.write_text(json.dumps({**self._read(), _key(section): row}, indent=1, sort_keys=True))
 
 
-def system_role(section: ServedSection, facts: Facts) -> Literal["send", "fold"]:
+def served_system_role(section: ServedSection, facts: ServerFacts) -> Literal["send", "fold"]:
     """What becomes of system messages: as configured, or as the server takes them."""
     if section.system_messages != "auto":
         return section.system_messages

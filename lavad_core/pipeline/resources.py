@@ -13,13 +13,13 @@ from lavad_core.models.chat.in_flight import InFlight
 from lavad_core.models.kinds import Configured
 from lavad_core.models.kinds.model_files import weights_cache
 from lavad_core.models.pool import ModelPool
-from lavad_core.models.served.register import ServedModels
+from lavad_core.models.served.known_models import ServedModels
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
 from lavad_core.runs.device_clock import DeviceClock
+from lavad_core.stages.circuit_breaker import CircuitBreaker
 from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.stages.passes import passes_of
-from lavad_core.stages.patience import Patience
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.frame_cache import FrameCache
@@ -27,7 +27,7 @@ from lavad_core.video.identity import IdentityCache
 from lavad_core.video.types import VideoSource
 
 
-class Workbench:
+class RunResources:
     """One configuration at work in one process; shared by its threads.
 
     Args:
@@ -54,7 +54,7 @@ class Workbench:
         self.config = config
         self._given_identities = identities
         self.in_flight = InFlight()
-        self.patience = Patience(config.run.give_up_after_unusable)
+        self.patience = CircuitBreaker(config.run.give_up_after_unusable)
         self._stopping = threading.Event()
         # None of these touches the disk or loads anything before it is used.
         self.store = FileStore(config.store)

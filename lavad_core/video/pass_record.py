@@ -26,7 +26,7 @@ REORDER_FRAMES = 32
 
 
 @dataclass(frozen=True)
-class Seen:
+class PassRecord:
     """What one decoding pass saw."""
 
     packet_pts: NDArray[np.int64]
