@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,44 @@ def test_no_file_is_longer_than_can_be_read_in_one_go(folder: str, repository: P
 def test_every_test_module_has_a_name_of_its_own(repository: Path) -> None:
     names = Counter(file.name for file in (repository / "tests").rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def defined_twice(definitions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Name to the files that define it, of the names that several do."""
+    found: dict[str, list[str]] = {}
+    for name, file in definitions:
+        found.setdefault(name, []).append(file)
+    return {name: files for name, files in found.items() if len(files) > 1}
+
+
+def test_a_name_that_is_defined_twice_is_found() -> None:
+    assert defined_twice([("A", "x.py"), ("B", "x.py"), ("A", "y.py")]) == {"A": ["x.py", "y.py"]}
+
+
+def test_no_two_classes_have_one_name(repository: Path) -> None:
+    """Public classes of the product; a reader of a signature need not look where a name was imported from."""
+    classes = [
+        (node.name, str(file.relative_to(repository)))
+        for folder in PRODUCT
+        for file in sorted((repository / folder).rglob("*.py"))
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert len(classes) > 200
+    assert defined_twice(classes) == {}
+
+
+def test_no_two_modules_have_one_name(repository: Path) -> None:
+    """A command's file has the name of its command, also where the module that does the work has it; ``types.py`` holds the
+    value types of its folder."""
+    modules = [
+        (file.name, str(file.relative_to(repository)))
+        for folder in PRODUCT
+        for file in sorted((repository / folder).rglob("*.py"))
+        if "commands" not in file.parts and file.name not in ("__init__.py", "types.py")
+    ]
+    assert len(modules) > 200
+    assert defined_twice(modules) == {}
 
 
 def test_no_folder_of_the_command_line_is_crowded(repository: Path) -> None:
