@@ -113,7 +113,7 @@ def parse_json(
         shown: what it is and of which file, for errors: ``frame labels: 'test.json'``.
         expected: the end of an error's message.
         pairs: makes an object of its keys and values.
-        nan: whether to pass NaN and infinities on, to whoever knows what they are the value of.
+        nan: whether to pass NaN and infinities on, to a caller that knows what they are values of.
 
     Raises:
         InputError: it is not JSON.

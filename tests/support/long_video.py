@@ -83,7 +83,9 @@ def encode(probe: Probe, **window: Any) -> tuple[int, int]:
     """
     config = LavadConfig.model_validate({"window": {"constant_frame_rate": FRAME_RATE, **window}})
     models = SimpleNamespace(encoder=lambda: (Encoder(), nullcontext()))
-    context: Any = SimpleNamespace(config=config, resources=SimpleNamespace(models=models), count=lambda *_: None)
+    context: Any = SimpleNamespace(
+        config=config, resources=SimpleNamespace(models=models), count=lambda *_: None, at_work=nullcontext
+    )
     frames, windows = Rows(), Rows()
     with patch.multiple(encode_video, load_probe=lambda _: probe, decode_frames=_decode):
         encode_video.encode_video(context, frames_writer=frames, windows_writer=windows)  # type: ignore[arg-type]
