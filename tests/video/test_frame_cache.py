@@ -67,7 +67,8 @@ def decoded(video: VideoSource, found: Probe) -> dict[str, list[Frame]]:
 def passed(
     video: VideoSource, found: Probe, requests: Sequence[FrameRequest], through: Any = None, limit: int | None = None
 ) -> list[Frame]:
-    with open_frames(video, requests, found, default_limits(), through=through) as frames:
+    # With room for one frame, a pass that is left early cannot have been read to its end ahead.
+    with open_frames(video, requests, found, default_limits(), queue_frames=1, through=through) as frames:
         return [frame for frame, _ in zip(frames, range(limit or sys.maxsize), strict=False)]
 
 
