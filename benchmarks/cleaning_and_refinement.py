@@ -21,9 +21,9 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
-import golden_set  # noqa: E402
 import pandas  # noqa: E402, F401  pyarrow would import it in the timed part
 import torch  # noqa: E402
+from support import golden_set  # noqa: E402
 
 from lavad_core.config.schema import LavadConfig  # noqa: E402
 from lavad_core.pipeline.execute import run_graph  # noqa: E402

@@ -26,10 +26,10 @@ from unittest.mock import patch
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
-import long_video  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import pyarrow as pa  # noqa: E402
+from support import long_video  # noqa: E402
 
 from lavad_core.config.schema import LavadConfig  # noqa: E402
 from lavad_core.stages import refine  # noqa: E402
@@ -87,6 +87,7 @@ def refine_bytes(root: str, hours: float, pool: str) -> int:
     }
     context: Any = SimpleNamespace(
         config=LavadConfig(refine={"pool": pool}),
+        node=SimpleNamespace(imported=False),
         resources=SimpleNamespace(store=store),
         table=lambda node, columns: tables[node].select(columns) if node in tables else store.read(find(node), columns),
         input=lambda node: find(node),
@@ -105,23 +106,24 @@ def refine_bytes(root: str, hours: float, pool: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
+    parser.add_argument("--hours", type=float, nargs="+", default=HOURS)
+    arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}, pyarrow {pa.__version__}")
     print(f"Python {platform.python_version()}; MB are 10^6 bytes\n")
     print("hours  windows  what                        peak MB")
     for case in CASES:
         window_bytes(0.02, case)  # imports and caches, which are there whatever the length
-    for hours in HOURS:
-        summaries = len(range(0, hours * 3600 * long_video.FRAME_RATE, 16))
+    for hours in arguments.hours:
+        summaries = len(range(0, round(hours * 3600 * long_video.FRAME_RATE), 16))
         for case in CASES:
             peak = window_bytes(hours, case)
-            print(f"{hours:5d}  {summaries:7d}  {'windows, ' + case:<26}  {peak / 1e6:7.1f}", flush=True)
+            print(f"{hours:5g}  {summaries:7d}  {'windows, ' + case:<26}  {peak / 1e6:7.1f}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             fill(FileStore(folder), summaries)
             for pool in ("unique", "all"):
                 with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                     peak = process.submit(refine_bytes, folder, hours, pool).result()
-                print(f"{hours:5d}  {summaries:7d}  {'refinement, ' + pool:<26}  {peak / 1e6:7.1f}", flush=True)
+                print(f"{hours:5g}  {summaries:7d}  {'refinement, ' + pool:<26}  {peak / 1e6:7.1f}", flush=True)
 
 
 if __name__ == "__main__":

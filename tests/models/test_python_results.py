@@ -132,7 +132,9 @@ ANSWER = ChatAnswer("[0]", "stop", 3, 2)
         pytest.param([ANSWER], {}, "not a position and a ChatAnswer", id="no position"),
         pytest.param([(0, "[0]")], {}, "not a position and a ChatAnswer", id="a text"),
         pytest.param([(0, ChatAnswer(None, "stop", 3, 2))], {}, "its text is not a text", id="None"),  # type: ignore[arg-type]
-        pytest.param([(0, ChatAnswer("[0.5]", "stop", 3, 2))], {"choices": CHOICES}, "not one of the 2", id="no choice"),
+        pytest.param(
+            [(0, ChatAnswer("[0.5]", "stop", 3, 2))], {"choices": CHOICES}, "not one of the 2", id="no choice"
+        ),
         pytest.param([(0, ANSWER)], {"choices": CHOICES, "distribution": True}, "no log-probability", id="none given"),
         pytest.param(
             [(0, ChatAnswer("[0]", "stop", 3, 2, {"[0]": -9.0, "[1.0]": -9.0}))],

@@ -1,0 +1,30 @@
+"""The scripts that measure start, and the one that needs no golden set, GPU or minutes measures something."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def run(script: Path, *arguments: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, str(script), *arguments], cwd=FOLDER.parent, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize("script", sorted(FOLDER.glob("*.py")), ids=lambda script: str(script.stem))
+def test_each_script_starts_and_says_what_it_measures(script: Path) -> None:
+    assert "usage:" in run(script, "--help")
+
+
+def test_memory_of_a_long_video_is_measured() -> None:
+    rows = run(FOLDER / "long_video_memory.py", "--hours", "0.02").partition("peak MB\n")[2].splitlines()
+    assert [row.split()[:2] for row in rows] == [["0.02", "135"]] * 5
+    assert all(float(row.split()[-1]) >= 0 for row in rows)
