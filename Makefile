@@ -46,6 +46,7 @@ benchmarks: .venv/installed-dev  ## print the figures of benchmarks/README.md ag
 	$(BIN)/python benchmarks/cleaning_and_refinement.py
 	$(BIN)/python benchmarks/long_video_memory.py
 	$(BIN)/python benchmarks/evaluation_speed.py
+	$(BIN)/python benchmarks/decode_passes.py
 
 ablations:  ## what each part of the method is worth on the demonstration's clips (after make demo)
 	$(BIN)/python -m lavad.demo.ablations build/demo --json build/demo/ablations.json

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lavad_core.config.models import (
     DEFAULT_CAPTIONERS,
@@ -195,6 +195,13 @@ class RunConfig(Section):
         affects=NOTHING,
         description="Folder on a local disk where they are kept; null: `$TMPDIR` where it is set, otherwise `/var/tmp`.",
     )
+
+    @field_validator("targets")
+    @classmethod
+    def _some_target(cls, targets: tuple[Affected, ...]) -> tuple[Affected, ...]:
+        if not targets:
+            raise ValueError("a run without a stage does nothing; name at least one, such as [detect]")
+        return targets
 
 
 CaptionerName = Annotated[str, Field(pattern=NAME_PATTERN)]
