@@ -58,7 +58,9 @@ def test_run_status_retry_and_run_again(videos: Path, tmp_path: Path, prefect_se
     assert {video["name"]: video["status"] for video in retried["videos"]} == {
         "zero": "ok", "audio": "rejected", "text": "rejected",
     }  # fmt: skip
-    assert retried == json.loads(lavad("status", "mended", "--json", *store).stdout)
+    whole = json.loads(lavad("status", "mended", "--json", *store).stdout)
+    assert [video["name"] for video in whole.pop("earlier")] == ["good"]
+    assert retried == whole
     assert "4 captions made" in err  # of the repaired one alone
 
     code, out, err = run("run", str(videos / "good.mp4"), str(videos / "zero.mp4"), *FAST, *store)
