@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.hashed_files import note_hashed_files
 
 from lavad_core.config.models import Blip2Config
 from lavad_core.config.schema import LavadConfig
@@ -26,17 +27,8 @@ COUNTED = ("config.json", "model.safetensors")
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The files that were really read, by a user whose cache is empty."""
-    read: list[str] = []
-    real = identity._hash
-
-    def note(path: str, state: identity._State) -> str:
-        read.append(os.path.basename(path))
-        return real(path, state)
-
-    monkeypatch.setattr(identity, "_hash", note)
-    monkeypatch.setattr(identity, "SETTLED_S", -1.0)  # test files are young
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "user" / name))
-    return read
+    return note_hashed_files(monkeypatch)
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.hashed_files import note_hashed_files
 from support.video_factory import make_frames
 
 from lavad_core.errors import VideoRejected
@@ -22,18 +22,9 @@ from lavad_core.video.types import VideoSource
 
 
 @pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were really read."""
-    read: list[str] = []
-    real = identity._hash
-
-    def note(path: str, state: identity._State) -> str:
-        read.append(os.path.basename(path))
-        return real(path, state)
-
-    monkeypatch.setattr(identity, "_hash", note)
-    monkeypatch.setattr(identity, "SETTLED_S", -1.0)  # test files are young
-    return read
+    return note_hashed_files(monkeypatch)
 
 
 @pytest.fixture
