@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.errors import InputError
+from lavad_core.location import COPY_THERE, refuse_address
 from lavad_core.quoting import first_line
 
 _HEADER_DAMAGE = (
@@ -52,9 +53,10 @@ def read_bytes(path: Path, what: str, max_bytes: int) -> bytes:
         max_bytes: a larger file is refused before it fills the memory.
 
     Raises:
-        InputError: it is missing, not a regular file, unreadable or too large.
+        InputError: it is missing, an address, not a regular file, unreadable or too large.
     """
     shown = repr(str(path))
+    refuse_address(path, what)
     try:
         # A pipe or a device would block or never end.
         if not path.is_file():
@@ -134,8 +136,10 @@ def replacing(path: Path) -> Iterator[Path]:
     the block raises.
 
     Raises:
+        InputError: it is an address.
         OSError: it cannot be put there.
     """
+    refuse_address(path, "the file to write", way=COPY_THERE)
     draft = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield draft

@@ -27,6 +27,7 @@ CORE = (
     "lavad_core.masking",
     "lavad_core.address",
     "lavad_core.suggest",
+    "lavad_core.location",
     "lavad_core.stage_names",
     "lavad_core.user_files",
     # What a result is made with.

@@ -6,15 +6,17 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
 from typing import ParamSpec
 
 import typer
 
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say, to_stdout
 from lavad_core.errors import InputError, InternalError, LavadError, ModelError, RequestRejected, StoreError
+from lavad_core.location import COPY_THERE, refuse_address
 
 P = ParamSpec("P")
 
@@ -104,6 +106,7 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             try:
+                _refuse_addresses(kwargs)
                 function(*args, **kwargs)
             except typer.Exit:
                 flush()
@@ -133,6 +136,14 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(Exit.NOTHING_DONE) from None
 
     return command
+
+
+def _refuse_addresses(given: Mapping[str, object]) -> None:
+    """No option that takes a path takes an address."""
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, Path):
+                refuse_address(one, name.rstrip("_").replace("_", "-"), way=COPY_THERE if name == "output" else None)
 
 
 def flush() -> None:

@@ -22,11 +22,14 @@ from lavad_core.config.secrets import variable
 from lavad_core.config.section import NAME_PATTERN, PathKey
 from lavad_core.config.tree import CAPTIONERS, ROOT, Shape, child, choices, in_words, item, known_paths
 from lavad_core.errors import ConfigError
+from lavad_core.location import why_not_local
 from lavad_core.masking import MASK, masked, masked_text
 from lavad_core.suggest import nearest, nearest_path
 
 MAX_REPORTED = 5
 """Faults that one error names."""
+
+MODELS = "the name of a model, or its file or folder on this machine,"
 
 MAX_INTEGER = 2**63 - 1
 """What JSON readers, SQLite and Arrow agree on."""
@@ -159,9 +162,18 @@ def _unknown(layer: Layer, value: Any, shape: Shape, path: PathKey) -> Iterator[
                 yield from _unknown(layer, below, found, here)
     elif shape.kind == "leaf" and shape.is_path and isinstance(value, str) and not value.strip():
         yield f"{'.'.join(path)} ({layer.origin(path)}): the path is empty"
+    elif shape.kind == "leaf" and isinstance(value, str) and (why := _address_fault(value, shape, path[-1])):
+        yield f"{'.'.join(path)} ({layer.origin(path)}): {why}"
     elif shape.kind == "leaf":
         yield from (f"{'.'.join(path)} ({layer.origin(path)}): {fault}" for fault in _scalar_faults(value, shape))
         yield from _words_in_json(layer, shape, path)
+
+
+def _address_fault(value: str, shape: Shape, name: str) -> str | None:
+    """What is wrong with an address where there is to be a path; it would become a folder below the current one."""
+    if shape.is_path:
+        return why_not_local(value)
+    return why_not_local(value, MODELS) if shape.is_text and name in ("model", "tokenizer") else None
 
 
 def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:

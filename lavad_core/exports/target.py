@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lavad_core.errors import InputError
+from lavad_core.location import COPY_THERE, refuse_address
 
 
 @contextmanager
@@ -48,6 +49,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A folder on the same file system, which goes when the block is left."""
+    refuse_address(target, "the file or folder to write", way=COPY_THERE)
     _refuse_occupied(target)
     parent = target.absolute().parent
     if not parent.is_dir():

@@ -20,6 +20,7 @@ from lavad_core.errors import InputError, StoreError
 from lavad_core.evaluation.smoothing import sigma_in_words
 from lavad_core.evaluation.ties import means
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
+from lavad_core.location import COPY_THERE, refuse_address
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
 from lavad_core.reports.pictures import VideoCard, video_card
@@ -252,6 +253,7 @@ def _reasons(metrics: Iterable[Metric]) -> Sequence[str]:
 
 def _make_room(output: Path) -> None:
     """An empty folder, marked as ours."""
+    refuse_address(output, "the folder of the report", way=COPY_THERE)
     if output.exists() and not output.is_dir():
         raise InputError(f"{str(output)!r} is not a folder; --output names the folder of the report")
     output.mkdir(parents=True, exist_ok=True)

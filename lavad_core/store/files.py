@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lavad_core.errors import DamagedResult, InternalError, StoreUnavailable
+from lavad_core.location import refuse_address
 from lavad_core.store.blobs import BlobInfo, Blobs
 from lavad_core.store.commits import (
     COMMIT_NAME,
@@ -48,6 +49,7 @@ class FileStore(Store):
     """
 
     def __init__(self, root: Path, *, blobs: Blobs | None = None) -> None:
+        refuse_address(root, "the store", way="")
         self.root = Path(root).absolute()
         self.blobs: Blobs = blobs if blobs is not None else LocalBlobs(self.root)
         self.staging = Staging(self.root)

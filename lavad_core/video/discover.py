@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from lavad_core.errors import InputError
+from lavad_core.location import refuse_address
 from lavad_core.video.numbered_frames import has_numbered_frames
 from lavad_core.video.types import SourceKind, VideoSource
 
@@ -22,6 +23,9 @@ VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 MAX_LIST_BYTES = 64 << 20
 """Bytes of a list file: a video that was passed for one is not read to its end."""
+
+VIDEOS = "files, folders, patterns and lists of this machine"
+"""What can be named."""
 
 MAX_NAMED = 5
 """How many of the offending names a message shows."""
@@ -49,7 +53,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
         parts, joined by ``/``, as it takes.
 
     Raises:
-        InputError: an input names nothing.
+        InputError: an input names nothing, or is an address.
     """
     found: dict[str, tuple[Path, Path, SourceKind]] = {}
     for item in inputs:
@@ -68,6 +72,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
 def _expand(item: str | Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     """Path, the root that names are relative to, and kind."""
     text = os.fspath(item)
+    refuse_address(item, "the videos", VIDEOS)
     path = Path(text)
     if text and os.path.lexists(path):
         if path.is_dir():
@@ -132,6 +137,7 @@ def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
         exact = path.parent / line
         if line.startswith("#") and not os.path.lexists(exact):
             continue
+        refuse_address(line.strip(), f"the list of videos {os.fspath(path)!r}", VIDEOS)
         listed = exact if os.path.lexists(exact) else path.parent / line.strip()
         if listed.is_dir():
             yield from _expand_folder(listed, listed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavad.deployments.cli.options import complete
+from lavad_core.location import why_not_local
 
 if TYPE_CHECKING:
     from lavad_core.config.load import LoadedConfig
@@ -23,6 +24,13 @@ def folder(text: str | Path) -> Path:
     if not str(text).strip():
         raise typer.BadParameter("the path is empty; is a variable not set? The current folder is '.'")
     return Path(text)
+
+
+def store_folder(text: str | Path) -> Path:
+    """The path of a store."""
+    if why := why_not_local(text, way=""):
+        raise typer.BadParameter(why)
+    return folder(text)
 
 
 Preset = Annotated[
@@ -41,7 +49,7 @@ Overrides = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", parser=folder),
+    typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", parser=store_folder),
 ]
 RunId = Annotated[
     str | None,
