@@ -3,7 +3,8 @@
 The file of the current folder is used, otherwise the one of the installation.
 
 The work pool comes first: ``prefect deploy`` refuses deployments whose pool is not there, before any of its own steps could
-make one. Then the deployments, then the automations.
+make one. Then the deployments, then the automations. What somebody has changed on the server and the file does not name stays:
+a schedule that is switched off, a paused deployment, a queue's limit.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -20,8 +22,13 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
 from lavad.deployments import automations
+from lavad.deployments.prefect_leases import OURS, lease_notice
 
 POOL = "lavad-gpu"
+
+QUEUE = "scheduled"
+"""Queue of the scheduled deployments, which follow each other in it. Its limit is counted from the runs that are going and
+needs no lease (:mod:`lavad.deployments.prefect_leases`)."""
 
 PACKAGED = Path(__file__).absolute().with_name("prefect.yaml")
 
@@ -30,15 +37,24 @@ DEPLOY_TIMEOUT_S = 300.0
 
 
 def ensure_pool() -> None:
-    """Make the process work pool if there is none of its name."""
+    """Make the process work pool and its queue of scheduled runs, where there is none of that name."""
     pool = WorkPoolCreate(
         name=POOL,
         type="process",
         description="One worker per GPU; a flow run's process holds the models.",
         base_job_template=ProcessWorker.get_default_base_job_template(),
     )
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(pool)
+    with get_client(sync_client=True) as client:
+        with suppress(ObjectAlreadyExists):
+            client.create_work_pool(pool)
+        with suppress(ObjectAlreadyExists):
+            client.create_work_queue(QUEUE, concurrency_limit=1, work_pool_name=POOL)
+
+
+def paused_deployments() -> list[UUID]:
+    """Those of LAVAD that somebody has paused as a whole; a schedule that is switched off stays so by itself."""
+    with get_client(sync_client=True) as client:
+        return [one.id for one in client.read_deployments(deployment_filter=OURS) if one.paused]
 
 
 def main() -> int:
@@ -51,10 +67,17 @@ def main() -> int:
         file = PACKAGED
         print(f"there is no prefect.yaml in this folder: taking {file}", file=sys.stderr)
     ensure_pool()
+    paused = paused_deployments()
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     code = subprocess.run(command, timeout=DEPLOY_TIMEOUT_S, check=False).returncode
     if code == 0:
         print(f"automation {automations.NAME!r}: {automations.apply_automation()}")
+        with get_client(sync_client=True) as client:
+            for deployment_id in paused:  # a deployment of the file is not paused unless it says so
+                client.pause_deployment(deployment_id)
+            notice = lease_notice(client)
+        if notice:
+            print(f"WARNING: {notice}", file=sys.stderr)
     return code
 
 

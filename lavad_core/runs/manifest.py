@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from lavad_core.config.secrets import settings_of_record
 from lavad_core.digest import file_sha256
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.runs.event_log import begins_as, log_digest, log_is_sealed, read_log
+from lavad_core.runs.liveness import is_locked, unlocked_state
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
@@ -280,20 +280,8 @@ def _not_as_written(document: Mapping[str, Any], log_path: Path) -> str | None:
 
 
 def is_running(store_root: Path, run_id: str) -> bool:
-    """Whether a living process on this machine records the run: it holds a lock on the records."""
-    path = run_path(store_root, run_id, ".jsonl")
-    with store_errors("read", path):
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
+    """Whether a living process records the run: it holds a lock on the records (:mod:`lavad_core.runs.liveness`)."""
+    return is_locked(run_path(store_root, run_id, ".jsonl"))
 
 
 def sources_digest(path: Path) -> str | None:
@@ -326,12 +314,13 @@ def _parse(values: Mapping[str, Any]) -> RunManifest:
 
 
 def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunManifest:
-    running = is_running(store_root, run_id)
+    log_path = run_path(store_root, run_id, ".jsonl")
+    running = is_locked(log_path)
     header: dict[str, Any] = {}
     ending: dict[str, Any] = {}
     outcomes: dict[tuple[str, str], VideoOutcome] = {}
     last, limit = "", None
-    log = read_log(run_path(store_root, run_id, ".jsonl"))
+    log = read_log(log_path)
     for line in log.lines:
         if line.get("kind") == "run":
             header, ending = {**line, "started": header.get("started", line.get("started", ""))}, {}
@@ -346,21 +335,24 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
     records = list(records_of(log))
     stages, work = totals_of(records)
     started = header.get("started", "")
+    host = header.get("host", {})
+    status, message = ("running", "") if running else unlocked_state(log_path, host.get("name"))
     if "videos" in ending:
         ending["videos"] = tuple(VideoOutcome(**video) for video in ending["videos"])
     found = {
-        "status": "running" if running else "interrupted",
+        "status": status,
+        "message": message,
         "ended": "",
         "seconds": _seconds_between(started, last),
         "peak_rss_bytes": max((record.peak_rss_bytes for record in records), default=0),
-        "videos": tuple({**_unfinished(records), **outcomes}.values()),
+        "videos": tuple({**_unfinished(records, status), **outcomes}.values()),
         **ending,
     }
     return RunManifest(
         run_id=run_id,
         config=settings_of_record(header.get("config", {})),
         versions=header.get("versions", {}),
-        host=header.get("host", {}),
+        host=host,
         git_revision=header.get("git_revision"),
         started=started,
         stages=stages,
@@ -374,8 +366,9 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
     )
 
 
-def _unfinished(records: Sequence[StageRecord]) -> dict[tuple[str, str], VideoOutcome]:
-    """What records alone say about videos: failed and rejected ones for certain; the others were not known to be done."""
+def _unfinished(records: Sequence[StageRecord], run: str) -> dict[tuple[str, str], VideoOutcome]:
+    """What records alone say about the videos of a ``running`` or ``interrupted`` run: failed and rejected ones for certain;
+    the others were not known to be done."""
     videos: dict[tuple[str, str], list[StageRecord]] = {}
     for record in records:
         videos.setdefault((record.video, record.video_id), []).append(record)
@@ -385,7 +378,8 @@ def _unfinished(records: Sequence[StageRecord]) -> dict[tuple[str, str], VideoOu
         last = {record.node: record for record in own}  # of several tries
         end = next((record for record in last.values() if record.status in ("failed", "rejected")), None)
         status: VideoStatus = "not-run"
-        reason, message = "interrupted", f"the run was interrupted; stages finished: {', '.join(last)}"
+        ended = "the run is going on" if run == "running" else "the run was interrupted"
+        reason, message = run, f"{ended}; stages finished: {', '.join(last)}"
         if end is not None:
             status, reason, message = "rejected" if end.status == "rejected" else "failed", end.reason, end.message
         found[name, video_id] = VideoOutcome(name, video_id, status, reason, message, seconds, passes)

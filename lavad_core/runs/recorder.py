@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +17,7 @@ from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.masking import masked, masked_text
 from lavad_core.runs import environment
 from lavad_core.runs.event_log import line_of
+from lavad_core.runs.liveness import hold_lock
 from lavad_core.runs.manifest import (
     ENDING,
     Origin,
@@ -96,8 +96,7 @@ class RunRecorder:
             self._file: int | None = os.open(
                 self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666
             )
-            with suppress(OSError):  # no locks: the run looks interrupted while it goes on, and nothing else
-                fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            hold_lock(self._file)
             sync_folder(self._path.parent)
         self._append("run", self._header)
 

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
+from lavad.deployments.apply import QUEUE
+
 NAMES = {
     "score-videos/on-demand",
     "score-videos/nightly",
@@ -35,7 +37,7 @@ def test_the_page_on_operating_names_the_active_schedules(document: dict[str, An
     for deployment in document["deployments"]:
         for schedule in deployment.get("schedules", []):
             minute, hour = map(int, schedule["cron"].split()[:2])
-            assert schedule["active"] is True
+            assert "active" not in schedule, "applying again would switch it on"
             assert f"`{deployment['name']}`" in section
             assert f"{hour:02d}:{minute:02d} {schedule['timezone']}" in section.replace("\n  ", " ")
             assert f"`{deployment['parameters']['preset']}`" in section
@@ -51,32 +53,49 @@ def test_entrypoints_and_parameters_are_those_of_the_flows(document: dict[str, A
         names.add(f"{flow.name}/{deployment['name']}")
         assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties), deployment["name"]
         assert deployment["enforce_parameter_schema"] is True
-        assert deployment["concurrency_limit"]["limit"] == 1
+        assert "concurrency_limit" not in deployment, "its lease would not outlive a restart of the server"
+        queue = deployment["work_pool"].get("work_queue_name")
+        assert queue == (QUEUE if "schedules" in deployment else None), deployment["name"]
     assert names == NAMES
+
+
+def applied(repository: Path, command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=repository,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_everything_is_put_on_a_fresh_server_and_again(prefect_server: str, repository: Path) -> None:
-    for command in (["-m", "lavad.deployments.apply"], ["-m", "prefect", "--no-prompt", "deploy", "--all"]):
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=repository,
-            env=dict(os.environ),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    applied(repository, ["-m", "lavad.deployments.apply"])
+    with get_client(sync_client=True) as client:
+        weekly = client.read_deployment_by_name("check-store/weekly")
+        client.update_deployment_schedule(weekly.id, weekly.schedules[0].id, active=False)
+        client.pause_deployment(client.read_deployment_by_name("score-videos/on-demand").id)
+        queue = client.read_work_queue_by_name(QUEUE, work_pool_name="lavad-gpu")
+        assert queue.concurrency_limit == 1
+        client.update_work_queue(queue.id, concurrency_limit=3)
+    applied(repository, ["-m", "lavad.deployments.apply"])
     with get_client(sync_client=True) as client:
         deployed = {}
         for name in NAMES:
             deployed[name] = client.read_deployment_by_name(name)
         pool = client.read_work_pool("lavad-gpu")
+        queue = client.read_work_queue_by_name(QUEUE, work_pool_name="lavad-gpu")
     assert pool.type == "process"
     assert {one.work_pool_name for one in deployed.values()} == {"lavad-gpu"}
     assert [schedule.active for schedule in deployed["score-videos/nightly"].schedules] == [True]
+    assert [schedule.active for schedule in deployed["check-store/weekly"].schedules] == [False], "it was switched off"
+    assert queue.concurrency_limit == 3, "what somebody has set stays"
     assert deployed["score-videos/on-demand"].schedules == []
+    assert [name for name in NAMES if deployed[name].paused] == ["score-videos/on-demand"]
     assert deployed["score-videos/on-demand"].enforce_parameter_schema
 
 
