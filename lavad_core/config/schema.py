@@ -195,6 +195,12 @@ class RunConfig(Section):
         affects=NOTHING,
         description="Folder on a local disk where they are kept; null: `$TMPDIR` where it is set, otherwise `/var/tmp`.",
     )
+    answers: Path | None = setting(
+        None,
+        affects=NOTHING,
+        description="Folder on a local disk for the language model's answers, which need not be asked for again; null: `cache` "
+        "in the store's folder. To be set for a store on a network file system that several machines write to.",
+    )
 
     @field_validator("targets")
     @classmethod

@@ -59,7 +59,7 @@ class RunResources:
         # None of these touches the disk or loads anything before it is used.
         self.store = FileStore(config.store)
         cache = self.store.root / "cache"
-        self.answers = AnswerCache(cache / "answers.sqlite")
+        self.answers = AnswerCache((config.run.answers or cache) / "answers.sqlite")
         self.digests = IdentityCache(cache / "digests.sqlite")
         self.clock = DeviceClock()
         self.frames = FrameCache(config.run.scratch, config.run.frame_cache_bytes)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.store_work import CONTEXT, start
 
+from lavad_core.config.load import load_config
 from lavad_core.errors import InternalError, StoreUnavailable
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.store.answers import MAX_ANSWER_BYTES, AnswerCache
 
 
@@ -198,3 +202,23 @@ def test_the_file_is_plain_sqlite_for_others(cache: AnswerCache) -> None:
     with sqlite3.connect(cache.path) as connection:
         assert connection.execute("SELECT key, CAST(value AS TEXT) FROM answers").fetchall() == [("a", '{"x":1}')]
     connection.close()
+
+
+def test_the_statement_of_the_pages_brings_two_files_together(cache: AnswerCache, repository: Path) -> None:
+    other = AnswerCache(cache.path.parent / "other" / "answers.sqlite")
+    cache.put_many({"both": {"x": "first"}, "ours": {"x": 1}})
+    other.put_many({"both": {"x": "second"}, "theirs": {"x": 2}})
+    cache.close()
+    other.close()
+    page = (repository / "docs/design/answers.md").read_text(encoding="utf-8")
+    found = re.search(r'^sqlite3 answers\.sqlite "(.*)"$', page, re.MULTILINE)
+    assert found is not None
+    with closing(sqlite3.connect(cache.path)) as connection:
+        connection.executescript(found[1].replace("other/answers.sqlite", str(other.path)))
+    assert cache.get_many(["both", "ours", "theirs"]) == {"both": {"x": "first"}, "ours": {"x": 1}, "theirs": {"x": 2}}
+
+
+def test_where_a_run_keeps_them(tmp_path: Path) -> None:
+    for given, folder in ((None, tmp_path / "store" / "cache"), (str(tmp_path / "disk"), tmp_path / "disk")):
+        config = load_config(settings={"store": str(tmp_path / "store"), "run": {"answers": given}}, environ={})
+        assert RunResources(config).answers.path == folder / "answers.sqlite"
