@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator
@@ -266,7 +267,7 @@ class ImageBindConfig(ModelSection):
         affects=NOTHING,
         description="Path of imagebind_huge.pth or of safetensors with the same names, or random:imagebind (tests).",
     )
-    tokenizer: str | None = setting(
+    tokenizer: Path | None = setting(
         None,
         affects=NOTHING,
         description="Folder with CLIP's vocab.json and merges.txt; None: those beside the checkpoint, or the packaged ones.",
@@ -335,6 +336,15 @@ class VllmChatConfig(ServedSection):
         affects=CHAT_STAGES,
         description="The model's context. It counts where it is below total_tokens of the stage.",
         ge=256,
+    )
+    tokenizer: str | None = setting(
+        "auto",
+        affects=NOTHING,
+        description="Folder or hub id of the model's tokenizer and chat template: prompts are counted with them if the server "
+        "counts the same. auto: those of what the server says it serves, if they are on this machine; null: the server counts.",
+    )
+    tokenizer_revision: str | None = setting(
+        None, affects=NOTHING, description="Commit, branch or tag of the tokenizer's hub repository."
     )
     concurrency: int = setting(128, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
     timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)

@@ -211,16 +211,12 @@ def known_paths() -> tuple[str, ...]:
 
 
 def is_local_model(name: str, value: str) -> bool:
-    """Whether a text under this name is a path: a tokenizer's folder, a file of weights, ``FILE.py:FUNCTION``, or what begins
-    like a path.
+    """Whether a text under this name is a path: a file of weights, ``FILE.py:FUNCTION``, or what begins like a path.
 
-    Other models are hub ids or names under which a server serves them.
+    Other models, and tokenizers, are hub ids or names under which a server serves them.
     """
-    return name == "tokenizer" or (
-        name == "model"
-        and (
-            value.startswith(_LOCAL_PREFIXES)
-            or (value.endswith(_WEIGHTS) and ":" not in value)
-            or value.rpartition(":")[0].endswith(".py")
-        )
+    return name in ("model", "tokenizer") and (
+        value.startswith(_LOCAL_PREFIXES)
+        or (value.endswith(_WEIGHTS) and ":" not in value)
+        or value.rpartition(":")[0].endswith(".py")
     )

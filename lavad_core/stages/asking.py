@@ -75,6 +75,13 @@ def seed_of(config: LavadConfig, messages: Messages) -> int:
     return int(digest([config.chat.seed, [list(message) for message in messages]])[:8], 16) & 0x7FFFFFFF
 
 
+def fits(model: ChatModel, messages: Messages, most: int) -> bool:
+    """Whether a prompt has at most ``most`` tokens. A model that knows a bound without counting is asked for that first: a
+    count may be a round trip."""
+    at_most = getattr(model, "at_most_tokens", None)
+    return (at_most is not None and at_most(messages) <= most) or model.count_tokens(messages) <= most
+
+
 def build_all(context: StageContext, build: Callable[[Item], Built], items: Sequence[Item]) -> list[Built]:
     """``build`` for each item, in order; several at once where counting tokens waits for a server."""
     chat = context.config.chat

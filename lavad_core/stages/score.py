@@ -17,10 +17,10 @@ from lavad_core.method.scoring import (
     parse_own_score,
     score_messages,
 )
-from lavad_core.method.summarising import shorten
+from lavad_core.method.summarising import Messages, shorten
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
-from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, seed_of
+from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, fits, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
@@ -139,15 +139,16 @@ def score_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[
     settings = config.score
     total = min(settings.total_tokens, model.context_tokens)
 
-    def tokens(text: str) -> int:
-        return model.count_tokens(score_messages(text, settings.context_prompt, settings.format_prompt))
+    def prompt(text: str) -> Messages:
+        return score_messages(text, settings.context_prompt, settings.format_prompt)
 
-    (kept,) = shorten([summary], 0, lambda texts: tokens(texts[0]) + settings.max_answer_tokens <= total)
+    most = total - settings.max_answer_tokens
+    (kept,) = shorten([summary], 0, lambda texts: fits(model, prompt(texts[0]), most))
     constrained = settings.answer == "choice"
-    messages = score_messages(kept, settings.context_prompt, settings.format_prompt)
+    messages = prompt(kept)
     request = ChatRequest(
         messages=tuple(messages),
-        max_tokens=settings.max_answer_tokens if constrained else max(1, total - tokens(kept)),
+        max_tokens=settings.max_answer_tokens if constrained else max(1, total - model.count_tokens(messages)),
         temperature=settings.temperature,
         top_p=settings.top_p,
         seed=seed_of(config, messages),

@@ -214,6 +214,7 @@ store: results
 evaluate: {labels: ../labels.txt}
 imports: {captions: {a: captions/a}, summaries: ~/summaries}
 encoder: {model: weights/imagebind.safetensors, tokenizer: clip}
+chat: {tokenizer: ./llama}
 captioners:
   a: {kind: blip2, model: ./blip2}
   b: {kind: blip2, model: Salesforce/blip2-opt-2.7b}
@@ -224,7 +225,8 @@ captioners:
     assert found.imports.captions == {"a": project / "captions" / "a"}
     assert found.imports.summaries == tmp_path / "summaries"
     assert found.encoder.model == str(project / "weights" / "imagebind.safetensors")
-    assert found.encoder.tokenizer == str(project / "clip")
+    assert found.encoder.tokenizer == project / "clip"
+    assert found.chat.tokenizer == str(project / "llama")
     assert [one.model for one in found.captioners.values()] == [str(project / "blip2"), "Salesforce/blip2-opt-2.7b"]
 
 
@@ -238,6 +240,9 @@ def test_other_paths_are_relative_to_the_current_folder(tmp_path: Path, monkeypa
     assert found.encoder.model == str(tmp_path / "w.pth")
     assert config().encoder.model == config(preset="ucf-crime").encoder.model == str(tmp_path / "imagebind_huge.pth")
     assert config(overrides=["encoder.model=random:imagebind"]).encoder.model == "random:imagebind"
+    assert config(overrides=["chat.tokenizer=~/llama"]).chat.tokenizer == str(Path.home() / "llama")
+    for name in ("org/model", "auto"):
+        assert config(overrides=[f"chat.tokenizer={name}"]).chat.tokenizer == name
 
 
 def test_semantics_set_their_fields_unless_given() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,12 +23,11 @@ from lavad_core.models.chat.optional import (
     EndpointMissing,
     as_objects,
     context_of,
-    counted_tokens,
-    estimated_tokens,
     listed_models,
     names_of,
     row_of,
 )
+from lavad_core.models.chat.prompt_counts import PromptCounts
 from lavad_core.models.chat.replies import checked_length, parse_chat_answer, token_counts
 from lavad_core.models.chat.roles import folded, has_system
 from lavad_core.models.chat.served_choices import ServedChoices, outside_of
@@ -42,9 +40,6 @@ what the model would have begun with: a video's mean needs no more."""
 
 TRIES_OUTSIDE_CHOICES = 3
 """A server that ignores ``structured_outputs`` does so every time: a few tries, fewer than for a lost connection."""
-
-COUNTS_KEPT = 65_536
-"""Token counts remembered; a video has a few thousand windows."""
 
 TRIAL_TOKENS = 8
 """Most tokens of the answer that shows whether a server can be used which does not say what it serves."""
@@ -90,21 +85,21 @@ class ServedChat:
         extra = {name: value for name, value in self._extra.items() if name not in TEMPLATE_FIELDS}
         self._choices = ServedChoices(config.model, self._pool.shown_url, extra)
         self._control = Control(config.model)
-        self._counts: bool | None = None  # not known before the first count
-        self._counting = threading.RLock()
-        self._count = functools.lru_cache(COUNTS_KEPT)(self._count_at_server)
+        self._counts = PromptCounts(config, self._pool, self._forms)
         try:
-            self.context_tokens = self._find_model(config.context_tokens)
+            self.context_tokens, root = self._find_model(config.context_tokens)
+            self._counts.use_tokenizer(root)
         except BaseException:
-            self._pool.close()
+            self.close()
             raise
 
     def count_tokens(self, messages: Messages) -> int:
-        """Tokens of the rendered prompt, as the server counts them.
+        """See :meth:`~lavad_core.models.chat.prompt_counts.PromptCounts.exact`."""
+        return self._counts.exact(messages)
 
-        For a server without ``/tokenize`` it is an estimate (:func:`~lavad_core.models.chat.optional.estimated_tokens`).
-        """
-        return self._count(tuple((role, text) for role, text in messages))
+    def at_most_tokens(self, messages: Messages) -> int:
+        """See :meth:`~lavad_core.models.chat.prompt_counts.PromptCounts.at_most`."""
+        return self._counts.at_most(messages)
 
     def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`."""
@@ -115,10 +110,14 @@ class ServedChat:
         return self._pool.run(job(number, request) for number, request in enumerate(requests))
 
     def close(self) -> None:
+        self._counts.close()
         self._pool.close()
 
-    def _find_model(self, context_tokens: int) -> int:
-        """``/v1/models`` rather than ``/health``: another server on this port is healthy too."""
+    def _find_model(self, context_tokens: int) -> tuple[int, object]:
+        """The context, and what the server says that the model's files are.
+
+        By ``/v1/models`` rather than ``/health``: another server on this port is healthy too.
+        """
         try:
             rows = listed_models(self._pool)
         except EndpointMissing as absent:
@@ -129,46 +128,20 @@ class ServedChat:
                     "the server does not say what it serves (%s): that it runs %r, and that its context is "
                     "chat.context_tokens = %d, is believed", absent, self._model, context_tokens,
                 )  # fmt: skip
-            return context_tokens
-        if row_of(rows, self._model) is None:
+            return context_tokens, None
+        row = row_of(rows, self._model)
+        if row is None:
             raise ModelError(
                 f"{self._pool.shown_url} does not serve the model {self._model!r}; it serves {names_of(rows)} "
                 "(set chat.model, or start the server with --served-model-name)"
             )
-        return min(context_tokens, context_of(rows, self._model) or context_tokens)
+        return min(context_tokens, context_of(rows, self._model) or context_tokens), row.get("root")
 
-    def _count_at_server(self, messages: Messages) -> int:
-        if self._counts is None:
-            with self._counting:  # threads that count at once wait for the first to find out
-                if self._counts is None:
-                    return self._counted(messages)
-        return self._counted(messages)
-
-    def _counted(self, messages: Messages) -> int:
-        if self._counts is not None and not self._counts:
-            return estimated_tokens(messages)
-        ways = [self._way]
-        if self._may_fold and not self._way.folds and has_system(messages):
-            ways.append(replace(self._way, folds=True))
-        why = ""
-        for way in ways:
-            try:
-                text = folded(messages) if way.folds else messages
-                count = counted_tokens(self._pool, self._model, text, self._extra)
-            except EndpointMissing as absent:
-                why = why or str(absent)
-            else:
-                self._counts = True
-                return count
-        with self._counting:
-            if self._counts is not None and not self._counts:  # said by another thread meanwhile
-                return estimated_tokens(messages)
-            self._counts = False
-            log.warning(
-                "token counts of %r are estimates, about a fifth too high for English: its server does not count (%s); "
-                "captions may be left out that would have fitted", self._model, why,
-            )  # fmt: skip
-        return estimated_tokens(messages)
+    def _forms(self, messages: Messages) -> list[Messages]:
+        """The forms in which a server may take messages, the likeliest first."""
+        if self._way.folds:
+            return [folded(messages)]
+        return [messages, folded(messages)] if self._may_fold and has_system(messages) else [messages]
 
     async def _posted(self, request: ChatRequest, post: Post, *, first_token: bool = False) -> dict[str, Any]:
         """The server's answer; in another way if it refuses the one and takes the other. With ``first_token`` it also says

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ModelError
@@ -20,10 +20,10 @@ from lavad_core.models.chat.optional import (
     estimated_tokens,
     listed_models,
 )
+from lavad_core.models.chat.own_counts import TOKENIZER, tokenizer_in
 from lavad_core.models.chat.template import ChatTemplate
 from lavad_core.models.chat.template_files import template_in
 
-_TOKENIZER = "tokenizer.json"
 _LOOKING_TIMEOUT_S = 20.0
 
 
@@ -66,7 +66,7 @@ class LocalReader:
             raise ModelError(f"chat model {model!r} has no chat template; give a chat model, not a base model")
         self._template, self.folds = ChatTemplate(*found, model), folds
         self.context_tokens = _context_in(folder / "config.json")
-        self._tokenizer = _tokenizer_in(folder / _TOKENIZER)
+        self._tokenizer = tokenizer_in(folder / TOKENIZER)
 
     def count(self, messages: Messages) -> tuple[int, bool]:
         text = self.render(messages)
@@ -134,20 +134,6 @@ class ServedReader:
 
     def close(self) -> None:
         self._pool.close()
-
-
-def _tokenizer_in(path: Path) -> Any:
-    """The tokenizer in a file of its own, or None; one that is damaged is found when the model is loaded."""
-    if not path.is_file():
-        return None
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:
-        if type(error) is not Exception:  # the library has no class of its own for a file that is no tokenizer
-            raise
-        return None
 
 
 def _context_in(path: Path) -> int | None:

@@ -130,7 +130,7 @@ def _chat(pool: JsonPool, config: ServedSection, messages: list[dict[str, Any]],
 def _folds(pool: JsonPool, config: ServedSection) -> bool | None:
     """Whether system messages must be folded: the server refuses them and takes the same folded, or the prompt has as many
     tokens whatever they say. None if that does not come out."""
-    for length in (_length_by_count, _length_by_usage):
+    for length in (length_by_count, length_by_usage):
         try:
             try:
                 short = length(pool, config, _dialog(_SHORT))
@@ -177,11 +177,24 @@ def _dialog(system: str, user: str = "Hello") -> Messages:
     return ("system", system), ("user", user)
 
 
-def _length_by_count(pool: JsonPool, config: ServedSection, messages: Messages) -> int | None:
+def length_by_count(pool: JsonPool, config: ServedSection, messages: Messages) -> int | None:
+    """Tokens of a prompt, by ``/tokenize``.
+
+    Raises:
+        EndpointMissing: the server does not say.
+        ServiceUnavailable: it cannot be reached.
+    """
     return counted_tokens(pool, config.model, messages, config.extra_body)
 
 
-def _length_by_usage(pool: JsonPool, config: ServedSection, messages: Messages) -> int | None:
+def length_by_usage(pool: JsonPool, config: ServedSection, messages: Messages) -> int | None:
+    """Tokens of a prompt, by what the server says that a short answer took; None if it does not say.
+
+    Raises:
+        EndpointMissing: the server fails at it.
+        RequestRejected: it refuses the messages.
+        ServiceUnavailable, ServiceTimeout: it cannot be reached, or does not answer in time.
+    """
     try:
         usage = _chat(pool, config, as_objects(messages), ANSWER_TOKENS // 4).get("usage")
     except ServiceUnavailable as error:

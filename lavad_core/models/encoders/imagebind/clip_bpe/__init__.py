@@ -18,11 +18,11 @@ TOKENIZER_FILES = ("vocab.json", "merges.txt")
 PACKAGED = Path(__file__).parent / "merges.txt.gz"
 
 
-def tokenizer_folder(given: str | None, checkpoint: Path) -> Path | None:
+def tokenizer_folder(given: Path | None, checkpoint: Path) -> Path | None:
     """Where ImageBind's tokenizer is: the folder given, or the checkpoint's if one of the files is there; None: the
     packaged one."""
     if given is not None:
-        return Path(given).expanduser()
+        return given.expanduser()
     beside = checkpoint.parent
     return beside if any((beside / name).exists() for name in TOKENIZER_FILES) else None
 
