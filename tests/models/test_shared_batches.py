@@ -1,0 +1,359 @@
+"""Batches filled from the items of several threads: which items meet, who waits for whom, and who hears of what goes wrong."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lavad_core.errors import InternalError, Interrupted, ModelError
+from lavad_core.models.shared_batches import Session, SharedBatches
+
+PATIENCE_S = 30
+"""For what must happen; a test that has to wait so long fails."""
+
+
+class Model:
+    """Doubles numbers. A negative one is refused, with all that is in its batch."""
+
+    def __init__(self, size: int = 4) -> None:
+        self.size = size
+        self.batches: list[list[int]] = []
+        self.at_work = 0
+        self.before: Callable[[list[int]], None] = lambda batch: None
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.at_work += 1
+        assert self.at_work == 1, "one batch at a time"
+        try:
+            self.batches.append(list(items))
+            self.before(list(items))
+            if bad := [item for item in items if item < 0]:
+                raise ModelError(f"{len(bad)} of {len(items)} are negative")
+            return [2 * item for item in items]
+        finally:
+            self.at_work -= 1
+
+
+class Threads:
+    """Sessions in threads of their own, which do one step when they are told to."""
+
+    def __init__(self, batches: SharedBatches[Any, Any], executor: ThreadPoolExecutor) -> None:
+        self._batches, self._executor = batches, executor
+
+    def open(self, **options: Any) -> Stepped:
+        session = Stepped(self._executor)
+        session.begin(self._batches, options)
+        return session
+
+    def settled(self, *asleep: Stepped) -> None:
+        """Wait until exactly these wait for others."""
+        wanted = {each.session for each in asleep}
+        until(self._batches, lambda: self._batches._waiting == wanted and not self._batches._busy)
+
+
+def until(batches: SharedBatches[Any, Any], holds: Callable[[], bool]) -> None:
+    """Nobody says when a thread falls asleep: look again and again."""
+    with batches._change:
+        for _ in range(PATIENCE_S * 200):
+            if holds():
+                return
+            batches._change.wait(0.005)
+    raise AssertionError("it does not come about")
+
+
+class Stepped:
+    session: Session[Any, Any]
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+        self._steps: list[tuple[Callable[[], Any], Future[Any]]] = []
+        self._change = threading.Condition()
+        self.ended: Future[None]
+
+    def begin(self, batches: SharedBatches[Any, Any], options: dict[str, Any]) -> None:
+        opened = threading.Event()
+
+        def run() -> None:
+            with batches.session(**options) as self.session:
+                opened.set()
+                while True:
+                    with self._change:
+                        assert self._change.wait_for(lambda: self._steps, PATIENCE_S)
+                        step, future = self._steps.pop(0)
+                    try:
+                        value = step()
+                    except BaseException as error:
+                        future.set_exception(error)
+                        return
+                    if value is StopIteration:
+                        future.set_result(None)
+                        return
+                    future.set_result(value)
+
+        self.ended = self._executor.submit(run)
+        assert opened.wait(PATIENCE_S)
+
+    def do(self, step: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._change:
+            self._steps.append((step, future))
+            self._change.notify_all()
+        return future
+
+    def submit(self, *items: Any) -> list[Any]:
+        return self.do(lambda: [self.session.submit(item) for item in items]).result(PATIENCE_S)
+
+    def results(self, tickets: Sequence[Any]) -> Future[Any]:
+        return self.do(lambda: [self.session.result(ticket) for ticket in tickets])
+
+    def closing(self) -> Future[None]:
+        self.do(lambda: StopIteration)
+        return self.ended
+
+    def close(self) -> None:
+        self.closing().result(PATIENCE_S)
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def threads(model: Model) -> Iterator[Threads]:
+    with ThreadPoolExecutor(8) as executor:
+        yield Threads(SharedBatches(model, lambda: model.size), executor)
+
+
+def test_one_session_has_full_batches_and_a_rest(model: Model) -> None:
+    batches = SharedBatches(model, lambda: model.size)
+    with batches.session() as session:
+        assert list(session.results(range(10))) == [2 * number for number in range(10)]
+    assert model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    with batches.session() as session:
+        assert list(session.results([])) == []
+
+
+def test_a_result_comes_out_while_items_go_in(model: Model) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(9):
+            assert len(taken) == number // 4 * 4
+            yield number
+
+    with SharedBatches(model, lambda: 4).session() as session:
+        taken.extend(session.results(numbers()))
+    assert len(taken) == 9
+
+
+def test_a_rest_waits_for_the_items_of_others(model: Model, threads: Threads) -> None:
+    one, other = threads.open(), threads.open()
+    found = one.results(one.submit(1, 2, 3))
+    threads.settled(one)
+    assert model.batches == [], "the other can still bring an item"
+    tickets = other.submit(4, 5)
+    assert found.result(PATIENCE_S) == [2, 4, 6]
+    assert model.batches == [[1, 2, 3, 4]]
+    found = other.results(tickets)
+    threads.settled(other)
+    assert model.batches == [[1, 2, 3, 4]]
+    one.close()
+    assert found.result(PATIENCE_S) == [8, 10]
+    assert model.batches[1:] == [[5]]
+    other.close()
+
+
+def test_when_all_wait_what_is_there_is_computed(model: Model, threads: Threads) -> None:
+    sessions = [threads.open() for _ in range(3)]
+    tickets = [session.submit(number) for number, session in enumerate(sessions)]
+    found = [session.results(own) for session, own in zip(sessions, tickets, strict=True)]
+    assert [future.result(PATIENCE_S) for future in found] == [[0], [2], [4]]
+    assert model.batches == [[0, 1, 2]]
+    late = threads.open()
+    assert late.results(late.do(lambda: [late.session.submit(7)]).result(PATIENCE_S)) is not None
+    threads.settled(late)
+    assert model.batches == [[0, 1, 2]], "the others are open, and could bring items"
+    for session in (*sessions, late):
+        session.close()
+    assert model.batches[1:] == [[7]]
+
+
+def test_a_session_that_ends_takes_its_items_with_it(model: Model, threads: Threads) -> None:
+    one, other = threads.open(), threads.open()
+    kept = one.results(one.submit(1, 2))
+    other.submit(3)
+    with pytest.raises(ZeroDivisionError):
+        other.do(lambda: 1 / 0).result(PATIENCE_S)
+    assert kept.result(PATIENCE_S) == [2, 4]
+    assert model.batches == [[1, 2]]
+    one.close()
+
+
+def test_an_error_strikes_the_session_whose_item_it_is(model: Model, threads: Threads) -> None:
+    sessions = [threads.open() for _ in range(3)]
+    tickets = [session.submit(*items) for session, items in zip(sessions, [[1], [-2], [3, 4]], strict=True)]
+    found = [session.results(own) for session, own in zip(sessions, tickets, strict=True)]
+    assert found[0].result(PATIENCE_S) == [2]
+    with pytest.raises(ModelError, match="1 of 1 are negative"):
+        found[1].result(PATIENCE_S)
+    assert found[2].result(PATIENCE_S) == [6, 8]
+    assert model.batches == [[1, -2, 3, 4], [1], [-2], [3, 4]]
+    sessions[0].close()
+    sessions[2].close()
+
+
+def test_an_error_of_one_sessions_batch_is_its_own_at_once(model: Model) -> None:
+    with SharedBatches(model, lambda: 4).session() as session, pytest.raises(ModelError, match="1 of 3"):
+        list(session.results([1, -1, 2]))
+    assert model.batches == [[1, -1, 2]]
+
+
+def test_a_stop_in_the_model_is_everybodys(model: Model, threads: Threads) -> None:
+    def stop(batch: list[int]) -> None:
+        raise Interrupted("stopped by the test")
+
+    model.before = stop
+    one, other = threads.open(), threads.open()
+    found = [one.results(one.submit(1)), other.results(other.submit(2))]
+    for future in found:
+        with pytest.raises(Interrupted):
+            future.result(PATIENCE_S)
+    assert len(model.batches) == 1
+
+
+def test_a_thread_that_is_ended_within_a_batch_takes_nobody_elses_items_with_it(model: Model, threads: Threads) -> None:
+    def end(batch: list[int]) -> None:
+        model.before = lambda batch: None
+        raise KeyboardInterrupt
+
+    model.before = end
+    one, other = threads.open(), threads.open()
+    kept = one.results(one.submit(1, 2))
+    threads.settled(one)
+    ended = other.do(lambda: [other.session.submit(item) for item in (3, 4, 5)])
+    # Whichever of the two was at the batch is ended; the items of the one that is left are computed.
+    if kept.exception(PATIENCE_S) is None:
+        assert isinstance(ended.exception(PATIENCE_S), KeyboardInterrupt)
+        assert kept.result() == [2, 4]
+        assert model.batches == [[1, 2, 3, 4], [1, 2]]
+        one.close()
+    else:
+        assert isinstance(kept.exception(), KeyboardInterrupt)
+        assert other.results(ended.result(PATIENCE_S)).result(PATIENCE_S) == [6, 8, 10]
+        assert model.batches == [[1, 2, 3, 4], [3, 4, 5]]
+        other.close()
+
+
+def test_a_run_that_is_stopped_begins_no_batch(model: Model, threads: Threads) -> None:
+    stopping = threading.Event()
+
+    def check() -> None:
+        if stopping.is_set():
+            raise Interrupted("stopped by the test")
+
+    one, other = threads.open(check_stop=check), threads.open(check_stop=check)
+    tickets = one.submit(1, 2)
+    stopping.set()
+    for future in (one.results(tickets), other.do(lambda: [other.session.submit(item) for item in range(9)])):
+        with pytest.raises(Interrupted):
+            future.result(PATIENCE_S)
+    assert model.batches == []
+
+
+def test_a_size_that_shrinks_is_heeded(model: Model) -> None:
+    def halve(batch: list[int]) -> None:
+        model.size = 2
+
+    model.before = halve
+    with SharedBatches(model, lambda: model.size).session() as session:
+        assert list(session.results(range(7))) == [0, 2, 4, 6, 8, 10, 12]
+    assert model.batches == [[0, 1, 2, 3], [4, 5], [6]]
+
+
+def test_items_of_one_kind_share_a_batch(model: Model) -> None:
+    batches = SharedBatches(model, lambda: 3, kind_of=lambda number: number % 2)
+    with batches.session() as session:
+        assert list(session.results([0, 2, 1, 4, 6, 3])) == [0, 4, 2, 8, 12, 6]
+    assert model.batches == [[0, 2, 4], [1, 3], [6]]
+
+
+def test_a_wrong_number_of_results_is_a_bug() -> None:
+    batches = SharedBatches[int, int](lambda items: list(items)[1:], lambda: 2)
+    with batches.session() as session, pytest.raises(InternalError, match="2 items gave 1 results"):
+        list(session.results([1, 2]))
+
+
+def test_items_that_wait_are_few(model: Model, threads: Threads) -> None:
+    """A device that is slow: the others hand over two batches and an item each, and no more."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(batch: list[int]) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+
+    model.before = slow
+    sessions = [threads.open() for _ in range(4)]
+    for first, session in enumerate(sessions):
+        session.do(
+            lambda first=first, session=session: list(session.session.results(range(100 * first, 100 * first + 9)))
+        )
+    assert begun.wait(PATIENCE_S)
+    batches = threads._batches
+    until(batches, lambda: len(batches._waiting) == 3)
+    assert 8 <= len(batches._items) <= 8 + 4
+    go_on.set()
+    for ended in [session.closing() for session in sessions]:
+        ended.result(PATIENCE_S)
+    assert sorted(number for batch in model.batches for number in batch) == [
+        100 * first + number for first in range(4) for number in range(9)
+    ]
+
+
+def test_the_clock_is_at_work_during_batches_alone(model: Model) -> None:
+    now: list[str] = []
+
+    @contextmanager
+    def at_work() -> Iterator[None]:
+        now.append("begin")
+        yield
+        now.append("end")
+
+    model.before = lambda batch: now.append(str(len(batch)))
+    with SharedBatches(model, lambda: 2).session(at_work=at_work) as session:
+        assert list(session.results(range(3))) == [0, 2, 4]
+    assert now == ["begin", "2", "end", "begin", "1", "end"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_threads_do_each_gets_its_own(seed: int) -> None:
+    """Sessions of any length that open at any moment, some of which end early; nobody waits for ever."""
+    chance = random.Random(seed)
+    model = Model(chance.choice([1, 3, 8]))
+    kinds = chance.choice([1, 1, 2])
+    batches = SharedBatches(model, lambda: model.size, kind_of=lambda number: number % kinds)
+    lengths = [chance.choice([0, 1, 5, 20, 50]) for _ in range(40)]
+    quits = [chance.random() < 0.2 for _ in lengths]
+
+    def video(number: int) -> list[int]:
+        with batches.session() as session:
+            found = []
+            for result in session.results(range(1000 * number, 1000 * number + lengths[number])):
+                found.append(result)
+                if quits[number] and len(found) == 3:
+                    break
+            return found
+
+    with ThreadPoolExecutor(chance.choice([2, 6])) as executor:
+        futures = [executor.submit(video, number) for number in range(len(lengths))]
+        for number, future in enumerate(futures):
+            whole = [2 * (1000 * number + item) for item in range(lengths[number])]
+            assert future.result(PATIENCE_S) == (whole[:3] if quits[number] else whole)
+    assert not batches._open
+    assert not batches._items
