@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.video import geometry, wanted
+from lavad_core.video.packed_picture import packed, unpacked
 from lavad_core.video.types import NATIVE, Frame, FrameRequest, Probe
 
 log = logging.getLogger(__name__)
@@ -27,13 +28,18 @@ _ROW = np.dtype(
     [
         ("index", np.int64),
         ("place", np.int64),
+        ("size", np.uint32),
         ("height", np.int32),
         ("width", np.int32),
         ("checksum", np.uint32),
         ("substituted", np.bool_),
     ]
 )
-"""What is in memory of a frame that is kept: 29 bytes."""
+"""What is in memory of a frame that is kept: 33 bytes."""
+
+_EXPECTED = 2
+"""Times fewer bytes that pictures are expected to take than as decoded; real ones gave 2.8 to 6.2. A video whose pictures take
+more is kept as long as there is room."""
 
 
 class KeptFrameDamaged(Exception):
@@ -51,9 +57,10 @@ def default_scratch() -> Path:
 class FrameCache:
     """The kept frames of one run in one process; safe with threads. Nothing is on disk before the first is kept.
 
-    Frames are kept as decoded, and resized when they are given out, by what resizes them in the decoding process: the same
-    pixels. A video's frames are there only when its pass has come to its end, without losing one. An error of the disk empties
-    the cache and leaves it off for the rest of the run, with one warning: the videos are then decoded for each model.
+    Frames are kept as decoded, in fewer bytes, and resized when they are given out, by what resizes them in the decoding
+    process: the same pixels. A video's frames are there only when its pass has come to its end, without losing one. An error
+    of the disk empties the cache and leaves it off for the rest of the run, with one warning: the videos are then decoded for
+    each model.
 
     Args:
         folder: on a local disk; None for :func:`default_scratch`.
@@ -71,7 +78,7 @@ class FrameCache:
         self._file: _Nameless | None = None
         self._limit = self._end = 0
         self._kept: dict[str, NDArray[np.void]] = {}
-        self._places: dict[str, tuple[int, int]] = {}
+        self._spare: list[tuple[int, int]] = []  # place and size of frames that are kept no more
         self._filling: dict[str, Filling] = {}
 
     def filling(self, video_id: str, frames: NDArray[np.int64], probe: Probe) -> Filling | None:
@@ -80,23 +87,23 @@ class FrameCache:
         Args:
             video_id: digest of the video's content.
             frames: int64, strictly increasing indices.
-            probe: the video's; the size of its picture says how much room is needed.
+            probe: the video's; the size of its picture says how much room is expected to be needed.
         """
-        need = len(frames) * probe.width * probe.height * 3
+        expected = len(frames) * probe.width * probe.height * 3 // _EXPECTED
         with self._guard:
-            if self._off or not need or video_id in self._filling:
+            if self._off or not expected or video_id in self._filling:
                 return None
+            self._forget(video_id)
             try:
-                offset = self._room(video_id, need)
+                room = self._room()
             except OSError as error:
                 self._refused(error)
                 return None
-            if offset is None:
-                self._say_full(need)
+            if expected > room:
+                self._say_full(expected)
                 return None
-            self._kept.pop(video_id, None)
             assert self._file is not None
-            found = self._filling[video_id] = Filling(self, self._file, video_id, frames, probe, offset, need)
+            found = self._filling[video_id] = Filling(self, self._file, video_id, frames, probe, expected)
             return found
 
     def holds(self, video_id: str, requests: Sequence[FrameRequest], frames: int) -> bool:
@@ -132,33 +139,55 @@ class FrameCache:
     def drop(self, video_id: str) -> None:
         """Forget the frames of a video."""
         with self._guard:
-            self._kept.pop(video_id, None)
+            self._forget(video_id)
 
     def clear(self) -> None:
         """Give the disk back: no stage of the run wants frames any more. Later passes may fill it again."""
         with self._guard:
             self._reset()
 
-    def _room(self, video_id: str, need: int) -> int | None:
+    def _room(self) -> int:
+        """Bytes that nothing is kept in, and that no other pass will need."""
         if self._file is None:
             self._file = _Nameless(self._folder or default_scratch())
             self._limit = self._file.free() // 2 if self._max_bytes is None else self._max_bytes
-        place, size = self._places.get(video_id, (0, 0))  # of a pass that came to nothing
-        if size != need:
-            unwritten = sum(filling.left for filling in self._filling.values())
-            if self._end + need > self._limit or need + unwritten > self._file.free():
-                return None
+        spare = sum(size for _, size in self._spare)
+        return (
+            min(self._limit - self._end, self._file.free()) + spare - sum(each.left for each in self._filling.values())
+        )
+
+    def _claim(self, filling: Filling, size: int) -> int | None:
+        """A place for this many bytes of a frame; None if there is no room."""
+        with self._guard:
+            if self._file is None or self._filling.get(filling.video_id) is not filling:
+                return None  # emptied meanwhile
+            for number, (place, spare) in enumerate(self._spare):
+                if spare >= size:
+                    self._spare[number : number + 1] = [(place + size, spare - size)] if spare > size else []
+                    return place
             place = self._end
-            self._places[video_id] = (place, need)
-            self._end += need
-        return place
+            if size > min(self._limit - place, self._file.free()):
+                self._say_full(filling.written + size)
+                return None
+            self._end += size
+            return place
+
+    def _forget(self, video_id: str) -> None:
+        """Called with the guard held."""
+        rows = self._kept.pop(video_id, None)
+        if rows is not None:
+            self._give_back(rows)
+
+    def _give_back(self, rows: NDArray[np.void]) -> None:
+        """Called with the guard held."""
+        self._spare += zip(rows["place"].tolist(), rows["size"].tolist(), strict=True)
 
     def _say_full(self, need: int) -> None:
         if not self._said_full:
             self._said_full = True
             log.warning(
-                "frames of a video (%d MB) do not fit the %d MB that may be kept in %r, and %d MB are; videos without room are "
-                "decoded again for each model; run.frame_cache_bytes and run.scratch say how much and where",
+                "frames of a video (about %d MB) do not fit the %d MB that may be kept in %r, and %d MB are; videos without "
+                "room are decoded again for each model; run.frame_cache_bytes and run.scratch say how much and where",
                 need >> 20,
                 self._limit >> 20,
                 str(self._folder or default_scratch()),
@@ -176,15 +205,17 @@ class FrameCache:
                 error.strerror or error,
             )
 
-    def _ended(self, filling: Filling, rows: NDArray[np.void] | None, error: OSError | None = None) -> None:
-        """A pass is over: with its rows if all frames are kept."""
+    def _ended(self, filling: Filling, rows: NDArray[np.void], whole: bool, error: OSError | None = None) -> None:
+        """A pass is over; ``rows`` are the frames that were kept, ``whole`` says whether these are all."""
         with self._guard:
             if error is not None:
                 self._refused(error)
             if self._filling.get(filling.video_id) is filling:
                 del self._filling[filling.video_id]
-                if rows is not None:
+                if whole:
                     self._kept[filling.video_id] = rows
+                else:
+                    self._give_back(rows)
 
 
 class Filling:
@@ -193,7 +224,7 @@ class Filling:
     Attributes:
         video_id: digest of the video's content.
         request: asks the pass for the frames to keep.
-        left: bytes of its room that are not written yet.
+        written: bytes of frames that are kept so far.
     """
 
     def __init__(
@@ -203,16 +234,20 @@ class Filling:
         video_id: str,
         frames: NDArray[np.int64],
         probe: Probe,
-        offset: int,
-        size: int,
+        expected: int,
     ) -> None:
-        self.video_id, self.left = video_id, size
+        self.video_id, self.written, self._expected = video_id, 0, expected
         self.request = FrameRequest(NATIVE, frames)
-        self._cache, self._file, self._place = cache, file, offset
+        self._cache, self._file = cache, file
         self._gaps = frozenset(probe.gaps)
         self._rows = np.zeros(len(frames), _ROW)
         self._count = 0
         self._good = True
+
+    @property
+    def left(self) -> int:
+        """Bytes that it is still expected to write."""
+        return max(0, self._expected - self.written)
 
     def through(self, frames: Iterator[Frame], number: int) -> Generator[Frame, None, None]:
         """The frames of a pass without those of :attr:`request`, which are written on their way.
@@ -229,30 +264,29 @@ class Filling:
             elif self._good:
                 self._write(frame)
         if self._good and self._count == len(self._rows):
-            self._cache._ended(self, self._rows)
+            self._cache._ended(self, self._rows, whole=True)
 
     def _write(self, frame: Frame) -> None:
-        data = frame.image.data.cast("B")
-        height, width = frame.image.shape[:2]
-        if len(data) > self.left:  # pictures of several sizes, larger than the first
+        data = packed(frame.image)
+        place = self._cache._claim(self, len(data))
+        if place is None:
             self._good = False
             return
+        height, width = frame.image.shape[:2]
+        self._rows[self._count] = (frame.index, place, len(data), height, width, zlib.crc32(data), frame.substituted)
+        self._count += 1
+        self.written += len(data)
         try:
-            self._file.write(data, self._place)
+            self._file.write(memoryview(data), place)
         except OSError as error:
             self._good = False
-            self._cache._ended(self, None, error)
-            return
-        self._rows[self._count] = (frame.index, self._place, height, width, zlib.crc32(data), frame.substituted)
-        self._place += len(data)
-        self.left -= len(data)
-        self._count += 1
+            self._cache._ended(self, self._rows[: self._count], False, error)
 
     def __enter__(self) -> Filling:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._cache._ended(self, None)
+        self._cache._ended(self, self._rows[: self._count], whole=False)
 
 
 class _Nameless:
@@ -274,13 +308,12 @@ class _Nameless:
             data, place = data[written:], place + written
 
     def read(self, row: np.void) -> NDArray[np.uint8]:
-        """The picture of a row, uint8 [height, width, 3], read-only."""
-        height, width = int(row["height"]), int(row["width"])
-        size = height * width * 3
+        """The picture of a row, uint8 [height, width, 3]."""
+        size = int(row["size"])
         try:
             data = os.pread(self._descriptor, size, int(row["place"]))
         except OSError as error:
             raise KeptFrameDamaged(f"frame {row['index']} cannot be read: {error.strerror}") from error
         if len(data) != size or zlib.crc32(data) != row["checksum"]:
             raise KeptFrameDamaged(f"frame {row['index']} is not as it was written")
-        return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+        return unpacked(data, int(row["height"]), int(row["width"]))

@@ -18,6 +18,7 @@ from PIL import Image
 from support.video_factory import make_frames, make_video
 from support.video_limits import default_limits
 
+from lavad_core.video import frame_cache
 from lavad_core.video.decoder import open_frames, probe
 from lavad_core.video.frame_cache import FrameCache, KeptFrameDamaged, default_scratch
 from lavad_core.video.types import NATIVE, Frame, FrameRequest, Geometry, Probe, VideoSource
@@ -102,12 +103,38 @@ def test_kept_frames_are_those_of_a_pass_to_the_bit(
     assert not cache.holds("id", REQUESTS["one size"], found.frames)
 
 
-def test_a_pass_that_did_not_end_is_not_kept_and_the_next_is(video: VideoSource, found: Probe, tmp_path: Path) -> None:
-    cache = FrameCache(tmp_path, 2 * len(WANTED) * found.width * found.height * 3 - 1)
+def test_a_pass_that_did_not_end_is_not_kept_and_the_next_is(
+    video: VideoSource, found: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_cache, "_EXPECTED", 1000)
+    roomy = FrameCache(tmp_path, None)
+    fill(roomy, video, found)
+    cache = FrameCache(tmp_path, roomy._end)
     assert len(fill(cache, video, found, limit=5)) == 5
     assert not cache.holds("id", REQUESTS["one size"], found.frames)
-    fill(cache, video, found)  # in the same room: there is none for a second one
-    assert cache.holds("id", REQUESTS["one size"], found.frames)
+    for _ in range(2):  # in the room of the one before: there is none for two
+        fill(cache, video, found)
+        assert cache.holds("id", REQUESTS["one size"], found.frames)
+    assert (cache._end, cache._spare) == (roomy._end, [])
+
+
+def test_a_video_that_takes_more_than_was_expected_gives_its_room_back(
+    video: VideoSource,
+    found: Probe,
+    decoded: dict[str, list[Frame]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(frame_cache, "_EXPECTED", 1000)
+    roomy = FrameCache(tmp_path, None)
+    fill(roomy, video, found)
+    cache = FrameCache(tmp_path, roomy._end - 1)
+    assert plain(fill(cache, video, found)) == plain(decoded["one size"])  # the pass itself goes on
+    assert not cache.holds("id", REQUESTS["one size"], found.frames)
+    assert sum(size for _, size in cache._spare) == cache._end > 0
+    (said,) = caplog.records
+    assert "run.frame_cache_bytes" in said.message
 
 
 def test_two_passes_do_not_fill_one_video(video: VideoSource, found: Probe, tmp_path: Path) -> None:
@@ -126,7 +153,7 @@ def test_damage_is_found(
     cache = FrameCache(tmp_path, None)
     fill(cache, video, found)
     assert cache._file is not None
-    descriptor, at = cache._file._descriptor, int(cache._kept["id"]["place"][5]) + 100
+    descriptor, at = cache._file._descriptor, int(cache._kept["id"]["place"][5]) + 10
     if damage == "cut":
         os.ftruncate(descriptor, at)
     else:
@@ -160,9 +187,9 @@ def test_a_video_of_which_a_frame_was_lost_is_not_kept(lost: Sequence[int], kept
     assert cache.holds("id", [FrameRequest(NATIVE, [1])], 5) == kept
 
 
-@pytest.mark.parametrize(("second", "kept"), [((64, 40), True), ((200, 160), False)], ids=["smaller", "larger"])
-def test_pictures_of_several_sizes(second: tuple[int, int], kept: bool, tmp_path: Path) -> None:
-    """The room is for the size of the first; what does not fit it is not kept."""
+@pytest.mark.parametrize("second", [(64, 40), (200, 160)], ids=["smaller", "larger"])
+def test_pictures_of_several_sizes(second: tuple[int, int], tmp_path: Path) -> None:
+    """Noise of another size behind the first pictures: what is expected of a video is no limit."""
     folder = make_frames(tmp_path / "v", range(6))
     for index in range(3, 6):
         Image.effect_noise(second, 90).convert("RGB").save(folder / f"{index:06d}.jpg")
@@ -173,9 +200,8 @@ def test_pictures_of_several_sizes(second: tuple[int, int], kept: bool, tmp_path
     assert filling is not None
     with filling:
         alone = passed(video, found, [wanted, filling.request], lambda frames: filling.through(frames, 1))
-    assert cache.holds("id", [wanted], 6) == kept
-    if kept:
-        assert plain(list(cache.frames("id", [wanted], 6))) == plain(alone)
+    assert cache.holds("id", [wanted], 6)
+    assert plain(list(cache.frames("id", [wanted], 6))) == plain(alone)
 
 
 BAD_DISKS = {
@@ -222,21 +248,23 @@ def test_room(most: int, words: list[str], found: Probe, tmp_path: Path, caplog:
     assert all(word in text for word, text in zip(words, said, strict=True))
 
 
-def test_half_of_what_is_free_is_the_most(found: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need = len(WANTED) * found.width * found.height * 3
-    monkeypatch.setattr("lavad_core.video.frame_cache._Nameless.free", lambda file: 5 * need)
-    cache = FrameCache(tmp_path, None)
-    rooms = [cache.filling(name, WANTED, found) for name in ("a", "b", "c")]
-    assert [room is not None for room in rooms] == [True, True, False]
+ROOM = {
+    "half of what is free": (None, 5, [True, True, False]),
+    "a full disk": (100, 1.5, [True, False, False]),
+    "a limit": (1, 100, [True, False, False]),
+}
 
 
-def test_a_full_disk_is_not_begun_on(found: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other passes have still to write counts as used."""
-    need = len(WANTED) * found.width * found.height * 3
-    monkeypatch.setattr("lavad_core.video.frame_cache._Nameless.free", lambda file: need * 3 // 2)
-    cache = FrameCache(tmp_path, 100 * need)
-    assert cache.filling("a", WANTED, found) is not None
-    assert cache.filling("b", WANTED, found) is None
+@pytest.mark.parametrize("case", ROOM)
+def test_what_other_passes_will_write_counts_as_used(
+    case: str, found: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit and the free space are multiples of what a video is expected to take."""
+    limit, free, rooms = ROOM[case]
+    expected = len(WANTED) * found.width * found.height * 3 // 2
+    monkeypatch.setattr("lavad_core.video.frame_cache._Nameless.free", lambda file: int(free * expected))
+    cache = FrameCache(tmp_path, None if limit is None else limit * expected)
+    assert [cache.filling(name, WANTED, found) is not None for name in ("a", "b", "c")] == rooms
 
 
 PROCESS = """
