@@ -16,16 +16,13 @@ import torch
 import transformers
 from torch import Tensor
 
-from lavad_core.models.batching import is_out_of_memory
+from lavad_core.models.decoding import ALIGNED, causal_mask, graph_of, rounded_up
 from lavad_core.models.loading import cache_name
 
 _HF: Any = transformers
 """Its annotations do not cover what is used here."""
 
 _LOG = logging.getLogger(__name__)
-
-_ALIGNED = 8
-"""Cache positions come in multiples of it: attention with a mask of another width is slow on a GPU, which copies the mask."""
 
 _HONOURED = re.compile(r"(eos|pad|bos|decoder_start)_token_id|min_length|min_new_tokens")
 """Settings of ``generate`` that are done here."""
@@ -153,8 +150,7 @@ class GreedyDecoder:
         count, positions = prompts.shape[:2]
         settings = self._language.decoder.config if self._encodes else self._language.config
         before = 1 if self._encodes else positions
-        length = before + self._most - 1  # the last token is not read
-        length += -length % _ALIGNED
+        length = rounded_up(before + self._most - 1, ALIGNED)  # the last token is not read
         cache = _HF.StaticCache(config=settings, max_cache_len=length)
         if self._encodes:
             cache = _HF.EncoderDecoderCache(cache, _HF.StaticCache(config=settings, max_cache_len=positions))
@@ -193,9 +189,7 @@ class GreedyDecoder:
 
     def _forward(self, state: _State, positions: Tensor, **inputs: Any) -> Tensor:
         """Logits [n, vocabulary] of the last of the given positions [length]."""
-        lowest = torch.finfo(self._language.dtype).min
-        mask = torch.zeros(1, 1, len(positions), len(state.places), dtype=self._language.dtype, device=positions.device)
-        mask.masked_fill_(state.places > positions[:, None], lowest)
+        mask = causal_mask(positions, state.places, self._language.dtype)
         if self._encodes:
             inputs |= {"decoder_attention_mask": mask}
         else:
@@ -226,17 +220,7 @@ class GreedyDecoder:
                 "captions are decoded without CUDA graphs, and slower: T5's clamp in float16 cannot be recorded"
             )
             return
-        try:
-            graph = torch.cuda.CUDAGraph()
-            # Other threads of this process may allocate meanwhile.
-            with torch.cuda.graph(graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"):
-                self._step(state)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            _LOG.warning("captions are decoded without CUDA graphs, and slower: %s", error)
-            return
-        state.graph = graph
+        state.graph = graph_of(lambda: self._step(state), "captions")
 
 
 @dataclass
