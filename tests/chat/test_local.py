@@ -16,6 +16,7 @@ from lavad_core.method import prompts
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.chat.read_answer import read_answers
 from lavad_core.models.chat.thoughts import without_thoughts
+from lavad_core.models.loading import cache_name
 from lavad_core.models.protocols import ChatRequest
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -228,7 +229,7 @@ def test_either_name_of_the_cache(model: LocalChat) -> None:
 
         def __init__(self, inner: Any, name: str) -> None:
             self._inner, self._name = inner, name
-            self._theirs = model._cache_name
+            self._theirs = cache_name(inner)
             self.config, self.generation_config, self.dtype = inner.config, inner.generation_config, inner.dtype
 
         def _run(self, arguments: dict[str, Any]) -> Any:

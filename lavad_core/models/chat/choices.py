@@ -9,6 +9,8 @@ space around them are one. So ``[`` as one token, as a byte token or with a spac
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +81,7 @@ class TokenMask:
 
     def __init__(self, choices: Sequence[str], pieces: Iterable[tuple[int, str]]) -> None:
         """``pieces`` are (token id, its text) of the ordinary tokens of a vocabulary."""
-        self._choices = tuple(choices)
+        self._choices = sorted(set(choices))
         parts = {choice[i:j] for choice in choices for i in range(len(choice)) for j in range(i + 1, len(choice) + 1)}
         self._ids: dict[str, list[int]] = defaultdict(list)
         for number, piece in pieces:
@@ -89,16 +91,18 @@ class TokenMask:
     def allowed(self, text: str) -> dict[int, str]:
         """Token id to piece of the tokens that may follow ``text``; empty after a whole choice that none extends."""
         found: dict[int, str] = {}
-        for choice in self._choices:
-            if choice.startswith(text):
-                rest = choice[len(text) :]
-                for end in range(1, len(rest) + 1):
-                    found.update((number, rest[:end]) for number in self._ids.get(rest[:end], ()))
+        for choice in itertools.islice(self._choices, bisect.bisect_left(self._choices, text), None):
+            if not choice.startswith(text):
+                break  # sorted, those that do are neighbours
+            rest = choice[len(text) :]
+            for end in range(1, len(rest) + 1):
+                found.update((number, rest[:end]) for number in self._ids.get(rest[:end], ()))
         return found
 
     def complete(self, text: str) -> bool:
         """True if ``text`` is a choice, so that the answer may end."""
-        return text in self._choices
+        place = bisect.bisect_left(self._choices, text)
+        return self._choices[place : place + 1] == [text]
 
 
 class ChoiceTree:
