@@ -9,8 +9,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from lavad.flows.run_steps import configuration, run_name
+from lavad.flows.run_steps import Preset, configuration, run_name
 from lavad.tasks.evaluation_artifacts import publish_evaluation
+from lavad.tasks.flow_run import RED, name_flow_run
 from lavad.tasks.set_evaluation import (
     SetRef,
     check_baseline,
@@ -27,13 +28,13 @@ from lavad_core.evaluation.smoothing import parse_sigma
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation
 
 
-@flow(name="evaluate", flow_run_name=run_name, persist_result=False)
+@flow(name="evaluate", flow_run_name=run_name, persist_result=False, **RED)
 def evaluate(
     labels: Path | None = None,
     dataset: str | None = None,
     list_file: Path | None = None,
     run_id: str | None = None,
-    preset: str | None = None,
+    preset: Preset | None = None,
     settings: dict[str, Any] | None = None,
     videos: Path | None = None,
     first_frame: int | None = None,
@@ -49,6 +50,7 @@ def evaluate(
     baseline: str | None = None,
     tolerances: dict[str, float] | None = None,
     report: str | None = None,
+    config: str | None = None,
 ) -> State[Any]:
     """All metrics of a run or an import against a data set's labels, with its report; red if they fell.
 
@@ -60,7 +62,7 @@ def evaluate(
         dataset: name of its adapter (``lavad dataset list``).
         list_file: its list of videos; ``evaluate.list`` of the settings likewise.
         run_id: id or name of a run or an import; the latest if not given.
-        preset: with ``settings`` says where the store is, as for ``score-videos``.
+        preset: with ``config`` and ``settings`` says where the store is, as for ``score-videos``.
         settings: as ``preset``.
         videos: folder of the videos, for the pictures of the report.
         first_frame: what a file of intervals calls the first frame, 0 or 1; that of the settings if not given.
@@ -77,13 +79,14 @@ def evaluate(
         baseline: id or name of a run or import of the store, or a file that ``lavad evaluate --output`` wrote.
         tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
         report: folder of the report; ``cache/reports/<id>`` of the store if not given. An existing report is replaced.
+        config: as ``preset``.
 
     Returns:
         ``Completed``; ``Regressed`` (red) if a metric fell by more than its tolerance, with the difference in its message;
         ``PartiallyFailed`` (red) if videos of the data set have no scores: a metric over a part of it is not its own.
     """
-    config = configuration(preset, settings)
-    own = config.evaluate
+    loaded = configuration(preset, settings, config)
+    own = loaded.evaluate
     if labels is None and dataset is None:
         labels, dataset, list_file = own.labels, own.dataset, list_file or own.list
     limits = checked_tolerances(tolerances)
@@ -100,10 +103,11 @@ def evaluate(
         own.first_frame if first_frame is None else first_frame,
         own.frame_count_tolerance if frame_count_tolerance is None else frame_count_tolerance,
     )
-    ref = SetRef(config.store, resolved_run(config.store, run_id), dataset, labels, list_file, videos, reading)
+    ref = SetRef(loaded.store, resolved_run(loaded.store, run_id), dataset, labels, list_file, videos, reading)
+    name_flow_run(f"of {ref.run_id}")
     found = evaluate_set(ref, options, chosen)
     regression = None if baseline is None else check_baseline(ref, found, options, baseline, limits)
-    folder = report or str(config.store / "cache" / "reports" / found.header.results["id"])
+    folder = report or str(loaded.store / "cache" / "reports" / found.header.results["id"])
     curves = write_set_report(ref, found, folder)
     name, message = final_state(found, regression)
     publish_evaluation(found, name, message, regression, folder, curves)

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import runtime
 from prefect.client.schemas.objects import State
+from pydantic import WithJsonSchema
 
 from lavad.tasks.logs import send_library_logs
 from lavad.tasks.scoring_run import Scoring
-from lavad_core.config.load import load_config
+from lavad_core.config.load import load_config, presets
 from lavad_core.config.schema import LavadConfig
 from lavad_core.escape import escape
 from lavad_core.video.types import VideoSource
 
+Preset = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(presets())})]
+"""Name of a preset; the form of a deployment offers those that there are."""
 
-def configuration(preset: str | None, settings: Mapping[str, Any] | None) -> LavadConfig:
-    """The configuration of a flow run: preset, then this process's ``LAVAD_`` variables, then ``settings``.
+
+def configuration(preset: str | None, settings: Mapping[str, Any] | None, config: str | None = None) -> LavadConfig:
+    """The configuration of a flow run: preset, then the file ``config``, then this process's ``LAVAD_`` variables, then
+    ``settings``.
 
     Raises:
-        ConfigError: a key is unknown or a value not allowed.
+        ConfigError: the file cannot be read, a key is unknown or a value not allowed.
     """
     send_library_logs()
-    return load_config(preset=preset, settings=settings)
+    return load_config(preset=preset, files=[] if config is None else [config], settings=settings)
 
 
 def run_name() -> str:
-    """The name that the user gave the run; otherwise ``ucf-crime · videos (+2)``: the preset, if one is named, and the first
-    input."""
+    """What a flow run is called until it knows its run: the name that the user gave; otherwise ``ucf-crime · videos (+2)``, the
+    preset or configuration, if one is named, and the first input."""
     given = runtime.flow_run.parameters
     if given.get("name"):
         return escape(str(given["name"]), limit=80)
-    inputs = [str(item) for item in given.get("inputs") or [given.get("video") or given.get("run_id") or "latest run"]]
+    inputs = [str(item) for item in given.get("inputs") or [given.get("video") or runtime.flow_run.flow_name]]
     more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
-    first = inputs[0].rstrip("/").rpartition("/")[2] or inputs[0]
-    preset = given.get("preset")
-    return (f"{escape(preset, limit=30)} · " if preset else "") + f"{escape(first, limit=60)}{more}"
+    recipe = [_last(str(given[key]), 30) for key in ("preset", "config") if given.get(key)]
+    return " · ".join([*recipe, f"{_last(inputs[0], 60)}{more}"])
+
+
+def _last(path: str, limit: int) -> str:
+    """The last part of a path, for people."""
+    return escape(path.rstrip("/").rpartition("/")[2] or path, limit=limit)
 
 
 def score(work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoSource] = ()) -> State[Any]:

@@ -8,22 +8,24 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from lavad.flows.run_steps import configuration, run_name, score
+from lavad.flows.run_steps import Preset, configuration, run_name, score
+from lavad.tasks.flow_run import RED
 from lavad.tasks.scoring_run import scoring
 from lavad.tasks.videos import discover_videos
 from lavad_core.runs.manifest import new_run_id
 
 
-@flow(name="score-videos", flow_run_name=run_name, persist_result=False)
+@flow(name="score-videos", flow_run_name=run_name, persist_result=False, **RED)
 def score_videos(
     inputs: list[str],
-    preset: str | None = None,
+    preset: Preset | None = None,
     settings: dict[str, Any] | None = None,
     run_id: str | None = None,
     refresh: bool = False,
     retry_rejected: bool = False,
     name: str | None = None,
     limit: Annotated[int, Field(ge=1)] | None = None,
+    config: str | None = None,
 ) -> State[Any]:
     """Anomaly scores for the frames of videos. What is in the store is not computed again.
 
@@ -34,17 +36,19 @@ def score_videos(
             folder of this process, which for a deployment is the folder that it was applied from: give absolute ones there.
             Names that are not valid UTF-8 as ``lavad_core.runs.video_list.encode_input`` writes them.
         preset: a preset's name.
-        settings: nested values over the preset, without secrets: those come from the worker's environment (``LAVAD_…``).
+        settings: nested values over preset and ``config``, without secrets: those come from the worker's environment
+            (``LAVAD_…``).
         run_id: id of the run; a new one if not given.
         refresh: compute also what is in the store, and replace it.
         retry_rejected: compute again for videos that an earlier run rejected.
         name: name of the run, for people; it can be given wherever a run's id can.
         limit: score only this many of the videos that the inputs name, the first ones.
+        config: path of a YAML configuration on the machine that runs this, over the preset.
 
     Returns:
         ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` (red) if none has.
     """
-    config = configuration(preset, settings)
-    opened = scoring(config, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected, name=name)
+    loaded = configuration(preset, settings, config)
+    opened = scoring(loaded, run_id or new_run_id(), refresh=refresh, retry_rejected=retry_rejected, name=name)
     with opened as work:
         return score(work, discover_videos(work.run, inputs, limit))

@@ -18,6 +18,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown, fixed
+from lavad_core.runs.environment import machine_in_words
 from lavad_core.runs.manifest import RunManifest, VideoOutcome
 from lavad_core.runs.records import StageTotals
 from lavad_core.store.maintenance import StoreFinding
@@ -57,6 +58,7 @@ def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[st
         f"# {escape_markdown(ended)}: {escape_markdown(message)}",
         "",
         f"Run `{run.run_id}`{named}, {run.seconds:.1f} s, peak memory {run.peak_rss_bytes / 2**20:.0f} MiB, "
+        f"on {escape_markdown(machine_in_words(run.host))}, "
         f"results in the store `{_code(str(run.config.get('store', '')))}`.",
         "",
     ]

@@ -7,6 +7,7 @@ machine) builds the same from what the run has recorded in the store.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.recorder import Listener, RunRecorder
+
+log = logging.getLogger("lavad_core.flow")
 
 UNCACHED: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 """Options of a task whose work is cheap and depends on what is on the disk or the server now."""
@@ -121,6 +124,7 @@ def open_job(
     with recorder:
         job = Job(RunResources(config, record=True), recorder, retry_rejected)
         job.resources.store.sweep()  # what dead processes left
+        log.info("run %s on %s", run_id, recorder.machine)
         warn_of_runs_beside(Path(ref.store), run_id)
         with _jobs_guard:
             _jobs[ref] = job

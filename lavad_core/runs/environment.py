@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,6 +19,9 @@ from lavad_core.version import __version__
 
 PACKAGES = ("av", "httpx", "numpy", "pillow", "prefect", "pyarrow", "pydantic", "torch", "transformers")
 """Those whose versions can change a result or its speed."""
+
+DRIVER = Path("/proc/driver/nvidia")
+"""Where NVIDIA's driver says what it drives; in a container, what the container was given."""
 
 GIT_TIMEOUT_S = 5.0
 """Asking for a revision takes milliseconds; on a dead network mount it must not hold up a run."""
@@ -38,14 +44,35 @@ def cores() -> int:
 
 
 def host() -> dict[str, str | int]:
-    """The machine."""
+    """The machine; ``gpus`` only where the driver of NVIDIA names some."""
+    found = gpus()
     return {
         "name": platform.node(),
         "system": platform.platform(),
         "machine": platform.machine(),
         "cpus": cores(),
         "memory_bytes": psutil.virtual_memory().total,
+        **({"gpus": found} if found else {}),
     }
+
+
+def gpus(driver: Path = DRIVER) -> str:
+    """The GPUs of the machine or container by the driver's own words, without a library: ``2 x NVIDIA H100``, and which of them
+    this process may use, where the environment says so. Empty if there are none."""
+    models = []
+    for information in sorted(driver.glob("gpus/*/information")):
+        with suppress(OSError, UnicodeDecodeError):
+            lines = dict(line.partition(":")[::2] for line in information.read_text().splitlines())
+            models.append(lines.get("Model", "?").strip())
+    words = ", ".join(f"{count} x {model}" if count > 1 else model for model, count in Counter(models).items())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return f"{words} (CUDA_VISIBLE_DEVICES={visible})" if words and visible is not None else words
+
+
+def machine_in_words(facts: Mapping[str, Any]) -> str:
+    """Where a run is, by its record: ``gpu-box (process 17), 2 x NVIDIA H100 (CUDA_VISIBLE_DEVICES=1)``."""
+    parts = [f"{facts.get('name', '?')} (process {facts.get('process', '?')})", str(facts.get("gpus", "no GPU seen"))]
+    return ", ".join(parts)
 
 
 @cache

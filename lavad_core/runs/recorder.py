@@ -100,6 +100,11 @@ class RunRecorder:
             sync_folder(self._path.parent)
         self._append("run", self._header)
 
+    @property
+    def machine(self) -> str:
+        """Where the run is, in words."""
+        return environment.machine_in_words(self._header["host"])
+
     def limited(self, limit: int | None) -> None:
         """Note that only the first ``limit`` of the videos belong to the run, others are left out; None notes nothing."""
         if limit is not None:

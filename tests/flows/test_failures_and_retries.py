@@ -120,12 +120,16 @@ def test_a_limited_run_and_its_retry_are_of_the_first_videos(stages: FakeStages,
     first = load_run(store, "trial")
     assert (outcomes(first), first.limit) == ({"a": "ok", "b": "failed"}, 2)
     with get_client(sync_client=True) as client:
-        assert client.read_flow_run(flow_run(state)).name == "trial"
+        name = client.read_flow_run(flow_run(state)).name
+    assert name == f"trial · {first.run_id} · 1 of 2 videos have no scores (1 failed)"
     assert f"Run `{first.run_id}` (trial), " in artifacts(state)["lavad-summary"]
     del stages.actions["b", "detect"]
     again = retry_failed(run_id="trial", settings=settings(store), return_state=True)
     assert again.message == "1 of 1 videos scored"
     second = load_run(store, "trial")
+    with get_client(sync_client=True) as client:
+        name = client.read_flow_run(flow_run(again)).name
+    assert name == f"retry-failed · of {first.run_id} · {second.run_id}"
     assert second.run_id != first.run_id
     assert (outcomes(second), second.limit) == ({"b": "ok"}, 2)
 

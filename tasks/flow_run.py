@@ -1,0 +1,44 @@
+"""What the list of flow runs says of one: which run of LAVAD it is, and why it is red."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
+from prefect.flows import Flow
+
+from lavad.tasks.channel import Channel
+from lavad_core.escape import escape
+
+RENAMED_S = 2.0
+"""For the server to take a name; it is shown and nothing else."""
+
+MAX_REASON = 160
+"""Characters of a reason in the list; the state's message and the run's artifacts have all of it."""
+
+
+def name_flow_run(*parts: str) -> None:
+    """Add to the name of this context's flow run, in the UI and for what is named after it; nothing outside of a flow run."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        context.flow_run.name = " · ".join([context.flow_run.name, *parts])
+        _rename(context.flow_run.id, context.flow_run.name)
+
+
+def name_reason(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Hook of a flow run that ends red: its name ends with the reason, so that the list of runs has it."""
+    reason = (state.message or str(state.name)).removeprefix("Flow run encountered an exception: ")
+    first, _, _ = reason.partition("\n")
+    _rename(flow_run.id, f"{flow_run.name} · {escape(first, limit=MAX_REASON)}")
+
+
+RED: dict[str, Any] = {"on_failure": [name_reason], "on_crashed": [name_reason]}
+"""Options of every flow."""
+
+
+def _rename(flow_run_id: UUID, name: str) -> None:
+    channel = Channel()
+    channel.put("name of the run", lambda client: client.update_flow_run(flow_run_id, name=name))
+    channel.close(RENAMED_S)
