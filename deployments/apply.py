@@ -18,11 +18,12 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from lavad.deployments import automations
 from lavad.deployments.prefect_leases import OURS, lease_notice
+from lavad_core.errors import InputError
 
 POOL = "lavad-gpu"
 
@@ -57,21 +58,48 @@ def paused_deployments() -> list[UUID]:
         return [one.id for one in client.read_deployments(deployment_filter=OURS) if one.paused]
 
 
+def notification_block(given: str) -> UUID:
+    """The id of a saved block.
+
+    Raises:
+        InputError: there is none of that type and name.
+    """
+    kind, _, name = given.partition("/")
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_block_document_by_name(name, kind).id
+    except ObjectNotFound:
+        raise InputError(
+            f"{given!r} is not a block of this server; TYPE/NAME of one is wanted, `prefect block ls` lists them, and the page "
+            "Blocks of the UI makes them (Slack, e-mail, a webhook of your own: custom-webhook/NAME)"
+        ) from None
+
+
 def main() -> int:
     """Pool, deployments, automations; the exit code."""
-    ArgumentParser(
-        prog="python -m lavad.deployments.apply", description=(__doc__ or "").partition("\n\n")[0]
-    ).parse_args()
+    parser = ArgumentParser(prog="python -m lavad.deployments.apply", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument(
+        "--notify",
+        metavar="TYPE/NAME",
+        help="a notification block that is saved on the server (slack-webhook/ops): from now on it is told of red runs, of "
+        "metrics that fell below their baseline, and of runs that take more than a day",
+    )
+    notify = parser.parse_args().notify
     file = Path("prefect.yaml")
     if not file.is_file():
         file = PACKAGED
         print(f"there is no prefect.yaml in this folder: taking {file}", file=sys.stderr)
+    try:
+        block = None if notify is None else notification_block(notify)
+    except InputError as error:
+        parser.error(str(error))
     ensure_pool()
     paused = paused_deployments()
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     code = subprocess.run(command, timeout=DEPLOY_TIMEOUT_S, check=False).returncode
     if code == 0:
-        print(f"automation {automations.NAME!r}: {automations.apply_automation()}")
+        for name, done in automations.apply_automations(block).items():
+            print(f"automation {name!r}: {done}")
         with get_client(sync_client=True) as client:
             for deployment_id in paused:  # a deployment of the file is not paused unless it says so
                 client.pause_deployment(deployment_id)

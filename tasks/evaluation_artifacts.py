@@ -7,6 +7,7 @@ from contextlib import closing
 
 from prefect import task
 
+from lavad.tasks import events
 from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
@@ -75,7 +76,7 @@ def publish_evaluation(
     report: str,
     curves: Mapping[str, str],
 ) -> None:
-    """The artifacts of an evaluation. What they say is in its report too.
+    """The artifacts of an evaluation, and its events. What they say is in its report too.
 
     Args:
         ended, message: name of the flow run's last state, and its message.
@@ -91,3 +92,7 @@ def publish_evaluation(
         for kind, picture in curves.items():
             title = f"{kind.upper()}, all frames together"
             shown.artifact(f"{kind} curve", "image", CURVE_KEYS[kind], picture, title)
+    metrics = {name: metric.value for name, metric in evaluation.rows[0].metrics.items()}
+    events.tell_evaluated(str(evaluation.header.results["id"]), ended, message, metrics)
+    if regression is not None:
+        events.tell_dropped(str(evaluation.header.results["id"]), regression)

@@ -14,9 +14,10 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from lavad.tasks import artifacts, run_evaluation, videos
+from lavad.tasks import artifacts, events, run_evaluation, videos
 from lavad.tasks.commit_cache import remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
+from lavad.tasks.flow_run import name_flow_run
 from lavad.tasks.job import Job, RunRef, open_job
 from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
@@ -180,6 +181,9 @@ class Scoring:
         rows = artifacts.video_rows(manifest.videos, frames)
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
         decided(state)
+        events.tell_failed(manifest, message)
+        if self._metrics is not None:
+            events.tell_evaluated(manifest.run_id, name, message, self._metrics)
         if not artifacts.publish_run(rows, manifest, name, message, self._metrics):
             hurry(LAST_TRIES_AGAIN)
         return state
@@ -216,6 +220,7 @@ def scoring(
     """A run, with its worker threads and its record, which is written however the run ends."""
     with open_job(config, run_id, retry_rejected=retry_rejected, name=name) as (run, job):
         begun()
+        name_flow_run(run_id)
         remove_loose_records(config.store)
         workers = Workers(max_workers=workers_of(config))
         work = Scoring(run, job, workers, refresh)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 from prefect.client.orchestration import get_client
 
 from lavad.deployments.apply import QUEUE
+from lavad_core.errors import InputError
 
 NAMES = {
     "score-videos/on-demand",
@@ -99,17 +99,29 @@ def test_everything_is_put_on_a_fresh_server_and_again(prefect_server: str, repo
     assert deployed["score-videos/on-demand"].enforce_parameter_schema
 
 
-def test_automations_are_put_in_place_once(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_automations_are_put_in_place_once_and_stay_switched_off(prefect_server: str) -> None:
     from prefect.automations import Automation
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
     from lavad.deployments import automations
+    from lavad.deployments.apply import notification_block
 
-    monkeypatch.setattr(automations, "NAME", f"test {uuid.uuid4()}")
-    assert [automations.apply_automation(), automations.apply_automation()] == ["created", "updated"]
-    present = Automation.read(name=automations.NAME)
-    assert {"prefect.flow-run.PartiallyFailed", "prefect.flow-run.Regressed"} <= set(present.trigger.expect)
-    assert present.trigger.within == automations.SILENCE
-    present.delete()
+    CustomWebhookNotificationBlock(name="ops", url="http://127.0.0.1:9/").save("ops")
+    block = notification_block("custom-webhook/ops")
+    names = [automations.LOST, automations.RED, automations.FELL, automations.HANGING]
+    assert automations.apply_automations() == {automations.LOST: "created"}
+    assert automations.apply_automations(block) == dict(zip(names, ["updated", *["created"] * 3], strict=True))
+    hanging = Automation.read(name=automations.HANGING)
+    hanging.disable()
+    assert automations.apply_automations(block) == dict.fromkeys(names, "updated")
+    assert not Automation.read(name=automations.HANGING).enabled
+    lost = Automation.read(name=automations.LOST)
+    assert {"prefect.flow-run.PartiallyFailed", "prefect.flow-run.Regressed"} <= set(lost.trigger.expect)
+    assert lost.trigger.within == automations.SILENCE
+    for name in names:
+        Automation.read(name=name).delete()
+    with pytest.raises(InputError, match=r"'slack-webhook/nobody' is not a block.*prefect block ls"):
+        notification_block("slack-webhook/nobody")
 
 
 @pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--dry-run", 2)])
