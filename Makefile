@@ -8,7 +8,7 @@ PROCESSES ?= auto
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help demo setup test test-slow test-all vllm-env lint types check wheel benchmarks ablations clean
+.PHONY: help demo setup test test-slow test-all vllm-env lint types check lock wheel benchmarks ablations clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -38,6 +38,10 @@ types: .venv/installed-dev  ## mypy --strict on lavad_core, tasks, flows, deploy
 	$(BIN)/mypy
 
 check: lint types  ## lint and types
+
+lock: .venv/installed-dev  ## pin the worker image's packages (docker/constraints.txt); UPGRADE=--upgrade takes newer versions
+	echo '$(TORCH)' | $(BIN)/uv --quiet pip compile pyproject.toml - --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+	  --no-annotate --custom-compile-command "make lock" --output-file docker/constraints.txt $(UPGRADE)
 
 wheel: .venv/installed-dev  ## build sdist and wheel into dist/, and run the demonstration from the wheel in an empty environment
 	.ci/wheel dist $(TORCH)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from compose_spec import PyCompose
+from packaging.requirements import Requirement
+from packaging.version import Version
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
@@ -19,9 +23,22 @@ LINT = "{extends: default, rules: {line-length: {max: 160}, document-start: disa
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::?([-?])([^}]*))?\}")
 
 
+FILES = ("docker/compose.yaml", "docker/worker.yaml")
+
+
+def loaded(repository: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((repository / name).read_text(encoding="utf-8"))
+    return found
+
+
 @pytest.fixture
 def compose(repository: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((repository / "docker/compose.yaml").read_text(encoding="utf-8"))
+    """The compose file with what its worker extends in the place of that."""
+    found = loaded(repository, "docker/compose.yaml")
+    for name, service in found["services"].items():
+        if "extends" in service:
+            base = loaded(repository, f"docker/{service['extends']['file']}")["services"][service["extends"]["service"]]
+            found["services"][name] = {**base, **service}
     return found
 
 
@@ -43,14 +60,15 @@ def test_the_dockerfile_passes_hadolint(repository: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["docker/compose.yaml", "prefect.yaml"])
+@pytest.mark.parametrize("name", [*FILES, "prefect.yaml"])
 def test_yaml_lint(repository: Path, name: str) -> None:
     problems = linter.run((repository / name).read_text(encoding="utf-8"), YamlLintConfig(LINT))
     assert [f"{problem.line}: {problem.desc}" for problem in problems] == []
 
 
-def test_the_compose_file_keeps_the_compose_specification(repository: Path) -> None:
-    text = (repository / "docker/compose.yaml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", FILES)
+def test_the_compose_files_keep_the_compose_specification(repository: Path, name: str) -> None:
+    text = (repository / name).read_text(encoding="utf-8")
     assert PyCompose.from_yaml(substituted(text)).service_names()
     with pytest.raises(ValueError, match="healthchek"):
         PyCompose.from_yaml(substituted(text).replace("healthcheck:", "healthchek:"))
@@ -66,7 +84,7 @@ def test_services_wait_for_healthy_ones_and_images_are_pinned(compose: dict[str,
 
 
 def test_every_variable_is_in_the_example_and_no_secret_is_in_the_files(repository: Path) -> None:
-    text = (repository / "docker/compose.yaml").read_text(encoding="utf-8")
+    text = "".join((repository / name).read_text(encoding="utf-8") for name in FILES)
     example = (repository / "docker/.env.example").read_text(encoding="utf-8")
     given = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
     assert {match[1] for match in VARIABLE.finditer(text)} == set(given)
@@ -95,27 +113,69 @@ def test_the_image_has_what_is_copied_and_runs_as_nobody_special(repository: Pat
     assert users == ["USER 10001:10001"]
 
 
-def test_the_commands_of_image_and_compose_file_are_known(repository: Path, compose: dict[str, Any]) -> None:
+def image_command(repository: Path) -> list[str]:
+    """What the image does without a command."""
     text = (repository / "docker/Dockerfile").read_text(encoding="utf-8")
-    entry = yaml.safe_load(re.search(r"^ENTRYPOINT (\[.*\])$", text, re.M)[1])  # type: ignore[index]
-    arguments = yaml.safe_load(re.search(r"^CMD (\[.*\])$", text, re.M)[1])  # type: ignore[index]
+    assert "ENTRYPOINT" not in re.sub("(?m)^#.*$", "", text), (
+        "a worker's `prefect flow-run execute` would be its arguments"
+    )
+    command: list[str] = yaml.safe_load(re.search(r"^CMD (\[.*\])$", text, re.M)[1])  # type: ignore[index]
+    return command
+
+
+def test_the_commands_of_image_and_compose_file_are_known(repository: Path, compose: dict[str, Any]) -> None:
     for command in (
-        [*entry, *arguments],
+        image_command(repository),
         compose["services"]["prefect-server"]["command"],
+        ["prefect", "flow-run", "execute", "00000000-0000-0000-0000-000000000000"],  # what workers of containers start
     ):
-        words = command[1:]
-        options = [word for word in words if word.startswith("--")]
-        subcommand = []
-        for word in words:
-            if word.startswith("-"):
-                break
-            subcommand.append(word)
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "prefect", *subcommand, "--help"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        for option in options:
-            assert option in done.stdout, f"{subcommand}: {option}"
+        parsed(command)
+
+
+def parsed(command: list[str]) -> None:
+    """The words of a command of Prefect are taken, as far as its help tells."""
+    assert command[0] == "prefect"
+    words = [word for word in command[1:] if not re.fullmatch("[0-9a-f-]{36}", word)]
+    options = [word for word in words if word.startswith("--")]
+    subcommand = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "prefect", *subcommand, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert " ".join(subcommand) in done.stdout
+    for option in options:
+        assert option in done.stdout, f"{subcommand}: {option}"
+
+
+def test_compose_mounts_what_the_deployments_read(repository: Path, compose: dict[str, Any]) -> None:
+    mounted = [volume.rpartition("}:")[2].partition(":")[0] for volume in compose["services"]["worker"]["volumes"]]
+    assert "/data/configs" in mounted
+    for deployment in loaded(repository, "prefect.yaml")["deployments"]:
+        given = deployment.get("parameters", {})
+        for path in [*given.get("inputs", []), *(value for value in given.values() if str(value).startswith("/"))]:
+            assert any(path == folder or path.startswith(f"{folder}/") for folder in mounted), path
+
+
+def test_a_worker_starts_again_for_each_gpu(repository: Path) -> None:
+    text = (repository / "docker/worker.yaml").read_text(encoding="utf-8")
+    first, third = (yaml.safe_load(text.replace("${WORKER_GPU:-1}", number))["services"]["worker"] for number in "13")
+    ports = [one["environment"]["PREFECT_WORKER_WEBSERVER_PORT"] for one in (first, third)]
+    devices = [one["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] for one in (first, third)]
+    assert (ports, devices) == ([8081, 8083], [["1"], ["3"]])
+    assert "container_name" not in first
+
+
+def test_the_image_has_the_versions_of_the_lock(repository: Path, compose: dict[str, Any]) -> None:
+    lines = (repository / "docker/constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {name: version for name, _, version in (line.partition("==") for line in lines if "==" in line)}
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for requirement in map(Requirement, project["dependencies"]):
+        assert requirement.specifier.contains(pinned[requirement.name]), f"{requirement}: `make lock`"
+    server = re.search(r":([\d.]+)-", compose["services"]["prefect-server"]["image"])[1]  # type: ignore[index]
+    assert Version(server) >= Version(pinned["prefect"]), "a server knows older clients, not newer ones"
+    tested = re.search(r"^TORCH \?= torch==(.*)$", (repository / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert tested is not None
+    assert pinned["torch"] == tested[1]
