@@ -81,8 +81,8 @@ def main() -> int:
     parser.add_argument(
         "--notify",
         metavar="TYPE/NAME",
-        help="a notification block that is saved on the server (slack-webhook/ops): from now on it is told of red runs, of "
-        "metrics that fell below their baseline, and of runs that take more than a day",
+        help="a notification block that is saved on the server (slack-webhook/ops): from now on it hears about red runs, "
+        "metrics that fell below their baseline, and runs that take more than a day",
     )
     notify = parser.parse_args().notify
     file = Path("prefect.yaml")

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
 
-from lavad.tasks.events import DROPPED
+from lavad.tasks.ending_events import DROPPED
 
 LOST = "LAVAD: runs without a heartbeat are crashed"
 RED = "LAVAD: notification on a red run"

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from prefect import task
 
-from lavad.tasks import events
+from lavad.tasks import ending_events
 from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
@@ -93,6 +93,6 @@ def publish_evaluation(
             title = f"{kind.upper()}, all frames together"
             shown.artifact(f"{kind} curve", "image", CURVE_KEYS[kind], picture, title)
     metrics = {name: metric.value for name, metric in evaluation.rows[0].metrics.items()}
-    events.tell_evaluated(str(evaluation.header.results["id"]), ended, message, metrics)
+    ending_events.tell_evaluated(str(evaluation.header.results["id"]), ended, message, metrics)
     if regression is not None:
-        events.tell_dropped(str(evaluation.header.results["id"]), regression)
+        ending_events.tell_dropped(str(evaluation.header.results["id"]), regression)

@@ -1,4 +1,4 @@
-"""What the list of flow runs says of one: which run of LAVAD it is, and why it is red."""
+"""What the list of flow runs tells about one: which run of LAVAD it is, and why it is red."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from lavad.tasks import artifacts, events, run_evaluation, videos
+from lavad.tasks import artifacts, ending_events, run_evaluation, videos
 from lavad.tasks.commit_cache import remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.flow_run import name_flow_run
@@ -181,9 +181,9 @@ class Scoring:
         rows = artifacts.video_rows(manifest.videos, frames)
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
         decided(state)
-        events.tell_failed(manifest, message)
+        ending_events.tell_failed(manifest, message)
         if self._metrics is not None:
-            events.tell_evaluated(manifest.run_id, name, message, self._metrics)
+            ending_events.tell_evaluated(manifest.run_id, name, message, self._metrics)
         if not artifacts.publish_run(rows, manifest, name, message, self._metrics):
             hurry(LAST_TRIES_AGAIN)
         return state
