@@ -22,14 +22,14 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from lavad.deployments import automations
-from lavad.deployments.prefect_leases import OURS, lease_notice
+from lavad.deployments.prefect_advice import OURS, server_advice
 from lavad_core.errors import InputError
 
 POOL = "lavad-gpu"
 
 QUEUE = "scheduled"
 """Queue of the scheduled deployments, which follow each other in it. Its limit is counted from the runs that are going and
-needs no lease (:mod:`lavad.deployments.prefect_leases`)."""
+needs no lease (:mod:`lavad.deployments.prefect_advice`)."""
 
 PACKAGED = Path(__file__).absolute().with_name("prefect.yaml")
 
@@ -103,9 +103,8 @@ def main() -> int:
         with get_client(sync_client=True) as client:
             for deployment_id in paused:  # a deployment of the file is not paused unless it says so
                 client.pause_deployment(deployment_id)
-            notice = lease_notice(client)
-        if notice:
-            print(f"WARNING: {notice}", file=sys.stderr)
+            for advice in server_advice(client):
+                print(f"WARNING: {advice}", file=sys.stderr)
     return code
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from prefect.client.orchestration import get_client
 
 from lavad.deployments.apply import QUEUE
+from lavad.deployments.prefect_advice import server_advice
 from lavad_core.errors import InputError
 
 NAMES = {
@@ -122,6 +124,34 @@ def test_automations_are_put_in_place_once_and_stay_switched_off(prefect_server:
         Automation.read(name=name).delete()
     with pytest.raises(InputError, match=r"'slack-webhook/nobody' is not a block.*prefect block ls"):
         notification_block("slack-webhook/nobody")
+
+
+@pytest.mark.parametrize(
+    ("storage", "batch", "limits", "named"),
+    [
+        pytest.param("filesystem", 200, [1], [], id="as LAVAD starts a server"),
+        pytest.param("memory", 200, [None, None], [], id="leases in memory, and nothing that has one"),
+        pytest.param("memory", 200, [None, 1], ["LEASE_STORAGE"], id="a limit whose lease a restart forgets"),
+        pytest.param("memory", 1, [None], ["RECORDER_BATCH_SIZE"], id="task runs one by one"),
+        pytest.param(None, 1, [1], [], id="a server that does not tell"),
+    ],
+)
+def test_settings_of_a_server_that_runs_suffer_from(
+    storage: str | None, batch: int, limits: list[int | None], named: list[str]
+) -> None:
+    told = {
+        "concurrency": {"lease_storage": f"prefect.server.concurrency.lease_storage.{storage}"},
+        "services": {"task_run_recorder": {"batch_size": batch}},
+    }
+    client = SimpleNamespace(
+        request=lambda *_: SimpleNamespace(json=lambda: {"server": told} if storage else {"detail": "Not Found"}),
+        read_deployments=lambda **_: [
+            SimpleNamespace(name="nightly", global_concurrency_limit=limit) for limit in limits
+        ],
+    )
+    advice = server_advice(client)  # type: ignore[arg-type]
+    assert len(advice) == len(named)
+    assert all(name in sentence for name, sentence in zip(named, advice, strict=True))
 
 
 @pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--dry-run", 2)])

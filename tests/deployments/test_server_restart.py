@@ -14,7 +14,7 @@ import pytest
 from support.fake_stages import make_videos, settings
 from support.own_prefect import OwnServer, own_server
 
-from lavad.deployments.prefect_leases import lease_notice
+from lavad.deployments.prefect_advice import server_advice
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,8 @@ def test_a_restart_in_the_middle_of_a_run(
             "PATCH", "/deployments/{id}", path_params={"id": deployment.id}, json={"concurrency_limit": limit}
         )
         assert answer.status_code == 204
-        assert ("on-demand" in lease_notice(client)) is (limit is not None)
+        assert [advice for advice in server_advice(client) if "on-demand" not in advice] == []
+        assert len(server_advice(client)) == (limit is not None)
         given = {
             "inputs": [str(make_videos(tmp_path / "videos", "one.mp4"))],
             "preset": None,

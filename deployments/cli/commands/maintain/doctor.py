@@ -144,8 +144,8 @@ def _prefect() -> Check:
         import_prefect()
         from prefect.settings import PREFECT_API_URL
 
+        from lavad.deployments.prefect_advice import server_advice_of
         from lavad.deployments.prefect_check import checked_api, shown
-        from lavad.deployments.prefect_leases import lease_notice_of
 
         url = PREFECT_API_URL.value()
         if not url:
@@ -153,8 +153,8 @@ def _prefect() -> Check:
         found = checked_api(url)
     except (ConfigError, ServiceError) as error:
         return Check("Prefect", "fault", str(error))
-    if notice := lease_notice_of(found):
-        return Check("Prefect", "note", f"server at {shown(found)}; {notice}")
+    if advice := server_advice_of(found):
+        return Check("Prefect", "note", f"server at {shown(found)}; {'; '.join(advice)}")
     if found != url:
         return Check("Prefect", "note", f"server at {shown(found)}, which PREFECT_API_URL = {shown(url)} only leads to")
     return Check("Prefect", "ok", f"server at {shown(found)}")
