@@ -29,10 +29,11 @@ test-all: test test-slow  ## all tests
 vllm-env: .venv/installed-dev  ## the vLLM server's own environment; where it cannot be had its tests are skipped, visibly
 	@bash tests/vllm/build_env.sh || echo "vLLM environment: not available here; tests marked vllm will be skipped" >&2
 
-lint: .venv/installed-dev  ## ruff and yamllint
+lint: .venv/installed-dev  ## ruff, yamllint and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/yamllint --strict prefect.yaml docker lavad_core/config/presets lavad_core/evaluation/published.yaml demo/lavad.yaml .pre-commit-config.yaml
+	$(BIN)/yamllint --strict prefect.yaml docker deployments/kubernetes lavad_core/config/presets lavad_core/evaluation/published.yaml demo/lavad.yaml .pre-commit-config.yaml
+	$(BIN)/shellcheck deployments/slurm/lavad.sbatch
 
 types: .venv/installed-dev  ## mypy --strict on lavad_core, tasks, flows, deployments and demo
 	$(BIN)/mypy
