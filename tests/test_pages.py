@@ -22,6 +22,7 @@ INSIDE = re.compile(r"`((?:[a-z_]+/)+\w+\.(?:py|yaml|md|jinja))`|(?m:^((?:[a-z]+
 """A path from within ``lavad_core`` or beside the page, in the text or at the left of a drawing."""
 
 ELSEWHERE = {
+    "docker/.env": "a copy of docker/.env.example that its user fills in",
     "lavad_core/stages/motion.py": "the stage that docs/stages.md makes up",
     "mteb/models/model_implementations/blip2_models.py": "a file of another repository",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import yaml
 from compose_spec import PyCompose
 from packaging.requirements import Requirement
 from packaging.version import Version
+from support.prefect_commands import check_prefect_command
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
@@ -124,30 +124,9 @@ def image_command(repository: Path) -> list[str]:
 
 
 def test_the_commands_of_image_and_compose_file_are_known(repository: Path, compose: dict[str, Any]) -> None:
-    for command in (
-        image_command(repository),
-        compose["services"]["prefect-server"]["command"],
-        ["prefect", "flow-run", "execute", "00000000-0000-0000-0000-000000000000"],  # what workers of containers start
-    ):
-        parsed(command)
-
-
-def parsed(command: list[str]) -> None:
-    """The words of a command of Prefect are taken, as far as its help tells."""
-    assert command[0] == "prefect"
-    words = [word for word in command[1:] if not re.fullmatch("[0-9a-f-]{36}", word)]
-    options = [word for word in words if word.startswith("--")]
-    subcommand = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "prefect", *subcommand, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert " ".join(subcommand) in done.stdout
-    for option in options:
-        assert option in done.stdout, f"{subcommand}: {option}"
+    check_prefect_command(image_command(repository))
+    check_prefect_command(compose["services"]["prefect-server"]["command"])
+    check_prefect_command(["prefect", "flow-run", "execute"])  # what workers of containers start
 
 
 def test_compose_mounts_what_the_deployments_read(repository: Path, compose: dict[str, Any]) -> None:
