@@ -183,6 +183,14 @@ class RunConfig(Section):
         ge=1,
         le=4096,
     )
+    device_memory_share: float = setting(
+        1.0,
+        affects=NOTHING,
+        description="Most of a GPU's memory that the models of a process take, as a share of the whole. At the limit batches "
+        "halve, as where memory runs out.",
+        gt=0,
+        le=1,
+    )
     frame_cache_bytes: int | None = setting(
         None,
         affects=NOTHING,

@@ -7,6 +7,7 @@ runs the same function. docs/design/gpu.md says how.
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,10 @@ from torch import Tensor
 from lavad_core.models.batching import is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
+
+_SPARE_STREAMS: dict[int, list[Any]] = {}
+"""By GPU the CUDA streams of graphs that are gone, for those that come after. cuBLAS has a workspace for each stream, 32 MB on
+an H100, which some versions of torch keep for good. Graphs that live at once never have the same one: they would share it."""
 
 ALIGNED = 8
 """Cache positions come in multiples of it: attention with a mask of another width is slow on a GPU, which copies the mask."""
@@ -59,8 +64,11 @@ def graph_of(step: Callable[[], None], what: str) -> Any:
     """
     try:
         graph = torch.cuda.CUDAGraph()
+        spare = _SPARE_STREAMS.setdefault(torch.cuda.current_device(), [])
+        stream = spare.pop() if spare else torch.cuda.Stream()
+        weakref.finalize(graph, spare.append, stream)
         # Other threads of this process may allocate meanwhile.
-        with torch.cuda.graph(graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             step()
     except RuntimeError as error:
         if is_out_of_memory(error):

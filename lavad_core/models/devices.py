@@ -60,10 +60,19 @@ def free(device: torch.device) -> None:
             torch.cuda.empty_cache()
 
 
+def limit_memory(device: torch.device, share: float) -> None:
+    """Let this process take at most this share of a GPU's memory from now on: beyond it torch is out of memory. CUDA's own few
+    hundred MB are not counted. Nothing is limited on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(float(share), device)
+
+
 def free_bytes(device: torch.device) -> int:
-    """Bytes that are free on a GPU, what torch keeps cached among them."""
+    """Bytes of a GPU that this process may still take: those that are free, within :func:`limit_memory`."""
     free(device)
-    return int(torch.cuda.mem_get_info(device)[0])
+    unused, all_ = torch.cuda.mem_get_info(device)
+    allowed = int(all_ * torch.cuda.get_per_process_memory_fraction(device))
+    return int(min(unused, allowed - torch.cuda.memory_reserved(device)))
 
 
 def peak_bytes(device: torch.device, work: Callable[[], object]) -> int:

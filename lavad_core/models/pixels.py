@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,7 @@ class LevelTable:
         return values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normaliser:
     """uint8 pictures of one size to the tensor that a model reads."""
 
@@ -108,6 +107,8 @@ class Normaliser:
     """Standard deviation of red, green and blue, likewise."""
     scale: float = 255.0
     """What the 0..255 values are divided by."""
+    _statistics: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    """Device to mean and deviation there: a copy for each frame of a clip would be waited for."""
 
     def __call__(self, pictures: Sequence[Image], device: torch.device, dtype: torch.dtype) -> Tensor:
         """[B, 3, height, width] in ``dtype``, computed in float32 on ``device``."""
@@ -116,9 +117,11 @@ class Normaliser:
 
     def normalise(self, values: Tensor) -> Tensor:
         """Subtract the mean and divide by the deviation, in place, of float32 [..., 3, height, width] in 0..1."""
-        return values.sub_(_statistic(self.mean, values.device)).div_(_statistic(self.std, values.device))
-
-
-@functools.lru_cache(maxsize=64)  # each would be a copy to the device, and a wait for it, for every frame of a clip
-def _statistic(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)
+        if values.device not in self._statistics:
+            mean, std = (
+                torch.tensor(each, dtype=torch.float32, device=values.device).view(3, 1, 1)
+                for each in (self.mean, self.std)
+            )
+            self._statistics[values.device] = mean, std
+        mean, std = self._statistics[values.device]
+        return values.sub_(mean).div_(std)

@@ -103,7 +103,15 @@ class ModelPool:
     def _model(self, role: str, section: ModelSection, load: Callable[[ModelSection], Any]) -> tuple[Any, Lock]:
         """The model of a section, and its lock. Whatever the kind: what a section says about itself decides."""
         lock: Lock = self.device_lock if section.in_process else nullcontext()
-        return self._get(role, lambda: load(pinned(self._ready(role, section) if self._ready else section))), lock
+
+        def loaded() -> Any:
+            if (device := getattr(section, "device", None)) is not None:
+                from lavad_core.models.devices import limit_memory, resolve_device  # torch, which a plan does without
+
+                limit_memory(resolve_device(device), self._config.run.device_memory_share)
+            return load(pinned(self._ready(role, section) if self._ready else section))
+
+        return self._get(role, loaded), lock
 
     def _release_captioners(self) -> None:
         """Free the loaded ones. One that another thread is about to load is not waited for: it waits for this thread."""
