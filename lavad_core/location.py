@@ -1,9 +1,16 @@
-"""Addresses, ``SCHEME://…``, where a file or folder of this machine is meant: a system would take one for a relative path."""
+"""Addresses, ``SCHEME://…``, where a file or folder may be meant: a system would take one for a relative path.
+
+An ``s3://`` address travels through the program as the path of its *home*: the place on this machine that is the address's own,
+``<cache of the user>/lavad/s3:/BUCKET/KEY``. So whatever takes a path takes it, and only what reads or writes it asks for the
+address (:func:`s3_address`). Records hold the address, which is the same on every machine.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+import platformdirs
 
 from lavad_core.errors import InputError
 
@@ -26,6 +33,8 @@ _WAYS = {
 }
 
 LOCAL = "a file or folder of this machine"
+
+STORES = "a folder of this machine or an s3://BUCKET/PREFIX"
 
 COPY_THERE = "write into a local folder, and copy it there"
 """The way out for what is written."""
@@ -61,3 +70,44 @@ def refuse_address(given: str | Path, what: str, taken: str = LOCAL, way: str | 
     """
     if why := why_not_local(given, taken, way):
         raise InputError(f"{what}: {why}")
+
+
+_S3 = re.compile(r"s3:/+([^/]*)/*(.*)", re.IGNORECASE | re.DOTALL)
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+
+_HOMES = ("lavad", "s3:")
+"""The last folders of where homes are."""
+
+
+def s3_home(address: str | Path) -> Path:
+    """The home of an ``s3://`` address; nothing is made there.
+
+    Raises:
+        ValueError: it cannot be used. It is not repeated: it may hold a key.
+    """
+    found = _S3.fullmatch(str(address))
+    if found is None or not _BUCKET.fullmatch(found[1]):
+        raise ValueError(
+            "is not an address such as s3://bucket/prefix (a bucket's name has 3 to 63 letters, digits and . _ -; user and key "
+            "are taken by the SDK from its own places). It is not shown, since it may hold a key"
+        )
+    parts = found[2].rstrip("/").split("/") if found[2].strip("/") else []
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise ValueError("has an empty part, '.' or '..' in its key, which no file can be called")
+    cache = Path(platformdirs.user_cache_dir(_HOMES[0]))
+    return cache.joinpath(_HOMES[1], found[1], *parts)
+
+
+def s3_address(path: str | Path) -> str | None:
+    """The address whose home, or a place in whose home, a path is; None for any other path."""
+    parts = Path(path).parts
+    for at in range(1, len(parts) - 1):
+        if parts[at - 1 : at + 1] == _HOMES:
+            return "s3://" + "/".join(parts[at + 1 :])
+    return None
+
+
+def shown(path: str | Path) -> str:
+    """A path as the user knows it: the address in place of its home."""
+    return s3_address(path) or str(path)

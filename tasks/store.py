@@ -8,15 +8,17 @@ from prefect import task
 
 from lavad.tasks.job import UNCACHED
 from lavad_core.errors import StoreUnavailable
+from lavad_core.location import shown
 from lavad_core.runs.verify import check_records
-from lavad_core.store.files import FileStore
+from lavad_core.store.files import FileStore, store_exists
 from lavad_core.store.maintenance import StoreFinding, gc, verify
 
 
 def _open(store: str) -> FileStore:
-    if not Path(store).is_dir():
-        raise StoreUnavailable(f"there is no store at {store!r}")
-    return FileStore(Path(store))
+    root = Path(store)
+    if not store_exists(root):
+        raise StoreUnavailable(f"there is no store at {shown(root)!r}")
+    return FileStore(root)
 
 
 @task(name="verify", description="Read every result and record, and compare them with their digests.", **UNCACHED)

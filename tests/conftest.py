@@ -11,7 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["support.processes", "support.prefect_fixture", "support.vllm_fixture"]
+pytest_plugins = ["support.processes", "support.prefect_fixture", "support.s3_server", "support.vllm_fixture"]
 
 # No test may reach for a hub or report usage; set before any library reads them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -28,6 +28,7 @@ CORE = (
     "lavad_core.address",
     "lavad_core.suggest",
     "lavad_core.location",
+    "lavad_core.object_storage",
     "lavad_core.stage_names",
     "lavad_core.user_files",
     # What a result is made with.
@@ -79,6 +80,8 @@ ORDERS = {"layers": LAYERS, "lavad_core": CORE, "demo": DEMO}
 FOLDERS = ("lavad_core", "tasks", "flows", "demo", "deployments")
 
 ONE_FILE = {
+    "boto3": ["lavad_core/object_storage.py"],
+    "botocore": ["lavad_core/object_storage.py"],
     # encode.py writes pictures that the program drew; it never reads a file, so it needs no process of its own.
     "av": ["lavad_core/video/container.py", "lavad_core/video/encode.py"],
     "httpx": ["lavad_core/models/chat/http.py", "tasks/client.py"],

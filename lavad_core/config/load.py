@@ -29,6 +29,7 @@ from lavad_core.config.secrets import find_address, is_masked_address, secret_va
 from lavad_core.config.section import PathKey, leaves
 from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
+from lavad_core.location import address_scheme
 from lavad_core.masking import remember_secrets
 from lavad_core.suggest import nearest
 
@@ -332,6 +333,8 @@ def resolved_paths(value: Any, shape: Shape, folder: Path, name: str = "") -> An
     if isinstance(value, list):
         return [resolved_paths(below, shape, folder) for below in value]
     if not isinstance(value, str) or not value or shape.kind != "leaf":
+        return value
+    if address_scheme(value):  # of a store; others were refused
         return value
     if shape.is_path or is_local_model(name, value):
         return os.path.normpath(folder / Path(value).expanduser())

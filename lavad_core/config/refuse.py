@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,7 +23,7 @@ from lavad_core.config.secrets import variable
 from lavad_core.config.section import NAME_PATTERN, PathKey
 from lavad_core.config.tree import CAPTIONERS, ROOT, Shape, child, choices, in_words, item, known_paths
 from lavad_core.errors import ConfigError
-from lavad_core.location import why_not_local
+from lavad_core.location import STORES, address_scheme, why_not_local
 from lavad_core.masking import MASK, masked, masked_text
 from lavad_core.suggest import nearest, nearest_path
 
@@ -162,18 +163,20 @@ def _unknown(layer: Layer, value: Any, shape: Shape, path: PathKey) -> Iterator[
                 yield from _unknown(layer, below, found, here)
     elif shape.kind == "leaf" and shape.is_path and isinstance(value, str) and not value.strip():
         yield f"{'.'.join(path)} ({layer.origin(path)}): the path is empty"
-    elif shape.kind == "leaf" and isinstance(value, str) and (why := _address_fault(value, shape, path[-1])):
+    elif shape.kind == "leaf" and isinstance(value, str | Path) and (why := _address_fault(value, shape, path)):
         yield f"{'.'.join(path)} ({layer.origin(path)}): {why}"
     elif shape.kind == "leaf":
         yield from (f"{'.'.join(path)} ({layer.origin(path)}): {fault}" for fault in _scalar_faults(value, shape))
         yield from _words_in_json(layer, shape, path)
 
 
-def _address_fault(value: str, shape: Shape, name: str) -> str | None:
+def _address_fault(value: str | Path, shape: Shape, path: PathKey) -> str | None:
     """What is wrong with an address where there is to be a path; it would become a folder below the current one."""
+    if path == ("store",):
+        return None if address_scheme(value) == "s3" else why_not_local(value, STORES, "")
     if shape.is_path:
         return why_not_local(value)
-    return why_not_local(value, MODELS) if shape.is_text and name in ("model", "tokenizer") else None
+    return why_not_local(value, MODELS) if shape.is_text and path[-1] in ("model", "tokenizer") else None
 
 
 def _scalar_faults(value: Any, shape: Shape) -> Iterator[str]:

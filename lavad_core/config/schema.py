@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from lavad_core.config.models import (
     DEFAULT_CAPTIONERS,
@@ -29,6 +29,7 @@ from lavad_core.config.steps import (
     VideoConfig,
     WindowConfig,
 )
+from lavad_core.location import address_scheme, s3_home, shown
 from lavad_core.stage_names import Affected
 
 __all__ = ["SEMANTICS", "LavadConfig", "Semantics"]
@@ -221,6 +222,14 @@ class RunConfig(Section):
 CaptionerName = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
+def _home_of_store(value: Any) -> Any:
+    return s3_home(value) if isinstance(value, str | Path) and address_scheme(value) == "s3" else value
+
+
+StorePath = Annotated[Path, BeforeValidator(_home_of_store), PlainSerializer(shown)]
+"""A folder; an ``s3://`` address is given and recorded as such, and is its home in between (:mod:`lavad_core.location`)."""
+
+
 class LavadConfig(Section):
     """Everything a run can be told."""
 
@@ -231,7 +240,11 @@ class LavadConfig(Section):
         + ", ".join(SEMANTICS["paper"])
         + ". The fields themselves are what results depend on.",
     )
-    store: Path = setting(Path("lavad-store"), affects=NOTHING, description="Folder of results.")
+    store: StorePath = setting(
+        Path("lavad-store"),
+        affects=NOTHING,
+        description="Folder of results, or `s3://BUCKET/PREFIX` of an S3-compatible storage (needs `lavad[s3]`).",
+    )
     video: VideoConfig = Field(VideoConfig(), description="How videos are decoded, and which are rejected.")
     captioners: dict[CaptionerName, CaptionerConfig] = Field(
         DEFAULT_CAPTIONERS,

@@ -17,7 +17,7 @@ from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
 from lavad_core.planning.video_length import length_from_header, length_from_list, length_from_probe
 from lavad_core.stages.node import Graph
-from lavad_core.store.files import FileStore
+from lavad_core.store.files import FileStore, store_exists
 from lavad_core.store.types import Commit
 from lavad_core.video.decoder import read_header
 from lavad_core.video.types import VideoHeader, VideoSource
@@ -44,7 +44,7 @@ def cost_of_videos(
         InputError: a folder of imported values is not there, or has none for a video.
     """
     check_imports(config)
-    if not config.store.is_dir():
+    if not store_exists(config.store):
         graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
         looked = _Looked(config, graph, sources, None, None)
         return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
@@ -78,7 +78,7 @@ def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, fra
     if frame_rate is None and dataset.frame_rate is None:
         notes.append("the data set has no one frame rate; --frame-rate says another")
     store = FileStore(config.store)
-    told = experience_of(store, config) if store.root.is_dir() else Experience()
+    told = experience_of(store, config) if store_exists(store.root) else Experience()
     return run_cost(config, graph, items, table, told, basis="list", uncounted=uncounted, notes=notes)
 
 

@@ -22,6 +22,7 @@ from lavad_core.runs.event_log import begins_as, log_digest, log_is_sealed, read
 from lavad_core.runs.liveness import is_locked, unlocked_state
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
 from lavad_core.seal import seal_of, sealed
+from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.suggest import nearest
 
@@ -137,14 +138,17 @@ def is_run_id(text: str) -> bool:
 
 
 def run_path(store_root: Path, run_id: str, suffix: str) -> Path:
-    """A file of a run.
+    """A file of a run; up to date where the store is on an object storage.
 
     Raises:
         InputError: that is not an id of a run (it may come from a command line).
+        StoreUnavailable: the storage cannot be asked.
     """
     if not is_run_id(run_id):
         raise InputError(f"{run_id!r} is not an id of a run; `lavad status --all` lists them")
-    return Path(store_root) / FOLDER / f"{run_id}{suffix}"
+    path = Path(store_root) / FOLDER / f"{run_id}{suffix}"
+    mirror.fetch(Path(store_root), path)
+    return path
 
 
 def list_runs(store_root: Path) -> list[str]:
@@ -154,7 +158,8 @@ def list_runs(store_root: Path) -> list[str]:
         try:
             names = os.listdir(folder)
         except FileNotFoundError:
-            return []
+            names = []
+    names += mirror.names(Path(store_root), FOLDER)
     ids = {name.rsplit(".", 1)[0] for name in names if name.endswith((".json", ".jsonl"))}
     return sorted(name for name in ids if _RUN_ID.fullmatch(name))
 

@@ -30,6 +30,8 @@ from lavad_core.runs.manifest import (
 )
 from lavad_core.runs.records import StageRecord, totals_of
 from lavad_core.runs.sampler import Sampler
+from lavad_core.runs.sender import RecordSender
+from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import make_folders, sync_folder
 from lavad_core.user_files import replacing
@@ -70,7 +72,8 @@ class RunRecorder:
         name: str | None = None,
     ) -> None:
         self.run_id = run_id
-        self._path = run_path(Path(store_root).absolute(), run_id, ".jsonl")
+        self._root = Path(store_root).absolute()
+        self._path = run_path(self._root, run_id, ".jsonl")
         self._listeners = list(listeners)
         self._guard = threading.Lock()
         self._sampler = Sampler()
@@ -98,6 +101,7 @@ class RunRecorder:
             )
             hold_lock(self._file)
             sync_folder(self._path.parent)
+        self._sender = RecordSender(self._root, self._path)
         self._append("run", self._header)
 
     @property
@@ -223,6 +227,9 @@ class RunRecorder:
                 file.write(encode_record(manifest, self._path))
                 file.flush()
                 os.fsync(file.fileno())
+                self._sender.close()
+                mirror.send(self._root, self._path)
+                mirror.send(self._root, target, draft)
             sync_folder(target.parent)
         self.close()
         return manifest
@@ -230,6 +237,7 @@ class RunRecorder:
     def close(self) -> None:
         """Stop recording; without :meth:`finish` before it, the run reads as interrupted."""
         self._sampler.close()
+        self._sender.close()
         with self._guard:
             descriptor, self._file = self._file, None
         if descriptor is not None:

@@ -22,6 +22,7 @@ from lavad_core.runs.manifest import (
 )
 from lavad_core.runs.run_log import noted
 from lavad_core.seal import seal_of, sealed
+from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.user_files import replacing
 from lavad_core.video.types import VideoSource
@@ -70,6 +71,7 @@ def save_sources(
     document = sealed({"format": 2, "videos": rows})
     with store_errors("write", target), replacing(target) as draft:
         draft.write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
+        mirror.send(store_root, target, draft)
 
 
 def _row(source: VideoSource, scored_in: str) -> dict[str, str]:

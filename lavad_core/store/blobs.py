@@ -1,7 +1,8 @@
 """Named files of a store, without what they mean. Layout and commits are built on this alone.
 
-Only the local implementation (``local.py``) ships. The interface asks nothing that an S3-compatible service cannot
-do: whole objects, a conditional put, no rename, no lock that has to hold for results to be right.
+There are two implementations: files (``local.py``) and objects of an S3-compatible storage (``s3.py``). The interface asks
+nothing that such a storage cannot do: whole objects, a conditional put, no rename, no lock that has to hold for results to be
+right.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class BlobInfo:
     """Changes when the content is replaced (inode and time of change; an ETag)."""
     modified_s: float
     """When it was changed last, seconds since the epoch."""
+    sha256: str = ""
+    """SHA-256, hexadecimal, that the storage itself keeps of the content and compares; empty where it keeps none."""
 
 
 class Blobs(Protocol):
@@ -33,6 +36,10 @@ class Blobs(Protocol):
 
     Every method raises StoreUnavailable for what the storage refuses.
     """
+
+    grace_s: float
+    """How long parts without a commit are left alone after they were put, seconds: where no lock holds other writers off, one
+    of them may be about to commit the same part. 0 where :meth:`exclusive` holds them off."""
 
     def put(self, name: str, source: Path) -> None:
         """Make the content of a local file the blob ``name``, in place of any other; durable on return.
@@ -45,8 +52,12 @@ class Blobs(Protocol):
         """Like :meth:`put`, but only if there is no such blob: exactly one of many callers gets True."""
         ...
 
-    def open(self, name: str) -> BufferedIOBase | None:
-        """The content, seekable; None if there is no such blob."""
+    def open(self, name: str, *, again: bool = False) -> BufferedIOBase | None:
+        """The content, seekable; None if there is no such blob.
+
+        Args:
+            again: whatever copy is at hand does not count: from the storage itself.
+        """
         ...
 
     def stat(self, name: str) -> BlobInfo | None:

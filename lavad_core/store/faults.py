@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lavad_core.errors import StoreUnavailable
+from lavad_core.object_storage import S3Error
 
 _NEEDS = {
     errno.ENOSPC: "free space on that file system, then run again: what is committed stays",
@@ -46,4 +47,6 @@ def unavailable(action: str, path: Path, error: OSError) -> StoreUnavailable:
     named = error.filename if isinstance(error.filename, str) else str(path)
     cause = error.strerror or str(error)
     need = _NEEDS.get(error.errno or 0, "that path to be readable and writable")
+    if isinstance(error, S3Error):
+        need = error.needs
     return StoreUnavailable(f"cannot {action} {named!r}: {cause}; it needs {need}")

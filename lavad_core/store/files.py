@@ -1,10 +1,11 @@
-"""The store on a file system: layout and commit protocol (docs/design/store.md)."""
+"""The store: layout and commit protocol (docs/design/store.md), on a file system or an object storage."""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lavad_core.errors import DamagedResult, InternalError, StoreUnavailable
-from lavad_core.location import refuse_address
+from lavad_core.location import refuse_address, s3_address, shown
 from lavad_core.store.blobs import BlobInfo, Blobs
 from lavad_core.store.commits import (
     COMMIT_NAME,
@@ -28,6 +29,7 @@ from lavad_core.store.commits import (
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import LocalBlobs
 from lavad_core.store.parquet import read_batches, sha256_of
+from lavad_core.store.s3 import S3Blobs
 from lavad_core.store.staging import Staging, WriterFolder
 from lavad_core.store.types import Commit, Key, PartFile, ResultWriter, Store
 from lavad_core.store.writer import RowsWriter
@@ -44,14 +46,16 @@ class FileStore(Store):
     Making one changes nothing on disk; the folder comes with the first writer, which also sweeps.
 
     Args:
-        root: the store's folder.
-        blobs: another storage of the same names (tests; an object store some day). Temporary files stay below ``root``.
+        root: the store's folder, or the home of an ``s3://`` address (:func:`lavad_core.location.s3_home`).
+        blobs: another storage of the same names (tests). Temporary files stay below ``root``.
     """
 
     def __init__(self, root: Path, *, blobs: Blobs | None = None) -> None:
-        refuse_address(root, "the store", way="")
+        refuse_address(
+            root, "the store", "the path of a folder, or lavad_core.location.s3_home of an s3:// address,", ""
+        )
         self.root = Path(root).absolute()
-        self.blobs: Blobs = blobs if blobs is not None else LocalBlobs(self.root)
+        self.blobs: Blobs = blobs if blobs is not None else blobs_of(self.root)
         self.staging = Staging(self.root)
         self._guard = threading.Lock()
         self._verified: dict[str, tuple[str, str]] = {}
@@ -121,8 +125,10 @@ class FileStore(Store):
         """See :meth:`lavad_core.store.types.Store.is_whole`."""
         try:
             for part in commit.files:
-                with self._verified_part(commit.key, part):
-                    pass
+                kept = self.blobs.stat(f"{_prefix(commit.key)}/{part.name}")
+                if kept is None or kept.sha256 != part.sha256:  # otherwise the storage has compared it
+                    with self._verified_part(commit.key, part):
+                        pass
         except DamagedResult as damage:
             self._warn_once(f"{damage}; it is not used")
             return False
@@ -235,8 +241,14 @@ class FileStore(Store):
         except DamagedResult:
             named = set()
         for name in sorted(set(files) - named):
-            if is_part(name):
+            if is_part(name) and not self._is_young(f"{_prefix(key)}/{name}"):
                 self.blobs.delete(f"{_prefix(key)}/{name}")
+
+    def _is_young(self, name: str) -> bool:
+        if not self.blobs.grace_s:
+            return False
+        found = self.blobs.stat(name)
+        return found is not None and found.modified_s > time.time() - self.blobs.grace_s
 
     def discard(self, commit: Commit) -> None:
         """See :meth:`lavad_core.store.types.Store.discard`. A result that has since taken its place stays."""
@@ -266,6 +278,23 @@ class FileStore(Store):
                         self._tidy(journal.key, journal.files)
                 self.staging.remove(path)
         return len(dead)
+
+
+def blobs_of(root: Path) -> Blobs:
+    """The storage of a store: that of the address whose home ``root`` is, otherwise the folder itself."""
+    address = s3_address(root)
+    return LocalBlobs(root) if address is None else S3Blobs(root, address)
+
+
+def store_exists(root: Path) -> bool:
+    """Whether there is a store.
+
+    Raises:
+        StoreUnavailable: the storage cannot be asked.
+    """
+    if s3_address(root) is None:
+        return root.is_dir()
+    return S3Blobs(root, shown(root)).exists()
 
 
 def _prefix(key: Key) -> str:

@@ -57,6 +57,8 @@ def make_folders(path: Path) -> None:
 class LocalBlobs:
     """Implements :class:`lavad_core.store.blobs.Blobs` below ``root``, which is made when something is put."""
 
+    grace_s = 0.0
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -92,7 +94,7 @@ class LocalBlobs:
             except OSError as error:
                 raise unavailable("write", target, error) from error
 
-    def open(self, name: str) -> BufferedIOBase | None:
+    def open(self, name: str, *, again: bool = False) -> BufferedIOBase | None:
         """An open file."""
         target = self.path(name)
         with store_errors("read", target):

@@ -12,7 +12,7 @@ from typing import Literal
 from lavad_core.errors import DamagedResult
 from lavad_core.store.blobs import BlobInfo
 from lavad_core.store.commits import COMMIT_NAME, UnknownFormat, is_part, key_of
-from lavad_core.store.files import FileStore
+from lavad_core.store.files import FileStore, store_exists
 from lavad_core.store.parquet import read_batches, sha256_of
 from lavad_core.store.staging import WriterFolder
 from lavad_core.store.types import Commit, Key
@@ -168,7 +168,7 @@ def _read_whole(store: FileStore, commit: Commit) -> None:
     """Digest and pages of every part, without the memory of what was verified before."""
     for part in commit.files:
         path = store.folder(commit.key) / part.name
-        file = store.blobs.open(path.relative_to(store.root).as_posix())
+        file = store.blobs.open(path.relative_to(store.root).as_posix(), again=True)
         if file is None:
             raise DamagedResult(f"{str(path)!r} is missing")
         with file:
@@ -206,7 +206,7 @@ def gc(
             if key is not None:
                 _collect(store, key, folder, lease_s, keep, report, None)
         return report
-    if not store.root.is_dir():
+    if not store_exists(store.root):
         return report
     store.sweep()
     with store.staging.workfolder() as workfolder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavad.deployments.cli.options import complete
-from lavad_core.location import why_not_local
+from lavad_core.location import STORES, address_scheme, s3_home, shown, why_not_local
 
 if TYPE_CHECKING:
     from lavad_core.config.load import LoadedConfig
@@ -27,8 +27,13 @@ def folder(text: str | Path) -> Path:
 
 
 def store_folder(text: str | Path) -> Path:
-    """The path of a store."""
-    if why := why_not_local(text, way=""):
+    """The folder of a store, or the home of an ``s3://`` address."""
+    if address_scheme(text) == "s3":
+        try:
+            return s3_home(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    if why := why_not_local(text, STORES, ""):
         raise typer.BadParameter(why)
     return folder(text)
 
@@ -49,7 +54,12 @@ Overrides = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of results; the same as --set store=DIR.", metavar="DIR", parser=store_folder),
+    typer.Option(
+        "--store",
+        help="Folder of results, or s3://BUCKET/PREFIX; the same as --set store=DIR.",
+        metavar="DIR",
+        parser=store_folder,
+    ),
 ]
 RunId = Annotated[
     str | None,
@@ -127,10 +137,11 @@ def store_root(store: Path | None) -> Path:
     """
     from lavad_core.config.load import load_config
     from lavad_core.errors import StoreUnavailable
+    from lavad_core.store.files import store_exists
 
     # The environment's other settings may belong to a kind of model that only a preset or file chooses: not looked at here.
     environ = {name: os.environ[name] for name in ("LAVAD_STORE",) if name in os.environ}
     root = load_config(overrides=[] if store is None else [f"store={store}"], environ=environ).store
-    if not root.is_dir():
-        raise StoreUnavailable(f"there is no store at {str(root)!r}; name it with --store DIR or LAVAD_STORE")
+    if not store_exists(root):
+        raise StoreUnavailable(f"there is no store at {shown(root)!r}; name it with --store DIR or LAVAD_STORE")
     return root

@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeVar
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection, ServedSection
 from lavad_core.digest import digest
-from lavad_core.errors import ModelError
+from lavad_core.errors import ModelError, StoreUnavailable
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.served.model_facts import NoServerFacts, ServerFacts, fact_differences
+from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import kernel_lock, make_folders
 from lavad_core.user_files import replacing
@@ -165,12 +166,13 @@ class ServedModels:
 
     def _read(self) -> dict[str, Any]:
         try:
+            mirror.fetch(self.path.parent.parent, self.path)
             if self.path.stat().st_size > MAX_BYTES:
                 raise ValueError("too long")
             found = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, StoreUnavailable, ValueError, RecursionError) as error:
             _tell(
                 f"what is known about served models cannot be read ({str(self.path)!r}: {error}); they count as the known ones"
             )
@@ -185,6 +187,7 @@ class ServedModels:
             make_folders(self.path.parent)
             with replacing(self.path) as draft:
                 draft.write_text(json.dumps({**self._read(), _key(section): row}, indent=1, sort_keys=True))
+                mirror.send(self.path.parent.parent, self.path, draft)
 
 
 def served_system_role(section: ServedSection, facts: ServerFacts) -> Literal["send", "fold"]:

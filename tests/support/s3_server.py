@@ -1,0 +1,136 @@
+"""A server that speaks S3, on loopback: moto's, in a process of its own, which runs this file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+SECRET = "canary-7f3a9c1e5b2d4860"
+"""The key that nothing may show."""
+
+PAGE = 5
+"""Objects of a page of a listing; S3's own pages have 1000."""
+
+
+@dataclass
+class S3Server:
+    """A running server; its objects go with it."""
+
+    port: int
+    """On 127.0.0.1."""
+    requests: Path
+    """A line for each request: method, path and query."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What a client's environment must hold."""
+
+    @property
+    def client(self) -> Any:
+        """The SDK's own client, for looking."""
+        return boto3.session.Session().client("s3")
+
+    def names(self, address: str) -> dict[str, bytes]:
+        """Name to content of every object below an address."""
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        found = {}
+        for one in (one for page in pages for one in page.get("Contents", ())):
+            content = self.client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+            found[one["Key"].removeprefix(prefix).lstrip("/")] = content
+        return found
+
+    def asked(self, method: str) -> list[str]:
+        """The requests of one method so far."""
+        lines = self.requests.read_text(encoding="utf-8").splitlines()
+        return [line.partition(" ")[2] for line in lines if line.startswith(f"{method} ")]
+
+    @property
+    def outage(self) -> Path:
+        """While there is this file, requests are answered with status 503."""
+        return self.requests.with_name("away")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[S3Server]:
+    """A server with an empty bucket ``bucket``, and this process's environment set for it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = S3Server(port, folder / "requests.txt")
+    server.requests.touch()
+    tests = Path(__file__).resolve().parents[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "support.s3_server", str(port), str(server.requests)],
+        env={**os.environ, "PYTHONPATH": str(tests), "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)},
+        stdin=subprocess.DEVNULL,
+        stderr=(folder / "server.log").open("wb"),
+    )
+    server.environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "XDG_CACHE_HOME": str(folder / "home"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert process.poll() is None, (folder / "server.log").read_text()
+                assert time.monotonic() < deadline, "the server does not come up"
+                time.sleep(0.05)
+            server.client.create_bucket(Bucket="bucket")
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server for the tests of a file; each test takes a prefix of its own."""
+    with running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+def _serve(port: int, requests: str) -> None:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import run_simple
+
+    served = DomainDispatcherApplication(create_backend_app)
+    one_at_a_time = threading.Lock()
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        # moto looks at the condition of a put, and then puts: a storage does both at once.
+        with one_at_a_time:
+            with open(requests, "a", encoding="utf-8") as log:
+                log.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}\n")
+            if Path(requests).with_name("away").exists():
+                start_response("503 Slow Down", [("Content-Length", "0")])
+                return [b""]
+            return served(environ, start_response)
+
+    run_simple("127.0.0.1", port, application, threaded=True)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), sys.argv[2])
