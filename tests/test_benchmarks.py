@@ -28,3 +28,14 @@ def test_memory_of_a_long_video_is_measured() -> None:
     rows = run(FOLDER / "long_video_memory.py", "--hours", "0.02").partition("peak MB\n")[2].splitlines()
     assert [row.split()[:2] for row in rows] == [["0.02", "135"]] * 5
     assert all(float(row.split()[-1]) >= 0 for row in rows)
+
+
+def test_the_client_of_served_chat_models_is_measured() -> None:
+    rows = [row.split() for row in run(FOLDER / "chat_client.py", "--windows", "8", "--concurrency", "2").splitlines()]
+    assert [row[:3] for row in rows[1:4]] == [
+        ["2", "(bare", "httpx)"],
+        ["2", "the", "server"],
+        ["2", "chat.tokenizer", rows[3][2]],
+    ]
+    assert [row[-1] for row in rows[1:4]] == ["1.00", "1.50", "1.00"], "round trips a request"
+    assert all(float(row[-2]) > 0 for row in rows[1:4])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
+from lavad_core.config.models import ChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import Interrupted
@@ -32,8 +34,9 @@ TOKENISING_THREADS = 16
 def chat_read_if(stage: Literal["summarise", "score"]) -> dict[str, Condition]:
     """When a stage that asks the language model reads settings of ``chat``."""
     return {
+        # A model in process says its context when it is loaded; then it is part of the weights' identity.
         "chat.context_tokens": lambda config: (
-            config.chat.kind == "openai" and config.chat.context_tokens < getattr(config, stage).total_tokens
+            getattr(config.chat, "context_tokens", sys.maxsize) < getattr(config, stage).total_tokens
         ),
         # What these come to is part of the model's identity.
         "chat.system_role": never,
@@ -82,9 +85,8 @@ def fits(model: ChatModel, messages: Messages, most: int) -> bool:
     return (at_most is not None and at_most(messages) <= most) or model.count_tokens(messages) <= most
 
 
-def build_all(context: StageContext, build: Callable[[Item], Built], items: Sequence[Item]) -> list[Built]:
+def build_all(chat: ChatConfig, build: Callable[[Item], Built], items: Sequence[Item]) -> list[Built]:
     """``build`` for each item, in order; several at once where counting tokens waits for a server."""
-    chat = context.config.chat
     if chat.in_process:
         return [build(item) for item in items]
     with ThreadPoolExecutor(call_size(chat, TOKENISING_THREADS)) as threads:

@@ -102,7 +102,7 @@ def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | Non
     if asked:
         model, device = context.resources.models.chat()
         wanted = [texts[number] for number in asked]
-        built = build_all(context, lambda text: score_request(context.config, model, text), wanted)
+        built = build_all(context.config.chat, lambda text: score_request(context.config, model, text), wanted)
         requests, shortened = [request for request, _ in built], sum(cut for _, cut in built)
         for number, reading in zip(asked, ask_all(context, model, device, requests), strict=True):
             readings[number] = reading

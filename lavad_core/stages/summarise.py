@@ -81,7 +81,7 @@ def run(context: StageContext) -> Commit:
             texts = [captions[row] for row in np.searchsorted(frames, window)]
             return summary_request(context.config, model, texts, int(np.abs(window - centres[at]).argmin()))
 
-        built = build_all(context, build, range(len(windows)))
+        built = build_all(context.config.chat, build, range(len(windows)))
         requests = [request for request, _ in built]
         left_out = [count - kept for count, (_, kept) in zip(windows.lengths.tolist(), built, strict=True)]
         readings = ask_all(context, model, device, requests)

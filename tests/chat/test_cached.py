@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 
 from lavad_core.errors import RequestRejected, ServiceUnavailable
 from lavad_core.models.chat.cached import CachedAnswers, request_key
+from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
-from lavad_core.store.answers import AnswerCache
+from lavad_core.store.answers import MAX_ANSWER_BYTES, AnswerCache
 
 
 class DictCache:
@@ -21,12 +23,14 @@ class DictCache:
 
     def __init__(self) -> None:
         self.rows: dict[str, str] = {}
+        self.flushes: list[int] = []
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         return {key: json.loads(self.rows[key]) for key in keys if key in self.rows}
 
-    def put(self, key: str, value: Mapping[str, Any]) -> None:
-        self.rows[key] = json.dumps(value)
+    def put_many(self, answers: Mapping[str, Mapping[str, Any]]) -> None:
+        self.flushes.append(len(answers))
+        self.rows.update({key: json.dumps(value) for key, value in answers.items()})
 
 
 class Scripted:
@@ -81,6 +85,32 @@ def test_an_answer_is_stored_before_it_is_handed_on() -> None:
     cache = DictCache()
     for taken, _ in enumerate(CachedAnswers(Scripted(), [request_of(text) for text in "abcd"], cache, "m"), 1):
         assert len(cache.rows) == taken
+
+
+class InRounds(Scripted):
+    """Answers come three at once."""
+
+    def answer(self, requests: Sequence[ChatRequest]) -> ReadyAnswers[tuple[int, ChatAnswer]]:
+        found = list(super().answer(requests))
+        return ReadyAnswers(found[start : start + 3] for start in range(0, len(found), 3))
+
+
+def test_answers_that_come_at_once_are_stored_with_one_flush() -> None:
+    cache, requests = DictCache(), [request_of(text) for text in "abcdefgh"]
+    asking = CachedAnswers(InRounds(), requests, cache, "m")
+    found = dict(itertools.islice(asking, 4))
+    assert (len(cache.rows), cache.flushes) == (6, [3, 3])
+    kept = asking.keep_finished()
+    assert [found[7 - at] for at in range(4)] + kept == [answer_of(request) for request in reversed(requests[2:])]
+    assert (asking.asked, cache.flushes) == (6, [3, 3])
+
+
+def test_an_answer_that_the_store_does_not_take_loses_none_before_it() -> None:
+    requests = [request_of("a"), request_of("b" * MAX_ANSWER_BYTES), request_of("c")]
+    cache = DictCache()
+    with pytest.raises(RequestRejected, match="the store takes"):
+        list(CachedAnswers(InRounds(), requests, cache, "m"))
+    assert list(cache.rows) == [request_key("m", requests[2])]
 
 
 def test_what_came_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:
@@ -159,10 +189,10 @@ LIKELY = request_of("a", choices=("x", " x", "y"), distribution=True)
 def test_a_stored_value_that_cannot_be_the_answer_is_asked_anew(request_: ChatRequest, damage: dict[str, Any]) -> None:
     model, cache = Scripted(), DictCache()
     good = dataclasses.asdict(answer_of(request_))
-    cache.put(request_key("m", request_), good)
+    cache.put_many({request_key("m", request_): good})
     assert dict(CachedAnswers(model, [request_], cache, "m")) == {0: answer_of(request_)}
     assert model.asked == []
-    cache.put(request_key("m", request_), good | damage)
+    cache.put_many({request_key("m", request_): good | damage})
     asking = CachedAnswers(model, [request_], cache, "m")
     assert dict(asking) == {0: answer_of(request_)}
     assert (asking.asked, asking.from_cache) == (1, 0)
@@ -182,7 +212,7 @@ def test_an_answer_without_use_is_stored_and_not_asked_for_again(
     word: str, request_: ChatRequest, answer: ChatAnswer
 ) -> None:
     cache = DictCache()
-    cache.put(request_key("m", request_), dataclasses.asdict(answer))
+    cache.put_many({request_key("m", request_): dataclasses.asdict(answer)})
     asking = CachedAnswers(Scripted(), [request_], cache, "m")
     assert dict(asking) == {0: answer}
     assert (asking.asked, asking.from_cache) == (0, 1)
@@ -231,7 +261,7 @@ def test_answers_of_older_stores_are_read(request_: ChatRequest) -> None:
     older = {"text", "finish_reason", "prompt_tokens", "completion_tokens", "log_probabilities"}
     stored = {name: value for name, value in dataclasses.asdict(answer_of(request_)).items() if name in older}
     model, cache = Scripted(), DictCache()
-    cache.put(request_key("m", request_), stored)
+    cache.put_many({request_key("m", request_): stored})
     assert dict(CachedAnswers(model, [request_], cache, "m")) == {0: answer_of(request_)}
     assert model.asked == []
 
@@ -239,6 +269,6 @@ def test_answers_of_older_stores_are_read(request_: ChatRequest) -> None:
 def test_what_lies_outside_the_choices_is_kept() -> None:
     cache = DictCache()
     answer = dataclasses.replace(answer_of(CHOICE), outside=0.965, follow_ups=2)
-    cache.put(request_key("m", CHOICE), dataclasses.asdict(answer))
+    cache.put_many({request_key("m", CHOICE): dataclasses.asdict(answer)})
     found = dict(CachedAnswers(Scripted(), [CHOICE], cache, "m"))[0]
     assert (found.outside, found.follow_ups) == (0.965, 2)

@@ -12,6 +12,7 @@ import socket
 import threading
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -196,6 +197,16 @@ def test_every_call_is_answered_once_and_concurrency_is_bounded() -> None:
         assert sorted(number for number, _ in answers) == list(range(200))
         assert all(answer == {"number": number} for number, answer in answers)
         assert server.most_at_once == 8
+
+
+def test_what_threads_ask_has_no_more_connections_than_are_configured() -> None:
+    with scripted(script=lambda seen: dataclasses.replace(numbered(seen), delay_s=0.01)) as server:
+        pool = pool_of(server, concurrency=3, timeout_s=60)
+        with ThreadPoolExecutor(16) as threads:
+            answers = list(threads.map(lambda number: pool.ask("POST", Call("x", {"number": number})), range(48)))
+        pool.close()
+    assert [answer["number"] for answer in answers] == list(range(48))
+    assert server.most_at_once == 3
 
 
 def test_calls_are_read_only_as_results_are_taken() -> None:

@@ -6,6 +6,7 @@ Every new answer is durable before it is handed on: a stage that is killed asks 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
 
     def __init__(self, model: ChatModel, requests: Sequence[ChatRequest], cache: AnswerCache, identity: str) -> None:
         self.asked = self.from_cache = 0
+        self._left = 0  # durable, and not handed on yet
         self._given: Iterator[tuple[int, ChatAnswer]] = iter(())
         self._answers = self._run(model, requests, cache, identity)
 
@@ -57,13 +59,13 @@ class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
         return next(self._answers)
 
     def keep_finished(self) -> list[ChatAnswer]:
-        """Store what the model has finished and nobody has taken yet, and nothing more, once a caller stops iterating.
+        """What the model has finished and nobody has taken yet, stored, and nothing more, once a caller stops iterating.
 
         Returns:
             These answers.
         """
         kept: list[ChatAnswer] = []
-        while getattr(self._given, "ready", 0):
+        while self._left or getattr(self._given, "ready", 0):
             pair = next(self._answers, None)
             if pair is None:
                 break
@@ -97,12 +99,20 @@ class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
         if not missing:
             return
         self._given = model.answer(missing)
-        for position, given in self._given:
-            request, answer = missing[position], _named(given)
-            cache.put(keys[request], _checked_size(answer))
-            self.asked += 1
-            for number in places[request]:
-                yield number, answer
+        for pair in self._given:
+            # What is ready besides is made durable with it: a flush to disk takes longer than an answer.
+            given = [pair, *itertools.islice(self._given, getattr(self._given, "ready", 0))]
+            answers = [(missing[position], _named(answer)) for position, answer in given]
+            values: dict[str, dict[str, Any]] = {}
+            try:
+                for request, answer in answers:
+                    values[keys[request]] = _checked_size(answer)
+            finally:
+                cache.put_many(values)
+            self.asked += len(answers)
+            durable = [(number, answer) for request, answer in answers for number in places[request]]
+            for self._left, found in zip(reversed(range(len(durable))), durable, strict=True):
+                yield found
 
 
 def _named(answer: ChatAnswer) -> ChatAnswer:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import itertools
 import json
 import queue
 import random
+import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -39,6 +41,7 @@ from lavad_core.escape import escape
 from lavad_core.masking import MASK, masked_text
 from lavad_core.models.chat.error_answers import ErrorAnswer, is_error, unusable
 from lavad_core.models.chat.event_loop import submit
+from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.quoting import MAX_QUOTED, first_line
 
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -127,8 +130,15 @@ class JsonPool:
         self._secrets = [secret for secret in (key, password) if secret]
         self._concurrency, self._timeout_s, self._attempts = concurrency, timeout_s, retries + 1
         self._max_backoff_s, self._key_setting = max_backoff_s, key_setting
-        self._client = _client(self.shown_url, key, (name, password), concurrency)
-        self._slots = asyncio.Semaphore(concurrency)
+        # A proxy of the environment cannot reach this machine's loopback.
+        trust_env = not is_loopback(self.shown_url)
+        certificates = functools.cache(
+            lambda: httpx.create_ssl_context(trust_env=trust_env)
+        )  # longer than many requests
+        self._connect = functools.partial(_client, self.shown_url, key, (name, password), trust_env, certificates)
+        self._free = [self._connect()]  # now, so that what is wrong with the environment is said now
+        self._clients = list(self._free)
+        self._connections, self._slots = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
@@ -157,7 +167,7 @@ class JsonPool:
             max_backoff_s=0,
         )
 
-    def run(self, jobs: Iterable[Callable[[Post], Awaitable[T]]]) -> Iterator[tuple[int, T]]:
+    def run(self, jobs: Iterable[Callable[[Post], Awaitable[T]]]) -> ReadyAnswers[tuple[int, T]]:
         """Results of jobs as they come, each with the position of its job.
 
         ``jobs`` is read as results are taken, at most two rounds of ``concurrency`` ahead, so that any number of jobs
@@ -170,30 +180,32 @@ class JsonPool:
             RequestRejected: another 4xx, or what a ``check`` raises.
             ModelError: the server does not serve the model.
         """
+        return ReadyAnswers(self._rounds(jobs))
+
+    def _rounds(self, jobs: Iterable[Callable[[Post], Awaitable[T]]]) -> Generator[list[tuple[int, T]], None, None]:
+        """What has finished each time, at most a round of ``concurrency``: the other round is in flight meanwhile."""
         finished: queue.SimpleQueue[tuple[int, concurrent.futures.Future[T]]] = queue.SimpleQueue()
         flying: set[concurrent.futures.Future[T]] = set()
         source = enumerate(jobs)
 
-        def start(number: int, job: Callable[[Post], Awaitable[T]]) -> None:
-            future = submit(self._in_slot(job))
-            flying.add(future)
-            future.add_done_callback(lambda done: finished.put((number, done)))
+        def start(count: int) -> None:
+            for number, job in itertools.islice(source, count):
+                future = submit(self._in_slot(job))
+                flying.add(future)
+                future.add_done_callback(lambda done, number=number: finished.put((number, done)))  # type: ignore[misc]
 
         try:
-            for number, job in itertools.islice(source, 2 * self._concurrency):
-                start(number, job)
+            start(2 * self._concurrency)
             failure: BaseException | None = None
             while flying and not (failure and finished.empty()):
-                number, future = finished.get()
-                flying.discard(future)
-                error = future.exception()
-                if error is not None:
-                    failure = failure or error
-                    continue
-                yield number, future.result()
+                done = [finished.get()]
+                while len(done) < self._concurrency and not finished.empty():
+                    done.append(finished.get())
+                flying.difference_update(future for _, future in done)
+                failure = failure or next(filter(None, (future.exception() for _, future in done)), None)
+                yield [(number, future.result()) for number, future in done if future.exception() is None]
                 if failure is None:
-                    for number, job in itertools.islice(source, 1):
-                        start(number, job)
+                    start(len(done))
             if failure is not None:
                 raise failure
         finally:
@@ -214,7 +226,8 @@ class JsonPool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def _in_slot(self, job: Callable[[Post], Awaitable[T]]) -> T:
         """A job holds its slot while it backs off: a server that says it is busy is asked less."""
@@ -261,7 +274,10 @@ class JsonPool:
         timeout_s = min(call.timeout_s or self._timeout_s, self._timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                async with self._client.stream(method, url, content=sent, headers=headers) as response:
+                async with (
+                    self._connection() as client,
+                    client.stream(method, url, content=sent, headers=headers) as response,
+                ):
                     content = bytearray()
                     async for chunk in response.aiter_bytes():
                         content += chunk
@@ -278,6 +294,23 @@ class JsonPool:
         if parsed is None:
             raise unusable(f"{where}: 200, but not a JSON object: {self._quote(_text(bytes(content)))}")
         return parsed
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client with one connection, that was used last of those that are free.
+
+        One client with all connections looks at each of them before and after every request: with 128 that is more work than
+        the request.
+        """
+        async with self._connections:
+            if not self._free:
+                self._free.append(self._connect())
+                self._clients.append(self._free[-1])
+            client = self._free.pop()
+            try:
+                yield client
+            finally:
+                self._free.append(client)
 
     def _url(self, call: Call) -> str:
         return f"{self.shown_url.removesuffix('/v1') if call.at_root else self.shown_url}/{call.path}"
@@ -299,14 +332,17 @@ class JsonPool:
         return escape(words, limit=MAX_QUOTED)
 
 
-def _client(server: str, key: str, user: tuple[str, str], concurrency: int) -> httpx.AsyncClient:
+def _client(
+    server: str, key: str, user: tuple[str, str], trust_env: bool, certificates: Callable[[], ssl.SSLContext]
+) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             auth=user if any(user) and not key else None,
             timeout=None,  # asyncio.timeout around the whole attempt: httpx knows none for a slow trickle
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            trust_env=not is_loopback(server),  # a proxy of the environment cannot reach this machine's loopback
+            limits=httpx.Limits(max_connections=1),
+            verify=certificates(),
+            trust_env=trust_env,
         )
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:  # it makes a transport for each proxy
         raise ConfigError(
