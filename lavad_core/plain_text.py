@@ -33,6 +33,11 @@ def first_few(items: Collection[T], most: int = 5, show: Callable[[T], str] = st
     return ", ".join(map(show, islice(items, most))) + more
 
 
+def number_of(count: int, thing: str) -> str:
+    """``1 video``, ``2 videos``: how many there are of what has a regular plural."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}{'es' if thing.endswith('s') else 's'}"
+
+
 def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> str:
     """A table of aligned columns, one line per row, with everything that is in the cells.
 

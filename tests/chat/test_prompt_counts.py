@@ -208,6 +208,26 @@ def test_a_tokenizer_of_the_hub_that_was_downloaded(tmp_path: Path, monkeypatch:
     assert script.paths == {"/tokenize": len(CHECKED)}
 
 
+def test_of_a_hub_repository_the_small_files_of_one_commit_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+    snapshot = shutil.copytree(LLAMA, tmp_path / ("0" * 40))
+
+    def fetch(name: str, file: str, *, revision: str, **_: Any) -> str:
+        fetched.append((name, file, revision))
+        if not (snapshot / file).is_file():
+            raise FileNotFoundError(file)
+        return str(snapshot / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    with scripted(script=CountingServer()) as server, served(server, tokenizer="org/m", tokenizer_revision="v2"):
+        pass
+    assert fetched[0] == ("org/m", "tokenizer.json", "v2")
+    others = ("tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+    assert fetched[1:] == [("org/m", file, "0" * 40) for file in others]
+
+
 def test_a_model_that_takes_no_system_message_is_counted_as_it_is_asked(tmp_path: Path) -> None:
     folder = tokenizer_without(tmp_path, chat_template__jinja=templates.GEMMA)
     template = (folder / "chat_template.jinja").read_text()

@@ -97,6 +97,35 @@ def test_after_the_first_answer_one_request_tells_all() -> None:
     assert answers[0].completion_tokens == answers[1].completion_tokens + 3
 
 
+MANY = [ChatRequest(DIALOG, 8, 0.0, 1.0, seed, choices=BOTH, distribution=True) for seed in range(24)]
+
+
+def test_side_questions_are_asked_once_however_many_answers_are_wanted() -> None:
+    script = Server()
+    with scripted(script=script) as server, served(server, concurrency=24) as model:
+        for _, answer in model.answer(MANY):
+            check(answer)
+        asked = [tuple(seen.body["tokens"]) for seen in server.seen if seen.path == "/detokenize"]
+    assert len(asked) == len(set(asked)) == 2 * len(PIECES) - 2, "a space before the bracket is never seen"
+    assert script.completions == 1
+    assert ["logit_bias" in body for body in script.chats if "structured_outputs" in body] == [False] + 23 * [True]
+
+
+def test_a_first_answer_without_a_choice_keeps_no_other_waiting() -> None:
+    plays = Server()
+    thoughts = iter([Reply(body=chat_body("<think>Hm", "length"))])
+
+    def script(seen: Seen) -> Reply:
+        return (next(thoughts, None) if seen.path.endswith("/chat/completions") else None) or plays(seen)
+
+    with scripted(script=script) as server, served(server, concurrency=24) as model:
+        thought, *others = [answer for _, answer in sorted(model.answer(MANY), key=lambda pair: pair[0])]
+        assert server.most_at_once > 1
+    assert thought.log_probabilities is None
+    for answer in others:
+        check(answer)
+
+
 def test_a_server_whose_log_probabilities_hold_the_bias_is_not_led() -> None:
     """``--logprobs-mode processed_logprobs``: every value would seem to be certain."""
     script = Server(processed=True)

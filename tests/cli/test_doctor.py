@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import templates
 from support.command import lavad
+from support.counting_server import LLAMA, CountingServer, models_of
 from support.scripted_server import Reply, chat_body, scripted
 
 from lavad_core.models.random_models import random_folder
@@ -171,3 +172,24 @@ def test_a_server_that_does_not_list_its_models_is_no_fault(answer: int, tmp_pat
         result = lavad("doctor", *TINY, "--store", str(tmp_path), "--set", chat)
     assert checks(result.stdout)["chat"] == "note"
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("wrong", "given", "verdict", "words"),
+    [
+        pytest.param(0, "auto", "ok", f"the tokens of prompts are counted with {LLAMA}", id="the server's own folder"),
+        pytest.param(0, str(LLAMA), "ok", f"the tokens of prompts are counted with {LLAMA}", id="named"),
+        pytest.param(1, "auto", "note", "the server counts the tokens of prompts: the prompt 'Ein Kind", id="another"),
+        pytest.param(0, "org/m", "note", "its tokenizer.json is not downloaded yet", id="on the hub"),
+        pytest.param(0, "null", None, "", id="not wanted"),
+    ],
+)
+def test_who_counts_tokens(wrong: int, given: str, verdict: str | None, words: str, tmp_path: Path) -> None:
+    with scripted(script=CountingServer(wrong=wrong)) as server:
+        server.models = models_of(str(LLAMA))
+        result = lavad(
+            "doctor", *TINY, "--store", str(tmp_path), "--set", "chat.kind=openai", "--set", "chat.model=tiny",
+            "--set", f"chat.base_url={server.base_url}", "--set", f"chat.tokenizer={given}",
+        )  # fmt: skip
+    assert checks(result.stdout).get("chat tokenizer") == verdict, result.stdout
+    assert words in " ".join(result.stdout.split())

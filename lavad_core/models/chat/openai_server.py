@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from lavad_core.models.chat.optional import (
     names_of,
     row_of,
 )
+from lavad_core.models.chat.own_counts import AUTO
 from lavad_core.models.chat.prompt_counts import PromptCounts
 from lavad_core.models.chat.replies import checked_length, parse_chat_answer, token_counts
 from lavad_core.models.chat.roles import folded, has_system
@@ -88,7 +90,12 @@ class ServedChat:
         self._counts = PromptCounts(config, self._pool, self._forms)
         try:
             self.context_tokens, root = self._find_model(config.context_tokens)
-            self._counts.use_tokenizer(root)
+            if why := self._counts.use_tokenizer(root):
+                log.log(
+                    logging.INFO if config.tokenizer == AUTO else logging.WARNING,
+                    "chat.tokenizer is not used, prompts of %r are counted as without it: %s; give the folder or hub id of the "
+                    "very model that the server runs, or set chat.tokenizer=null", self._model, why,
+                )  # fmt: skip
         except BaseException:
             self.close()
             raise
@@ -105,7 +112,11 @@ class ServedChat:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`."""
 
         def job(number: int, request: ChatRequest) -> Callable[[Post], Awaitable[ChatAnswer]]:
-            return lambda post: self._ask(request, post, probe=number % PROBED == PROBED - 1)
+            async def ask(post: Post) -> ChatAnswer:
+                async with self._choices.in_turn() if request.distribution else nullcontext():
+                    return await self._ask(request, post, probe=number % PROBED == PROBED - 1)
+
+            return ask
 
         return self._pool.run(job(number, request) for number, request in enumerate(requests))
 

@@ -92,11 +92,12 @@ def tokenizer_in(path: Path) -> Any:
     return tokenizer
 
 
-def tokenizer_folder(config: VllmChatConfig, root: object) -> Path | None:
+def tokenizer_folder(config: VllmChatConfig, root: object, *, download: bool) -> Path | None:
     """The folder with the files of ``chat.tokenizer``; None if none is wanted, or ``auto`` finds none.
 
     Args:
-        root: what the server says it serves: a folder, or a hub id. For ``auto`` nothing is downloaded.
+        root: what the server says it serves: a folder, or a hub id.
+        download: whether files may be downloaded; for ``auto`` none are.
 
     Raises:
         NoTokenizer: there is no such folder, and no such tokenizer on the hub or in its cache.
@@ -107,7 +108,7 @@ def tokenizer_folder(config: VllmChatConfig, root: object) -> Path | None:
     if name == AUTO:
         return _already_here(root) if isinstance(root, str) else None
     folder = Path(name).expanduser()
-    return folder if folder.is_dir() else _from_hub(name, config.tokenizer_revision)
+    return folder if folder.is_dir() else _from_hub(name, config.tokenizer_revision, download=download)
 
 
 def _already_here(root: str) -> Path | None:
@@ -123,21 +124,22 @@ def _already_here(root: str) -> Path | None:
     return None
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
-    """The folder of a hub repository's small files, downloaded unless they are here."""
+def _from_hub(name: str, revision: str | None, *, download: bool) -> Path:
+    """The folder of a hub repository's small files, all of one commit."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    def fetch(file: str) -> Path:
-        return Path(hf_hub_download(name, file, revision=revision, etag_timeout=LOOK_UP_TIMEOUT_S))
+    def fetch(file: str, commit: str | None) -> Path:
+        return Path(
+            hf_hub_download(name, file, revision=commit, etag_timeout=LOOK_UP_TIMEOUT_S, local_files_only=not download)
+        )
 
     try:
-        folder = fetch(TOKENIZER).parent
+        folder = fetch(TOKENIZER, revision).parent
     except (OSError, ValueError, EntryNotFoundError) as error:
-        raise NoTokenizer(
-            f"{name!r} is not a folder, and its {TOKENIZER} cannot be downloaded from the hub: {first_line(error)}"
-        ) from error
+        why = f"cannot be downloaded from the hub: {first_line(error)}" if download else "is not downloaded yet"
+        raise NoTokenizer(f"{name!r} is not a folder, and its {TOKENIZER} {why}") from error
     for file in FILES:
         with suppress(OSError, ValueError, EntryNotFoundError):  # not every model has each of them
-            fetch(file)
+            fetch(file, folder.name)
     return folder

@@ -8,13 +8,15 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected
 from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import JsonPool
 from lavad_core.models.chat.optional import EndpointMissing, counted_tokens, estimated_tokens
-from lavad_core.models.chat.own_counts import AUTO, NoTokenizer, OwnCounts, tokenizer_folder
+from lavad_core.models.chat.own_counts import NoTokenizer, OwnCounts, tokenizer_folder
 from lavad_core.models.served.ask_server import length_by_count, length_by_usage
 
 COUNTS_KEPT = 65_536
@@ -54,33 +56,41 @@ class PromptCounts:
         self._finding = threading.RLock()
         self._count = functools.lru_cache(COUNTS_KEPT)(self._count_once)
 
-    def use_tokenizer(self, root: object) -> None:
-        """Count with ``chat.tokenizer`` from now on, if the server counts the same; otherwise say why not.
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the tokenizer that counts; None if none does."""
+        return None if self._own is None else self._own.folder
+
+    def use_tokenizer(self, root: object, *, download: bool = True) -> str:
+        """Count with ``chat.tokenizer`` from now on, if the server counts the same.
 
         Args:
             root: what the server says it serves, or None.
+            download: whether its files may be downloaded.
+
+        Returns:
+            Why it is not used; empty if it is, or none is wanted.
 
         Raises:
             ServiceError: the server does not answer.
         """
-        own, why = None, ""
         try:
-            folder = tokenizer_folder(self._config, root)
-            if folder is not None:
-                own = OwnCounts(folder, self._config.model, self._config.extra_body)
+            folder = tokenizer_folder(self._config, root, download=download)
+            if folder is None:
+                return ""
+            own = OwnCounts(folder, self._config.model, self._config.extra_body)
+        except NoTokenizer as error:
+            return str(error)
+        with ExitStack() as unused:
+            unused.callback(own.close)
+            try:
                 why = self._difference(own)
-        except (NoTokenizer, ModelError) as error:
-            why = str(error)
-        if not why:
-            self._own = own
-            return
-        if own is not None:
-            own.close()
-        log.log(
-            logging.INFO if self._config.tokenizer == AUTO else logging.WARNING,
-            "chat.tokenizer is not used, prompts of %r are counted as without it: %s; give the folder or hub id of the very "
-            "model that the server runs, or set chat.tokenizer=null", self._config.model, why,
-        )  # fmt: skip
+            except ModelError as error:
+                return str(error)
+            if not why:
+                self._own = own
+                unused.pop_all()
+            return why
 
     def exact(self, messages: Messages) -> int:
         """Tokens of the rendered prompt.

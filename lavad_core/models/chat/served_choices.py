@@ -7,9 +7,11 @@ through ``[0.``, from where ten of eleven values can be seen, and the log-probab
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceUnavailable
@@ -64,6 +66,21 @@ class ServedChoices:
         self._model, self._shown_url, self._extra = model, shown_url, extra
         self._pieces: dict[int, str] = {}
         self._leads = True
+        self._first, self._asked_first = asyncio.Lock(), False
+
+    @asynccontextmanager
+    async def in_turn(self) -> AsyncIterator[None]:
+        """Around each answer with a distribution: the first is alone. It shows how all others can be led, each of which would
+        otherwise take the same side questions at the same time."""
+        if not self._asked_first:
+            async with self._first:
+                if not self._asked_first:
+                    try:
+                        yield
+                    finally:
+                        self._asked_first = True  # whatever came of it: no other is waited for
+                    return
+        yield
 
     def asked(self, choices: tuple[str, ...]) -> dict[str, Any]:
         """Fields of a chat request that make its log-probabilities tell as much as they can."""

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lavad.deployments.cli.checks import Check, Verdict, served_check
+from lavad.deployments.cli.checks import Check, Verdict, served_check, tokenizer_check
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import say, show_table, size
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -105,6 +106,8 @@ def _models(config: LavadConfig) -> Iterator[Check]:
         finding = find_model(section)
         if finding.found is None:
             yield served_check(role, section)
+            if getattr(section, "tokenizer", None) and (check := tokenizer_check(role, section)):
+                yield check
         else:
             verdict: Verdict = "ok" if finding.found else "note" if finding.downloadable else "fault"
             later = "; otherwise the run downloads it, if it reaches the hub" if finding.downloadable else ""
@@ -181,4 +184,4 @@ def _store(config: LavadConfig) -> Iterator[Check]:
         yield Check("labels", "fault", str(error))
         return
     if dataset is not None:
-        yield Check("labels", "ok", f"{config.evaluate.labels}: {len(dataset.videos)} videos")
+        yield Check("labels", "ok", f"{config.evaluate.labels}: {number_of(len(dataset.videos), 'video')}")
