@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import LabelReading
+from lavad_core.plain_text import number_of
 
 LIKELY_OFF = 2
 """Frames by which lists are off that count from 1, or count the end as one more."""
@@ -71,7 +72,7 @@ def probable_cause(found: Sequence[Deviation]) -> str:
     way_out = f"--frame-count-tolerance {most} (evaluate.frame_count_tolerance)"
     if most <= LIKELY_OFF:
         return (
-            f"{of}: the list counts up to {most} frame{'s' * (most > 1)} more than the scores cover ({pattern}), and nothing "
+            f"{of}: the list counts up to {number_of(most, 'frame')} more than the scores cover ({pattern}), and nothing "
             f"else is missing: the list is probably wrong, not the scores; if so give {way_out}"
         )
     return (
@@ -89,6 +90,6 @@ def said_of(reading: LabelReading, cut: Sequence[str]) -> str:
     if tolerance := reading.frame_count_tolerance:
         of = f": {listed(cut)}" if cut else ""
         parts.append(
-            f"the list may be off by up to {tolerance} frame{'s' * (tolerance > 1)}, which {len(cut)} videos were cut for{of}"
+            f"the list may be off by up to {number_of(tolerance, 'frame')}, which {len(cut)} videos were cut for{of}"
         )
     return "; ".join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePath
 
 from lavad_core.errors import InputError, LavadError
-from lavad_core.plain_text import first_few
+from lavad_core.plain_text import first_few, number_of
 from lavad_core.results.open import open_results
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import RunManifest, list_runs, load_run
@@ -62,9 +62,9 @@ def scored_name(results: ResultSet, name: str) -> str:
     if name in results.names:
         return name
     why, near = results.unscored.get(name), nearest(name, results.names)
+    hint = f"did you mean {near!r}?" if near else f"it has {number_of(len(results.names), 'video')}"
     raise InputError(
-        f"no scores of video {name!r} in {results.origin} {results.set_id}"
-        + (f": {why}" if why else f"; did you mean {near!r}?" if near else f"; it has {len(results.names)} videos")
+        f"no scores of video {name!r} in {results.origin} {results.set_id}" + (f": {why}" if why else f"; {hint}")
     )
 
 

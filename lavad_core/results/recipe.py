@@ -105,7 +105,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     )
     yield "encoder", encoder if "encoder" in used else "none"
     chat = config.chat
-    served = "served" if chat.kind == "openai" else chat.kind
+    served = chat.kind if chat.served is None else "served"
     revision = f" at {chat.revision}" if chat.revision else ""
     yield "chat model", f"{_model(chat.model)}{revision}, {served}, seed {chat.seed}" if "chat" in used else "none"
     yield "prompts", _prompts(config) if "chat" in used else "none"

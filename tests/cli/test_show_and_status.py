@@ -37,7 +37,7 @@ def test_show_as_table(store: Path) -> None:
     assert lines[1].split()[:4] == ["0", "0.000", "0.100", "0.000"]
     assert len(lines) == 4
     assert "40 frames" in result.stderr
-    assert "peak 0.700 at frame 16; 1 segments at threshold 0.5" in result.stderr
+    assert "peak 0.700 at frame 16; 1 segment at threshold 0.5" in result.stderr
 
 
 def test_show_as_json_holds_the_exact_values(store: Path) -> None:

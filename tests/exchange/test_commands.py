@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def test_import_status_show_and_export(tmp_path: Path) -> None:
     again = json.loads(lavad("import", "--layout", str(tmp_path / "out"), *options, *store, "--json").stdout)
     assert (again["digest"], again["videos"]) == (said["digest"], said["videos"])
     assert again["run"] != said["run"]
+
+
+def test_the_command_that_goes_on_runs_as_it_is_printed(tmp_path: Path) -> None:
+    options = small_set.dataset_files(tmp_path / "set")
+    made = lavad(
+        "import", "--scores", str(small_set.scores(tmp_path / "a")), *options, "--store", str(tmp_path / "a store")
+    )
+    assert made.exit_code == 0, made.stderr
+    command = made.stderr.partition("`lavad ")[2].partition(" --dataset …`")[0]
+    assert command.startswith("evaluate --run ")
+    evaluated = lavad(*shlex.split(command), *options)
+    assert evaluated.exit_code == 0, evaluated.stderr
 
 
 def test_an_import_outlives_the_removal_of_unreachable_results(tmp_path: Path) -> None:

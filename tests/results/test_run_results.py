@@ -104,7 +104,7 @@ def test_results_of_a_run_that_nobody_recorded(tmp_path: Path) -> None:
     [
         pytest.param("frist", "did you mean 'first'?", id="near"),
         pytest.param("bad", ": rejected: no-video: an audio file", id="without-scores"),
-        pytest.param("something else", "; it has 1 videos", id="far"),
+        pytest.param("something else", "; it has 1 video", id="far"),
     ],
 )
 def test_a_name_without_scores(name: str, says: str, tmp_path: Path) -> None:

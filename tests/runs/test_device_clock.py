@@ -83,7 +83,7 @@ def test_the_record_of_a_run_has_both_and_the_passes(tmp_path: Path) -> None:
         assert run.stages["caption:x"].share_at_work == pytest.approx(0.9)
         assert run.stages["probe"].share_at_work is None
     assert pace(finished) == [
-        "decoding: 2 passes over 1 videos, at most 2 over one",
+        "decoding: 2 passes over 1 video, at most 2 over one",
         "models at work, and not waiting for frames: caption:x 90%, caption:y 90%",
     ]
     assert pace(replace(finished, videos=(), stages={"score": StageTotals(device_seconds=3.0)})) == []

@@ -11,6 +11,7 @@ from lavad.deployments.cli.exits import Exit
 from lavad.deployments.cli.terminal.run_facts import headline, metric_rows
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.pipeline.graph import random_models
+from lavad_core.plain_text import number_of
 from lavad_core.runs.manifest import SCORED
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ def pace(manifest: RunManifest) -> list[str]:
     lines = []
     if most := max((video.passes for video in manifest.videos), default=0):
         total = sum(video.passes for video in manifest.videos)
-        lines.append(f"decoding: {total} passes over {len(manifest.videos)} videos, at most {most} over one")
+        passes, videos = number_of(total, "pass"), number_of(len(manifest.videos), "video")
+        lines.append(f"decoding: {passes} over {videos}, at most {most} over one")
     shares = {node: share for node, totals in manifest.stages.items() if (share := totals.share_at_work) is not None}
     if shares:
         told = ", ".join(f"{escape(node)} {share:.0%}" for node, share in shares.items())

@@ -12,6 +12,7 @@ from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.metrics import AnswerGroup, SegmentGroup
 from lavad.deployments.cli.terminal.text import escape, say, show_lines
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.threshold import ChosenThreshold
@@ -61,7 +62,7 @@ def _show(chosen: ChosenThreshold, rule: str) -> None:
         ("threshold", repr(chosen.threshold)),
         ("rule", f"{chosen.rule}: {chosen.definition}"),
         (VALUE[rule], f"{chosen.value:.4f}"),
-        ("chosen on", f"{len(chosen.names)} videos of {chosen.dataset} ({chosen.adapter}) with scores"),
+        ("chosen on", f"{number_of(len(chosen.names), 'video')} of {chosen.dataset} ({chosen.adapter}) with scores"),
         ("frames", f"{chosen.frames}, {chosen.positive} of them anomalous"),
         *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in chosen.files),
         ("labels", f"digest {chosen.labels}"),

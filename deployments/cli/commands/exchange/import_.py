@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -133,9 +134,8 @@ def import_(
         show_document("import", _as_json(recorded))
     else:
         _table(recorded)
-        say(
-            f"import {recorded.run.run_id} is in {escape(str(root))}: `lavad evaluate --run {recorded.run.run_id} --dataset …`"
-        )
+        where = f"--run {recorded.run.run_id} --store {escape(shlex.quote(str(root)))}"
+        say(f"import {recorded.run.run_id} is in {escape(str(root))}: `lavad evaluate {where} --dataset …`")
     if recorded.report.problems or any(video.status == "failed" for video in recorded.run.videos):
         raise typer.Exit(Exit.SOME_FAILED)
 

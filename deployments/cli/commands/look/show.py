@@ -13,6 +13,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show_csv, show_table
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.results.types import ResultSet, VideoResults
@@ -141,10 +142,10 @@ def _print(headers: list[str], rows: list[list[Any]]) -> None:
 def _footer(video: VideoResults, results: ResultSet) -> str:
     facts = video.facts
     length = f", {facts['duration_s']:.1f} s" if "duration_s" in facts else ""
-    parts = [f"{facts['frames']} frames{length}"] if "frames" in facts else []
-    if "peak_score" in facts:
+    parts = [f"{number_of(facts['frames'], 'frame')}{length}"] if "frames" in facts else []
+    if "peak_score" in facts and (segments := video.segment_count) is not None:
         parts.append(f"peak {facts['peak_score']:.3f} at frame {facts['peak_frame']}")
-        parts.append(f"{video.segment_count} segments at threshold {facts['threshold']:g}")
+        parts.append(f"{number_of(segments, 'segment')} at threshold {facts['threshold']:g}")
     if facts.get("unchecked"):
         parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
     if limited := results.reference.get("limited"):

@@ -16,6 +16,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -109,7 +110,7 @@ def retry(
         return
     resolved = load_config(settings={**left.settings, "store": str(root)})
     warn_ahead(resolved)
-    say(f"trying {len(left.unfinished)} videos of run {left.run_id} again")
+    say(f"trying {number_of(len(left.unfinished), 'video')} of run {left.run_id} again")
     for line in rejected_for_good(load_run(root, left.run_id)):
         say(line)
 
