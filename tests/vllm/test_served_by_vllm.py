@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.local_chat import BOTH, answers_of
@@ -32,9 +33,13 @@ SCENES = [
 SPACED = tuple(" " + choice for choice in prompts.SCORE_CHOICES)
 
 
+def served_config(server: VllmServer, **settings: Any) -> VllmChatConfig:
+    return VllmChatConfig(model="tiny", base_url=server.base_url, retries=1, timeout_s=120, **settings)
+
+
 @pytest.fixture(scope="module")
 def served(vllm_server: VllmServer) -> Iterator[ServedChat]:
-    model = ServedChat(VllmChatConfig(model="tiny", base_url=vllm_server.base_url, retries=1, timeout_s=120))
+    model = ServedChat(served_config(vllm_server))
     yield model
     model.close()
 
@@ -65,6 +70,20 @@ def test_the_same_token_counts_as_the_local_model(served: ServedChat, local: Cha
         messages = summary_of(scene).messages
         assert served.count_tokens(messages) == local.count_tokens(messages)
         assert served.count_tokens(messages) == answers_of(served, [summary_of(scene)])[0].prompt_tokens
+
+
+def test_the_tokenizer_of_the_folder_that_is_served_counts_as_the_server(
+    served: ServedChat, vllm_server: VllmServer
+) -> None:
+    assert served._counts.folder == vllm_server.folder, "chat.tokenizer: auto"
+    asking = ServedChat(served_config(vllm_server, tokenizer=None))
+    try:
+        assert asking._counts.folder is None
+        for scene in [*SCENES, "a dog. " * 200, "  two\n\nlines\t "]:
+            messages = summary_of(scene).messages
+            assert served.count_tokens(messages) == asking.count_tokens(messages) <= served.at_most_tokens(messages)
+    finally:
+        asking.close()
 
 
 @pytest.mark.parametrize(
