@@ -5,9 +5,10 @@ All text that users made is escaped (:mod:`lavad_core.escape`): the UI renders M
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +67,10 @@ def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[st
         lines += ["| metric | value |", "|---|---|"]
         lines += [f"| {escape_markdown(name)} | {_number(value)} |" for name, value in metrics.items()]
         lines.append("")
-    lines += ["| stage | done | cached | failed | seconds | CPU s | peak MiB |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "| stage | done | cached | failed | seconds | model s | waited s | CPU s | peak MiB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     lines += [_stage_line(node, totals) for node, totals in run.stages.items()]
     lines += ["", "| work | count |", "|---|---|"]
     lines += [f"| {name} | {amount} |" for name, amount in sorted(run.work.items()) if amount]
@@ -74,10 +78,9 @@ def summary_text(run: RunManifest, ended: str, message: str, metrics: Mapping[st
 
 
 def _stage_line(node: str, totals: StageTotals) -> str:
-    return (
-        f"| {escape_markdown(node)} | {totals.done} | {totals.cached} | {totals.failed} | {totals.seconds:.1f} "
-        f"| {totals.cpu_seconds:.1f} | {totals.peak_rss_bytes / 2**20:.0f} |"
-    )
+    seconds = (totals.seconds, totals.device_seconds, totals.waited_seconds, totals.cpu_seconds)
+    cells = [totals.done, totals.cached, totals.failed, *(f"{value:.1f}" for value in seconds)]
+    return f"| {escape_markdown(node)} | {' | '.join(map(str, cells))} | {totals.peak_rss_bytes / 2**20:.0f} |"
 
 
 def _code(text: str) -> str:
@@ -115,50 +118,70 @@ def publish_findings(findings: Sequence[StoreFinding], note: str) -> None:
 
 
 @dataclass
-class Progress:
-    """A progress bar in the UI, moved at most once per percent: an update is a request to the server. Sent by a
-    :class:`~lavad.tasks.channel.Channel`, which only keeps the latest."""
+class _Bar:
+    """A progress bar of the UI."""
 
+    key: str
+    """Key of its artifact."""
+    what: str
+    """What is counted, for people."""
     total: int
-    """How many task runs are expected."""
-    _channel: Channel | None = None
-    _artifact: UUID | None = None
-    _done: int = 0
-    _shown: int = field(default=-1)
+    """How many are expected."""
+    step: int
+    """Percent by which it moves at least: an update is a request to the server."""
+    done: int = 0
+    shown: int = -1
+    artifact: UUID | None = None
+
+
+class Progress:
+    """Progress bars in the UI: one of the whole run, and one of each stage. Sent by a
+    :class:`~lavad.tasks.channel.Channel`, which only keeps the latest.
+
+    Args:
+        total: how many task runs are expected.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._channel: Channel | None = None
+        self._bars = [_Bar(PROGRESS_KEY, "stages of videos done", total, step=1)]
 
     def start(self) -> None:
         """Show an empty bar."""
         self._channel = Channel()
-        self._show(0)
+        self._show(self._bars[0], 0)
+
+    def stage(self, node_id: str, videos: int) -> None:
+        """From now on this stage is at work, on so many videos; its bar takes the place of the last one's in :meth:`add`."""
+        key = f"{PROGRESS_KEY}-{re.sub('[^a-z0-9]+', '-', node_id.lower()).strip('-')}"
+        self._bars[1:] = [_Bar(key, f"{escape_markdown(node_id)}: videos done", videos, step=10)]
+        self._show(self._bars[1], 0 if videos else 100)
 
     def add(self, amount: int) -> None:
-        """Count task runs that are done, or will not be done any more."""
-        self._done += amount
-        percent = min(100, self._done * 100 // max(self.total, 1))
-        if percent > self._shown:
-            self._show(percent)
+        """Count task runs that are done, or will not be done any more; one of them is of the stage at work."""
+        for bar, count in zip(self._bars, (amount, 1), strict=False):
+            bar.done += count
+            percent = min(100, bar.done * 100 // max(bar.total, 1))
+            if percent >= bar.shown + bar.step or (percent == 100 and bar.shown < 100):
+                self._show(bar, percent)
 
     def stop(self) -> None:
-        """Stop showing it."""
+        """Stop showing them."""
         if self._channel is not None:
             self._channel.close(PROGRESS_CLOSE_S)
             self._channel = None
 
-    def _show(self, percent: int) -> None:
+    def _show(self, bar: _Bar, percent: int) -> None:
         if self._channel is not None:
-            self._shown = percent
+            bar.shown = percent
             flow_run_id = self._channel.flow_run_id
-            self._channel.put("progress bar", lambda client: self._send(client, percent, flow_run_id))
+            self._channel.put(f"progress bar {bar.key}", lambda client: self._send(client, bar, percent, flow_run_id))
 
-    def _send(self, client: SyncPrefectClient, percent: int, flow_run_id: UUID | None) -> None:
-        if self._artifact is not None:
-            client.update_artifact(self._artifact, ArtifactUpdate(data=float(percent)))
+    def _send(self, client: SyncPrefectClient, bar: _Bar, percent: int, flow_run_id: UUID | None) -> None:
+        if bar.artifact is not None:
+            client.update_artifact(bar.artifact, ArtifactUpdate(data=float(percent)))
             return
         made = ArtifactCreate(
-            type="progress",
-            key=PROGRESS_KEY,
-            description="stages of videos done",
-            data=float(percent),
-            flow_run_id=flow_run_id,
+            type="progress", key=bar.key, description=bar.what, data=float(percent), flow_run_id=flow_run_id
         )
-        self._artifact = client.create_artifact(made).id
+        bar.artifact = client.create_artifact(made).id

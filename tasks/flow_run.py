@@ -11,6 +11,7 @@ from prefect.flows import Flow
 
 from lavad.tasks.channel import Channel
 from lavad_core.escape import escape
+from lavad_core.masking import masked_text
 
 RENAMED_S = 2.0
 """For the server to take a name; it is shown and nothing else."""
@@ -31,7 +32,7 @@ def name_reason(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> N
     """Hook of a flow run that ends red: its name ends with the reason, so that the list of runs has it."""
     reason = (state.message or str(state.name)).removeprefix("Flow run encountered an exception: ")
     first, _, _ = reason.partition("\n")
-    _rename(flow_run.id, f"{flow_run.name} · {escape(first, limit=MAX_REASON)}")
+    _rename(flow_run.id, f"{flow_run.name} · {escape(masked_text(first), limit=MAX_REASON)}")
 
 
 RED: dict[str, Any] = {"on_failure": [name_reason], "on_crashed": [name_reason]}

@@ -104,6 +104,7 @@ class Scoring:
             refresh=self._refresh,
         )
         live = self._ledger.live
+        self._progress.stage(node.id, len(live))
         sent: dict[PrefectFuture[Any], PreparedVideo] = {
             self._workers.submit(
                 task, {"run": self.run, "video": video, "node_id": node.id, "key": self._keys[video.name][node.id]}

@@ -48,6 +48,11 @@ def test_one_bad_video_ends_partially_failed_with_the_others_done(
     }
     assert "PartiallyFailed" in found["lavad-summary"]
     assert found["lavad-progress"] == 100
+    bars = {
+        key.removeprefix("lavad-progress-"): data for key, data in found.items() if key.startswith("lavad-progress-")
+    }
+    assert {"caption-a", "clean", "detect"} <= set(bars), "one of each stage"
+    assert set(bars.values()) == {100}
     assert stages.calls["good", "detect"] == 1
     assert stages.calls["other", "detect"] == stages.calls["bad", "caption:a"] == 0
     assert outcomes(load_run(store)) == {
