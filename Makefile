@@ -41,7 +41,7 @@ types: .venv/installed-dev  ## mypy --strict on lavad_core, tasks, flows, deploy
 check: lint types  ## lint and types
 
 lock: .venv/installed-dev  ## pin the worker image's packages (docker/constraints.txt); UPGRADE=--upgrade takes newer versions
-	echo '$(TORCH)' | $(BIN)/uv --quiet pip compile pyproject.toml - --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+	echo '$(TORCH)' | $(BIN)/uv --quiet pip compile pyproject.toml - --extra s3 --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 	  --no-annotate --custom-compile-command "make lock" --output-file docker/constraints.txt $(UPGRADE)
 
 wheel: .venv/installed-dev  ## build sdist and wheel into dist/, and run the demonstration from the wheel in an empty environment
