@@ -152,7 +152,7 @@ class Progress:
         self._show(self._bars[0], 0)
 
     def stage(self, node_id: str, videos: int) -> None:
-        """From now on this stage is at work, on so many videos; its bar takes the place of the last one's in :meth:`add`."""
+        """From now on this stage is at work, on this many videos; its bar takes the place of the last one's in :meth:`add`."""
         key = f"{PROGRESS_KEY}-{re.sub('[^a-z0-9]+', '-', node_id.lower()).strip('-')}"
         self._bars[1:] = [_Bar(key, f"{escape_markdown(node_id)}: videos done", videos, step=10)]
         self._show(self._bars[1], 0 if videos else 100)
