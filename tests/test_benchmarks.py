@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,12 @@ def test_the_client_of_served_chat_models_is_measured() -> None:
     ]
     assert [row[-1] for row in rows[1:4]] == ["1.00", "1.50", "1.00"], "round trips a request"
     assert all(float(row[-2]) > 0 for row in rows[1:4])
+
+
+def test_token_steps_of_a_chat_model_are_measured() -> None:
+    rows = run(FOLDER / "chat_tokens.py", "--size", "small", "--requests", "3", "--tokens", "2").splitlines()[1:]
+    assert [row[:16].strip() for row in rows] == ["the model alone", "greedy", "sampled", "choices"]
+    for row in rows[1:]:
+        ratios = re.findall(r"(\S+) times", row)
+        assert len(ratios) == 2
+        assert all(float(ratio) > 0 for ratio in ratios)
