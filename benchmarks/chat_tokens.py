@@ -55,7 +55,7 @@ WARM = 3
 """Steps that are not counted: what is made on first use, and the recording of a graph."""
 
 
-class Measured:
+class TokenSteps:
     """A model, and the requests that it is asked."""
 
     def __init__(self, size: str, requests: int, tokens: int) -> None:
@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if not on_gpu:
         torch.set_num_threads(1)
-    measured = Measured(given.size, given.requests, given.tokens)
+    measured = TokenSteps(given.size, given.requests, given.tokens)
     card = torch.cuda.get_device_name(measured.device) if on_gpu else f"CPU ({platform.machine()})"
     print(
         f"{card}, torch {torch.__version__}, transformers {transformers.__version__}, {os.cpu_count()} cores; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
@@ -33,6 +33,12 @@ class Ticket(Generic[Item, Result]):
         # The item is a picture: it must not stay in memory as long as its caption.
         self._item, self._result, self._error, self.done = None, result, error, True
 
+    def outcome(self) -> Result:
+        """The result of an item that is done; raises what :meth:`Session.result` does, but never computes."""
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
 
 class SharedBatches(Generic[Item, Result]):
     """Feeds a model from several threads: each opens a session, submits items and gets a result for each of its own.
@@ -52,6 +58,7 @@ class SharedBatches(Generic[Item, Result]):
         device: held while a batch is computed.
         kind_of: items of one kind alone share a batch. A session may have items of several kinds; a thread that had two
             sessions, of two models, could wait in one of them while others wait for it in the other.
+        size_of: items of alike size make a batch, the oldest among them, where more are waiting than it takes.
     """
 
     def __init__(
@@ -60,8 +67,9 @@ class SharedBatches(Generic[Item, Result]):
         size: Callable[[], int],
         device: AbstractContextManager[Any] | None = None,
         kind_of: Callable[[Item], Hashable] = lambda item: None,
+        size_of: Callable[[Item], int] = lambda item: 0,
     ) -> None:
-        self._compute_items, self._size, self.kind_of = compute, size, kind_of
+        self._compute_items, self._size, self.kind_of, self._size_of = compute, size, kind_of, size_of
         self._device = nullcontext() if device is None else device
         self._change = threading.Condition()
         self._open: set[Session[Item, Result]] = set()
@@ -134,14 +142,19 @@ class SharedBatches(Generic[Item, Result]):
 
     def _full(self) -> list[Ticket[Item, Result]]:
         """The first full batch, if the device is free for it; otherwise empty."""
-        kinds: dict[Hashable, list[Ticket[Item, Result]]] = {}
+        kinds: Counter[Hashable] = Counter()
         size = self._size()
         for ticket in () if self._busy else self._items:
-            same = kinds.setdefault(ticket.kind, [])
-            same.append(ticket)
-            if len(same) == size:
-                return same
+            kinds[ticket.kind] += 1
+            if kinds[ticket.kind] == size:
+                return self._alike([each for each in self._items if each.kind == ticket.kind], size)
         return []
+
+    def _alike(self, same: list[Ticket[Item, Result]], size: int) -> list[Ticket[Item, Result]]:
+        """The oldest, and those that are most like it; of equal ones the oldest."""
+        sizes = [self._size_of(ticket._item) for ticket in same]  # type: ignore[arg-type]
+        order = sorted(range(len(same)), key=lambda place: abs(sizes[place] - sizes[0]))
+        return [same[place] for place in order[:size]]
 
     def _has_room(self) -> bool:
         return len(self._items) < 2 * self._size()
@@ -210,9 +223,7 @@ class Session(Generic[Item, Result]):
             Exception: what ``compute`` raised for the items of this session in its batch.
         """
         self._batches._wait(self, lambda: ticket.done)
-        if ticket._error is not None:
-            raise ticket._error
-        return ticket._result  # type: ignore[return-value]
+        return ticket.outcome()
 
     def results(self, items: Iterable[Item]) -> Generator[Result, None, None]:
         """The results of items, in order; there is no wait for one while the next item can come. Errors as :meth:`result`."""

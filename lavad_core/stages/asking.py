@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +17,7 @@ from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.cached import CachedAnswers
 from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
 from lavad_core.models.protocols import ChatAnswer, ChatModel, ChatRequest
+from lavad_core.models.shared_batches import SharedBatches
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Condition, Node, never
@@ -106,23 +107,30 @@ def ask_all(
     """What can be used of the answers, in the order of the requests, texts storable. What was asked before, in this video
     or another, is not asked again.
 
-    A model in this process has the device to itself meanwhile; a server takes the questions of several videos at once.
+    A server takes the questions of several videos at once. So does a model in this process that has shared batches: the device
+    is held for each of them. Any other holds it until the last answer.
 
     Raises:
         NotAsked: the answers for the first videos of this stage were of no use.
     """
     identity = asked_of(context.config, context.resources.graph.identities["chat"])
     context.resources.patience.check(context.node.id)
-    in_process = context.config.chat.in_process
+    shares = isinstance(getattr(model, "shared_batches", None), SharedBatches)
+
+    @contextmanager
+    def at_work() -> Iterator[None]:
+        with device if context.config.chat.in_process else nullcontext(), context.at_work():
+            yield
+
+    how = {"at_work": at_work, "check_stop": context.resources.check_stop} if shares else {}
     answers: dict[ChatRequest, ChatAnswer] = {}
     missing = list(dict.fromkeys(requests))
     context.count(work.LLM_REPEATED, len(requests) - len(missing))
     while missing:
-        held = device if in_process else nullcontext()
-        with context.resources.in_flight.claim(missing) as mine, held, context.at_work():
+        with context.resources.in_flight.claim(missing) as mine, nullcontext() if shares else at_work():
             asked = [request for request in missing if request in mine]
             answered_before = len(answers)
-            asking = CachedAnswers(model, asked, context.resources.answers, identity)
+            asking = CachedAnswers(model, asked, context.resources.answers, identity, **how)
             try:
                 for position, answer in asking:
                     answers[asked[position]] = answer

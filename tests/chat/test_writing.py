@@ -52,7 +52,7 @@ def one_by_one(items: Sequence[Item], logits: Tensor, pieces: Sequence[str]) -> 
         choices = one.request.choices
         rows.append(RowByRow(one, TokenMask(choices, enumerate(pieces)) if choices else None))
     for values in logits:
-        for row, own in zip(rows, values, strict=True):
+        for row, own in zip(rows, values.double(), strict=True):
             if not row.done:
                 row.write(own, set(ENDS))
     return [row.result() if row.done else None for row in rows]

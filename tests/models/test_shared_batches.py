@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lavad_core.errors import InternalError, Interrupted, ModelError
-from lavad_core.models.shared_batches import Session, SharedBatches
+from lavad_core.models.shared_batches import Session, SharedBatches, Ticket
 
 PATIENCE_S = 30
 """For what must happen; a test that has to wait so long fails."""
@@ -357,3 +357,15 @@ def test_whatever_the_threads_do_each_gets_its_own(seed: int) -> None:
             assert future.result(PATIENCE_S) == (whole[:3] if quits[number] else whole)
     assert not batches._open
     assert not batches._items
+
+
+def test_alike_sizes_make_a_batch_with_the_oldest_item() -> None:
+    batches = SharedBatches(Model(), lambda: 3, size_of=abs)
+    with batches.session() as session:
+        waiting = [Ticket(session, size, None) for size in (5, 90, 7, 88, 4, 6)]
+        batches._items.extend(waiting[:2])
+        assert not batches._full()
+        batches._items.extend(waiting[2:])
+        assert [ticket._item for ticket in batches._full()] == [5, 4, 6]
+        batches._items.popleft()
+        assert [ticket._item for ticket in batches._full()] == [90, 88, 7]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from support.fake_models import FakeChat, FakePool
 from lavad_core.errors import Interrupted
 from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.models.shared_batches import SharedBatches
 from lavad_core.runs import work
 from lavad_core.runs.recorder import StageRecord
 from lavad_core.stages.asking import ask_all
@@ -59,3 +61,45 @@ def test_finished_answers_are_stored_before_the_stop_is_obeyed(
     record = StageRecord(video.name, video.video_id, "summarise", "")
     ask_all(StageContext(again, video, "summarise", record), again.pool.chat_model, again.pool.lock, requests)
     assert (record.work[work.LLM_CACHED], record.work[work.LLM_REQUESTS]) == (2 * BATCH, BATCH)
+
+
+class Watched(FakeChat):
+    """Notes whether the device is held when it is asked, and when it computes."""
+
+    def __init__(self, held: Callable[[], bool]) -> None:
+        super().__init__()
+        self._held, self.seen = held, list[bool]()
+
+    def answer(self, requests: Sequence[ChatRequest], **how: Any) -> Generator[tuple[int, ChatAnswer], None, None]:
+        self.seen.append(self._held())
+        for pair in super().answer(requests):
+            with how.get("at_work", nullcontext)():
+                self.seen.append(self._held())
+            yield pair
+
+
+class Sharing(Watched):
+    """Its batches are filled from all videos."""
+
+    shared_batches: SharedBatches[Any, Any] = SharedBatches(list, lambda: 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        pytest.param(Sharing, [False, True, True], id="shared batches"),
+        pytest.param(Watched, [True, True, True], id="one video after the other"),
+    ],
+)
+def test_the_device_is_held_for_a_batch_where_videos_share_them(
+    kind: type[Watched], seen: list[bool], make_bench: Callable[..., Any], street: VideoSource
+) -> None:
+    pool = FakePool()
+    resources = make_bench(pool, chat={"kind": "transformers", "model": "random:llama"})
+    chat = kind(pool.lock.locked)
+    video = resources.prepare(street)
+    record = StageRecord(video.name, video.video_id, "summarise", "")
+    ask_all(StageContext(resources, video, "summarise", record), chat, pool.lock, requests_of(2))
+    assert chat.seen == seen
+    assert not pool.lock.locked()
+    assert record.device_seconds > 0

@@ -9,7 +9,8 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 
 from lavad_core.digest import digest
@@ -43,17 +44,20 @@ class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
         requests: any number.
         cache: answers that were given before.
         identity: the model's: its name and revision, and what else its answers depend on.
+        how: further arguments of ``model.answer``.
 
     Attributes:
         asked: distinct requests that the model answered; final when the iteration ends.
         from_cache: distinct requests that the cache answered; likewise.
     """
 
-    def __init__(self, model: ChatModel, requests: Sequence[ChatRequest], cache: AnswerCache, identity: str) -> None:
+    def __init__(
+        self, model: ChatModel, requests: Sequence[ChatRequest], cache: AnswerCache, identity: str, **how: Any
+    ) -> None:
         self.asked = self.from_cache = 0
         self._left = 0  # durable, and not handed on yet
         self._given: Iterator[tuple[int, ChatAnswer]] = iter(())
-        self._answers = self._run(model, requests, cache, identity)
+        self._answers = self._run(partial(model.answer, **how), requests, cache, identity)
 
     def __next__(self) -> tuple[int, ChatAnswer]:
         return next(self._answers)
@@ -80,7 +84,11 @@ class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
             close()
 
     def _run(
-        self, model: ChatModel, requests: Sequence[ChatRequest], cache: AnswerCache, identity: str
+        self,
+        ask: Callable[[Sequence[ChatRequest]], Iterator[tuple[int, ChatAnswer]]],
+        requests: Sequence[ChatRequest],
+        cache: AnswerCache,
+        identity: str,
     ) -> Generator[tuple[int, ChatAnswer], None, None]:
         places: dict[ChatRequest, list[int]] = {}
         for number, request in enumerate(requests):
@@ -98,7 +106,7 @@ class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):
                 yield number, answer
         if not missing:
             return
-        self._given = model.answer(missing)
+        self._given = ask(missing)
         for pair in self._given:
             # What is ready besides is made durable with it: a flush to disk takes longer than an answer.
             given = [pair, *itertools.islice(self._given, getattr(self._given, "ready", 0))]

@@ -137,7 +137,7 @@ class _Batch:
         return self.writer.fits(items) and self.memory.fits(longest)
 
     def choose(self, logits: Tensor, *, first: bool = False) -> None:
-        self.writer.choose(logits[:, : self._vocabulary].double(), first=first)
+        self.writer.choose(logits[:, : self._vocabulary], first=first)
 
     def step(self) -> None:
         self.choose(self.memory.further(self.writer.token))

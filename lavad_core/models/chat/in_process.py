@@ -7,8 +7,10 @@ same definition of their probabilities (:mod:`.choices`). Sampled answers differ
 from __future__ import annotations
 
 import functools
+import logging
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +18,7 @@ import torch
 import transformers
 
 from lavad_core.config.models import LocalChatConfig
-from lavad_core.errors import InternalError, Interrupted, ModelError, RequestRejected
+from lavad_core.errors import InternalError, Interrupted, LavadError, ModelError, RequestRejected
 from lavad_core.method.summarising import Messages
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choice_table import choice_table
@@ -30,8 +32,11 @@ from lavad_core.models.chat.writing import Generated, Item
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.loading import loading, placed
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.models.shared_batches import SharedBatches, Ticket
 
 _HF: Any = transformers
+
+_LOG = logging.getLogger(__name__)
 
 TABLES_KEPT = 64
 """Tables that are kept, one per list of choices; a run has one list."""
@@ -41,16 +46,21 @@ CONTEXT_FOR_DECODING = 6
 and the answer's first token is not the text's first."""
 
 
+STOPPED = "the run is being stopped; answers that were not finished will be asked for again"
+
 TOKENS_OF_A_MARK = 16
 """Tokens at a prompt's end within which a mark of a thought and the line breaks after it lie."""
 
 
 class LocalChat:
-    """A :class:`~lavad_core.models.protocols.ChatModel` in this process. :meth:`answer` is for one thread at a time;
-    :meth:`count_tokens` may be called beside it.
+    """A :class:`~lavad_core.models.protocols.ChatModel` in this process, for several threads at once.
 
     An answer does not depend on the other requests of its batch but through rounding in the last digits of the logits: each
     request draws its random numbers from a generator of its own, seeded with ``ChatRequest.seed``.
+
+    Attributes:
+        context_tokens: most tokens of prompt and answer together.
+        shared_batches: its batches, of the requests of all videos.
     """
 
     def __init__(
@@ -60,6 +70,9 @@ class LocalChat:
         self._model, self._tokenizer, self._device = model, tokenizer, device
         self._template, self._folds = template, folds
         self._batcher = Batcher(batch_size, device, what="requests")
+        self.shared_batches: SharedBatches[Item, ChatAnswer | LavadError] = SharedBatches(
+            self._outcomes, lambda: self._batcher.batch_size, size_of=lambda item: len(item.prompt)
+        )
         self._stopping = threading.Event()
         self.context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
@@ -109,14 +122,27 @@ class LocalChat:
         template = ChatTemplate(source, tokenizer.special_tokens_map, path_or_id)
         role = system_role_of(template) if config.system_role == "auto" else config.system_role
         weights = placed(model, device, dtype, name, "chat.dtype")
+        _LOG.info("chat: batches of %d", config.batch_size)
         return cls(weights, tokenizer, device, config.batch_size, template, folds=role == "fold")
 
     def count_tokens(self, messages: Messages) -> int:
         """Tokens of the rendered prompt."""
         return len(self._render(messages))
 
-    def answer(self, requests: Sequence[ChatRequest]) -> ReadyAnswers[tuple[int, ChatAnswer]]:
+    def answer(
+        self,
+        requests: Sequence[ChatRequest],
+        *,
+        at_work: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        check_stop: Callable[[], None] = lambda: None,
+    ) -> ReadyAnswers[tuple[int, ChatAnswer]]:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`. All prompts are checked before the first is asked.
+        Several threads may ask at once: their requests are answered in common batches.
+
+        Args:
+            requests: what is asked.
+            at_work: entered while this thread computes a batch, requests of other threads among it.
+            check_stop: raises Interrupted when the caller is being stopped; asked before each batch and wait.
 
         Raises:
             RequestRejected: a prompt that the template refuses, or that does not fit the context with its answer.
@@ -124,14 +150,62 @@ class LocalChat:
             DeviceOutOfMemory: one request alone does not fit.
             Interrupted: after :meth:`interrupt`, when what was finished has been given.
         """
-        return ReadyAnswers(self._rounds(requests))
+        return ReadyAnswers(self._rounds(requests, at_work, check_stop))
 
     def interrupt(self) -> None:
         """Let the batch in progress end at its next token; for signals. What it has finished is still given."""
         self._stopping.set()
 
-    def _rounds(self, requests: Sequence[ChatRequest]) -> Generator[list[tuple[int, ChatAnswer]], None, None]:
-        """The answers of one batch after the other."""
+    def _rounds(
+        self,
+        requests: Sequence[ChatRequest],
+        at_work: Callable[[], AbstractContextManager[Any]],
+        check_stop: Callable[[], None],
+    ) -> Generator[list[tuple[int, ChatAnswer]], None, None]:
+        """The answers, as batches give them."""
+        items = self._items(requests)
+        # Alike lengths together: less padding.
+        order = sorted(range(len(items)), key=lambda number: len(items[number].prompt))
+        waiting: dict[int, Ticket[Item, ChatAnswer | LavadError]] = {}
+
+        def finished() -> list[tuple[int, ChatAnswer]]:
+            """Answers that were not given yet."""
+            done = [number for number, ticket in waiting.items() if ticket.done]
+            outcomes = [(number, waiting.pop(number).outcome()) for number in done]
+            faults.extend(outcome for _, outcome in outcomes if isinstance(outcome, LavadError))
+            return [(number, outcome) for number, outcome in outcomes if isinstance(outcome, ChatAnswer)]
+
+        def check() -> None:
+            check_stop()
+            if self._stopping.is_set():
+                raise Interrupted(STOPPED)
+
+        faults: list[LavadError] = []
+        try:
+            with self.shared_batches.session(at_work=at_work, check_stop=check) as session:
+                while (order or waiting) and not faults:
+                    try:
+                        if order:
+                            waiting[order[0]] = session.submit(items[order[0]])
+                            del order[0]
+                        else:
+                            session.result(next(iter(waiting.values())))
+                    except Interrupted as stop:
+                        faults.append(stop)
+                    if answers := finished():
+                        yield answers
+        finally:
+            if self._decoder is not None:
+                self._decoder.forget()
+        if faults:
+            raise faults[0]
+
+    def _items(self, requests: Sequence[ChatRequest]) -> list[Item]:
+        """
+        Raises:
+            RequestRejected: a prompt that the template refuses, or that does not fit the context with its answer.
+            InternalError: the model was released.
+        """
         if self._model is None:
             raise InternalError("this chat model was released; ask the pool for it again")
         items = [Item(self._render(request.messages), request) for request in requests]
@@ -142,30 +216,22 @@ class LocalChat:
                     f"a prompt of {len(item.prompt)} tokens and an answer of up to {item.request.max_tokens} exceed the "
                     f"model's context of {self.context_tokens}",
                 )
-        # Alike lengths together: less padding.
-        order = sorted(range(len(items)), key=lambda number: len(items[number].prompt))
-        try:
-            while order:
-                batch, order = order[: self._batcher.batch_size], order[self._batcher.batch_size :]
-                answers = self._answered([items[number] for number in batch])
-                yield [(number, answer) for number, answer in zip(batch, answers, strict=True) if answer is not None]
-                if self._stopping.is_set():
-                    raise Interrupted(
-                        "the run is being stopped; answers that were not finished will be asked for again"
-                    )
-        finally:
-            if self._decoder is not None:
-                self._decoder.forget()
+        return items
 
-    def _answered(self, items: Sequence[Item]) -> list[ChatAnswer | None]:
-        """The answers of a batch; None for those that were cut off."""
+    def _outcomes(self, items: Sequence[Item]) -> list[ChatAnswer | LavadError]:
+        """The answers of a batch; in place of one an error that is its own: others of the batch are of other videos."""
         generated = self._batcher.run(items, self._generate)
         whole = [(item, said) for item, said in zip(items, generated, strict=True) if said is not None]
         distributions = iter(self._distributions(whole))
-        return [
-            None if said is None else self._read(item, said, next(distributions))
-            for item, said in zip(items, generated, strict=True)
-        ]
+        outcomes: list[ChatAnswer | LavadError] = []
+        for item, said in zip(items, generated, strict=True):
+            try:
+                if said is None:
+                    raise Interrupted(STOPPED)
+                outcomes.append(self._read(item, said, next(distributions)))
+            except (Interrupted, RequestRejected) as error:
+                outcomes.append(error)
+        return outcomes
 
     def _read(self, item: Item, said: Generated, log_probabilities: dict[str, float] | None) -> ChatAnswer:
         """

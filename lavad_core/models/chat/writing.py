@@ -120,7 +120,7 @@ class Writer:
         """Append a token to each answer that is not at its end.
 
         Args:
-            logits: float64 [n, vocabulary].
+            logits: [n, vocabulary], as the model gives them.
             first: these are the answers' first.
         """
         self._finite.logical_and_(torch.isfinite(logits).all(dim=1))
@@ -206,7 +206,7 @@ class _Group:
             self._random.copy_(random_numbers([request.seed for request in requests], self._random.shape[1]))
 
     def choose(self, logits: Tensor, count: Tensor, going: Tensor, first: bool) -> Tensor:
-        """Token ids int64 [n], from logits float64 [n, vocabulary] and the number [1] of the tokens so far."""
+        """Token ids int64 [n], from logits [n, vocabulary] and the number [1] of the tokens so far."""
         return self._pick(logits, count)
 
     def kept(self, steps: int) -> list[tuple[list[dict[int, float]], float | None]]:
@@ -217,7 +217,7 @@ class _Group:
         """The column that each row [n, m] takes."""
         if not self._draws:
             return values.argmax(dim=1)
-        return drawn(values, self._temperature, self._top_p, self._random.index_select(1, count)[:, 0])
+        return drawn(values.double(), self._temperature, self._top_p, self._random.index_select(1, count)[:, 0])
 
 
 class _Choosing(_Group):
@@ -252,9 +252,9 @@ class _Choosing(_Group):
         beyond = self._columns >= found[:, None]
         lines = (table.first[state][:, None] + self._columns).masked_fill(beyond, len(table.tokens) - 1)
         allowed = table.tokens[lines]
-        values = logits.gather(1, allowed).masked_fill(beyond, -torch.inf)
+        values = logits.gather(1, allowed).double().masked_fill(beyond, -torch.inf)
         if first:
-            inside = torch.exp(values.logsumexp(dim=1) - logits.logsumexp(dim=1))
+            inside = torch.exp(values.logsumexp(dim=1) - logits.double().logsumexp(dim=1))
             self._outside.copy_((1.0 - inside).clamp(0.0, 1.0))
         values = torch.log_softmax(values, dim=1)
         if self._kept:

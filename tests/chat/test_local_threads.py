@@ -1,0 +1,174 @@
+"""Several videos ask the model in this process at once, and share its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from support.local_chat import SCENES, answers_of, score_of, summary_of
+
+from lavad_core.errors import DeviceOutOfMemory, Interrupted, RequestRejected
+from lavad_core.models.chat.in_process import LocalChat
+from lavad_core.models.protocols import ChatAnswer, ChatRequest
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PATIENCE_S = 60
+
+
+class Asked:
+    """A thread that asks, and what it was given before it ended."""
+
+    def __init__(self, chat: LocalChat, requests: list[ChatRequest], **options: Any) -> None:
+        self._chat, self._requests, self._options = chat, requests, options
+        self.given: dict[int, ChatAnswer] = {}
+
+    def __call__(self) -> None:
+        for number, answer in self._chat.answer(self._requests, **self._options):
+            self.given[number] = answer
+
+
+@contextmanager
+def at_once(chat: LocalChat, *asked: Asked) -> Iterator[list[Future[None]]]:
+    """Each in a thread. None of their batches is computed before it is full: another session is open, and idle."""
+    with ThreadPoolExecutor(len(asked)) as threads, chat.shared_batches.session():
+        yield [threads.submit(each) for each in asked]
+
+
+@pytest.fixture
+def batches(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> list[list[ChatRequest]]:
+    """The requests of each batch of four."""
+    seen: list[list[ChatRequest]] = []
+    outcomes = model._outcomes
+
+    def noted(items: Sequence[Any]) -> Any:
+        seen.append([item.request for item in items])
+        return outcomes(items)
+
+    monkeypatch.setattr(model._batcher, "batch_size", 4)
+    monkeypatch.setattr(model.shared_batches, "_compute_items", noted)
+    return seen
+
+
+def test_requests_of_several_threads_share_batches(model: LocalChat, batches: list[list[ChatRequest]]) -> None:
+    one = [summary_of(SCENES[0], temperature=0.9, seed=1), score_of(SCENES[1], distribution=True), score_of(SCENES[2])]
+    other = [summary_of(SCENES[3], temperature=0.9, seed=2), score_of(SCENES[1])]
+    third = [score_of(SCENES[3], temperature=1.0), summary_of(SCENES[4]), summary_of(SCENES[0])]
+    expected = [[answer.text for answer in answers_of(model, requests)] for requests in (one, other, third)]
+    batches.clear()
+    entered: list[int] = []
+
+    @contextmanager
+    def at_work() -> Iterator[None]:
+        entered.append(len(batches))
+        yield
+
+    asked = [Asked(model, requests, at_work=at_work) for requests in (one, other, third)]
+    with at_once(model, *asked) as ends:
+        for end in ends:
+            end.result(PATIENCE_S)
+    assert [[each.given[number].text for number in sorted(each.given)] for each in asked] == expected
+    assert [len(batch) for batch in batches] == [4, 4]
+    assert entered == [0, 1], "the device is held for each batch"
+    assert any(len({(request in one, request in other) for request in batch}) > 1 for batch in batches)
+
+
+@pytest.mark.parametrize(
+    ("refused", "word"),
+    [
+        pytest.param(summary_of("a dog. " * 1500), "exceed the model's context", id="prompt-too-long"),
+        pytest.param(score_of("a dog.", max_tokens=2), "max_tokens 2 ended the answer", id="too-short-for-a-choice"),
+    ],
+)
+def test_a_request_that_is_refused_is_its_own_videos_error(
+    model: LocalChat, batches: list[list[ChatRequest]], refused: ChatRequest, word: str
+) -> None:
+    good = [score_of(scene) for scene in SCENES[:3]]
+    expected = answers_of(model, good)
+    bad, other = Asked(model, [score_of(SCENES[3]), refused]), Asked(model, good)
+    with ThreadPoolExecutor(2) as threads:
+        ends = [threads.submit(bad), threads.submit(other)]
+        with pytest.raises(RequestRejected, match=word):
+            ends[0].result(PATIENCE_S)
+        ends[1].result(PATIENCE_S)
+    assert [other.given[number] for number in range(3)] == expected
+
+
+def test_an_interrupt_gives_each_thread_what_is_finished(
+    model: LocalChat, batches: list[list[ChatRequest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = summary_of(SCENES[0], max_tokens=60)
+    requests = [[score_of(SCENES[0]), score_of(SCENES[1])], [score_of(SCENES[2]), long]]
+    expected = [answers_of(model, [each for each in own if each is not long]) for own in requests]
+    batches.clear()
+    forward, steps = model._model.forward, []
+
+    def counted(**arguments: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 12:
+            model.interrupt()
+        return forward(**arguments)
+
+    monkeypatch.setattr(model._model, "forward", counted)
+    asked = [Asked(model, own) for own in requests]
+    try:
+        with at_once(model, *asked) as ends:
+            ends[0].result(PATIENCE_S)  # all of its were finished
+            with pytest.raises(Interrupted):
+                ends[1].result(PATIENCE_S)
+    finally:
+        model._stopping.clear()
+    assert [list(each.given.values()) for each in asked] == expected
+    assert len(batches) == 1
+    assert len(steps) == 12
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(lambda model, monkeypatch: model._stopping.set(), id="the model is interrupted"),
+        pytest.param(lambda model, monkeypatch: None, id="the caller is stopped"),
+    ],
+)
+def test_after_a_stop_nothing_is_begun(
+    model: LocalChat, batches: list[list[ChatRequest]], monkeypatch: pytest.MonkeyPatch, stop: Callable[..., None]
+) -> None:
+    def check_stop() -> None:
+        raise Interrupted("made by the test")
+
+    stop(model, monkeypatch)
+    try:
+        options = {} if model._stopping.is_set() else {"check_stop": check_stop}
+        with pytest.raises(Interrupted):
+            list(model.answer([summary_of(SCENES[0])], **options))
+    finally:
+        model._stopping.clear()
+    assert batches == []
+    assert not model.shared_batches._items
+
+
+def test_memory_that_runs_out_in_a_common_batch(
+    model: LocalChat, batches: list[list[ChatRequest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request alone that does not fit is the error of its video."""
+    forward, longest = model._model.forward, summary_of(" ".join(5 * SCENES))
+    limit = len(model._render(longest.messages))
+
+    def small(input_ids: torch.Tensor, **more: Any) -> Any:
+        if input_ids.shape[1] >= limit:
+            raise torch.OutOfMemoryError("pretended")
+        return forward(input_ids=input_ids, **more)
+
+    expected = answers_of(model, [score_of(SCENES[1]), score_of(SCENES[2])])
+    batches.clear()
+    monkeypatch.setattr(model._model, "forward", small)
+    asked = [Asked(model, [score_of(SCENES[1]), score_of(SCENES[2])]), Asked(model, [score_of(SCENES[0]), longest])]
+    with at_once(model, *asked) as ends:
+        with pytest.raises(DeviceOutOfMemory, match="one of the requests alone"):
+            ends[1].result(PATIENCE_S)
+        ends[0].result(PATIENCE_S)
+    assert [asked[0].given[number] for number in range(2)] == expected
