@@ -35,36 +35,13 @@ from typing import Any
 import torch
 import transformers
 from full_size.alone import captioner_rows, chat_rows, imagebind_rows
+from full_size.judged import verdicts
 from full_size.measuring import Plan, Row, matrix_rates, plan_of
 from full_size.piped import pipeline_rows
 
 PARTS = ("imagebind", "captioners", "pipeline", "chat")
 NEEDS = {"imagebind": 20, "captioners": 35, "pipeline": 110, "chat": 40}
 """Seconds that a part takes at full size on an H100, about; for ``captioners`` one of them."""
-
-LIMITS: tuple[tuple[str, Callable[[Row], float | None], float, bool], ...] = (
-    ("ms a grid frame, captioners alone, best batch", lambda row: row.get("together: ms a grid frame"), 20, False),
-    (
-        "ms a grid frame, captioners in the pipeline",
-        lambda row: row.get("ms a grid frame") if "pipeline" in row else None,
-        25,
-        False,
-    ),
-    (
-        "share of the captioning stages with the device at work",
-        lambda row: row.get("at work") if "pipeline" in row else None,
-        0.85,
-        True,
-    ),
-    (
-        "ImageBind's images, share of the matrix rate",
-        lambda row: row["share of the matrix rate"] if row.get("imagebind") == "images" else None,
-        0.65,
-        True,
-    ),
-    ("decode passes a video", lambda row: row.get("decode passes a video"), 2, False),
-)
-"""What is judged, its value in a row, the limit, and whether that is the least (otherwise the most)."""
 
 
 def together(plan: Plan, rows: Sequence[Row]) -> Iterator[Row]:
@@ -76,18 +53,6 @@ def together(plan: Plan, rows: Sequence[Row]) -> Iterator[Row]:
                 round(sum(row[name] for row in timed), 2) for name in ("ms a caption", "ms at the matrix rate")
             )
             yield {"together: ms a grid frame": total, "of batches": batch, "ms at the matrix rate": bound}
-
-
-def verdicts(rows: Sequence[Row]) -> Iterator[str]:
-    """A line for each limit."""
-    for what, value_of, limit, least in LIMITS:
-        values = [value for row in rows if (value := value_of(row)) is not None]
-        if not values:
-            yield f"not measured: {what}"
-            continue
-        best = max(values) if least else min(values)
-        met = best >= limit if least else best <= limit
-        yield f"{'met' if met else 'NOT MET'}: {what}: {best} (at {'least' if least else 'most'} {limit})"
 
 
 def rate_table(rows: Sequence[Row], plan: Plan, machine: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from lavad_core.config.models import Blip2Config, ImageBindConfig
 from lavad_core.config.schema import LavadConfig
+from lavad_core.models.devices import limit_memory
 from lavad_core.models.kinds import KINDS
 from lavad_core.models.kinds.kind import ModelFinding, ModelKind, finding
 from lavad_core.pipeline.execute import run_graph
@@ -32,6 +33,8 @@ SIZE = (320, 240)
 """Width and height of the videos' pictures: those of UCF-Crime."""
 GRID = 16
 """Every 16th frame is captioned."""
+SHARE = 0.9
+"""Of a GPU's memory that the run may take."""
 TARGETS = ("caption", "embed_captions", "embed_frames", "embed_windows")
 
 
@@ -76,9 +79,13 @@ class Watched(RunResources):
 
     def release_after(self, node_id: str) -> None:
         found: Row = {"wall s": time.perf_counter() - self._begun, "peak GiB": peak_gib(self.plan)}
+        on_gpu = self.plan.device.type == "cuda"
+        if on_gpu:
+            whole = torch.cuda.get_device_properties(self.plan.device).total_memory
+            found["peak share"] = round(torch.cuda.max_memory_reserved(self.plan.device) / whole, 4)
         super().release_after(node_id)
         forget(self.plan)
-        if self.plan.device.type == "cuda":
+        if on_gpu:
             found["GiB left"] = gib(torch.cuda.memory_allocated(self.plan.device))
         self.stages[node_id] = found
         self._begun = time.perf_counter()
@@ -121,7 +128,7 @@ def run(folder: Path, plan: Plan) -> tuple[RunManifest, dict[str, Row], dict[str
             for name in plan.captioners
         },
         encoder={"kind": "imagebind", "device": device},
-        run={"targets": list(TARGETS), "scratch": folder},
+        run={"targets": list(TARGETS), "scratch": folder, "device_memory_share": SHARE},
     )
     loading: dict[str, float] = {}
     kinds: dict[Any, Any] = {section: MadeHere(plan, section, loading) for section in (Blip2Config, ImageBindConfig)}
@@ -139,8 +146,11 @@ def run(folder: Path, plan: Plan) -> tuple[RunManifest, dict[str, Row], dict[str
 def pipeline_rows(plan: Plan, rates: dict[torch.dtype, float]) -> Iterator[Row]:
     """Each stage of the run, and all captioners together."""
     forget(plan)
-    with tempfile.TemporaryDirectory(dir=default_scratch()) as name:
-        manifest, stages, loading = run(Path(name), plan)
+    try:
+        with tempfile.TemporaryDirectory(dir=default_scratch()) as name:
+            manifest, stages, loading = run(Path(name), plan)
+    finally:
+        limit_memory(plan.device, 1.0)
     count, frames = plan.videos
     grid = count * len(range(0, frames, GRID))
     captioning: dict[str, float] = {"wall": 0.0, "device": 0.0, "waited": 0.0}
@@ -156,7 +166,7 @@ def pipeline_rows(plan: Plan, rates: dict[torch.dtype, float]) -> Iterator[Row]:
             rate = rates[caption_dtype(plan, captioner)]
             found["ms at the matrix rate"] = round(1000 * plan.tflop[captioner] / rate, 2)
         found |= {"at work": round(totals.device_seconds / wall, 3), "waited": round(totals.waited_seconds / wall, 3)}
-        yield found | {name: row[name] for name in ("peak GiB", "GiB left") if name in row}
+        yield found | {name: row[name] for name in ("peak GiB", "peak share", "GiB left") if name in row}
         if captioner:
             for what, amount in (("wall", wall), ("device", totals.device_seconds), ("waited", totals.waited_seconds)):
                 captioning[what] += amount

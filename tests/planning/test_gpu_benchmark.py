@@ -53,7 +53,10 @@ def test_it_runs_small_and_plans_read_its_rates(
     (whole,) = (row for row in rows if "pipeline" in row)
     assert (whole["grid frames"], whole["decode passes a video"]) == (6, 2.0)
     assert 0 < whole["at work"] <= 1
-    assert "met: decode passes a video: 2.0 (at most 2)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "met: decode passes a video: 2.0 (at most 2)" in told
+    assert f"captioners in the pipeline, ms a grid frame: {whole['ms a grid frame']} (at most 25)" in told
+    assert f"captioning stages, share with the device at work: {whole['at work']} (at least 0.85)" in told
 
 
 def test_a_part_that_fails_or_does_not_fit_is_reported_and_the_next_goes_on(
@@ -64,7 +67,12 @@ def test_a_part_that_fails_or_does_not_fit_is_reported_and_the_next_goes_on(
         raise RuntimeError("no kernel image")
 
     monkeypatch.setattr(benchmark, "imagebind_rows", fails)
-    monkeypatch.setattr(benchmark, "pipeline_rows", lambda *_: iter([{"stage": "probe"}]))
+    stages = [
+        {"stage": "caption:a", "peak share": 0.95, "GiB left": 0.03},
+        {"stage": "caption:b", "peak share": 0.4, "GiB left": 0.06},
+        {"stage": "embed_frames", "peak share": 0.2, "GiB left": 2.3},
+    ]
+    monkeypatch.setattr(benchmark, "pipeline_rows", lambda *_: iter(stages))
     plan = replace(benchmark.plan_of(True), small=False)  # so that the times that parts need count
     monkeypatch.setattr(benchmark, "plan_of", lambda small: plan)
     monkeypatch.setattr(benchmark, "NEEDS", {"imagebind": 0, "pipeline": 0, "chat": 10_000})
@@ -76,12 +84,14 @@ def test_a_part_that_fails_or_does_not_fit_is_reported_and_the_next_goes_on(
         {"imagebind", "batch", "ms", "share of the matrix rate"},
         {"part", "failed"},
         {"part"},
-        {"stage"},
+        *[{"stage", "peak share", "GiB left"}] * 3,
         {"part"},
         {"part", "left out"},
     ]
     assert rows[1]["failed"] == "RuntimeError: no kernel image"
     assert rows[-1]["part"] == "chat"
     told = capsys.readouterr().out
+    assert "NOT MET: peak of a stage, share of the memory of the GPU: 0.95 (at most 0.9)" in told
+    assert "met: left on the GPU after a captioner's stage, GiB: 0.06 (at most 0.1)" in told
     assert "NOT MET: ImageBind's images, share of the matrix rate: 0.5 (at least 0.65)" in told
-    assert "not measured: ms a grid frame, captioners in the pipeline" in told
+    assert "not measured: captioners in the pipeline, ms a grid frame" in told
