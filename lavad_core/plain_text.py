@@ -33,9 +33,14 @@ def first_few(items: Collection[T], most: int = 5, show: Callable[[T], str] = st
     return ", ".join(map(show, islice(items, most))) + more
 
 
-def number_of(count: int, thing: str) -> str:
-    """``1 video``, ``2 videos``: how many there are of what has a regular plural."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}{'es' if thing.endswith('s') else 's'}"
+_OF_ONE = {"have": "has", "are": "is"}
+
+
+def number_of(count: int, thing: str, verb: str = "") -> str:
+    """``1 video has``, ``2 videos have``: how many of what has a regular plural, and what they do (``have``, ``are``)."""
+    if count == 1:
+        return f"1 {thing} {_OF_ONE[verb]}" if verb else f"1 {thing}"
+    return f"{count} {thing}{'es' if thing.endswith('s') else 's'}" + (f" {verb}" if verb else "")
 
 
 def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> str:

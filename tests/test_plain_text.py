@@ -8,14 +8,16 @@ from lavad_core.plain_text import number_of
 
 
 @pytest.mark.parametrize(
-    ("count", "thing", "words"),
+    ("count", "words", "said"),
     [
-        pytest.param(0, "video", "0 videos", id="none"),
-        pytest.param(1, "video", "1 video", id="one"),
-        pytest.param(2, "video", "2 videos", id="two"),
-        pytest.param(1, "pass", "1 pass", id="one pass"),
-        pytest.param(3, "pass", "3 passes", id="passes"),
+        pytest.param(0, ["video"], "0 videos", id="none"),
+        pytest.param(1, ["video"], "1 video", id="one"),
+        pytest.param(2, ["video"], "2 videos", id="two"),
+        pytest.param(1, ["pass"], "1 pass", id="one pass"),
+        pytest.param(3, ["pass"], "3 passes", id="passes"),
+        pytest.param(1, ["video", "have"], "1 video has", id="one does"),
+        pytest.param(2, ["frame", "are"], "2 frames are", id="two do"),
     ],
 )
-def test_one_thing_has_no_plural(count: int, thing: str, words: str) -> None:
-    assert number_of(count, thing) == words
+def test_one_thing_has_no_plural(count: int, words: list[str], said: str) -> None:
+    assert number_of(count, *words) == said

@@ -8,7 +8,7 @@ from lavad_core.datasets.findings import DatasetFinding, error, warning
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import VideoRejected
-from lavad_core.plain_text import first_few
+from lavad_core.plain_text import first_few, number_of
 from lavad_core.video.discover import MAX_NAMED
 from lavad_core.video.types import VideoSource
 
@@ -39,7 +39,7 @@ def against_videos(
             rejected[name] = rejection.reason
     if rejected:
         shown = first_few(rejected, MAX_NAMED, lambda name: f"{name!r} ({rejected[name]})")
-        findings.append(error(f"{len(rejected)} videos cannot be read: {shown}", [*rejected]))
+        findings.append(error(f"{number_of(len(rejected), 'video')} cannot be read: {shown}", [*rejected]))
     return lengths, [*findings, *_lengths(dataset, lengths)]
 
 

@@ -26,6 +26,7 @@ from lavad_core.imports.segment_list import read_segments, scores_of
 from lavad_core.imports.set_file import RAW
 from lavad_core.imports.texts import Texts
 from lavad_core.imports.types import ImportedSet, ImportedVideo
+from lavad_core.plain_text import number_of
 
 MISSING = "no file"
 """Why a video has no scores that nothing was given for."""
@@ -151,7 +152,9 @@ def _final_scores(
     report.sources["segments"] = {"name": sources.segments.name, "files": 1, "sha256": sha256}
     matched = match(frames, found, "segments")
     if matched.extra:
-        report.notes.append(f"segments: {len(matched.extra)} videos are not of the data set: {listed(matched.extra)}")
+        report.notes.append(
+            f"segments: {number_of(len(matched.extra), 'video', 'are')} not of the data set: {listed(matched.extra)}"
+        )
     given: dict[str, GivenScores] = {}
     refused: dict[str, str] = {}
     cut = 0

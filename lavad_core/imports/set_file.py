@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
+from lavad_core.plain_text import number_of
 from lavad_core.user_files import parse_json, read_text
 
 MAX_BYTES = 512 * 2**20
@@ -99,7 +100,9 @@ def _of_ranges(ranges: Mapping[str, Any], raw: bool, where: str) -> NDArray[np.f
     for first, last, score in sorted(spans, key=lambda span: span[:2]):
         frames[first : last + 1] = score
     if len(holes := np.flatnonzero(np.isnan(frames))):
-        raise InputError(f"{where}: {len(holes)} frames are in no range, the first is {holes[0]}; nothing is padded")
+        raise InputError(
+            f"{where}: {number_of(len(holes), 'frame', 'are')} in no range, the first is {holes[0]}; nothing is padded"
+        )
     return frames
 
 

@@ -208,7 +208,7 @@ def test_one_unreadable_video_does_not_stop_the_others() -> None:
     report = check_dataset(dataset(ONE, NORMAL), sources("one", "normal"), count)
     assert (report.findings[0].level, report.findings[0].message) == (
         "error",
-        "1 videos cannot be read: 'one' (no-frames)",
+        "1 video cannot be read: 'one' (no-frames)",
     )
 
 

@@ -134,7 +134,7 @@ def test_answers_of_corevad(tmp_path: Path) -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "a hole": ({"0, 10": 0.5, "12, 39": 0.5}, "1 frames are in no range, the first is 11"),
+    "a hole": ({"0, 10": 0.5, "12, 39": 0.5}, "1 frame is in no range, the first is 11"),
     "shorter": ({"0, 30": 0.5}, "31 scores, but the video has 40 frames"),
     "a range that ends before it begins": ({"0, 39": 0.5, "9, 3": 0.5}, "is not a segment"),
     "a range of terabytes": ({"0, 999999999999": 0.5}, "is not a segment of a video of at most 20000000 frames"),

@@ -13,6 +13,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.method.detection import SegmentRule
@@ -75,11 +76,11 @@ def export(
         notes = _write(results, format_, output, frames, _rule(results, given) if format_ in SEGMENTS else None)
     except OSError as error:
         raise OutputLost(f"{output}: {error.strerror or error}") from error
-    say(f"{len(results.names)} videos of {results.origin} {results.set_id} are in {escape(str(output))}")
+    say(f"{number_of(len(results.names), 'video')} of {results.origin} {results.set_id}: {escape(str(output))}")
     for note in notes:
         say(f"note: {escape(note)}")
     if results.unscored:
-        say(f"{len(results.unscored)} videos have no scores and are not in it")
+        say(f"{number_of(len(results.unscored), 'video', 'have')} no scores, and no place in it")
     if json_:
         facts = {"kind": format_, "output": str(output), "run": results.set_id, "videos": list(results.names)}
         show_document("export", {**facts, "notes": list(notes), "unscored": dict(results.unscored)})

@@ -14,6 +14,7 @@ from lavad.deployments.cli.options.metrics import ProtocolGroup
 from lavad.deployments.cli.options.shown import ShownGroup, counting_bar, writing
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
+from lavad_core.plain_text import number_of
 
 
 @guarded
@@ -52,7 +53,7 @@ def report(
     with writing(), counting_bar(len(reported.names), "pages") as done:
         page = write_report(reported, evaluation, output, warnings, done)
     if page.trouble:
-        say(f"{len(page.trouble)} videos have no scores; the page lists them")
+        say(f"{number_of(len(page.trouble), 'video', 'have')} no scores; the page says which")
     index = output / "index.html"
     if json_:
         facts = {"run": reported.results.set_id, "pages": len(page.rows), "videos": len(reported.names)}
