@@ -211,8 +211,8 @@ class Blip2Config(HubSection):
     batch_size: BatchSize = setting(
         "auto",
         affects=NOTHING,
-        description="Most images per call; halved when the device runs out of memory. auto: 32 on a CPU; on a GPU up to 64, as "
-        "many as fit 80 % of the memory that is free once the model is loaded.",
+        description="Most images per call; halved when the device runs out of memory. auto: 32 on a CPU; on a GPU up to 256, "
+        "as many as fit 80 % of the memory that is free once the model is loaded.",
     )
     max_new_tokens: int = setting(
         19, affects=("caption",), description="19 is what transformers 4.31 made of its max_length of 20.", ge=1, le=512

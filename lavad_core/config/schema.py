@@ -153,7 +153,7 @@ class RunConfig(Section):
         None,
         affects=NOTHING,
         description="Videos in progress at once: one decodes while another is at the model. null: half of the cores, 2 to 8; "
-        "at least 4 with a served model.",
+        "at least 4 with a served model; up to one a core and 16 where short videos would not fill a batch otherwise.",
         ge=1,
         le=64,
     )
@@ -179,8 +179,8 @@ class RunConfig(Section):
     queue_frames: int | None = setting(
         None,
         affects=NOTHING,
-        description="Decoded frames that wait for a model, and images of a call, per video, at most. null: those of two calls, "
-        "at least 64; calls are as large as the model's section says.",
+        description="Decoded frames of a video that wait for a model, and its images in a batch, at most. null: those of two "
+        "calls, at least 64; calls are as large as the model's section says.",
         ge=1,
         le=4096,
     )

@@ -88,6 +88,12 @@ def _batch_size(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
 BatchSize = Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], WrapValidator(_batch_size)]
 """Items of a batch, or ``auto``."""
 
+AUTO_ON_CPU = 32
+"""Items of a batch on a CPU where it is ``auto``."""
+
+AUTO_MOST = 256
+"""Most items of a batch on a GPU where it is ``auto``: two batches of frames wait in memory."""
+
 
 CAPTIONER_STAGES: tuple[Affected, ...] = ("caption",)
 ENCODER_STAGES: tuple[Affected, ...] = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 
+from lavad_core.config.section import AUTO_MOST
 from lavad_core.errors import DeviceOutOfMemory, InternalError
 from lavad_core.models.devices import free
 
@@ -15,13 +16,6 @@ _LOG = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
-
-AUTO_ON_CPU = 32
-"""Items of a batch on a CPU where ``batch_size`` is ``auto``."""
-
-AUTO_MOST = 64
-"""Most items of a batch on a GPU where ``batch_size`` is ``auto``. A batch comes from one video and is filled up at its end:
-the larger it is, the more is computed for nobody."""
 
 AUTO_SHARE = 0.8
 """Share of the free memory that a batch may take where ``batch_size`` is ``auto``; the rest is for fragments and for the
@@ -48,7 +42,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def largest_fitting(peak_of: Callable[[int], int], free_bytes: int) -> int:
-    """The largest power of two up to :data:`AUTO_MOST` whose batch takes at most :data:`AUTO_SHARE` of the free memory.
+    """The largest power of two up to :data:`~lavad_core.config.section.AUTO_MOST` whose batch takes at most
+    :data:`AUTO_SHARE` of the free memory.
 
     Args:
         peak_of: bytes that a batch of this many items takes; called for two small ones: memory grows evenly with the batch.

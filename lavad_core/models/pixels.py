@@ -70,6 +70,12 @@ def on_device(pictures: Sequence[Image], device: torch.device) -> Tensor:
     return host.to(device, non_blocking=True)
 
 
+def filled(pixels: Tensor, count: int) -> Tensor:
+    """The pictures [B, ...], and copies of the first behind them up to ``count``."""
+    missing = count - len(pixels)
+    return torch.cat([pixels, pixels[:1].expand(missing, *pixels.shape[1:])]) if missing else pixels
+
+
 class LevelTable:
     """What an image processor of transformers makes of pictures that have their size already, on any device.
 

@@ -12,6 +12,11 @@ from lavad_core.errors import InternalError, Interrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Key = TypeVar("Key")
+
+PATIENCE_S = 5.0
+"""How long a batch that is not full waits, beside a free device, for sessions that still bring items: a decoder may be very
+slow, and the videos that wait for its frames would hold up those behind them."""
 
 
 class Ticket(Generic[Item, Result]):
@@ -44,8 +49,9 @@ class SharedBatches(Generic[Item, Result]):
     """Feeds a model from several threads: each opens a session, submits items and gets a result for each of its own.
 
     A batch is computed when it is full, or when no item can come: every open session waits for a result or for room. So the
-    device never stands idle beside items while all wait, and no batch is cut short while a session still brings items. It is
-    computed by one of the sessions' own threads, mostly one that waits, and by one at a time: there is no other thread.
+    device never stands idle beside items while all wait, and no batch is cut short while a session still brings items; but
+    none waits longer than ``patience_s``. It is computed by one of the sessions' own threads, mostly one that waits, and by
+    one at a time: there is no other thread.
 
     An error of a batch with items of several sessions is nobody's yet: the batch is computed again, session by session, and
     each has its own outcome. Only :class:`~lavad_core.errors.Interrupted` is everybody's at once.
@@ -55,22 +61,22 @@ class SharedBatches(Generic[Item, Result]):
     Args:
         compute: the results of a batch, one for each item, in order. It may be called again for the same items.
         size: items of a full batch, at least 1. Asked for each batch: it may shrink when memory runs out.
-        device: held while a batch is computed.
         kind_of: items of one kind alone share a batch. A session may have items of several kinds; a thread that had two
             sessions, of two models, could wait in one of them while others wait for it in the other.
         size_of: items of alike size make a batch, the oldest among them, where more are waiting than it takes.
+        patience_s: how long a batch that is not full waits beside a free device, seconds.
     """
 
     def __init__(
         self,
         compute: Callable[[Sequence[Item]], Sequence[Result]],
         size: Callable[[], int],
-        device: AbstractContextManager[Any] | None = None,
         kind_of: Callable[[Item], Hashable] = lambda item: None,
         size_of: Callable[[Item], int] = lambda item: 0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._compute_items, self._size, self.kind_of, self._size_of = compute, size, kind_of, size_of
-        self._device = nullcontext() if device is None else device
+        self._patience_s = patience_s
         self._change = threading.Condition()
         self._open: set[Session[Item, Result]] = set()
         self._waiting: set[Session[Item, Result]] = set()
@@ -83,15 +89,17 @@ class SharedBatches(Generic[Item, Result]):
         *,
         at_work: Callable[[], AbstractContextManager[Any]] = nullcontext,
         check_stop: Callable[[], None] = lambda: None,
+        most: int | None = None,
     ) -> Iterator[Session[Item, Result]]:
         """The items of one video. To be used by one thread alone; while it is open and its thread is at something else, batches
         that are not full wait for it. At its end, whatever ends it, what is not being computed yet is withdrawn.
 
         Args:
-            at_work: entered while this thread computes a batch; items of other sessions are in it, too.
+            at_work: entered while this thread computes a batch, items of other sessions among it: holds the device.
             check_stop: raises Interrupted when the run is being stopped; asked before each batch and wait.
+            most: items of this session that may be waiting, at least 1. None: as many as there is room for.
         """
-        session = Session(self, at_work, check_stop)
+        session = Session(self, at_work, check_stop, most)
         with self._change:
             self._open.add(session)
         try:
@@ -107,7 +115,7 @@ class SharedBatches(Generic[Item, Result]):
             self._items.append(ticket)
             if self._full():
                 self._change.notify_all()
-        self._wait(ticket._session, self._has_room)
+        self._wait(ticket._session, lambda: self._has_room(ticket._session))
 
     def _wait(self, session: Session[Item, Result], done: Callable[[], bool]) -> None:
         """Compute batches, and wait for those of others, until ``done``."""
@@ -120,22 +128,23 @@ class SharedBatches(Generic[Item, Result]):
             self._waiting.add(session)
             try:
                 # One that is done leaves a full batch to others who wait; without others it stays for that.
+                impatient = False
                 while not done() or (len(self._waiting) == 1 and self._full()):
                     session.check_stop()
-                    if batch := self._next():
+                    if batch := self._next(impatient):
                         self._busy = True
                         taken = set(batch)
                         self._items = deque(ticket for ticket in self._items if ticket not in taken)
                         return batch
-                    self._change.wait()
+                    impatient = not self._change.wait(self._patience_s)
                 return []
             finally:
                 self._waiting.discard(session)
 
-    def _next(self) -> list[Ticket[Item, Result]]:
+    def _next(self, impatient: bool) -> list[Ticket[Item, Result]]:
         """The batch whose turn it is; empty if there is none."""
         batch = self._full()
-        if batch or self._busy or not self._items or self._waiting != self._open:
+        if batch or self._busy or not self._items or not (impatient or self._waiting == self._open):
             return batch
         kind = self._items[0].kind
         return [ticket for ticket in self._items if ticket.kind == kind]
@@ -156,12 +165,13 @@ class SharedBatches(Generic[Item, Result]):
         order = sorted(range(len(same)), key=lambda place: abs(sizes[place] - sizes[0]))
         return [same[place] for place in order[:size]]
 
-    def _has_room(self) -> bool:
-        return len(self._items) < 2 * self._size()
+    def _has_room(self, session: Session[Item, Result]) -> bool:
+        own = sum(ticket._session is session for ticket in self._items)
+        return len(self._items) < 2 * self._size() and (session.most is None or own < session.most)
 
     def _compute(self, session: Session[Item, Result], batch: list[Ticket[Item, Result]]) -> None:
         try:
-            with self._device, session.at_work():
+            with session.at_work():
                 self._settle(batch)
         finally:
             with self._change:
@@ -202,8 +212,9 @@ class Session(Generic[Item, Result]):
         batches: SharedBatches[Item, Result],
         at_work: Callable[[], AbstractContextManager[Any]],
         check_stop: Callable[[], None],
+        most: int | None,
     ) -> None:
-        self._batches, self.at_work, self.check_stop = batches, at_work, check_stop
+        self._batches, self.at_work, self.check_stop, self.most = batches, at_work, check_stop, most
 
     def submit(self, item: Item) -> Ticket[Item, Result]:
         """Hand an item over; waits, and computes meanwhile, while there is no room.
@@ -225,12 +236,24 @@ class Session(Generic[Item, Result]):
         self._batches._wait(self, lambda: ticket.done)
         return ticket.outcome()
 
-    def results(self, items: Iterable[Item]) -> Generator[Result, None, None]:
-        """The results of items, in order; there is no wait for one while the next item can come. Errors as :meth:`result`."""
-        waiting: deque[Ticket[Item, Result]] = deque()
-        for item in items:
-            waiting.append(self.submit(item))
-            while waiting and waiting[0].done:
-                yield self.result(waiting.popleft())
-        while waiting:
-            yield self.result(waiting.popleft())
+    def redeem(
+        self, waiting: deque[tuple[Key, Ticket[Item, Result]]], *, all_of_them: bool = False
+    ) -> Iterator[tuple[Key, Result]]:
+        """Take tickets off the front of a queue for their results, while these are computed; errors as :meth:`result`.
+
+        Args:
+            waiting: (anything of the caller's, ticket).
+            all_of_them: wait for those that are not computed yet.
+        """
+        while waiting and (all_of_them or waiting[0][1].done):
+            key, ticket = waiting.popleft()
+            yield key, self.result(ticket)
+
+    def results(self, items: Iterable[tuple[Key, Item]]) -> Generator[tuple[Key, Result], None, None]:
+        """The results of items, in order, each with what the caller calls it; there is no wait for one while the next item can
+        come. Errors as :meth:`result`."""
+        waiting: deque[tuple[Key, Ticket[Item, Result]]] = deque()
+        for key, item in items:
+            waiting.append((key, self.submit(item)))
+            yield from self.redeem(waiting)
+        yield from self.redeem(waiting, all_of_them=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lavad_core.config.schema import LavadConfig
 from lavad_core.pipeline.graph import needed_roles
 from lavad_core.runs.environment import cores
+from lavad_core.stages.passes import call_size
 
 LEAST = 2
 """One video is decoded while another is at the model."""
@@ -13,13 +14,22 @@ LEAST_SERVED = 4
 """With a served model: requests of several videos come together, and two videos do not fill a server."""
 
 MOST = 8
-"""Each holds a decoding process and up to 256 MB of frames, and one device has no use for more."""
+"""Each holds a decoding process and up to 256 MB of frames; decoding and requests have no use for more."""
+
+SHORT = 20
+"""Grid frames of a short video, of ten seconds: as many short videos as fill a batch are in progress at once."""
+
+MOST_TO_FILL = 16
+"""Most of them."""
 
 
 def workers_of(config: LavadConfig) -> int:
-    """``run.workers``; without it half of the cores that this process may use, within the bounds above: the decoder of each
-    video has threads of its own."""
+    """``run.workers``; without it half of the cores that this process may use, since the decoder of each video has threads of
+    its own; up to one a core where it takes these to fill a batch of a model in this process; all within the bounds above."""
     if config.run.workers is not None:
         return config.run.workers
-    served = any(not config.models[role].in_process for role in needed_roles(config))
-    return max(LEAST_SERVED if served else LEAST, min(MOST, cores() // 2))
+    sections = [config.models[role] for role in needed_roles(config)]
+    served = any(not section.in_process for section in sections)
+    usual = max(LEAST_SERVED if served else LEAST, min(MOST, cores() // 2))
+    fill = max((-(-call_size(section) // SHORT) for section in sections if section.in_process), default=0)
+    return max(usual, min(fill, cores(), MOST_TO_FILL))

@@ -19,9 +19,10 @@ class _Stage:
 
 
 class DeviceClock:
-    """The time of each stage, each moment counted once however many of its videos are in progress: as work while a call of its
-    model goes on, otherwise as waiting while frames are waited for, otherwise as neither (loading, writing). It is added to the
-    record of the video whose call or wait begins or ends there; only the sum over a stage's videos means something. Safe with
+    """The time of each stage, each moment counted once however many of its videos are in progress: as work while a batch or
+    call of its model goes on, otherwise as waiting while frames are waited for, otherwise as neither (loading, writing). A
+    video that waits for its results waits for no frame. The time is added to the record of the video whose thread computes or
+    waits, though a batch may hold frames of other videos; only the sum over a stage's videos means something. Safe with
     threads.
 
     Args:
@@ -35,7 +36,7 @@ class DeviceClock:
 
     @contextmanager
     def at_work(self, record: StageRecord) -> Iterator[None]:
-        """While the body calls the model."""
+        """While the body calls the model, or computes a batch."""
         self._change(record, working=1)
         try:
             yield

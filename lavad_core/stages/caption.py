@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,18 @@ from lavad_core.models.chat.read_answer import (
     read_answers,
 )
 from lavad_core.models.chat.thoughts import without_thoughts
-from lavad_core.models.protocols import AnsweringCaptioner, Captioner, Image
+from lavad_core.models.protocols import AnsweringCaptioner, ChatAnswer, Image
+from lavad_core.models.shared_batches import SharedBatches
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_texts
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, never, settings_of
-from lavad_core.stages.passes import call_size, calls_of, decode_frames
+from lavad_core.stages.passes import call_size, calls_of, decode_frames, session_at
 from lavad_core.stages.units import ROWS, Work, one_pass
 from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
 from lavad_core.store.commits import storable
 from lavad_core.store.types import Commit
-from lavad_core.video.types import FrameRequest, Probe
+from lavad_core.video.types import Frame, FrameRequest, Probe
 
 VERSION = 1
 DESCRIPTION = "Caption every grid frame, with one captioner."
@@ -149,16 +151,15 @@ class _Pictures:
         self._first: NDArray[np.int16] | None = None
         self.change = 0.0
 
-    def add(self, images: Sequence[Image]) -> None:
-        """Grey thumbnails are compared: a few thousand numbers per picture."""
-        for image in images:
-            small = (
-                image[:: max(1, image.shape[0] // 32), :: max(1, image.shape[1] // 32)].mean(axis=2).astype(np.int16)
-            )
-            if self._first is None:
-                self._first = small
-            elif small.shape == self._first.shape:
-                self.change = max(self.change, float(np.abs(small - self._first).mean()))
+    def seen(self, frame: Frame) -> tuple[int, Image]:
+        """The frame's index and picture. Grey thumbnails are compared: a few thousand numbers per picture."""
+        image = frame.image
+        small = image[:: max(1, image.shape[0] // 32), :: max(1, image.shape[1] // 32)].mean(axis=2).astype(np.int16)
+        if self._first is None:
+            self._first = small
+        elif small.shape == self._first.shape:
+            self.change = max(self.change, float(np.abs(small - self._first).mean()))
+        return frame.index, image
 
 
 def _captioned(
@@ -166,19 +167,26 @@ def _captioned(
 ) -> Iterator[tuple[list[int], list[str]]]:
     captioner, device = context.resources.models.captioner(context.node.variant)
     section = context.config.captioners[context.node.variant]
-    with decode_frames(context, probe, [FrameRequest(captioner.geometry, grid_of(context.config, probe))]) as frames:
-        for batch in calls_of(frames, call_size(section, context.config.run.queue_frames, captioner)):
-            with device, context.at_work():
-                captions = _captions(captioner, [frame.image for frame in batch], faults)
+    size = partial(call_size, section, context.config.run.queue_frames, captioner)
+    say = captioner.answers if isinstance(captioner, AnsweringCaptioner) else captioner.caption
+    own: SharedBatches[Image, str | ChatAnswer] = SharedBatches(say, size)
+    request = FrameRequest(captioner.geometry, grid_of(context.config, probe))
+    # The session is there first: while its decoder starts, batches wait for its frames.
+    with (
+        session_at(context, captioner, device, own) as session,
+        decode_frames(context, probe, [request], captioner) as frames,
+    ):
+        for batch in calls_of(session.results(map(pictures.seen, frames)), size()):
+            captions = _captions([said for _, said in batch], faults)
             context.count(work.CAPTIONS_MADE, len(captions))
-            pictures.add([frame.image for frame in batch])
-            yield [frame.index for frame in batch], [storable(caption) for caption in captions]
+            yield [index for index, _ in batch], [storable(caption) for caption in captions]
 
 
-def _captions(captioner: Captioner, images: list[Image], faults: Counter[Fault]) -> list[str]:
+def _captions(said: Sequence[str | ChatAnswer], faults: Counter[Fault]) -> list[str]:
     """Captions without thoughts; what is wrong with answers is added to ``faults``."""
-    if not isinstance(captioner, AnsweringCaptioner):
-        return [without_thoughts(caption) for caption in captioner.caption(images)]
-    readings = read_answers(captioner.answers(images))
+    answers = [each for each in said if isinstance(each, ChatAnswer)]
+    if not answers:
+        return [without_thoughts(str(each)) for each in said]
+    readings = read_answers(answers)
     faults.update(count_faults(readings))
     return [caption_of(reading) for reading in readings]

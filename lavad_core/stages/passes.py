@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.config.section import AUTO_MOST, AUTO_ON_CPU
 from lavad_core.errors import InputError
+from lavad_core.models.shared_batches import Session, SharedBatches
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Graph, Node
@@ -26,6 +28,8 @@ from lavad_core.video.types import Frame, FrameRequest, Probe
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 LEAST_QUEUE = 64
 """Frames that may wait for a model that takes few at once: the decoder works in bursts."""
@@ -60,24 +64,53 @@ def sharing_a_pass(config: LavadConfig, graph: Graph, running: Collection[str]) 
 
 
 @contextmanager
-def decode_frames(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
-    """The requested frames of the context's video, read ahead by at most :func:`queue_size`. What a later model of the run
-    wants too is kept on the way, and decoded no more."""
+def session_at(
+    context: StageContext, model: Any, device: AbstractContextManager[Any], own: SharedBatches[Item, Result]
+) -> Iterator[Session[Item, Result]]:
+    """This video's use of a model: in the batches that the model fills from all videos, if it has such.
+
+    Args:
+        model: with ``shared_batches`` of the type of ``own`` if it does not matter to a result what else is in its batch.
+        device: held while a batch is computed.
+        own: batches of this video alone, for any other model.
+    """
+
+    @contextmanager
+    def at_work() -> Iterator[None]:
+        with device, context.at_work():
+            yield
+
+    shared = getattr(model, "shared_batches", None)  # a user's own object may have anything of that name
+    batches: SharedBatches[Item, Result] = shared if isinstance(shared, SharedBatches) else own
+    with batches.session(
+        at_work=at_work, check_stop=context.resources.check_stop, most=context.config.run.queue_frames
+    ) as session:
+        yield session
+
+
+@contextmanager
+def decode_frames(
+    context: StageContext, probe: Probe, requests: Sequence[FrameRequest], model: Any
+) -> Iterator[Iterator[Frame]]:
+    """The requested frames of the context's video, read ahead for ``model`` by at most :func:`queue_size`. What a later model
+    of the run wants too is kept on the way, and decoded no more."""
     source = context.resources.source(context.video)
     if source.kind == "listed":
         raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
-    gaps = frozenset(probe.gaps)
+    gaps, queue = frozenset(probe.gaps), queue_size(context.config, context.node.role, model)
     if context.resources.frames.holds(context.video.video_id, requests, probe.frames):
-        ahead = Prefetch(_kept(context, probe, requests), queue_size(context.config, context.node.role))
+        ahead = Prefetch(_kept(context, probe, requests, queue), queue)
         with closing(ahead):
             yield _counted(context, iter(ahead), gaps)
         return
-    with _decoded(context, probe, requests) as frames:
+    with _decoded(context, probe, requests, queue) as frames:
         yield _counted(context, frames, gaps)
 
 
 @contextmanager
-def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
+def _decoded(
+    context: StageContext, probe: Probe, requests: Sequence[FrameRequest], queue: int
+) -> Iterator[Iterator[Frame]]:
     later = _wanted_later(context, probe)
     filling = None if later is None else context.resources.frames.filling(context.video.video_id, later, probe)
     pass_over = partial(
@@ -85,7 +118,7 @@ def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameReques
         context.resources.source(context.video),
         probe=probe,
         limits=context.config.video.limits,
-        queue_frames=queue_size(context.config, context.node.role),
+        queue_frames=queue,
     )
     if filling is None:
         with pass_over(requests=requests) as frames:
@@ -98,7 +131,9 @@ def _decoded(context: StageContext, probe: Probe, requests: Sequence[FrameReques
         yield frames
 
 
-def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest]) -> Generator[Frame, None, None]:
+def _kept(
+    context: StageContext, probe: Probe, requests: Sequence[FrameRequest], queue: int
+) -> Generator[Frame, None, None]:
     """Kept frames; from one on that is damaged, decoded ones."""
     cache, video = context.resources.frames, context.video
     good = 0
@@ -110,7 +145,7 @@ def _kept(context: StageContext, probe: Probe, requests: Sequence[FrameRequest])
     except KeptFrameDamaged as damage:
         log.warning("%r: kept frames are not used (%s); it is decoded again", video.name, damage)
         cache.drop(video.video_id)
-    with _decoded(context, probe, requests) as frames:
+    with _decoded(context, probe, requests, queue) as frames:
         yield from islice(frames, good, None)
 
 
@@ -145,19 +180,20 @@ def _counted(context: StageContext, frames: Iterator[Frame], gaps: frozenset[int
 
 def call_size(section: Any, at_most: int | None = None, model: Any = None) -> int:
     """Items that one call of a model takes: its ``batch_size`` or ``concurrency``, but never more than ``at_most`` at once
-    in memory. Where the section says ``auto``, ``model`` may have a ``batch_size`` that it found."""
+    in memory. Where the section says ``auto``, ``model`` may have a ``batch_size`` that it found; without it, the most that
+    may be found."""
     size = getattr(section, "batch_size", 0) or getattr(section, "concurrency", 1)
     if size == "auto":
-        size = getattr(model, "batch_size", LEAST_QUEUE)
+        size = getattr(model, "batch_size", AUTO_ON_CPU if section.device == "cpu" else AUTO_MOST)
     return int(size if at_most is None else min(size, at_most))
 
 
-def queue_size(config: LavadConfig, role: str) -> int:
-    """Frames that may wait for the model of a role (empty for a stage without one): ``run.queue_frames``, otherwise those of
-    two calls."""
+def queue_size(config: LavadConfig, role: str, model: Any = None) -> int:
+    """Decoded frames of a video that may wait for the model of a role (empty for a stage without one): ``run.queue_frames``,
+    otherwise those of two calls, within :data:`~lavad_core.video.prefetch.MAX_QUEUE_BYTES`."""
     if config.run.queue_frames is not None:
         return config.run.queue_frames
-    return max(LEAST_QUEUE, 2 * call_size(config.models[role]) if role else 0)
+    return max(LEAST_QUEUE, 2 * call_size(config.models[role], None, model) if role else 0)
 
 
 def calls_of(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -147,11 +147,11 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("each", "base", "room", "size"),
     [
-        pytest.param(0.02, 0.5, 60.0, 64, id="much room"),
-        pytest.param(0.02, 0.5, 2.23, 64, id="just enough"),  # 80 % of it are 1.78
-        pytest.param(0.02, 0.5, 2.21, 32, id="a little too small"),
+        pytest.param(0.02, 0.5, 60.0, 256, id="much room"),
+        pytest.param(0.02, 0.5, 7.03, 256, id="just enough"),  # 80 % of it are 5.62
+        pytest.param(0.02, 0.5, 7.01, 128, id="a little too small"),
         pytest.param(0.5, 0.1, 8.0, 8, id="large items"),
-        pytest.param(0.0, 0.1, 1.0, 64, id="no growth"),
+        pytest.param(0.0, 0.1, 1.0, 256, id="no growth"),
         pytest.param(5.0, 0.1, 1.0, 1, id="not even one, which is then tried"),
     ],
 )

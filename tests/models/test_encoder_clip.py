@@ -46,6 +46,18 @@ def encoders(folders: dict[str, Path]) -> dict[str, ClipEncoder]:
     }
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_filled_batch_has_the_same_vectors(
+    encoders: dict[str, ClipEncoder], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU; done here on the CPU."""
+    encoder = encoders[kind]
+    expected = encoder.embed_images(pictures())
+    monkeypatch.setattr(encoder._image_batches, "_fixed", True)
+    np.testing.assert_allclose(encoder.embed_images(pictures()), expected, atol=1e-5)
+    assert encoder.shared_batches is None
+
+
 def pictures() -> list[NDArray[np.uint8]]:
     generator = np.random.default_rng(0)
     out = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +16,10 @@ from lavad_core.models.shared_batches import Session, SharedBatches, Ticket
 
 PATIENCE_S = 30
 """For what must happen; a test that has to wait so long fails."""
+
+
+def found(session: Session[Any, Any], items: Iterable[int]) -> Iterator[int]:
+    return (result for _, result in session.results(enumerate(items)))
 
 
 class Model:
@@ -126,15 +130,21 @@ def model() -> Model:
 
 
 @pytest.fixture
-def threads(model: Model) -> Iterator[Threads]:
+def executor() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as executor:
-        yield Threads(SharedBatches(model, lambda: model.size), executor)
+        yield executor
+
+
+@pytest.fixture
+def threads(model: Model, executor: ThreadPoolExecutor) -> Threads:
+    return Threads(SharedBatches(model, lambda: model.size, patience_s=10 * PATIENCE_S), executor)
 
 
 def test_one_session_has_full_batches_and_a_rest(model: Model) -> None:
     batches = SharedBatches(model, lambda: model.size)
     with batches.session() as session:
-        assert list(session.results(range(10))) == [2 * number for number in range(10)]
+        named = session.results(zip("abcdefghij", range(10), strict=True))
+        assert list(named) == list(zip("abcdefghij", range(0, 20, 2), strict=True))
     assert model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     with batches.session() as session:
         assert list(session.results([])) == []
@@ -149,23 +159,23 @@ def test_a_result_comes_out_while_items_go_in(model: Model) -> None:
             yield number
 
     with SharedBatches(model, lambda: 4).session() as session:
-        taken.extend(session.results(numbers()))
+        taken.extend(found(session, numbers()))
     assert len(taken) == 9
 
 
 def test_a_rest_waits_for_the_items_of_others(model: Model, threads: Threads) -> None:
     one, other = threads.open(), threads.open()
-    found = one.results(one.submit(1, 2, 3))
+    kept = one.results(one.submit(1, 2, 3))
     threads.settled(one)
     assert model.batches == [], "the other can still bring an item"
     tickets = other.submit(4, 5)
-    assert found.result(PATIENCE_S) == [2, 4, 6]
+    assert kept.result(PATIENCE_S) == [2, 4, 6]
     assert model.batches == [[1, 2, 3, 4]]
-    found = other.results(tickets)
+    kept = other.results(tickets)
     threads.settled(other)
     assert model.batches == [[1, 2, 3, 4]]
     one.close()
-    assert found.result(PATIENCE_S) == [8, 10]
+    assert kept.result(PATIENCE_S) == [8, 10]
     assert model.batches[1:] == [[5]]
     other.close()
 
@@ -173,8 +183,8 @@ def test_a_rest_waits_for_the_items_of_others(model: Model, threads: Threads) ->
 def test_when_all_wait_what_is_there_is_computed(model: Model, threads: Threads) -> None:
     sessions = [threads.open() for _ in range(3)]
     tickets = [session.submit(number) for number, session in enumerate(sessions)]
-    found = [session.results(own) for session, own in zip(sessions, tickets, strict=True)]
-    assert [future.result(PATIENCE_S) for future in found] == [[0], [2], [4]]
+    outcomes = [session.results(own) for session, own in zip(sessions, tickets, strict=True)]
+    assert [future.result(PATIENCE_S) for future in outcomes] == [[0], [2], [4]]
     assert model.batches == [[0, 1, 2]]
     late = threads.open()
     assert late.results(late.do(lambda: [late.session.submit(7)]).result(PATIENCE_S)) is not None
@@ -183,6 +193,29 @@ def test_when_all_wait_what_is_there_is_computed(model: Model, threads: Threads)
     for session in (*sessions, late):
         session.close()
     assert model.batches[1:] == [[7]]
+
+
+def test_a_rest_does_not_wait_for_ever_for_a_decoder_that_hangs(model: Model, executor: ThreadPoolExecutor) -> None:
+    threads = Threads(SharedBatches(model, lambda: model.size, patience_s=0.01), executor)
+    slow, one = threads.open(), threads.open()
+    assert one.results(one.submit(1, 2)).result(PATIENCE_S) == [2, 4]
+    assert model.batches == [[1, 2]]
+    one.close()
+    slow.close()
+
+
+def test_a_session_has_no_more_items_waiting_than_it_may(model: Model, threads: Threads) -> None:
+    """Where a run bounds the frames in memory, batches are as large as all of its videos make them."""
+    one, other = threads.open(most=1), threads.open(most=2)
+    ended = one.do(lambda: one.session.submit(1))
+    threads.settled(one)
+    tickets = other.submit(2)
+    assert other.submit(3)
+    assert not ended.exception(PATIENCE_S)
+    assert model.batches == [[1, 2, 3]]
+    one.close()
+    assert other.results(tickets).result(PATIENCE_S) == [4]
+    other.close()
 
 
 def test_a_session_that_ends_takes_its_items_with_it(model: Model, threads: Threads) -> None:
@@ -199,11 +232,11 @@ def test_a_session_that_ends_takes_its_items_with_it(model: Model, threads: Thre
 def test_an_error_strikes_the_session_whose_item_it_is(model: Model, threads: Threads) -> None:
     sessions = [threads.open() for _ in range(3)]
     tickets = [session.submit(*items) for session, items in zip(sessions, [[1], [-2], [3, 4]], strict=True)]
-    found = [session.results(own) for session, own in zip(sessions, tickets, strict=True)]
-    assert found[0].result(PATIENCE_S) == [2]
+    outcomes = [session.results(own) for session, own in zip(sessions, tickets, strict=True)]
+    assert outcomes[0].result(PATIENCE_S) == [2]
     with pytest.raises(ModelError, match="1 of 1 are negative"):
-        found[1].result(PATIENCE_S)
-    assert found[2].result(PATIENCE_S) == [6, 8]
+        outcomes[1].result(PATIENCE_S)
+    assert outcomes[2].result(PATIENCE_S) == [6, 8]
     assert model.batches == [[1, -2, 3, 4], [1], [-2], [3, 4]]
     sessions[0].close()
     sessions[2].close()
@@ -211,7 +244,7 @@ def test_an_error_strikes_the_session_whose_item_it_is(model: Model, threads: Th
 
 def test_an_error_of_one_sessions_batch_is_its_own_at_once(model: Model) -> None:
     with SharedBatches(model, lambda: 4).session() as session, pytest.raises(ModelError, match="1 of 3"):
-        list(session.results([1, -1, 2]))
+        list(found(session, [1, -1, 2]))
     assert model.batches == [[1, -1, 2]]
 
 
@@ -221,8 +254,8 @@ def test_a_stop_in_the_model_is_everybodys(model: Model, threads: Threads) -> No
 
     model.before = stop
     one, other = threads.open(), threads.open()
-    found = [one.results(one.submit(1)), other.results(other.submit(2))]
-    for future in found:
+    outcomes = [one.results(one.submit(1)), other.results(other.submit(2))]
+    for future in outcomes:
         with pytest.raises(Interrupted):
             future.result(PATIENCE_S)
     assert len(model.batches) == 1
@@ -273,21 +306,21 @@ def test_a_size_that_shrinks_is_heeded(model: Model) -> None:
 
     model.before = halve
     with SharedBatches(model, lambda: model.size).session() as session:
-        assert list(session.results(range(7))) == [0, 2, 4, 6, 8, 10, 12]
+        assert list(found(session, range(7))) == [0, 2, 4, 6, 8, 10, 12]
     assert model.batches == [[0, 1, 2, 3], [4, 5], [6]]
 
 
 def test_items_of_one_kind_share_a_batch(model: Model) -> None:
     batches = SharedBatches(model, lambda: 3, kind_of=lambda number: number % 2)
     with batches.session() as session:
-        assert list(session.results([0, 2, 1, 4, 6, 3])) == [0, 4, 2, 8, 12, 6]
+        assert list(found(session, [0, 2, 1, 4, 6, 3])) == [0, 4, 2, 8, 12, 6]
     assert model.batches == [[0, 2, 4], [1, 3], [6]]
 
 
 def test_a_wrong_number_of_results_is_a_bug() -> None:
     batches = SharedBatches[int, int](lambda items: list(items)[1:], lambda: 2)
     with batches.session() as session, pytest.raises(InternalError, match="2 items gave 1 results"):
-        list(session.results([1, 2]))
+        list(found(session, [1, 2]))
 
 
 def test_items_that_wait_are_few(model: Model, threads: Threads) -> None:
@@ -302,7 +335,7 @@ def test_items_that_wait_are_few(model: Model, threads: Threads) -> None:
     sessions = [threads.open() for _ in range(4)]
     for first, session in enumerate(sessions):
         session.do(
-            lambda first=first, session=session: list(session.session.results(range(100 * first, 100 * first + 9)))
+            lambda first=first, session=session: list(found(session.session, range(100 * first, 100 * first + 9)))
         )
     assert begun.wait(PATIENCE_S)
     batches = threads._batches
@@ -327,7 +360,7 @@ def test_the_clock_is_at_work_during_batches_alone(model: Model) -> None:
 
     model.before = lambda batch: now.append(str(len(batch)))
     with SharedBatches(model, lambda: 2).session(at_work=at_work) as session:
-        assert list(session.results(range(3))) == [0, 2, 4]
+        assert list(found(session, range(3))) == [0, 2, 4]
     assert now == ["begin", "2", "end", "begin", "1", "end"]
 
 
@@ -343,12 +376,12 @@ def test_whatever_the_threads_do_each_gets_its_own(seed: int) -> None:
 
     def video(number: int) -> list[int]:
         with batches.session() as session:
-            found = []
-            for result in session.results(range(1000 * number, 1000 * number + lengths[number])):
-                found.append(result)
-                if quits[number] and len(found) == 3:
+            results = []
+            for result in found(session, range(1000 * number, 1000 * number + lengths[number])):
+                results.append(result)
+                if quits[number] and len(results) == 3:
                     break
-            return found
+            return results
 
     with ThreadPoolExecutor(chance.choice([2, 6])) as executor:
         futures = [executor.submit(video, number) for number in range(len(lengths))]

@@ -15,15 +15,23 @@ SERVED: dict[str, Any] = {"chat": {"kind": "openai", "model": "m"}}
 UNUSED = {**SERVED, "run": {"targets": ["caption"]}}
 
 
+def sized(batch: int | str, device: str = "auto") -> dict[str, Any]:
+    return {"a": {"kind": "blip2", "model": "random:blip2-opt", "batch_size": batch, "device": device}}
+
+
 @pytest.mark.parametrize(
     ("settings", "cores", "expected"),
     [
         pytest.param(HERE, 1, 2, id="one core"),
         pytest.param(HERE, 2, 2, id="two cores"),
-        pytest.param(HERE, 12, 6, id="half of the cores"),
-        pytest.param(HERE, 96, 8, id="a large machine"),
+        pytest.param(HERE, 8, 8, id="one a core, for batches of short videos"),
+        pytest.param(HERE, 96, 13, id="a large machine: 13 videos of 20 frames fill a batch of 256"),
+        pytest.param({**HERE, "captioners": sized(32)}, 8, 4, id="small batches: half of the cores"),
+        pytest.param({**HERE, "captioners": sized(32)}, 96, 8, id="small batches and a large machine"),
+        pytest.param({**HERE, "captioners": sized(1024)}, 96, 16, id="no more, whatever the batch"),
+        pytest.param({**HERE, "captioners": sized("auto", "cpu")}, 96, 8, id="a CPU's batches are small"),
         pytest.param(SERVED, 2, 4, id="a server"),
-        pytest.param(SERVED, 96, 8, id="a server and a large machine"),
+        pytest.param({**SERVED, "captioners": sized(32)}, 96, 8, id="a server and a large machine"),
         pytest.param(UNUSED, 2, 2, id="a server that is not needed"),
         pytest.param({**SERVED, "run": {"workers": 1}}, 96, 1, id="a number"),
     ],
@@ -56,6 +64,6 @@ def test_a_captioner_that_finds_its_batch_by_itself() -> None:
 
     config = LavadConfig(captioners={"a": {"kind": "blip2", "model": "m"}})
     section = config.captioners["a"]
-    assert queue_size(config, "captioner:a") == 128
+    assert [queue_size(config, "captioner:a", model) for model in (Found(), None)] == [64, 512]
     assert [call_size(section, most, Found()) for most in (None, 100, 8)] == [16, 16, 8]
-    assert [call_size(section, most) for most in (None, 100, 8)] == [64, 64, 8]
+    assert [call_size(section, most) for most in (None, 100, 8)] == [256, 100, 8]

@@ -67,7 +67,7 @@ class Rows:
 
 
 @contextmanager
-def _decode(context: Any, probe: Probe, requests: Sequence[FrameRequest]) -> Iterator[Iterator[Frame]]:
+def _decode(context: Any, probe: Probe, requests: Sequence[FrameRequest], model: Any) -> Iterator[Iterator[Frame]]:
     wanted.check_requests(requests, probe.frames)
     yield (
         Frame(index, number, IMAGE) for index, numbers in wanted.needed(requests, probe.frames) for number in numbers
@@ -84,7 +84,10 @@ def encode(probe: Probe, **window: Any) -> tuple[int, int]:
     config = LavadConfig.model_validate({"window": {"constant_frame_rate": FRAME_RATE, **window}})
     models = SimpleNamespace(encoder=lambda: (Encoder(), nullcontext()))
     context: Any = SimpleNamespace(
-        config=config, resources=SimpleNamespace(models=models), count=lambda *_: None, at_work=nullcontext
+        config=config,
+        resources=SimpleNamespace(models=models, check_stop=lambda: None),
+        count=lambda *_: None,
+        at_work=nullcontext,
     )
     frames, windows = Rows(), Rows()
     with patch.multiple(encode_video, load_probe=lambda _: probe, decode_frames=_decode):

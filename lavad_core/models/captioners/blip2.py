@@ -14,14 +14,16 @@ import transformers
 from torch import Tensor
 
 from lavad_core.config.models import Blip2Config
+from lavad_core.config.section import AUTO_ON_CPU
 from lavad_core.errors import InternalError, ModelError
-from lavad_core.models.batching import AUTO_ON_CPU, Batcher, largest_fitting
+from lavad_core.models.batching import Batcher, largest_fitting
 from lavad_core.models.captioners.greedy import GreedyDecoder, rules_of
 from lavad_core.models.devices import free, free_bytes, peak_bytes, resolve_device, resolve_dtype
 from lavad_core.models.finite import FiniteWatch, way_out
 from lavad_core.models.loading import loading, placed
-from lavad_core.models.pixels import LevelTable, resample_of, resized
+from lavad_core.models.pixels import LevelTable, filled, resample_of, resized
 from lavad_core.models.protocols import Image
+from lavad_core.models.shared_batches import SharedBatches
 from lavad_core.plain_text import first_few
 from lavad_core.video.types import Geometry
 
@@ -61,6 +63,7 @@ class Blip2Captioner:
 
     Attributes:
         geometry: a square of 224 pixels, 364 for the two checkpoints tuned on COCO; such images are not resized again.
+        shared_batches: its batches, of the images of all videos: a caption does not depend on its batch.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Blip2Captioner:
         # A GPU is given one shape, for which its graph is recorded; a CPU would compute what is thrown away.
         size = AUTO_ON_CPU if config.batch_size == "auto" else config.batch_size
         self._batcher = Batcher(size, device, what="images", fixed=device.type != "cpu")
+        self.shared_batches = SharedBatches(self.caption, lambda: self.batch_size)
         parts = _parts(model)
         self._watch = FiniteWatch(
             parts if self._decoder is None else {**parts, _LANGUAGE: None}, last_position=(_LANGUAGE,)
@@ -172,9 +176,7 @@ class Blip2Captioner:
         self._watch.begin()
         with torch.inference_mode():
             pixels = self._levels(pictures, self._device, self._dtype)
-            if missing := self._batcher.shape(len(images)) - len(images):
-                pixels = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)])
-            tokens = self._tokens(pixels)[: len(images)]
+            tokens = self._tokens(filled(pixels, self._batcher.shape(len(images))))[: len(images)]
         if (bad := self._watch.first_bad(len(images))) is not None:
             part, count = bad
             raise ModelError(

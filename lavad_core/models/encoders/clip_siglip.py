@@ -23,8 +23,9 @@ from lavad_core.models.batching import Batcher
 from lavad_core.models.devices import free, resolve_device, resolve_dtype
 from lavad_core.models.encoders.gather import stack_vectors
 from lavad_core.models.encoders.text_batches import MOST_CHARACTERS, TokenIds, clean_text, embed_rows, padded
+from lavad_core.models.encoders.visual_batches import visual_batches
 from lavad_core.models.loading import loading, placed
-from lavad_core.models.pixels import Normaliser, check_image, resample_of, resized
+from lavad_core.models.pixels import Normaliser, check_image, filled, resample_of, resized
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry
 
@@ -77,8 +78,10 @@ class ClipEncoder:
         self._dtype: torch.dtype = model.dtype
         self._family: str = model.config.model_type
         self._context: int = model.config.text_config.max_position_embeddings
-        self._image_batches = Batcher(batch_size, device, what="images")
+        fixed = device.type != "cpu"
+        self._image_batches = Batcher(batch_size, device, what="images", fixed=fixed)
         self._text_batches = Batcher(batch_size, device, what="texts")
+        self.shared_batches = visual_batches(self, lambda: batch_size) if fixed else None
         self.image_geometry = self.clip_geometry = plan.wanted
         clip = self._family == "clip"
         padding = tokenizer.eos_token_id if clip else tokenizer.pad_token_id
@@ -156,7 +159,8 @@ class ClipEncoder:
     @torch.inference_mode()
     def _encode_squares(self, squares: Sequence[Image]) -> list[NDArray[np.float32]]:
         pixels = self._plan.normaliser(squares, self._device, self._dtype)
-        return _unit_rows(self._loaded().get_image_features(pixel_values=pixels))
+        pixels = filled(pixels, self._image_batches.shape(len(squares)))
+        return _unit_rows(self._loaded().get_image_features(pixel_values=pixels))[: len(squares)]
 
     @torch.inference_mode()
     def _encode_rows(self, rows: Sequence[TokenIds]) -> list[NDArray[np.float32]]:

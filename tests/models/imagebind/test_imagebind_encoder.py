@@ -70,6 +70,28 @@ def test_order_and_batches_do_not_matter(folder: Path, encoder: ImageBindEncoder
     np.testing.assert_allclose(encoder.embed_texts(texts[::-1])[::-1], vectors, atol=1e-5)
 
 
+def test_a_filled_batch_has_one_shape_and_the_same_vectors(
+    folder: Path, encoder: ImageBindEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU; done here on the CPU."""
+    filled = ImageBindEncoder.load(ImageBindConfig(model=str(folder), device="cpu", batch_size=4))
+    for batches in (filled._image_batches, filled._view_batches):
+        monkeypatch.setattr(batches, "_fixed", True)
+    shapes: list[int] = []
+    encode = filled._loaded().encode_vision
+
+    def spy(pixels: torch.Tensor) -> torch.Tensor:
+        shapes.append(len(pixels))
+        return encode(pixels)
+
+    monkeypatch.setattr(filled._loaded(), "encode_vision", spy)
+    images, clips = pictures(6, 60, 80), list(zip(pictures(2, 60, 80), pictures(2, 60, 80, seed=1), strict=True))
+    np.testing.assert_allclose(filled.embed_images(images), encoder.embed_images(images), atol=1e-5)
+    np.testing.assert_allclose(filled.embed_clips(clips), encoder.embed_clips(clips), atol=1e-5)
+    assert shapes == [4] * 4
+    assert encoder.shared_batches is None, "on a CPU a batch is as large as its items, and its rounding with it"
+
+
 def test_resized_beforehand_is_the_same(encoder: ImageBindEncoder) -> None:
     for height, width in ((241, 321), (321, 241), (56, 56), (30, 40)):
         image = pictures(1, height, width)[0]

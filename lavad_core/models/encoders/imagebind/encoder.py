@@ -21,7 +21,8 @@ from lavad_core.models.encoders.imagebind.preprocess import CROPS, centre_square
 from lavad_core.models.encoders.imagebind.tokenizer import ClipBpe
 from lavad_core.models.encoders.imagebind.towers import ImageBindTowers
 from lavad_core.models.encoders.text_batches import TokenIds, embed_rows, padded
-from lavad_core.models.pixels import Normaliser, check_image
+from lavad_core.models.encoders.visual_batches import visual_batches
+from lavad_core.models.pixels import Normaliser, check_image, filled
 from lavad_core.models.protocols import Image, Vectors
 from lavad_core.video.types import NATIVE, Geometry
 
@@ -45,9 +46,11 @@ class ImageBindEncoder:
         self.image_geometry = Geometry("short_side", self._side)
         self.dimension = towers.vision_shape.output
         self._normaliser = Normaliser()
-        self._image_batches = Batcher(batch_size, device, what="images")
-        self._view_batches = Batcher(batch_size, device, what="views of clips")
+        fixed = device.type != "cpu"
+        self._image_batches = Batcher(batch_size, device, what="images", fixed=fixed)
+        self._view_batches = Batcher(batch_size, device, what="views of clips", fixed=fixed)
         self._text_batches = Batcher(batch_size, device, what="texts")
+        self.shared_batches = visual_batches(self, lambda: batch_size) if fixed else None
 
     @classmethod
     def load(cls, config: ImageBindConfig) -> ImageBindEncoder:
@@ -104,7 +107,7 @@ class ImageBindEncoder:
 
     @torch.inference_mode()
     def _encode_squares(self, squares: Sequence[Image]) -> list[NDArray[np.float32]]:
-        return self._vision(self._normaliser(squares, self._device, self._dtype))
+        return self._vision(self._normaliser(squares, self._device, self._dtype), self._image_batches)
 
     @torch.inference_mode()
     def _encode_views(self, views: Sequence[tuple[Image, Image, int]]) -> list[NDArray[np.float32]]:
@@ -120,7 +123,7 @@ class ImageBindEncoder:
                 top, left = offsets[min(number, len(offsets) - 1)]
                 pair.append(frames[id(image)][:, top : top + self._side, left : left + self._side])
             batch.append(torch.stack(pair, dim=1).to(self._dtype))
-        return self._vision(torch.stack(batch))
+        return self._vision(torch.stack(batch), self._view_batches)
 
     @torch.inference_mode()
     def _encode_rows(self, rows: Sequence[TokenIds]) -> list[NDArray[np.float32]]:
@@ -135,8 +138,9 @@ class ImageBindEncoder:
         check_image(image)
         return crop_offsets(*clip_size(image.shape[0], image.shape[1], self._side), self._side)
 
-    def _vision(self, pixels: Tensor) -> list[NDArray[np.float32]]:
-        return list(self._loaded().encode_vision(pixels).cpu().numpy())
+    def _vision(self, pixels: Tensor, batches: Batcher) -> list[NDArray[np.float32]]:
+        vectors = self._loaded().encode_vision(filled(pixels, batches.shape(len(pixels))))
+        return list(vectors[: len(pixels)].cpu().numpy())
 
     def _loaded(self) -> ImageBindTowers:
         if self._towers is None:
