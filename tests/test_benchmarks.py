@@ -25,6 +25,14 @@ def test_each_script_starts_and_says_what_it_measures(script: Path) -> None:
     assert "usage:" in run(script, "--help")
 
 
+def test_batches_over_videos_are_fewer() -> None:
+    sizes = ["--videos", "6", "--frames", "4", "--batch", "8", "--workers", "3", "--ms", "20"]
+    each, together, ratio, _ = run(FOLDER / "short_videos.py", *sizes).splitlines()
+    assert " 6 of 8, 50.0% of the rows padded" in each
+    assert 3 <= int(together.partition("over videos:")[2].split()[0]) < 6
+    assert ratio.startswith("6 videos of 4 frames: ")
+
+
 def test_memory_of_a_long_video_is_measured() -> None:
     rows = run(FOLDER / "long_video_memory.py", "--hours", "0.02").partition("peak MB\n")[2].splitlines()
     assert [row.split()[:2] for row in rows] == [["0.02", "135"]] * 5
