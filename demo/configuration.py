@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -46,3 +48,53 @@ def write_configuration(output: Path) -> Path:
     text = f"{MARK}, from demo/{CONFIGURATION} and with paths of this machine; each `lavad demo` writes it again.\n"
     file.write_text(text + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return file
+
+
+STAND_INS: Mapping[str, str] = {
+    "blip2-flan-t5-xl": "blip2-t5-a",
+    "blip2-flan-t5-xl-coco": "blip2-t5-b",
+    "blip2-flan-t5-xxl": "blip2-t5-c",
+    "blip2-opt-6.7b": "blip2-opt-a",
+    "blip2-opt-6.7b-coco": "blip2-opt-b",
+}
+"""The paper's captioners to those of the demonstration that stand for them: T5 for T5, OPT for OPT, in order."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A folder that `lavad demo` has filled."""
+
+    folder: Path
+    """The folder."""
+
+    @property
+    def videos(self) -> Path:
+        """Folder of the clips."""
+        return self.folder / "videos"
+
+    @property
+    def labels(self) -> Path:
+        """The temporal annotation."""
+        return self.folder / "labels.txt"
+
+    @property
+    def file(self) -> Path:
+        """The configuration."""
+        return self.folder / CONFIGURATION
+
+    @property
+    def store(self) -> Path:
+        """Folder of the results."""
+        return self.folder / "store"
+
+
+def demonstration(folder: Path) -> Demonstration:
+    """The demonstration in a folder.
+
+    Raises:
+        InputError: it is not one; says what is missing.
+    """
+    needed = ("videos", "labels.txt", "truth.json", CONFIGURATION, "store")
+    if missing := [name for name in needed if not (folder / name).exists()]:
+        raise InputError(f"no demonstration in {str(folder)!r}: it lacks {', '.join(missing)}; `make demo` makes one")
+    return Demonstration(folder.absolute())

@@ -52,6 +52,8 @@ CORE = (
     # A whole run without an orchestrator.
     "lavad_core.run_metrics",
     "lavad_core.local_run",
+    # Many of them, as a table.
+    "lavad_core.studies",
     # What is exported to users of the library.
     "lavad_core",
 )

@@ -18,7 +18,7 @@ import typer
 
 import lavad_core
 from lavad.deployments.cli import early, panels
-from lavad.deployments.cli.commands.evaluate import dataset
+from lavad.deployments.cli.commands.evaluate import dataset, study
 from lavad.deployments.cli.commands.evaluate.compare import compare
 from lavad.deployments.cli.commands.evaluate.evaluate import evaluate
 from lavad.deployments.cli.commands.evaluate.threshold import threshold
@@ -65,6 +65,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., Any] | typer.Typer, str]]] = {
         "dataset": (dataset.app, "Data sets: which can be read, and whether yours is complete."),
         "evaluate": (evaluate, "Metrics of results against labels, with intervals."),
         "compare": (compare, "Whether one set of results is better than another."),
+        "study": (study.app, "The paper's tables, and tables of your own, each by one command."),
         "threshold": (threshold, "Choose the threshold of segments on labelled videos."),
     },
     panels.EXCHANGE: {
@@ -95,7 +96,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-OWN_SIGNALS = frozenset({"run", "retry", "demo", "download"})
+OWN_SIGNALS = frozenset({"run", "retry", "demo", "download", "study"})
 """Commands that have nothing to tidy: before they take signals themselves (:mod:`lavad.deployments.cli.signals`), or ever."""
 
 

@@ -61,6 +61,7 @@ def load_config(
     overrides: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    last: Sequence[tuple[str, Mapping[str, Any]]] = (),
 ) -> LavadConfig:
     """The configuration that results from a preset, files, the environment and settings, each of which may be missing.
 
@@ -70,11 +71,12 @@ def load_config(
         overrides: ``a.b=value`` texts of a command line; win over everything.
         settings: nested values that a program gives (a flow's parameters); win over the environment.
         environ: variables, ``os.environ`` if not given; those that begin with ``LAVAD_`` are read.
+        last: nested values with where they come from, for errors; they win over everything, each over those before it.
 
     Raises:
         ConfigError: a key is unknown or a value not allowed; names the key, its origin and the way out.
     """
-    return load(preset=preset, files=files, overrides=overrides, settings=settings, environ=environ).config
+    return load(preset=preset, files=files, overrides=overrides, settings=settings, environ=environ, last=last).config
 
 
 def load(
@@ -84,12 +86,15 @@ def load(
     overrides: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    last: Sequence[tuple[str, Mapping[str, Any]]] = (),
 ) -> LoadedConfig:
     """The configuration with the origin of every value; arguments and errors as :func:`load_config`."""
     below = [_preset(preset)] if preset is not None else []
     below += [layers.from_file(Path(path)) for path in files]
     above = layers.from_mapping("the given settings", settings) if settings is not None else []
     above += layers.from_overrides(overrides)
+    for name, values in last:
+        above += layers.from_mapping(name, values)
     environ = os.environ if environ is None else environ
     variables, secrets = layers.from_environment(environ, layers.names_in([*below, *above]) or DEFAULT_CAPTIONERS)
     given = [*below, *variables, *above]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -88,6 +88,17 @@ def published_rows() -> tuple[PublishedRow, ...]:
     return tuple(found)
 
 
+def published_source() -> str:
+    """Where the numbers come from."""
+    return str(_document()["source"])
+
+
+def published_sizes(adapter: str) -> Mapping[str, int]:
+    """How many ``videos``, ``frames`` and ``positive`` frames the numbers of a data set are over, as far as it is known."""
+    sizes: Mapping[str, int] = _document()["sizes"][adapter]
+    return sizes
+
+
 def against_published(evaluation: Evaluation) -> PublishedComparison:
     """The evaluation's unsmoothed final scores beside each published number of its data set.
 
@@ -105,7 +116,7 @@ def against_published(evaluation: Evaluation) -> PublishedComparison:
         ours,
         tuple(PublishedDifference(row, _less(auc, row.auc), _less(ap, row.ap)) for row in rows),
         tuple(_notes(evaluation)),
-        _document()["source"],
+        published_source(),
     )
 
 
@@ -115,7 +126,7 @@ def _less(ours: float | None, theirs: float | None) -> float | None:
 
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     header = evaluation.header
-    sizes = _document()["sizes"][header.adapter]
+    sizes = published_sizes(header.adapter)
     found = {"videos": header.scored, "frames": header.frames, "positive": header.positive}
     if other := [f"{found[what]} {what} instead of {size}" for what, size in sizes.items() if found[what] != size]:
         yield f"not the published test set: {', '.join(other)}"

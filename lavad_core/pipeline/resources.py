@@ -66,7 +66,7 @@ class RunResources:
         self.weights = weights_cache()
         self.served = ServedModels(cache / "servers.json", record=record)
         self._suffixes: dict[str, str] = {}
-        self.models = ModelPool(config, self._ready)
+        self.models = ModelPool(config, self.ready)
 
     def stop(self) -> None:
         """Let the stages in progress end at their next frame or answer, without a result. For signals."""
@@ -95,7 +95,8 @@ class RunResources:
             self._suffixes = {role: identity.removeprefix(plain[role]) for role, identity in identities.items()}
         return build_graph(self.config, identities)
 
-    def _ready(self, role: str, section: Configured) -> Configured:
+    def ready(self, role: str, section: Configured) -> Configured:
+        """The section to load the model of a role with: that of a served model says what its server has said."""
         return self.served.ready(section, self._suffixes.get(role), role)
 
     def prepare(self, source: VideoSource) -> PreparedVideo:

@@ -16,9 +16,9 @@ from lavad_core.planning.cost import PlannedVideo, RunCost, run_cost
 from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
 from lavad_core.planning.video_length import length_from_header, length_from_list, length_from_probe
-from lavad_core.stages.node import Graph
+from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.store.files import FileStore, store_exists
-from lavad_core.store.types import Commit
+from lavad_core.store.types import Commit, Key
 from lavad_core.video.decoder import read_header
 from lavad_core.video.types import VideoHeader, VideoSource
 
@@ -26,11 +26,21 @@ HEADERS_AT_ONCE = 4
 """Headers that are read at once, each in its own process, which takes longer to start than to read."""
 
 UNKNOWN = "unknown"
-"""Identity of a model that is not here: nothing in a store is found under it."""
+"""Begins the identity of a model that is not here: nothing in a store is found under it."""
+
+
+def _unknown(config: LavadConfig) -> dict[str, str]:
+    """Identities of models that are not here, by role; of two different ones they differ."""
+    return {role: f"{UNKNOWN} {section.model}" for role, section in config.models.items()}
 
 
 def cost_of_videos(
-    config: LavadConfig, sources: Sequence[VideoSource], table: RateTable, *, refresh: bool = False
+    config: LavadConfig,
+    sources: Sequence[VideoSource],
+    table: RateTable,
+    *,
+    refresh: bool = False,
+    counted: set[Key] | None = None,
 ) -> RunCost:
     """What a run over videos would cost. Nothing is decoded and no model is loaded.
 
@@ -39,25 +49,26 @@ def cost_of_videos(
 
     Args:
         refresh: what is in the store counts as left.
+        counted: results that runs before this one will have made, and that do not count as left; those that are left are added.
 
     Raises:
         InputError: a folder of imported values is not there, or has none for a video.
     """
     check_imports(config)
     if not store_exists(config.store):
-        graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
-        looked = _Looked(config, graph, sources, None, None)
+        graph = build_graph(config, _unknown(config))
+        looked = _Looked(config, graph, sources, None, None, counted)
         return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
     looking = RunResources(config)
     found, missing = known_identities(config, looking.weights)
     found = looking.served.applied(config, found, ask=False)
-    resources = RunResources(config, {**dict.fromkeys(config.models, UNKNOWN), **found})
+    resources = RunResources(config, {**_unknown(config), **found})
     surveyed = survey(resources, sources, refresh=refresh)
     notes = [
         f"the model of {role} is not here, so that what it made cannot be found in the store and counts as left: {why}"
         for role, why in missing.items()
     ]
-    looked = _Looked(config, resources.graph, sources, surveyed, resources.store)
+    looked = _Looked(config, resources.graph, sources, surveyed, resources.store, counted)
     return _cost(config, resources.graph, looked, table, experience_of(resources.store, config), notes)
 
 
@@ -91,6 +102,15 @@ def _cost(
     return run_cost(config, graph, looked.items(), table, told, basis="videos", uncounted=looked.uncounted, notes=notes)
 
 
+def _new(graph: Graph, source: VideoSource, counted: set[Key]) -> frozenset[str]:
+    """The nodes of a video, told by its name, that are not counted yet; they are then."""
+    imports = {node.id: source.name for node in graph.nodes if node.imported}
+    keys = graph.keys(PreparedVideo(source.name, str(source.path), source.kind, source.name, imports))
+    new = frozenset(node_id for node_id, key in keys.items() if key not in counted)
+    counted |= {*keys.values()}
+    return new
+
+
 class _Looked:
     """Videos with what is left of them; lengths come one by one, since a video's times take 8 bytes a frame."""
 
@@ -101,26 +121,30 @@ class _Looked:
         sources: Sequence[VideoSource],
         surveyed: Survey | None,
         store: FileStore | None,
+        counted: set[Key] | None,
     ) -> None:
         self._config, self._store = config, store
         self.uncounted: dict[str, str] = {}
         self._probes: dict[str, Commit] = {}
-        every = frozenset(node.id for node in graph.nodes)
-        self._left = {source.name: every for source in sources}
+        self._left = {source.name: frozenset(node.id for node in graph.nodes) for source in sources}
         if surveyed is not None and store is not None:
-            self._look(surveyed, store)
+            self._look(surveyed, store, counted)
+        elif counted is not None:
+            self._left = {source.name: _new(graph, source, counted) for source in sources}
         wanted = [source for source in sources if source.name in self._left and source.name not in self._probes]
         self.headers = self._headers(wanted)
 
-    def _look(self, surveyed: Survey, store: FileStore) -> None:
+    def _look(self, surveyed: Survey, store: FileStore, counted: set[Key] | None) -> None:
         self.uncounted |= {name: f"{error.reason}: {error}" for name, error in surveyed.rejected.items()}
         self.uncounted |= {name: f"rejected by an earlier run: {why}" for name, why in surveyed.bad.items()}
         left: dict[str, set[str]] = {name: set() for name in surveyed.videos if name not in self.uncounted}
         for item in surveyed.work:
             if item.video not in left:
                 continue
-            if item.state == "run":
+            if item.state == "run" and (counted is None or item.key not in counted):
                 left[item.video].add(item.node_id)
+                if counted is not None:
+                    counted.add(item.key)
             if item.node_id == "probe" and (commit := store.find(item.key)) is not None:
                 self._probes[item.video] = commit
         self._left = {name: frozenset(nodes) for name, nodes in left.items()}

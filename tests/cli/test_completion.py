@@ -65,7 +65,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_commands_that_take_a_run_or_a_video_are_known() -> None:
     look = {"status", "show", "report", "overlay", "plot"}
-    assert {command for command, _ in NAMED} == look | {"plan", "retry", "evaluate", "compare", "threshold", "export"}
+    assert {command for command, _ in NAMED} == look | {
+        "plan",
+        "study plan",
+        "retry",
+        "evaluate",
+        "compare",
+        "threshold",
+        "export",
+    }
 
 
 @pytest.mark.parametrize(

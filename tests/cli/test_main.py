@@ -43,7 +43,7 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
 PANELS = {
     "Run": ["demo", "plan", "run", "retry"],
     "Look at results": ["status", "show", "report", "overlay", "plot"],
-    "Evaluate": ["evaluate", "compare", "threshold", "dataset"],
+    "Evaluate": ["evaluate", "compare", "threshold", "dataset", "study"],
     "Exchange with other programs": ["import", "export"],
     "Maintain": ["doctor", "download", "config", "store"],
 }

@@ -22,6 +22,13 @@ def presets(incomplete: str) -> list[str]:
     return [name for name in presets() if name.startswith(incomplete)]
 
 
+def studies(incomplete: str) -> list[str]:
+    """Names of the studies that come with the program."""
+    from lavad_core.studies.study_file import shipped_studies
+
+    return [name for name in shipped_studies() if name.startswith(incomplete)]
+
+
 def results(ctx: Any, incomplete: str) -> list[str]:
     """Names and ids of the runs and imports of the store that the command line or the environment names, the latest first; none
     if that store cannot be read."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.options.dataset import DatasetName, LabelGroup, Labels, ListFile
 from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.options.rate_tables import RatesGroup, three_figures
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 
 if TYPE_CHECKING:
-    from lavad_core.config.schema import LavadConfig
     from lavad_core.planning.cost import Part, RunCost, StageCost, Totals
     from lavad_core.planning.rates import RateTable
 
@@ -41,6 +39,7 @@ SHOWN = {
 @guarded
 @grouped
 def plan(
+    *,
     given: options.ConfigurationGroup,
     inputs: Annotated[
         list[str] | None,
@@ -53,16 +52,7 @@ def plan(
         float | None,
         typer.Option(help="Frames per second of a data set that has no one rate.", min=0.1, max=1000.0),
     ] = None,
-    rates: Annotated[
-        Path | None,
-        typer.Option(help="Your own table of rates (docs/planning.md).", metavar="FILE"),
-    ] = None,
-    rates_from: Annotated[
-        str | None,
-        typer.Option(
-            help="Rates as measured by an earlier run of the store.", metavar="RUN", autocompletion=complete.runs
-        ),
-    ] = None,
+    rates: RatesGroup,
     refresh: Annotated[bool, typer.Option("--refresh", help="Count what is in the store, too.")] = False,
     limit: options.Limit = None,
     json_: options.AsJson = False,
@@ -79,7 +69,7 @@ def plan(
     if dataset is not None and limit:
         raise typer.BadParameter("it is for INPUTS: a data set is counted whole", param_hint="--limit")
     resolved = given.load().config
-    table = _rates(resolved, rates, rates_from)
+    table = rates.table(resolved)
     if dataset is not None:
         cost = cost_of_dataset(resolved, LabelGroup(dataset, labels, list_).opened(), table, frame_rate)
     else:
@@ -91,17 +81,6 @@ def plan(
     if not cost.everything.part.videos:
         say("lavad: no video could be counted")
         raise typer.Exit(Exit.NOTHING_DONE)
-
-
-def _rates(config: LavadConfig, rates: Path | None, rates_from: str | None) -> RateTable:
-    """The user's table before a run's before the package's."""
-    from lavad_core.planning.rates import packaged_rates, rates_of_run, read_rates
-    from lavad_core.runs.manifest import load_run
-
-    table = packaged_rates()
-    if rates_from is not None:
-        table = rates_of_run(load_run(config.store, rates_from, "run")).over(table)
-    return table if rates is None else read_rates(rates).over(table)
 
 
 def _show(cost: RunCost, table: RateTable) -> None:
@@ -119,7 +98,7 @@ def _show(cost: RunCost, table: RateTable) -> None:
         show_table(
             ("at the peak of, hours", "left", "everything", "source"),
             [
-                (row["device"], _three(row["hours_left"]), _three(row["hours_everything"]), row["source"])
+                (row["device"], three_figures(row["hours_left"]), three_figures(row["hours_everything"]), row["source"])
                 for row in peaks
             ],
             right=(1, 2),
@@ -162,12 +141,7 @@ def _hours(totals: Totals) -> str:
     if totals.part.hours is None:
         return "unknown"
     missing = f" + {', '.join(totals.unknown_hours)}: unknown" if totals.unknown_hours else ""
-    return _three(totals.part.hours) + missing
-
-
-def _three(hours: float | None) -> str:
-    """Three figures that count; nothing where there are no hours."""
-    return "" if hours is None else f"{hours:.3g}" if hours < 100 else f"{hours:.0f}"
+    return three_figures(totals.part.hours) + missing
 
 
 def _stage_row(stage: StageCost) -> tuple[object, ...]:
@@ -186,8 +160,8 @@ def _stage_row(stage: StageCost) -> tuple[object, ...]:
         stage.left.videos,
         stage.everything.videos,
         work,
-        _three(stage.left.hours),
-        _three(stage.everything.hours),
+        three_figures(stage.left.hours),
+        three_figures(stage.everything.hours),
         rate,
     )
 

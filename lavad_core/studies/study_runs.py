@@ -1,0 +1,92 @@
+"""From the rows of a study to configurations: what is changed, on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lavad_core.config.load import load_config
+from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import ConfigError
+from lavad_core.studies.study_file import Study, StudyRow
+from lavad_core.suggest import nearest
+
+Layers = list[tuple[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class StudyBase:
+    """What the rows of a study change."""
+
+    preset: str | None = None
+    """Name of a preset in place of the study's own; None for that one."""
+    files: Sequence[Path] = ()
+    """YAML files of settings, over the preset."""
+    overrides: Sequence[str] = ()
+    """``KEY=VALUE`` texts, over the files. A row's own settings win over these too."""
+    own_preset: bool = True
+    """Whether the study's preset stands below the files where no other is named; False where they are a whole
+    configuration."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Name of a captioner in studies to the name of the one that stands for it in this configuration."""
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A row with the configurations of its runs."""
+
+    row: StudyRow
+    """The row."""
+    configs: tuple[LavadConfig, ...]
+    """One for each run; none for a row that is quoted."""
+
+
+def planned_rows(name: str, study: Study, base: StudyBase) -> list[PlannedRow]:
+    """The rows of a study on a configuration.
+
+    Args:
+        name: the study's name, for errors.
+
+    Raises:
+        ConfigError: a setting of a row, or a captioner that it names, does not exist; names the study, the row and the key.
+    """
+    return [PlannedRow(row, () if row.quoted else tuple(_configs(name, study, row, base))) for row in study.rows]
+
+
+def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[LavadConfig]:
+    where = f"study {name!r}, row {row.name!r}"
+    below: Layers = [(f"study {name!r}", study.settings), (where, row.settings)]
+    if row.captioners is None:
+        chosen: list[Mapping[str, Any]] = [{}]
+    else:
+        known = list(_load(study, base, below).captioners)
+        if row.captioners == "each":
+            chosen = [_only([one], known) for one in known]
+        else:
+            chosen = [_only([_found(one, known, base, where) for one in row.captioners], known)]
+    return [_load(study, base, [*below, (where, run), (where, one)]) for run in row.runs or ({},) for one in chosen]
+
+
+def _load(study: Study, base: StudyBase, last: Layers) -> LavadConfig:
+    preset = base.preset or (study.preset if base.own_preset else None)
+    needed = ("study", {"run": {"targets": ["refine"]}})  # metrics need no more
+    return load_config(preset=preset, files=base.files, overrides=base.overrides, last=[needed, *last])
+
+
+def _only(kept: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    others = {one: None for one in known if one not in kept}
+    return {"captioners": others} if others else {}
+
+
+def _found(name: str, known: Sequence[str], base: StudyBase, where: str) -> str:
+    found = base.stand_ins.get(name, name)
+    if found in known:
+        return found
+    near = nearest(found, known)
+    raise ConfigError(
+        f"{where}: captioners: the configuration has no captioner {found!r}; it has {', '.join(known)}"
+        + (f"; did you mean {near!r}?" if near else "")
+        + f"; name the one that stands for it (--captioner {name}=NAME)"
+    )

@@ -1,0 +1,113 @@
+"""The table of a study as cells, and as text for papers. Numbers are in per cent, as the paper has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lavad_core.escape import fixed
+from lavad_core.evaluation.types import METRIC_TITLES
+from lavad_core.studies.study_table import MeasuredRow, StudyCell, StudyTable
+
+DIGITS = 2
+
+
+def headers(table: StudyTable) -> list[str]:
+    """The name of the row, then for each metric the paper's value, ours, and two differences with an interval."""
+    found = ["" if not table.stands_for else table.stands_for]
+    for metric in table.metrics:
+        title = METRIC_TITLES[metric]
+        found += [f"{title} paper", "ours", "ours − paper", "− reference", "95 %"]
+    return [*found, "videos"]
+
+
+def cells(table: StudyTable) -> list[list[str]]:
+    """One list of texts per row, as long as :func:`headers`."""
+    return [_row(table, row) for row in table.rows]
+
+
+def _row(table: StudyTable, row: MeasuredRow) -> list[str]:
+    found = [title(table, row)]
+    for metric in table.metrics:
+        found += _cell(row.cells[metric], row)
+    return [*found, "" if row.quoted else f"{row.scored} of {row.videos}" if row.partial else str(row.scored)]
+
+
+def title(table: StudyTable, row: MeasuredRow) -> str:
+    """The name of a row, with what must not be missed: that it is quoted, partial, or the reference."""
+    marks = [row.partial] if row.partial else []
+    if row.quoted:
+        marks.append(", ".join(part for part in ("quoted", row.training, row.backbone) if part))
+    if row.name == table.reference and not row.quoted:
+        marks.append("reference")
+    if len(row.runs) > 1:
+        marks.append(f"mean of {len(row.runs)} runs")
+    return row.name + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def _cell(cell: StudyCell, row: MeasuredRow) -> list[str]:
+    ours = "" if row.quoted else per_cent(cell.ours)
+    low, high = per_cent(cell.low, "+"), per_cent(cell.high, "+")
+    interval = f"{low} … {high}" if low and high else ""
+    none = "–" if cell.reason else ""
+    return [
+        per_cent(cell.paper), ours or none, per_cent(cell.to_paper, "+"), per_cent(cell.to_reference, "+"), interval
+    ]  # fmt: skip
+
+
+def per_cent(value: float | None, sign: str = "") -> str:
+    """A value of 0 … 1 in per cent; empty where there is none."""
+    return fixed(None if value is None else value * 100, DIGITS, sign, none="")
+
+
+def caption(table: StudyTable) -> str:
+    """What the table is, in a sentence."""
+    stands = f"{table.stands_for}: " if table.stands_for else ""
+    return f"{stands}{table.title}. {table.dataset}; per cent; intervals of the difference to the reference: {table.intervals}"
+
+
+def as_markdown(table: StudyTable) -> str:
+    """A table of GitHub's Markdown, with its caption and notes."""
+    lines = [f"**{_markdown(caption(table))}**", "", _line(headers(table))]
+    lines.append("|" + "|".join([" --- "] + [" ---: "] * (len(headers(table)) - 1)) + "|")
+    lines += [_line(row) for row in cells(table)]
+    return "\n".join([*lines, *(f"\n* {_markdown(note)}" for note in _notes(table))])
+
+
+def _line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_markdown, texts)) + " |"
+
+
+def _markdown(text: str) -> str:
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>|#" else char for char in text)
+
+
+def as_latex(table: StudyTable) -> str:
+    """A ``tabular`` for booktabs, with its caption and notes as comments before it."""
+    comments = [f"% {line}" for text in (caption(table), *_notes(table)) for line in text.splitlines()]
+    lines = [
+        *comments,
+        f"\\begin{{tabular}}{{l{'r' * (len(headers(table)) - 1)}}}",
+        "\\toprule",
+        _latex(headers(table)),
+    ]
+    lines += ["\\midrule", *map(_latex, cells(table)), "\\bottomrule", "\\end{tabular}"]
+    return "\n".join(lines)
+
+
+def _latex(texts: Sequence[str]) -> str:
+    return " & ".join("".join(_LATEX.get(char, char) for char in text) for text in texts) + r" \\"
+
+
+_LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "–": "--",
+    "…": r"\ldots{}",
+}
+
+
+def _notes(table: StudyTable) -> list[str]:
+    return [*table.notes, *([f"the paper's numbers: {table.source}"] if table.source else [])]

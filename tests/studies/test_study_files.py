@@ -1,0 +1,148 @@
+"""Studies as files: what ships, what is refused, and which configurations the rows are."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lavad_core.config.load import load_config
+from lavad_core.errors import ConfigError, InputError
+from lavad_core.evaluation.published import published_rows
+from lavad_core.method.prompts import CONTEXT
+from lavad_core.studies.study_file import find_study, parse_study, shipped_studies
+from lavad_core.studies.study_runs import PlannedRow, StudyBase, planned_rows
+
+TABLES = {"table3": "3", "table4": "4", "table5": "5", "table6": "6", "table7": "7", "table8": "8"}
+
+GOOD = {
+    "title": "Mine",
+    "preset": "tiny",
+    "reference": "all",
+    "metrics": ["auc"],
+    "rows": [{"name": "all"}, {"name": "K = 3", "settings": {"refine": {"neighbours": 3}}}],
+}
+
+
+def planned(name: str, base: StudyBase | None = None) -> dict[str, PlannedRow]:
+    called, study = find_study(name)
+    return {one.row.name: one for one in planned_rows(called, study, base or StudyBase())}
+
+
+def test_the_tables_ship() -> None:
+    assert {*shipped_studies()} == {*TABLES, "fig6"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_shipped_study_has_every_row_of_its_table(name: str) -> None:
+    study = shipped_studies()[name]
+    assert study.stands_for == f"Table {TABLES[name]}"
+    expected = [row for row in published_rows() if row.table == TABLES[name]]
+    assert [study.published_row(row) for row in study.rows] == expected
+    assert expected
+
+
+def test_the_reference_rows_are_the_paper_s_own_setting() -> None:
+    for name, study in shipped_studies().items():
+        (config,) = planned(name)[study.reference].configs
+        xd = name in ("table5", "table7")
+        assert [*config.captioners] == [*load_config(preset="xd-violence" if xd else "ucf-crime").captioners]
+        assert config.score.context_prompt == CONTEXT["prior" if xd else "impersonation"]
+        assert config.window.constant_frame_rate == (24 if xd else 30)
+        assert (config.window.duration_s, config.window.samples, config.refine.neighbours) == (10, 10, 10)
+
+
+@pytest.mark.parametrize("name", ["table4", "table5"])
+def test_the_four_prompts_are_those_that_their_rows_are_called_by(name: str) -> None:
+    rows = planned(name)
+    assert [one.configs[0].score.context_prompt for one in rows.values()] == [
+        CONTEXT[key] for key in ("plain", "prior", "impersonation", "both")
+    ]
+
+
+def test_without_cleaning_each_captioner_is_a_run() -> None:
+    row = planned("table3")["without caption cleaning"]
+    assert [[*config.captioners] for config in row.configs] == [
+        [one] for one in load_config(preset="ucf-crime").captioners
+    ]
+    assert not any(config.clean.enabled for config in row.configs)
+
+
+def test_settings_of_a_row_win_over_those_of_the_command_line() -> None:
+    base = StudyBase(overrides=["refine.neighbours=7", "window.samples=4"])
+    rows = planned("fig6", base)
+    assert {one.configs[0].refine.neighbours for one in rows.values()} == {*range(1, 11)}
+    assert {one.configs[0].window.samples for one in rows.values()} == {4}
+
+
+def test_other_captioners_stand_for_the_paper_s() -> None:
+    own = ["random-blip2-opt", "random-blip2-t5"]
+    stand_ins = {name: own["t5" in name] for name in load_config(preset="ucf-crime").captioners}
+    rows = planned("table6", StudyBase(preset="tiny", stand_ins=stand_ins))
+    assert [[*one.configs[0].captioners] for one in rows.values()] == [own[1:]] * 3 + [own[:1]] * 2 + [own]
+
+
+def test_a_captioner_that_is_not_there_is_named_with_a_way_out() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"study 'table6', row 'flan-t5-xl': captioners: the configuration has no captioner 'blip2-flan-t5-xl'; it has "
+        r"random-blip2-opt, random-blip2-t5.*\(--captioner blip2-flan-t5-xl=NAME\)",
+    ):
+        planned("table6", StudyBase(preset="tiny"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"rowz": []}, "study 'own.yaml': rowz: unknown key; .*did you mean 'rows'", id="a key"),
+        pytest.param(
+            {"rows": [{"name": "all", "setings": {}}]},
+            "row 'all': setings: unknown key; .*did you mean 'settings'",
+            id="a key of a row",
+        ),
+        pytest.param({"rows": [{}]}, r"row 1 \(without a name\): name: is missing", id="a row without a name"),
+        pytest.param({"reference": "al"}, "reference: 'al' is not a row.*did you mean 'all'", id="no such reference"),
+        pytest.param({"metrics": ["auv"]}, "there is no metric 'auv'.*did you mean 'auc'", id="no such metric"),
+        pytest.param({"table": "33"}, "the paper's numbers have no table '33'", id="no such table"),
+        pytest.param({"preset": "tini"}, "preset: there is no preset 'tini'.*did you mean 'tiny'", id="no such preset"),
+        pytest.param({"rows": [{"name": "all"}] * 2}, "two rows are called 'all'", id="two of a name"),
+        pytest.param(
+            {"table": "3", "rows": [{"name": "all", "paper": "LAVADD"}]},
+            "row 'all': paper: Table 3 has no row 'LAVADD'.*did you mean 'LAVAD'",
+            id="no such row of the paper",
+        ),
+        pytest.param(
+            {"rows": [{"name": "all"}, {"name": "x", "quoted": True}]}, "row 'x': quoted: .*needs the paper's", id="quote"
+        ),
+        pytest.param(
+            {"rows": [{"name": "all", "captioners": ["a"], "settings": {"captioners": {}}}]},
+            "row 'all': captioners: named both",
+            id="captioners twice",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_study(yaml.safe_dump({**GOOD, **change}), "own.yaml")
+
+
+def test_a_wrong_setting_names_study_and_row(tmp_path: Path) -> None:
+    rows = [*GOOD["rows"], {"name": "bad", "settings": {"refine": {"neighbors": 3}}}]
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({**GOOD, "rows": rows}))
+    with pytest.raises(
+        ConfigError, match=r"'refine\.neighbors' \(study 'mine', row 'bad'\); did you mean 'refine\.neighbours'"
+    ):
+        planned(str(file))
+
+
+def test_an_unknown_study_is_an_error_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"there is no study 'tabel3'.*did you mean 'table3'"):
+        find_study("tabel3")
+
+
+def test_shipped_files_say_in_words_what_they_are() -> None:
+    folder = resources.files("lavad_core.studies") / "files"
+    assert all(entry.read_text().startswith("# ") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
