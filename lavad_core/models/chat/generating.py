@@ -70,10 +70,11 @@ class ChatDecoder:
         if batch is None or not batch.fits(grouped, longest):
             batch = None  # before the next is allocated
             batch = self._new_batch(grouped, longest)
-        batch.writer.begin(grouped)
-        batch.choose(batch.memory.read(ids, padding), first=True)
-        while not stopping() and batch.writer.going:
-            batch.advance()
+        with torch.cuda.device_of(ids):
+            batch.writer.begin(grouped)
+            batch.choose(batch.memory.read(ids, padding), first=True)
+            while not stopping() and batch.writer.going:
+                batch.advance()
         if not batch.writer.finite:
             raise ModelError(
                 f"the chat model's logits in {self._model.dtype} are not finite; "
@@ -151,8 +152,7 @@ class _Batch:
         if self._record:
             # After a step without it, which has made all that is made on first use.
             self._record = False
-            with torch.cuda.device_of(self.writer.token):
-                self.graph = graph_of(self.step, "answers")
+            self.graph = graph_of(self.step, "answers")
 
 
 class _Growing:
