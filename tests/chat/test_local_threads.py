@@ -35,13 +35,14 @@ class Asked:
 @contextmanager
 def at_once(chat: LocalChat, *asked: Asked) -> Iterator[list[Future[None]]]:
     """Each in a thread. None of their batches is computed before it is full: another session is open, and idle."""
+    assert chat.shared_batches is not None
     with ThreadPoolExecutor(len(asked)) as threads, chat.shared_batches.session():
         yield [threads.submit(each) for each in asked]
 
 
 @pytest.fixture
 def batches(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> list[list[ChatRequest]]:
-    """The requests of each batch of four."""
+    """The requests of each batch of four, which are shared as on a GPU."""
     seen: list[list[ChatRequest]] = []
     outcomes = model._outcomes
 
@@ -50,7 +51,9 @@ def batches(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> list[list[Chat
         return outcomes(items)
 
     monkeypatch.setattr(model._batcher, "batch_size", 4)
-    monkeypatch.setattr(model.shared_batches, "_compute_items", noted)
+    monkeypatch.setattr(model, "_outcomes", noted)
+    assert model.shared_batches is None
+    monkeypatch.setattr(model, "shared_batches", model._new_batches())
     return seen
 
 
@@ -148,6 +151,7 @@ def test_after_a_stop_nothing_is_begun(
     finally:
         model._stopping.clear()
     assert batches == []
+    assert model.shared_batches is not None
     assert not model.shared_batches._items
 
 
@@ -172,3 +176,22 @@ def test_memory_that_runs_out_in_a_common_batch(
             ends[1].result(PATIENCE_S)
         ends[0].result(PATIENCE_S)
     assert [asked[0].given[number] for number in range(2)] == expected
+
+
+def test_on_a_cpu_a_videos_batches_are_the_same_whoever_else_asks(model: LocalChat) -> None:
+    """To the last digit: a run gives the same bytes again."""
+    assert model.shared_batches is None
+    seen: list[list[ChatRequest]] = []
+    outcomes = model._outcomes
+    requests = [score_of(scene, distribution=True) for scene in (*SCENES, "a man.", "a dog runs.", "a car.", "a cat.")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            model, "_outcomes", lambda items: seen.append([item.request for item in items]) or outcomes(items)
+        )
+        answers = model.answer(requests)
+        assert next(answers)
+        assert [len(batch) for batch in seen] == [4], "no second batch before the first is taken"
+        list(answers)
+    assert [len(batch) for batch in seen] == [4, 4, 1]
+    said = [request for batch in seen for request in batch]
+    assert said == sorted(requests, key=lambda request: len(model._render(request.messages)))

@@ -53,14 +53,15 @@ TOKENS_OF_A_MARK = 16
 
 
 class LocalChat:
-    """A :class:`~lavad_core.models.protocols.ChatModel` in this process, for several threads at once.
+    """A :class:`~lavad_core.models.protocols.ChatModel` in this process. :meth:`answer` is for several threads at once if it
+    has shared batches, otherwise for one at a time; :meth:`count_tokens` may be called beside it.
 
     An answer does not depend on the other requests of its batch but through rounding in the last digits of the logits: each
     request draws its random numbers from a generator of its own, seeded with ``ChatRequest.seed``.
 
     Attributes:
         context_tokens: most tokens of prompt and answer together.
-        shared_batches: its batches, of the requests of all videos.
+        shared_batches: its batches, of the requests of all videos; None on a CPU.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class LocalChat:
         self._model, self._tokenizer, self._device = model, tokenizer, device
         self._template, self._folds = template, folds
         self._batcher = Batcher(batch_size, device, what="requests")
-        self.shared_batches: SharedBatches[Item, ChatAnswer | LavadError] = SharedBatches(
-            self._outcomes, lambda: self._batcher.batch_size, size_of=lambda item: len(item.prompt)
-        )
+        # Neighbours change the last digits of probabilities, which are stored. A CPU computes one video after the other, so
+        # that a run gives the same bytes again; a GPU, which gains by full batches, promises no last digits.
+        self.shared_batches = self._new_batches() if device.type != "cpu" else None
         self._stopping = threading.Event()
         self.context_tokens = int(model.config.get_text_config().max_position_embeddings)
         ends = model.generation_config.eos_token_id
@@ -137,7 +138,7 @@ class LocalChat:
         check_stop: Callable[[], None] = lambda: None,
     ) -> ReadyAnswers[tuple[int, ChatAnswer]]:
         """See :meth:`~lavad_core.models.protocols.ChatModel.answer`. All prompts are checked before the first is asked.
-        Several threads may ask at once: their requests are answered in common batches.
+        Requests of several threads are answered in common batches if there are :attr:`shared_batches`.
 
         Args:
             requests: what is asked.
@@ -182,7 +183,8 @@ class LocalChat:
 
         faults: list[LavadError] = []
         try:
-            with self.shared_batches.session(at_work=at_work, check_stop=check) as session:
+            batches = self.shared_batches or self._new_batches()
+            with batches.session(at_work=at_work, check_stop=check) as session:
                 while (order or waiting) and not faults:
                     try:
                         if order:
@@ -217,6 +219,9 @@ class LocalChat:
                     f"model's context of {self.context_tokens}",
                 )
         return items
+
+    def _new_batches(self) -> SharedBatches[Item, ChatAnswer | LavadError]:
+        return SharedBatches(self._outcomes, lambda: self._batcher.batch_size, size_of=lambda item: len(item.prompt))
 
     def _outcomes(self, items: Sequence[Item]) -> list[ChatAnswer | LavadError]:
         """The answers of a batch; in place of one an error that is its own: others of the batch are of other videos."""
