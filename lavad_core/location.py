@@ -111,3 +111,12 @@ def s3_address(path: str | Path) -> str | None:
 def shown(path: str | Path) -> str:
     """A path as the user knows it: the address in place of its home."""
     return s3_address(path) or str(path)
+
+
+def local_path(text: str) -> Path:
+    """The path that :func:`shown` was given.
+
+    Raises:
+        ValueError: it is an ``s3://`` address that cannot be used.
+    """
+    return s3_home(text) if address_scheme(text) == "s3" else Path(text)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lavad_core.errors import InputError
 from lavad_core.masking import masked_text
@@ -149,13 +149,18 @@ class Bucket:
         raise AssertionError("the last try ends above")
 
     def download(self, name: str, target: Path) -> bool:
-        """Write an object's content into a file; False if there is no such object."""
-        from boto3.s3.transfer import TransferConfig
+        """Make a file of an object's content; False if there is no such object."""
+        with open(target, "wb") as file:
+            return self.download_into(name, file)
 
+    def download_into(self, name: str, file: IO[bytes]) -> bool:
+        """Write an object's content into an open file; False if there is no such object."""
         with self._errors(name):
+            from boto3.s3.transfer import TransferConfig
+
             try:
-                _client().download_file(
-                    self._bucket, self._prefix + name, str(target), Config=TransferConfig(max_concurrency=4)
+                _client().download_fileobj(
+                    self._bucket, self._prefix + name, file, Config=TransferConfig(max_concurrency=4)
                 )
             except _errors().ClientError as error:
                 if _is_absent(error):

@@ -24,6 +24,7 @@ from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.identity import IdentityCache
+from lavad_core.video.object_copy import COPIES
 from lavad_core.video.types import VideoSource
 
 
@@ -63,6 +64,7 @@ class RunResources:
         self.digests = IdentityCache(cache / "digests.sqlite")
         self.clock = DeviceClock()
         self.frames = FrameCache(config.run.scratch, config.run.frame_cache_bytes)
+        COPIES.use(config.run.scratch)
         self.weights = weights_cache()
         self.served = ServedModels(cache / "servers.json", record=record)
         self._suffixes: dict[str, str] = {}
@@ -117,6 +119,7 @@ class RunResources:
             self.models.release(role)
 
     def close(self) -> None:
-        """Free the models and the kept frames. The store holds nothing open."""
+        """Free the models, the kept frames and the copies of videos. The store holds nothing open."""
         self.frames.clear()
+        COPIES.clear()
         self.models.close()

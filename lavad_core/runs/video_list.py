@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from lavad_core.errors import DamagedResult, InputError
+from lavad_core.location import local_path, shown
 from lavad_core.runs.event_log import log_is_sealed
 from lavad_core.runs.manifest import (
     SCORED,
@@ -75,7 +76,7 @@ def save_sources(
 
 
 def _row(source: VideoSource, scored_in: str) -> dict[str, str]:
-    path = encode_input(os.path.abspath(source.path))
+    path = encode_input(shown(os.path.abspath(source.path)))
     return {"name": source.name, "path": path, "kind": source.kind, "scored_in": scored_in}
 
 
@@ -98,7 +99,7 @@ def load_sources(store_root: Path, run_id: str) -> RunVideos:
         document = json.loads(text)
         rows: list[dict[str, Any]] = document if isinstance(document, list) else document["videos"]
         found = [
-            (VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]), row.get("scored_in", ""))
+            (VideoSource(row["name"], local_path(decode_input(row["path"])), row["kind"]), row.get("scored_in", ""))
             for row in rows
         ]
     except (ValueError, KeyError, TypeError) as error:

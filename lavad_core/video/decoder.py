@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import wanted
 from lavad_core.video.limits import Limits
+from lavad_core.video.object_copy import local_video
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
 from lavad_core.video.restarting_child import RestartingChild
@@ -54,7 +55,11 @@ def probe(source: VideoSource, limits: Limits, folder_frame_rate: float) -> Prob
         VideoRejected: with a reason of :data:`lavad_core.video.types.REJECTIONS`; ``changed`` if an image of a folder vanishes
             meanwhile.
     """
-    with _named(source), RestartingChild(_request("probe", source, limits), b"", _bounds(limits)) as child:
+    with (
+        local_video(source) as near,
+        _named(source),
+        RestartingChild(_request("probe", near, limits), b"", _bounds(limits)) as child,
+    ):
         header, raw = child.receive()
     try:
         return _probe(header, raw, folder_frame_rate)
@@ -68,7 +73,11 @@ def read_header(source: VideoSource, limits: Limits, folder_frame_rate: float) -
     Raises:
         VideoRejected: as :func:`probe`, where it shows without decoding.
     """
-    with _named(source), Child(_request("header", source, limits), b"", **_bounds(limits)) as child:
+    with (
+        local_video(source) as near,
+        _named(source),
+        Child(_request("header", near, limits), b"", **_bounds(limits)) as child,
+    ):
         header, _ = child.receive()
     try:
         rate = Fraction(*header["rate"]) if header["rate"] else None
@@ -108,7 +117,7 @@ def open_frames(
         InternalError: a request beyond the video's frames.
     """
     wanted.check_requests(requests, probe.frames)
-    header = _request("frames", source, limits) | {
+    header = {
         "requests": [{"resize": r.geometry.resize, "side": r.geometry.side, "every": r.every} for r in requests],
         "frames": probe.frames,
         "strict": probe.status == "ok",
@@ -118,7 +127,10 @@ def open_frames(
     arrays = [packets, probe.gaps, *(() if r.frames is None else r.frames for r in requests)]
     header["arrays"] = [len(values) for values in arrays]
     raw = b"".join(np.ascontiguousarray(values, dtype="<i8").tobytes() for values in arrays)
-    with RestartingChild(header, raw, _bounds(limits)) as child:
+    with (
+        local_video(source) as near,
+        RestartingChild(_request("frames", near, limits) | header, raw, _bounds(limits)) as child,
+    ):
         received = _receive_frames(source, child, requests, probe)
         del raw  # bytes of the probe's and the requests' arrays once more
         frames = Prefetch(received if through is None else through(received), queue_frames)

@@ -7,10 +7,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from lavad_core.errors import InputError
-from lavad_core.location import refuse_address
+from lavad_core.errors import InputError, ServiceUnavailable
+from lavad_core.location import address_scheme, refuse_address, s3_home
+from lavad_core.object_storage import Bucket, S3Error
 from lavad_core.video.numbered_frames import has_numbered_frames
 from lavad_core.video.types import SourceKind, VideoSource
 
@@ -24,7 +25,7 @@ VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 MAX_LIST_BYTES = 64 << 20
 """Bytes of a list file: a video that was passed for one is not read to its end."""
 
-VIDEOS = "files, folders, patterns and lists of this machine"
+VIDEOS = "files, folders, patterns and lists of this machine, and s3://BUCKET/… of videos"
 """What can be named."""
 
 MAX_NAMED = 5
@@ -44,6 +45,8 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
       ``#`` are left out, unless a file of that name exists. A listed path that does not exist stays in and is rejected as
       ``missing`` when it is opened, so that one lost file does not stop the others.
 
+    * ``s3://BUCKET/…``, also in a list: an object, or every object below it with a video's ending.
+
     What is inside a file is found out when it is opened: whatever has a video's ending and is not a file (a dangling link, a
     named pipe, a link to a folder, a folder without videos) stays in too, and is rejected as ``missing``. A video that is
     named twice comes once.
@@ -53,7 +56,8 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
         parts, joined by ``/``, as it takes.
 
     Raises:
-        InputError: an input names nothing, or is an address.
+        InputError: an input names nothing, or is an address of another kind.
+        ServiceUnavailable: the object storage of an ``s3://`` address does not answer.
     """
     found: dict[str, tuple[Path, Path, SourceKind]] = {}
     for item in inputs:
@@ -72,6 +76,9 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
 def _expand(item: str | Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     """Path, the root that names are relative to, and kind."""
     text = os.fspath(item)
+    if address_scheme(item) == "s3":
+        yield from _expand_address(text)
+        return
     refuse_address(item, "the videos", VIDEOS)
     path = Path(text)
     if text and os.path.lexists(path):
@@ -121,6 +128,37 @@ def _expand_folder(folder: Path, root: Path) -> Iterator[tuple[Path, Path, Sourc
     yield from sorted(results, key=lambda result: result[0].parts)
 
 
+def _expand_address(address: str, *, listed: bool = False) -> Iterator[tuple[Path, Path, SourceKind]]:
+    """An object, or all below a prefix that have a video's ending; one that stands in a list is not looked for."""
+    try:
+        home = s3_home(address)
+    except ValueError as error:
+        raise InputError(f"the videos: an input {error}") from None
+    key = home.parts[len(s3_home("s3://bucket").parts) :]
+    if listed and not address.endswith("/"):
+        yield home, home.parent, "file"
+        return
+    bucket = Bucket("s3://" + home.parts[-1 - len(key)])
+    try:
+        if key and not address.endswith("/") and bucket.stat("/".join(key)) is not None:
+            if home.suffix.lower() == ".txt":
+                raise InputError(
+                    f"{address!r}: a list of videos is read from this machine; copy it here, and give it as @FILE"
+                )
+            yield home, home.parent, "file"
+            return
+        for found in bucket.list("/".join(key)):
+            below = PurePosixPath(found.name).parts[len(key) :]
+            if not any(part.startswith(".") for part in below) and _looks_like_video(Path(found.name)):
+                yield s3_home(f"{bucket.address}/{found.name}"), home, "file"
+    except S3Error as error:
+        raise ServiceUnavailable(
+            f"the videos: cannot read {error.filename!r}: {error.strerror}; it needs {error.needs}"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"the videos: an object below {address!r} {error}") from None
+
+
 def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
@@ -136,6 +174,9 @@ def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
             continue
         exact = path.parent / line
         if line.startswith("#") and not os.path.lexists(exact):
+            continue
+        if address_scheme(line.strip()) == "s3":
+            yield from _expand_address(line.strip(), listed=True)
             continue
         refuse_address(line.strip(), f"the list of videos {os.fspath(path)!r}", VIDEOS)
         listed = exact if os.path.lexists(exact) else path.parent / line.strip()

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from lavad_core.digest import FINGERPRINT_DIGITS, digest, full_digest
 from lavad_core.errors import VideoRejected
+from lavad_core.object_storage import StoredObject
 from lavad_core.video.numbered_frames import list_frames
+from lavad_core.video.object_copy import content_digest, find_object
 from lavad_core.video.types import VideoSource
 
 LOCK_TIMEOUT_S = 10.0
@@ -134,7 +136,10 @@ def identify(source: VideoSource, cache: IdentityCache | None) -> VideoIdentity:
 
     Raises:
         VideoRejected: ``missing``, ``unreadable``, ``empty``, or ``changed`` if it changes while it is read.
+        ServiceUnavailable: it is on an object storage that does not answer.
     """
+    if (there := find_object(source)) is not None:
+        return _identify_object(source, *there, cache)
     path = Path(os.path.abspath(source.path))
     try:
         if source.kind == "file":
@@ -157,6 +162,21 @@ def identify(source: VideoSource, cache: IdentityCache | None) -> VideoIdentity:
         raise VideoRejected("empty", f"{source.name!r}: " + ("zero bytes" if files else "a folder without frames"))
     sha256 = digests[0][0] if source.kind == "file" else _combined(path, files, [d for d, _ in digests])
     return VideoIdentity(sha256[:FINGERPRINT_DIGITS], sha256, size_bytes)
+
+
+def _identify_object(
+    source: VideoSource, address: str, found: StoredObject, cache: IdentityCache | None
+) -> VideoIdentity:
+    if not found.bytes:
+        raise VideoRejected("empty", f"{source.name!r}: zero bytes")
+    # An object's ETag stands where a file's time of change does.
+    state = _State(found.bytes, round(found.modified_s * 1e9), int(digest(found.etag)[:15], 16), 0)
+    sha256 = cache.lookup({address: state}).get(address) if cache is not None else None
+    if sha256 is None:
+        sha256 = content_digest(source, address, found)
+        if cache is not None:
+            cache.store([(address, state, sha256)])
+    return VideoIdentity(sha256[:FINGERPRINT_DIGITS], sha256, found.bytes)
 
 
 def file_digest(path: str | Path, cache: IdentityCache | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import subprocess
@@ -35,9 +36,9 @@ class S3Server:
     environment: dict[str, str] = field(default_factory=dict)
     """What a client's environment must hold."""
 
-    @property
+    @functools.cached_property
     def client(self) -> Any:
-        """The SDK's own client, for looking."""
+        """The SDK's own client, for looking. One takes half a second to make."""
         return boto3.session.Session().client("s3")
 
     def names(self, address: str) -> dict[str, bytes]:
