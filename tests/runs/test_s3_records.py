@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,13 @@ def elsewhere(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return s3_home(address)
 
 
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def begin(home: Path) -> RunRecorder:
     recorder = RunRecorder(home, new_run_id(), config={"store": str(shown(home))}, name="nightly")
     save_sources(home, recorder.run_id, [VideoSource("v", Path("/videos/v.mp4"))])
@@ -67,8 +74,7 @@ def test_it_sees_how_far_a_run_is(home: Path, s3: S3Server, tmp_path: Path, monk
         name = f"runs/{recorder.run_id}.jsonl"
         other = elsewhere(home, tmp_path, monkeypatch)
         for count in (1, 2):
-            while s3.names(f"s3://bucket/{home.name}").get(name) != (home / name).read_bytes():
-                time.sleep(0.02)
+            until(lambda: s3.names(f"s3://bucket/{home.name}").get(name) == (home / name).read_bytes())
             assert len(list(load_records(other, recorder.run_id))) == count
             with recorder.stage("v", "a" * 32, "caption"):
                 pass
@@ -92,9 +98,9 @@ def test_an_outage_is_said_once_and_what_was_recorded_is_sent_afterwards(
     with begin(home) as recorder:
         s3.outage.touch()
         try:
-            with caplog.at_level(logging.WARNING), recorder.stage("v", "a" * 32, "caption"):
-                while "are not sent for now" not in caplog.text:
-                    time.sleep(0.02)
+            with recorder.stage("v", "a" * 32, "caption"):
+                pass
+            until(lambda: "are not sent for now" in caplog.text)
             with pytest.raises(StoreUnavailable, match=r"s3://bucket/.*it needs the storage to answer"):
                 recorder.finish("completed", [])
         finally:
