@@ -54,6 +54,8 @@ def batches(model: LocalChat, monkeypatch: pytest.MonkeyPatch) -> list[list[Chat
     monkeypatch.setattr(model, "_outcomes", noted)
     assert model.shared_batches is None
     monkeypatch.setattr(model, "shared_batches", model._new_batches())
+    # A batch that waits for others waits as long as it takes, on a busy machine, too.
+    monkeypatch.setattr(model.shared_batches, "_patience_s", PATIENCE_S)
     return seen
 
 
