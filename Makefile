@@ -32,7 +32,7 @@ vllm-env: .venv/installed-dev  ## the vLLM server's own environment; where it ca
 lint: .venv/installed-dev  ## ruff, yamllint and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/yamllint --strict prefect.yaml docker deployments/kubernetes lavad_core/config/presets lavad_core/evaluation/published.yaml demo/lavad.yaml .pre-commit-config.yaml
+	$(BIN)/yamllint --strict prefect.yaml docker deployments/kubernetes lavad_core/config/presets lavad_core/evaluation/published.yaml lavad_core/studies/files demo/lavad.yaml .pre-commit-config.yaml
 	$(BIN)/shellcheck deployments/slurm/lavad.sbatch
 
 types: .venv/installed-dev  ## mypy --strict on lavad_core, tasks, flows, deployments and demo

@@ -1,8 +1,7 @@
-"""What each part of the method is worth in the small world: the paper's Tables 3 and 6 and Fig. 6 on the demonstration's clips,
-beside scores that need no model and captions of the wrong clips.
+"""What each part of the method is worth in the small world: the studies of Table 3 and Fig. 6 and each captioner alone on the
+demonstration's clips, beside scores that need no model and captions of the wrong clips.
 
-Every row is a run of the pipeline with the demonstration's own settings and store, so that only what its settings change is
-computed. It writes no run of its own into the store: ``lavad status`` and ``lavad show`` keep the demonstration's.
+All rows are one study (:mod:`lavad_core.studies`) on the demonstration's own settings and store.
 
 Usage: python -m lavad.demo.ablations build/demo [--only components …] [--json FILE]
 """
@@ -12,10 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,23 +20,21 @@ from typing import Any
 import numpy as np
 
 from lavad.demo.baselines import trivial_metrics
+from lavad.demo.configuration import Demonstration, demonstration
 from lavad.demo.world import read_truth
-from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
-from lavad_core.config.secrets import public_settings
 from lavad_core.datasets.annotations import read_annotations
 from lavad_core.datasets.intervals import labels_from_intervals
 from lavad_core.errors import InputError, LavadError
 from lavad_core.escape import escape
-from lavad_core.pipeline.execute import run_graph
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.pipeline.graph import random_models
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.plain_text import aligned
-from lavad_core.run_metrics import evaluate_run
-from lavad_core.runs.manifest import new_run_id
-from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.work import CAPTIONS_MADE, LLM_CACHED, LLM_REQUESTS
 from lavad_core.stages.node import PreparedVideo
+from lavad_core.studies.study_file import Study, StudyRow, shipped_studies
+from lavad_core.studies.study_run import run_study
+from lavad_core.studies.study_runs import PlannedRow, StudyBase, planned_rows
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
 
@@ -55,29 +50,16 @@ GROUPS = {
 }
 """Groups of rows and their headings."""
 
-NEIGHBOURS = range(1, 11)
-
 SHUFFLES = range(3)
 """Seeds of who gets whose captions: with 24 clips one exchange alone is off chance by some hundredths."""
 
 CHANCE = 0.1
 """How far from 0.5 ROC AUC may be and still count as about chance."""
 
-METRICS = {"roc_auc": "ROC AUC", "average_precision": "AP"}
+METRICS = {"roc_auc": ("auc", "ROC AUC"), "average_precision": ("average_precision", "AP")}
+"""Metric to its key in studies and its title."""
 
-Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row to be measured."""
-
-    group: str
-    """Heading that the row is under."""
-    name: str
-    """What the row is."""
-    settings: tuple[Settings, ...]
-    """Nested settings over the demonstration's own, for each run; of several the row is the mean."""
+Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,10 +72,6 @@ class AblationRow:
     """What the row is."""
     runs: tuple[Mapping[str, float], ...]
     """``roc_auc`` and ``average_precision`` over the frames of all clips, of each run."""
-    work: Mapping[str, int] = field(default_factory=dict)
-    """Counted work of its runs (``lavad_core.runs.work``), zeros left out."""
-    seconds: float = 0.0
-    """Wall time of its runs."""
 
     def mean(self, metric: str) -> float:
         """Over the runs."""
@@ -121,56 +99,33 @@ def ablations(
     """
     if unknown := [group for group in groups if group not in GROUPS]:
         raise InputError(f"there are no rows {unknown[0]!r}; there are {', '.join(GROUPS)}")
-    needed = ("videos", "labels.txt", "truth.json", "lavad.yaml", "store")
-    if missing := [name for name in needed if not (output / name).exists()]:
-        raise InputError(f"no demonstration in {str(output)!r}: it lacks {', '.join(missing)}; `make demo` makes one")
-    config = _config(output, {})
+    demo = demonstration(output)
+    config = _config(demo)
     if random := random_models(config):
         tell(f"THE NUMBERS MEAN NOTHING: these models are random: {', '.join(random)}")
-    sources = discover([output / "videos"])
+    sources = discover([demo.videos])
     if (given := {source.name for source in sources}) != (known := {truth.name for truth in read_truth(output)}):
         raise InputError(
             f"videos/ and truth.json of {str(output)!r} differ in {sorted(given ^ known)[:5]}; render it again"
         )
-    rows: list[AblationRow] = []
-
-    def measure(variant: Variant) -> None:
-        rows.append(_measured(output, sources, variant))
-        made = ", ".join(
-            f"{rows[-1].work.get(name, 0)} {name.replace('_', ' ')}"
-            for name in (CAPTIONS_MADE, LLM_REQUESTS, LLM_CACHED)
-        )
-        tell(f"{variant.name}: {rows[-1].seconds:.1f} s, {made}")
-
-    measure(Variant(FULL, f"all {len(config.captioners)} captioners, K = {config.refine.neighbours}", ({},)))
-    for variant in variants(config, groups):
-        measure(variant)
+    full = StudyRow(name=f"all {len(config.captioners)} captioners, K = {config.refine.neighbours}")
+    chosen = [(FULL, full), *((group, row) for group in groups for row in settings_rows(config, group))]
+    rows = _measured(demo, sources, chosen, tell)
     if "shuffled" in groups:
-        for variant in _shuffled(output, config, sources):
-            measure(variant)
+        exchanges = [("shuffled", row) for row in _shuffled(demo, config, sources)]
+        rows += _measured(demo, sources, [(FULL, full), *exchanges], tell)[1:]
     return rows + (_trivial(output) if "trivial" in groups else [])
 
 
-def variants(config: LavadConfig, groups: Sequence[str]) -> list[Variant]:
-    """The rows that settings alone make."""
-    found: list[Variant] = []
-    captioners = public_settings(config)["captioners"]
-    off = {name: {name: {"enabled": False}} for name in ("clean", "summarise", "refine")}
-    if "components" in groups:
-        first = next(iter(config.captioners))
-        each = tuple({**off["clean"], "captioners": [one]} for one in captioners)
-        found += [
-            # Nothing but the first captioner is read then: which one that is makes a row of its own worth.
-            Variant("components", f"without cleaning: captions of {first}", (off["clean"],)),
-            Variant("components", "without cleaning: each captioner's, mean", each),
-            Variant("components", "without summaries", (off["summarise"],)),
-            Variant("components", "without refinement", (off["refine"],)),
-        ]
-    if "captioners" in groups:
-        found += [Variant("captioners", next(iter(one)), ({"captioners": [one]},)) for one in captioners]
-    if "neighbours" in groups:
-        found += [Variant("neighbours", f"K = {k}", ({"refine": {"neighbours": k}},)) for k in NEIGHBOURS]
-    return found
+def settings_rows(config: LavadConfig, group: str) -> list[StudyRow]:
+    """The rows of a group that settings alone make."""
+    if group == "captioners":
+        return [StudyRow(name=name, captioners=(name,)) for name in config.captioners]
+    shipped = shipped_studies().get({"components": "table3", "neighbours": "fig6"}.get(group, ""))
+    if shipped is None:
+        return []
+    kept = [row for row in shipped.rows if group == "neighbours" or row.name != shipped.reference]
+    return [row.model_copy(update={"paper": None}) for row in kept]  # the paper's numbers are not of these clips
 
 
 def exchanged(
@@ -232,56 +187,52 @@ def _against(row: AblationRow, full: AblationRow) -> str:
     """The metrics in which a row is as good as the full method or better."""
     return ", ".join(
         f"{shown} {row.mean(metric):.3f} against {full.mean(metric):.3f} of the full method"
-        for metric, shown in METRICS.items()
+        for metric, (_, shown) in METRICS.items()
         if row.mean(metric) >= full.mean(metric)
     )
 
 
-def _config(output: Path, settings: Settings) -> LavadConfig:
-    """The demonstration's configuration with other settings; wanted is what metrics need, and no segments."""
-    own = {
-        "store": str(output / "store"),
-        "evaluate": {"labels": str(output / "labels.txt")},
-        "run": {"targets": ["refine"]},
-    }
-    return load_config(files=[output / "lavad.yaml"], settings={**own, **settings})
+def _planned(demo: Demonstration, study: Study) -> list[PlannedRow]:
+    overrides = [f"store={demo.store}", f"evaluate.labels={demo.labels}"]
+    return planned_rows("ablations", study, StudyBase(None, [demo.file], overrides, own_preset=False))
 
 
-def _measured(output: Path, sources: Sequence[VideoSource], variant: Variant) -> AblationRow:
-    start = time.monotonic()
-    runs: list[Mapping[str, float]] = []
-    work: dict[str, int] = {}
-    for settings in variant.settings:
-        metrics, totals = _run(_config(output, settings), sources)
-        runs.append(metrics)
-        work = {name: work.get(name, 0) + totals.get(name, 0) for name in {**work, **totals}}
-    return AblationRow(variant.group, variant.name, tuple(runs), work, time.monotonic() - start)
+def _study(rows: Sequence[StudyRow]) -> Study:
+    metrics = tuple(key for key, _ in METRICS.values())
+    return Study(title="Ablations", reference=rows[0].name, metrics=metrics, rows=tuple(rows))
 
 
-def _run(config: LavadConfig, sources: Sequence[VideoSource]) -> tuple[dict[str, float], dict[str, int]]:
-    """Metrics and counted work of one run of the pipeline."""
-    bench = RunResources(config)
-    try:
-        videos = [bench.prepare(source) for source in sources]
-        with (
-            tempfile.TemporaryDirectory() as records,
-            RunRecorder(Path(records), new_run_id(), config=public_settings(config)) as recorder,
-        ):
-            failed = run_graph(bench, videos, recorder)
-            work = recorder.totals()
-        if failed:
-            name, error = next(iter(failed.items()))
-            raise InputError(f"{len(failed)} of {len(videos)} clips have no scores, first {name!r}: {error}")
-        commit = evaluate_run(bench, videos)
-        assert commit is not None  # there are labels
-        if commit.message:
-            raise InputError(f"the metrics are undefined: {commit.message}")
-        return {metric: commit.facts[metric] for metric in METRICS}, work
-    finally:
-        bench.close()
+def _config(demo: Demonstration) -> LavadConfig:
+    """The demonstration's configuration, with what metrics need and no segments wanted."""
+    (row,) = _planned(demo, _study([StudyRow(name=FULL)]))
+    return row.configs[0]
 
 
-def _shuffled(output: Path, config: LavadConfig, sources: Sequence[VideoSource]) -> list[Variant]:
+def _measured(
+    demo: Demonstration,
+    sources: Sequence[VideoSource],
+    rows: Sequence[tuple[str, StudyRow]],
+    tell: Callable[[str], None],
+) -> list[AblationRow]:
+    study = _study([row for _, row in rows])
+    table = run_study("ablations", study, _planned(demo, study), sources, options=EvaluationOptions(resamples=0))
+    tell(f"{len(rows)} rows: {table.seconds:.1f} s, {table.results['made']} results made")
+    found = []
+    for (group, _), row in zip(rows, table.rows, strict=True):
+        if row.failed:
+            name, why = next(iter(row.failed.items()))
+            raise InputError(f"{len(row.failed)} of {row.videos} clips have no scores, first {name!r}: {why}")
+        runs = []
+        for run in row.runs:
+            values = {name: run[key] for name, (key, _) in METRICS.items()}
+            if None in values.values():
+                raise InputError(f"the metrics are undefined: {row.cells['auc'].reason}")
+            runs.append({name: value for name, value in values.items() if value is not None})
+        found.append(AblationRow(group, row.name, tuple(runs)))
+    return found
+
+
+def _shuffled(demo: Demonstration, config: LavadConfig, sources: Sequence[VideoSource]) -> list[StudyRow]:
     """Rows with the captions of other clips, written to files beside the store.
 
     Cleaning and refinement look at the pictures, and may still find the caption that fits among a wrong clip's. So there is
@@ -297,7 +248,7 @@ def _shuffled(output: Path, config: LavadConfig, sources: Sequence[VideoSource])
     for seed in SHUFFLES:
         folders: dict[str, str] = {}
         for captioner, clips in exchanged(captions, seed).items():
-            folder = output / "captions-of-other-clips" / str(seed) / captioner
+            folder = demo.folder / "captions-of-other-clips" / str(seed) / captioner
             folder.mkdir(parents=True, exist_ok=True)
             for clip, texts in clips.items():
                 (folder / f"{clip}.json").write_text(json.dumps(texts), encoding="utf-8")
@@ -305,12 +256,8 @@ def _shuffled(output: Path, config: LavadConfig, sources: Sequence[VideoSource])
         imports.append({"imports": {"captions": folders}})
     unseen = {name: {"enabled": False} for name in ("clean", "refine")}
     return [
-        Variant("shuffled", "captions of other clips", tuple(imports)),
-        Variant(
-            "shuffled",
-            "captions of other clips, no cleaning, no refinement",
-            tuple({**settings, **unseen} for settings in imports),
-        ),
+        StudyRow(name="captions of other clips", runs=tuple(imports)),
+        StudyRow(name="captions of other clips, no cleaning, no refinement", settings=unseen, runs=tuple(imports)),
     ]
 
 
@@ -363,8 +310,6 @@ def ablations_as_json(rows: Sequence[AblationRow]) -> dict[str, Any]:
                 **{metric: row.mean(metric) for metric in METRICS},
                 **{f"{metric}_difference": row.mean(metric) - full.mean(metric) for metric in METRICS},
                 "runs": [dict(run) for run in row.runs],
-                "work": dict(row.work),
-                "seconds": round(row.seconds, 1),
             }
             for row in rows
         ],

@@ -31,31 +31,33 @@ class StudyRow(Section):
     """A row of the table."""
 
     name: str = Field(min_length=1, max_length=120, description="What the row is; unique in the study.")
-    paper: str | None = Field(None, description="The method of the paper's row, as its table calls it.")
-    settings: Settings = Field({}, description="Changed settings, nested as in a configuration.")
+    paper: str | None = Field(default=None, description="The method of the paper's row, as its table calls it.")
+    settings: Settings = Field(default={}, description="Changed settings, nested as in a configuration.")
     runs: tuple[Settings, ...] = Field(
-        (), description="Settings of several runs over `settings`: the row is their mean."
+        default=(), description="Settings of several runs over `settings`: the row is their mean."
     )
     captioners: Literal["each"] | tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...] | None = Field(
-        None,
+        default=None,
         description="Names of the captioners to keep, in the configuration's own order; `each`: one run with each alone, and "
         "the row is their mean.",
     )
-    quoted: bool = Field(False, description="Only the paper's numbers: nothing is run.")
+    quoted: bool = Field(default=False, description="Only the paper's numbers: nothing is run.")
 
 
 class Study(Section):
     """A table: what it stands for, what its rows change, and what is measured."""
 
     title: str = Field(min_length=1, description="What the table is about.")
-    table: str | None = Field(None, description="Number of the paper's table, as `published.yaml` has it.")
-    figure: str | None = Field(None, description="Number of the paper's figure, whose values are not published.")
-    preset: str | None = Field(None, description="The configuration that rows change.")
-    settings: Settings = Field({}, description="Changed settings of all rows.")
+    table: str | None = Field(default=None, description="Number of the paper's table, as `published.yaml` has it.")
+    figure: str | None = Field(
+        default=None, description="Number of the paper's figure, whose values are not published."
+    )
+    preset: str | None = Field(default=None, description="The configuration that rows change.")
+    settings: Settings = Field(default={}, description="Changed settings of all rows.")
     reference: str = Field(description="Name of the row that the others are compared with.")
     metrics: tuple[str, ...] = Field(min_length=1, description="Columns: keys of metrics.")
     quotes: tuple[Training, ...] = Field(
-        (), description="Groups of rows of the paper's table that are quoted above the study's own."
+        default=(), description="Groups of rows of the paper's table that are quoted above the study's own."
     )
     rows: tuple[StudyRow, ...] = Field(min_length=1, max_length=MAX_ROWS, description="The rows, in order.")
 

@@ -7,15 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.video_factory import make_video
+from support.small_demonstration import CAPTIONERS, CLIPS, write_demonstration
+from support.whole_runs import commits
 
 from lavad.demo import ablations as module
 from lavad.demo.ablations import (
     FULL,
     GROUPS,
-    NEIGHBOURS,
     SHUFFLES,
     AblationRow,
     ablations,
@@ -24,13 +23,10 @@ from lavad.demo.ablations import (
     remarks,
 )
 from lavad.demo.baselines import SMOOTHED
-from lavad_core.config.load import preset_text
 from lavad_core.errors import InputError
+from lavad_core.runs.manifest import list_runs
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import results_of
-
-CLIPS = {"01_normal": 48, "02_fire": 64, "03_fight": 48}
-CAPTIONERS = ["random-blip2-opt", "random-blip2-t5"]
 
 
 def quiet(text: str) -> None:
@@ -40,26 +36,7 @@ def quiet(text: str) -> None:
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demonstration whose store is still empty."""
-    folder = tmp_path_factory.mktemp("demonstration")
-    (folder / "videos").mkdir()
-    (folder / "store").mkdir()
-    for number, (name, frames) in enumerate(CLIPS.items()):
-        make_video(folder / f"videos/{name}.mp4", frames, fps=15, draw=lambda i, size, n=number: picture(n, i, size))
-    (folder / "labels.txt").write_text(
-        "01_normal.mp4  Normal  -1  -1  -1  -1\n02_fire.mp4  fire  20  45  -1  -1\n03_fight.mp4  fight  10  30  -1  -1\n"
-    )
-    truths = [
-        {"name": name, "frames": frames, "frame_rate": 15, "events": [], "sentences": [[0, frames, "A street."]]}
-        for name, frames in CLIPS.items()
-    ]
-    (folder / "truth.json").write_text(json.dumps({"recipe": {}, "clips": truths}))
-    (folder / "lavad.yaml").write_text(preset_text("tiny"))
-    return folder
-
-
-def picture(clip: int, index: int, size: tuple[int, int]) -> np.ndarray:
-    """Noise that differs from clip to clip and from frame to frame, so that the captions do."""
-    return np.random.default_rng([clip, index // 16]).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    return write_demonstration(tmp_path_factory.mktemp("demonstration"))
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +70,9 @@ def test_every_row_is_there(rows: list[AblationRow]) -> None:
     names = {group: [row.name for row in rows if row.group == group] for group in GROUPS}
     assert [row.group for row in rows[1:]] == [group for group in GROUPS for _ in names[group]]
     assert names["components"] == [
-        "without cleaning: captions of random-blip2-opt",
-        "without cleaning: each captioner's, mean",
-        "without summaries",
-        "without refinement",
+        "without caption cleaning",
+        "without temporal summaries",
+        "without score refinement",
     ]
     assert names["captioners"] == CAPTIONERS
     assert names["neighbours"] == [f"K = {k}" for k in range(1, 11)]
@@ -108,29 +84,19 @@ def test_every_row_is_there(rows: list[AblationRow]) -> None:
 @pytest.mark.slow
 def test_rows_that_are_means_have_a_run_each(rows: list[AblationRow]) -> None:
     runs = {row.name: row.runs for row in rows}
-    each = runs["without cleaning: each captioner's, mean"]
-    assert len(each) == len(CAPTIONERS)
-    assert each[0] == runs["without cleaning: captions of random-blip2-opt"][0]
+    assert len(runs["without caption cleaning"]) == len(CAPTIONERS)
     assert {len(row.runs) for row in rows if row.group == "shuffled"} == {len(SHUFFLES)}
 
 
 def test_only_the_refinement_is_computed_for_another_k(output: Path, first: list[AblationRow]) -> None:
-    grid = sum(-(-frames // 16) for frames in CLIPS.values())
-    assert first[0].work["captions_made"] == grid * len(CAPTIONERS)
+    before = commits(output / "store")
     full, *others = ablations(output, ["neighbours"], quiet)
+    new = commits(output / "store").keys() - before.keys()
+    assert {path.split("/")[0] for path in new} <= {"refine"}, "none where the slow tests were run before"
     assert full.runs == first[0].runs
     assert [row.name for row in others] == [f"K = {k}" for k in range(1, 11)]
-    assert not any(row.work for row in [full, *others])
-    assert settings_of(output, "refine", "refine.neighbours") == {*NEIGHBOURS}
+    assert settings_of(output, "refine", "refine.neighbours") == {*range(1, 11)}
     assert others[-1].runs == full.runs, "the preset's own K"
-
-
-@pytest.mark.slow
-def test_no_caption_is_made_again(rows: list[AblationRow]) -> None:
-    assert sum(row.work.get("captions_made", 0) + row.work.get("images_encoded", 0) for row in rows) == 0
-    work = {row.name: row.work for row in rows}
-    assert not work["without refinement"]
-    assert work["without summaries"]["llm_requests"] > 0
 
 
 @pytest.mark.slow
@@ -141,7 +107,7 @@ def test_the_settings_reach_the_pipeline(output: Path, rows: list[AblationRow]) 
 
 
 def test_the_demonstration_stays_the_latest_run(output: Path, first: list[AblationRow]) -> None:
-    assert not (output / "store/runs").exists()
+    assert list_runs(output / "store") == []
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from lavad_core.method.prompts import CONTEXT
 from lavad_core.studies.study_file import find_study, parse_study, shipped_studies
 from lavad_core.studies.study_runs import PlannedRow, StudyBase, planned_rows
 
-TABLES = {"table3": "3", "table4": "4", "table5": "5", "table6": "6", "table7": "7", "table8": "8"}
+TABLES = {f"table{number}": str(number) for number in range(1, 9)}
 
 GOOD = {
     "title": "Mine",
@@ -32,7 +32,7 @@ def planned(name: str, base: StudyBase | None = None) -> dict[str, PlannedRow]:
 
 
 def test_the_tables_ship() -> None:
-    assert {*shipped_studies()} == {*TABLES, "fig6"}
+    assert {*shipped_studies()} == {*TABLES, "fig2", "fig6"}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -40,14 +40,15 @@ def test_a_shipped_study_has_every_row_of_its_table(name: str) -> None:
     study = shipped_studies()[name]
     assert study.stands_for == f"Table {TABLES[name]}"
     expected = [row for row in published_rows() if row.table == TABLES[name]]
-    assert [study.published_row(row) for row in study.rows] == expected
+    quoted = [row for row in study.published if row.training in study.quotes]
+    assert [*quoted, *(study.published_row(row) for row in study.rows)] == expected
     assert expected
 
 
 def test_the_reference_rows_are_the_paper_s_own_setting() -> None:
     for name, study in shipped_studies().items():
         (config,) = planned(name)[study.reference].configs
-        xd = name in ("table5", "table7")
+        xd = name in ("table2", "table5", "table7")
         assert [*config.captioners] == [*load_config(preset="xd-violence" if xd else "ucf-crime").captioners]
         assert config.score.context_prompt == CONTEXT["prior" if xd else "impersonation"]
         assert config.window.constant_frame_rate == (24 if xd else 30)
@@ -60,6 +61,18 @@ def test_the_four_prompts_are_those_that_their_rows_are_called_by(name: str) -> 
     assert [one.configs[0].score.context_prompt for one in rows.values()] == [
         CONTEXT[key] for key in ("plain", "prior", "impersonation", "both")
     ]
+
+
+def test_a_caption_scored_directly_has_nothing_before_or_behind_its_score() -> None:
+    *alone, full = planned("fig2").values()
+    assert (
+        len({name for one in alone for name in one.configs[0].captioners})
+        == len(alone)
+        == len(full.configs[0].captioners)
+    )
+    for one in alone:
+        config = one.configs[0]
+        assert [config.clean.enabled, config.summarise.enabled, config.refine.enabled] == [False] * 3
 
 
 def test_without_cleaning_each_captioner_is_a_run() -> None:

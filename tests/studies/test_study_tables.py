@@ -1,0 +1,114 @@
+"""The table of a study from results at hand: the paper's numbers, quotes, differences, and the texts for papers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from support.sets import random_set
+
+from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.published import published_rows
+from lavad_core.evaluation.types import METRIC_TITLES
+from lavad_core.results.types import ResultSet
+from lavad_core.studies import study_text
+from lavad_core.studies.study_file import parse_study, shipped_studies
+from lavad_core.studies.study_table import STUDY, RowResults, StudyTable, measured_rows, notes_of, source_of
+
+OPTIONS = EvaluationOptions(resamples=50)
+
+
+def table_of(name: str, adapter: str = "own") -> StudyTable:
+    """A shipped study whose every run has the same scores."""
+    study = shipped_studies()[name]
+    dataset, results = random_set(1, 6)
+    dataset = replace(dataset, adapter=adapter)
+    rows = [RowResults(row, [] if row.quoted else [results], {}) for row in study.rows]
+    measured = measured_rows(study, rows, dataset, 6, OPTIONS)
+    return StudyTable(
+        name, study.title, study.stands_for, study.reference, study.metrics, measured, dataset.title, source_of(study),
+        OPTIONS.intervals, tuple(notes_of(study, measured, dataset)), "2026-01-01T00:00:00Z", 1.0, {}, {}, {},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [f"table{number}" for number in range(1, 9)])
+def test_the_paper_s_numbers_are_printed_as_its_table_has_them(name: str) -> None:
+    table = table_of(name)
+    number = name.removeprefix("table")
+    printed = {
+        "markdown": study_text.as_markdown(table),
+        "latex": study_text.as_latex(table),
+        "csv": "\n".join(",".join(row) for row in study_text.cells(table)),
+    }
+    expected = [row for row in published_rows() if row.table == number]
+    assert [row.cells["auc"].paper for row in table.rows] == [row.auc for row in expected]
+    if "pr_auc_trapezoid" in table.metrics:
+        assert [row.cells["pr_auc_trapezoid"].paper for row in table.rows] == [row.ap for row in expected]
+    for row in expected:
+        for value in (row.auc, row.ap):
+            assert value is None or all(f"{value * 100:.2f}" in text for text in printed.values())
+    assert f"Table {number}" in printed["markdown"]
+
+
+def test_ours_is_compared_with_the_paper_s_on_its_data_set_alone() -> None:
+    other, same = table_of("table3"), table_of("table3", "ucf-crime")
+    assert {row.cells["auc"].to_paper for row in other.rows} == {None}
+    for row in same.rows:
+        cell = row.cells["auc"]
+        assert cell.ours is not None
+        assert cell.paper is not None
+        assert cell.to_paper == pytest.approx(cell.ours - cell.paper)
+    assert any("not compared" in note for note in other.notes)
+    assert any("not the published test set: 6 videos instead of 290" in note for note in same.notes)
+
+
+def test_rows_that_are_quoted_have_nothing_of_ours() -> None:
+    table = table_of("table1")
+    quoted = [row for row in table.rows if row.quoted]
+    assert len(quoted) == len(table.rows) - 1
+    assert {row.cells["auc"].ours for row in quoted} == {None}
+    assert not any(row.partial for row in quoted)
+    assert "CLIP-TSA (quoted, weakly-supervised, ViT)" in [study_text.title(table, row) for row in table.rows]
+
+
+def test_equal_scores_differ_by_nothing() -> None:
+    for row in table_of("table4").rows:
+        cell = row.cells["auc"]
+        if row.name != "impersonation":
+            assert (cell.to_reference, cell.low, cell.high) == (0, 0, 0)
+
+
+def test_a_row_without_any_video_has_no_numbers_and_says_so() -> None:
+    text = {"title": "x", "reference": "all", "metrics": ["auc"], "rows": [{"name": "all"}, {"name": "none"}]}
+    study = parse_study(yaml.safe_dump(text), "x.yaml")
+    dataset, results = random_set(1, 4)
+    nothing = ResultSet("", "run", [], {}, results.recipe, results.opened)
+    failed = dict.fromkeys(results.names, "it is damaged")
+    rows = [RowResults(study.rows[0], [results], {}), RowResults(study.rows[1], [nothing], failed)]
+    measured = measured_rows(study, rows, dataset, 4, OPTIONS)
+    assert (measured[1].partial, measured[1].cells["auc"].ours) == ("partial: 0 of 4 videos", None)
+    assert measured[1].cells["auc"].reason == "no video has scores"
+    (note,) = notes_of(study, measured, dataset)
+    assert note.endswith("it is damaged")
+
+
+def test_a_table_is_read_as_it_was_written() -> None:
+    table = table_of("table7")
+    assert STUDY.parse(STUDY.text(table)) == table
+
+
+def test_every_metric_has_a_column() -> None:
+    table = table_of("table5")
+    headers = study_text.headers(table)
+    assert len(headers) == 2 + 5 * 2
+    assert all(any(METRIC_TITLES[metric] in header for header in headers) for metric in table.metrics)
+    assert all(len(row) == len(headers) for row in study_text.cells(table))
+
+
+def test_names_are_inert_in_markdown_and_latex() -> None:
+    table = table_of("table4")
+    row = replace(table.rows[0], name="a|b_50% & <c>\\")
+    table = replace(table, rows=(row, *table.rows[1:]))
+    assert r"a\|b\_50% & \<c\>\\" in study_text.as_markdown(table)
+    assert r"a|b\_50\% \& <c>\textbackslash{}" in study_text.as_latex(table)
