@@ -2,7 +2,7 @@
 
 The file of the current folder is used, otherwise the one of the installation.
 
-The work pool comes first: ``prefect deploy`` refuses deployments whose pool is not there, before any of its own steps could
+The work pools come first: ``prefect deploy`` refuses deployments whose pool is not there, before any of its own steps could
 make one. Then the deployments, then the automations. What somebody has changed on the server and the file does not name stays:
 a schedule that is switched off, a paused deployment, a queue's limit.
 """
@@ -27,6 +27,12 @@ from lavad_core.errors import InputError
 
 POOL = "lavad-gpu"
 
+POOLS = {
+    POOL: "One worker per GPU; a flow run's process holds the models.",
+    "lavad-cpu": "Runs over data sets, which wait for their shards.",
+}
+"""Name of a work pool to what it is for."""
+
 QUEUE = "scheduled"
 """Queue of the scheduled deployments, which follow each other in it. Its limit is counted from the runs that are going and
 needs no lease (:mod:`lavad.deployments.prefect_advice`)."""
@@ -34,20 +40,17 @@ needs no lease (:mod:`lavad.deployments.prefect_advice`)."""
 PACKAGED = Path(__file__).absolute().with_name("prefect.yaml")
 
 DEPLOY_TIMEOUT_S = 300.0
-"""Six deployments take some seconds; a server that hangs must not hold a script for ever."""
+"""Eight deployments take some seconds; a server that hangs must not hold a script for ever."""
 
 
-def ensure_pool() -> None:
-    """Make the process work pool and its queue of scheduled runs, where there is none of that name."""
-    pool = WorkPoolCreate(
-        name=POOL,
-        type="process",
-        description="One worker per GPU; a flow run's process holds the models.",
-        base_job_template=ProcessWorker.get_default_base_job_template(),
-    )
+def ensure_pools() -> None:
+    """Make the process work pools and the queue of scheduled runs, where there is none of that name."""
+    template = ProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client:
-        with suppress(ObjectAlreadyExists):
-            client.create_work_pool(pool)
+        for name, description in POOLS.items():
+            pool = WorkPoolCreate(name=name, type="process", description=description, base_job_template=template)
+            with suppress(ObjectAlreadyExists):
+                client.create_work_pool(pool)
         with suppress(ObjectAlreadyExists):
             client.create_work_queue(QUEUE, concurrency_limit=1, work_pool_name=POOL)
 
@@ -93,7 +96,7 @@ def main() -> int:
         block = None if notify is None else notification_block(notify)
     except InputError as error:
         parser.error(str(error))
-    ensure_pool()
+    ensure_pools()
     paused = paused_deployments()
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     code = subprocess.run(command, timeout=DEPLOY_TIMEOUT_S, check=False).returncode

@@ -60,15 +60,16 @@ NOT_OURS = {
 
 
 @contextmanager
-def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True) -> Iterator[str]:
+def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True, workers: bool = False) -> Iterator[str]:
     """The API's address, made known to Prefect in this process and in those that it starts.
 
     Args:
         announce: told in a sentence which API is used.
         console_logs: False keeps the lines of flow and task runs off the terminal; the API gets them all the same.
+        workers: whether the run needs workers, which only a configured API has.
 
     Raises:
-        ServiceUnavailable: a configured API does not answer, or the private server does not start.
+        ServiceUnavailable: a configured API does not answer, or the private server does not start, or would not do.
     """
     configured = PREFECT_API_URL.value()
     if configured:
@@ -80,6 +81,11 @@ def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True) -
         with using_api(url, private=False), _console(console_logs):
             yield url
         return
+    if workers:
+        raise ServiceUnavailable(
+            "--shards N gives the shards to the workers of a Prefect server, and none is configured: set PREFECT_API_URL, or "
+            "start the shards yourself, on one store and without a server: `lavad run --shard I/N`"
+        )
     check_environment()
     with private_server(announce) as url, using_api(url, private=True), _console(console_logs):
         yield url

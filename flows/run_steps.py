@@ -33,14 +33,17 @@ def configuration(preset: str | None, settings: Mapping[str, Any] | None, config
 
 def run_name() -> str:
     """What a flow run is called until it knows its run: the name that the user gave; otherwise ``ucf-crime · videos (+2)``, the
-    preset or configuration, if one is named, and the first input."""
+    preset or configuration, if one is named, and the first input. A shard's has its number."""
     given = runtime.flow_run.parameters
+    if given.get("of_run"):
+        return f"shard {given['number']}/{given['of']} of {given['of_run']}"
     if given.get("name"):
         return escape(str(given["name"]), limit=80)
     inputs = [str(item) for item in given.get("inputs") or [given.get("video") or runtime.flow_run.flow_name]]
     more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
     recipe = [_last(str(given[key]), 30) for key in ("preset", "config") if given.get(key)]
-    return " · ".join([*recipe, f"{_last(inputs[0], 60)}{more}"])
+    part = [f"shard {given['shard']}"] if given.get("shard") else []
+    return " · ".join([*recipe, f"{_last(inputs[0], 60)}{more}", *part])
 
 
 def _last(path: str, limit: int) -> str:
@@ -56,8 +59,18 @@ def score(work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoS
         sources: its videos.
         others: videos that an earlier run has scored and that belong to the same evaluation.
     """
+    _stages(work, sources)
+    work.evaluate(others)
+    return work.finish()
+
+
+def score_part(work: Scoring, sources: Sequence[VideoSource]) -> State[Any]:
+    """The steps of a run over a shard: those of :func:`score` without metrics, which are over the whole set."""
+    _stages(work, sources)
+    return work.finish()
+
+
+def _stages(work: Scoring, sources: Sequence[VideoSource]) -> None:
     work.take(sources)
     for node in work.nodes:
         work.stage(node)
-    work.evaluate(others)
-    return work.finish()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
+from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.configured import configured
 from lavad_core.datasets.names import listed, match, match_key
 from lavad_core.datasets.types import LabelReading
@@ -16,9 +17,9 @@ from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.pipeline.resources import RunResources
-from lavad_core.results.run import results_of_keys
+from lavad_core.results.run import Keys, results_of_keys
 from lavad_core.stages.node import PreparedVideo
-from lavad_core.store.types import Commit, Key
+from lavad_core.store.types import Commit, Key, Store
 
 STAGE = "evaluate"
 VERSION = 4
@@ -53,39 +54,54 @@ def evaluate_run(
     Raises:
         InputError: the labels cannot be read, or a scored video has none.
     """
-    labels = resources.config.evaluate.labels
+    if resources.config.evaluate.labels is None:
+        return None
+    every = {video.name: resources.graph.keys(video) for video in videos}
+    return evaluate_keys(resources.store, resources.config, every, unscored)
+
+
+def evaluate_keys(
+    store: Store, config: LavadConfig, videos: Mapping[str, Keys], unscored: Sequence[str] = ()
+) -> Commit | None:
+    """As :func:`evaluate_run`, for videos of which the keys of their results are known: no model need be there.
+
+    Args:
+        store: holds the refined scores.
+        config: names the labels.
+        videos: name to keys, of those that have scores.
+        unscored: names of videos of the run that have none.
+    """
+    labels = config.evaluate.labels
     if labels is not None and not videos:
         raise ConfigError(f"no video has scores: nothing to evaluate against {labels}")
-    dataset = configured(resources.config.evaluate)
+    dataset = configured(config.evaluate)
     if dataset is None:
         return None
     unreadable = set(map(match_key, dataset.unreadable))
-    unscored = [*unscored, *(video.name for video in videos if match_key(video.name) in unreadable)]
-    videos = [video for video in videos if match_key(video.name) not in unreadable]
-    names = match(dataset.videos, [video.name for video in videos])
+    unscored = [*unscored, *(name for name in videos if match_key(name) in unreadable)]
+    videos = {name: videos[name] for name in sorted(videos) if match_key(name) not in unreadable}
+    names = match(dataset.videos, list(videos))
     if names.extra:
         raise InputError(
             f"{labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
             f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
         )
-    videos = sorted(videos, key=lambda video: video.name)
-    every = {video.name: resources.graph.keys(video) for video in videos}
-    keys = [own["refine"] for own in every.values()]
+    keys = {name: own["refine"] for name, own in videos.items()}
     provenance: dict[str, Any] = {
         "stage": STAGE,
         "version": VERSION,
         "dataset": dataset.adapter,
         "files": [[file.role, file.sha256] for file in dataset.files],
-        "inputs": [[video.name, key.fingerprint] for video, key in zip(videos, keys, strict=True)],
+        "inputs": [[name, key.fingerprint] for name, key in keys.items()],
         "unscored": sorted(unscored),
         **_other_reading(dataset.reading),
     }
-    key = Key(STAGE, digest([key.video_id for key in keys]), digest(provenance))
-    found = resources.store.find(key)
+    key = Key(STAGE, digest([key.video_id for key in keys.values()]), digest(provenance))
+    found = store.find(key)
     if found is not None:
         return found
-    evaluation = evaluate(dataset, results_of_keys(resources.store, resources.config, every))
-    with resources.store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
+    evaluation = evaluate(dataset, results_of_keys(store, config, videos))
+    with store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
         writer.write(pa.Table.from_pylist(_table(evaluation), schema=SCHEMA))
         metrics, header = evaluation.rows[0].metrics, evaluation.header
         return writer.commit(

@@ -42,7 +42,7 @@ def video_rows(outcomes: Sequence[VideoOutcome], frames: Mapping[str, int | None
     return [
         {
             "video": escape_markdown(outcome.name, 120),
-            "status": outcome.status.replace("_", " "),
+            "status": outcome.word.replace("_", " "),
             "reason": escape_markdown(outcome.reason, 60),
             "message": escape_markdown(outcome.message),
             "seconds": round(outcome.seconds or 0.0, 1),

@@ -16,7 +16,7 @@ from typing import Any
 from prefect.events import emit_event
 
 from lavad_core.evaluation.regression import Regression
-from lavad_core.runs.manifest import SCORED, RunManifest
+from lavad_core.runs.manifest import RunManifest
 
 EVALUATED = "lavad.evaluation.finished"
 DROPPED = "lavad.metric.dropped"
@@ -53,8 +53,8 @@ def tell_dropped(results: str, regression: Regression) -> None:
 
 
 def tell_failed(run: RunManifest, message: str) -> None:
-    """Videos of a run have no scores; nothing is told where all have."""
-    missing = [video for video in run.videos if video.status not in SCORED]
+    """Videos of a run have no scores; nothing is told where all have, or are known to be bad."""
+    missing = [video for video in run.videos if not video.settled]
     if missing:
         named = {video.name: f"{video.status}: {video.reason}" for video in missing[:MAX_NAMED]}
         _emit(FAILED, f"lavad.results.{run.run_id}", message=message, videos=named)

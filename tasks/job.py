@@ -115,9 +115,13 @@ def watching(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def open_job(
-    config: LavadConfig, run_id: str, *, retry_rejected: bool = False, name: str | None = None
+    config: LavadConfig, run_id: str, *, retry_rejected: bool = False, name: str | None = None, alone: bool = True
 ) -> Iterator[tuple[RunRef, Job]]:
-    """Start recording a run and make it known to the tasks of this process. Models go at the end."""
+    """Start recording a run and make it known to the tasks of this process. Models go at the end.
+
+    Args:
+        alone: whether a warning names the other runs at work on the store; the shards of a set are meant to be.
+    """
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)
     recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name)
@@ -125,7 +129,8 @@ def open_job(
         job = Job(RunResources(config, record=True), recorder, retry_rejected)
         job.resources.store.sweep()  # what dead processes left
         log.info("run %s on %s", run_id, recorder.machine)
-        warn_of_runs_beside(Path(ref.store), run_id)
+        if alone:
+            warn_of_runs_beside(Path(ref.store), run_id)
         with _jobs_guard:
             _jobs[ref] = job
         try:

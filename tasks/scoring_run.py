@@ -15,17 +15,22 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from lavad.tasks import artifacts, ending_events, run_evaluation, videos
-from lavad.tasks.commit_cache import remove_loose_records
+from lavad.tasks.commit_cache import refresh_wanted, remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.flow_run import name_flow_run
 from lavad.tasks.job import Job, RunRef, open_job
 from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
 from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import VideoRejected
 from lavad_core.local_run import STOPPED, check_ahead
 from lavad_core.pipeline.ledger import ENDINGS, Ledger, run_ending
+from lavad_core.pipeline.look import FoundResult
 from lavad_core.pipeline.pace import workers_of
+from lavad_core.runs.known_bad import is_known_bad
 from lavad_core.runs.manifest import RunManifest
+from lavad_core.runs.recorder import now_text
+from lavad_core.runs.records import StageRecord
 from lavad_core.stages.node import Node, PreparedVideo
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
@@ -63,6 +68,7 @@ class Scoring:
         self._refresh = refresh
         self._ledger = Ledger([])
         self._keys: dict[str, dict[str, Key]] = {}
+        self._there: dict[str, dict[str, FoundResult]] = {}
         self._metrics: dict[str, Any] | None = None
         self._evaluation_failed = ""
         self._manifest: RunManifest | None = None
@@ -77,26 +83,26 @@ class Scoring:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
         check_ahead(self._job.resources, sources)
-        sent: dict[PrefectFuture[Any], str] = {
-            self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
-            for source in sources
-        }
-        for future in as_completed(list(sent)):
-            value, error = _result(future)
-            if isinstance(value, PreparedVideo):
-                self._ledger.entries[value.name].video = value
+        for name, prepared in videos.prepare_videos(self.run, list(sources)).items():
+            if isinstance(prepared, PreparedVideo):
+                self._ledger.entries[name].video = prepared
             else:
-                self._failed(sent[future], error)
+                self._failed(name, prepared)
         # In the user's order, so that which of two equal videos is computed is the same each time.
         for source in sources:
             if (video := self._ledger.entries[source.name].video) is not None:
                 self._ledger.prepared(video)
         self._keys = {video.name: self._job.resources.graph.keys(video) for video in self._ledger.live}
+        if not (self._refresh or refresh_wanted()):
+            self._there = videos.look_for_results(self.run, self._keys)
         self._progress = artifacts.Progress(len(self.nodes) * len(self._ledger.live))
         self._progress.start()
 
     def stage(self, node: Node) -> None:
-        """One stage over all videos that are still in the chain; then its model goes, if no later stage uses it."""
+        """One stage over all videos that are still in the chain; then its model goes, if no later stage uses it.
+
+        What was in the store when the run began is noted all at once; what was not has a task run for each video.
+        """
         task = bind(
             STAGE_TASKS[node.stage],
             self._job.resources.store.root,
@@ -105,35 +111,65 @@ class Scoring:
         )
         live = self._ledger.live
         self._progress.stage(node.id, len(live))
+        self._found(node, [video for video in live if node.id in self._there.get(video.name, ())])
         sent: dict[PrefectFuture[Any], PreparedVideo] = {
             self._workers.submit(
                 task, {"run": self.run, "video": video, "node_id": node.id, "key": self._keys[video.name][node.id]}
             ): video
             for video in live
+            if node.id not in self._there.get(video.name, ())
         }
         for future in as_completed(list(sent)):
             self._collect(node, sent[future], future)
         self._job.resources.release_after(node.id)
+        if node is self.nodes[-1]:
+            self._ledger.all_stages_done()
+
+    def _found(self, node: Node, there: Sequence[PreparedVideo]) -> None:
+        records = []
+        for video in there:
+            result = self._there[video.name][node.id]
+            record = StageRecord(video.name, video.video_id, node.id, now_text(), result.fingerprint)
+            record.status, record.reason, record.message = result.status, result.reason, result.message
+            records.append(record)
+            if result.status == "rejected":
+                self._leaves(node, video.name, VideoRejected(result.reason, result.message))
+            else:
+                self._ledger.result(video.name, node.stage, result.status, result.message, result.frames)
+        if records:
+            self._job.recorder.found(records)
+            self._done(node, *(video.name for video in there if self._ledger.entries[video.name].alive))
 
     def _collect(self, node: Node, video: PreparedVideo, future: PrefectFuture[Any]) -> None:
         value, error = _result(future)
         if not isinstance(value, dict):
-            self._failed(video.name, error)
-            later = len(self.nodes) - list(self.nodes).index(node)
-            self._progress.add(later)
+            self._leaves(node, video.name, error)
             return
         if future.state.name == "Cached":  # the task did not run, so nobody has recorded it
-            with self._job.recorder.stage(video.name, video.video_id, node.id) as record:
-                record.cached, record.status, record.message = True, value["status"], value["message"]
-                record.fingerprint = value["fingerprint"]
+            record = StageRecord(video.name, video.video_id, node.id, now_text(), value["fingerprint"])
+            record.status, record.message = value["status"], value["message"]
+            self._job.recorder.found([record])
         self._ledger.result(video.name, node.stage, value["status"], value["message"], value["frames"])
+        self._done(node, video.name)
+
+    def _done(self, node: Node, *names: str) -> None:
+        """A stage has results for videos; the last one decides how it ended for them."""
         if node.id == self.nodes[-1].id:
-            for outcome in self._ledger.done(video.name):
-                self._job.recorder.outcome(outcome)
-        self._progress.add(1)
+            self._job.recorder.outcome(*(outcome for name in names for outcome in self._ledger.done(name)))
+        self._progress.add(len(names))
+
+    def _leaves(self, node: Node, name: str, error: BaseException | None) -> None:
+        self._failed(name, error)
+        self._progress.add(len(self.nodes) - list(self.nodes).index(node))
 
     def _failed(self, name: str, error: BaseException | None) -> None:
-        self._ledger.failed(name, error)
+        video = self._ledger.entries[name].video
+        known = (
+            isinstance(error, VideoRejected)
+            and video is not None
+            and is_known_bad(self._job.resources.store, video.video_id, error.reason)
+        )
+        self._ledger.failed(name, error, known_bad=known)
         log.warning("%r leaves the run: %s", name, self._ledger.entries[name].message)
 
     def evaluate(self, others: Sequence[VideoSource] = ()) -> None:
@@ -142,19 +178,12 @@ class Scoring:
         Args:
             others: videos of the same data set that an earlier run has scored.
         """
-        self._ledger.all_stages_done()
         if self._job.resources.config.evaluate.labels is None:
             return
         scored, unscored = self._ledger.to_evaluate()
-        sent: dict[PrefectFuture[Any], str] = {
-            self._workers.submit(videos.prepare_video, {"run": self.run, "source": source}): source.name
-            for source in others
-        }
-        for future, name in sent.items():
-            future.wait()
-            value, _ = _result(future)
-            if isinstance(value, PreparedVideo):
-                scored.append(value)
+        for name, prepared in videos.prepare_videos(self.run, list(others)).items() if others else ():
+            if isinstance(prepared, PreparedVideo):
+                scored.append(prepared)
             else:
                 unscored.append(name)
         if not scored:
@@ -182,7 +211,8 @@ class Scoring:
         rows = artifacts.video_rows(manifest.videos, frames)
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
         decided(state)
-        ending_events.tell_failed(manifest, message)
+        if manifest.shard is None or not manifest.shard.run:  # otherwise the run over the set tells it
+            ending_events.tell_failed(manifest, message)
         if self._metrics is not None:
             ending_events.tell_evaluated(manifest.run_id, name, message, self._metrics)
         if not artifacts.publish_run(rows, manifest, name, message, self._metrics):
@@ -217,9 +247,10 @@ def scoring(
     refresh: bool = False,
     retry_rejected: bool = False,
     name: str | None = None,
+    alone: bool = True,
 ) -> Iterator[Scoring]:
     """A run, with its worker threads and its record, which is written however the run ends."""
-    with open_job(config, run_id, retry_rejected=retry_rejected, name=name) as (run, job):
+    with open_job(config, run_id, retry_rejected=retry_rejected, name=name, alone=alone) as (run, job):
         begun()
         name_flow_run(run_id)
         remove_loose_records(config.store)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
 
 from prefect import task
 
 from lavad.tasks.job import UNCACHED, RunRef, job_of
-from lavad_core.escape import MAX_NAME, escape
+from lavad_core.errors import InputError
 from lavad_core.local_run import first_sources, sources_of
+from lavad_core.pipeline.look import FoundResult, prepare_all, results_there
+from lavad_core.planning.sharding import plan_shards, read_plan, take_shard
+from lavad_core.planning.shards import ShardNumber
+from lavad_core.runs.sets import ShardOfRun
 from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
 from lavad_core.stages.node import PreparedVideo
+from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
 
 
@@ -25,6 +29,32 @@ def discover_videos(run: RunRef, inputs: list[str], limit: int | None = None) ->
     job = job_of(run)
     found = sources_of(job.resources.config, [decode_input(text) for text in inputs])
     return first_sources(job.recorder, Path(run.store), found, limit)
+
+
+@task(name="plan-shard", description="Probe the videos that the inputs name, and take one shard of them.", **UNCACHED)
+def plan_shard(run: RunRef, inputs: list[str], shard: ShardNumber, limit: int | None = None) -> list[VideoSource]:
+    """The videos of a shard; its plan is that of the store, or is made and kept there.
+
+    Raises:
+        InputError: an input names nothing.
+    """
+    job = job_of(run)
+    config = job.resources.config
+    found = sources_of(config, [decode_input(text) for text in inputs])
+    job.recorder.limited(limit if limit is not None and limit < len(found) else None)
+    plan = plan_shards(config, found[:limit], shard.of, run.run_id, first=(shard.number - 1) / shard.of)
+    return take_shard(job.recorder, Path(run.store), plan, ShardOfRun(plan.set_id, shard.number, shard.of))
+
+
+@task(name="adopt-shard", description="Take the videos of a shard that is planned.", **UNCACHED)
+def adopt_shard(run: RunRef, set_id: str, number: int, of: int, of_run: str) -> list[VideoSource]:
+    """The videos of a shard, noted with this run.
+
+    Raises:
+        InputError: the store has no such plan, or the plan no such shard.
+    """
+    root = Path(run.store)
+    return take_shard(job_of(run).recorder, root, read_plan(root, set_id), ShardOfRun(set_id, number, of, of_run))
 
 
 @task(name="adopt", description="Take the videos that an earlier run left unfinished.", **UNCACHED)
@@ -41,18 +71,13 @@ def unfinished_videos(store: str, run_id: str | None) -> Unfinished:
     return unfinished_of(Path(store), run_id)
 
 
-def _run_name(parameters: dict[str, Any]) -> str:
-    return f"prepare · {escape(parameters['source'].name, limit=MAX_NAME)}"
+@task(name="prepare", description="Digest the videos' content.", **UNCACHED)
+def prepare_videos(run: RunRef, sources: list[VideoSource]) -> dict[str, PreparedVideo | InputError]:
+    """Name to video with the identity of its content, or to why there is none."""
+    return prepare_all(job_of(run).resources, sources)
 
 
-@task(name="prepare", description="Digest a video's content.", task_run_name=cast(Any, _run_name), **UNCACHED)
-def prepare_video(run: RunRef, source: VideoSource) -> PreparedVideo:
-    """The video with the identity of its content.
-
-    Raises:
-        VideoRejected: missing, unreadable or empty.
-        InputError: an imported file is missing for this video.
-    """
-    job = job_of(run)
-    job.resources.check_stop()
-    return job.resources.prepare(source)
+@task(name="look", description="Which results are in the store: one pass over the commits.", **UNCACHED)
+def look_for_results(run: RunRef, keys: dict[str, dict[str, Key]]) -> dict[str, dict[str, FoundResult]]:
+    """Video to node id to the stored result."""
+    return results_there(job_of(run).resources, keys)

@@ -15,7 +15,7 @@ from lavad.deployments.cli.terminal.text import escape, say
 if TYPE_CHECKING:
     from lavad.deployments.cli.signals import Stop
     from lavad_core.config.schema import LavadConfig
-    from lavad_core.runs.manifest import RunManifest
+    from lavad_core.runs.manifest import RunManifest, VideoOutcome
 
 SEND_TIMEOUT_S = 10.0
 """For logs and events that are on their way to the API when a flow ends: a few hundred, in batches."""
@@ -40,13 +40,25 @@ class FinishedRun:
     """Its record."""
     completed: bool
     """Whether the flow says that all of it is done."""
+    videos: tuple[VideoOutcome, ...]
+    """How it ended for each video; for a run over a set also for those that its shards have."""
 
     @property
     def exit_code(self) -> Exit:
         """For the outcomes of the videos, and for the flow's own."""
         from lavad.deployments.cli.terminal.run_end import exit_code
 
-        return exit_code(self.manifest.videos) or (Exit.OK if self.completed else Exit.SOME_FAILED)
+        if self.completed and not self.videos:  # a shard of a set of few videos
+            return Exit.OK
+        return exit_code(self.videos) or (Exit.OK if self.completed else Exit.SOME_FAILED)
+
+
+def _finished(config: LavadConfig, manifest: RunManifest, completed: bool) -> FinishedRun:
+    from lavad_core.runs.video_list import runs_of_set
+
+    over_set = manifest.shard is not None and not manifest.shard.number
+    runs = runs_of_set(config.store, manifest) if over_set else [manifest]
+    return FinishedRun(manifest, completed, tuple(video for run in runs for video in run.videos))
 
 
 def scoring_flow(
@@ -56,8 +68,10 @@ def scoring_flow(
     refresh: bool = False,
     name: str | None = None,
     limit: int | None = None,
+    shard: str | None = None,
 ) -> Start:
-    """The flow that scores the first ``limit`` of the videos, or all; ``refresh`` computes existing results again."""
+    """The flow that scores the first ``limit`` of the videos, or all, or a ``shard`` of them (``3/8``); ``refresh`` computes
+    existing results again."""
 
     def start(run_id: str) -> Any:
         from lavad.flows.score_videos import score_videos
@@ -68,6 +82,31 @@ def scoring_flow(
             inputs=[encode_input(item) for item in inputs],
             settings=public_settings(config),
             run_id=run_id,
+            refresh=refresh,
+            name=name,
+            limit=limit,
+            shard=shard,
+            return_state=True,
+        )
+
+    return start
+
+
+def data_set_flow(
+    inputs: Sequence[str], config: LavadConfig, shards: int, *, refresh: bool, name: str | None, limit: int | None
+) -> Start:
+    """The flow that has the videos scored in this many shards by the workers of the configured server."""
+
+    def start(run_id: str) -> Any:
+        from lavad.flows.score_data_set import score_data_set
+        from lavad_core.config.secrets import public_settings
+        from lavad_core.runs.video_list import encode_input
+
+        return score_data_set(
+            inputs=[encode_input(item) for item in inputs],
+            settings=public_settings(config),
+            run_id=run_id,
+            shards=shards,
             refresh=refresh,
             name=name,
             limit=limit,
@@ -93,8 +132,10 @@ def warn_ahead(config: LavadConfig) -> None:
             say(f"not there yet, and needed for what stage {stage} has to make: {escape(check.found)}")
 
 
-def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop) -> FinishedRun:
-    """Run a flow for this many videos against the configured or a private API, within
+def run_flow(
+    config: LavadConfig, videos: int, plain: bool, start: Start, stop: Stop, *, workers: bool = False
+) -> FinishedRun:
+    """Run a flow for this many videos against the configured API, or a private one if it needs no ``workers``, within
     :func:`~lavad.deployments.cli.signals.interruptible`, which gives ``stop``.
 
     Raises:
@@ -121,7 +162,11 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
     try:
         with progress(videos, plain) as (listener, announce):
             announce(f"run {run_id}")
-            with prefect_api(announce, console_logs=Debug.on), ending.own_settings(), watching(listener):
+            with (
+                prefect_api(announce, console_logs=Debug.on, workers=workers),
+                ending.own_settings(),
+                watching(listener),
+            ):
                 try:
                     state = start(run_id)
                 finally:
@@ -147,7 +192,7 @@ def run_flow(config: LavadConfig, videos: int, plain: bool, start: Start, stop: 
             raise failure
     if manifest is None:
         manifest = load_run(config.store, run_id)
-    return FinishedRun(manifest, state.is_completed() if state is not None else manifest.status == "completed")
+    return _finished(config, manifest, state.is_completed() if state is not None else manifest.status == "completed")
 
 
 def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
@@ -165,7 +210,7 @@ def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
 def _code_of_complete(config: LavadConfig, run_id: str, else_: int) -> int:
     """The exit code of a run that is complete though the process ends by force; ``else_`` if it is not."""
     manifest = _complete(config, run_id)
-    return else_ if manifest is None else int(FinishedRun(manifest, manifest.status == "completed").exit_code)
+    return else_ if manifest is None else int(_finished(config, manifest, manifest.status == "completed").exit_code)
 
 
 def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:

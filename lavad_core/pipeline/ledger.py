@@ -35,6 +35,8 @@ class LedgerEntry:
     """The frames of the video, None until it has been probed."""
     same_as: str = ""
     """Name of the video of the same content that is computed in its place; empty if it is computed itself."""
+    known_bad: bool = False
+    """Whether it is rejected, and known to be bad."""
     alive: bool = True
     """Whether later stages take it: false once one of its stages has failed or rejected it."""
     notes: list[str] = field(default_factory=list)
@@ -55,9 +57,10 @@ class Ledger:
         first = self._computed.setdefault((video.video_id, tuple(sorted(video.imports.items()))), video.name)
         entry.same_as = "" if first == video.name else first
 
-    def failed(self, name: str, error: BaseException | None) -> None:
-        """A video leaves the chain."""
+    def failed(self, name: str, error: BaseException | None, *, known_bad: bool = False) -> None:
+        """A video leaves the chain; ``known_bad`` if that is acknowledged."""
         entry = self.entries[name]
+        entry.known_bad = known_bad
         entry.alive = False
         if isinstance(error, VideoRejected):
             entry.status, entry.reason = "rejected", error.reason
@@ -94,7 +97,7 @@ class Ledger:
         entry = self.entries[name]
         entry.status = "ok_with_gaps" if entry.reason == "gaps" else "ok"
         entry.message = BETWEEN.join(entry.notes)
-        return [outcome for outcome in self.outcomes() if name in (outcome.name, self.entries[outcome.name].same_as)]
+        return [self._outcome(own, other) for own, other in self.entries.items() if name in (own, other.same_as)]
 
     def all_stages_done(self) -> None:
         """What is still alive has all its results."""
@@ -109,18 +112,20 @@ class Ledger:
 
     def outcomes(self) -> list[VideoOutcome]:
         """One for each video of the user; those of the same content as another end as that one does."""
-        found = []
-        for name, entry in self.entries.items():
-            shown = entry
-            if entry.same_as:
-                first = self.entries[entry.same_as]
-                note = f"same content as {first.source.name!r}"
-                message = f"{note}; {first.message}" if first.message else note
-                shown = replace(first, source=entry.source, message=message)
-            video_id = entry.video.video_id if entry.video is not None else ""
-            seconds = 0.0 if entry.same_as else None
-            found.append(VideoOutcome(name, video_id, shown.status, shown.reason, shown.message, seconds))
-        return found
+        return [self._outcome(name, entry) for name, entry in self.entries.items()]
+
+    def _outcome(self, name: str, entry: LedgerEntry) -> VideoOutcome:
+        shown = entry
+        if entry.same_as:
+            first = self.entries[entry.same_as]
+            note = f"same content as {first.source.name!r}"
+            message = f"{note}; {first.message}" if first.message else note
+            shown = replace(first, source=entry.source, message=message)
+        video_id = entry.video.video_id if entry.video is not None else ""
+        seconds = 0.0 if entry.same_as else None
+        return VideoOutcome(
+            name, video_id, shown.status, shown.reason, shown.message, seconds, known_bad=shown.known_bad
+        )
 
     def frames_of(self, name: str) -> int | None:
         """Frames of a video, if known."""
@@ -134,13 +139,14 @@ ENDINGS = {"Completed": "completed", "PartiallyFailed": "partially-failed", "Fai
 
 def run_ending(outcomes: Sequence[VideoOutcome]) -> tuple[str, str]:
     """One of :data:`ENDINGS`, and a message: ``3 of 290 videos have no scores (2 failed, 1 rejected)``."""
-    missing = [outcome for outcome in outcomes if outcome.status not in SCORED]
+    missing = [outcome for outcome in outcomes if not outcome.settled]
+    known = sum(outcome.known_bad for outcome in outcomes)
+    ending = f", {known} known to be bad" if known else ""
     if not missing:
         gaps = sum(outcome.status == "ok_with_gaps" for outcome in outcomes)
-        return "Completed", f"{len(outcomes)} of {len(outcomes)} videos scored" + (
-            f", {gaps} with gaps" if gaps else ""
-        )
+        scored = f"{len(outcomes) - known} of {len(outcomes)} videos scored"
+        return "Completed", scored + (f", {gaps} with gaps" if gaps else "") + ending
     counts = Counter(outcome.status for outcome in missing)
     parts = ", ".join(f"{counts[status]} {status}" for status in ("failed", "rejected", "not-run") if counts[status])
-    name = "Failed" if len(missing) == len(outcomes) else "PartiallyFailed"
-    return name, f"{len(missing)} of {len(outcomes)} videos have no scores ({parts})"
+    name = "PartiallyFailed" if any(outcome.status in SCORED for outcome in outcomes) else "Failed"
+    return name, f"{len(missing)} of {len(outcomes)} videos have no scores ({parts}){ending}"

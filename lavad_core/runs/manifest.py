@@ -10,18 +10,18 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from lavad_core.config.secrets import settings_of_record
-from lavad_core.digest import file_sha256
 from lavad_core.errors import DamagedResult, InputError
-from lavad_core.runs.event_log import begins_as, log_digest, log_is_sealed, read_log
+from lavad_core.runs.event_log import begins_as, log_is_sealed, read_log
 from lavad_core.runs.liveness import is_locked, unlocked_state
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
-from lavad_core.seal import seal_of, sealed
+from lavad_core.runs.sets import ShardOfRun, shard_of_record
+from lavad_core.seal import seal_of
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.suggest import nearest
@@ -64,6 +64,18 @@ class VideoOutcome:
     """Wall time of its stages together; None lets the recorder add them up."""
     passes: int = 0
     """How often it was decoded in this run, by the probe included; the recorder counts it."""
+    known_bad: bool = False
+    """Whether it is rejected for a reason that a person has acknowledged: shown and counted, and no failure of the run."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do: it has results, or is known to be bad."""
+        return self.status in SCORED or self.known_bad
+
+    @property
+    def word(self) -> str:
+        """The status, for tables."""
+        return "known bad" if self.known_bad else self.status
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,8 @@ class RunManifest:
     """The name that its user gave it (:func:`checked_name`); empty if none."""
     limit: int | None = None
     """How many of the videos that its inputs name belong to it, the first ones; None where none was left out."""
+    shard: ShardOfRun | None = None
+    """Which part of a set it is of, or that it is over a set whose parts have runs of their own; None for other runs."""
     altered: tuple[str, ...] = ()
     """One sentence for each part of its files that was changed later. Not on disk."""
     sealed: bool = True
@@ -125,11 +139,6 @@ def new_run_id() -> str:
     """An id that sorts by time (UTC, milliseconds) and differs between runs of the same moment."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
-
-
-def now_text() -> str:
-    """The time, ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def is_run_id(text: str) -> bool:
@@ -244,6 +253,8 @@ def load_run(store_root: Path, run_id: str | None = None, origin: Origin | None 
         if not runs:
             raise InputError(f"store {str(store_root)!r} has no runs yet; `lavad run` makes one")
         run_id = runs[-1]
+        latest = load_run(store_root, run_id)
+        return load_run(store_root, latest.shard.run) if latest.shard is not None and latest.shard.run else latest
     run_id = find_run(store_root, run_id, origin)
     path, log_path = (run_path(store_root, run_id, suffix) for suffix in (".json", ".jsonl"))
     with store_errors("read", path):
@@ -289,32 +300,13 @@ def is_running(store_root: Path, run_id: str) -> bool:
     return is_locked(run_path(store_root, run_id, ".jsonl"))
 
 
-def sources_digest(path: Path) -> str | None:
-    """SHA-256 of a run's list of videos, hexadecimal; None if it has none."""
-    with store_errors("read", path):
-        try:
-            return file_sha256(path)
-        except FileNotFoundError:
-            return None
-
-
-def encode_record(manifest: RunManifest, log_path: Path) -> bytes:
-    """JSON for people and programs; ASCII, so that names in it do nothing to a terminal. It holds its digest, and that of the
-    log of the run as it is now."""
-    values = asdict(manifest)
-    del values["altered"], values["sealed"]
-    # A run without a name and a limit has the record that it had before there were any.
-    values = {name: value for name, value in values.items() if name not in ("name", "limit") or value}
-    beside = {"log": log_digest(log_path), "sources": sources_digest(log_path.with_suffix(".sources"))}
-    return (json.dumps(sealed({"format": 2, **values, **beside}), indent=2) + "\n").encode("ascii")
-
-
 def _parse(values: Mapping[str, Any]) -> RunManifest:
     names = {f.name for f in fields(RunManifest)} - {"altered", "sealed"}
     known = {name: values[name] for name in names if name in values}
     known["config"] = settings_of_record(values["config"])
     known["stages"] = {node: StageTotals(**totals) for node, totals in values["stages"].items()}
     known["videos"] = tuple(VideoOutcome(**video) for video in values["videos"])
+    known["shard"] = shard_of_record(values.get("shard"))
     return RunManifest(**known, sealed=seal_of(values) == "whole")
 
 
@@ -324,7 +316,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
     header: dict[str, Any] = {}
     ending: dict[str, Any] = {}
     outcomes: dict[tuple[str, str], VideoOutcome] = {}
-    last, limit = "", None
+    last, limit, shard = "", None, None
     log = read_log(log_path)
     for line in log.lines:
         if line.get("kind") == "run":
@@ -334,6 +326,8 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
             outcomes[outcome.name, outcome.video_id] = outcome
         elif line.get("kind") == "limit":
             limit = line["limit"]
+        elif line.get("kind") == "shard":
+            shard = shard_of_record(line)
         elif line.get("kind") == "end":
             ending = {name: line[name] for name in ENDING if name in line}
         last = line.get("ended", last)
@@ -365,6 +359,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
         origin=header.get("origin", "run"),
         name=header.get("name", ""),
         limit=limit,
+        shard=shard,
         altered=(*altered, *(f"the log of the run was changed after it was written: {why}" for why in log.altered)),
         sealed=log.sealed,
         **found,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import threading
@@ -10,13 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.masking import masked, masked_text
 from lavad_core.runs import environment
-from lavad_core.runs.event_log import line_of
+from lavad_core.runs.event_log import line_of, log_digest
 from lavad_core.runs.liveness import hold_lock
 from lavad_core.runs.manifest import (
     ENDING,
@@ -24,13 +26,14 @@ from lavad_core.runs.manifest import (
     RunManifest,
     VideoOutcome,
     checked_name,
-    encode_record,
-    now_text,
     run_path,
 )
-from lavad_core.runs.records import StageRecord, totals_of
+from lavad_core.runs.records import StageRecord, summed, totals_of
 from lavad_core.runs.sampler import Sampler
 from lavad_core.runs.sender import RecordSender
+from lavad_core.runs.sets import ShardOfRun, note_run
+from lavad_core.runs.video_list import sources_digest
+from lavad_core.seal import sealed
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import make_folders, sync_folder
@@ -40,6 +43,32 @@ __all__ = ["Listener", "RunRecorder", "StageRecord"]
 
 Listener = Callable[[StageRecord], None]
 """Called with a record when it starts (``seconds`` is None) and when it has finished; from the thread that works."""
+
+
+def now_text() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _stage_line(record: StageRecord) -> dict[str, Any]:
+    work = {name: int(amount) for name, amount in record.work.items()}
+    return {**asdict(record), "work": work, "ended": now_text()}
+
+
+def _outcome_line(outcome: VideoOutcome) -> dict[str, Any]:
+    """As earlier versions of the program wrote it, where nothing is new."""
+    return {name: value for name, value in asdict(outcome).items() if name != "known_bad" or value}
+
+
+def _encoded(manifest: RunManifest, log_path: Path) -> bytes:
+    """JSON for people and programs; ASCII, so that names in it do nothing to a terminal. It holds its digest, and that of the
+    log of the run as it is now."""
+    values = {**asdict(manifest), "videos": [_outcome_line(video) for video in manifest.videos]}
+    del values["altered"], values["sealed"]
+    # A run without a name, a limit and a shard has the record that it had before there were any.
+    values = {name: value for name, value in values.items() if name not in ("name", "limit", "shard") or value}
+    beside = {"log": log_digest(log_path), "sources": sources_digest(log_path.with_suffix(".sources"))}
+    return (json.dumps(sealed({"format": 2, **values, **beside}), indent=2) + "\n").encode("ascii")
 
 
 class RunRecorder:
@@ -102,7 +131,7 @@ class RunRecorder:
             hold_lock(self._file)
             sync_folder(self._path.parent)
         self._sender = RecordSender(self._root, self._path)
-        self._append("run", self._header)
+        self._append(("run", self._header))
 
     @property
     def machine(self) -> str:
@@ -113,7 +142,13 @@ class RunRecorder:
         """Note that only the first ``limit`` of the videos belong to the run, others are left out; None notes nothing."""
         if limit is not None:
             self._header["limit"] = limit
-            self._append("limit", {"limit": limit})
+            self._append(("limit", {"limit": limit}))
+
+    def part_of(self, shard: ShardOfRun) -> None:
+        """Note which part of a set the run is of."""
+        self._header["shard"] = shard
+        self._append(("shard", asdict(shard)))
+        note_run(self._path.parent.parent, shard, self.run_id)
 
     @contextmanager
     def stage(self, video: str, video_id: str, node: str) -> Iterator[StageRecord]:
@@ -150,22 +185,25 @@ class RunRecorder:
                 self._finished.append(record)
                 self._seconds[video, video_id] += record.seconds
                 self._passes[video, video_id] += record.passes
-            self._append(
-                "stage",
-                {
-                    **asdict(record),
-                    "work": {name: int(amount) for name, amount in record.work.items()},
-                    "ended": now_text(),
-                },
-            )
+            self._append(("stage", _stage_line(record)))
             self._tell(record)
 
-    def outcome(self, outcome: VideoOutcome) -> None:
-        """Record how the run ended for a video as soon as it is known, for the case that the run is killed."""
-        clean = self._completed(outcome)
+    def found(self, records: Sequence[StageRecord]) -> None:
+        """Record results that were in the store, all at once: of a whole data set they are thousands."""
+        for record in records:
+            record.cached, record.seconds, record.message = True, 0.0, masked_text(record.message)
         with self._guard:
-            self._outcomes[clean.name, clean.video_id] = clean
-        self._append("video", {**asdict(clean), "ended": now_text()})
+            self._finished += records
+        self._append(*(("stage", _stage_line(record)) for record in records))
+        for record in records:
+            self._tell(record)
+
+    def outcome(self, *outcomes: VideoOutcome) -> None:
+        """Record how the run ended for videos as soon as it is known, for the case that the run is killed."""
+        clean = [self._completed(outcome) for outcome in outcomes]
+        with self._guard:
+            self._outcomes |= {(one.name, one.video_id): one for one in clean}
+        self._append(*(("video", {**_outcome_line(one), "ended": now_text()}) for one in clean))
 
     def totals(self) -> dict[str, int]:
         """Work counters of all stages, those at work included."""
@@ -194,6 +232,7 @@ class RunRecorder:
         *,
         message: str = "",
         metrics: Mapping[str, Any] | None = None,
+        parts: Sequence[RunManifest] = (),
     ) -> RunManifest:
         """Write the manifest, replace-by-rename, and stop recording.
 
@@ -201,10 +240,11 @@ class RunRecorder:
             status: a word for the whole run.
             videos: how it ended for each; None takes those given to :meth:`outcome`.
             message, metrics: see :class:`~lavad_core.runs.manifest.RunManifest`.
+            parts: the runs of the shards of which this run is; their work is counted as its own.
         """
         with self._guard:
             outcomes = list(self._outcomes.values()) if videos is None else list(videos)
-            stages, work = totals_of(self._finished)
+            stages, work = summed([totals_of(self._finished), *((part.stages, part.work) for part in parts)])
         manifest = RunManifest(
             **self._header,
             status=status,
@@ -218,13 +258,13 @@ class RunRecorder:
             metrics=metrics,
         )
         # The log has it too: a record that is lost or altered is read from there.
-        self._append(
-            "end", {name: value for name, value in asdict(manifest).items() if name in ENDING and value is not None}
-        )
+        values = {**asdict(manifest), "videos": [_outcome_line(video) for video in manifest.videos]}
+        ending = {name: value for name, value in values.items() if name in ENDING and value is not None}
+        self._append(("end", ending))
         target = self._path.with_suffix(".json")
         with store_errors("write", target):
             with replacing(target) as draft, open(draft, "wb") as file:
-                file.write(encode_record(manifest, self._path))
+                file.write(_encoded(manifest, self._path))
                 file.flush()
                 os.fsync(file.fileno())
                 self._sender.close()
@@ -261,12 +301,16 @@ class RunRecorder:
         for listener in self._listeners:
             listener(record)
 
-    def _append(self, kind: str, values: Mapping[str, Any]) -> None:
+    def _append(self, *lines: tuple[str, Mapping[str, Any]]) -> None:
+        """Lines of the log, each of a kind and with its values; on disk when this returns."""
         with self._guard, store_errors("write", self._path):
             if self._file is None:
                 raise InternalError(f"run {self.run_id} is no longer recorded: it was finished or closed")
             try:
-                data = line_of(kind, values, self._writer, self._lines)
+                data = b"".join(
+                    line_of(kind, values, self._writer, number)
+                    for number, (kind, values) in enumerate(lines, self._lines)
+                )
             except (TypeError, ValueError) as error:
                 raise InternalError(f"a record of run {self.run_id} holds what JSON cannot say: {error}") from error
             size = os.fstat(self._file).st_size
@@ -274,5 +318,5 @@ class RunRecorder:
                 data = b"\n" + data  # a full disk, or a kill before a resumption, had cut the line before
             while data:  # a write that is cut short says why when it is tried again
                 data = data[os.write(self._file, data) :]
-            self._lines += 1
+            self._lines += len(lines)
             os.fsync(self._file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from lavad_core.runs.event_log import EventLog
@@ -121,4 +121,21 @@ def totals_of(records: Sequence[StageRecord]) -> tuple[dict[str, StageTotals], d
         final = last[record.node, record.video, record.video_id] is record
         stages.setdefault(record.node, StageTotals()).add(record, final)
         work.update(record.work)
+    return stages, dict(work)
+
+
+def summed(
+    parts: Sequence[tuple[Mapping[str, StageTotals], Mapping[str, int]]],
+) -> tuple[dict[str, StageTotals], dict[str, int]]:
+    """The totals by node, and the work, of several runs together."""
+    stages: dict[str, StageTotals] = {}
+    work: Counter[str] = Counter()
+    for own, own_work in parts:
+        work.update(own_work)
+        for node, totals in own.items():
+            mine = stages.setdefault(node, StageTotals())
+            mine.peak_rss_bytes = max(mine.peak_rss_bytes, totals.peak_rss_bytes)
+            mine.work = dict(Counter(mine.work) + Counter(totals.work))
+            for name in ("done", "cached", "failed", "seconds", "cpu_seconds", "device_seconds", "waited_seconds"):
+                setattr(mine, name, getattr(mine, name) + getattr(totals, name))
     return stages, dict(work)

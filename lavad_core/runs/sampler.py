@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import suppress
@@ -34,6 +35,8 @@ class Sampler:
         self._process = psutil.Process()
         self._children: list[psutil.Process] = []
         self._children_at = float("-inf")
+        self._sampled_at = float("-inf")
+        self._rss_bytes = 0
         self._active: list[Measure] = []
         self._guard = threading.Lock()
         self._wake = threading.Event()
@@ -46,7 +49,11 @@ class Sampler:
         with self._guard:
             measure = Measure(self._cpu_s())
             self._active.append(measure)
-            self._sample()
+            if (
+                time.monotonic() - self._sampled_at > SAMPLE_INTERVAL_S
+            ):  # thousands of short stages begin one after the other
+                self._sample()
+            measure.peak_rss_bytes = self._rss_bytes
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="lavad-sampler", daemon=True)
                 self._thread.start()
@@ -98,14 +105,15 @@ class Sampler:
         for process in self._family():
             with suppress(psutil.Error):  # a child may have ended
                 total += process.memory_info().rss
+        self._rss_bytes, self._sampled_at = total, time.monotonic()
         self.peak_rss_bytes = max(self.peak_rss_bytes, total)
         for measure in self._active:
             measure.peak_rss_bytes = max(measure.peak_rss_bytes, total)
 
     def _cpu_s(self) -> float:
         # A child that ends moves from its own line into its parent's children_*: the sum goes on.
-        total = 0.0
-        for process in self._family():
+        total = sum(os.times()[:4])  # of this process without reading a file
+        for process in self._family()[1:]:
             with suppress(psutil.Error):
                 times = process.cpu_times()
                 total += times.user + times.system

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from lavad_core.digest import file_sha256
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.location import local_path, shown
 from lavad_core.runs.event_log import log_is_sealed
@@ -19,9 +20,9 @@ from lavad_core.runs.manifest import (
     list_runs,
     load_run,
     run_path,
-    sources_digest,
 )
 from lavad_core.runs.run_log import noted
+from lavad_core.runs.sets import runs_of_shards
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
@@ -113,6 +114,15 @@ def load_sources(store_root: Path, run_id: str) -> RunVideos:
     return RunVideos([source for source, run in found if not run], {source: run for source, run in found if run})
 
 
+def sources_digest(path: Path) -> str | None:
+    """SHA-256 of a run's list of videos, hexadecimal; None if it has none."""
+    with store_errors("read", path):
+        try:
+            return file_sha256(path)
+        except FileNotFoundError:
+            return None
+
+
 def _altered(path: Path, why: str) -> str:
     return (
         f"the list of videos {str(path)!r} was changed after it was written ({why}): which videos are the run's is no longer "
@@ -148,29 +158,47 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     run = _latest(store_root) if run_id is None else load_run(store_root, run_id, "run")
     if run.origin == "import":
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
-    scored = {outcome.name for outcome in run.videos if outcome.status in SCORED}
-    listed = load_sources(store_root, run.run_id)
-    return Unfinished(
-        run.run_id,
-        dict(run.config),
-        [source for source in listed.own if source.name not in scored],
-        listed.earlier | {source: run.run_id for source in listed.own if source.name in scored},
-        run.name,
-        run.limit,
-    )
+    left: dict[str, VideoSource] = {}
+    done: dict[VideoSource, str] = {}
+    for part in parts_of(store_root, run):
+        listed = load_sources(store_root, part.run_id)
+        # Of the videos of a whole set, the runs of its shards that came before know more.
+        scored = {source.name for source in done} | {video.name for video in part.videos if video.status in SCORED}
+        done |= listed.earlier
+        done |= {source: part.run_id for source in listed.own if source.name in scored and source not in done}
+        left |= {source.name: source for source in listed.own if source.name not in scored}
+    return Unfinished(run.run_id, dict(run.config), list(left.values()), done, run.name, run.limit)
 
 
 def _latest(store_root: Path) -> RunManifest:
     for run_id in reversed(list_runs(store_root)):
         run = load_run(store_root, run_id)
         if run.origin == "run":
-            return run
+            return load_run(store_root, run.shard.run) if run.shard is not None and run.shard.run else run
     return load_run(store_root)  # an import, or says that there is nothing
 
 
+def parts_of(store_root: Path, run: RunManifest) -> list[RunManifest]:
+    """A run; where it is of a shard, or over a set, also the latest run of each other shard of the set that has one, in the
+    order of the shards. The run over a set is the last."""
+    if run.shard is None:
+        return [run]
+    latest = {number: ids[-1] for number, ids in runs_of_shards(store_root, run.shard, run.run_id).items()}
+    latest[run.shard.number or run.shard.of + 1] = run.run_id
+    return [run if run_id == run.run_id else load_run(store_root, run_id) for _, run_id in sorted(latest.items())]
+
+
+def shards_without_run(store_root: Path, run: RunManifest) -> list[int]:
+    """Numbers of the shards of a run's set that have no run yet."""
+    if run.shard is None:
+        return []
+    known = runs_of_shards(store_root, run.shard, run.run_id)
+    return [number for number in range(1, run.shard.of + 1) if number not in known]
+
+
 def runs_of_set(store_root: Path, run: RunManifest) -> list[RunManifest]:
-    """A run, and those that have scored others of its set before, each with only these of its videos: a retry is of a part of
-    a set, and its id and name stand for the whole.
+    """A run, and those that have the rest of its set: the runs of its other shards, and those that have scored others of its
+    videos before, each with only these of its videos. The id and name of a retry or of a shard's run stand for the whole.
 
     Raises:
         DamagedResult: the list of the run's videos is not as it was written.
@@ -179,7 +207,7 @@ def runs_of_set(store_root: Path, run: RunManifest) -> list[RunManifest]:
         earlier = load_sources(store_root, run.run_id).earlier
     except InputError:  # nobody noted the videos: the run has no others
         return [run]
-    runs = [run]
+    runs = [run, *(part for part in parts_of(store_root, run) if part.run_id != run.run_id)]
     for run_id in dict.fromkeys(earlier.values()):
         names = {source.name for source, other in earlier.items() if other == run_id}
         other = load_run(store_root, run_id)

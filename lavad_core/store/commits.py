@@ -38,7 +38,7 @@ def check_key(key: Key) -> None:
     Raises:
         InternalError: a part of the key is something else.
     """
-    if not _STAGE.fullmatch(key.stage) or key.stage in {"cache", "runs"}:
+    if not _STAGE.fullmatch(key.stage) or key.stage in {"cache", "runs", "sets"}:
         raise InternalError(f"stage {key.stage!r} of a key is not a name of a stage (a-z, 0-9 and _)")
     for name, value in (("video_id", key.video_id), ("fingerprint", key.fingerprint)):
         if not _DIGEST.fullmatch(value):

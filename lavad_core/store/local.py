@@ -18,7 +18,7 @@ from lavad_core.store.faults import store_errors, unavailable
 TEMPORARY = ".tmp"
 """Folder of unfinished files and locks. On the store's own file system, so that a rename into place is atomic."""
 
-OUTSIDE = frozenset({TEMPORARY, "cache", "runs"})
+OUTSIDE = frozenset({TEMPORARY, "cache", "runs", "sets", "known-bad"})
 """Folders of the root that hold no results."""
 
 LOCK_TIMEOUT_S = 120.0

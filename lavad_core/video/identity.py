@@ -70,6 +70,7 @@ class IdentityCache:
     def __init__(self, path: str | Path, *, by_inode: bool = False) -> None:
         self.path = Path(path)
         self._by_inode = by_inode
+        self._checked = False
 
     def lookup(self, states: Mapping[str, _State]) -> dict[str, str]:
         """Digests of those files whose state is the remembered one."""
@@ -117,9 +118,10 @@ class IdentityCache:
             columns = [row[1] for row in database.execute("PRAGMA table_info(digests)")]
             if columns and columns != ["path", "size", "mtime_ns", "ctime_ns", "sha256", "checksum"]:
                 raise sqlite3.DatabaseError("another layout")
-            # Small enough to be read through at each opening: a row or two per video.
-            if columns and database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            # Read through once: of a large data set it is megabytes, and rows have checksums of their own.
+            if columns and not self._checked and database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("damaged")
+            self._checked = True
             with database:
                 database.execute(self._TABLE)
         except sqlite3.Error:

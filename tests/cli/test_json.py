@@ -42,6 +42,7 @@ DOCUMENTS = {
     "export csv {new}/scores.csv --run base --store {store}": "export",
     "store ls --store {store}": "list",
     "store verify --store {store}": "list",
+    "store known-bad --store {store}": "known-bad",
     "store gc --dry-run --store {store}": "gc",
 }
 """Command to the name of its document; ``list``: of a time before documents had names."""

@@ -21,6 +21,8 @@ from lavad_core.errors import InputError
 NAMES = {
     "score-videos/on-demand",
     "score-videos/nightly",
+    "score-data-set/data-set",
+    "score-shard/shard",
     "score-video/one-video",
     "retry-failed/retry",
     "check-store/weekly",
@@ -89,10 +91,9 @@ def test_everything_is_put_on_a_fresh_server_and_again(prefect_server: str, repo
         deployed = {}
         for name in NAMES:
             deployed[name] = client.read_deployment_by_name(name)
-        pool = client.read_work_pool("lavad-gpu")
         queue = client.read_work_queue_by_name(QUEUE, work_pool_name="lavad-gpu")
-    assert pool.type == "process"
-    assert {one.work_pool_name for one in deployed.values()} == {"lavad-gpu"}
+        assert {client.read_work_pool(name).type for name in ("lavad-gpu", "lavad-cpu")} == {"process"}
+    assert {name for name, one in deployed.items() if one.work_pool_name != "lavad-gpu"} == {"score-data-set/data-set"}
     assert [schedule.active for schedule in deployed["score-videos/nightly"].schedules] == [True]
     assert [schedule.active for schedule in deployed["check-store/weekly"].schedules] == [False], "it was switched off"
     assert queue.concurrency_limit == 3, "what somebody has set stays"

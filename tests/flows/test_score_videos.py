@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+from support.command import lavad
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, outcomes, planned_waits, run, task_runs
 
@@ -35,7 +36,10 @@ def of_stages(runs: list[TaskRun]) -> list[TaskRun]:
     return [one for one in runs if " · " in one.name and not one.name.startswith("prepare")]
 
 
-def test_first_everything_runs_then_everything_is_cached(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+def test_first_everything_runs_then_everything_is_cached(
+    stages: FakeStages, tmp_path: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lavad_core")
     videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4")
     first = run(videos, store)
     assert (first.name, first.message) == ("Completed", "2 of 2 videos scored")
@@ -44,11 +48,14 @@ def test_first_everything_runs_then_everything_is_cached(stages: FakeStages, tmp
     again = run(videos, store)
     assert again.is_completed()
     assert sum(stages.calls.values()) == 2 * NODES
-    shown = of_stages(task_runs(again, 2 * NODES + 4))
+    shown = of_stages(task_runs(first, 2 * NODES + 4))
     assert len(shown) == 2 * NODES
-    assert {one.state_name for one in shown} == {"Cached"}
+    assert {one.state_name for one in shown} == {"Completed"}
     assert "caption a · one" in {one.name for one in shown}
     assert not any(one.tags for one in shown)
+    assert of_stages(task_runs(again, 4)) == [], "what is in the store needs no task runs"
+    assert f"{2 * NODES} of {2 * NODES} results are in the store; 2 of 2 videos have all" in caplog.text
+    assert len((store / "runs" / f"{load_run(store).run_id}.jsonl").read_text().splitlines()) == 2 * NODES + 4
     totals = load_run(store).stages
     assert {node: (total.done, total.cached) for node, total in totals.items()} == dict.fromkeys(totals, (0, 2))
     assert len(totals) == NODES
@@ -103,6 +110,36 @@ def test_a_rejected_video_fails_each_time_without_being_decoded_again(
     del stages.actions["bad", "probe"]
     assert run(videos, store, retry_rejected=True).is_completed()
     assert stages.calls["bad", "probe"] == 2
+
+
+def test_a_video_that_is_known_to_be_bad_is_shown_and_not_red(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    videos = make_videos(tmp_path / "videos", "good.mp4", "bad.mp4")
+    stages.actions["bad", "probe"] = rejecting()
+    assert run(videos, store).name == "PartiallyFailed"
+    shown = lavad("store", "known-bad", "--all", "--store", str(store))
+    assert shown.exit_code == 0
+    assert "this is not a video" in shown.stdout
+    again = run(videos, store)
+    assert (again.name, again.message) == ("Completed", "1 of 2 videos scored, 1 known to be bad")
+    assert of_stages(task_runs(again, 4)) == [], "not one red task run"
+    assert json.loads(artifacts(again)["lavad-videos"])[0]["status"] == "known bad"
+    make_videos(videos, "other.mp4")
+    stages.actions["other", "probe"] = rejecting()
+    new = run(videos, store)
+    assert (new.name, new.message) == (
+        "PartiallyFailed",
+        "1 of 3 videos have no scores (1 rejected), 1 known to be bad",
+    )
+    log = store / "runs" / f"{load_run(store).run_id}.jsonl"
+    log.with_suffix(".json").unlink()
+    assert {video.name: video.known_bad for video in load_run(store).videos} == {
+        "good": False, "bad": True, "other": False,
+    }  # fmt: skip
+    refused = lavad("store", "known-bad", "good", "--store", str(store))
+    assert refused.exit_code == 2
+    assert "can be known to be bad" in refused.stderr
+    assert lavad("store", "known-bad", "bad", "--forget", "--store", str(store)).exit_code == 0
+    assert run(videos, store).message == "2 of 3 videos have no scores (2 rejected)"
 
 
 def test_a_service_is_asked_again_and_nothing_else_is(stages: FakeStages, tmp_path: Path, store: Path) -> None:
@@ -220,7 +257,7 @@ def test_names_are_escaped(stages: FakeStages, tmp_path: Path, store: Path) -> N
     broken.write_bytes(b"x")
     state = run(tmp_path / "videos", store)
     assert state.message == "6 of 6 videos scored"
-    runs = task_runs(state, 6 * NODES + 6)
+    runs = task_runs(state, 6 * NODES + 4)
     found = artifacts(state)
     texts = [one.name for one in runs] + [row["video"] for row in json.loads(found["lavad-videos"])]
     for text in texts:
@@ -243,7 +280,7 @@ def test_two_runs_at_once_on_one_store(stages: FakeStages, tmp_path: Path, store
     assert [state.name for state in states] == ["Completed", "Completed"]
     assert len(list(store.glob("*/*/*/commit.json"))) == 3 * NODES
     for state in states:
-        assert all(one.state is not None and one.state.is_final() for one in task_runs(state, 3 * NODES + 5))
+        assert all(one.state is not None and one.state.is_final() for one in task_runs(state, 4))
 
 
 def test_listeners_hear_of_every_stage(stages: FakeStages, tmp_path: Path, store: Path) -> None:

@@ -62,7 +62,7 @@ def _repeats(video: VideoOutcome) -> bool:
 
 def worth_a_retry(manifest: RunManifest) -> str | None:
     """The offer of ``lavad retry``; None where it would change nothing."""
-    missing = [video for video in manifest.videos if video.status not in SCORED]
+    missing = [video for video in manifest.videos if not video.settled]
     again = [video for video in missing if not _repeats(video)]
     if not again:
         return None
@@ -79,10 +79,10 @@ def _store_option(manifest: RunManifest) -> str:
 
 def rejected_for_good(manifest: RunManifest) -> list[str]:
     """What is to be changed for videos that would be rejected again."""
-    reasons = Counter(video.reason for video in manifest.videos if _repeats(video))
+    reasons = Counter(video.reason for video in manifest.videos if _repeats(video) and not video.known_bad)
     return [
         f"{count} of {len(manifest.videos)} videos are rejected ({reason}), and trying again would find the same: "
-        f"{_WAYS_OUT.get(reason, 'mend the files, or leave them out')}"
+        f"{_WAYS_OUT.get(reason, 'mend the files, or leave them out, or acknowledge them (lavad store known-bad)')}"
         for reason, count in sorted(reasons.items())
     ]
 
@@ -98,7 +98,7 @@ def _videos(manifest: RunManifest, resources: RunResources) -> None:
     rows = [
         (
             video.name,
-            video.status,
+            video.word,
             *peaks.get(video.name, (None, None)),
             float(video.seconds or 0),
             ": ".join(part for part in (video.reason, video.message) if part),
@@ -117,7 +117,7 @@ def _peaks(manifest: RunManifest, resources: RunResources) -> dict[str, tuple[in
 
     found: dict[str, tuple[int, float]] = {}
     try:
-        results = open_results(resources.store.root, manifest)
+        results = open_results(resources.store.root, manifest.run_id)
         for name in [video.name for video in manifest.videos if video.status in SCORED][:SHOWN]:
             count, facts = results[name].segment_count, results[name].facts
             if count is not None and "peak_score" in facts:
@@ -188,7 +188,7 @@ def metrics(resources: RunResources, videos: Sequence[VideoOutcome], *, tables: 
 def exit_code(videos: Sequence[VideoOutcome]) -> Exit:
     """For the outcomes of a run."""
     scored = [video for video in videos if video.status in SCORED]
-    if videos and len(scored) == len(videos):
+    if videos and all(video.settled for video in videos):
         return Exit.OK
     if scored or any(video.status == "rejected" for video in videos):
         return Exit.SOME_FAILED

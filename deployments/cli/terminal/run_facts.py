@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def counted(manifest: RunManifest) -> str:
-    words = [outcome.status for outcome in manifest.videos]
+    words = [outcome.word for outcome in manifest.videos]
     return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
 
 

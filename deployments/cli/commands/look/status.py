@@ -77,7 +77,7 @@ def status(
         show_table(
             ("video", "status", "reason", "seconds", *(["run"] if earlier else []), "message"),
             [
-                (v.name, v.status, v.reason, float(v.seconds or 0), *([run.run_id] if earlier else []), v.message)
+                (v.name, v.word, v.reason, float(v.seconds or 0), *([run.run_id] if earlier else []), v.message)
                 for run in (manifest, *earlier)
                 for v in run.videos
             ],

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from lavad.deployments.cli.terminal.text import escape, say, show, show_table, s
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
+    from lavad_core.runs.known_bad import KnownBad
     from lavad_core.store.files import FileStore
     from lavad_core.store.types import Key
 
@@ -153,3 +155,61 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
             continue  # nothing is imported under this name: the configuration does not reach it
         wanted.update(graph.keys(PreparedVideo(name, "", "file", video_id, imports)).values())
     return lambda key: key.stage in ("evaluate", "import") or key in wanted
+
+
+@app.command("known-bad")
+@guarded
+def known_bad(
+    videos: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIDEO]...", help="Videos of the run that are bad for good.")
+    ] = None,
+    run: options.Run = None,
+    all_: Annotated[bool, typer.Option("--all", help="All that the run rejected for good.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Take it back.")] = False,
+    store: options.StoreFolder = None,
+    json_: options.AsJson = False,
+) -> None:
+    """Say that videos are bad and will stay so: runs then show and count them, and are not red for them. By content, so that a
+    mended or another bad file counts again. Without VIDEO and --all: list them."""
+    from lavad_core.runs import known_bad as notes
+
+    root = options.store_root(store)
+    if videos or all_:
+        for video in _chosen(root, run, videos or []):
+            if forget:
+                notes.forget(root, video)
+            else:
+                notes.acknowledge(root, video)
+    elif forget:
+        raise typer.BadParameter("--forget needs to know which: name VIDEOs, or give --all")
+    found = list(notes.known_bad(root))
+    if json_:
+        show_document("known-bad", {"videos": [dataclasses.asdict(video) for video in found]})
+        return
+    show_table(("video", "reason", "content", "message"), [(v.name, v.reason, v.video_id, v.message) for v in found])
+
+
+def _chosen(root: Path, given: str | None, names: list[str]) -> list[KnownBad]:
+    """The videos of these names, or all, that a run rejected for good."""
+    from lavad_core.errors import InputError
+    from lavad_core.pipeline.execute import REJECTED_BY_CONTENT
+    from lavad_core.runs.known_bad import KnownBad
+    from lavad_core.runs.manifest import load_run
+    from lavad_core.runs.video_list import runs_of_set
+
+    run = load_run(root, given, "run")
+    outcomes = {video.name: video for one in runs_of_set(root, run) for video in one.videos}
+    for_good = {
+        name: KnownBad(video.video_id, video.reason, name, video.message)
+        for name, video in outcomes.items()
+        if video.status == "rejected" and video.reason in REJECTED_BY_CONTENT and video.video_id
+    }
+    for name in names:
+        if name not in outcomes:
+            raise InputError(f"run {run.run_id} has no video {name!r}; `lavad status {run.run_id}` lists them")
+        if name not in for_good:
+            raise InputError(
+                f"{name!r} ended {outcomes[name].status} ({outcomes[name].reason or 'no reason'}) in run {run.run_id}: only "
+                "what is rejected for its content can be known to be bad; the rest may pass the next time"
+            )
+    return [for_good[name] for name in names or for_good]

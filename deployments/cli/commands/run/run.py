@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lavad.deployments.cli.exits import guarded
-from lavad.deployments.cli.flow import Plain, Start, run_flow, scoring_flow, warn_ahead
+from lavad.deployments.cli.flow import Plain, Start, data_set_flow, run_flow, scoring_flow, warn_ahead
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
@@ -20,6 +20,7 @@ from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
+    from lavad_core.runs.manifest import RunManifest
     from lavad_core.video.types import VideoSource
 
 
@@ -54,6 +55,19 @@ def run(
         ),
     ] = False,
     limit: options.Limit = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Only the Ith of N parts of about the same length, for runs on several GPUs or machines with one store.",
+            metavar="I/N",
+        ),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="In N such parts, each given to a worker of the configured Prefect server.", metavar="N"
+        ),
+    ] = None,
     name: options.RunName = None,
     plain: Plain = False,
     json_: options.AsJson = False,
@@ -61,10 +75,17 @@ def run(
     """Score videos. What is in the store already is not computed again."""
     from lavad_core.datasets.configured import check_labelled, configured
     from lavad_core.planning.prompt_check import check_prompts
+    from lavad_core.planning.shards import parse_shard, shard_count
     from lavad_core.runs.manifest import checked_name
 
     if name is not None:
         checked_name(name)
+    if shard is not None:
+        parse_shard(shard)
+        if dry_run or shards is not None:
+            raise typer.BadParameter(
+                "--shard I/N is one part of a set, --dry-run and --shards N are about the whole of it"
+            )
     resolved = given.load(*_of_list(list_, frame_rate), labels=labels).config
     dataset = configured(resolved.evaluate)  # labels that cannot be read are reported before hours of work, not after
     sources = options.limited(_sources(inputs or [], resolved), limit)
@@ -80,8 +101,12 @@ def run(
         show_plan(resolved, sources, refresh=refresh, as_json=json_)
         return
     warn_ahead(resolved)
-    start = scoring_flow(inputs or [], resolved, refresh=refresh, name=name, limit=limit)
-    _run_and_report(resolved, len(sources), start, plain=plain, as_json=json_)
+    if shards is not None:
+        shard_count(len(sources), 1, shards)
+        start = data_set_flow(inputs or [], resolved, shards, refresh=refresh, name=name, limit=limit)
+    else:
+        start = scoring_flow(inputs or [], resolved, refresh=refresh, name=name, limit=limit, shard=shard)
+    _run_and_report(resolved, len(sources), start, plain=plain, as_json=json_, workers=shards is not None)
 
 
 @guarded
@@ -173,7 +198,9 @@ def _some(names: Sequence[str]) -> str:
     return first_few(names, show=lambda name: escape(repr(name)))
 
 
-def _run_and_report(config: LavadConfig, videos: int, start: Start, *, plain: bool, as_json: bool) -> None:
+def _run_and_report(
+    config: LavadConfig, videos: int, start: Start, *, plain: bool, as_json: bool, workers: bool = False
+) -> None:
     """Run a flow for this many videos, and say how it ended. After a retry the metrics are over the whole set."""
     from lavad.deployments.cli.signals import interruptible
     from lavad.deployments.cli.terminal.run_end import metrics, print_run_end
@@ -181,12 +208,32 @@ def _run_and_report(config: LavadConfig, videos: int, start: Start, *, plain: bo
     from lavad_core.runs.video_list import runs_of_set
 
     with interruptible() as stop:
-        ended = run_flow(config, videos, plain, start, stop)
+        ended = run_flow(config, videos, plain, start, stop, workers=workers)
         resources = RunResources(config)
         if as_json:
             show_document("run", asdict(ended.manifest))
-        print_run_end(ended.manifest, resources, tables=not as_json)
+        print_run_end(replace(ended.manifest, videos=ended.videos), resources, tables=not as_json)
         runs = runs_of_set(resources.store.root, ended.manifest)
-        metrics(resources, [video for run in runs for video in run.videos], tables=not as_json)
+        if (waits := _missing_shards(resources.store.root, ended.manifest, runs)) is not None:
+            say(waits)
+        else:
+            metrics(resources, [video for run in runs for video in run.videos], tables=not as_json)
         if code := ended.exit_code:
             raise typer.Exit(code)
+
+
+def _missing_shards(root: Path, run: RunManifest, runs: Sequence[RunManifest]) -> str | None:
+    """What the set of a shard waits for; None where it is whole, or the run is not of a shard."""
+    from lavad_core.plain_text import first_few
+    from lavad_core.runs.video_list import shards_without_run
+
+    if run.shard is None:
+        return None
+    going = [str(other.shard.number) for other in runs if other.shard is not None and not other.ended]
+    waits = [*map(str, shards_without_run(root, run)), *going]
+    if not waits:
+        return None
+    return (
+        f"{run.shard} is done; shards {first_few(waits)} of the set are not yet, and metrics are over the whole set "
+        f"(lavad status {run.run_id}; lavad evaluate --run {run.run_id})"
+    )

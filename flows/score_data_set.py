@@ -1,0 +1,66 @@
+"""Score a data set in shards, each a flow run of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from lavad.flows.run_steps import Preset, configuration, run_name
+from lavad.tasks.flow_run import RED
+from lavad.tasks.set_run import over_set, plan_set
+from lavad_core.runs.manifest import new_run_id
+
+SHARD_DEPLOYMENT = "score-shard/shard"
+
+
+@flow(name="score-data-set", flow_run_name=run_name, persist_result=False, **RED)
+def score_data_set(
+    inputs: list[str],
+    preset: Preset | None = None,
+    settings: dict[str, Any] | None = None,
+    run_id: str | None = None,
+    shards: Annotated[int, Field(ge=1)] | None = None,
+    devices: Annotated[int, Field(ge=1)] = 1,
+    issues: Annotated[int, Field(ge=1)] = 3,
+    refresh: bool = False,
+    name: str | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
+    config: str | None = None,
+    deployment: str = SHARD_DEPLOYMENT,
+) -> State[Any]:
+    """Anomaly scores for a data set, whose shards any number of workers take. This flow needs no GPU: it probes the videos,
+    plans the shards, and waits for what the store says about them.
+
+    Call it with ``return_state=True``: the state ``PartiallyFailed`` or ``Failed`` is raised otherwise.
+
+    Args:
+        inputs: as those of ``score_videos``; paths must be the same on all workers.
+        preset: a preset's name.
+        settings: nested values over preset and ``config``, without secrets.
+        run_id: id of the run over the set; a new one if not given. Its shards have runs of their own.
+        shards: how many; about four a device if not given.
+        devices: how many devices work on the set at once.
+        issues: how often a shard is given to a worker, at most: it is again if its process dies.
+        refresh: compute also what is in the store, and replace it.
+        name: name of the run, for people; it can be given wherever a run's id can.
+        limit: score only this many of the videos that the inputs name, the first ones.
+        config: path of a YAML configuration on the machine that runs this, over the preset.
+        deployment: the deployment of the flow ``score-shard``.
+
+    Returns:
+        ``Completed``; ``PartiallyFailed`` (red) if a video has no scores; ``Failed`` (red) if none has.
+    """
+    loaded = configuration(preset, settings, config)
+    opened = over_set(
+        loaded, run_id or new_run_id(), deployment=deployment, refresh=refresh, most_issues=issues, name=name
+    )
+    with opened as work:
+        work.plan(plan_set(work.run, inputs, limit, shards, devices))
+        work.issue()
+        while work.waiting:
+            work.look()
+        work.evaluate()
+        return work.finish()

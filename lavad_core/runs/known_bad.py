@@ -1,0 +1,66 @@
+"""Videos that are known to be bad: contents that a run rejected for good, and that a person has acknowledged.
+
+One note for each, ``known-bad/<video id>/<reason>.json``: by content, so that the file may have another name or place, and by
+reason, so that a video is red again once something else is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from lavad_core.store.files import FileStore
+from lavad_core.store.notes import put_note, read_note
+
+FOLDER = "known-bad"
+"""Folder of the store for the notes."""
+
+
+@dataclass(frozen=True)
+class KnownBad:
+    """A content that is known to be bad."""
+
+    video_id: str
+    """Digest of the video's content."""
+    reason: str
+    """Why it is rejected, in a word."""
+    name: str
+    """The user's name for it, when it was acknowledged."""
+    message: str
+    """Why it is rejected, in a sentence."""
+
+
+def acknowledge(store_root: Path, video: KnownBad) -> bool:
+    """Note that a video is known to be bad; whether that is new.
+
+    Raises:
+        StoreUnavailable: the store cannot be written.
+    """
+    return put_note(FileStore(store_root), _name(video.video_id, video.reason), asdict(video))
+
+
+def is_known_bad(store: FileStore, video_id: str, reason: str) -> bool:
+    """Whether a content, rejected for this reason, is known to be bad."""
+    return store.blobs.stat(_name(video_id, reason)) is not None
+
+
+def forget(store_root: Path, video: KnownBad) -> None:
+    """Take an acknowledgement back."""
+    FileStore(store_root).blobs.delete(_name(video.video_id, video.reason))
+
+
+def known_bad(store_root: Path) -> Iterator[KnownBad]:
+    """All of them, in the order of their contents.
+
+    Raises:
+        DamagedResult: a note is not as it was written.
+    """
+    store = FileStore(store_root)
+    for blob in store.blobs.list(FOLDER):
+        if (note := read_note(store, blob.name)) is not None:
+            yield KnownBad(**{field.name: note[field.name] for field in fields(KnownBad)})
+
+
+def _name(video_id: str, reason: str) -> str:
+    return f"{FOLDER}/{video_id}/{reason}.json"

@@ -1,0 +1,60 @@
+"""What a run over a set leaves in the orchestrator for people: the table of its shards, and that of the videos in trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from prefect import task
+
+from lavad.tasks.artifacts import SUMMARY_KEY, VIDEOS_KEY, summary_text, video_rows
+from lavad.tasks.channel import Channel
+from lavad.tasks.job import UNCACHED
+from lavad_core.escape import escape_markdown
+from lavad_core.planning.shards import Shard
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
+
+SHARDS_KEY = "lavad-shards"
+
+
+def shard_row(shard: Shard, run_ids: Sequence[str], record: RunManifest | None) -> dict[str, Any]:
+    """A line of the table of shards."""
+    host = {} if record is None else record.host
+    videos = () if record is None else record.videos
+    stages = {} if record is None else record.stages
+    return {
+        "shard": shard.number,
+        "worker": escape_markdown(f"{host.get('name', '')} (process {host['process']})", 120)
+        if "process" in host
+        else "",
+        "videos": len(shard.videos),
+        "grid frames": shard.grid_frames,
+        "done": sum(video.status in SCORED for video in videos),
+        "results made": sum(totals.done for totals in stages.values()),
+        "results cached": sum(totals.cached for totals in stages.values()),
+        "failed": len(shard.videos) - sum(video.settled for video in videos),
+        "seconds": 0.0 if record is None else round(record.seconds, 1),
+        "issued": len(run_ids),
+        "run": run_ids[-1],
+    }
+
+
+@task(name="publish-set", description="Publish the tables of shards and of videos, and the summary.", **UNCACHED)
+def publish_set(
+    rows: list[dict[str, Any]],
+    outcomes: Sequence[VideoOutcome],
+    run: RunManifest,
+    ended: str,
+    message: str,
+    metrics: Mapping[str, Any] | None,
+) -> bool:
+    """Publish the artifacts of a run over a set, and return whether the server took them."""
+    trouble = video_rows([outcome for outcome in outcomes if outcome.status != "ok"], {})
+    with closing(Channel()) as shown:
+        shown.artifact("table of shards", "table", SHARDS_KEY, rows, escape_markdown(message))
+        shown.artifact("table of videos", "table", VIDEOS_KEY, trouble, "videos that failed, or have gaps")
+        shown.artifact(
+            "summary", "markdown", SUMMARY_KEY, summary_text(run, ended, message, metrics), f"Run {run.run_id}"
+        )
+    return shown.all_shown

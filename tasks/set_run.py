@@ -1,0 +1,261 @@
+"""A run over a data set whose shards are flow runs of their own, on whichever workers take them.
+
+What a shard has done is read from the store alone: the record of its run. The orchestrator is asked one thing, whether a
+shard's flow run is over without having come to its end, and a server that does not answer only makes the run wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from lavad.tasks import ending_events, set_artifacts, shard_flow_runs
+from lavad.tasks.artifacts import Progress
+from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
+from lavad.tasks.flow_run import name_flow_run
+from lavad.tasks.job import UNCACHED, Job, RunRef, job_of, open_job
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.secrets import public_settings
+from lavad_core.errors import StoreUnavailable
+from lavad_core.local_run import STOPPED, first_sources, sources_of
+from lavad_core.pipeline.ledger import ENDINGS, NOT_REACHED, run_ending
+from lavad_core.planning.sharding import ShardPlan, plan_shards
+from lavad_core.planning.shards import Shard, shard_count
+from lavad_core.results.run import keys_of_run
+from lavad_core.run_metrics import evaluate_keys, metrics_of
+from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, is_running, load_run, new_run_id, run_path
+from lavad_core.runs.sets import ShardOfRun
+from lavad_core.runs.video_list import decode_input
+from lavad_core.store import mirror
+
+log = logging.getLogger("lavad_core.flow")
+
+LOOK_S = 5.0
+"""Between two looks at what the shards have done; one takes a request and a file for each shard that is not done."""
+
+
+@dataclass
+class ShardWork:
+    """A shard on its way."""
+
+    shard: Shard
+    """The shard."""
+    run_ids: list[str] = field(default_factory=list)
+    """Ids of its runs, the latest last."""
+    flow_run: Any = None
+    """The flow run of the latest, as the server last described it."""
+    record: RunManifest | None = None
+    """The record of its last run, once nothing more comes."""
+
+
+class SetRun:
+    """One run. Steps: :meth:`plan`, :meth:`issue`, :meth:`look` while :attr:`waiting`, :meth:`finish`."""
+
+    def __init__(self, run: RunRef, job: Job, deployment: str, refresh: bool, most_issues: int) -> None:
+        self.run = run
+        self._job = job
+        self._deployment = deployment
+        self._refresh = refresh
+        self._most_issues = most_issues
+        self._plan: ShardPlan | None = None
+        self._works: list[ShardWork] = []
+        self._metrics: dict[str, Any] | None = None
+        self._manifest: RunManifest | None = None
+        self._progress = Progress(0)
+
+    def plan(self, plan: ShardPlan) -> None:
+        """Take the shards of a plan; those without a video need no run."""
+        self._plan = plan
+        self._job.recorder.part_of(ShardOfRun(plan.set_id, 0, len(plan.shards)))
+        self._works = [ShardWork(shard) for shard in plan.shards if shard.videos]
+        self._progress = Progress(sum(len(shard.videos) for shard in plan.shards))
+        self._progress.start()
+
+    def issue(self) -> None:
+        """Start what is not started: after a restart of this run, its shards go on as they are."""
+        known = shard_flow_runs.known(self._keys())
+        for work in self._works:
+            for attempt in range(self._most_issues):
+                if (flow_run := known.get(self._key(work, attempt))) is not None:
+                    work.flow_run = flow_run
+                    work.run_ids.append(flow_run.parameters["run_id"])
+            if not work.run_ids:
+                self._start(work)
+
+    def _keys(self) -> list[str]:
+        return [self._key(work, attempt) for work in self._works for attempt in range(self._most_issues)]
+
+    def _key(self, work: ShardWork, attempt: int) -> str:
+        return f"lavad {self.run.run_id} {work.shard.number} {attempt}"
+
+    def _start(self, work: ShardWork) -> None:
+        assert self._plan is not None
+        shard, run_id = (
+            ShardOfRun(self._plan.set_id, work.shard.number, len(self._plan.shards), self.run.run_id),
+            new_run_id(),
+        )
+        key = self._key(work, len(work.run_ids))
+        settings = {**public_settings(self._job.resources.config), "store": self.run.store}
+        parameters = {
+            "set_id": shard.set_id,
+            "number": shard.number,
+            "of": shard.of,
+            "of_run": shard.run,
+            "settings": settings,
+            "run_id": run_id,
+            "refresh": self._refresh,
+        }
+        work.flow_run = shard_flow_runs.start(self._deployment, parameters, f"{shard} of {shard.run}", key)
+        work.run_ids.append(run_id)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a shard is on its way."""
+        return any(work.record is None for work in self._works)
+
+    def look(self) -> None:
+        """Wait a little, and see which shards are done; issue again those whose process died, as often as it is allowed."""
+        time.sleep(LOOK_S)
+        self._job.resources.check_stop()
+        going = [work for work in self._works if work.record is None]
+        over = shard_flow_runs.over([work.flow_run for work in going])
+        for work in going:
+            store, run_id = Path(self.run.store), work.run_ids[-1]
+            written = _is_written(store, run_id)
+            dead = work.flow_run.id in over and not is_running(store, run_id)
+            if not written and not dead:
+                continue
+            record = load_run(store, run_id) if written or _is_written(store, run_id, ".jsonl") else None
+            left = _left(work.shard, record)
+            if left and not dead:
+                continue  # it was stopped, and its process is about to end
+            if left and len(work.run_ids) < self._most_issues:
+                log.warning(
+                    "shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id
+                )
+                self._start(work)
+                continue
+            work.record = record if record is not None else _nothing(run_id)
+            self._progress.add(len(work.shard.videos))
+            log.info("shard %d is done: %d of %d videos left", work.shard.number, len(left), len(work.shard.videos))
+
+    @property
+    def records(self) -> list[RunManifest]:
+        """The records of the shards that have one."""
+        return [work.record for work in self._works if work.record is not None and work.record.started]
+
+    def outcomes(self) -> list[VideoOutcome]:
+        """How it ended for each video of the set, in the order of the shards."""
+        found = []
+        for work in self._works:
+            known = {video.name: video for video in (work.record.videos if work.record is not None else ())}
+            for video in work.shard.videos:
+                name = video.source.name
+                found.append(known.get(name) or VideoOutcome(name, "", "not-run", "NotReached", NOT_REACHED))
+        return found
+
+    def evaluate(self) -> None:
+        """The metrics of the whole set, if the configuration names labels."""
+        if self._job.resources.config.evaluate.labels is not None and any(o.status in SCORED for o in self.outcomes()):
+            unscored = [outcome.name for outcome in self.outcomes() if outcome.status not in SCORED]
+            self._metrics = evaluate_shards(self.run, [record.run_id for record in self.records], unscored)
+
+    def finish(self) -> State[Any]:
+        """Write the run's manifest, publish the artifacts, and say how it ended."""
+        outcomes = self.outcomes()
+        name, message = run_ending(outcomes)
+        known = {video.name for record in self.records for video in record.videos}
+        manifest = self.close(ENDINGS[name], message, [video for video in outcomes if video.name not in known])
+        state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
+        ending_events.tell_failed(replace(manifest, videos=tuple(outcomes)), message)
+        if self._metrics is not None:
+            ending_events.tell_evaluated(manifest.run_id, name, message, self._metrics)
+        decided(state)
+        rows = [set_artifacts.shard_row(work.shard, work.run_ids, work.record) for work in self._works]
+        if not set_artifacts.publish_set(rows, outcomes, manifest, name, message, self._metrics):
+            hurry(LAST_TRIES_AGAIN)
+        return state
+
+    def close(self, status: str, message: str, videos: Sequence[VideoOutcome] = ()) -> RunManifest:
+        """Write the manifest, once: of the videos only those that no shard's run knows."""
+        self._progress.stop()
+        if self._manifest is None:
+            self._manifest = self._job.recorder.finish(
+                status, videos, message=message, metrics=self._metrics, parts=self.records
+            )
+        return self._manifest
+
+
+def _is_written(store: Path, run_id: str, suffix: str = ".json") -> bool:
+    """Whether a run has this file, as far as the storage says: it is asked again after an outage."""
+    path = run_path(store, run_id, suffix)
+    try:
+        mirror.fetch(store, path)
+    except StoreUnavailable as error:
+        log.warning("the store does not say how the shards are (%s); asked again", error)
+    return path.exists()
+
+
+def _left(shard: Shard, record: RunManifest | None) -> list[str]:
+    """Names of the shard's videos of which its run does not say how it ended."""
+    ended = {} if record is None else {video.name for video in record.videos if video.status != "not-run"}
+    return [video.source.name for video in shard.videos if video.source.name not in ended]
+
+
+def _nothing(run_id: str) -> RunManifest:
+    """In the place of the record of a run that never began."""
+    return RunManifest(run_id, "interrupted", {}, {}, {}, None, "", "", 0.0, 0, {}, {}, ())
+
+
+@task(name="plan-set", description="Find and probe the videos of the set, and make its shards.", **UNCACHED)
+def plan_set(run: RunRef, inputs: list[str], limit: int | None, shards: int | None, devices: int) -> ShardPlan:
+    """The shards of the videos that the inputs name, or of the first ``limit`` of them.
+
+    Raises:
+        InputError: an input names nothing, or there are too few shards.
+    """
+    job = job_of(run)
+    config = job.resources.config
+    found = sources_of(config, [decode_input(text) for text in inputs])
+    sources = first_sources(job.recorder, Path(run.store), found, limit)
+    return plan_shards(config, sources, shard_count(len(sources), devices, shards), run.run_id)
+
+
+@task(name="evaluate", description="Frame-level metrics over all videos of the set.", **UNCACHED)
+def evaluate_shards(run: RunRef, run_ids: list[str], unscored: list[str]) -> dict[str, Any] | None:
+    """The metrics over the scored videos of several runs, by their records: no model is needed."""
+    resources, root = job_of(run).resources, Path(run.store)
+    keys: dict[str, Any] = {}
+    for run_id in run_ids:
+        own = keys_of_run(root, run_id)
+        keys |= {video.name: own[video.video_id] for video in load_run(root, run_id).videos if video.status in SCORED}
+    commit = evaluate_keys(resources.store, resources.config, keys, unscored)
+    return None if commit is None else metrics_of(commit)
+
+
+@contextmanager
+def over_set(
+    config: LavadConfig, run_id: str, *, deployment: str, refresh: bool, most_issues: int, name: str | None
+) -> Iterator[SetRun]:
+    """A run over a set, with its record, which is written however the run ends."""
+    with open_job(config, run_id, name=name, alone=False) as (run, job):
+        begun()
+        name_flow_run(run_id)
+        work = SetRun(run, job, deployment, refresh, most_issues)
+        try:
+            yield work
+        except BaseException as error:  # written down and passed on, whatever it is
+            if isinstance(error, Exception) and not job.resources.stopping:
+                work.close("failed", f"{type(error).__name__}: {error}")
+            else:
+                work.close("interrupted", STOPPED)
+            raise

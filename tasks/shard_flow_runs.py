@@ -1,0 +1,79 @@
+"""The flow runs of shards, on the server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterIdempotencyKey
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+
+from lavad.tasks.client import ClientError
+from lavad_core.errors import InputError
+from lavad_core.quoting import first_line
+
+log = logging.getLogger("lavad_core.flow")
+
+PAGE = 100
+"""Flow runs asked for at once; a server gives at most 200."""
+
+
+def start(deployment: str, parameters: Mapping[str, Any], name: str, key: str) -> FlowRun:
+    """A new flow run of a deployment, shown below the one that calls this; returns at once.
+
+    Args:
+        deployment: ``flow/deployment``.
+        parameters: parameters of the flow.
+        name: name of the flow run.
+        key: the server makes only one flow run of a key.
+
+    Raises:
+        InputError: the server has no such deployment.
+    """
+    try:
+        made = run_deployment(
+            deployment, parameters=dict(parameters), flow_run_name=name, timeout=0, idempotency_key=key
+        )
+        return cast(FlowRun, made)  # a coroutine only within an event loop
+    except ObjectNotFound as error:
+        raise InputError(
+            f"the Prefect server has no deployment {deployment!r}: `python -m lavad.deployments.apply` puts it there"
+        ) from error
+
+
+def known(keys: Iterable[str]) -> dict[str, FlowRun]:
+    """The flow runs that were started under these keys."""
+    found: dict[str, FlowRun] = {}
+    with get_client(sync_client=True) as client:
+        for some in _pages(keys):
+            wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=some))
+            found |= {
+                str(run.idempotency_key): run for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+            }
+    return found
+
+
+def over(runs: Sequence[FlowRun]) -> set[UUID]:
+    """Ids of those that the server knows to have ended; none where it does not answer."""
+    found: set[UUID] = set()
+    try:
+        with get_client(sync_client=True) as client:
+            for some in _pages(run.id for run in runs):
+                wanted = FlowRunFilter(id=FlowRunFilterId(any_=some))
+                now = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+                found |= {run.id for run in now if run.state is not None and run.state.is_final()}
+    except (ClientError, OSError) as error:
+        log.warning("the Prefect server does not say how the shards are (%s); asked again", first_line(error))
+    return found
+
+
+def _pages(items: Iterable[Any]) -> Iterator[list[Any]]:
+    left = iter(items)
+    while some := list(islice(left, PAGE)):
+        yield some

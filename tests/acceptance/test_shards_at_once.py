@@ -1,0 +1,89 @@
+"""Three processes, each with a shard of one set, on one store: what comes out is what one run makes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support.command import lavad
+from support.video_factory import make_audio, make_video
+from support.whole_runs import finish, start, tree
+
+from lavad_core.runs.manifest import list_runs, load_run
+from lavad_core.runs.run_log import load_records
+
+LENGTHS = (96, 40, 72, 48, 64, 56)
+
+
+@pytest.mark.slow
+def test_shards_at_once_make_what_one_run_makes(prefect_server: str, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for number, frames in enumerate(LENGTHS):
+        make_video(videos / f"{number}.mp4", frames=frames, fps=10)
+    (videos / "same.mp4").write_bytes((videos / "0.mp4").read_bytes())
+    make_audio(videos / "bad.mp4")
+    (videos / "empty.mp4").touch()
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{path.name}  Fire  8  20  -1  -1\n" for path in sorted(videos.iterdir())))
+    environment = {"PREFECT_API_URL": prefect_server}
+
+    def arguments(store: str, *more: str) -> list[str]:
+        given = [
+            "--debug",
+            "run",
+            str(videos),
+            "--preset",
+            "tiny",
+            "--labels",
+            str(labels),
+            "--store",
+            str(tmp_path / store),
+        ]
+        # One request at a time: the last digits of probabilities depend on what else is in a batch.
+        return [*given, "--plain", "--set", "chat.batch_size=1", *more]
+
+    assert finish(arguments("plain"), environment, tmp_path / "plain.log") == 1
+    logs = [tmp_path / f"{number}.log" for number in (1, 2, 3)]
+    going = [
+        start(arguments("shards", "--shard", f"{number}/3"), environment, log) for number, log in enumerate(logs, 1)
+    ]
+    for process in going:
+        process.join(300)
+    said = "".join(log.read_text() for log in logs)
+    assert sorted(process.exitcode or 0 for process in going) in ([0, 1, 1], [0, 0, 1]), (
+        said
+    )  # two have a bad video, or one
+    store = tmp_path / "shards"
+    assert tree(store) == tree(tmp_path / "plain")
+
+    made = Counter(
+        (record.node, record.video_id)
+        for run_id in list_runs(store)
+        for record in load_records(store, run_id)
+        if not record.cached and not record.node.startswith("caption:")  # one pass makes those of both captioners
+    )
+    assert set(made.values()) == {1}, "computed twice"
+    probed = [re.findall(r"this process probed ([0-9]+) of them", log.read_text()) for log in logs]
+    assert sum(int(of_process[-1]) for of_process in probed if of_process) == len(LENGTHS) + 1
+
+    plain, folder = load_run(tmp_path / "plain"), ["--store", str(store)]
+    status = json.loads(lavad("status", "--json", *folder).stdout)
+    shown = {video["name"]: video["status"] for video in [*status["videos"], *status["earlier"]]}
+    assert shown == {video.name: video.status for video in plain.videos}
+    evaluated = [
+        json.loads(lavad("evaluate", "--labels", str(labels), "--json", "--store", str(one)).stdout)["rows"]
+        for one in (store, tmp_path / "plain")
+    ]
+    assert evaluated[0] == evaluated[1]
+    assert said.count("roc_auc") >= 1, "the last shard to end prints the metrics of the set"
+
+    make_video(videos / "empty.mp4", frames=32, fps=10)  # mended: the retry is of the whole set
+    assert finish(["retry", *folder, "--plain"], environment, tmp_path / "retry.log") == 1
+    run = load_run(store)
+    assert {video.name: video.status for video in run.videos} == {"bad": "rejected", "empty": "ok"}
+    again = json.loads(lavad("status", "--json", *folder).stdout)
+    assert len(again["earlier"]) == len(LENGTHS) + 1

@@ -1,0 +1,164 @@
+"""The flow over a data set in shards, against a real Prefect server: who waits for what, and what is issued again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Crashed
+from support.fake_stages import FakeStages, make_videos, rejecting, settings
+from support.flow_runs import artifacts, outcomes
+
+from lavad.flows.score_data_set import score_data_set
+from lavad.flows.score_shard import score_shard
+from lavad.tasks import set_run, shard_flow_runs
+from lavad_core.errors import InputError
+from lavad_core.runs.manifest import load_run
+from lavad_core.runs.video_list import runs_of_set, unfinished_of
+from lavad_core.store.files import FileStore
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+VIDEOS = [f"v{number}.mp4" for number in range(5)]
+NODES = 12
+
+
+class Workers:
+    """In the place of a work pool: each shard is scored when it is started, or dies as a test says.
+
+    Attributes:
+        started: (shard, whether its process dies at once) of each flow run.
+        deaths: shard to how many of its processes die.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.started: list[tuple[int, bool]] = []
+        self.deaths: dict[int, int] = {}
+        self.known: dict[str, Any] = {}
+        monkeypatch.setattr(shard_flow_runs, "start", self._start)
+        monkeypatch.setattr(shard_flow_runs, "known", lambda keys: {k: self.known[k] for k in keys if k in self.known})
+        monkeypatch.setattr(set_run, "LOOK_S", 0.0)
+
+    def _start(self, deployment: str, parameters: Any, name: str, key: str) -> Any:
+        assert deployment == "score-shard/shard"
+        number = parameters["number"]
+        dies = self.deaths.get(number, 0) > 0
+        self.started.append((number, dies))
+        if dies:
+            self.deaths[number] -= 1
+            with get_client(sync_client=True) as client:
+                made = client.create_flow_run(score_shard, parameters=parameters, name=name)
+                client.set_flow_run_state(made.id, Crashed(message="its process died"), force=True)
+                flow_run_id = made.id
+        else:
+            state = score_shard(**parameters, return_state=True)
+            flow_run_id = state.state_details.flow_run_id
+        self.known[key] = SimpleNamespace(id=flow_run_id, parameters=parameters)
+        return self.known[key]
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
+    return Workers(monkeypatch)
+
+
+def run(tmp_path: Path, store: Path, **parameters: Any) -> Any:
+    given = {"settings": settings(store), "shards": 3, **parameters}
+    return score_data_set([str(tmp_path / "videos")], return_state=True, **given)
+
+
+def everything(store: Path) -> dict[str, str]:
+    return {name: status for one in runs_of_set(store, load_run(store)) for name, status in outcomes(one).items()}
+
+
+def test_a_set_in_shards_is_one_run(stages: FakeStages, workers: Workers, tmp_path: Path, store: Path) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    stages.actions["v3", "clean"] = rejecting()
+    state = run(tmp_path, store, name="whole")
+    assert (state.name, state.message) == ("PartiallyFailed", "1 of 5 videos have no scores (1 rejected)")
+    assert workers.started == [(1, False), (2, False), (3, False)]
+    assert set(stages.calls.values()) == {1}
+    whole = load_run(store)
+    assert (whole.name, whole.status) == ("whole", "partially-failed")
+    assert everything(store) == dict.fromkeys(["v0", "v1", "v2", "v4"], "ok") | {"v3": "rejected"}
+    assert whole.stages["caption:a"].done == 5, "the work of the shards is counted"
+    assert [source.name for source in unfinished_of(store, None).unfinished] == ["v3"]
+    shown = artifacts(state)
+    rows = json.loads(shown["lavad-shards"])
+    assert [(row["shard"], row["videos"], row["done"], row["failed"], row["issued"]) for row in rows] == [
+        (1, 2, 2, 0, 1),
+        (2, 2, 1, 1, 1),
+        (3, 1, 1, 0, 1),
+    ] or sum(row["failed"] for row in rows) == 1
+    assert all("process" in row["worker"] for row in rows)
+    assert [row["video"] for row in json.loads(shown["lavad-videos"])] == ["v3"]
+
+
+def test_what_a_dead_shard_left_is_issued_again(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    workers.deaths = {2: 2}
+    state = run(tmp_path, store)
+    assert (state.name, state.message) == ("Completed", "5 of 5 videos scored")
+    assert workers.started == [(1, False), (2, True), (3, False), (2, True), (2, False)]
+    assert set(stages.calls.values()) == {1}
+    rows = json.loads(artifacts(state)["lavad-shards"])
+    assert [row["issued"] for row in rows] == [1, 3, 1]
+
+
+def test_a_shard_is_not_issued_for_ever(stages: FakeStages, workers: Workers, tmp_path: Path, store: Path) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    workers.deaths = {2: 9}
+    state = run(tmp_path, store, issues=2)
+    assert state.name == "PartiallyFailed"
+    assert state.message == "2 of 5 videos have no scores (2 not-run)"
+    assert workers.started.count((2, True)) == 2
+    left = unfinished_of(store, None)
+    assert [source.name for source in left.unfinished] == [
+        name for name, status in everything(store).items() if status == "not-run"
+    ]
+    assert len(left.done) == 3
+    workers.deaths = {}
+    again = run(tmp_path, store)
+    assert again.message == "5 of 5 videos scored"
+    assert set(stages.calls.values()) == {1}
+
+
+def test_a_run_that_is_started_again_goes_on_with_its_shards(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    run_id = "20260101T000000000-abcdef"
+    assert run(tmp_path, store, run_id=run_id).name == "Completed"
+    assert run(tmp_path, store, run_id=run_id).name == "Completed"
+    assert len(workers.started) == 3
+
+
+def test_the_metrics_of_a_set_are_those_of_one_run(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    given: list[Any] = []
+
+    def evaluated(store: FileStore, config: Any, videos: Any, unscored: Any) -> None:
+        given.append((sorted(videos), sorted(unscored), {keys["refine"].stage for keys in videos.values()}))
+
+    monkeypatch.setattr(set_run, "evaluate_keys", evaluated)
+    monkeypatch.setattr("lavad_core.local_run.check_labelled", lambda *_: None)
+    stages.actions["v3", "clean"] = rejecting()
+    labels = {**settings(store), "evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    run(tmp_path, store, settings=labels)
+    assert given == [(["v0", "v1", "v2", "v4"], ["v3"], {"refine"})]
+
+
+def test_a_server_without_the_deployment(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    state = run(tmp_path, store, deployment="score-shard/none")
+    with pytest.raises(InputError, match="no deployment 'score-shard/none'"):
+        state.result()
+    assert load_run(store).status == "failed"

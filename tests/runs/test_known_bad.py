@@ -1,0 +1,60 @@
+"""Videos that are known to be bad: by content and reason, in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lavad_core.errors import DamagedResult
+from lavad_core.pipeline.ledger import run_ending
+from lavad_core.runs.known_bad import KnownBad, acknowledge, forget, is_known_bad, known_bad
+from lavad_core.runs.manifest import VideoOutcome
+from lavad_core.store.files import FileStore
+from lavad_core.store.maintenance import verify
+
+BAD = KnownBad("ab" * 16, "format", "a video", "this is not a video")
+
+
+def test_what_is_acknowledged_is_known_until_it_is_taken_back(tmp_path: Path) -> None:
+    assert [acknowledge(tmp_path, BAD), acknowledge(tmp_path, BAD)] == [True, False]
+    store = FileStore(tmp_path)
+    assert is_known_bad(store, BAD.video_id, "format")
+    assert not is_known_bad(store, BAD.video_id, "no-frames"), "something else is wrong with it now"
+    assert not is_known_bad(store, "cd" * 16, "format")
+    assert list(known_bad(tmp_path)) == [BAD]
+    assert list(verify(store)) == []
+    forget(tmp_path, BAD)
+    assert list(known_bad(tmp_path)) == []
+
+
+def test_a_note_that_was_changed_is_refused(tmp_path: Path) -> None:
+    acknowledge(tmp_path, BAD)
+    (note,) = (tmp_path / "known-bad").rglob("*.json")
+    note.write_text(note.read_text().replace("a video", "b video"))
+    with pytest.raises(DamagedResult, match="was changed"):
+        list(known_bad(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("videos", "name", "message"),
+    [
+        pytest.param("ok known", "Completed", "1 of 2 videos scored, 1 known to be bad", id="known"),
+        pytest.param("known known", "Completed", "0 of 2 videos scored, 2 known to be bad", id="all-known"),
+        pytest.param(
+            "ok known rejected",
+            "PartiallyFailed",
+            "1 of 3 videos have no scores (1 rejected), 1 known to be bad",
+            id="a-new-one",
+        ),
+        pytest.param(
+            "rejected known", "Failed", "1 of 2 videos have no scores (1 rejected), 1 known to be bad", id="none"
+        ),
+    ],
+)
+def test_how_a_run_ends(videos: str, name: str, message: str) -> None:
+    outcomes = [
+        VideoOutcome(f"v{at}", "ab", "ok" if word == "ok" else "rejected", known_bad=word == "known")
+        for at, word in enumerate(videos.split())
+    ]
+    assert run_ending(outcomes) == (name, message)
