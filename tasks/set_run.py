@@ -129,24 +129,31 @@ class SetRun:
         going = [work for work in self._works if work.record is None]
         over = shard_flow_runs.over([work.flow_run for work in going])
         for work in going:
-            store, run_id = Path(self.run.store), work.run_ids[-1]
-            written = _is_written(store, run_id)
-            dead = work.flow_run.id in over and not is_running(store, run_id)
-            if not written and not dead:
-                continue
-            record = load_run(store, run_id) if written or _is_written(store, run_id, ".jsonl") else None
-            left = _left(work.shard, record)
-            if left and not dead:
-                continue  # it was stopped, and its process is about to end
-            if left and len(work.run_ids) < self._most_issues:
-                log.warning(
-                    "shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id
-                )
-                self._start(work)
-                continue
-            work.record = record if record is not None else _nothing(run_id)
-            self._progress.add(len(work.shard.videos))
-            log.info("shard %d is done: %d of %d videos left", work.shard.number, len(left), len(work.shard.videos))
+            try:
+                self._see(work, work.flow_run.id in over)
+            except StoreUnavailable as error:
+                log.warning("the store does not say how shard %d is (%s); asked again", work.shard.number, error)
+
+    def _see(self, work: ShardWork, is_over: bool) -> None:
+        """Look at what a shard has done; ``is_over`` if the server knows that its flow run has ended."""
+        store, run_id = Path(self.run.store), work.run_ids[-1]
+        record_path, log_path = (run_path(store, run_id, suffix) for suffix in (".json", ".jsonl"))
+        mirror.fetch(store, record_path)
+        written, dead = record_path.exists(), is_over and not is_running(store, run_id)
+        if not written and not dead:
+            return
+        mirror.fetch(store, log_path)
+        record = load_run(store, run_id) if written or log_path.exists() else None
+        left = _left(work.shard, record)
+        if left and not dead:
+            return  # it was stopped, and its process is about to end
+        if left and len(work.run_ids) < self._most_issues:
+            log.warning("shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id)
+            self._start(work)
+            return
+        work.record = record if record is not None else _nothing(run_id)
+        self._progress.add(len(work.shard.videos))
+        log.info("shard %d is done: %d of %d videos left", work.shard.number, len(left), len(work.shard.videos))
 
     @property
     def records(self) -> list[RunManifest]:
@@ -158,9 +165,10 @@ class SetRun:
         found = []
         for work in self._works:
             known = {video.name: video for video in (work.record.videos if work.record is not None else ())}
+            why = (work.record.message if work.record is not None else "") or NOT_REACHED
             for video in work.shard.videos:
                 name = video.source.name
-                found.append(known.get(name) or VideoOutcome(name, "", "not-run", "NotReached", NOT_REACHED))
+                found.append(known.get(name) or VideoOutcome(name, "", "not-run", "NotReached", why))
         return found
 
     def evaluate(self) -> None:
@@ -193,16 +201,6 @@ class SetRun:
                 status, videos, message=message, metrics=self._metrics, parts=self.records
             )
         return self._manifest
-
-
-def _is_written(store: Path, run_id: str, suffix: str = ".json") -> bool:
-    """Whether a run has this file, as far as the storage says: it is asked again after an outage."""
-    path = run_path(store, run_id, suffix)
-    try:
-        mirror.fetch(store, path)
-    except StoreUnavailable as error:
-        log.warning("the store does not say how the shards are (%s); asked again", error)
-    return path.exists()
 
 
 def _left(shard: Shard, record: RunManifest | None) -> list[str]:

@@ -42,6 +42,17 @@ def home(prefect_server: str, tmp_path: Path) -> Path:
     return copy
 
 
+def test_workers_are_not_sought_on_a_private_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with (
+        temporary_settings({PREFECT_HOME: tmp_path}, restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ServiceUnavailable, match=r"none is configured: set PREFECT_API_URL.*lavad run --shard I/N"),
+        prefect_api(lambda text: None, workers=True),
+    ):
+        pass
+    assert not (tmp_path / "prefect.db").exists()
+
+
 @pytest.mark.slow
 def test_a_private_server_is_told_to_prefect_and_goes_at_the_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(home))

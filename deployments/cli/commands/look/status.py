@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +35,7 @@ def status(
 ) -> None:
     """Print how a run ended for each of its videos; of a retry, for each video of the set that it is of."""
     from lavad_core.runs.manifest import list_runs, load_run
+    from lavad_core.runs.video_list import shards_without_run
 
     root = options.store_root(store)
     if all_:
@@ -46,7 +47,14 @@ def status(
         before = [{**asdict(video), "run": other.run_id} for other in earlier for video in other.videos]
         show_document("run", {**asdict(manifest), **({"earlier": before} if before else {})})
         return
-    say(headline(manifest))
+    whole = manifest
+    if manifest.shard is not None and not manifest.shard.number:
+        whole = replace(manifest, videos=tuple(video for run in (manifest, *earlier) for video in run.videos))
+    say(headline(whole))
+    if manifest.shard is not None:
+        missing = shards_without_run(root, manifest)
+        without = f"; without a run: {first_few(missing, LISTED)}" if missing else ""
+        say(f"{manifest.shard} of set {manifest.shard.set_id}{without}")
     for why in manifest.altered:
         say(f"WARNING: {escape(why)}")
     if not manifest.sealed:
@@ -89,7 +97,8 @@ def status(
     _tell_of_unchecked(root, [manifest, *earlier])
     if earlier:
         count, runs = sum(len(other.videos) for other in earlier), ", ".join(other.run_id for other in earlier)
-        say(f"{count} other videos of the set have scores from before: {runs}")
+        what = "have scores from before" if manifest.shard is None else "are in other runs"
+        say(f"{count} other videos of the set {what}: {runs}")
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:
         say(f"other runs: {first_few(others, LISTED)} (lavad status RUN)")
