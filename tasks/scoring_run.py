@@ -156,7 +156,8 @@ class Scoring:
         """A stage has results for videos; the last one decides how it ended for them."""
         if node.id == self.nodes[-1].id:
             self._job.recorder.outcome(*(outcome for name in names for outcome in self._ledger.done(name)))
-        self._progress.add(len(names))
+        for _ in names:
+            self._progress.add(1)
 
     def _leaves(self, node: Node, name: str, error: BaseException | None) -> None:
         self._failed(name, error)
