@@ -20,6 +20,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import leaves
 from lavad_core.digest import digest
 from lavad_core.errors import InputError
+from lavad_core.location import local_path, shown
 from lavad_core.method.sampling import grid
 from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.look import prepare_all
@@ -182,7 +183,7 @@ def _set_id(
     videos = [
         [
             encode_input(source.name),
-            encode_input(source.path.absolute()),
+            encode_input(shown(source.path.absolute())),
             _content(video) if isinstance(video, PreparedVideo) else "",
         ]
         for source, video in zip(sources, known, strict=True)
@@ -264,7 +265,7 @@ def _document(plan: ShardPlan) -> dict[str, Any]:
             [
                 {
                     "name": video.source.name,
-                    "path": encode_input(video.source.path.absolute()),
+                    "path": encode_input(shown(video.source.path.absolute())),
                     "kind": video.source.kind,
                     "content": video.content,
                     "grid_frames": video.grid_frames,
@@ -286,7 +287,7 @@ def _read(store: FileStore, set_id: str) -> ShardPlan | None:
             number,
             tuple(
                 SizedVideo(
-                    VideoSource(row["name"], Path(decode_input(row["path"])), row["kind"]),
+                    VideoSource(row["name"], local_path(decode_input(row["path"])), row["kind"]),
                     row["content"],
                     row["grid_frames"],
                     row["why"],

@@ -21,8 +21,8 @@ from lavad_core.local_run import check_ahead
 from lavad_core.pipeline.side_by_side import SharedStep, SideBySide
 from lavad_core.results.run import results_of_keys
 from lavad_core.results.types import ResultSet
-from lavad_core.runs.manifest import FOLDER, new_run_id, now_text
-from lavad_core.runs.recorder import Listener, RunRecorder
+from lavad_core.runs.manifest import FOLDER, new_run_id
+from lavad_core.runs.recorder import Listener, RunRecorder, now_text
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import make_folders, sync_folder
