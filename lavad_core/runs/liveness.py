@@ -7,6 +7,7 @@ import fcntl
 import os
 import platform
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lavad_core.plain_text import duration_text
@@ -14,7 +15,6 @@ from lavad_core.store.faults import store_errors
 
 RECENT_S = 600.0
 """A run of another machine whose last record is younger than this counts as going. Most stages of a video take less."""
-
 
 LOCK_TRIES = 100
 """Tries, ten milliseconds apart, to get the lock from somebody who is only looking whether it is held."""
@@ -69,17 +69,19 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def unlocked_state(log_path: Path, host: object) -> tuple[str, str]:
+def unlocked_state(host: object, last: str) -> tuple[str, str]:
     """Status and message of a run that has not ended and whose lock nobody holds here.
 
     Args:
-        log_path: the run's log.
-        host: name of the machine that wrote it; a lock of another one may not be seen here.
+        host: name of the machine that recorded it; a lock of another one may not be seen here.
+        last: time of its last record, ISO 8601.
     """
     if host in (None, platform.node()):
         return "interrupted", ""
-    with store_errors("read", log_path):
-        silent_s = max(0.0, time.time() - log_path.stat().st_mtime)
+    try:
+        silent_s = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(last)).total_seconds())
+    except (ValueError, TypeError):  # no time, or one without a zone
+        return "interrupted", ""
     ago = duration_text(silent_s)
     if silent_s < RECENT_S:
         return "running", f"it is recorded on {host}; its last record is {ago} old"

@@ -335,7 +335,7 @@ def _from_records(store_root: Path, run_id: str, altered: Sequence[str]) -> RunM
     stages, work = totals_of(records)
     started = header.get("started", "")
     host = header.get("host", {})
-    status, message = ("running", "") if running else unlocked_state(log_path, host.get("name"))
+    status, message = ("running", "") if running else unlocked_state(host.get("name"), last or started)
     if "videos" in ending:
         ending["videos"] = tuple(VideoOutcome(**video) for video in ending["videos"])
     found = {

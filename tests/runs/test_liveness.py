@@ -7,12 +7,12 @@ import fcntl
 import os
 import platform
 import threading
-import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from lavad_core.runs import liveness
+from lavad_core.runs import liveness, recorder
 from lavad_core.runs.manifest import load_run, new_run_id, run_path
 from lavad_core.runs.recorder import RunRecorder
 
@@ -52,13 +52,12 @@ def test_the_videos_of_a_run_that_is_going_on_do_not_say_that_it_was_interrupted
 def test_a_run_of_another_machine_is_judged_by_its_last_record(
     tmp_path: Path, silent_s: float, status: str, message: str
 ) -> None:
+    then = (datetime.now(UTC) - timedelta(seconds=silent_s + 0.2)).isoformat()
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.setattr(platform, "node", lambda: "gpu-7")
+        elsewhere.setattr(recorder, "now_text", lambda: then)
         run = begun(tmp_path)
     run.close()
-    path = run_path(tmp_path, run.run_id, ".jsonl")
-    then = time.time() - silent_s - 0.2
-    os.utime(path, (then, then))
     found = load_run(tmp_path)
     assert (found.status, found.message) == (status, message)
     assert {video.reason for video in found.videos} == {status}
