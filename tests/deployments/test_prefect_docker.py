@@ -23,7 +23,7 @@ LINT = "{extends: default, rules: {line-length: {max: 160}, document-start: disa
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::?([-?])([^}]*))?\}")
 
 
-FILES = ("docker/compose.yaml", "docker/worker.yaml")
+FILES = ("docker/compose.yaml", "docker/worker.yaml", "docker/lavad.yaml")
 
 
 def loaded(repository: Path, name: str) -> dict[str, Any]:
@@ -31,15 +31,21 @@ def loaded(repository: Path, name: str) -> dict[str, Any]:
     return found
 
 
+def services(repository: Path, name: str) -> dict[str, Any]:
+    """The services of a file, each over the one that it extends."""
+    found: dict[str, Any] = loaded(repository, name)["services"]
+    for service, own in found.items():
+        if "extends" in own:
+            base = services(repository, f"docker/{own['extends']['file']}")[own["extends"]["service"]]
+            environment = {**base.get("environment", {}), **own.get("environment", {})}
+            found[service] = {**base, **own, "environment": environment}
+    return found
+
+
 @pytest.fixture
 def compose(repository: Path) -> dict[str, Any]:
-    """The compose file with what its worker extends in the place of that."""
-    found = loaded(repository, "docker/compose.yaml")
-    for name, service in found["services"].items():
-        if "extends" in service:
-            base = loaded(repository, f"docker/{service['extends']['file']}")["services"][service["extends"]["service"]]
-            found["services"][name] = {**base, **service}
-    return found
+    """The compose file with what its services extend."""
+    return {"services": services(repository, "docker/compose.yaml")}
 
 
 def substituted(text: str) -> str:
@@ -70,8 +76,8 @@ def test_yaml_lint(repository: Path, name: str) -> None:
 def test_the_compose_files_keep_the_compose_specification(repository: Path, name: str) -> None:
     text = (repository / name).read_text(encoding="utf-8")
     assert PyCompose.from_yaml(substituted(text)).service_names()
-    with pytest.raises(ValueError, match="healthchek"):
-        PyCompose.from_yaml(substituted(text).replace("healthcheck:", "healthchek:"))
+    with pytest.raises(ValueError, match="enviroment"):
+        PyCompose.from_yaml(substituted(text).replace("environment:", "enviroment:"))
 
 
 def test_services_wait_for_healthy_ones_and_images_are_pinned(compose: dict[str, Any]) -> None:
@@ -96,7 +102,7 @@ def test_the_settings_of_the_server_are_names_that_prefect_knows(compose: dict[s
     from prefect.settings.models.root import Settings
 
     known = set(_get_valid_setting_names(Settings))
-    for service in ("prefect-server", "worker"):
+    for service in ("prefect-server", "worker", "coordinator"):
         names = {name for name in compose["services"][service]["environment"] if name.startswith("PREFECT_")}
         assert names <= known, names - known
 
@@ -126,6 +132,7 @@ def image_command(repository: Path) -> list[str]:
 def test_the_commands_of_image_and_compose_file_are_known(repository: Path, compose: dict[str, Any]) -> None:
     check_prefect_command(image_command(repository))
     check_prefect_command(compose["services"]["prefect-server"]["command"])
+    check_prefect_command(compose["services"]["coordinator"]["command"])
     check_prefect_command(["prefect", "flow-run", "execute"])  # what workers of containers start
 
 
@@ -138,8 +145,16 @@ def test_compose_mounts_what_the_deployments_read(repository: Path, compose: dic
             assert any(path == folder or path.startswith(f"{folder}/") for folder in mounted), path
 
 
+def test_every_pool_of_the_deployments_has_a_worker(repository: Path, compose: dict[str, Any]) -> None:
+    commands = [image_command(repository), compose["services"]["coordinator"]["command"]]
+    served = {command[command.index("--pool") + 1] for command in commands}
+    assert {one["work_pool"]["name"] for one in loaded(repository, "prefect.yaml")["deployments"]} <= served
+    assert "deploy" not in compose["services"]["coordinator"], "it needs no GPU"
+
+
 def test_a_worker_starts_again_for_each_gpu(repository: Path) -> None:
     text = (repository / "docker/worker.yaml").read_text(encoding="utf-8")
+    assert services(repository, "docker/worker.yaml")["worker"]["network_mode"] == "host"
     first, third = (yaml.safe_load(text.replace("${WORKER_GPU:-1}", number))["services"]["worker"] for number in "13")
     ports = [one["environment"]["PREFECT_WORKER_WEBSERVER_PORT"] for one in (first, third)]
     devices = [one["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] for one in (first, third)]
