@@ -13,12 +13,15 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings.legacy import _get_valid_setting_names
 from prefect.settings.models.root import Settings
 from prefect.utilities.templating import apply_values
+
+from lavad.deployments.cli.main import app
 
 KUBERNETES = Path("deployments/kubernetes")
 MANIFESTS = ("storage.yaml", "vllm.yaml", "deploy.yaml")
@@ -205,6 +208,8 @@ def test_a_task_of_the_slurm_array_runs_its_shard(
     ]
     assert said.splitlines() == expected
     assert not home.parent.exists(), "nothing stays on the node"
+    known = {name for parameter in typer.main.get_command(app).commands["run"].params for name in parameter.opts}  # type: ignore[attr-defined]
+    assert {word for word in expected if word.startswith("--")} <= known
 
 
 @pytest.mark.parametrize(

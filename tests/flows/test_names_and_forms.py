@@ -13,6 +13,7 @@ from support.flow_runs import artifacts, flow_run
 from lavad.flows.check_store import check_store
 from lavad.flows.evaluate import evaluate
 from lavad.flows.retry_failed import retry_failed
+from lavad.flows.score_data_set import score_data_set
 from lavad.flows.score_video import score_video
 from lavad.flows.score_videos import score_videos
 from lavad_core.config.load import presets
@@ -20,7 +21,7 @@ from lavad_core.errors import InputError, ServiceUnavailable
 from lavad_core.runs.environment import gpus
 from lavad_core.runs.manifest import list_runs, load_run
 
-FLOWS = (score_videos, score_video, retry_failed, evaluate, check_store)
+FLOWS = (score_videos, score_video, score_data_set, retry_failed, evaluate, check_store)
 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
