@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePath
 
 from lavad_core.errors import InputError, LavadError
+from lavad_core.location import shown
 from lavad_core.plain_text import first_few, number_of
 from lavad_core.results.open import open_results
 from lavad_core.results.types import ResultSet
@@ -35,7 +36,7 @@ def run_with_video(root: Path, name: str, run_id: str | None) -> RunManifest:
             return run
         seen |= names
     near = _meant(name, seen) or nearest(name, seen)
-    where = f"{run.origin} {run_id}" if run_id is not None else f"the last {len(ids)} runs in {str(root)!r}"
+    where = f"{run.origin} {run_id}" if run_id is not None else f"the last {len(ids)} runs in {shown(root)!r}"
     raise InputError(
         f"no video {name!r} in {where}; there are {len(seen)}: {first_few(seen, show=repr)}"
         + (f"; did you mean {near!r}?" if near else "")

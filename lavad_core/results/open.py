@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from lavad_core.errors import InputError
+from lavad_core.location import shown
 from lavad_core.results.imported import results_of_import
 from lavad_core.results.run import results_of_run
 from lavad_core.results.types import ResultSet
@@ -59,7 +60,7 @@ def chosen_run(store_root: Path, run_id: str | None) -> RunManifest:
         going.append(candidate)
     if going:
         raise InputError(
-            f"store {str(store_root)!r} has no run that has ended: {going[0]} is still going; name it (--run {going[0]}) for "
+            f"store {shown(store_root)!r} has no run that has ended: {going[0]} is still going; name it (--run {going[0]}) for "
             "the videos that are done"
         )
     return load_run(store_root)  # says that there is none

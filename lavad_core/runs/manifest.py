@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from lavad_core.config.secrets import settings_of_record
 from lavad_core.errors import DamagedResult, InputError
+from lavad_core.location import shown
 from lavad_core.runs.event_log import begins_as, log_is_sealed, read_log
 from lavad_core.runs.liveness import is_locked, unlocked_state
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
@@ -228,8 +229,8 @@ def find_run(store_root: Path, given: str, origin: Origin | None = None) -> str:
     if not called:
         near = nearest(given, [name for _, name, _ in named])
         raise InputError(
-            f"{given!r} is not an id of a run, and no run in {str(store_root)!r} has that name; `lavad status --all` lists them"
-            + (f"; did you mean {near!r}?" if near else "")
+            f"{given!r} is not an id of a run, and no run in {shown(store_root)!r} has that name; `lavad status --all` lists "
+            "them" + (f"; did you mean {near!r}?" if near else "")
         )
     found = [run_id for run_id, own in called.items() if own == origin] or list(called)
     if len(called) > 1:
@@ -251,7 +252,7 @@ def load_run(store_root: Path, run_id: str | None = None, origin: Origin | None 
     if run_id is None:
         runs = list_runs(store_root)
         if not runs:
-            raise InputError(f"store {str(store_root)!r} has no runs yet; `lavad run` makes one")
+            raise InputError(f"store {shown(store_root)!r} has no runs yet; `lavad run` makes one")
         run_id = runs[-1]
         latest = load_run(store_root, run_id)
         return load_run(store_root, latest.shard.run) if latest.shard is not None and latest.shard.run else latest
@@ -279,7 +280,7 @@ def load_run(store_root: Path, run_id: str | None = None, origin: Origin | None 
     if not log_path.exists():
         if altered:
             raise DamagedResult(f"{altered[-1]}, and there is no log {log_path.name!r} beside it to read instead")
-        raise InputError(f"store {str(store_root)!r} has no run {run_id}; `lavad status --all` lists them")
+        raise InputError(f"store {shown(store_root)!r} has no run {run_id}; `lavad status --all` lists them")
     return _from_records(store_root, run_id, altered)
 
 

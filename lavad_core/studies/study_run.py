@@ -18,6 +18,7 @@ from lavad_core.datasets.types import Dataset
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.local_run import check_ahead
+from lavad_core.location import shown
 from lavad_core.pipeline.side_by_side import SharedStep, SideBySide
 from lavad_core.results.run import results_of_keys
 from lavad_core.results.types import ResultSet
@@ -185,7 +186,9 @@ def saved_table(store: Path, name: str) -> StudyTable:
         here = {path.name for path in folder.glob(f"{PREFIX}*.json")}
     names = here | {one for one in mirror.names(store, f"{FOLDER}/{STUDIES}/{name}") if one.startswith(PREFIX)}
     if not names:
-        raise InputError(f"store {str(store)!r} has no table of study {name!r} yet; `lavad study run {name}` makes one")
+        raise InputError(
+            f"store {shown(store)!r} has no table of study {name!r} yet; `lavad study run {name}` makes one"
+        )
     path = folder / max(names)
     mirror.fetch(store, path)
     return STUDY.read(path)

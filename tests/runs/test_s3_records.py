@@ -11,7 +11,7 @@ from support.s3_server import SECRET, S3Server
 
 from lavad_core.config.load import load_config, load_recorded
 from lavad_core.config.secrets import public_settings
-from lavad_core.errors import ConfigError, StoreUnavailable
+from lavad_core.errors import ConfigError, InputError, StoreUnavailable
 from lavad_core.location import s3_address, s3_home, shown
 from lavad_core.runs import sender
 from lavad_core.runs.manifest import VideoOutcome, list_runs, load_run, new_run_id
@@ -119,6 +119,11 @@ def test_a_configuration_has_the_address(s3: S3Server, tmp_path: Path, monkeypat
     assert load_recorded(recorded) == config
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert load_recorded(recorded).store == tmp_path / "lavad/s3:/bucket/a/b"
+
+
+def test_errors_name_the_address(home: Path) -> None:
+    with pytest.raises(InputError, match=f"store 's3://bucket/{home.name}' has no runs yet"):
+        load_run(home)
 
 
 @pytest.mark.parametrize(
