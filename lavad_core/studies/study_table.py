@@ -17,6 +17,7 @@ from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import PublishedRow, published_sizes, published_source
 from lavad_core.evaluation.sealed_json import DocumentKind
+from lavad_core.plain_text import first_few
 from lavad_core.results.types import ResultSet
 from lavad_core.studies.study_file import Study, StudyRow
 
@@ -195,10 +196,14 @@ def measured_rows(
 
 def notes_of(study: Study, rows: Sequence[MeasuredRow], dataset: Dataset) -> Iterator[str]:
     """What a reader of the table should know."""
+    partial: dict[str, list[str]] = {}
     for row in rows:
         if row.partial:
             name, why = next(iter(row.failed.items()), ("", "no reason is known"))
-            yield f"row {row.name!r} is {row.partial}, first {name!r}: {why}"
+            first = why if name in why else f"{name!r}: {why}"
+            partial.setdefault(f"{row.partial}, first {first}", []).append(row.name)
+    for what, names in partial.items():
+        yield f"{first_few(names, show=repr)}: {what}"
     if study.table is None:
         return
     (adapter,) = {row.dataset for row in study.published}
