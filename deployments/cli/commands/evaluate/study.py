@@ -168,35 +168,27 @@ def plan(
 ) -> None:
     """Print what each row of a study adds to the store and to the rows above it, without loading a model: captions, images,
     views, requests, and hours where rates are known."""
-    from lavad_core.planning.survey import cost_of_videos
-    from lavad_core.store.types import Key
     from lavad_core.studies.study_file import find_study
+    from lavad_core.studies.study_plan import added_work
     from lavad_core.studies.study_runs import planned_rows
 
     called, study = find_study(name)
     chosen.check(inputs)
     rows = planned_rows(called, study, chosen.base())
     sources = options.limited(chosen.sources(inputs), limit)
-    counted: set[Key] = set()
-    found: list[dict[str, Any]] = []
-    notes: dict[str, None] = {}
-    for row in rows:
-        costs = [cost_of_videos(config, sources, rates.table(config), counted=counted) for config in row.configs]
-        parts = [cost.left.part for cost in costs]
-        hours = [part.hours for part in parts if part.hours is not None]
-        found.append(
-            {
-                "row": row.row.name,
-                "runs": len(costs),
-                **{unit: sum(part.work.get(unit, 0) for part in parts) for unit in PLANNED},
-                "hours": sum(hours) if hours else None,
-                "stages_without_rate": sorted({node for cost in costs for node in cost.left.unknown_hours}),
-            }
-        )
-        notes |= {note: None for cost in costs for note in cost.notes}
-        notes |= {f"not counted: {video}: {why}": None for cost in costs for video, why in cost.uncounted.items()}
+    added, notes = added_work(rows, sources, rates.table)
+    found: list[dict[str, Any]] = [
+        {
+            "row": one.row,
+            "runs": one.runs,
+            **{unit: one.work.get(unit, 0) for unit in PLANNED},
+            "hours": one.hours,
+            "stages_without_rate": list(one.stages_without_rate),
+        }
+        for one in added
+    ]
     if json_:
-        show_document("study-plan", {"study": called, "rows": found, "notes": list(notes)})
+        show_document("study-plan", {"study": called, "rows": found, "notes": notes})
         return
     show_table(
         ("row", "runs", *PLANNED.values(), "hours"),
