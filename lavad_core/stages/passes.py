@@ -92,8 +92,8 @@ def session_at(
 def decode_frames(
     context: StageContext, probe: Probe, requests: Sequence[FrameRequest], model: Any = None
 ) -> Iterator[Iterator[Frame]]:
-    """The requested frames of the context's video, read ahead for ``model``, if the stage has one, by at most :func:`queue_size`.
-    What a later model of the run wants too is kept on the way, and decoded no more."""
+    """The requested frames of the context's video, read ahead for the stage's ``model``, if it has one, by at most
+    :func:`queue_size`. What a later model of the run wants too is kept on the way, and decoded no more."""
     source = context.resources.source(context.video)
     if source.kind == "listed":
         raise InputError(f"{source.name!r} is known from a list alone, and {context.node.id} needs its pictures")
