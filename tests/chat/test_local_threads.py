@@ -11,9 +11,10 @@ import pytest
 import torch
 from support.local_chat import SCENES, answers_of, score_of, summary_of
 
-from lavad_core.errors import DeviceOutOfMemory, Interrupted, RequestRejected
+from lavad_core.errors import DeviceOutOfMemory, Interrupted, ModelError, RequestRejected
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.models.shared_batches import Ticket
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -178,6 +179,47 @@ def test_memory_that_runs_out_in_a_common_batch(
             ends[1].result(PATIENCE_S)
         ends[0].result(PATIENCE_S)
     assert [asked[0].given[number] for number in range(2)] == expected
+
+
+class Elsewhere:
+    """Batches that other threads compute while this one is at something else: it finds some done, and some with an error."""
+
+    def __init__(self, results: list[ChatAnswer | ModelError], *, at_last: bool) -> None:
+        """``at_last``: they are done when a result is waited for; otherwise when the last is submitted."""
+        self._results, self._at_last = results, at_last
+        self._tickets: list[Ticket[Any, Any]] = []
+
+    @contextmanager
+    def session(self, **_: Any) -> Iterator[Elsewhere]:
+        yield self
+
+    def submit(self, item: Any) -> Ticket[Any, Any]:
+        self._tickets.append(Ticket(self, item, None))  # type: ignore[arg-type]
+        if not self._at_last and len(self._tickets) == len(self._results):
+            self._settle()
+        return self._tickets[-1]
+
+    def result(self, ticket: Ticket[Any, Any]) -> Any:
+        self._settle()
+        return ticket.outcome()
+
+    def _settle(self) -> None:
+        for ticket, result in zip(self._tickets, self._results, strict=True):
+            ticket._settle(*((None, result) if isinstance(result, Exception) else (result, None)))
+
+
+@pytest.mark.parametrize("at_last", [False, True], ids=["while it submits", "while it waits"])
+@pytest.mark.parametrize("bad", [0, 2], ids=["the oldest", "a later one"])
+def test_an_error_of_one_batch_does_not_take_the_answers_of_another_with_it(
+    model: LocalChat, monkeypatch: pytest.MonkeyPatch, at_last: bool, bad: int
+) -> None:
+    results: list[ChatAnswer | ModelError] = [ChatAnswer(str(number), "stop", 1, 1) for number in range(3)]
+    results[bad] = ModelError("made by the test")
+    monkeypatch.setattr(model, "shared_batches", Elsewhere(results, at_last=at_last))
+    asked = Asked(model, [score_of(SCENES[0], seed=seed) for seed in range(3)])
+    with pytest.raises(ModelError, match="made by the test"):
+        asked()
+    assert sorted(asked.given) == [number for number in range(3) if number != bad]
 
 
 def test_on_a_cpu_a_videos_batches_are_the_same_whoever_else_asks(model: LocalChat) -> None:

@@ -170,18 +170,26 @@ class LocalChat:
         waiting: dict[int, Ticket[Item, ChatAnswer | LavadError]] = {}
 
         def finished() -> list[tuple[int, ChatAnswer]]:
-            """Answers that were not given yet."""
-            done = [number for number, ticket in waiting.items() if ticket.done]
-            outcomes = [(number, waiting.pop(number).outcome()) for number in done]
-            faults.extend(outcome for _, outcome in outcomes if isinstance(outcome, LavadError))
-            return [(number, outcome) for number, outcome in outcomes if isinstance(outcome, ChatAnswer)]
+            """Answers that were not given yet. An error of one batch does not take those of another with it."""
+            answers: list[tuple[int, ChatAnswer]] = []
+            for number in [number for number, ticket in waiting.items() if ticket.done]:
+                try:
+                    outcome = waiting.pop(number).outcome()
+                except Exception as error:  # whatever it is: it is raised when these answers have been given
+                    faults.append(error)
+                    continue
+                if isinstance(outcome, ChatAnswer):
+                    answers.append((number, outcome))
+                else:
+                    faults.append(outcome)
+            return answers
 
         def check() -> None:
             check_stop()
             if self._stopping.is_set():
                 raise Interrupted(STOPPED)
 
-        faults: list[LavadError] = []
+        faults: list[Exception] = []
         try:
             batches = self.shared_batches or self._new_batches()
             with batches.session(at_work=at_work, check_stop=check) as session:
@@ -192,8 +200,8 @@ class LocalChat:
                             del order[0]
                         else:
                             session.result(next(iter(waiting.values())))
-                    except Interrupted as stop:
-                        faults.append(stop)
+                    except Exception as error:  # likewise
+                        faults.append(error)
                     if answers := finished():
                         yield answers
         finally:
