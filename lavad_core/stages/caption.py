@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -104,13 +105,14 @@ def run(context: StageContext) -> Commit:
     faults: Counter[Fault] = Counter()
     if context.node.imported:
         frames = grid_of(context.config, probe).tolist()
-        batches = iter([(frames, imported_texts(context, frames))])
+        batches = (each for each in [(frames, imported_texts(context, frames))])
     else:
         batches = _captioned(context, probe, pictures, faults)
     name = context.node.variant
     empty = wordless = rows = 0
     said: set[str] = set()
-    with context.writer(SCHEMA) as writer:
+    # An error of the writer ends the pass and its session at once: batches of other videos wait for a session that is open.
+    with context.writer(SCHEMA) as writer, closing(batches):
         for frames, captions in batches:
             rows += len(frames)
             empty += sum(not caption.strip() for caption in captions)
@@ -164,7 +166,7 @@ class _Pictures:
 
 def _captioned(
     context: StageContext, probe: Probe, pictures: _Pictures, faults: Counter[Fault]
-) -> Iterator[tuple[list[int], list[str]]]:
+) -> Generator[tuple[list[int], list[str]], None, None]:
     captioner, device = context.resources.models.captioner(context.node.variant)
     section = context.config.captioners[context.node.variant]
     size = partial(call_size, section, context.config.run.queue_frames, captioner)

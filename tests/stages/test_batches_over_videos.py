@@ -17,12 +17,12 @@ from support.small_blip2 import load, pictures
 from support.video_factory import make_video
 from support.whole_runs import tree
 
-from lavad_core.errors import ModelError
+from lavad_core.errors import ModelError, StoreUnavailable
 from lavad_core.models.encoders.visual_batches import visual_batches
 from lavad_core.models.protocols import Image
 from lavad_core.models.random_models import random_folder
 from lavad_core.models.shared_batches import SharedBatches
-from lavad_core.stages import caption, encode_video
+from lavad_core.stages import caption, context, encode_video
 from lavad_core.video.types import VideoSource
 
 FRAMES = (40, 30, 7, 21)
@@ -166,6 +166,26 @@ def test_a_picture_that_is_refused_ends_its_own_video(
     assert {name: str(error) for name, error in failed.items()} == {str(BRIGHT): "6 of 6 pictures are bright"}
     good = [video for video in videos if video.name != str(BRIGHT)]
     assert [len(resources.rows(video, "caption:first")) for video in good] == [10, 8, 2]
+
+
+def test_a_video_whose_captions_cannot_be_written_holds_up_nobody(
+    make_bench: Callable[..., Any], sources: list[VideoSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session ends with its pass, even while its error, and with it the frames of the stage, is kept."""
+
+    write = context._Noting.write
+
+    def full(self: context._Noting, batch: Any) -> None:
+        if "caption" in batch.schema.names:
+            raise StoreUnavailable("made by the test")
+        write(self, batch)
+
+    resources = bench(make_bench, tmp_path, 4, 1)
+    monkeypatch.setattr(context._Noting, "write", full)
+    with pytest.raises(StoreUnavailable) as kept:
+        resources.run(resources.prepare(sources[0]))
+    assert kept.tb is not None
+    assert not resources.pool.captioners["first"].shared_batches._open
 
 
 @pytest.mark.parametrize("name", ["blip2-opt", "blip2-t5"])
