@@ -153,7 +153,7 @@ class RunConfig(Section):
         None,
         affects=NOTHING,
         description="Videos in progress at once: one decodes while another is at the model. null: half of the cores, 2 to 8; "
-        "at least 4 with a served model; up to one a core and 16 where short videos would not fill a batch otherwise.",
+        "at least 4 with a served model; up to one a core and 16 where short videos would not fill a batch on a GPU otherwise.",
         ge=1,
         le=64,
     )

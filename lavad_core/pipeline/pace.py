@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.config.section import ModelSection
 from lavad_core.pipeline.graph import needed_roles
-from lavad_core.runs.environment import cores
+from lavad_core.runs.environment import cores, gpus
 from lavad_core.stages.passes import call_size
 
 LEAST = 2
@@ -25,11 +26,18 @@ MOST_TO_FILL = 16
 
 def workers_of(config: LavadConfig) -> int:
     """``run.workers``; without it half of the cores that this process may use, since the decoder of each video has threads of
-    its own; up to one a core where it takes these to fill a batch of a model in this process; all within the bounds above."""
+    its own; up to one a core where it takes these to fill a batch of a model on a GPU; all within the bounds above."""
     if config.run.workers is not None:
         return config.run.workers
     sections = [config.models[role] for role in needed_roles(config)]
     served = any(not section.in_process for section in sections)
     usual = max(LEAST_SERVED if served else LEAST, min(MOST, cores() // 2))
-    fill = max((-(-call_size(section) // SHORT) for section in sections if section.in_process), default=0)
+    fill = max((-(-call_size(section) // SHORT) for section in sections if _on_gpu(section)), default=0)
     return max(usual, min(fill, cores(), MOST_TO_FILL))
+
+
+def _on_gpu(section: ModelSection) -> bool:
+    """Whether its model will be on a GPU, as far as can be said without torch, which a run with nothing to do never loads.
+    A CPU gains nothing by full batches."""
+    device = getattr(section, "device", "auto")
+    return section.in_process and device != "cpu" and (device != "auto" or gpus() != "")

@@ -40,7 +40,21 @@ def test_videos_in_progress(
     settings: dict[str, Any], cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pace, "cores", lambda: cores)
+    monkeypatch.setattr(pace, "gpus", lambda: "NVIDIA H100")
     assert pace.workers_of(LavadConfig(**settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        pytest.param("auto", 8, id="it will be the CPU, which gains nothing by full batches"),
+        pytest.param("cuda:1", 13, id="the configuration says that there is one"),
+    ],
+)
+def test_videos_in_progress_where_no_gpu_is_seen(device: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "cores", lambda: 96)
+    monkeypatch.setattr(pace, "gpus", lambda: "")
+    assert pace.workers_of(LavadConfig(**SERVED, captioners=sized("auto", device))) == expected
 
 
 @pytest.mark.parametrize(
