@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
 from support.small_blip2 import KINDS, edited, image_processor, load, pictures
 
+from lavad_core.config.models import Blip2Config
 from lavad_core.errors import ModelError
 from lavad_core.models.batching import largest_fitting
 from lavad_core.models.captioners import blip2
@@ -217,3 +219,24 @@ class TestBatchSize:
         assert largest_fitting(captioner._peak_of, 50 << 20) == 32
         assert shapes == [2, 4]
         assert all(captioner.caption(pictures(2)))
+
+    @pytest.mark.parametrize(
+        ("given", "size"), [pytest.param("auto", 64, id="auto is what fits"), pytest.param(7, 7, id="a number")]
+    )
+    def test_on_a_gpu(
+        self, blip2_folders: dict[str, Path], given: Any, size: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A batch has one shape there, whatever is in it."""
+        loaded = load(blip2_folders["t5"])
+        monkeypatch.setattr(blip2, "free_bytes", lambda device: 100 << 20)
+        monkeypatch.setattr(Blip2Captioner, "_peak_of", lambda self, count: count << 20)
+        captioner = Blip2Captioner(
+            Blip2Config(model="unused", batch_size=given),
+            loaded._model,
+            image_processor(blip2_folders["t5"]),
+            loaded._tokenizer,
+            torch.device("cuda", 0),
+            "captioners.mine",
+        )
+        assert captioner.batch_size == size
+        assert {captioner._batcher.shape(count) for count in (1, 3, size)} == {size}

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from torch import Tensor
 
-from lavad_core.models.pixels import LevelTable, on_device
+from lavad_core.models import pixels
+from lavad_core.models.pixels import LevelTable, Normaliser, on_device
 
 CPU = torch.device("cpu")
 
@@ -50,3 +52,42 @@ def test_a_batch_is_copied_and_pictures_may_be_read_only() -> None:
     assert batch.dtype == torch.uint8
     batch.zero_()
     assert picture.any()
+
+
+@pytest.mark.parametrize(
+    "values_of",
+    [
+        pytest.param(
+            LevelTable(transformers.BlipImageProcessorPil(size={"height": 4, "width": 4})), id="a captioner's"
+        ),
+        pytest.param(Normaliser(), id="an encoder's"),
+    ],
+)
+def test_a_batch_is_one_copy(values_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[int] = []
+    monkeypatch.setattr(
+        pixels, "on_device", lambda pictures, device: copies.append(len(pictures)) or on_device(pictures, device)
+    )
+    assert len(values_of([np.zeros((4, 4, 3), np.uint8)] * 5, CPU, torch.float32)) == 5
+    assert copies == [5]
+
+
+def test_the_host_does_not_wait_for_a_copy_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From page-locked memory, without which CUDA waits all the same."""
+    asked: list[Any] = []
+    empty, gpu = torch.empty, torch.device("cuda", 0)
+
+    def allocated(*shape: Any, pin_memory: bool = False, **how: Any) -> Tensor:
+        asked.append(pin_memory)
+        return empty(*shape, **how)
+
+    def copied(host: Tensor, device: torch.device, *, non_blocking: bool = False) -> Tensor:
+        asked.append((device, non_blocking))
+        return host
+
+    monkeypatch.setattr(torch, "empty", allocated)
+    monkeypatch.setattr(Tensor, "to", copied)
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    batch = on_device([picture, picture[::-1]], gpu)
+    assert asked == [True, (gpu, True)]
+    assert np.array_equal(batch.numpy(), [picture, picture[::-1]])

@@ -132,6 +132,36 @@ def test_the_store_does_not_show_which_pictures_met(
     assert len(trees[0]) > 4 * len(FRAMES)
 
 
+@pytest.mark.parametrize("size", [3, None], ids=["shared", "of this video"])
+def test_the_device_is_held_for_a_batch_and_not_for_a_video(
+    make_bench: Callable[..., Any],
+    sources: list[VideoSource],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int | None,
+) -> None:
+    """The record has the seconds of both."""
+    resources = bench(make_bench, tmp_path, size, 1)
+    held: dict[str, set[bool]] = {"batch": set(), "frame": set()}
+    say, seen = FakeCaptioner.caption, caption._Pictures.seen
+
+    def watched_say(self: FakeCaptioner, images: Sequence[Image]) -> list[str]:
+        held["batch"].add(resources.pool.lock.locked())
+        return say(self, images)
+
+    def watched_seen(self: Any, frame: Any) -> Any:
+        held["frame"].add(resources.pool.lock.locked())
+        return seen(self, frame)
+
+    monkeypatch.setattr(FakeCaptioner, "caption", watched_say)
+    monkeypatch.setattr(caption._Pictures, "seen", watched_seen)
+    assert resources.run(resources.prepare(sources[0])) == {}
+    assert held == {"batch": {True}, "frame": {False}}
+    totals = resources.recorder.finish("completed").stages["caption:first"]
+    assert totals.device_seconds > 0
+    assert totals.waited_seconds > 0
+
+
 def test_images_and_clips_of_several_videos(
     make_bench: Callable[..., Any], sources: list[VideoSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

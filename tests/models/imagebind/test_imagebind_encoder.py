@@ -92,6 +92,17 @@ def test_a_filled_batch_has_one_shape_and_the_same_vectors(
     assert encoder.shared_batches is None, "on a CPU a batch is as large as its items, and its rounding with it"
 
 
+@pytest.mark.parametrize(
+    ("device", "shape"), [pytest.param("cpu", 1, id="as many as there are"), pytest.param("cuda:0", 7, id="one shape")]
+)
+def test_where_videos_share_batches_these_have_one_shape(encoder: ImageBindEncoder, device: str, shape: int) -> None:
+    there = ImageBindEncoder(
+        encoder._loaded(), encoder._tokenizer, device=torch.device(device), dtype=torch.float32, batch_size=7
+    )
+    assert [batches.shape(1) for batches in (there._image_batches, there._view_batches)] == [shape] * 2
+    assert (there.shared_batches is not None) == (shape == 7)
+
+
 def test_resized_beforehand_is_the_same(encoder: ImageBindEncoder) -> None:
     for height, width in ((241, 321), (321, 241), (56, 56), (30, 40)):
         image = pictures(1, height, width)[0]
