@@ -103,6 +103,7 @@ def test_resources_are_in_the_manifest(folder: Path, run: dict[str, str]) -> Non
     first = load_run(folder / "store", min(list_runs(folder / "store")))
     assert {"probe", "clean", "refine", "detect"} <= set(first.stages)
     for name, totals in first.stages.items():
+        # What an earlier stage made with its own result is found, and takes nothing.
         assert totals.seconds > 0 or not totals.done, name
-        assert totals.peak_rss_bytes > 50 * 2**20, name
+        assert totals.peak_rss_bytes > 50 * 2**20 or not totals.done, name
     assert first.peak_rss_bytes < 3 * 2**30
