@@ -10,8 +10,9 @@ from lavad.tasks.job import UNCACHED
 from lavad_core.errors import StoreUnavailable
 from lavad_core.location import shown
 from lavad_core.runs.verify import check_records
-from lavad_core.store.files import FileStore, store_exists
+from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import StoreFinding, gc, verify
+from lavad_core.store.presence import store_exists
 
 
 def _open(store: str) -> FileStore:

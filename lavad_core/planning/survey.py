@@ -17,7 +17,8 @@ from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
 from lavad_core.planning.video_length import length_from_header, length_from_list, length_from_probe
 from lavad_core.stages.node import Graph, PreparedVideo
-from lavad_core.store.files import FileStore, store_exists
+from lavad_core.store.files import FileStore
+from lavad_core.store.presence import store_exists
 from lavad_core.store.types import Commit, Key
 from lavad_core.video.decoder import read_header
 from lavad_core.video.types import VideoHeader, VideoSource

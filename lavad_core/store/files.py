@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lavad_core.errors import DamagedResult, InternalError, StoreUnavailable
-from lavad_core.location import refuse_address, s3_address, shown
+from lavad_core.location import refuse_address, s3_address
 from lavad_core.store.blobs import BlobInfo, Blobs
 from lavad_core.store.commits import (
     COMMIT_NAME,
@@ -284,17 +284,6 @@ def blobs_of(root: Path) -> Blobs:
     """The storage of a store: that of the address whose home ``root`` is, otherwise the folder itself."""
     address = s3_address(root)
     return LocalBlobs(root) if address is None else S3Blobs(root, address)
-
-
-def store_exists(root: Path) -> bool:
-    """Whether there is a store.
-
-    Raises:
-        StoreUnavailable: the storage cannot be asked.
-    """
-    if s3_address(root) is None:
-        return root.is_dir()
-    return S3Blobs(root, shown(root)).exists()
 
 
 def _prefix(key: Key) -> str:

@@ -12,8 +12,9 @@ from typing import Literal
 from lavad_core.errors import DamagedResult
 from lavad_core.store.blobs import BlobInfo
 from lavad_core.store.commits import COMMIT_NAME, UnknownFormat, is_part, key_of
-from lavad_core.store.files import FileStore, store_exists
+from lavad_core.store.files import FileStore
 from lavad_core.store.parquet import read_batches, sha256_of
+from lavad_core.store.presence import store_exists
 from lavad_core.store.staging import WriterFolder
 from lavad_core.store.types import Commit, Key
 

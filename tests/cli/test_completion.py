@@ -67,6 +67,7 @@ def test_the_commands_that_take_a_run_or_a_video_are_known() -> None:
     look = {"status", "show", "report", "overlay", "plot"}
     assert {command for command, _ in NAMED} == look | {
         "plan",
+        "store known-bad",
         "study plan",
         "retry",
         "evaluate",

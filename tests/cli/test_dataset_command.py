@@ -68,7 +68,7 @@ def test_a_video_that_was_cut_off_and_one_that_is_none(labels: Path, videos: Pat
     assert (result.exit_code, report["ok"]) == (1, False)
     errors = {finding["message"]: finding["videos"] for finding in report["findings"] if finding["level"] == "error"}
     assert errors == {
-        "1 videos cannot be read: 'one #1' (format)": ["one #1"],
+        "1 video cannot be read: 'one #1' (format)": ["one #1"],
         "1 videos are shorter than their list says, cut off or others: 'two=2' (2, not 20)": ["two=2"],
     }
     assert report["here"]["frames"] == 32

@@ -137,7 +137,7 @@ def store_root(store: Path | None) -> Path:
     """
     from lavad_core.config.load import load_config
     from lavad_core.errors import StoreUnavailable
-    from lavad_core.store.files import store_exists
+    from lavad_core.store.presence import store_exists
 
     # The environment's other settings may belong to a kind of model that only a preset or file chooses: not looked at here.
     environ = {name: os.environ[name] for name in ("LAVAD_STORE",) if name in os.environ}
