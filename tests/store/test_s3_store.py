@@ -17,8 +17,8 @@ from lavad_core.location import s3_home
 from lavad_core.object_storage import Bucket
 from lavad_core.store import s3 as module
 from lavad_core.store.files import FileStore
-from lavad_core.store.presence import store_exists
 from lavad_core.store.maintenance import gc, iter_commits, list_results, verify
+from lavad_core.store.presence import store_exists
 from lavad_core.store.s3 import S3Blobs
 from lavad_core.store.types import Key
 
