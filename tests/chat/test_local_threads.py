@@ -222,6 +222,11 @@ def test_an_error_of_one_batch_does_not_take_the_answers_of_another_with_it(
     assert sorted(asked.given) == [number for number in range(3) if number != bad]
 
 
+def test_on_a_gpu_batches_are_shared(model: LocalChat) -> None:
+    on_gpu = LocalChat(model._model, model._tokenizer, torch.device("cuda", 0), 4, model._template, folds=False)
+    assert on_gpu.shared_batches is not None
+
+
 def test_on_a_cpu_a_videos_batches_are_the_same_whoever_else_asks(model: LocalChat) -> None:
     """To the last digit: a run gives the same bytes again."""
     assert model.shared_batches is None

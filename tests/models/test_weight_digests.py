@@ -83,17 +83,18 @@ def test_a_change_of_the_same_size_is_seen(
     assert before != after == model_identity(Blip2Config(model=str(folder)), None)
 
 
+def timeless(status: os.stat_result) -> identity._State:
+    """As a file system that keeps no time of change shows a file."""
+    return identity._State(status.st_size, 1, 1, status.st_ino)
+
+
 @pytest.mark.parametrize(
     ("by_inode", "reads"), [pytest.param(True, 2, id="weights"), pytest.param(False, 1, id="videos")]
 )
 def test_another_file_with_the_times_of_the_first(
     by_inode: bool, reads: int, hashed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a file system that keeps no time of change shows: the inode alone differs, and for weights it counts."""
-
-    def timeless(status: os.stat_result) -> identity._State:
-        return identity._State(status.st_size, 1, 1, status.st_ino)
-
+    """The inode alone differs, and for weights it counts."""
     monkeypatch.setattr(identity, "_state", timeless)
     cache, file = IdentityCache(tmp_path / "digests.sqlite", by_inode=by_inode), tmp_path / "model.safetensors"
     file.write_text("content of model.safetensors")
@@ -101,6 +102,16 @@ def test_another_file_with_the_times_of_the_first(
     put_another_file_in_its_place(file)
     identity.file_digest(file, cache)
     assert len(hashed) == reads
+
+
+def test_the_users_digests_count_inodes(hashed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_state", timeless)
+    file = tmp_path / "model.safetensors"
+    file.write_text("content of model.safetensors")
+    identity.file_digest(file, weights_cache())
+    put_another_file_in_its_place(file)
+    identity.file_digest(file, weights_cache())
+    assert len(hashed) == 2
 
 
 @pytest.mark.parametrize("damage", ["text", "cut", "a folder in its place"])
