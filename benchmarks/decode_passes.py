@@ -29,7 +29,7 @@ from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import RunManifest, new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.video.frame_cache import default_scratch
+from lavad_core.video.scratch import default_scratch
 from lavad_core.video.types import NATIVE, Geometry, VideoSource
 
 FRAMES_A_SECOND = 30

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lavad_core.video import geometry, wanted
 from lavad_core.video.packed_picture import packed, unpacked
+from lavad_core.video.scratch import default_scratch
 from lavad_core.video.types import NATIVE, Frame, FrameRequest, Probe
 
 log = logging.getLogger(__name__)
@@ -46,14 +47,6 @@ class KeptFrameDamaged(Exception):
     """A frame does not come back from the disk as it was written; the video is to be decoded again."""
 
 
-def default_scratch() -> Path:
-    """``$TMPDIR`` where it is set, otherwise ``/var/tmp``, which is on a disk where ``/tmp`` often is in memory."""
-    lasting = Path("/var/tmp")
-    if "TMPDIR" not in os.environ and os.access(lasting, os.W_OK | os.X_OK):
-        return lasting
-    return Path(tempfile.gettempdir())
-
-
 class FrameCache:
     """The kept frames of one run in one process; safe with threads. Nothing is on disk before the first is kept.
 
@@ -63,7 +56,7 @@ class FrameCache:
     each model.
 
     Args:
-        folder: on a local disk; None for :func:`default_scratch`.
+        folder: on a local disk; None for :func:`~lavad_core.video.scratch.default_scratch`.
         max_bytes: most that is kept; None for half of what is free there at first; 0 keeps nothing.
     """
 

@@ -23,7 +23,7 @@ from typing import IO
 from lavad_core.errors import ServiceUnavailable, VideoRejected
 from lavad_core.location import s3_address
 from lavad_core.object_storage import Bucket, S3Error, StoredObject
-from lavad_core.video.frame_cache import default_scratch
+from lavad_core.video.scratch import default_scratch
 from lavad_core.video.types import VideoSource
 
 _LINK = "lavad-video-"
@@ -53,7 +53,7 @@ class VideoCopies:
 
     Args:
         folder: on a local disk, of which half of what is free is used at most; None for
-            :func:`~lavad_core.video.frame_cache.default_scratch`.
+            :func:`~lavad_core.video.scratch.default_scratch`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

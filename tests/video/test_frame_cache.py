@@ -20,7 +20,8 @@ from support.video_limits import default_limits
 
 from lavad_core.video import frame_cache
 from lavad_core.video.decoder import open_frames, probe
-from lavad_core.video.frame_cache import FrameCache, KeptFrameDamaged, default_scratch
+from lavad_core.video.frame_cache import FrameCache, KeptFrameDamaged
+from lavad_core.video.scratch import default_scratch
 from lavad_core.video.types import NATIVE, Frame, FrameRequest, Geometry, Probe, VideoSource
 
 FRAMES = 40
