@@ -12,8 +12,9 @@ from lavad.demo import ablations as module
 from lavad.demo import grammar, world
 from lavad.demo.ablations import AblationRow, ablations
 from lavad.demo.clip import Truth
-from lavad.demo.configuration import write_configuration
+from lavad.demo.configuration import CONFIGURATION, write_configuration
 from lavad.demo.training.summaries import summary as true_summary
+from lavad_core.config.load import load_config
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import new_run_id
@@ -50,7 +51,7 @@ def stored(
     output: Path, rows: dict[str, AblationRow], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Clip to stage to rows, of the full method. Segments are made here: the metrics do without."""
-    bench = RunResources(module._config(output, {"run": {"targets": ["detect"]}}))
+    bench = RunResources(load_config(files=[output / CONFIGURATION], settings={"run": {"targets": ["detect"]}}))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     videos = [bench.prepare(source) for source in discover([output / "videos"])]
     assert run_graph(bench, videos, RunRecorder(tmp_path_factory.mktemp("runs"), new_run_id(), config={})) == {}
