@@ -9,8 +9,13 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from lavad.flows.run_steps import Preset, configuration, run_name
+from lavad.tasks.evaluation_artifacts import publish_evaluation
 from lavad.tasks.flow_run import RED
+from lavad.tasks.set_evaluation import SetRef, evaluate_set, write_set_report
 from lavad.tasks.set_run import over_set, plan_set
+from lavad_core.config.schema import LavadConfig
+from lavad_core.datasets.types import LabelReading
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.runs.manifest import new_run_id
 
 SHARD_DEPLOYMENT = "score-shard/shard"
@@ -63,4 +68,18 @@ def score_data_set(
         while work.waiting:
             work.look()
         work.evaluate()
-        return work.finish()
+        state = work.finish()
+        if work.has_metrics:
+            report_set(loaded, work.run.run_id, state)
+        return state
+
+
+def report_set(config: LavadConfig, run_id: str, state: State[Any]) -> None:
+    """The evaluation of the whole set as the flow ``evaluate`` leaves it: a report, and metrics and curves as artifacts."""
+    own = config.evaluate
+    reading = LabelReading(own.first_frame, own.frame_count_tolerance)
+    ref = SetRef(config.store, run_id, own.dataset, own.labels, own.list, None, reading)
+    found = evaluate_set(ref, EvaluationOptions(), None)
+    folder = str(config.store / "cache" / "reports" / run_id)
+    curves = write_set_report(ref, found, folder)
+    publish_evaluation(found, str(state.name), str(state.message), None, folder, curves)

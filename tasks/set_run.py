@@ -177,6 +177,11 @@ class SetRun:
             unscored = [outcome.name for outcome in self.outcomes() if outcome.status not in SCORED]
             self._metrics = evaluate_shards(self.run, [record.run_id for record in self.records], unscored)
 
+    @property
+    def has_metrics(self) -> bool:
+        """Whether the set was evaluated."""
+        return self._metrics is not None
+
     def finish(self) -> State[Any]:
         """Write the run's manifest, publish the artifacts, and say how it ended."""
         outcomes = self.outcomes()
@@ -185,8 +190,6 @@ class SetRun:
         manifest = self.close(ENDINGS[name], message, [video for video in outcomes if video.name not in known])
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
         ending_events.tell_failed(replace(manifest, videos=tuple(outcomes)), message)
-        if self._metrics is not None:
-            ending_events.tell_evaluated(manifest.run_id, name, message, self._metrics)
         decided(state)
         rows = [set_artifacts.shard_row(work.shard, work.run_ids, work.record) for work in self._works]
         if not set_artifacts.publish_set(rows, outcomes, manifest, name, message, self._metrics):

@@ -109,6 +109,7 @@ def test_shards_on_workers_one_of_which_is_killed(
     assert run.shard is not None
     assert (run.status, run.shard.number, run.shard.of) == ("partially-failed", 0, 6)
     assert run.metrics == load_run(plain).metrics
+    assert (store / "cache" / "reports" / run.run_id / "evaluation.json").exists()
     shown = json.loads(lavad("status", "--json", "--store", str(store)).stdout)
     assert {video["name"]: video["status"] for video in [*shown["videos"], *shown["earlier"]]} == {
         video.name: video.status for video in load_run(plain).videos
