@@ -59,6 +59,7 @@ def commits(store: Path) -> dict[str, tuple[int, int]]:
     """Commit file to (inode, time of change): another commit of the same bytes would differ."""
     return {
         str(path.relative_to(store)): (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in store.rglob("commit.json")
-        if path.relative_to(store).parts[0] not in OUTSIDE  # a writer's unfinished one
+        for folder in store.glob("*")
+        if folder.name not in OUTSIDE  # a writer's unfinished ones, which may go away meanwhile
+        for path in folder.rglob("commit.json")
     }
