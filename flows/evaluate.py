@@ -17,6 +17,7 @@ from lavad.tasks.set_evaluation import (
     check_baseline,
     evaluate_set,
     read_threshold,
+    report_folder,
     resolved_run,
     write_set_report,
 )
@@ -107,7 +108,7 @@ def evaluate(
     name_flow_run(f"of {ref.run_id}")
     found = evaluate_set(ref, options, chosen)
     regression = None if baseline is None else check_baseline(ref, found, options, baseline, limits)
-    folder = report or str(loaded.store / "cache" / "reports" / found.header.results["id"])
+    folder = report or report_folder(loaded.store, found.header.results["id"])
     curves = write_set_report(ref, found, folder)
     name, message = final_state(found, regression)
     publish_evaluation(found, name, message, regression, folder, curves)

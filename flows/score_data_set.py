@@ -11,7 +11,7 @@ from pydantic import Field
 from lavad.flows.run_steps import Preset, configuration, run_name
 from lavad.tasks.evaluation_artifacts import publish_evaluation
 from lavad.tasks.flow_run import RED
-from lavad.tasks.set_evaluation import SetRef, evaluate_set, write_set_report
+from lavad.tasks.set_evaluation import SetRef, evaluate_set, report_folder, write_set_report
 from lavad.tasks.set_run import over_set, plan_set
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import LabelReading
@@ -80,6 +80,6 @@ def report_set(config: LavadConfig, run_id: str, state: State[Any]) -> None:
     reading = LabelReading(own.first_frame, own.frame_count_tolerance)
     ref = SetRef(config.store, run_id, own.dataset, own.labels, own.list, None, reading)
     found = evaluate_set(ref, EvaluationOptions(), None)
-    folder = str(config.store / "cache" / "reports" / run_id)
+    folder = report_folder(config.store, run_id)
     curves = write_set_report(ref, found, folder)
     publish_evaluation(found, str(state.name), str(state.message), None, folder, curves)

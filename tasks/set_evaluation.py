@@ -71,6 +71,11 @@ def resolved_run(store: Path, run_id: str | None) -> str:
     return chosen_run(store, run_id).run_id
 
 
+def report_folder(store: Path, run_id: str) -> str:
+    """Where the report of a run or import is, if no other folder is named."""
+    return str(store / "cache" / "reports" / run_id)
+
+
 def read_threshold(path: str | None) -> ChosenThreshold | None:
     """The threshold of a file that ``lavad threshold --output`` wrote, if one is named.
 

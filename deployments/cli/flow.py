@@ -73,23 +73,12 @@ def scoring_flow(
     """The flow that scores the first ``limit`` of the videos, or all, or a ``shard`` of them (``3/8``); ``refresh`` computes
     existing results again."""
 
-    def start(run_id: str) -> Any:
+    def flow() -> Callable[..., Any]:
         from lavad.flows.score_videos import score_videos
-        from lavad_core.config.secrets import public_settings
-        from lavad_core.runs.video_list import encode_input
 
-        return score_videos(
-            inputs=[encode_input(item) for item in inputs],
-            settings=public_settings(config),
-            run_id=run_id,
-            refresh=refresh,
-            name=name,
-            limit=limit,
-            shard=shard,
-            return_state=True,
-        )
+        return score_videos
 
-    return start
+    return _starting(flow, inputs, config, refresh=refresh, name=name, limit=limit, shard=shard)
 
 
 def data_set_flow(
@@ -97,19 +86,28 @@ def data_set_flow(
 ) -> Start:
     """The flow that has the videos scored in this many shards by the workers of the configured server."""
 
-    def start(run_id: str) -> Any:
+    def flow() -> Callable[..., Any]:
         from lavad.flows.score_data_set import score_data_set
+
+        return score_data_set
+
+    return _starting(flow, inputs, config, shards=shards, refresh=refresh, name=name, limit=limit)
+
+
+def _starting(
+    flow: Callable[[], Callable[..., Any]], inputs: Sequence[str], config: LavadConfig, **parameters: Any
+) -> Start:
+    """A flow with its parameters; ``flow`` imports it, which is left until it starts."""
+
+    def start(run_id: str) -> Any:
         from lavad_core.config.secrets import public_settings
         from lavad_core.runs.video_list import encode_input
 
-        return score_data_set(
+        return flow()(
             inputs=[encode_input(item) for item in inputs],
             settings=public_settings(config),
             run_id=run_id,
-            shards=shards,
-            refresh=refresh,
-            name=name,
-            limit=limit,
+            **parameters,
             return_state=True,
         )
 
