@@ -7,11 +7,18 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 pytest_plugins = ["support.processes", "support.prefect_fixture", "support.s3_server", "support.vllm_fixture"]
+
+# A run of the suite says something of the commit, not of chance: the same examples each time, made from each test's code.
+# `pytest --hypothesis-profile=explore` draws new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 # No test may reach for a hub or report usage; set before any library reads them.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
