@@ -10,13 +10,12 @@ from pydantic import Field
 
 from lavad.flows.run_steps import Preset, configuration, run_name
 from lavad.tasks.evaluation_artifacts import publish_evaluation
-from lavad.tasks.flow_run import RED
+from lavad.tasks.flow_run import RED, lasting_run_id
 from lavad.tasks.set_evaluation import SetRef, evaluate_set, report_folder, write_set_report
 from lavad.tasks.set_run import over_set, plan_set
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import LabelReading
 from lavad_core.evaluation.options import EvaluationOptions
-from lavad_core.runs.manifest import new_run_id
 
 SHARD_DEPLOYMENT = "score-shard/shard"
 
@@ -45,10 +44,12 @@ def score_data_set(
         inputs: as those of ``score_videos``; paths must be the same on all workers.
         preset: a preset's name.
         settings: nested values over preset and ``config``, without secrets.
-        run_id: id of the run over the set; a new one if not given. Its shards have runs of their own.
+        run_id: id of the run over the set; if not given, a new one, which is the same when the flow run is tried again. Its
+            shards have runs of their own.
         shards: how many; about four a device if not given.
         devices: how many devices work on the set at once.
-        issues: how often a shard is given to a worker, at most: it is again if its process dies.
+        issues: how often a shard is given to a worker, at most: it is again if its process dies. Each retry of the flow run
+            counts from 0, and also gives again the shards in which videos have failed.
         refresh: compute also what is in the store, and replace it.
         name: name of the run, for people; it can be given wherever a run's id can.
         limit: score only this many of the videos that the inputs name, the first ones.
@@ -60,7 +61,7 @@ def score_data_set(
     """
     loaded = configuration(preset, settings, config)
     opened = over_set(
-        loaded, run_id or new_run_id(), deployment=deployment, refresh=refresh, most_issues=issues, name=name
+        loaded, run_id or lasting_run_id(), deployment=deployment, refresh=refresh, most_issues=issues, name=name
     )
     with opened as work:
         work.plan(plan_set(work.run, inputs, limit, shards, devices))

@@ -14,6 +14,11 @@ AddressError = InvalidURL
 """What was given is not an address."""
 
 
+def is_away(error: Exception) -> bool:
+    """Whether a server did not answer, or says that it cannot now: the same request may be taken later."""
+    return not isinstance(error, StatusError) or error.response.status_code >= 500
+
+
 def check_proxies() -> None:
     """Whether a client can be made with the proxies of the environment: one is made for each of them, needed or not.
 
@@ -23,4 +28,4 @@ def check_proxies() -> None:
     Client(verify=False).close()  # nothing is sent
 
 
-__all__ = ["AddressError", "Client", "ClientError", "StatusError", "check_proxies"]
+__all__ = ["AddressError", "Client", "ClientError", "StatusError", "check_proxies", "is_away"]

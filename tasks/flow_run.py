@@ -12,12 +12,22 @@ from prefect.flows import Flow
 from lavad.tasks.channel import Channel
 from lavad_core.escape import escape
 from lavad_core.masking import masked_text
+from lavad_core.runs.manifest import new_run_id
 
 RENAMED_S = 2.0
 """For the server to take a name; it is shown and nothing else."""
 
 MAX_REASON = 160
 """Characters of a reason in the list; the state's message and the run's artifacts have all of it."""
+
+
+def lasting_run_id() -> str:
+    """An id for a run of LAVAD which is the same each time that this context's flow run is tried again."""
+    context = FlowRunContext.get()
+    flow_run = None if context is None else context.flow_run
+    if flow_run is None or flow_run.created is None:
+        return new_run_id()
+    return new_run_id(flow_run.created, flow_run.id.hex[-6:])
 
 
 def name_flow_run(*parts: str) -> None:

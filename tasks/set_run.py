@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import task
 from prefect.client.schemas.objects import State
@@ -20,6 +22,7 @@ from prefect.states import Completed, Failed
 
 from lavad.tasks import ending_events, set_artifacts, shard_flow_runs
 from lavad.tasks.artifacts import Progress
+from lavad.tasks.client import ClientError, is_away
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.flow_run import name_flow_run
 from lavad.tasks.job import UNCACHED, Job, RunRef, job_of, open_job
@@ -27,9 +30,11 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import StoreUnavailable
 from lavad_core.local_run import STOPPED, first_sources, sources_of
+from lavad_core.location import shown
 from lavad_core.pipeline.ledger import ENDINGS, NOT_REACHED, run_ending
 from lavad_core.planning.sharding import ShardPlan, plan_shards
 from lavad_core.planning.shards import Shard, shard_count
+from lavad_core.quoting import first_line
 from lavad_core.results.run import keys_of_run
 from lavad_core.run_metrics import evaluate_keys, metrics_of
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, is_running, load_run, new_run_id, run_path
@@ -38,6 +43,8 @@ from lavad_core.runs.video_list import decode_input
 from lavad_core.store import mirror
 
 log = logging.getLogger("lavad_core.flow")
+
+T = TypeVar("T")
 
 LOOK_S = 5.0
 """Between two looks at what the shards have done; one takes a request and a file for each shard that is not done."""
@@ -51,6 +58,8 @@ class ShardWork:
     """The shard."""
     run_ids: list[str] = field(default_factory=list)
     """Ids of its runs, the latest last."""
+    earlier: int = 0
+    """How many of them an earlier try of this run over the set has started."""
     flow_run: Any = None
     """The flow run of the latest, as the server last described it."""
     record: RunManifest | None = None
@@ -82,17 +91,19 @@ class SetRun:
 
     def issue(self) -> None:
         """Start what is not started: after a restart of this run, its shards go on as they are."""
-        known = shard_flow_runs.known(self._keys())
-        for work in self._works:
-            for attempt in range(self._most_issues):
+        for attempt in count():
+            keys = [self._key(work, attempt) for work in self._works if len(work.run_ids) == attempt]
+            known = self._answer(partial(shard_flow_runs.known, keys))
+            for work in self._works:
                 if (flow_run := known.get(self._key(work, attempt))) is not None:
                     work.flow_run = flow_run
                     work.run_ids.append(flow_run.parameters["run_id"])
+            if not known:
+                break
+        for work in self._works:
+            work.earlier = len(work.run_ids)
             if not work.run_ids:
                 self._start(work)
-
-    def _keys(self) -> list[str]:
-        return [self._key(work, attempt) for work in self._works for attempt in range(self._most_issues)]
 
     def _key(self, work: ShardWork, attempt: int) -> str:
         return f"lavad {self.run.run_id} {work.shard.number} {attempt}"
@@ -104,7 +115,7 @@ class SetRun:
             new_run_id(),
         )
         key = self._key(work, len(work.run_ids))
-        settings = {**public_settings(self._job.resources.config), "store": self.run.store}
+        settings = {**public_settings(self._job.resources.config), "store": shown(self.run.store)}
         parameters = {
             "set_id": shard.set_id,
             "number": shard.number,
@@ -114,8 +125,22 @@ class SetRun:
             "run_id": run_id,
             "refresh": self._refresh,
         }
-        work.flow_run = shard_flow_runs.start(self._deployment, parameters, f"{shard} of {shard.run}", key)
-        work.run_ids.append(run_id)
+        name = f"{shard} of {shard.run}"
+        work.flow_run = self._answer(partial(shard_flow_runs.start, self._deployment, parameters, name, key))
+        # Not the one given here, where the answer to an earlier request of this key was lost.
+        work.run_ids.append(work.flow_run.parameters["run_id"])
+
+    def _answer(self, ask: Callable[[], T]) -> T:
+        """What the server answers, however long it is away; a request under a key may be sent twice."""
+        while True:
+            try:
+                return ask()
+            except (ClientError, OSError) as error:
+                if not is_away(error):
+                    raise
+                log.warning("the Prefect server does not answer (%s); asked again", first_line(error))
+            time.sleep(LOOK_S)
+            self._job.resources.check_stop()
 
     @property
     def waiting(self) -> bool:
@@ -144,10 +169,10 @@ class SetRun:
             return
         mirror.fetch(store, log_path)
         record = load_run(store, run_id) if written or log_path.exists() else None
-        left = _left(work.shard, record)
+        left = _left(work.shard, record, again=len(work.run_ids) == work.earlier)
         if left and not dead:
             return  # it was stopped, and its process is about to end
-        if left and len(work.run_ids) < self._most_issues:
+        if left and len(work.run_ids) - work.earlier < self._most_issues:
             log.warning("shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id)
             self._start(work)
             return
@@ -206,9 +231,11 @@ class SetRun:
         return self._manifest
 
 
-def _left(shard: Shard, record: RunManifest | None) -> list[str]:
-    """Names of the shard's videos of which its run does not say how it ended."""
-    ended = {} if record is None else {video.name for video in record.videos if video.status != "not-run"}
+def _left(shard: Shard, record: RunManifest | None, *, again: bool) -> list[str]:
+    """Names of the shard's videos of which its run does not say how it ended; if they are to be tried ``again`` also those
+    that have failed."""
+    undone = ("not-run", "failed") if again else ("not-run",)
+    ended = {} if record is None else {video.name for video in record.videos if video.status not in undone}
     return [video.source.name for video in shard.videos if video.source.name not in ended]
 
 

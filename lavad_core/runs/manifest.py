@@ -136,10 +136,15 @@ ENDING = ("status", "ended", "seconds", "peak_rss_bytes", "videos", "message", "
 """Fields that the last line of a finished run's log has."""
 
 
-def new_run_id() -> str:
-    """An id that sorts by time (UTC, milliseconds) and differs between runs of the same moment."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
+def new_run_id(moment: datetime | None = None, token: str | None = None) -> str:
+    """An id that sorts by time (UTC, milliseconds) and differs between runs of the same moment.
+
+    Args:
+        moment: when the run began, if not now.
+        token: six hexadecimal digits, for an id that can be made again.
+    """
+    at = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
+    return f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}-{token or secrets.token_hex(3)}"
 
 
 def is_run_id(text: str) -> bool:

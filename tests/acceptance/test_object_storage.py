@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
 from pathlib import Path
 
 import platformdirs
@@ -16,7 +14,6 @@ from support.whole_runs import finish, start, tree
 from lavad_core.location import s3_home
 from lavad_core.runs.manifest import list_runs, load_run
 from lavad_core.runs.run_log import load_records
-from lavad_core.store.local import OUTSIDE
 
 pytestmark = pytest.mark.slow
 
@@ -51,19 +48,6 @@ class OnStorage:
     def run(self, name: str, videos: str, store: str) -> int:
         return finish(self.arguments(videos, store), self.environment, self.log(name))
 
-    def results(self, name: str) -> dict[str, str]:
-        """Name to SHA-256 of the results that a store on the storage has."""
-        there = self.s3.names(f"s3://bucket/{name}/")
-        return {
-            one: hashlib.sha256(content).hexdigest()
-            for one, content in there.items()
-            if one.split("/")[0] not in OUTSIDE
-        }
-
-    def commits_put(self, name: str) -> Counter[str]:
-        """How often each commit was sent."""
-        return Counter(one for one in self.s3.asked("PUT") if f"/{name}/" in one and one.endswith("commit.json?"))
-
 
 @pytest.fixture(scope="module")
 def models() -> Path:
@@ -79,15 +63,15 @@ def work(models: Path, prefect_server: str, s3: S3Server, tmp_path_factory: pyte
 def test_the_results_are_those_of_a_disk_also_after_a_kill(work: OnStorage) -> None:
     arguments = work.arguments("s3://bucket/videos/", "s3://bucket/killed")
     process = start(arguments, work.environment, work.log("killed"))
-    while process.is_alive() and len(work.commits_put("killed")) < len(work.expected) // 4:
+    while process.is_alive() and len(work.s3.commits_put("killed")) < len(work.expected) // 4:
         process.join(0.02)
     process.kill()
     process.join()
-    there = {tuple(name.split("/")[:2]) for name in work.results("killed") if name.endswith("commit.json")}
+    there = {tuple(name.split("/")[:2]) for name in work.s3.tree("s3://bucket/killed") if name.endswith("commit.json")}
     assert there
     assert work.run("killed", "s3://bucket/videos/", "s3://bucket/killed") == 0, work.log("killed").read_text()[-3000:]
-    assert work.results("killed") == work.expected
-    assert set(work.commits_put("killed").values()) == {1}
+    assert work.s3.tree("s3://bucket/killed") == work.expected
+    assert set(work.s3.commits_put("killed").values()) == {1}
     home = s3_home("s3://bucket/killed")
     again = list(load_records(home, load_run(home).run_id))
     made = {(one.node, one.video_id) for one in again if not one.cached}
@@ -102,7 +86,7 @@ def test_two_processes_on_one_store(work: OnStorage) -> None:
     for process in both:
         process.join(300)
         assert process.exitcode == 0, work.log("two").read_text()[-3000:]
-    assert work.results("two") == work.expected
+    assert work.s3.tree("s3://bucket/two") == work.expected
     runs = list_runs(s3_home("s3://bucket/two"))
     assert [load_run(s3_home("s3://bucket/two"), run_id).status for run_id in runs] == ["completed", "completed"]
 

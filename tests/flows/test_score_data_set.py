@@ -7,10 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.states import Crashed
-from support.fake_stages import FakeStages, make_videos, rejecting, settings
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry, Crashed
+from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, outcomes
 
 from lavad.flows.score_data_set import score_data_set
@@ -33,11 +35,13 @@ class Workers:
     Attributes:
         started: (shard, whether its process dies at once) of each flow run.
         deaths: shard to how many of its processes die.
+        answers: what becomes of the first requests to start one: an error, before the server has taken it or after.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started: list[tuple[int, bool]] = []
         self.deaths: dict[int, int] = {}
+        self.answers: list[tuple[str, Exception]] = []
         self.known: dict[str, Any] = {}
         monkeypatch.setattr(shard_flow_runs, "start", self._start)
         monkeypatch.setattr(shard_flow_runs, "known", lambda keys: {k: self.known[k] for k in keys if k in self.known})
@@ -45,6 +49,14 @@ class Workers:
 
     def _start(self, deployment: str, parameters: Any, name: str, key: str) -> Any:
         assert deployment == "score-shard/shard"
+        when, error = self.answers.pop(0) if self.answers else ("", None)
+        if when != "before" and key not in self.known:
+            self._taken(parameters, name, key)
+        if error is not None:
+            raise error
+        return self.known[key]
+
+    def _taken(self, parameters: Any, name: str, key: str) -> None:
         number = parameters["number"]
         dies = self.deaths.get(number, 0) > 0
         self.started.append((number, dies))
@@ -58,7 +70,6 @@ class Workers:
             state = score_shard(**parameters, return_state=True)
             flow_run_id = state.state_details.flow_run_id
         self.known[key] = SimpleNamespace(id=flow_run_id, parameters=parameters)
-        return self.known[key]
 
 
 @pytest.fixture
@@ -129,6 +140,27 @@ def test_a_shard_is_not_issued_for_ever(stages: FakeStages, workers: Workers, tm
     assert set(stages.calls.values()) == {1}
 
 
+REFUSED = httpx.HTTPStatusError("422", request=httpx.Request("POST", "http://server"), response=httpx.Response(422))
+
+
+def test_a_server_that_is_away_when_a_shard_is_to_start(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    away = httpx.ConnectError("refused")
+    workers.answers = [("before", away), ("before", away), ("after", away)]
+    state = run(tmp_path, store)
+    assert (state.name, state.message) == ("Completed", "5 of 5 videos scored")
+    assert workers.started == [(1, False), (2, False), (3, False)], "the one whose answer was lost is not started twice"
+    assert set(stages.calls.values()) == {1}
+
+
+def test_a_server_that_refuses_a_shard(stages: FakeStages, workers: Workers, tmp_path: Path, store: Path) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    workers.answers = [("before", REFUSED)]
+    assert (run(tmp_path, store).name, workers.started) == ("Failed", [])
+
+
 def test_a_run_that_is_started_again_goes_on_with_its_shards(
     stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
 ) -> None:
@@ -137,6 +169,39 @@ def test_a_run_that_is_started_again_goes_on_with_its_shards(
     assert run(tmp_path, store, run_id=run_id).name == "Completed"
     assert run(tmp_path, store, run_id=run_id).name == "Completed"
     assert len(workers.started) == 3
+
+
+def test_a_retry_gives_again_what_died_too_often_and_what_failed(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    run_id = "20260101T000000000-abcdef"
+    stages.actions["v3", "clean"] = raising(OSError("no space"))
+    workers.deaths = {2: 2}
+    first = run(tmp_path, store, run_id=run_id, issues=2)
+    assert (first.name, len(workers.started)) == ("PartiallyFailed", 4)
+    stages.actions.clear()
+    again = run(tmp_path, store, run_id=run_id, issues=2)
+    assert (again.name, again.message) == ("Completed", "5 of 5 videos scored")
+    assert len(workers.started) == 6, "each of the two once more"
+    assert everything(store) == dict.fromkeys(["v0", "v1", "v2", "v3", "v4"], "ok")
+
+
+def test_a_flow_run_has_the_same_id_when_it_is_tried_again(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    workers.deaths = {2: 9}
+    state = run(tmp_path, store, issues=1)
+    workers.deaths = {}
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(state.state_details.flow_run_id)
+        client.set_flow_run_state(flow_run.id, AwaitingRetry(), force=True)
+        due = client.read_flow_run(flow_run.id)
+    again: Any = run_flow(score_data_set, flow_run=due, parameters=due.parameters, return_type="state")
+    assert again.name == "Completed"
+    assert workers.started == [(1, False), (2, True), (3, False), (2, False)]
+    assert len({one.run_id for one in runs_of_set(store, load_run(store)) if one.shard and not one.shard.number}) == 1
 
 
 def test_the_metrics_of_a_set_are_those_of_one_run(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from typing import Any
 
 import boto3
 import pytest
+
+from lavad_core.store.local import OUTSIDE
 
 SECRET = "canary-7f3a9c1e5b2d4860"
 """The key that nothing may show."""
@@ -50,6 +54,18 @@ class S3Server:
             content = self.client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
             found[one["Key"].removeprefix(prefix).lstrip("/")] = content
         return found
+
+    def tree(self, store: str) -> dict[str, str]:
+        """Name to SHA-256 of the results that a store at an address has."""
+        return {
+            one: hashlib.sha256(content).hexdigest()
+            for one, content in self.names(f"{store}/").items()
+            if one.split("/")[0] not in OUTSIDE
+        }
+
+    def commits_put(self, prefix: str) -> Counter[str]:
+        """How often each commit of a store at ``s3://bucket/PREFIX`` was sent."""
+        return Counter(one for one in self.asked("PUT") if f"/{prefix}/" in one and one.endswith("commit.json?"))
 
     def asked(self, method: str) -> list[str]:
         """The requests of one method so far."""
