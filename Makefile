@@ -8,7 +8,7 @@ PROCESSES ?= auto
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 BIN = .venv/bin
 
-.PHONY: help demo setup test test-slow test-all vllm-env lint types check lock wheel benchmarks ablations clean
+.PHONY: help demo setup test test-slow test-cluster test-kills test-all vllm-env lint types check lock wheel benchmarks ablations clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
@@ -19,12 +19,18 @@ demo: .venv/installed  ## set up, then render clips and score them with the mode
 setup: .venv/installed-dev  ## environment with everything for development
 
 test: .venv/installed-dev vllm-env  ## set up, then run the tests (the slow ones: make test-slow)
-	$(BIN)/python -m pytest -m "not slow" -n $(PROCESSES)
+	$(BIN)/python -m pytest -m "not slow and not cluster and not kills" -n $(PROCESSES)
 
 test-slow: .venv/installed-dev vllm-env  ## the tests that take longer than about 10 s each
 	$(BIN)/python -m pytest -m slow
 
-test-all: test test-slow  ## all tests
+test-cluster: .venv/installed-dev vllm-env  ## the demonstration's set on a cluster of processes: PostgreSQL, Prefect, workers, vLLM, S3
+	$(BIN)/python -m pytest -m cluster
+
+test-kills: .venv/installed-dev vllm-env  ## the same, and parts of the cluster are killed
+	$(BIN)/python -m pytest -m kills
+
+test-all: test test-slow test-cluster test-kills  ## all tests
 
 vllm-env: .venv/installed-dev  ## the vLLM server's own environment; where it cannot be had its tests are skipped, visibly
 	@bash tests/vllm/build_env.sh || echo "vLLM environment: not available here; tests marked vllm will be skipped" >&2

@@ -36,7 +36,7 @@ SERVED_AS = "llama"
 END_S = 1800.0
 """For anything that a test waits for; on two quiet cores a run takes two to three minutes."""
 
-UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.SCHEDULED, StateType.PAUSED]
+UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 WORKERS = {"gpu-1": "lavad-gpu", "gpu-2": "lavad-gpu", "gpu-3": "lavad-gpu", "cpu-1": "lavad-cpu"}
 """Name to work pool: three for shards, one for the run over the set."""
@@ -51,27 +51,14 @@ def wait_until(what: Callable[[], Any], why: str, timeout_s: float = END_S) -> A
     return found
 
 
-class Replica:
-    """A vLLM server with the demonstration's Llama, on a port that stays the same over restarts.
+CONTEXT_TOKENS: int = json.loads((LLAMA / "config.json").read_text())["max_position_embeddings"]
 
-    It reads one prompt at a time and none from a cache: the last digits of probabilities depend on what else is in a batch.
-    """
 
-    def __init__(self, log: Path) -> None:
-        context = json.loads((LLAMA / "config.json").read_text())["max_position_embeddings"]
-
-        def started(port: int | None) -> VllmServer:
-            return VllmServer(
-                LLAMA, log, model=SERVED_AS, max_model_len=context, max_num_seqs=1, port=port,
-                extra=["--no-enable-prefix-caching"],
-            )  # fmt: skip
-
-        self._started = started
-        self.server = started(None)
-
-    def start_again(self) -> None:
-        """After it was killed."""
-        self.server = self._started(self.server.port)
+def replica(log: Path, port: int | None = None) -> VllmServer:
+    """A vLLM server with the demonstration's Llama. It reads one prompt at a time and none from a cache: the last digits of
+    probabilities depend on what else is in a batch."""
+    flags = ["--no-enable-prefix-caching"]
+    return VllmServer(LLAMA, log, model=SERVED_AS, max_model_len=CONTEXT_TOKENS, max_num_seqs=1, port=port, extra=flags)
 
 
 class Cluster:
@@ -81,34 +68,42 @@ class Cluster:
         server: Prefect's.
         s3: the storage.
         replicas: the language model's servers.
+        workers: name to process of those that are there.
         folder: for logs and local results.
-        file: the configuration: the demonstration's with the served language model.
+        file: the configuration: the demonstration's models but for the language model, which is served.
     """
 
-    def __init__(self, folder: Path, server: OwnServer, s3: S3Server, replicas: Sequence[Replica], clips: int) -> None:
-        self.folder, self.server, self.s3, self.replicas = folder, server, s3, replicas
+    def __init__(
+        self, folder: Path, server: OwnServer, s3: S3Server, replicas: Sequence[VllmServer], clips: int
+    ) -> None:
+        self.folder, self.server, self.s3, self.replicas = folder, server, s3, list(replicas)
         demonstration = folder / "demonstration"
         self.file = write_configuration(demonstration)
         write_set(demonstration, clips=clips)
         self.videos, self.labels = demonstration / "videos", demonstration / "labels.txt"
         values = yaml.safe_load(self.file.read_text())
+        del values["evaluate"], values["run"], values["store"]
         values["chat"] = {
             "kind": "openai",
             "model": SERVED_AS,
-            "base_url": replicas[0].server.base_url,
-            "context_tokens": json.loads((LLAMA / "config.json").read_text())["max_position_embeddings"],
+            "base_url": replicas[0].base_url,
+            "context_tokens": CONTEXT_TOKENS,
         }
         self.file.write_text(yaml.safe_dump(values))
-        for path in sorted(self.videos.iterdir()):
-            s3.client.put_object(Bucket="bucket", Key=f"videos/{path.name}", Body=path.read_bytes())
+        self.upload(self.videos)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def upload(self, videos: Path) -> None:
+        """To ``s3://bucket/NAME`` of the folder."""
+        for path in sorted(videos.iterdir()):
+            self.s3.client.put_object(Bucket="bucket", Key=f"{videos.name}/{path.name}", Body=path.read_bytes())
 
     def environment(self, home: str) -> dict[str, str]:
         """Of a process on a machine of that name."""
         own = {
             "PREFECT_API_URL": self.server.url,
             "PREFECT_HOME": self.server.environment["PREFECT_HOME"],
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "5",  # a worker ends itself after 45 times this without a server
             "XDG_CACHE_HOME": str(self.folder / "homes" / home),
             "OMP_NUM_THREADS": "1",
         }
@@ -132,12 +127,23 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
+    def stop_replicas(self) -> None:
+        """SIGKILL to all."""
+        for one in self.replicas:
+            one.kill()
+
+    def restart_replica(self, number: int) -> None:
+        """SIGKILL, and the same again at the same address."""
+        self.replicas[number].kill()
+        self.replicas[number] = replica(self.log(f"vllm-{number + 1}"), self.replicas[number].port)
+
     def at_work(self) -> dict[str, psutil.Process]:
         """GPU worker to the process of its shard, for those that have one."""
         found = {}
         for name, worker in self.workers.items():
             if WORKERS[name] == "lavad-gpu" and worker.poll() is None:
-                found |= {name: child for child in psutil.Process(worker.pid).children()[:1]}
+                for child in psutil.Process(worker.pid).children():
+                    found[name] = child
         return found
 
     def stop_workers(self) -> None:
@@ -155,10 +161,10 @@ class Cluster:
                 process.kill()
         worker.wait()
 
-    def start_run(self, store: str, shards: int = 6) -> UUID:
+    def start_run(self, videos: str, store: str, shards: int) -> UUID:
         """A run of the deployment ``data-set``: the id of its flow run."""
         given = {
-            "inputs": ["s3://bucket/videos"],
+            "inputs": [videos],
             "preset": None,
             "config": str(self.file),
             "settings": {"store": store},
@@ -166,6 +172,11 @@ class Cluster:
         }
         made: Any = run_deployment("score-data-set/data-set", parameters=given, timeout=0, as_subflow=False)
         return UUID(str(made.id))
+
+    def retry(self, flow_run_id: UUID) -> None:
+        """What the Retry button does."""
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "flow-run", "retry", str(flow_run_id)]
+        subprocess.run(command, cwd=REPOSITORY, env=self.environment("retry"), check=True, timeout=END_S)
 
     def flow_run(self, flow_run_id: UUID) -> FlowRun:
         with self.server.client() as client:
@@ -197,13 +208,12 @@ class Cluster:
 def running_cluster(folder: Path, s3: S3Server, *, clips: int, replicas: int) -> Iterator[Cluster]:
     """All processes, started; this process speaks to the Prefect server."""
     with ExitStack() as stack, ThreadPoolExecutor(replicas) as pool:
-        starting = [pool.submit(Replica, folder / f"vllm-{number}.log") for number in range(1, replicas + 1)]
+        starting = [pool.submit(replica, folder / f"vllm-{number}.log") for number in range(1, replicas + 1)]
         database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": stack.enter_context(postgres())}
         server = stack.enter_context(own_server(folder / "prefect", database))
         started = [one.result() for one in starting]
-        for one in started:
-            stack.callback(lambda one=one: one.server.kill())
         cluster = Cluster(folder, server, s3, started, clips)
+        stack.callback(cluster.stop_replicas)
         cluster.deploy()
         stack.callback(cluster.stop_workers)
         for name in WORKERS:

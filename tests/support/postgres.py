@@ -47,7 +47,18 @@ def postgres() -> Iterator[str]:
             return done.returncode == 0
 
         call("initdb", "-D", str(data / "db"), "-U", "lavad", "-A", "trust", "-E", "UTF8", "--no-sync")
-        serve = [str(folder / "postgres"), "-D", str(data / "db"), "-p", str(port), "-h", "127.0.0.1", "-k", str(data), "-F"]
+        serve = [
+            str(folder / "postgres"),
+            "-D",
+            str(data / "db"),
+            "-p",
+            str(port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            str(data),
+            "-F",
+        ]
         with (data / "server.log").open("wb") as log:
             process = subprocess.Popen(
                 attached.attached([*as_user, *serve]),

@@ -36,7 +36,9 @@ class S3Server:
     port: int
     """On 127.0.0.1."""
     requests: Path
-    """A line for each request: method, path and query."""
+    """A line for each request that was served: method, path and query."""
+    process: subprocess.Popen[bytes]
+    """The server; one that is stopped (SIGSTOP) takes connections and does not answer."""
     environment: dict[str, str] = field(default_factory=dict)
     """What a client's environment must hold."""
 
@@ -74,7 +76,7 @@ class S3Server:
 
     @property
     def outage(self) -> Path:
-        """While there is this file, requests are answered with status 503."""
+        """While there is this file, requests are answered with status 503, or their connections closed if it says ``drop``."""
         return self.requests.with_name("away")
 
 
@@ -84,15 +86,16 @@ def running(folder: Path) -> Iterator[S3Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = S3Server(port, folder / "requests.txt")
-    server.requests.touch()
+    requests = folder / "requests.txt"
+    requests.touch()
     tests = Path(__file__).resolve().parents[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "support.s3_server", str(port), str(server.requests)],
+        [sys.executable, "-m", "support.s3_server", str(port), str(requests)],
         env={**os.environ, "PYTHONPATH": str(tests), "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)},
         stdin=subprocess.DEVNULL,
         stderr=(folder / "server.log").open("wb"),
     )
+    server = S3Server(port, requests, process)
     server.environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "tester",
@@ -139,11 +142,14 @@ def _serve(port: int, requests: str) -> None:
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         # moto looks at the condition of a put, and then puts: a storage does both at once.
         with one_at_a_time:
-            with open(requests, "a", encoding="utf-8") as log:
-                log.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}\n")
-            if Path(requests).with_name("away").exists():
+            outage = Path(requests).with_name("away")
+            if outage.exists():
+                if outage.read_text() == "drop":
+                    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 start_response("503 Slow Down", [("Content-Length", "0")])
                 return [b""]
+            with open(requests, "a", encoding="utf-8") as log:
+                log.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}\n")
             return served(environ, start_response)
 
     run_simple("127.0.0.1", port, application, threaded=True)
