@@ -13,6 +13,7 @@ StageName = Literal[
     "embed_captions",
     "embed_frames",
     "embed_windows",
+    "score_zero_shot",
     "clean",
     "summarise",
     "score",
@@ -24,6 +25,10 @@ StageName = Literal[
 beside each other, so that each model is loaded once."""
 
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
+
+ScoreMethod = Literal["lavad", "zero-shot"]
+"""How a grid frame gets its raw score: ``lavad`` is the paper's own way, by the stage ``score``; any other ``some-name`` is the
+stage ``score_some_name`` (docs/design/recipes.md)."""
 
 Affected = Literal[StageName, "evaluate"]
 """What a setting can affect: a stage of a video, or the metrics of a set of videos."""

@@ -33,6 +33,7 @@ CORE = (
     "lavad_core.user_files",
     # What a result is made with.
     "lavad_core.method",
+    "lavad_core.recipes",
     "lavad_core.video",
     "lavad_core.store",
     "lavad_core.config",

@@ -24,7 +24,7 @@ from lavad_core.config import layers
 from lavad_core.config.layers import Layer, origin_of
 from lavad_core.config.models import DEFAULT_CAPTIONERS
 from lavad_core.config.refuse import explain, refuse_captioners, refuse_other_kinds, refuse_unknown
-from lavad_core.config.schema import SEMANTICS, LavadConfig
+from lavad_core.config.schema import SEMANTICS, WITHOUT_SUMMARIES, LavadConfig
 from lavad_core.config.secrets import find_address, is_masked_address, secret_values, variable, without_masks
 from lavad_core.config.section import PathKey, leaves
 from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
@@ -185,6 +185,8 @@ def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[s
         origin = next((origin for known, origin in origins.items() if known[: len(path)] == path), "default")
         if origin == "default" and dotted in SEMANTICS[config.semantics]:
             origin = f"semantics: {config.semantics}"
+        if origin == "default" and dotted in WITHOUT_SUMMARIES and config.score.method != "lavad":
+            origin = f"score.method: {config.score.method}"
         found[dotted] = origin
     return found
 

@@ -19,6 +19,7 @@ from lavad_core.config.models import (
     ModelConfig,
     VllmChatConfig,
 )
+from lavad_core.config.recipes import ZeroShotConfig
 from lavad_core.config.section import NAME_PATTERN, NOTHING, Section, setting
 from lavad_core.config.steps import (
     CleanConfig,
@@ -67,6 +68,11 @@ SEMANTICS: dict[str, dict[str, Any]] = {
     },
 }
 """What ``semantics`` sets: the formulas of the paper with defects repaired, or what the authors' program does."""
+
+
+WITHOUT_SUMMARIES: dict[str, Any] = {"refine.enabled": False, "run.targets": ("detect",)}
+"""What a ``score.method`` other than ``lavad`` sets where it is not given: there are no summaries to refine by, and no captions
+to clean."""
 
 
 MAX_FRAME_COUNT_TOLERANCE = 15
@@ -259,6 +265,9 @@ class LavadConfig(Section):
     clean: CleanConfig = Field(CleanConfig(), description="Choice of the caption that fits a frame best.")
     summarise: SummariseConfig = Field(SummariseConfig(), description="Summaries of the captions of a window.")
     score: ScoreConfig = Field(ScoreConfig(), description="The language model's anomaly scores, in [0, 1].")
+    zero_shot: ZeroShotConfig = Field(
+        ZeroShotConfig(), description="Scores by two texts, in place of a language model."
+    )
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
     detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="Labels that scores are compared with.")
@@ -274,12 +283,15 @@ class LavadConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _apply_semantics(cls, data: Any) -> Any:
-        """Fill in the fields of the chosen semantics that were not given."""
+        """Fill in the fields of the chosen semantics and method that were not given."""
         if not isinstance(data, dict):
             return data
         chosen = SEMANTICS.get(str(data.get("semantics", "paper")))
         if chosen is None:
             return data  # the field's own validation says what is allowed
+        score = data.get("score")
+        method = score.method if isinstance(score, ScoreConfig) else (score or {}).get("method", "lavad")
+        chosen = chosen if method == "lavad" else chosen | WITHOUT_SUMMARIES
         filled = dict(data)
         for section, kind in (("encoder", "imagebind"), ("chat", "openai")):
             if isinstance(filled.get(section), dict):
@@ -312,6 +324,7 @@ class LavadConfig(Section):
         low = self.detect.low_threshold
         if low is not None and low > self.detect.threshold:
             raise ValueError(f"detect.low_threshold {low} is above detect.threshold {self.detect.threshold}")
+        self._check_method()
         if self.score.expected and self.score.answer != "choice":
             raise ValueError(
                 f"score.expected needs score.answer 'choice', but it is {self.score.answer!r} "
@@ -319,3 +332,21 @@ class LavadConfig(Section):
                 "set score.answer=choice, or score.expected=false"
             )
         return self
+
+    def _check_method(self) -> None:
+        """
+        Raises:
+            ValueError: ``score.method`` lacks what it or another setting needs.
+        """
+        method = self.score.method
+        if method == "lavad" or self.imports.scores is not None:
+            return
+        if self.refine.enabled and self.imports.refined is None:
+            raise ValueError(
+                f"refine.enabled needs summaries, and score.method {method!r} makes none: set refine.enabled=false"
+            )
+        if method == "zero-shot" and self.zero_shot.vector == "frame" and self.window.sampling != "grid":
+            raise ValueError(
+                f"zero_shot.vector 'frame' needs vectors of the grid's frames, and window.sampling {self.window.sampling!r} "
+                "(semantics 'reference' sets it) has those of others: set window.sampling=grid, or zero_shot.vector=window"
+            )

@@ -96,7 +96,13 @@ AUTO_MOST = 256
 
 
 CAPTIONER_STAGES: tuple[Affected, ...] = ("caption",)
-ENCODER_STAGES: tuple[Affected, ...] = ("embed_captions", "embed_frames", "embed_summaries", "embed_windows")
+ENCODER_STAGES: tuple[Affected, ...] = (
+    "embed_captions",
+    "embed_frames",
+    "embed_summaries",
+    "embed_windows",
+    "score_zero_shot",
+)
 CHAT_STAGES: tuple[Affected, ...] = ("summarise", "score")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"

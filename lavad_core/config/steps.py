@@ -8,7 +8,7 @@ from pydantic import field_validator
 
 from lavad_core.config.section import NOTHING, Section, setting
 from lavad_core.method import prompts
-from lavad_core.stage_names import Affected
+from lavad_core.stage_names import Affected, ScoreMethod
 from lavad_core.video.limits import Limits
 
 _WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
@@ -183,6 +183,12 @@ class SummariseConfig(Section):
 class ScoreConfig(Section):
     """LLM-based anomaly scoring (Eq. 4)."""
 
+    method: ScoreMethod = setting(
+        "lavad",
+        affects=("refine",),
+        description="Where raw scores come from: the language model's ratings of summaries, or a way without summaries, for "
+        "which `refine.enabled` is false and `run.targets` is [detect] if not given.",
+    )
     context_prompt: str = setting(
         prompts.CONTEXT["impersonation"],
         affects=("score",),

@@ -37,8 +37,9 @@ def texts_table(results: ResultSet) -> pd.DataFrame:
     """The texts of all videos, one row per text.
 
     Returns:
-        columns ``video``; ``frame``, of the grid; ``kind``: ``caption``, ``cleaned`` (the caption that cleaning chose) or
-        ``summary``; ``captioner``, whose caption it is, empty for summaries and where it is not known; and ``text``.
+        columns ``video``; ``frame``, of the grid; ``kind``: ``caption``, ``cleaned`` (the caption that cleaning chose),
+        ``summary`` or ``reason`` (of a score that was made without summaries); ``captioner``, whose caption it is, empty for
+        the other two and where it is not known; and ``text``.
 
     Raises:
         DamagedResult: results are gone from the store.
@@ -52,6 +53,7 @@ def _said(texts: VideoTexts) -> Iterator[tuple[int, str, str, str]]:
         yield from ((frame, "caption", captioner, text) for frame, text in captions.items())
     yield from ((frame, "cleaned", chosen.captioner, chosen.text) for frame, chosen in texts.cleaned.items())
     yield from ((frame, "summary", "", text) for frame, text in texts.summaries.items())
+    yield from ((frame, "reason", "", text) for frame, text in texts.reasons.items())
 
 
 def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.DataFrame:

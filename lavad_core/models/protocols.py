@@ -72,6 +72,16 @@ class Encoder(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class ScaledEncoder(Encoder, Protocol):
+    """An encoder that was trained with a temperature for its cosines, and says it."""
+
+    @property
+    def logit_scale(self) -> float | None:
+        """What cosines of a picture to texts are multiplied by before the softmax, above 0: 1 / temperature. None where the
+        weights do not say it."""
+
+
 @dataclass(frozen=True)
 class ChatRequest:
     """One question to a chat model. Equal requests have equal answers: they are asked once and cached."""

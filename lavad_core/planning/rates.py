@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lavad_core.config.secrets import named_captioners
-from lavad_core.config.section import Section
+from lavad_core.config.section import CHAT_STAGES, ENCODER_STAGES, Section
 from lavad_core.errors import InputError
 from lavad_core.runs import work
 from lavad_core.runs.manifest import RunManifest
@@ -163,7 +163,7 @@ def read_rates(path: Path) -> RateTable:
 
 
 MEASURED = (
-    (("embed_captions", "embed_summaries"), work.TEXTS_ENCODED, (work.TEXTS_ENCODED,)),
+    (("embed_captions", "embed_summaries", "score_zero_shot"), work.TEXTS_ENCODED, (work.TEXTS_ENCODED,)),
     (("embed_frames", "embed_windows"), units.VISION_PASSES, (work.IMAGES_ENCODED, work.VIEWS_ENCODED)),
 )
 """Nodes whose seconds are taken together, the unit, and the counters that make it up. All others are measured one by one."""
@@ -218,5 +218,4 @@ def _models(config: Mapping[str, Any]) -> dict[str, str]:
     found = {f"caption:{name}": str(section.get("model", "")) for name, section in captioners}
     encoder = str(config.get("encoder", {}).get("model", ""))
     chat = str(config.get("chat", {}).get("model", ""))
-    found |= dict.fromkeys(("embed_captions", "embed_summaries", "embed_frames", "embed_windows"), encoder)
-    return found | dict.fromkeys(("summarise", "score"), chat)
+    return found | dict.fromkeys(ENCODER_STAGES, encoder) | dict.fromkeys(CHAT_STAGES, chat)

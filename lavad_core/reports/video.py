@@ -15,7 +15,7 @@ from lavad_core.imports.types import Neighbours
 from lavad_core.method.detection import SegmentRule, shown_until_s
 from lavad_core.results.types import CleanedCaption, ScoredVideo, VideoResults, VideoTexts
 
-TextKind = Literal["summary", "cleaned caption", "caption", "text"]
+TextKind = Literal["summary", "reason", "cleaned caption", "caption", "text"]
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,8 @@ class VideoReport:
         """The texts nearest to what the scores were made from."""
         if self.texts.summaries:
             return "summary", self.texts.summaries
+        if self.texts.reasons:
+            return "reason", self.texts.reasons
         if self.texts.cleaned:
             return "cleaned caption", {frame: caption.text for frame, caption in self.texts.cleaned.items()}
         captions = next(filter(None, self.texts.captions.values()), None)

@@ -19,6 +19,7 @@ from lavad_core.method import prompts
 from lavad_core.pipeline.graph import needed_roles
 from lavad_core.results.types import Recipe
 from lavad_core.runs.manifest import RunManifest
+from lavad_core.stages.node import scores_node
 from lavad_core.store.types import Commit
 
 NOT_KNOWN = "not known: an import does not say"
@@ -90,13 +91,15 @@ def recipe_differences(a: Recipe, b: Recipe) -> tuple[tuple[str, str, str], ...]
 
 def in_short(recipe: Recipe) -> str:
     """A line for a table of runs."""
-    kept = ("captioners", "encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches")
+    kept = ("method", "captioners", "encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches")
     return "; ".join(f"{name}: {recipe.lines[name]}" for name in kept if recipe.lines.get(name, NOT_KNOWN) != NOT_KNOWN)
 
 
 def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     used = needed_roles(config)
     given = config.imports
+    if scores_node(config) != "score":
+        yield "method", config.score.method
     named = ", ".join(name for name in config.captioners if f"captioner:{name}" in used)
     yield "captioners", f"imported: {', '.join(given.captions)}" if given.captions else named or "none"
     long_text = getattr(config.encoder, "long_text", "")  # ImageBind's alone

@@ -32,6 +32,7 @@ from lavad_core.results.types import (
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import runs_of_set
+from lavad_core.stages.node import scores_node
 from lavad_core.stages.video_frames import read_probe, samples_of
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
@@ -162,6 +163,11 @@ class RunVideo(VideoResults):
     def summaries(self) -> Mapping[int, str]:
         return self._said("summarise", "summary")
 
+    @cached_property
+    def reasons(self) -> Mapping[int, str]:
+        source = scores_node(self._config)
+        return {} if source == "score" else self._said(source, "reason")
+
     @property
     def windows(self) -> Nested[str]:
         """Grid frame to the cleaned captions of its window, by frame: of the window that its summary was made of; of the one
@@ -224,6 +230,8 @@ class RunVideo(VideoResults):
     def _why_absent(self, part: str) -> str:
         if part == NEIGHBOURS and not self._config.refine.enabled:
             return "refine.enabled was false"
+        if (method := self._config.score.method) != "lavad":
+            return f"score.method was {method}"
         imports = self._config.imports
         given = [kind for kind in ("cleaned", "summaries", "scores", "refined") if getattr(imports, kind)]
         return f"not needed: {', '.join(given)} imported" if given else ""

@@ -105,6 +105,8 @@ class VideoTexts:
     the nearest."""
     summaries: Mapping[int, str] = field(default_factory=dict)
     """Grid frame to summary."""
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    """Grid frame to the reason of its score, where scores are made without summaries (``score.method``)."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,14 @@ class VideoResults:
         return self._texts.summaries
 
     @property
+    def reasons(self) -> Mapping[int, str]:
+        """Grid frame to the reason of its score, where scores are made without summaries; otherwise empty."""
+        return self._texts.reasons
+
+    @property
     def texts(self) -> VideoTexts:
-        """Captions, cleaned captions and summaries together."""
-        return VideoTexts(self.captions, self.cleaned, self.summaries)
+        """Captions, cleaned captions, summaries and reasons together."""
+        return VideoTexts(self.captions, self.cleaned, self.summaries, self.reasons)
 
     @property
     def has_scores(self) -> bool:

@@ -11,7 +11,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.node import Node, Reads, settings_of
+from lavad_core.stages.node import Node, Reads, scores_node, settings_of
 from lavad_core.stages.units import Work
 from lavad_core.stages.video_frames import FrameTimes, load_probe
 from lavad_core.store.types import Commit
@@ -35,12 +35,14 @@ SCHEMA = pa.schema(
 
 def reads(config: LavadConfig) -> list[Reads]:
     """The refined scores, and the texts at a segment's peak. These are not worth making for it alone: imported summaries need
-    no captions, and imported refined scores no texts at all."""
+    no captions, and imported refined scores no texts at all. Scores that are made without summaries bring their reasons."""
     given = config.imports
-    made = given.summaries is None and given.refined is None
+    ours = scores_node(config) == "score"
+    made = ours and given.summaries is None and given.refined is None
     captions = ("clean",) if made or given.cleaned is not None else ()
     summaries = ("summarise",) if made or given.summaries is not None else ()
-    return [Reads(("probe", *captions, *summaries, "refine"), settings_of(config, "detect"))]
+    reasons = () if ours or given.refined is not None else (scores_node(config),)
+    return [Reads(("probe", *captions, *summaries, *reasons, "refine"), settings_of(config, "detect"))]
 
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
@@ -50,7 +52,8 @@ def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
 
 def run(context: StageContext) -> Commit:
     """Commit one row per segment with the summary and the cleaned caption at its peak: no caption where summaries are imported,
-    neither of them where refined scores are and no texts. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
+    neither of them where refined scores are and no texts; where scores have reasons of their own, that at the peak is the
+    summary. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
     being shown. Facts hold the video's peak."""
     probe = load_probe(context)
     refined = context.table("refine", ["frame", "score"])
@@ -70,9 +73,7 @@ def run(context: StageContext) -> Commit:
                 name: [getattr(segment, name) for segment in found]
                 for name in ("start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame")
             },
-            "summary": _at_peaks(context, "summarise", "summary", found)
-            if "summarise" in context.node.inputs
-            else [""] * len(found),
+            "summary": _summaries(context, found),
             "caption": _at_peaks(context, "clean", "caption", found)
             if "clean" in context.node.inputs
             else pa.nulls(len(found), pa.string()),
@@ -83,6 +84,13 @@ def run(context: StageContext) -> Commit:
             counts={"segments": len(found)},
             facts={"peak_score": float(scores[best]), "peak_frame": int(frames[best])},
         )
+
+
+def _summaries(context: StageContext, found: Sequence[Segment]) -> pa.ChunkedArray | list[str]:
+    if "summarise" in context.node.inputs:
+        return _at_peaks(context, "summarise", "summary", found)
+    source = scores_node(context.config)
+    return _at_peaks(context, source, "reason", found) if source in context.node.inputs else [""] * len(found)
 
 
 def _at_peaks(context: StageContext, node_id: str, column: str, found: Sequence[Segment]) -> pa.ChunkedArray:

@@ -157,6 +157,14 @@ def settings_of(
     return found
 
 
+def scores_node(config: LavadConfig) -> str:
+    """Id of the node that raw scores come from: its rows have at least ``frame`` and ``score``, one for each grid frame."""
+    method = config.score.method
+    if method == "lavad" or config.imports.scores is not None:
+        return "score"
+    return f"score_{method.replace('-', '_')}"
+
+
 def grid_settings(config: LavadConfig) -> dict[str, Any]:
     """The settings of a node with imported values: which frames it has a value for."""
     return {"video.frame_interval": config.video.frame_interval}

@@ -134,6 +134,9 @@ class FakePool:
     def chat(self) -> tuple[FakeChat, Any]:
         return self.chat_model, self.lock
 
+    def failed_to_load(self, role: str) -> bool:
+        return False
+
     def release(self, role: str) -> None:
         self.released.append(role)
 

@@ -88,6 +88,7 @@ class ClipEncoder:
         if padding is None:
             raise ModelError(f"{name}: its tokenizer has no {'end' if clip else 'padding'} token")
         self._padding = int(padding)
+        self.logit_scale = float(model.logit_scale.detach().float().exp())
         self.dimension: int = model.config.projection_dim if clip else model.config.vision_config.hidden_size
 
     @classmethod

@@ -92,16 +92,17 @@ def _why(results: ResultSet, video: VideoResults) -> str:
 
 
 def _grid(video: VideoResults) -> _Table:
-    scored, summaries = video.scores, video.summaries
+    scored = video.scores
+    name, texts = ("reason", video.reasons) if video.reasons else ("summary", video.summaries)
     frames, own = scored.grid.tolist(), scored.own_scores
     raw = [None] * len(frames) if own is None else own.tolist()
     rows = [
-        [frame, time_s, score, raw_score, summaries.get(frame)]
+        [frame, time_s, score, raw_score, texts.get(frame)]
         for frame, time_s, score, raw_score in zip(
             frames, _times(video, frames), scored.scores.tolist(), raw, strict=True
         )
     ]
-    return ["frame", "time_s", "score", "raw_score", "summary"], rows
+    return ["frame", "time_s", "score", "raw_score", name], rows
 
 
 def _frames(video: VideoResults) -> _Table:
@@ -129,7 +130,7 @@ def _segments(video: VideoResults) -> _Table:
 
 
 def _print(headers: list[str], rows: list[list[Any]]) -> None:
-    texts = {number for number, header in enumerate(headers) if header in ("summary", "caption")}
+    texts = {number for number, header in enumerate(headers) if header in ("summary", "reason", "caption")}
     right = [number for number in range(len(headers)) if number not in texts]
     if is_terminal():
         rows = [

@@ -76,9 +76,9 @@ def load_towers(
         state = {}
         for name in towers.state_dict():
             if name == _SCALE and name not in source.shapes:
-                state[name] = torch.tensor(math.log(1 / 0.07), device=device, dtype=dtype)  # of no effect, see towers
+                state[name] = torch.tensor(math.nan)  # not known; only zero-shot scores ask for it
                 continue
-            state[name] = _converted(source, name, device, dtype)
+            state[name] = _converted(source, name, device, torch.float32 if name == _SCALE else dtype)
         towers.load_state_dict(state, strict=True, assign=True)
     towers.requires_grad_(False).eval()
     towers.prepare()

@@ -46,6 +46,7 @@ class ImageBindEncoder:
         self.image_geometry = Geometry("short_side", self._side)
         self.dimension = towers.vision_shape.output
         self._normaliser = Normaliser()
+        self.logit_scale = towers.logit_scale
         fixed = device.type != "cpu"
         self._image_batches = Batcher(batch_size, device, what="images", fixed=fixed)
         self._view_batches = Batcher(batch_size, device, what="views of clips", fixed=fixed)

@@ -6,6 +6,7 @@ layer spans two frames, so that an image and a clip are the same number of token
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LAYER_NORM_EPS = 1e-6
+
+MAX_LOGIT_SCALE = 100.0
+"""Where ImageBind's own scaling of cosines ends."""
 """The epsilon of every layer norm; OpenCLIP, whose shapes are the same, has 1e-5."""
 
 
@@ -247,7 +251,7 @@ class ImageBindTowers(nn.Module):
                 ),
             }
         )
-        # The scale of text logits. Part of the checkpoint; of no effect on unit vectors, so it is never applied.
+        # The scale of text logits: part of the checkpoint, and not applied to vectors, which are made unit.
         self.modality_postprocessors = nn.ModuleDict(
             {"text": nn.Sequential(nn.Identity(), nn.ParameterDict({"log_logit_scale": nn.Parameter(torch.empty(()))}))}
         )
@@ -255,6 +259,12 @@ class ImageBindTowers(nn.Module):
     def prepare(self) -> None:
         """Compute what images need from the weights; call it when weights or device have changed."""
         self.modality_preprocessors["vision"].prepare()  # type: ignore[operator]
+
+    @property
+    def logit_scale(self) -> float | None:
+        """What ImageBind multiplies cosines to texts by, up to :data:`MAX_LOGIT_SCALE`; None if the checkpoint lacks it."""
+        log_scale = float(self.modality_postprocessors["text"][1].log_logit_scale)  # type: ignore[index]
+        return None if math.isnan(log_scale) else math.exp(min(log_scale, math.log(MAX_LOGIT_SCALE)))
 
     def encode_vision(self, pixels: Tensor) -> Tensor:
         """Unit vectors, float32 [B, output].

@@ -1,0 +1,44 @@
+"""The sections of the ways to scores beside the paper's own (``score.method``), one for each (docs/design/recipes.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from lavad_core.config.section import Section, setting
+from lavad_core.recipes import zero_shot
+
+
+def _temperature(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """One message in place of one for each type of the union."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError("give model, or a number above 0 (1: the cosines as they are)") from None
+
+
+Temperature = Annotated[Literal["model"] | Annotated[float, Field(gt=0, le=1000)], WrapValidator(_temperature)]
+"""What cosines are divided by."""
+
+
+class ZeroShotConfig(Section):
+    """Zero-shot scores: softmax of the cosines to two texts (paper Sec. 4.1, ZS CLIP and ZS ImageBind)."""
+
+    vector: Literal["frame", "window"] = setting(
+        "frame",
+        affects=("score_zero_shot",),
+        description="Whose vectors are compared: those of the grid's frames, or of the windows around them.",
+    )
+    normal: str = setting(
+        zero_shot.NORMAL, affects=("score_zero_shot",), description="The text for what is normal.", min_length=1
+    )
+    anomalous: str = setting(
+        zero_shot.ANOMALOUS, affects=("score_zero_shot",), description="The text for what is anomalous.", min_length=1
+    )
+    temperature: Temperature = setting(
+        "model",
+        affects=("score_zero_shot",),
+        description="What the cosines are divided by before the softmax: the encoder's own temperature (model), or a number; 1 "
+        "takes them as they are. ROC AUC and AP are the same for all; thresholds are not.",
+    )
