@@ -17,6 +17,7 @@ StageName = Literal[
     "clean",
     "summarise",
     "score",
+    "score_direct",
     "embed_summaries",
     "refine",
     "detect",
@@ -26,7 +27,7 @@ beside each other, so that each model is loaded once."""
 
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
-ScoreMethod = Literal["lavad", "zero-shot"]
+ScoreMethod = Literal["lavad", "zero-shot", "direct"]
 """How a grid frame gets its raw score: ``lavad`` is the paper's own way, by the stage ``score``; any other ``some-name`` is the
 stage ``score_some_name`` (docs/design/recipes.md)."""
 

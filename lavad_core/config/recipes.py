@@ -42,3 +42,13 @@ class ZeroShotConfig(Section):
         description="What the cosines are divided by before the softmax: the encoder's own temperature (model), or a number; 1 "
         "takes them as they are. ROC AUC and AP are the same for all; thresholds are not.",
     )
+
+
+class DirectConfig(Section):
+    """Direct scores: the chat model is shown each grid frame (paper Sec. 4.1, LLaVA-1.5). What it is asked, and how its
+    answer is read, ``score`` says."""
+
+    image_side: int = setting(448, affects=("score_direct",), description="Short side sent, pixels.", ge=32, le=4096)
+    jpeg_quality: int = setting(
+        95, affects=("score_direct",), description="JPEG quality of the pictures sent.", ge=1, le=100
+    )

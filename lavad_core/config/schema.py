@@ -19,7 +19,7 @@ from lavad_core.config.models import (
     ModelConfig,
     VllmChatConfig,
 )
-from lavad_core.config.recipes import ZeroShotConfig
+from lavad_core.config.recipes import DirectConfig, ZeroShotConfig
 from lavad_core.config.section import NAME_PATTERN, NOTHING, Section, setting
 from lavad_core.config.steps import (
     CleanConfig,
@@ -268,6 +268,7 @@ class LavadConfig(Section):
     zero_shot: ZeroShotConfig = Field(
         ZeroShotConfig(), description="Scores by two texts, in place of a language model."
     )
+    direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
     detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="Labels that scores are compared with.")
@@ -344,6 +345,11 @@ class LavadConfig(Section):
         if self.refine.enabled and self.imports.refined is None:
             raise ValueError(
                 f"refine.enabled needs summaries, and score.method {method!r} makes none: set refine.enabled=false"
+            )
+        if method == "direct" and self.chat.kind == "transformers":
+            raise ValueError(
+                "score.method 'direct' shows pictures to the chat model, and chat.kind 'transformers' takes texts alone: set "
+                "chat.kind=openai, with a server whose model takes pictures, or chat.kind=python"
             )
         if method == "zero-shot" and self.zero_shot.vector == "frame" and self.window.sampling != "grid":
             raise ValueError(

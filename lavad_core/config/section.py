@@ -103,7 +103,7 @@ ENCODER_STAGES: tuple[Affected, ...] = (
     "embed_windows",
     "score_zero_shot",
 )
-CHAT_STAGES: tuple[Affected, ...] = ("summarise", "score")
+CHAT_STAGES: tuple[Affected, ...] = ("summarise", "score", "score_direct")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 """What a captioner's name may be; it is part of file names in the store."""

@@ -11,6 +11,9 @@ from lavad_core.method import prompts
 from lavad_core.stage_names import Affected, ScoreMethod
 from lavad_core.video.limits import Limits
 
+_SCORES: tuple[Affected, ...] = ("score", "score_direct")
+"""The stages that ask a language model for a score."""
+
 _WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
 
 
@@ -131,13 +134,13 @@ class CleanConfig(Section):
     )
 
 
-def _temperature(stage: Affected) -> Any:
-    return setting(0.6, affects=(stage,), description="Temperature of the sampling; 0 is greedy.", ge=0, le=2)
+def _temperature(*stages: Affected) -> Any:
+    return setting(0.6, affects=stages, description="Temperature of the sampling; 0 is greedy.", ge=0, le=2)
 
 
-def _top_p(stage: Affected) -> Any:
+def _top_p(*stages: Affected) -> Any:
     words = "Nucleus sampling: probability that the likeliest tokens, which are kept, have together."
-    return setting(0.9, affects=(stage,), description=words, gt=0, le=1)
+    return setting(0.9, affects=stages, description=words, gt=0, le=1)
 
 
 class SummariseConfig(Section):
@@ -191,48 +194,48 @@ class ScoreConfig(Section):
     )
     context_prompt: str = setting(
         prompts.CONTEXT["impersonation"],
-        affects=("score",),
+        affects=_SCORES,
         description="P_C, first part of the system message: a text, or one of "
         + ", ".join(prompts.CONTEXT)
         + " for those of the paper's Tables 4 and 5.",
     )
     format_prompt: str = setting(
         prompts.FORMAT,
-        affects=("score",),
+        affects=_SCORES,
         description="P_F, second part: a text, or one of "
         + ", ".join(prompts.FORMATS)
         + " for those of the authors' programs, which differ by a space.",
     )
     answer: Literal["choice", "free-text"] = setting(
         "choice",
-        affects=("score",),
+        affects=_SCORES,
         description="The server allows only the 11 values (paper), or a number is searched in free text (reference).",
     )
     expected: bool = setting(
         False,
-        affects=("score",),
+        affects=_SCORES,
         description="With choice: the expected value under the model's probabilities of the 11 values, not the value said.",
     )
-    temperature: float = _temperature("score")
-    top_p: float = _top_p("score")
+    temperature: float = _temperature(*_SCORES)
+    top_p: float = _top_p(*_SCORES)
     total_tokens: int = setting(
         512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
     )
     max_answer_tokens: int = setting(
         64,
-        affects=("score",),
+        affects=_SCORES,
         description="Most tokens of a choice, which needs at least 8; of free text, what is kept free for it at least.",
         ge=8,
     )
     match: Literal["own", "first"] = setting(
         "own",
-        affects=("score",),
+        affects=_SCORES,
         description="With free-text: the bracketed number that is a score in its own right, no index and no citation; or the "
         "first one (reference).",
     )
     above_one: Literal["none", "score"] = setting(
         "none",
-        affects=("score",),
+        affects=_SCORES,
         description="With free-text and match first: a number above 1 is not a score, or is one (reference).",
     )
     without_summary: Literal["interpolate", "ask"] = setting(
@@ -251,14 +254,14 @@ class ScoreConfig(Section):
     )
     max_unparsed_fraction: float = setting(
         0.05,
-        affects=("score",),
+        affects=_SCORES,
         description="Fraction of the answers without a score above which a video's scores are ok_with_gaps.",
         ge=0,
         le=1,
     )
     reject_unparsed_fraction: float = setting(
         0.5,
-        affects=("score",),
+        affects=_SCORES,
         description="Fraction of the answers without a score, refused ones not counted, above which a video is rejected "
         "(no-scores), as it is without any score.",
         ge=0,

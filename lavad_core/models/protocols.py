@@ -100,6 +100,9 @@ class ChatRequest:
     """The answer must be one of these strings, to the byte, before stripping; None: free text."""
     distribution: bool = False
     """With ``choices``: also return the log-probability of each distinct stripped choice."""
+    pictures: tuple[str, ...] = ()
+    """``data:`` URIs of pictures that the last message is about, in front of its text. Only models whose ``sees_pictures`` is
+    true are given any."""
 
 
 FinishReason = Literal["stop", "length", "refused"]

@@ -13,6 +13,7 @@ from lavad_core.models.chat.prompt_readers import PromptReader
 from lavad_core.models.chat.roles import folded
 from lavad_core.models.kinds import prompt_reader
 from lavad_core.pipeline.graph import build_graph
+from lavad_core.recipes.direct import direct_messages
 
 SHORTEST = "a"
 """A caption or summary: if the prompt does not fit with it, it never does."""
@@ -23,7 +24,7 @@ class Prompt:
     """The prompt of a stage, with an example in place of captions or summary."""
 
     stage: str
-    """``summarise`` or ``score``."""
+    """``summarise``, ``score`` or ``score_direct``."""
     messages: Messages
     """(role, text) as they leave."""
     folds: bool
@@ -110,12 +111,16 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         example = summary_messages(examples, settings.prompt, settings.separator)
         shortest = summary_messages([SHORTEST], settings.prompt, settings.separator)
         total, answer = settings.total_tokens, settings.min_answer_tokens
+    elif stage == "score_direct":  # pictures take tokens too: how many, their model alone knows
+        of_score = config.score
+        example = shortest = direct_messages(of_score.context_prompt, of_score.format_prompt)
+        total, answer = reader.context_tokens or of_score.total_tokens, of_score.max_answer_tokens
     else:
         of_score = config.score
         example = score_messages("(the summary)", of_score.context_prompt, of_score.format_prompt)
         shortest = score_messages(SHORTEST, of_score.context_prompt, of_score.format_prompt)
         total, answer = of_score.total_tokens, of_score.max_answer_tokens
-    setting = f"{stage}.total_tokens"
+    setting = "a model with a longer context" if stage == "score_direct" else f"{stage}.total_tokens"
     if reader.context_tokens is not None and reader.context_tokens < total:
         total, setting = reader.context_tokens, "a model with a longer context"
     fixed, counted = reader.count(_leaving(shortest, reader.folds))

@@ -203,6 +203,10 @@ class ImportedVideoResults(VideoResults):
             refined=final is not None,
         )
 
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        return {}  # no layout has any
+
     @cached_property
     def captions(self) -> Mapping[str, Mapping[int, str]]:
         rows = self._rows.of(self.name, "frame", "captions").to_pylist()

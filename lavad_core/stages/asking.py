@@ -66,8 +66,8 @@ def asked(config: LavadConfig, node: Node, rows: int, *, total: int, kept: int, 
     }
 
 
-def seed_of(config: LavadConfig, messages: Messages) -> int:
-    """The seed of a request's sampling: ``chat.seed`` and the messages decide.
+def seed_of(config: LavadConfig, messages: Messages, pictures: Sequence[str] = ()) -> int:
+    """The seed of a request's sampling: ``chat.seed``, the messages and the pictures decide.
 
     With one seed for all, the n-th token of every answer would be drawn with the same random number, in every window of
     every video: scores of alike windows would err alike, and Eq. 5, which averages K of them, would average nothing out.
@@ -76,7 +76,8 @@ def seed_of(config: LavadConfig, messages: Messages) -> int:
     Returns:
         0 to 2^31 − 1: every server takes it.
     """
-    return int(digest([config.chat.seed, [list(message) for message in messages]])[:8], 16) & 0x7FFFFFFF
+    asked = [config.chat.seed, [list(message) for message in messages], *pictures]
+    return int(digest(asked)[:8], 16) & 0x7FFFFFFF
 
 
 def fits(model: ChatModel, messages: Messages, most: int) -> bool:

@@ -38,6 +38,7 @@ FRAMES_OF: dict[str, Callable[[LavadConfig, FrameTimes], NDArray[np.int64]]] = {
     "caption": grid_of,
     "embed_frames": frames_to_clean,
     "embed_windows": frames_of_clips,
+    "score_direct": grid_of,
 }
 """Stage to the frames that it decodes. Frames are kept for these; a stage that is not here decodes for itself."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -45,11 +46,14 @@ SCHEMA = pa.schema(
 )
 
 
-READ_IF: dict[str, Condition] = chat_read_if("score") | {
+ANSWER_READ_IF: dict[str, Condition] = {
     "score.expected": lambda config: config.score.answer == "choice",
     "score.match": lambda config: config.score.answer == "free-text",
     "score.above_one": lambda config: config.score.answer == "free-text" and config.score.match == "first",
 }
+"""When settings of how an answer is read are read."""
+
+READ_IF = chat_read_if("score") | ANSWER_READ_IF
 
 
 def reads(config: LavadConfig) -> list[Reads]:
@@ -80,6 +84,27 @@ def run(context: StageContext) -> Commit:
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
     readings, shortened = _ask(context, texts)
+    return commit_readings(context, frames, readings, SCHEMA, shortened)
+
+
+def commit_readings(
+    context: StageContext,
+    frames: list[int],
+    readings: Sequence[ReadAnswer | None],
+    schema: pa.Schema,
+    shortened: int = 0,
+) -> Commit:
+    """Commit the scores in a model's answers, one for each grid frame: those without one are filled in from around them.
+
+    Args:
+        frames: the grid.
+        readings: the answers; None where nothing was asked.
+        schema: the columns wanted, of those of :data:`SCHEMA` and ``reason``, the answer as a text.
+        shortened: how many questions lost words.
+
+    Raises:
+        VideoRejected: too few answers hold a score.
+    """
     found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
     tally = ScoreCounts.of(readings, found)
     _reject(context, tally)
@@ -89,7 +114,7 @@ def run(context: StageContext) -> Commit:
     origins = ["interpolated" if missing else said for missing in interpolated.tolist()]
     answers = [None if reading is None else reading.shown for reading in readings]
     outside = [None if reading is None else reading.answer.outside for reading in readings]
-    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened)
+    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened, schema)
 
 
 def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | None], int]:
@@ -179,6 +204,7 @@ def _commit(
     tally: ScoreCounts,
     outside: list[float | None] | None = None,
     shortened: int = 0,
+    schema: pa.Schema = SCHEMA,
 ) -> Commit:
     outside = outside or [None] * len(frames)
     too_many = tally.unparsed > context.config.score.max_unparsed_fraction * len(frames)
@@ -200,9 +226,10 @@ def _commit(
             f"{len(looked)} answers, score.max_outside = {context.config.score.max_outside:g}): it was made to give a score "
             "and would have said something else; try another model, or another score.format_prompt"
         )
-    with context.writer(SCHEMA) as writer:
+    with context.writer(schema) as writer:
         columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
-        writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+        columns["reason"] = [answer or "" for answer in answers]
+        writer.write(pa.Table.from_pydict({name: columns[name] for name in schema.names}, schema=schema))
         return writer.commit(
             "ok_with_gaps" if too_many or too_long else "ok",
             message="; ".join(said),

@@ -44,6 +44,7 @@ BASES: dict[str, dict[str, Any]] = {
         "encoder": {"kind": "clip"},
         "zero_shot": {"vector": "window"},
     },
+    "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},
     "models of the user's own": {
         "captioners": {"a": {"kind": "python", "model": "/a.py:load"}},
         "encoder": {"kind": "python", "model": "package.module:load", "encodes_clips": True},

@@ -6,6 +6,8 @@ Bodies are those of vLLM 0.32; ``tests/vllm/test_contract.py`` compares their sh
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import socket
 import struct
@@ -14,6 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 MODEL = "tiny"
 
@@ -185,6 +191,30 @@ def in_turn(*replies: Reply) -> Callable[[Seen], Reply]:
         return next(rest, last[0])
 
     return script
+
+
+def picture_in(seen: Seen) -> NDArray[np.uint8] | None:
+    """The picture that a chat request shows, uint8 [height, width, 3]; None for any other request."""
+    content = seen.body["messages"][-1]["content"] if seen.path == "/v1/chat/completions" else ""
+    uris = [part["image_url"]["url"] for part in content if isinstance(part, dict) and part["type"] == "image_url"]
+    if not uris:
+        return None
+    (head, _, data) = uris[0].partition(",")
+    assert (len(uris), head) == (1, "data:image/jpeg;base64")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+def looking(script: Callable[[NDArray[np.uint8]], Reply]) -> Callable[[Seen], Reply]:
+    """A script for what is asked about pictures. What else a client wants to know is not there, or answered in a word."""
+
+    def answer(seen: Seen) -> Reply:
+        picture = picture_in(seen)
+        if picture is not None:
+            return script(picture)
+        asked = seen.path == "/v1/chat/completions"
+        return Reply(body=chat_body("Yes.")) if asked else Reply(status=404, body=error_body("no", "NotFound", 404))
+
+    return answer
 
 
 @contextmanager

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-
-import numpy as np
-from PIL import Image as PillowImage
 
 from lavad_core.config.models import OpenAICaptionerConfig
 from lavad_core.errors import ContentRefused, RequestRejected
@@ -17,10 +12,10 @@ from lavad_core.models.chat.http import Call, JsonPool, Post
 from lavad_core.models.chat.optional import LIMIT, NEWER_LIMIT
 from lavad_core.models.chat.read_answer import caption_of, read_answers
 from lavad_core.models.chat.replies import checked_length, parse_chat_answer, token_counts
+from lavad_core.models.picture_parts import blank, data_uri, picture_part
 from lavad_core.models.protocols import ChatAnswer, Image
 from lavad_core.video.types import Geometry
 
-_GREY = 127
 _SEED = 0
 """The seed of the sampling, without effect at temperature 0 on servers that are exact there."""
 
@@ -79,8 +74,7 @@ class ServedCaptioner:
 
     async def _asked_control(self, post: Post) -> tuple[int, int]:
         """The tokens that captioning a blank picture takes."""
-        side = self._config.image_side
-        return token_counts(await self._posted(np.full((side, side, 3), _GREY, np.uint8), post))
+        return token_counts(await self._posted(blank(self._config.image_side), post))
 
     async def _ask(self, image: Image, post: Post) -> ChatAnswer:
         try:
@@ -100,7 +94,7 @@ class ServedCaptioner:
 
     def _body(self, image: Image) -> dict[str, Any]:
         config = self._config
-        picture = {"type": "image_url", "image_url": {"url": _data_uri(image, config.jpeg_quality)}}
+        picture = picture_part(data_uri(image, config.jpeg_quality))
         return {
             **config.extra_body,
             "model": config.model,
@@ -109,9 +103,3 @@ class ServedCaptioner:
             "temperature": 0,
             "seed": _SEED,
         }
-
-
-def _data_uri(image: Image, quality: int) -> str:
-    buffer = io.BytesIO()
-    PillowImage.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

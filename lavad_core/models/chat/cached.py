@@ -32,7 +32,10 @@ OPTIONAL = {field.name for field in _FIELDS} - NEEDED
 
 def request_key(identity: str, request: ChatRequest) -> str:
     """The cache's key of a request: a digest of the model's identity and of every field of the request."""
-    return digest({"version": KEY_VERSION, "model": identity, "request": dataclasses.asdict(request)})
+    fields = dataclasses.asdict(request)
+    if not request.pictures:
+        del fields["pictures"]  # requests without any have the keys that they had before there were some
+    return digest({"version": KEY_VERSION, "model": identity, "request": fields})
 
 
 class CachedAnswers(Iterator[tuple[int, ChatAnswer]]):

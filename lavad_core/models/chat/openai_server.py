@@ -34,6 +34,7 @@ from lavad_core.models.chat.replies import checked_length, parse_chat_answer, to
 from lavad_core.models.chat.roles import folded, has_system
 from lavad_core.models.chat.served_choices import ServedChoices, outside_of
 from lavad_core.models.chat.thoughts import without_thoughts
+from lavad_core.models.picture_parts import blank, data_uri, picture_part
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 
 PROBED = 8
@@ -45,6 +46,9 @@ TRIES_OUTSIDE_CHOICES = 3
 
 TRIAL_TOKENS = 8
 """Most tokens of the answer that shows whether a server can be used which does not say what it serves."""
+
+CONTROL_SIDE, CONTROL_QUALITY = 224, 90
+"""Of the picture in a question that nobody would refuse."""
 
 _MALFORMED = frozenset({400, 422})
 """The server does not take requests of this form, whatever they ask."""
@@ -61,9 +65,13 @@ class RequestForm:
     limit: str = LIMIT
     """Name of the field for the most tokens."""
 
-    def messages(self, messages: Messages) -> list[dict[str, str]]:
-        """Messages in the form that a request has."""
-        return as_objects(folded(messages) if self.folds else messages)
+    def messages(self, messages: Messages, pictures: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Messages in the form that a request has, with pictures in front of the last one's text."""
+        objects: list[dict[str, Any]] = [*as_objects(folded(messages) if self.folds else messages)]
+        if pictures:
+            text = {"type": "text", "text": objects[-1]["content"]}
+            objects[-1] = {**objects[-1], "content": [*map(picture_part, pictures), text]}
+        return objects
 
 
 class ServedChat:
@@ -72,6 +80,9 @@ class ServedChat:
     Attributes:
         context_tokens: the configured context, or the server's if that is shorter.
     """
+
+    sees_pictures = True
+    """They are sent; a server whose model takes none refuses them."""
 
     def __init__(self, config: VllmChatConfig) -> None:
         """
@@ -190,7 +201,7 @@ class ServedChat:
         body: dict[str, Any] = {
             **self._extra,
             "model": self._model,
-            "messages": way.messages(request.messages),
+            "messages": way.messages(request.messages, request.pictures),
             way.limit: request.max_tokens,
             # All of these always: the model's generation_config.json replaces the server's defaults.
             "temperature": request.temperature,
@@ -229,7 +240,8 @@ class ServedChat:
         """Tokens of an answer to a question like ``request``, about nothing that anybody would refuse."""
         (role, _), *before = reversed(request.messages)
         messages = (*reversed(before), (role, CONTROL_TEXT))
-        return token_counts(await self._posted(replace(request, messages=messages), post))
+        pictures = (data_uri(blank(CONTROL_SIDE), CONTROL_QUALITY),) * len(request.pictures)
+        return token_counts(await self._posted(replace(request, messages=messages, pictures=pictures), post))
 
     async def _traced(
         self, request: ChatRequest, choices: tuple[str, ...], answer: dict[str, Any], post: Post, *, probe: bool
@@ -261,7 +273,7 @@ class ServedChat:
 def _form(request: ChatRequest) -> Hashable:
     """What a server may refuse of a request beside its texts, and which requests share it."""
     roles = tuple(role for role, _ in request.messages)
-    return roles, request.choices, request.distribution, request.temperature, request.top_p
+    return roles, len(request.pictures), request.choices, request.distribution, request.temperature, request.top_p
 
 
 def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int) -> None:
