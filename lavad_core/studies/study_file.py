@@ -36,6 +36,11 @@ class StudyRow(Section):
     runs: tuple[Settings, ...] = Field(
         default=(), description="Settings of several runs over `settings`: the row is their mean."
     )
+    models: Settings = Field(
+        default={},
+        description="Models of the row's own: sections `encoder` and `chat`, over `settings`. In the demonstration its one "
+        "encoder stands for the row's, and a row with a chat model of its own is quoted.",
+    )
     captioners: Literal["each"] | tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...] | None = Field(
         default=None,
         description="Names of the captioners to keep, in the configuration's own order; `each`: one run with each alone, and "
@@ -110,10 +115,12 @@ class Study(Section):
             yield f"paper: {where}" + (f"; {_one_of(row.paper, methods)}" if methods else " (table); leave it out")
         if row.quoted and row.paper is None:
             yield "quoted: a row that is not run needs the paper's (paper)"
-        if row.quoted and (row.settings or row.runs or row.captioners):
+        if row.quoted and (row.settings or row.runs or row.captioners or row.models):
             yield "quoted: it is not run, so that its settings would do nothing; leave them out"
         if row.runs and row.captioners == "each":
             yield "runs and `captioners: each`: both give the runs that the row is the mean of; give one"
+        if unknown := sorted(row.models.keys() - {"encoder", "chat"}):
+            yield f"models: a row can have an 'encoder' and a 'chat' model of its own, and no {unknown[0]!r}"
         if row.captioners == ():
             yield "captioners: at least one is needed"
         if row.captioners is not None and any("captioners" in one for one in (row.settings, *row.runs)):

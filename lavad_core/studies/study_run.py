@@ -115,7 +115,7 @@ def run_study(
             dataset=dataset.title,
             source=source_of(study),
             intervals=options.intervals,
-            notes=tuple(notes_of(study, measured, dataset)),
+            notes=(*notes_of(study, measured, dataset), *(row.note for row in rows if row.note)),
             started=started,
             seconds=round(time.monotonic() - begin, 1),
             work={counter: amount for counter, amount in work.items() if amount},

@@ -29,6 +29,8 @@ class StudyBase:
     own_preset: bool = True
     """Whether the study's preset stands below the files where no other is named; False where they are a whole
     configuration."""
+    own_models: bool = True
+    """Whether rows bring models of their own; False in the demonstration, which has no others than its own."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     """Name of a captioner in studies to the name of the one that stands for it in this configuration."""
 
@@ -41,6 +43,8 @@ class PlannedRow:
     """The row."""
     configs: tuple[LavadConfig, ...]
     """One for each run; none for a row that is quoted."""
+    note: str = ""
+    """What a reader of the table should know about it; empty if nothing."""
 
 
 def planned_rows(name: str, study: Study, base: StudyBase) -> list[PlannedRow]:
@@ -52,12 +56,31 @@ def planned_rows(name: str, study: Study, base: StudyBase) -> list[PlannedRow]:
     Raises:
         ConfigError: a setting of a row, or a captioner that it names, does not exist; names the study, the row and the key.
     """
-    return [PlannedRow(row, () if row.quoted else tuple(_configs(name, study, row, base))) for row in study.rows]
+    return [_planned(name, study, row, base) for row in study.rows]
+
+
+def _planned(name: str, study: Study, row: StudyRow, base: StudyBase) -> PlannedRow:
+    if row.quoted:
+        return PlannedRow(row, ())
+    own = {} if base.own_models else {role: str(section.get("model")) for role, section in row.models.items()}
+    if "chat" in own:
+        if row.paper is None:
+            raise ConfigError(
+                f"study {name!r}, row {row.name!r}: models: the demonstration has no chat model {own['chat']!r}, and the paper "
+                "no numbers for the row; leave it out"
+            )
+        quoted = StudyRow(name=row.name, paper=row.paper, quoted=True)
+        return PlannedRow(
+            quoted, (), f"{row.name!r} is quoted: the demonstration has nothing that stands for {own['chat']}"
+        )
+    note = f"{row.name!r}: the demonstration's own encoder stands for {own['encoder']}" if "encoder" in own else ""
+    return PlannedRow(row, tuple(_configs(name, study, row, base)), note)
 
 
 def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[LavadConfig]:
     where = f"study {name!r}, row {row.name!r}"
     below: Layers = [(f"study {name!r}", study.settings), (where, row.settings)]
+    below += [(where, row.models)] if base.own_models else []
     if row.captioners is None:
         chosen: list[Mapping[str, Any]] = [{}]
     else:

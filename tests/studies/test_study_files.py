@@ -41,7 +41,7 @@ def test_a_shipped_study_has_every_row_of_its_table(name: str) -> None:
     assert study.stands_for == f"Table {TABLES[name]}"
     expected = [row for row in published_rows() if row.table == TABLES[name]]
     quoted = [row for row in study.published if row.training in study.quotes]
-    assert [*quoted, *(study.published_row(row) for row in study.rows)] == expected
+    assert [*quoted, *(study.published_row(row) for row in study.rows if row.paper)] == expected
     assert expected
 
 
@@ -90,6 +90,53 @@ def test_settings_of_a_row_win_over_those_of_the_command_line() -> None:
     assert {one.configs[0].window.samples for one in rows.values()} == {4}
 
 
+BESIDE = ("table1", "table2")
+"""The studies with rows that have models of their own."""
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_the_baselines_are_stages_of_their_own(name: str) -> None:
+    rows = {one.row.name: config for one in planned(name).values() for config in one.configs}
+    lavad = rows.pop("LAVAD")
+    assert {
+        title: [config.score.method, config.encoder.kind, config.refine.enabled] for title, config in rows.items()
+    } == {
+        title: ["direct" if title == "LLaVA-1.5" else "zero-shot", "clip" if "CLIP" in title else "imagebind", False]
+        for title in rows
+    }
+    assert len(rows) == 7
+    for title, config in rows.items():
+        assert (config.zero_shot.vector == "window") == ("(video)" in title)
+        assert config.zero_shot.temperature == (1 if "temperature 1" in title else "model")
+    assert rows["ZS CLIP"].encoder.model == "openai/clip-vit-base-patch32"
+    assert rows["LLaVA-1.5"].score.context_prompt == lavad.score.context_prompt
+    assert rows["LLaVA-1.5"].chat.model != lavad.chat.model
+    for config in (row.configs[0] for row in planned(name, StudyBase(overrides=["semantics=reference"])).values()):
+        assert config.semantics == "reference"
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_the_demonstration_has_no_models_of_rows(name: str) -> None:
+    captioners = dict.fromkeys(load_config(preset="ucf-crime").captioners, "random-blip2-t5")
+    rows = planned(name, StudyBase(preset="tiny", own_models=False, stand_ins=captioners))
+    assert {rows[title].configs[0].encoder.model for title in ("ZS CLIP", "ZS ImageBind (image)")} == {
+        "random:imagebind"
+    }
+    assert rows["ZS CLIP"].note == "'ZS CLIP': the demonstration's own encoder stands for openai/clip-vit-base-patch32"
+    assert (rows["LLaVA-1.5"].configs, rows["LLaVA-1.5"].row.quoted) == ((), True)
+    assert "nothing that stands for llava-hf/llava-1.5-13b-hf" in rows["LLaVA-1.5"].note
+    assert rows["LAVAD"].note == ""
+
+
+def test_a_row_that_nothing_stands_for_and_nobody_published_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        yaml.safe_dump({**GOOD, "rows": [*GOOD["rows"], {"name": "other", "models": {"chat": {"model": "m"}}}]})
+    )
+    with pytest.raises(ConfigError, match="study 'mine', row 'other': models: the demonstration has no chat model 'm'"):
+        planned(str(file), StudyBase(own_models=False))
+
+
 def test_other_captioners_stand_for_the_paper_s() -> None:
     own = ["random-blip2-opt", "random-blip2-t5"]
     stand_ins = {name: own["t5" in name] for name in load_config(preset="ucf-crime").captioners}
@@ -133,6 +180,11 @@ def test_a_captioner_that_is_not_there_is_named_with_a_way_out() -> None:
             {"rows": [{"name": "all", "captioners": ["a"], "settings": {"captioners": {}}}]},
             "row 'all': captioners: named both",
             id="captioners twice",
+        ),
+        pytest.param(
+            {"rows": [{"name": "all", "models": {"captioners": {}}}]},
+            "row 'all': models: a row can have .* no 'captioners'",
+            id="captioners as a row's own models",
         ),
     ],
 )  # fmt: skip

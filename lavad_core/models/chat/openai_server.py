@@ -48,7 +48,7 @@ TRIAL_TOKENS = 8
 """Most tokens of the answer that shows whether a server can be used which does not say what it serves."""
 
 CONTROL_SIDE, CONTROL_QUALITY = 224, 90
-"""Of the picture in a question that nobody would refuse."""
+"""The picture in a question that nobody would refuse: its side in pixels, and the quality of its JPEG."""
 
 _MALFORMED = frozenset({400, 422})
 """The server does not take requests of this form, whatever they ask."""

@@ -95,7 +95,8 @@ class StudyGroup:
             own = [f"store={found.store}", f"evaluate.labels={found.labels}"]
             files = [found.file, *(self.given.config or ())]
             overrides = [*(self.given.set_ or ()), *own, *self._store()]
-            return StudyBase(None, files, overrides, own_preset=False, stand_ins={**STAND_INS, **stand_ins})
+            names = {**STAND_INS, **stand_ins}
+            return StudyBase(None, files, overrides, own_preset=False, own_models=False, stand_ins=names)
         overrides = [*(self.given.set_ or ()), *(f"{key}={value}" for key, value in paths.items() if value is not None)]
         overrides += self._store()
         return StudyBase(self.given.preset, self.given.config or (), overrides, stand_ins=stand_ins)
