@@ -15,6 +15,7 @@ import yaml
 from compose_spec import PyCompose
 from packaging.requirements import Requirement
 from packaging.version import Version
+from pathspec import PathSpec
 from support.prefect_commands import check_prefect_command
 from yamllint import linter
 from yamllint.config import YamlLintConfig
@@ -117,6 +118,26 @@ def test_the_image_has_what_is_copied_and_runs_as_nobody_special(repository: Pat
             assert (repository / name).exists(), name
     users = [line for line in text.splitlines() if line.startswith("USER ")]
     assert users == ["USER 10001:10001"]
+
+
+@pytest.mark.parametrize(
+    ("path", "copied"),
+    [
+        *((name, True) for name in ("prefect.yaml", "docker/constraints.txt", "lavad_core/masking.py", "lavad/tasks")),
+        *((name, False) for name in (".env", "docker/.env", "deployments/.env", "deployments/kubernetes/.env.local")),
+        *((name, False) for name in ("deployments/server.pem", "deployments/kubernetes/tls.key", ".git/config")),
+        *((name, False) for name in ("lavad-store/runs/1.json", "build/demo/demo.html", "tests/conftest.py")),
+    ],
+)
+def test_what_is_beside_the_code_is_not_built_into_the_image(repository: Path, path: str, copied: bool) -> None:
+    lines = (repository / "docker/Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    assert PathSpec.from_lines("gitignore", lines).match_file(path) is not copied
+
+
+def test_the_file_of_passwords_is_not_in_version_control(repository: Path) -> None:
+    lines = (repository / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert PathSpec.from_lines("gitignore", lines).match_file("docker/.env")
+    assert not PathSpec.from_lines("gitignore", lines).match_file("docker/.env.example")
 
 
 def image_command(repository: Path) -> list[str]:
