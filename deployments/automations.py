@@ -15,11 +15,12 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
 
-from lavad.tasks.ending_events import DROPPED
+from lavad.tasks.ending_events import BELOW, DROPPED
 
 LOST = "LAVAD: runs without a heartbeat are crashed"
 RED = "LAVAD: notification on a red run"
 FELL = "LAVAD: notification on a metric that fell"
+FELL_FAR = "LAVAD: notification on a metric below its baseline's interval"
 HANGING = "LAVAD: notification on a run that takes too long"
 
 SILENCE = timedelta(seconds=90)
@@ -80,20 +81,10 @@ def notifications(block: UUID) -> list[Automation]:
                 _notify(block, "{{ flow_run.name }} is {{ flow_run.state.name }}", "{{ flow_run.state.message }}")
             ],
         ),
-        Automation(
-            name=FELL,
-            description="An evaluation found a metric below its baseline's by more than is tolerated.",
-            trigger=EventTrigger(
-                expect={DROPPED}, match={"prefect.resource.id": "lavad.metric.*"}, posture=Posture.Reactive, threshold=1
-            ),
-            actions=[
-                _notify(
-                    block,
-                    "{{ event.payload.change }}",
-                    "{{ event.payload.results }} against baseline {{ event.payload.baseline }}",
-                )
-            ],
+        _metric_fell(
+            block, FELL, "A metric is below its baseline's by more than is tolerated; chance may be why.", "tolerance"
         ),
+        _metric_fell(block, FELL_FAR, "A metric is below its baseline's by more than chance explains.", "interval"),
         Automation(
             name=HANGING,
             description=f"A run of LAVAD's deployments has been Running for {LONG} and has not ended.",
@@ -110,6 +101,26 @@ def notifications(block: UUID) -> list[Automation]:
             actions=[_notify(block, "{{ flow_run.name }} has not ended", f"It has been running for {LONG}.")],
         ),
     ]
+
+
+def _metric_fell(block: UUID, name: str, description: str, below: str) -> Automation:
+    return Automation(
+        name=name,
+        description=description,
+        trigger=EventTrigger(
+            expect={DROPPED},
+            match={"prefect.resource.id": "lavad.metric.*", BELOW: below},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[
+            _notify(
+                block,
+                "{{ event.payload.change }}" + f", below its {below}",
+                "{{ event.payload.results }} against baseline {{ event.payload.baseline }}",
+            )
+        ],
+    )
 
 
 def _notify(block: UUID, subject: str, body: str) -> SendNotification:

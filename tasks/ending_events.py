@@ -2,7 +2,8 @@
 
 * ``lavad.evaluation.finished`` of ``lavad.results.<id of the run or import>``: ``state``, ``message``, ``metrics`` by name;
 * ``lavad.metric.dropped`` of ``lavad.metric.<name>``: ``results``, ``baseline``, ``change`` in words, ``difference`` and the
-  ends of its interval, ``low`` and ``high``;
+  ends of its interval, ``low`` and ``high``; the resource's label ``lavad.below`` is ``interval`` where the metric is below its
+  baseline's interval, otherwise ``tolerance``;
 * ``lavad.videos.failed`` of ``lavad.results.<id of the run>``: ``message``, ``videos`` (name to reason, the first ones).
 
 They are sent from a thread of Prefect's, and hold nothing up. The flow run is among the related resources.
@@ -21,6 +22,7 @@ from lavad_core.runs.manifest import RunManifest
 EVALUATED = "lavad.evaluation.finished"
 DROPPED = "lavad.metric.dropped"
 FAILED = "lavad.videos.failed"
+BELOW = "lavad.below"
 
 MAX_NAMED = 20
 """Videos that an event names."""
@@ -43,6 +45,7 @@ def tell_dropped(results: str, regression: Regression) -> None:
         _emit(
             DROPPED,
             f"lavad.metric.{change.metric}",
+            {BELOW: "interval" if change.below_interval else "tolerance"},
             results=results,
             baseline=regression.baseline,
             change=str(change),
@@ -60,5 +63,5 @@ def tell_failed(run: RunManifest, message: str) -> None:
         _emit(FAILED, f"lavad.results.{run.run_id}", message=message, videos=named)
 
 
-def _emit(event: str, resource: str, **payload: Any) -> None:
-    emit_event(event, resource={"prefect.resource.id": resource}, payload=payload)
+def _emit(event: str, resource: str, labels: Mapping[str, str] | None = None, **payload: Any) -> None:
+    emit_event(event, resource={"prefect.resource.id": resource, **(labels or {})}, payload=payload)

@@ -34,6 +34,19 @@ class MetricChange:
     """Now (A) minus before (B), with its interval where both were evaluated on the same videos."""
     tolerance: float
     """How much the metric may fall."""
+    baseline_low: float | None = None
+    """Lower end of the baseline's own 95 % interval, where the baseline is a file that has it."""
+
+    @property
+    def below_interval(self) -> bool:
+        """Whether it fell by more than chance explains: the paired difference's interval is below 0; beside a file, the metric
+        is below the interval of the file's."""
+        now, high = self.difference.a, self.difference.high
+        if now is None or self.difference.difference is None:
+            return self.fell
+        if self.baseline_low is not None:
+            high = now - self.baseline_low
+        return high is not None and high < -SAME
 
     @property
     def fell(self) -> bool:
@@ -165,6 +178,7 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
                 row.smoothing,
                 difference(*(Measured(one.metrics[metric].value, one.metrics[metric].reason) for one in (row, match))),
                 tolerance,
+                match.metrics[metric].low,
             )
             for metric, tolerance in tolerances.items()
         ]

@@ -24,7 +24,10 @@ from lavad.deployments import automations
 from lavad.deployments.apply import notification_block
 from lavad.flows.evaluate import evaluate
 from lavad.flows.score_videos import score_videos
+from lavad.tasks import ending_events
 from lavad_core.errors import ModelError
+from lavad_core.evaluation.compare import Difference
+from lavad_core.evaluation.regression import MetricChange, Regression
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +123,21 @@ def test_a_metric_that_fell_is_told_and_one_that_did_not_is_not(
         "lavad.metric.auc",
         "lavad.metric.average_precision",
     }
+
+
+def test_a_fall_below_the_interval_is_told_apart(told: tuple[str, list[str]]) -> None:
+    before = len(told[1])
+    changes = [
+        MetricChange("auc", None, Difference(0.5, 0.9, -0.4, low, high, None), 0.005)
+        for low, high in ((-0.5, -0.3), (-0.9, 0.1))
+    ]
+    for change in changes:
+        ending_events.tell_dropped("now", Regression("before", True, 2, (change,)))
+    EventsWorker.drain_all(timeout=30, at_exit=False)  # type: ignore[misc]
+    for change, below in zip(changes, ("interval", "tolerance"), strict=True):
+        assert heard(told[1], f"LAVAD: {change}").endswith(f", below its {below}")
+    time.sleep(QUIET_S)
+    assert len(told[1]) == before + 2, "each by one automation"
 
 
 def test_videos_without_scores_are_told(

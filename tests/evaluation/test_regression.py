@@ -9,7 +9,7 @@ from support.sets import dataset, random_set, results, scored
 
 from lavad_core.datasets.types import LabelledVideo, SourceFile
 from lavad_core.errors import InputError
-from lavad_core.evaluation.compare import difference
+from lavad_core.evaluation.compare import Difference, difference
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.options import EvaluationOptions
@@ -68,6 +68,32 @@ def test_tolerances(case: str, score: float, tolerances: dict[str, float], falls
     unpaired = against_evaluation(now, before, "before.json", tolerances)
     assert [change.fell for change in unpaired.changes] == [change.fell for change in regression.changes]
     assert not unpaired.paired
+
+
+@pytest.mark.parametrize(
+    ("now", "low", "high", "baseline_low", "below"),
+    [
+        pytest.param(0.8, -0.2, -0.01, None, True, id="the paired difference is below 0"),
+        pytest.param(0.8, -0.2, 0.01, None, False, id="its interval has 0 in it"),
+        pytest.param(0.8, None, None, None, False, id="no bootstrap"),
+        pytest.param(0.8, None, None, 0.81, True, id="below the interval of a file"),
+        pytest.param(0.8, None, None, 0.79, False, id="within it"),
+        pytest.param(0.95, None, None, 0.85, False, id="above the baseline"),
+        pytest.param(None, None, None, None, True, id="undefined now"),
+    ],
+)
+def test_a_fall_below_the_interval_of_the_baseline(
+    now: float | None, low: float | None, high: float | None, baseline_low: float | None, below: bool
+) -> None:
+    changed = Difference(now, 0.9, None if now is None else now - 0.9, low, high, None)
+    assert MetricChange("auc", None, changed, 0.005, baseline_low).below_interval is below
+
+
+def test_a_file_has_the_interval_of_its_own_metrics() -> None:
+    own = evaluate(*random_set(5, 20), EvaluationOptions(resamples=50))
+    changes = against_evaluation(own, own, "before.json", TOLERANCES).changes
+    assert [change.baseline_low for change in changes] == [own.rows[0].metrics[metric].low for metric in TOLERANCES]
+    assert all(change.baseline_low is not None and not change.below_interval for change in changes)
 
 
 def test_better_is_no_fall() -> None:
