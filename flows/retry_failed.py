@@ -12,6 +12,7 @@ from lavad.flows.run_steps import Preset, configuration, run_name, score
 from lavad.tasks.flow_run import RED, name_flow_run
 from lavad.tasks.scoring_run import scoring
 from lavad.tasks.videos import adopt_videos, unfinished_videos
+from lavad_core.config.load import load_config
 from lavad_core.runs.manifest import new_run_id
 
 
@@ -43,7 +44,7 @@ def retry_failed(
     name_flow_run(f"of {left.run_id}")
     if not left.unfinished:
         return Completed(message=f"run {left.run_id} has nothing left to do")
-    own = configuration(None, {**left.settings, "store": str(here.store)})
+    own = load_config(settings={**left.settings, "store": str(here.store)})
     name = left.name or None if name is None else name
     with scoring(own, new_id or new_run_id(), retry_rejected=True, name=name) as work:
         return score(work, adopt_videos(work.run, left), list(left.done))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -14,20 +15,24 @@ from lavad.tasks.scoring_run import Scoring
 from lavad_core.config.load import load_config, presets
 from lavad_core.config.schema import LavadConfig
 from lavad_core.escape import escape
+from lavad_core.runs.environment import host, machine_in_words
 from lavad_core.video.types import VideoSource
+
+log = logging.getLogger("lavad_core.flow")
 
 Preset = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(presets())})]
 """Name of a preset; the form of a deployment offers those that there are."""
 
 
 def configuration(preset: str | None, settings: Mapping[str, Any] | None, config: str | None = None) -> LavadConfig:
-    """The configuration of a flow run: preset, then the file ``config``, then this process's ``LAVAD_`` variables, then
-    ``settings``.
+    """The configuration of a flow run, whose log begins with the machine: preset, then the file ``config``, then this process's
+    ``LAVAD_`` variables, then ``settings``.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or a value not allowed.
     """
     send_library_logs()
+    log.info("on %s", machine_in_words(host()))
     return load_config(preset=preset, files=[] if config is None else [config], settings=settings)
 
 

@@ -40,6 +40,11 @@ def name_flow_run(*parts: str) -> None:
 
 def name_reason(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Hook of a flow run that ends red: its name ends with the reason, so that the list of runs has it."""
+    add_reason(flow_run, state)
+
+
+def add_reason(flow_run: FlowRun, state: State[Any]) -> None:
+    """The same for a flow run whose process is gone, and with it its hooks."""
     reason = (state.message or str(state.name)).removeprefix("Flow run encountered an exception: ")
     first, _, _ = reason.partition("\n")
     _rename(flow_run.id, f"{flow_run.name} · {escape(masked_text(first), limit=MAX_REASON)}")

@@ -128,7 +128,7 @@ def open_job(
     with recorder:
         job = Job(RunResources(config, record=True), recorder, retry_rejected)
         job.resources.store.sweep()  # what dead processes left
-        log.info("run %s on %s", run_id, recorder.machine)
+        log.info("run %s", run_id)
         if alone:
             warn_of_runs_beside(Path(ref.store), run_id)
         with _jobs_guard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 from prefect import task
 
@@ -13,30 +14,29 @@ from lavad.tasks.channel import Channel
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown
 from lavad_core.planning.shards import Shard
+from lavad_core.runs.environment import machine_in_words
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 
 SHARDS_KEY = "lavad-shards"
 
 
-def shard_row(shard: Shard, run_ids: Sequence[str], record: RunManifest | None) -> dict[str, Any]:
-    """A line of the table of shards."""
+def shard_row(shard: Shard, run_ids: Sequence[str], flow_run_id: UUID, record: RunManifest | None) -> dict[str, Any]:
+    """A line of the table of shards; the run is a link to its last flow run."""
     host = {} if record is None else record.host
     videos = () if record is None else record.videos
     stages = {} if record is None else record.stages
     return {
         "shard": shard.number,
-        "worker": escape_markdown(f"{host.get('name', '')} (process {host['process']})", 120)
-        if "process" in host
-        else "",
+        "worker": escape_markdown(machine_in_words(host), 200) if "process" in host else "",
         "videos": len(shard.videos),
         "grid frames": shard.grid_frames,
         "done": sum(video.status in SCORED for video in videos),
-        "results made": sum(totals.done for totals in stages.values()),
-        "results cached": sum(totals.cached for totals in stages.values()),
+        "made": sum(totals.done for totals in stages.values()),
+        "cached": sum(totals.cached for totals in stages.values()),
         "failed": len(shard.videos) - sum(video.settled for video in videos),
         "seconds": 0.0 if record is None else round(record.seconds, 1),
         "issued": len(run_ids),
-        "run": run_ids[-1],
+        "run": f"[{run_ids[-1]}](/runs/flow-run/{flow_run_id})",
     }
 
 

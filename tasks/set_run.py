@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import task
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Completed, Failed
 
 from lavad.tasks import ending_events, set_artifacts, shard_flow_runs
 from lavad.tasks.artifacts import Progress
 from lavad.tasks.client import ClientError, is_away
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
-from lavad.tasks.flow_run import name_flow_run
+from lavad.tasks.flow_run import add_reason, name_flow_run
 from lavad.tasks.job import UNCACHED, Job, RunRef, job_of, open_job
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
@@ -155,16 +155,16 @@ class SetRun:
         over = shard_flow_runs.over([work.flow_run for work in going])
         for work in going:
             try:
-                self._see(work, work.flow_run.id in over)
+                self._see(work, over.get(work.flow_run.id))
             except StoreUnavailable as error:
                 log.warning("the store does not say how shard %d is (%s); asked again", work.shard.number, error)
 
-    def _see(self, work: ShardWork, is_over: bool) -> None:
-        """Look at what a shard has done; ``is_over`` if the server knows that its flow run has ended."""
+    def _see(self, work: ShardWork, ended: FlowRun | None) -> None:
+        """Look at what a shard has done; ``ended`` is its flow run if the server knows that it has ended."""
         store, run_id = Path(self.run.store), work.run_ids[-1]
         record_path, log_path = (run_path(store, run_id, suffix) for suffix in (".json", ".jsonl"))
         mirror.fetch(store, record_path)
-        written, dead = record_path.exists(), is_over and not is_running(store, run_id)
+        written, dead = record_path.exists(), ended is not None and not is_running(store, run_id)
         if not written and not dead:
             return
         mirror.fetch(store, log_path)
@@ -172,6 +172,8 @@ class SetRun:
         left = _left(work.shard, record, again=len(work.run_ids) == work.earlier)
         if left and not dead:
             return  # it was stopped, and its process is about to end
+        if left and ended is not None and ended.state is not None and ended.state.is_crashed():
+            add_reason(ended, ended.state)
         if left and len(work.run_ids) - work.earlier < self._most_issues:
             log.warning("shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id)
             self._start(work)
@@ -216,7 +218,9 @@ class SetRun:
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
         ending_events.tell_failed(replace(manifest, videos=tuple(outcomes)), message)
         decided(state)
-        rows = [set_artifacts.shard_row(work.shard, work.run_ids, work.record) for work in self._works]
+        rows = [
+            set_artifacts.shard_row(work.shard, work.run_ids, work.flow_run.id, work.record) for work in self._works
+        ]
         if not set_artifacts.publish_set(rows, outcomes, manifest, name, message, self._metrics):
             hurry(LAST_TRIES_AGAIN)
         return state

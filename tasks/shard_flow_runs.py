@@ -59,15 +59,15 @@ def known(keys: Iterable[str]) -> dict[str, FlowRun]:
     return found
 
 
-def over(runs: Sequence[FlowRun]) -> set[UUID]:
-    """Ids of those that the server knows to have ended; none where it does not answer."""
-    found: set[UUID] = set()
+def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
+    """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer."""
+    found: dict[UUID, FlowRun] = {}
     try:
         with get_client(sync_client=True) as client:
             for some in _pages(run.id for run in runs):
                 wanted = FlowRunFilter(id=FlowRunFilterId(any_=some))
                 now = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
-                found |= {run.id for run in now if run.state is not None and run.state.is_final()}
+                found |= {run.id: run for run in now if run.state is not None and run.state.is_final()}
     except (ClientError, OSError) as error:
         log.warning("the Prefect server does not say how the shards are (%s); asked again", first_line(error))
     return found

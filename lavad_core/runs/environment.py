@@ -44,7 +44,7 @@ def cores() -> int:
 
 
 def host() -> dict[str, str | int]:
-    """The machine; ``gpus`` only where the driver of NVIDIA names some."""
+    """The machine and this process; ``gpus`` only where the driver of NVIDIA names some."""
     found = gpus()
     return {
         "name": platform.node(),
@@ -53,6 +53,7 @@ def host() -> dict[str, str | int]:
         "cpus": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         **({"gpus": found} if found else {}),
+        "process": os.getpid(),
     }
 
 

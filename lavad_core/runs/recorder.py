@@ -117,7 +117,7 @@ class RunRecorder:
             "run_id": run_id,
             "config": masked(config),
             "versions": environment.versions(),
-            "host": {**environment.host(), "process": os.getpid()},
+            "host": environment.host(),
             "git_revision": environment.git_revision(),
             "started": now_text(),
             "origin": origin,
@@ -132,11 +132,6 @@ class RunRecorder:
             sync_folder(self._path.parent)
         self._sender = RecordSender(self._root, self._path)
         self._append(("run", self._header))
-
-    @property
-    def machine(self) -> str:
-        """Where the run is, in words."""
-        return environment.machine_in_words(self._header["host"])
 
     def limited(self, limit: int | None) -> None:
         """Note that only the first ``limit`` of the videos belong to the run, others are left out; None notes nothing."""

@@ -105,7 +105,9 @@ def test_a_set_in_shards_is_one_run(stages: FakeStages, workers: Workers, tmp_pa
         (2, 2, 1, 1, 1),
         (3, 1, 1, 0, 1),
     ] or sum(row["failed"] for row in rows) == 1
-    assert all("process" in row["worker"] for row in rows)
+    assert all("process" in row["worker"] and "GPU" in row["worker"] for row in rows)
+    flow_runs = [str(one.id) for one in workers.known.values()]
+    assert [row["run"].partition("](/runs/flow-run/")[2].rstrip(")") for row in rows] == flow_runs
     assert [row["video"] for row in json.loads(shown["lavad-videos"])] == ["v3"]
 
 
@@ -120,6 +122,9 @@ def test_what_a_dead_shard_left_is_issued_again(
     assert set(stages.calls.values()) == {1}
     rows = json.loads(artifacts(state)["lavad-shards"])
     assert [row["issued"] for row in rows] == [1, 3, 1]
+    with get_client(sync_client=True) as client:
+        names = [client.read_flow_run(one.id).name for key, one in workers.known.items() if key.split()[2] == "2"]
+    assert [name.endswith(" · its process died") for name in names] == [True, True, False]
 
 
 def test_a_shard_is_not_issued_for_ever(stages: FakeStages, workers: Workers, tmp_path: Path, store: Path) -> None:
