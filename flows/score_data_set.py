@@ -41,8 +41,8 @@ def score_data_set(
     Call it with ``return_state=True``: the state ``PartiallyFailed`` or ``Failed`` is raised otherwise.
 
     Args:
-        inputs: files, folders, globs, list files (``@list``), folders of frames, ``s3://`` addresses; absolute paths, the same on
-            all workers.
+        inputs: files, folders, globs, list files (``@list``), folders of frames, ``s3://`` addresses; absolute paths, the same
+            on all workers.
         preset: a preset's name.
         settings: nested values over preset and ``config``, without secrets.
         run_id: id of the run over the set; if not given, a new one, which is the same when the flow run is tried again. Its
