@@ -70,7 +70,7 @@ class OwnServer:
 
 def _forget_other_servers() -> None:
     """The thread that sends this process's events keeps to the server that it knows, until it is ended."""
-    EventsWorker.drain_all(timeout=30, at_exit=False)  # type: ignore[misc]
+    EventsWorker.drain_all(timeout=30, at_exit=False)
 
 
 @contextmanager
