@@ -44,7 +44,7 @@ def name_reason(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> N
 
 
 def add_reason(flow_run: FlowRun, state: State[Any]) -> None:
-    """The same for a flow run whose process is gone, and with it its hooks."""
+    """Put the reason at the end of a flow run's name; also for one whose process is gone, and with it its hooks."""
     reason = (state.message or str(state.name)).removeprefix("Flow run encountered an exception: ")
     first, _, _ = reason.partition("\n")
     _rename(flow_run.id, f"{flow_run.name} · {escape(masked_text(first), limit=MAX_REASON)}")
