@@ -47,7 +47,9 @@ def add_reason(flow_run: FlowRun, state: State[Any]) -> None:
     """Put the reason at the end of a flow run's name; also for one whose process is gone, and with it its hooks."""
     reason = (state.message or str(state.name)).removeprefix("Flow run encountered an exception: ")
     first, _, _ = reason.partition("\n")
-    _rename(flow_run.id, f"{flow_run.name} · {escape(masked_text(first), limit=MAX_REASON)}")
+    told = f" · {escape(masked_text(first), limit=MAX_REASON)}"
+    if not flow_run.name.endswith(told):
+        _rename(flow_run.id, flow_run.name + told)
 
 
 RED: dict[str, Any] = {"on_failure": [name_reason], "on_crashed": [name_reason]}
