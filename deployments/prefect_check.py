@@ -26,7 +26,7 @@ from lavad_core.address import bare_address
 from lavad_core.config.secrets import sendable_key
 from lavad_core.errors import ServiceUnavailable
 from lavad_core.masking import masked_text
-from lavad_core.models.chat.http import PROXY_WAY_OUT
+from lavad_core.models.chat.one_server import PROXY_WAY_OUT
 from lavad_core.quoting import first_line
 
 CHECK_TIMEOUT_S = 10.0

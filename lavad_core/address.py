@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from lavad_core.escape import escape
@@ -10,6 +12,11 @@ from lavad_core.masking import MASK
 
 ADDRESS = "base_url"
 """The field of addresses that may hold ``user:password@``."""
+
+Addresses = str | tuple[str, ...]
+"""The address of one server, or those of several."""
+
+_NEXT = re.compile(r"""\s*,\s*(?=["']?[a-z][a-z0-9+.-]*://)""")
 
 _UNREADABLE = "(an address that cannot be read; not shown, since it may hold a password)"
 
@@ -39,6 +46,18 @@ def checked_address(address: str) -> str:
     return address
 
 
+def each_address(addresses: str | Sequence[str]) -> tuple[str, ...]:
+    """One address, or several, as a tuple; a text may hold several with commas between, in brackets and quotes or not."""
+    if not isinstance(addresses, str):
+        return tuple(addresses)
+    text = addresses.strip()
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].strip()
+    elif not _NEXT.search(text):
+        return (addresses,)
+    return tuple(part[1:-1] if part[:1] in "\"'" and part[-1:] == part[:1] else part for part in _NEXT.split(text))
+
+
 def bare_address(address: str) -> str:
     """The address for messages: without user, password, query and fragment; a phrase in the place of what is not an address."""
     try:
@@ -60,6 +79,11 @@ def user_info(address: str) -> str:
         return urlsplit(address).netloc.rpartition("@")[0]
     except ValueError:  # no address at all; the configuration refuses it
         return ""
+
+
+def mask_addresses(addresses: str | Sequence[str]) -> str | list[str]:
+    """:func:`mask_address` of one address, or of each of several."""
+    return mask_address(addresses) if isinstance(addresses, str) else [mask_address(one) for one in addresses]
 
 
 def mask_address(address: str) -> str:

@@ -88,9 +88,11 @@ class ServiceUnavailable(ServiceError):
 
     Attributes:
         answered: the server is there: it answered, with something that is of no use.
+        busy: it asks for patience: 408, 409, 425 or 429.
     """
 
     answered = False
+    busy = False
 
 
 class ServiceTimeout(ServiceError):

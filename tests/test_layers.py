@@ -87,7 +87,7 @@ ONE_FILE = {
     "botocore": ["lavad_core/object_storage.py"],
     # encode.py writes pictures that the program drew; it never reads a file, so it needs no process of its own.
     "av": ["lavad_core/video/container.py", "lavad_core/video/encode.py"],
-    "httpx": ["lavad_core/models/chat/http.py", "tasks/client.py"],
+    "httpx": ["lavad_core/models/chat/one_server.py", "tasks/client.py"],
     "pyarrow.parquet": ["lavad_core/store/parquet.py"],
 }
 """Library to the only files that may import it."""

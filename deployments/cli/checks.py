@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from lavad_core.config.section import ServedSection
 
 SERVER_TIMEOUT_S = 5.0
 """A server that does not say what it serves within this is called unreachable."""
@@ -26,9 +29,33 @@ class Check:
     """What was found, as a sentence."""
 
 
-def served_check(role: str, section: Any) -> Check:
-    """Whether the server of a model is there and serves it."""
-    from lavad_core.errors import LavadError
+def served_checks(role: str, section: ServedSection) -> list[Check]:
+    """Whether the servers of a model are there and serve it. One that is down is no fault while another is there."""
+    found = [_served_check(role, section.at(address)) for address in section.addresses]
+    there = any(check.verdict != "fault" for check, _ in found)
+    return [replace(check, verdict="note") if down and there else check for check, down in found]
+
+
+def alike_check(role: str, section: ServedSection) -> Check | None:
+    """Whether several servers of a model are alike; None where there is one, or none answers."""
+    from lavad_core.errors import ModelError
+    from lavad_core.models.served.model_facts import NoServerFacts
+    from lavad_core.models.served.several import meet_all
+
+    if len(section.addresses) == 1:
+        return None
+    try:
+        meet_all(section)
+    except ModelError as error:
+        return Check(f"{role} servers", "fault", str(error))
+    except NoServerFacts:
+        return None  # each one's own check says so
+    return Check(f"{role} servers", "ok", "those that answer are alike")
+
+
+def _served_check(role: str, section: ServedSection) -> tuple[Check, bool]:
+    """Whether a server is there and serves the model; and whether it is down."""
+    from lavad_core.errors import LavadError, ServiceError
     from lavad_core.models.chat.http import JsonPool
     from lavad_core.models.chat.optional import EndpointMissing, listed_models, row_of
     from lavad_core.plain_text import first_few
@@ -40,13 +67,14 @@ def served_check(role: str, section: Any) -> Check:
         finally:
             pool.close()
     except EndpointMissing as absent:
-        return Check(role, "note", f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})")
+        found = f"{section.model} at {pool.shown_url}, which does not say what it serves ({absent})"
+        return Check(role, "note", found), False
     except LavadError as error:
-        return Check(role, "fault", str(error))
+        return Check(role, "fault", str(error)), isinstance(error, ServiceError)
     serves = first_few(rows, SERVED_NAMED, lambda row: str(row["id"]))
     if row_of(rows, section.model) is None:
-        return Check(role, "fault", f"{pool.shown_url} serves {serves or 'nothing'}, not {section.model!r}")
-    return Check(role, "ok", f"{section.model} at {pool.shown_url}")
+        return Check(role, "fault", f"{pool.shown_url} serves {serves or 'nothing'}, not {section.model!r}"), False
+    return Check(role, "ok", f"{section.model} at {pool.shown_url}"), False
 
 
 def tokenizer_check(role: str, section: Any) -> Check | None:

@@ -116,7 +116,7 @@ def _starting(
 
 def warn_ahead(config: LavadConfig) -> None:
     """Name what will make the work worthless or stop it, before it begins."""
-    from lavad.deployments.cli.checks import served_check
+    from lavad.deployments.cli.checks import served_checks
     from lavad_core.pipeline.graph import build_graph, random_models
 
     if random := random_models(config):
@@ -125,9 +125,10 @@ def warn_ahead(config: LavadConfig) -> None:
     graph = build_graph(config, dict.fromkeys(config.models, "?"))
     for role in graph.identities:
         section = config.models[role]
-        if section.served is not None and (check := served_check(role, section)).verdict == "fault":
-            stage = next(node.id for node in graph.nodes if node.role == role)
-            say(f"not there yet, and needed for what stage {stage} has to make: {escape(check.found)}")
+        for check in served_checks(role, section.served) if section.served is not None else ():
+            if check.verdict == "fault":
+                stage = next(node.id for node in graph.nodes if node.role == role)
+                say(f"not there yet, and needed for what stage {stage} has to make: {escape(check.found)}")
 
 
 def run_flow(

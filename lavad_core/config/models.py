@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, field_validator
 
-from lavad_core.address import checked_address
+from lavad_core.address import Addresses, checked_address, each_address
 from lavad_core.config.section import (
     CAPTIONER_STAGES,
     CHAT_STAGES,
@@ -91,6 +91,16 @@ def _system_role() -> Any:
 
 Address = Annotated[str, AfterValidator(checked_address)]
 """The address of a server. Anything else is refused before it is recorded anywhere."""
+
+
+def _addresses(value: Any) -> Addresses:
+    """One address as it is, several as a tuple."""
+    if not isinstance(value, str | list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError("give an address, or a list of addresses")
+    found = tuple(map(checked_address, each_address(value)))
+    if not found or len(set(found)) < len(found):
+        raise ValueError("has no address in it" if not found else "has an address twice")
+    return found[0] if len(found) == 1 else found
 
 
 _MODEL = re.compile(r"(.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):[^\W\d]\w*")
@@ -329,7 +339,12 @@ class VllmChatConfig(ServedSection):
     revision: str | None = setting(
         None, affects=CHAT_STAGES, description="Which weights the server runs; for the record."
     )
-    base_url: Address = setting("http://127.0.0.1:8000/v1", affects=NOTHING, description="Up to and including /v1.")
+    base_url: Annotated[Addresses, BeforeValidator(_addresses)] = setting(
+        "http://127.0.0.1:8000/v1",
+        affects=NOTHING,
+        description="Up to and including /v1. A list, or addresses with commas between: several servers of one model; "
+        "requests of a video go to one of them, and to the others while it is down.",
+    )
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
     context_tokens: int = setting(
         4096,
@@ -346,7 +361,7 @@ class VllmChatConfig(ServedSection):
     tokenizer_revision: str | None = setting(
         None, affects=NOTHING, description="Commit, branch or tag of the tokenizer's hub repository."
     )
-    concurrency: int = setting(128, affects=NOTHING, description="Requests in flight.", ge=1, le=4096)
+    concurrency: int = setting(128, affects=NOTHING, description="Requests in flight at each server.", ge=1, le=4096)
     timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(6, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
     max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)

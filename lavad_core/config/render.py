@@ -11,7 +11,7 @@ import yaml
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from lavad_core.address import mask_address
+from lavad_core.address import mask_addresses
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.secrets import is_masked_address
 from lavad_core.config.section import affects_of
@@ -91,13 +91,13 @@ def _lines(value: dict[str, Any], prefix: str, indent: int, origins: Mapping[str
         path = f"{prefix}{key}"
         comment = f"  # {_one_line(origins[path])}" if path in origins else ""
         if key == "base_url":
-            below = mask_address(below)
+            below = mask_addresses(below)
         if key in ("options", "extra_body"):  # what is in them is the user's own: no keys of ours
             yield f"{pad}{key}: {_flow(below)}{comment}"
         elif isinstance(below, SecretStr):
             yield f"{pad}# {key}: {MASK}{comment}"
         elif is_masked_address(key, below):
-            yield f"{pad}# {key}: {below}{comment}"
+            yield f"{pad}# {key}: {below if isinstance(below, str) else _scalar(below)}{comment}"
         elif isinstance(below, dict) and below and path not in origins:
             yield f"{pad}{_scalar(key)}:"
             yield from _lines(below, f"{path}.", indent + 1, origins)

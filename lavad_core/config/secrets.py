@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
-from lavad_core.address import ADDRESS, mask_address, user_info
+from lavad_core.address import ADDRESS, each_address, mask_addresses, user_info
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import PathKey, leaves
 from lavad_core.masking import MASK
@@ -66,10 +66,10 @@ def _public(value: Any, name: str = "") -> Any:
             # whether there is a secret or not, the other process's own environment decides
             if not (isinstance(below, SecretStr) or key == "api_key")
         }
+    if name == ADDRESS and isinstance(value, str | tuple):
+        return mask_addresses(value)
     if isinstance(value, tuple):
         return [_public(below) for below in value]
-    if name == ADDRESS:
-        return mask_address(value)
     return str(value) if isinstance(value, Path) else value
 
 
@@ -80,8 +80,9 @@ def settings_of_record(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_masked_address(name: str, value: object) -> bool:
-    """Whether a value comes from :func:`mask_address` and lacks its user and password."""
-    return name == ADDRESS and isinstance(value, str) and user_info(value) == MASK
+    """Whether a value comes from :func:`mask_addresses` and lacks a user and password."""
+    given = value if isinstance(value, list) else [value]
+    return name == ADDRESS and any(isinstance(one, str) and user_info(one) == MASK for one in given)
 
 
 def without_masks(value: Any) -> Any:
@@ -92,7 +93,10 @@ def without_masks(value: Any) -> Any:
 
 
 def _unmasked(name: str, value: Any) -> Any:
-    return value.replace(f"{MASK}@", "", 1) if is_masked_address(name, value) else without_masks(value)
+    if not is_masked_address(name, value):
+        return without_masks(value)
+    bare = [one.replace(f"{MASK}@", "", 1) for one in each_address(value)]
+    return bare[0] if isinstance(value, str) else bare
 
 
 def secret_leaves(config: LavadConfig) -> Iterator[tuple[PathKey, str]]:
@@ -100,15 +104,18 @@ def secret_leaves(config: LavadConfig) -> Iterator[tuple[PathKey, str]]:
     for path, _stages, value in leaves(config):
         if isinstance(value, SecretStr):
             yield path, value.get_secret_value()
-        elif path[-1] == ADDRESS and user_info(str(value)):
-            yield path, str(value)
+        elif path[-1] == ADDRESS and any(map(user_info, each_address(value))):
+            yield path, ",".join(each_address(value))
 
 
 def secret_values(config: LavadConfig) -> Iterator[str]:
     """Every secret of a configuration as it may stand in a text: keys, passwords, and pairs of user and password."""
     for _path, value in secret_leaves(config):
-        pair = user_info(value)
-        yield from ((pair, pair.partition(":")[2], unquote(pair.partition(":")[2])) if pair else (value.strip(),))
+        pairs = [pair for pair in map(user_info, each_address(value)) if pair]
+        for pair in pairs:
+            yield from (pair, pair.partition(":")[2], unquote(pair.partition(":")[2]))
+        if not pairs:
+            yield value.strip()
 
 
 def export_secrets(config: LavadConfig, environ: MutableMapping[str, str]) -> None:
@@ -128,6 +135,6 @@ def variable(path: PathKey) -> str:
 
 
 def find_address(environ: Mapping[str, str], path: PathKey) -> str | None:
-    """The address with user and password that the environment has for a masked one."""
+    """The address with user and password, or the addresses, that the environment has for masked ones."""
     value = environ.get(variable(path), "")
-    return value if user_info(value) else None
+    return value if any(map(user_info, each_address(value))) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from lavad_core.address import Addresses, each_address
 from lavad_core.digest import canonical_json
 from lavad_core.masking import masked
 from lavad_core.stage_names import Affected
@@ -169,7 +170,7 @@ class ServedSection(ModelSection):
 
     if TYPE_CHECKING:
         revision: str | None
-        base_url: str
+        base_url: Addresses
         api_key: SecretStr | None
         extra_body: dict[str, JsonValue]
         on_change: OnChange
@@ -185,6 +186,15 @@ class ServedSection(ModelSection):
     @property
     def served(self) -> ServedSection:
         return self
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is served."""
+        return each_address(self.base_url)
+
+    def at(self, address: str) -> Self:
+        """The section of the server at one of its addresses alone."""
+        return self.model_copy(update={"base_url": address})
 
     @property
     def system_messages(self) -> SystemRole:

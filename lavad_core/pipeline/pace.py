@@ -12,7 +12,7 @@ LEAST = 2
 """One video is decoded while another is at the model."""
 
 LEAST_SERVED = 4
-"""With a served model: requests of several videos come together, and two videos do not fill a server."""
+"""With a served model, for each of its servers: requests of several videos come together, and two videos do not fill one."""
 
 MOST = 8
 """Each holds a decoding process and up to 256 MB of frames; decoding and requests have no use for more."""
@@ -21,7 +21,7 @@ SHORT = 20
 """Grid frames of a short video, of ten seconds: as many short videos as fill a batch are in progress at once."""
 
 MOST_TO_FILL = 16
-"""Most of them."""
+"""Most of them, and of those for several servers."""
 
 
 def workers_of(config: LavadConfig) -> int:
@@ -30,10 +30,15 @@ def workers_of(config: LavadConfig) -> int:
     if config.run.workers is not None:
         return config.run.workers
     sections = [config.models[role] for role in needed_roles(config)]
-    served = any(not section.in_process for section in sections)
-    usual = max(LEAST_SERVED if served else LEAST, min(MOST, cores() // 2))
+    servers = max(map(_servers, sections), default=0)
+    usual = max(LEAST, min(LEAST_SERVED * servers, MOST_TO_FILL), min(MOST, cores() // 2))
     fill = max((-(-call_size(section) // SHORT) for section in sections if _on_gpu(section)), default=0)
     return max(usual, min(fill, cores(), MOST_TO_FILL))
+
+
+def _servers(section: ModelSection) -> int:
+    """How many places outside this process work for a model."""
+    return len(section.served.addresses) if section.served is not None else int(not section.in_process)
 
 
 def _on_gpu(section: ModelSection) -> bool:

@@ -123,7 +123,9 @@ def ask_all(
         with device if context.config.chat.in_process else nullcontext(), context.at_work():
             yield
 
-    how = {"at_work": at_work, "check_stop": context.resources.check_stop} if shares else {}
+    how: dict[str, Any] = {"at_work": at_work, "check_stop": context.resources.check_stop} if shares else {}
+    if getattr(model, "replicas", 1) > 1:
+        how["together"] = context.video.video_id  # its prompts begin alike, which one server remembers
     answers: dict[ChatRequest, ChatAnswer] = {}
     missing = list(dict.fromkeys(requests))
     context.count(work.LLM_REPEATED, len(requests) - len(missing))

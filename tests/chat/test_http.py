@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from support.scripted_server import BUSY, DEAD, NO_MODEL, TOO_LONG, Reply, ScriptedServer, Seen, chat_body, scripted
 
 from lavad_core.errors import ConfigError, ModelError, RequestRejected, ServiceError, ServiceTimeout, ServiceUnavailable
-from lavad_core.models.chat import http
+from lavad_core.models.chat import http, one_server
 from lavad_core.models.chat.http import Call, JsonPool, Post
 
 GOOD = Reply(body={"said": "yes"})
@@ -143,7 +143,7 @@ def test_the_time_limit_is_of_the_whole_request(reply: Reply, waits: list[float]
 
 
 def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(one_server, "MAX_ANSWER_BYTES", 10_000)
     with scripted(Reply(body={"a": "b" * 20_000})) as server, pytest.raises(ServiceUnavailable, match="10000 bytes"):
         ask(server, retries=0)
 

@@ -103,6 +103,17 @@ def test_served_models(model: str, verdict: str, says: str, model_server: str, t
     assert result.exit_code == (verdict == "fault")
 
 
+def test_each_of_several_servers_is_named(model_server: str, tmp_path: Path) -> None:
+    gone = "http://127.0.0.1:9/v1"
+    chat = f"chat={{kind: openai, model: served-model, base_url: [{model_server}, {gone}]}}"
+    result = lavad("doctor", *TINY, "--store", str(tmp_path), "--set", chat, "--json")
+    found = [(row["verdict"], row["found"]) for row in json.loads(result.stdout)["checks"] if row["check"] == "chat"]
+    assert found[0] == ("ok", f"served-model at {model_server}")
+    assert found[1][0] == "note"
+    assert gone in found[1][1]
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize(
     ("function", "verdict", "says"),
     [("load", "ok", "looked at, not imported"), ("laod", "fault", "did you mean 'load'?")],

@@ -15,7 +15,7 @@ from support.configuration import config, refused, written
 
 from lavad_core.config import render
 from lavad_core.config.load import load, load_config, load_recorded
-from lavad_core.config.secrets import export_secrets, public_settings
+from lavad_core.config.secrets import export_secrets, public_settings, secret_values
 from lavad_core.errors import ConfigError
 from lavad_core.masking import masked
 
@@ -300,6 +300,19 @@ class TestSecrets:
         export_secrets(found, environ)
         assert config(settings=public, environ=environ) == found
         assert "LAVAD_CHAT__BASE_URL" in refused(settings=public)
+
+    def test_of_several_servers_travel_in_the_same_way(self) -> None:
+        given = ["http://user:hush@a:8000/v1", "http://b:8000/v1"]
+        found = config(settings={"chat": {"base_url": given}})
+        public = public_settings(found)
+        assert public["chat"]["base_url"] == ["http://**********@a:8000/v1", "http://b:8000/v1"]
+        assert "hush" not in render.resolved_yaml(found)
+        environ: dict[str, str] = {}
+        export_secrets(found, environ)
+        assert config(settings=public, environ=environ) == found
+        assert load_recorded(public).chat.base_url == ("http://a:8000/v1", "http://b:8000/v1")  # type: ignore[union-attr]
+        assert "LAVAD_CHAT__BASE_URL" in refused(settings=public)
+        assert set(secret_values(found)) == {"user:hush", "hush"}
 
     def test_a_recorded_configuration_is_readable_without_them(self) -> None:
         address = "http://user:hush@host:8000/v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,43 @@ def test_secrets_in_them_are_refused_and_not_shown(extra: dict[str, Any], where:
 def test_what_json_cannot_say_is_refused(extra: Any) -> None:
     with pytest.raises(ConfigError, match=r"chat\.extra_body"):
         of({"extra_body": extra})
+
+
+A, B = "http://a:8000/v1", "http://b:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        pytest.param(A, A, id="one"),
+        pytest.param(f"[{A}]", A, id="a list of one"),
+        pytest.param(f"{A},{B}", (A, B), id="commas"),
+        pytest.param(f"{A} , {B}", (A, B), id="commas and spaces"),
+        pytest.param(f"[{A}, {B}]", (A, B), id="YAML"),
+        pytest.param(f'["{A}","{B}"]', (A, B), id="JSON"),
+        pytest.param("http://u:p,w@a/v1", "http://u:p,w@a/v1", id="a comma of a password"),
+    ],
+)
+@pytest.mark.parametrize("way", ["--set", "environment"])
+def test_addresses_are_given_as_a_list_or_with_commas(way: str, given: str, found: object) -> None:
+    variables = {"LAVAD_CHAT__BASE_URL": given} if way == "environment" else {}
+    overrides = [f"chat.base_url={given}"] if way == "--set" else []
+    assert load_config(overrides=overrides, environ=variables).chat.base_url == found  # type: ignore[union-attr]
+
+
+def test_addresses_of_a_file_are_no_part_of_any_key_and_are_printed_as_they_were_given(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"chat:\n  base_url:\n  - {A}\n  - {B}\n")
+    config = load_config(files=[file], environ={})
+    assert config.chat.base_url == (A, B)  # type: ignore[union-attr]
+    file.write_text(resolved_yaml(config))
+    assert load_config(files=[file], environ={}) == config
+    one = load_config(overrides=[f"chat.base_url={B}"], environ={})
+    roles = {f"captioner:{name}": "c" for name in config.captioners} | {"encoder": "e", "chat": "m"}
+    assert build_graph(config, roles).keys(VIDEO) == build_graph(one, roles).keys(VIDEO)
+
+
+@pytest.mark.parametrize("given", ["[]", f"{A},ftp://b/v1", f"[{A}, {A}]", f"{A},{B}?x=1"])
+def test_what_is_no_list_of_addresses(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"chat\.base_url"):
+        load_config(overrides=[f"chat.base_url={given}"], environ={})

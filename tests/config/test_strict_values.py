@@ -115,7 +115,10 @@ SECRETS = {
     "another scheme": "chat: {base_url: 'ftp://user:hunter2hunter2@host/v1'}",
     "a query": "chat: {base_url: 'http://host/v1?token=hunter2hunter2'}",
     "a fragment": "chat: {base_url: 'http://host/v1#hunter2hunter2'}",
-    "a list for an address": "chat: {base_url: ['http://user:hunter2hunter2@host/v1']}",
+    "an address of a list": "chat: {base_url: ['http://host/v1', 'http://user:hunter2/hunter2@host/v1']}",
+    "a mapping in a list": "chat: {base_url: [{a: 'http://user:hunter2hunter2@host/v1'}]}",
+    "an address twice": "chat: {base_url: ['http://u:hunter2hunter2@h/v1', 'http://u:hunter2hunter2@h/v1']}",
+    "a list for one address": "captioners: {v: {kind: openai, model: m, base_url: ['http://u:hunter2hunter2@h/v1']}}",
     "of a captioner": "captioners: {v: {kind: openai, model: m, base_url: 'http://u:hunter2hunter2@h:x/v1'}}",
     "in the address of a model": "chat: {model: 'https://user:hunter2hunter2@hub/m'}",
 }

@@ -19,6 +19,10 @@ def sized(batch: int | str, device: str = "auto") -> dict[str, Any]:
     return {"a": {"kind": "blip2", "model": "random:blip2-opt", "batch_size": batch, "device": device}}
 
 
+def served_at(places: int) -> dict[str, Any]:
+    return {"chat": {**SERVED["chat"], "base_url": [f"http://box-{place}/v1" for place in range(places)]}}
+
+
 @pytest.mark.parametrize(
     ("settings", "cores", "expected"),
     [
@@ -32,6 +36,8 @@ def sized(batch: int | str, device: str = "auto") -> dict[str, Any]:
         pytest.param({**HERE, "captioners": sized("auto", "cpu")}, 96, 8, id="a CPU's batches are small"),
         pytest.param(SERVED, 2, 4, id="a server"),
         pytest.param({**SERVED, "captioners": sized(32)}, 96, 8, id="a server and a large machine"),
+        pytest.param(served_at(2), 2, 8, id="two servers"),
+        pytest.param(served_at(9), 2, 16, id="nine servers"),
         pytest.param(UNUSED, 2, 2, id="a server that is not needed"),
         pytest.param({**SERVED, "run": {"workers": 1}}, 96, 1, id="a number"),
     ],

@@ -13,7 +13,7 @@ from support.vllm_server import VllmServer, free_port
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ServiceError
 from lavad_core.models.chat.cached import CachedAnswers
-from lavad_core.models.chat.http import Call, JsonPool
+from lavad_core.models.chat.one_server import Server
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
 from lavad_core.store.answers import AnswerCache
@@ -35,14 +35,16 @@ def test_only_what_was_in_flight_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent: Counter[bytes] = Counter()
-    once = JsonPool._once
+    once = Server.once
 
-    async def counted(self: JsonPool, method: str, call: Call, content: bytes | None) -> dict[str, object]:
-        if content is not None and call.path == "chat/completions":
+    async def counted(
+        self: Server, method: str, url: str, content: bytes | None, timeout_s: float
+    ) -> dict[str, object]:
+        if content is not None and url.endswith("chat/completions"):
             sent[content] += 1
-        return await once(self, method, call, content)
+        return await once(self, method, url, content, timeout_s)
 
-    monkeypatch.setattr(JsonPool, "_once", counted)
+    monkeypatch.setattr(Server, "once", counted)
     port = free_port()
 
     def connect() -> ServedChat:

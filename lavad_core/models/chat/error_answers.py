@@ -74,7 +74,9 @@ class ErrorAnswer:
         if refused_by(self.http, self.body):
             return ContentRefused(status, message)
         if status in _RETRIED or status >= 500 or status == 200:
-            return unusable(message)
+            error = unusable(message)
+            error.busy = status in _RETRIED
+            return error
         if status in (401, 403):
             return RequestRejected(status, f"{message}; the key is read from {key_setting}", words=words)
         names = {name for name in (self.detail.get("type"), self.detail.get("code")) if isinstance(name, str)}

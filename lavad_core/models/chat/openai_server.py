@@ -36,6 +36,7 @@ from lavad_core.models.chat.served_choices import ServedChoices, outside_of
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.picture_parts import blank, data_uri, picture_part
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
+from lavad_core.models.served.several import meet, meet_first
 
 PROBED = 8
 """With log-probabilities at hand, one in this many answers of a call is also asked for without the choices, one token, to see
@@ -79,6 +80,7 @@ class ServedChat:
 
     Attributes:
         context_tokens: the configured context, or the server's if that is shorter.
+        replicas: how many servers it asks.
     """
 
     sees_pictures = True
@@ -87,19 +89,24 @@ class ServedChat:
     def __init__(self, config: VllmChatConfig) -> None:
         """
         Raises:
-            ModelError: the server does not serve ``config.model``.
+            ModelError: the server does not serve ``config.model``, or one of several is not as the others.
             ServiceError: it cannot be reached, after the configured retries.
             RequestRejected: it refuses the key.
         """
         self._model, self._extra = config.model, config.extra_body
         self._way, self._may_fold = RequestForm(folds=config.system_role == "fold"), config.system_role == "auto"
-        self._pool = JsonPool.configured(config, "chat.api_key (LAVAD_CHAT__API_KEY)")
+        self.replicas = len(config.addresses)
+        check = functools.partial(meet, config) if self.replicas > 1 else None
+        self._pool = JsonPool.configured(config, "chat.api_key (LAVAD_CHAT__API_KEY)", check)
         # A completion of token ids has no template.
         extra = {name: value for name, value in self._extra.items() if name not in TEMPLATE_FIELDS}
         self._choices = ServedChoices(config.model, self._pool.shown_url, extra)
         self._control = Control(config.model)
         self._counts = PromptCounts(config, self._pool, self._forms)
         try:
+            if self.replicas > 1:
+                meet_first(config)
+                self._pool.check_all()
             self.context_tokens, root = self._find_model(config.context_tokens)
             if why := self._counts.use_tokenizer(root):
                 log.log(
@@ -119,8 +126,9 @@ class ServedChat:
         """See :meth:`~lavad_core.models.chat.prompt_counts.PromptCounts.at_most`."""
         return self._counts.at_most(messages)
 
-    def answer(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[int, ChatAnswer]]:
-        """See :meth:`~lavad_core.models.protocols.ChatModel.answer`."""
+    def answer(self, requests: Sequence[ChatRequest], together: str = "") -> Iterator[tuple[int, ChatAnswer]]:
+        """See :meth:`~lavad_core.models.protocols.ChatModel.answer`. Requests of one ``together`` go to one server, as long
+        as it answers."""
 
         def job(number: int, request: ChatRequest) -> Callable[[Post], Awaitable[ChatAnswer]]:
             async def ask(post: Post) -> ChatAnswer:
@@ -129,7 +137,7 @@ class ServedChat:
 
             return ask
 
-        return self._pool.run(job(number, request) for number, request in enumerate(requests))
+        return self._pool.run((job(number, request) for number, request in enumerate(requests)), together)
 
     def close(self) -> None:
         self._counts.close()

@@ -22,7 +22,7 @@ class _Served(ModelKind[Asked]):
         return f"served:{section.model}@{section.revision or 'unstated'}"
 
     def where(self, section: Asked) -> ModelFinding:
-        return finding(section, None, section.base_url)
+        return finding(section, None, ", ".join(section.addresses))
 
 
 class ServedCaptionerKind(_Served[OpenAICaptionerConfig]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from PIL import Image as PillowImage
@@ -125,6 +126,16 @@ def _chat(pool: JsonPool, config: ServedSection, messages: list[dict[str, Any]],
             raise
         body[NEWER_LIMIT] = body.pop(LIMIT)
         return pool.ask("POST", Call("chat/completions", body))
+
+
+def try_chat(pool: JsonPool, config: ServedSection) -> None:
+    """Ask for a short answer, whatever it says; a refusal is one.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    with suppress(*_REFUSED):
+        _chat(pool, config, [{"role": "user", "content": "Hello"}], ANSWER_TOKENS // 4)
 
 
 def _folds(pool: JsonPool, config: ServedSection) -> bool | None:

@@ -106,13 +106,15 @@ class ServedModels:
     def _facts(self, section: ServedSection) -> ServerFacts | None:
         """What the server says; None if it is down."""
         from lavad_core.models.served.ask_server import ask_for_facts
+        from lavad_core.models.served.several import meet_all
 
-        key = digest([_key(section), section.base_url, section.system_messages])
+        several = len(section.addresses) > 1
+        key = digest([_key(section), section.addresses, section.system_messages])
         with _guard:
             if key in _met and (key in self._asked or not self._record):
                 return _met[key]
             try:
-                _met[key] = ask_for_facts(section)
+                _met[key] = meet_all(section).facts if several else ask_for_facts(section)
             except NoServerFacts as error:
                 log.info("the server of %r was not asked what it has: %s", section.model, error)
                 return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lavad.deployments.cli.checks import Check, Verdict, served_check, tokenizer_check
+from lavad.deployments.cli.checks import Check, Verdict, alike_check, served_checks, tokenizer_check
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
@@ -104,8 +104,10 @@ def _models(config: LavadConfig) -> Iterator[Check]:
     for role in needed_roles(config):
         section = config.models[role]
         finding = find_model(section)
-        if finding.found is None:
-            yield served_check(role, section)
+        if section.served is not None:
+            yield from served_checks(role, section.served)
+            if check := alike_check(role, section.served):
+                yield check
             if getattr(section, "tokenizer", None) and (check := tokenizer_check(role, section)):
                 yield check
         else:
