@@ -53,6 +53,8 @@ class Job:
     """Store, models, graph."""
     recorder: RunRecorder
     """Records what the run does."""
+    refresh: bool = False
+    """Whether to compute again what is in the store."""
     retry_rejected: bool = False
     """Whether to compute again what an earlier run found rejected."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -115,18 +117,25 @@ def watching(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def open_job(
-    config: LavadConfig, run_id: str, *, retry_rejected: bool = False, name: str | None = None, alone: bool = True
+    config: LavadConfig,
+    run_id: str,
+    *,
+    refresh: bool = False,
+    retry_rejected: bool = False,
+    name: str | None = None,
+    alone: bool = True,
 ) -> Iterator[tuple[RunRef, Job]]:
     """Start recording a run and make it known to the tasks of this process. Models go at the end.
 
     Args:
+        refresh, retry_rejected: see :class:`Job`.
         alone: whether a warning names the other runs at work on the store; the shards of a set are meant to be.
     """
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)
     recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name)
     with recorder:
-        job = Job(RunResources(config, record=True), recorder, retry_rejected)
+        job = Job(RunResources(config, record=True), recorder, refresh, retry_rejected)
         job.resources.store.sweep()  # what dead processes left
         log.info("run %s", run_id)
         if alone:

@@ -7,15 +7,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
+from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 
 from lavad.tasks import artifacts, ending_events, run_evaluation, videos
-from lavad.tasks.commit_cache import refresh_wanted, remove_loose_records
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.flow_run import name_flow_run
 from lavad.tasks.job import Job, RunRef, open_job
@@ -36,6 +37,8 @@ from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
 
 log = logging.getLogger("lavad_core.flow")
+
+T = TypeVar("T")
 
 STOP_WAIT_S = 12.0
 """How long a stopped run waits for the stages in progress to end at their next frame or answer; the whole has 30 s."""
@@ -61,11 +64,10 @@ class Workers(ThreadPoolTaskRunner[Any]):
 class Scoring:
     """One run. Steps: :meth:`take`, :meth:`stage` for each of :attr:`nodes`, :meth:`evaluate`, :meth:`finish`."""
 
-    def __init__(self, run: RunRef, job: Job, workers: Workers, refresh: bool) -> None:
+    def __init__(self, run: RunRef, job: Job, workers: Workers) -> None:
         self.run = run
         self._job = job
         self._workers = workers
-        self._refresh = refresh
         self._ledger = Ledger([])
         self._keys: dict[str, dict[str, Key]] = {}
         self._there: dict[str, dict[str, FoundResult]] = {}
@@ -83,7 +85,7 @@ class Scoring:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
         check_ahead(self._job.resources, sources)
-        for name, prepared in videos.prepare_videos(self.run, list(sources)).items():
+        for name, prepared in videos.prepare_videos(self.run, _quoted(list(sources))).items():
             if isinstance(prepared, PreparedVideo):
                 self._ledger.entries[name].video = prepared
             else:
@@ -93,8 +95,8 @@ class Scoring:
             if (video := self._ledger.entries[source.name].video) is not None:
                 self._ledger.prepared(video)
         self._keys = {video.name: self._job.resources.graph.keys(video) for video in self._ledger.live}
-        if not (self._refresh or refresh_wanted()):
-            self._there = videos.look_for_results(self.run, self._keys)
+        if not self._job.refresh:
+            self._there = videos.look_for_results(self.run, _quoted(self._keys))
         self._progress = artifacts.Progress(len(self.nodes) * len(self._ledger.live))
         self._progress.start()
 
@@ -103,19 +105,12 @@ class Scoring:
 
         What was in the store when the run began is noted all at once; what was not has a task run for each video.
         """
-        task = bind(
-            STAGE_TASKS[node.stage],
-            self._job.resources.store.root,
-            self._job.resources.config.run,
-            refresh=self._refresh,
-        )
+        task = bind(STAGE_TASKS[node.stage], self._job.resources.config.run)
         live = self._ledger.live
         self._progress.stage(node.id, len(live))
         self._found(node, [video for video in live if node.id in self._there.get(video.name, ())])
         sent: dict[PrefectFuture[Any], PreparedVideo] = {
-            self._workers.submit(
-                task, {"run": self.run, "video": video, "node_id": node.id, "key": self._keys[video.name][node.id]}
-            ): video
+            self._workers.submit(task, {"run": _quoted(self.run), "video": _quoted(video), "node_id": node.id}): video
             for video in live
             if node.id not in self._there.get(video.name, ())
         }
@@ -142,14 +137,10 @@ class Scoring:
 
     def _collect(self, node: Node, video: PreparedVideo, future: PrefectFuture[Any]) -> None:
         value, error = _result(future)
-        if not isinstance(value, dict):
+        if not isinstance(value, FoundResult):
             self._leaves(node, video.name, error)
             return
-        if future.state.name == "Cached":  # the task did not run, so nobody has recorded it
-            record = StageRecord(video.name, video.video_id, node.id, now_text(), value["fingerprint"])
-            record.status, record.message = value["status"], value["message"]
-            self._job.recorder.found([record])
-        self._ledger.result(video.name, node.stage, value["status"], value["message"], value["frames"])
+        self._ledger.result(video.name, node.stage, value.status, value.message, value.frames)
         self._done(node, video.name)
 
     def _done(self, node: Node, *names: str) -> None:
@@ -230,6 +221,11 @@ class Scoring:
         return self._manifest
 
 
+def _quoted(value: T) -> T:
+    """A task's argument in which Prefect does not look for futures, item by item."""
+    return cast(T, quote(value))
+
+
 def _result(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
     """What a task returned, or what went wrong."""
     future.wait()  # otherwise its state is asked of the server, where the last one arrives later
@@ -251,12 +247,13 @@ def scoring(
     alone: bool = True,
 ) -> Iterator[Scoring]:
     """A run, with its worker threads and its record, which is written however the run ends."""
-    with open_job(config, run_id, retry_rejected=retry_rejected, name=name, alone=alone) as (run, job):
+    refresh = refresh or get_current_settings().tasks.refresh_cache
+    opened = open_job(config, run_id, refresh=refresh, retry_rejected=retry_rejected, name=name, alone=alone)
+    with opened as (run, job):
         begun()
         name_flow_run(run_id)
-        remove_loose_records(config.store)
         workers = Workers(max_workers=workers_of(config))
-        work = Scoring(run, job, workers, refresh)
+        work = Scoring(run, job, workers)
         stopped = False
         try:
             with workers:

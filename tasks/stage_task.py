@@ -8,23 +8,21 @@ for an outage: a try that brought new answers, which are kept, begins the count 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, cast
 
 from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
-from prefect.utilities.annotations import NotSet
+from prefect.states import Completed
 
-from lavad.tasks.commit_cache import commit_policy, reference, refresh_wanted, value_folder
-from lavad.tasks.job import Job, RunRef, job_of
+from lavad.tasks.job import UNCACHED, Job, RunRef, job_of
 from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.pipeline.execute import run_stage
+from lavad_core.pipeline.look import FoundResult, found_result
 from lavad_core.runs.work import LLM_REQUESTS
 from lavad_core.stages.node import PreparedVideo
-from lavad_core.store.types import Key
 
 JITTER = 0.3
 """Workers that lost the same service do not all come back at once."""
@@ -41,7 +39,7 @@ _LAST_TRY = "lavad_last_try"
 TRIES: ContextVar[tuple[int, int]] = ContextVar("tries", default=(1, 1))
 """Which try of an outage has failed last in this context, and how many there are."""
 
-StageTask = Task[[RunRef, PreparedVideo, str, Key], dict[str, Any]]
+StageTask = Task[[RunRef, PreparedVideo, str], Any]
 
 
 def is_retried(task: Any, run: TaskRun, state: State[Any]) -> bool:
@@ -60,25 +58,23 @@ def _run_name(parameters: dict[str, Any]) -> str:
 
 
 def stage_task(stage: str, description: str) -> StageTask:
-    """The task of a stage; :func:`bind` gives it the store and the retries of a run."""
+    """The task of a stage; :func:`bind` gives it the retries of a run."""
 
     @task(
         name=stage,
         description=description,
         task_run_name=cast(Any, _run_name),
-        persist_result=True,
-        result_serializer="json",
-        cache_result_in_memory=False,
         retry_condition_fn=is_retried,
         retry_jitter_factor=JITTER,
+        **UNCACHED,
     )
-    def run(run: RunRef, video: PreparedVideo, node_id: str, key: Key) -> dict[str, Any]:
+    def run(run: RunRef, video: PreparedVideo, node_id: str) -> FoundResult | State[FoundResult]:
         job = job_of(run)
         job.check(node_id)
         try:
             with job.recorder.stage(video.name, video.video_id, node_id) as record:
                 try:
-                    commit = run_stage(job.resources, video, node_id, record, refresh=_refresh(job, key))
+                    commit = run_stage(job.resources, video, node_id, record, refresh=_refresh(job, video, node_id))
                 except ServiceError as error:
                     # Anything else that a try made is lost with it.
                     tries = job.failed_tries(node_id, video.name, progressed=record.work[LLM_REQUESTS] > 0)
@@ -100,32 +96,25 @@ def stage_task(stage: str, description: str) -> StageTask:
                 job.service_failed(node_id, str(error))
             raise
         job.service_answered(node_id)
-        return reference(commit)
+        result = found_result(commit)
+        return Completed(name="Cached", data=result) if record.cached else result
 
     return run
 
 
-def bind(stage: StageTask, store_root: Path, settings: RunConfig, *, refresh: bool) -> StageTask:
-    """The task for one run.
-
-    Args:
-        store_root: whose commits are the cache records.
-        refresh: compute what is cached too; otherwise Prefect's own setting decides.
-    """
+def bind(stage: StageTask, settings: RunConfig) -> StageTask:
+    """The task for one run."""
     delays = [min(settings.retry_backoff_s * 2**attempt, MAX_BACKOFF_S) for attempt in range(settings.retries)]
     return stage.with_options(
-        cache_policy=commit_policy(store_root),
-        result_storage=value_folder(store_root),
         retries=MOST_TRIES - 1 if settings.retries else 0,  # is_retried says when it is enough
         retry_delay_seconds=delays or 0,
-        refresh_cache=True if refresh else NotSet,
     )
 
 
-def _refresh(job: Job, key: Key) -> bool:
-    if refresh_wanted():
-        return True
-    found = job.resources.store.find(key) if job.retry_rejected else None
+def _refresh(job: Job, video: PreparedVideo, node_id: str) -> bool:
+    if job.refresh or not job.retry_rejected:
+        return job.refresh
+    found = job.resources.store.find(job.resources.graph.keys(video)[node_id])
     return found is not None and found.status == "rejected"
 
 

@@ -14,7 +14,7 @@ from lavad_core.pipeline.pace import workers_of
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.known_bad import is_known_bad
 from lavad_core.stages.node import PreparedVideo
-from lavad_core.store.types import Key
+from lavad_core.store.types import Commit, Key
 from lavad_core.video.types import VideoSource
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,11 @@ class FoundResult:
     """Frames of the video, where the stage is ``probe``."""
     reason: str = ""
     """Why it is rejected, in a word."""
+
+
+def found_result(commit: Commit) -> FoundResult:
+    """What a run needs to know about a commit."""
+    return FoundResult(commit.key.fingerprint, commit.status, commit.message, commit.facts.get("frames"), commit.reason)
 
 
 def prepare_all(resources: RunResources, sources: Sequence[VideoSource]) -> dict[str, PreparedVideo | InputError]:
@@ -82,8 +87,7 @@ def _of_video(resources: RunResources, keys: Mapping[str, Key]) -> dict[str, Fou
         if commit is None or not resources.store.is_whole(commit):
             continue
         if commit.status != "rejected" or is_known_bad(resources.store, key.video_id, commit.reason):
-            frames = commit.facts.get("frames")
-            there[node_id] = FoundResult(key.fingerprint, commit.status, commit.message, frames, commit.reason)
+            there[node_id] = found_result(commit)
     return there
 
 

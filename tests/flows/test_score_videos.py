@@ -23,8 +23,10 @@ from lavad.tasks import channel as channel_module
 from lavad.tasks.job import watching
 from lavad.tasks.stage_task import JITTER
 from lavad_core.errors import ModelError, ServiceUnavailable, VideoRejected
+from lavad_core.pipeline.execute import run_stage
 from lavad_core.runs import work
 from lavad_core.runs.manifest import load_run
+from lavad_core.runs.records import StageRecord
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -96,6 +98,21 @@ def test_refresh_computes_what_is_cached(stages: FakeStages, tmp_path: Path, sto
     with temporary_settings({PREFECT_TASKS_REFRESH_CACHE: way == "setting"}):
         assert run(videos, store, refresh=way == "parameter").is_completed()
     assert set(stages.calls.values()) == {2}
+
+
+def test_what_another_run_has_made_since_is_shown_as_cached(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    def another_run(context: Any) -> None:
+        record = StageRecord(context.video.name, context.video.video_id, "clean", "")
+        run_stage(context.resources, context.video, "clean", record)
+
+    stages.actions["one", "probe"] = another_run
+    state = run(make_videos(tmp_path / "videos", "one.mp4", "two.mp4"), store)
+    assert state.is_completed()
+    names = {one.name: one.state_name for one in of_stages(task_runs(state, 2 * NODES + 4))}
+    assert [name for name, shown in names.items() if shown == "Cached"] == ["clean · one"]
+    assert set(stages.calls.values()) == {1}
+    ran = load_run(store).stages
+    assert {node: (total.done, total.cached) for node, total in ran.items() if total.cached} == {"clean": (1, 1)}
 
 
 def test_a_rejected_video_fails_each_time_without_being_decoded_again(
