@@ -93,6 +93,8 @@ def _secrets() -> list[str]:
 def masked_text(text: str) -> str:
     """``text`` without secrets: user, password, query and fragment of URLs, headers, assignments of keys, and every value that
     the configuration or the environment gives as a secret."""
+    if not text:  # most results have no message
+        return text
     for secret in _secrets():
         if secret in text:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", MASK, text)

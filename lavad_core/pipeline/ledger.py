@@ -49,13 +49,16 @@ class Ledger:
     def __init__(self, sources: Sequence[VideoSource]) -> None:
         self.entries = {source.name: LedgerEntry(source) for source in sources}
         self._computed: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+        self._same: dict[str, list[str]] = {}
 
     def prepared(self, video: PreparedVideo) -> None:
         """A video's content is known. A video with the same results as an earlier one is not computed again."""
         entry = self.entries[video.name]
         entry.video = video
         first = self._computed.setdefault((video.video_id, tuple(sorted(video.imports.items()))), video.name)
-        entry.same_as = "" if first == video.name else first
+        if first != video.name:
+            entry.same_as = first
+            self._same.setdefault(first, []).append(video.name)
 
     def failed(self, name: str, error: BaseException | None, *, known_bad: bool = False) -> None:
         """A video leaves the chain; ``known_bad`` if that is acknowledged."""
@@ -97,7 +100,7 @@ class Ledger:
         entry = self.entries[name]
         entry.status = "ok_with_gaps" if entry.reason == "gaps" else "ok"
         entry.message = BETWEEN.join(entry.notes)
-        return [self._outcome(own, other) for own, other in self.entries.items() if name in (own, other.same_as)]
+        return [self._outcome(own, self.entries[own]) for own in (name, *self._same.get(name, ()))]
 
     def all_stages_done(self) -> None:
         """What is still alive has all its results."""

@@ -134,6 +134,10 @@ def shards_of(videos: Sequence[SizedVideo], count: int) -> tuple[Shard, ...]:
         frames, shard = least_filled[0]
         found[shard] += own
         heapq.heapreplace(least_filled, (frames + (videos[own[0]].grid_frames or 0), shard))
+    fewest = [(len(own), shard) for shard, own in enumerate(found)]
+    heapq.heapify(fewest)
     for at in sorted(unsized, key=lambda at: videos[at].source.name):
-        min(found, key=len).append(at)
+        count_of, shard = fewest[0]
+        found[shard].append(at)
+        heapq.heapreplace(fewest, (count_of + 1, shard))
     return tuple(Shard(number, tuple(videos[at] for at in sorted(own))) for number, own in enumerate(found, 1))

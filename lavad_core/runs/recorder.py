@@ -52,7 +52,7 @@ def now_text() -> str:
 
 def _stage_line(record: StageRecord) -> dict[str, Any]:
     work = {name: int(amount) for name, amount in record.work.items()}
-    return {**asdict(record), "work": work, "ended": now_text()}
+    return {**vars(record), "work": work, "ended": now_text()}
 
 
 def _outcome_line(outcome: VideoOutcome) -> dict[str, Any]:

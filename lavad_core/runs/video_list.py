@@ -160,13 +160,15 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     left: dict[str, VideoSource] = {}
     done: dict[VideoSource, str] = {}
+    scored: set[str] = set()
     for part in parts_of(store_root, run):
         listed = load_sources(store_root, part.run_id)
         # Of the videos of a whole set, the runs of its shards that came before know more.
-        scored = {source.name for source in done} | {video.name for video in part.videos if video.status in SCORED}
+        scored |= {video.name for video in part.videos if video.status in SCORED}
         done |= listed.earlier
         done |= {source: part.run_id for source in listed.own if source.name in scored and source not in done}
         left |= {source.name: source for source in listed.own if source.name not in scored}
+        scored |= {source.name for source in listed.earlier}
     return Unfinished(run.run_id, dict(run.config), list(left.values()), done, run.name, run.limit)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from lavad_core.config.schema import LavadConfig
@@ -16,6 +17,9 @@ from lavad_core.config.section import leaves
 from lavad_core.digest import digest
 from lavad_core.errors import InternalError
 from lavad_core.store.types import Key
+
+MAX_RECIPES = 64
+"""Imports whose fingerprints are remembered: a stage asks several times for each of the videos that are in progress."""
 
 
 @dataclass(frozen=True)
@@ -87,32 +91,41 @@ class Graph:
         """Whether this run needs the node."""
         return any(node.id == node_id for node in self.nodes)
 
-    def provenances(self, video: PreparedVideo) -> dict[str, dict[str, Any]]:
-        """What each node's fingerprint is the digest of, by id."""
-        fingerprints: dict[str, str] = {}
-        found: dict[str, dict[str, Any]] = {}
+    @cached_property
+    def _recipes(self) -> Callable[[tuple[tuple[str, str], ...]], dict[str, tuple[dict[str, Any], str]]]:
+        """Imports to what each node's fingerprint is the digest of, and that fingerprint; the video's content is not in it."""
+        return lru_cache(maxsize=MAX_RECIPES)(self._recipes_with)
+
+    def _recipes_with(self, imports: tuple[tuple[str, str], ...]) -> dict[str, tuple[dict[str, Any], str]]:
+        imported = dict(imports)
+        found: dict[str, tuple[dict[str, Any], str]] = {}
         for node in self.nodes:
             made_of: dict[str, Any] = {
                 "stage": node.stage,
                 "version": node.version,
                 "settings": dict(node.settings),
-                "inputs": {name: fingerprints[name] for name in node.inputs},
+                "inputs": {name: found[name][1] for name in node.inputs},
             }
             if node.variant:
                 made_of["variant"] = node.variant
             if node.role:
                 made_of["model"] = self.identities[node.role]
             if node.imported:
-                made_of["imported"] = video.imports[node.id]
-            found[node.id] = made_of
-            fingerprints[node.id] = digest(made_of)
+                made_of["imported"] = imported[node.id]
+            found[node.id] = (made_of, digest(made_of))
         return found
+
+    def provenances(self, video: PreparedVideo) -> dict[str, dict[str, Any]]:
+        """What each node's fingerprint is the digest of, by id."""
+        recipes = self._recipes(tuple(sorted(video.imports.items())))
+        return {node_id: made_of for node_id, (made_of, _) in recipes.items()}
 
     def keys(self, video: PreparedVideo) -> dict[str, Key]:
         """The key of every node's result for a video."""
+        recipes = self._recipes(tuple(sorted(video.imports.items())))
         return {
-            node_id: Key(self.node(node_id).stage, video.video_id, digest(made_of))
-            for node_id, made_of in self.provenances(video).items()
+            node_id: Key(made_of["stage"], video.video_id, fingerprint)
+            for node_id, (made_of, fingerprint) in recipes.items()
         }
 
     def last_user(self, role: str) -> str:
