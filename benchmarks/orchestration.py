@@ -1,11 +1,12 @@
 """What it costs to run a data set beside the work itself: stages that only commit, under a real Prefect server.
 
-    python benchmarks/orchestration.py [--videos 100,800] [--simulated 100000] [--folder DIR]
+    python benchmarks/orchestration.py [--quick] [--videos 100,800] [--simulated 100000] [--folder DIR]
 
 For each number of videos two runs of the flow, of all stages with one captioner: one that makes every result, and one that
-finds all of them. Prints milliseconds of wall time for each stage and video, those of processor time in the flow's process and
-in the server's, and the growth of the flow process's memory. Then, without Prefect, a plan in shards of very many videos and
-one pass over the commits of some of them, for a video. No model, no video is decoded, no download.
+finds all of them; then the same stages without Prefect, and tasks of Prefect that do nothing. Prints milliseconds of wall time
+for each stage and video, those of processor time in the flow's process and in the server's, and the growth of the flow
+process's memory. Then a set of very many videos in shards: its plan, one of its shards as a flow run, and what `lavad status`
+and `lavad retry` read of all. At the end a line for each limit. No model, no video is decoded, no download.
 """
 
 from __future__ import annotations
@@ -26,12 +27,18 @@ import psutil
 import pyarrow as pa
 
 from lavad_core.config.load import load_config
+from lavad_core.config.secrets import public_settings
 from lavad_core.pipeline import resources as resources_module
+from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.look import prepare_all, results_there
 from lavad_core.pipeline.resources import RunResources
-from lavad_core.planning.sharding import plan_shards
+from lavad_core.planning.sharding import ShardPlan, configuration_digest, kept_plan, plan_shards, take_shard
 from lavad_core.planning.shards import SizedVideo, shard_count, shards_of
-from lavad_core.runs.manifest import new_run_id
+from lavad_core.runs.manifest import VideoOutcome, load_run, new_run_id
+from lavad_core.runs.recorder import RunRecorder
+from lavad_core.runs.sets import ShardOfRun
+from lavad_core.runs.video_list import runs_of_set, save_sources, unfinished_of
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.stages.registry import STAGES
 from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
@@ -42,6 +49,13 @@ BUSY_PERCENT = 10.0
 """Of a core; a server without runs needs less."""
 
 ROLES = ("captioner:a", "encoder", "chat")
+
+DEVICES = 64
+
+RUN_MS, FOUND_MS, MEMORY_MB, FLAT = 15.0, 2.0, 50.0, 1.25
+"""The limits: of a stage and video, of a stored result, of the growth of memory, and of the largest against the smallest."""
+
+COLUMNS = f"{'videos':>8}  {'run':16}{'ms':>9}{'own CPU ms':>12}{'server ms':>12}{'memory MB':>12}"
 
 
 def commit_alone(context: Any) -> Any:
@@ -66,31 +80,42 @@ def settings(store: Path) -> dict[str, Any]:
     return {"store": str(store), "captioners": captioners, "run": {"workers": 2}}
 
 
-def make_files(folder: Path, count: int) -> Path:
+def resources_of(store: Path) -> RunResources:
+    """Those of such a run."""
+    return RunResources(load_config(settings=settings(store), environ={}))
+
+
+def make_files(folder: Path, names: list[str]) -> Path:
     """Files of different content."""
     folder.mkdir()
-    for number in range(count):
-        (folder / f"{number:06d}.mp4").write_text(str(number))
+    for name in names:
+        (folder / f"{name}.mp4").write_text(name)
     return folder
+
+
+def numbered(count: int) -> list[str]:
+    """Names of videos."""
+    return [f"{number:07d}" for number in range(count)]
 
 
 @dataclass(frozen=True)
 class RunsCost:
-    """What something took."""
+    """What something took, for each of its results."""
 
-    seconds: float
-    """Wall time, seconds."""
-    own_cpu_s: float
-    """Processor time of this process, seconds."""
-    server_cpu_s: float
-    """That of the Prefect server, seconds."""
-    memory_bytes: int
-    """By how much this process's resident memory grew, bytes."""
+    ms: float
+    """Wall time, milliseconds."""
+    own_cpu_ms: float
+    """Processor time of this process, milliseconds."""
+    server_cpu_ms: float
+    """That of the Prefect server, milliseconds."""
+    memory_mb: float
+    """By how much this process's resident memory grew in all, MB."""
 
-    def row(self, results: int) -> str:
-        """For one result, with the memory of all."""
-        ms = [1000 * value / results for value in (self.seconds, self.own_cpu_s, self.server_cpu_s)]
-        return f"{ms[0]:9.2f}{ms[1]:12.2f}{ms[2]:12.2f}{self.memory_bytes / 1e6:12.0f}"
+    def show(self, videos: int, what: str) -> RunsCost:
+        """Print it as a row."""
+        numbers = f"{self.ms:9.2f}{self.own_cpu_ms:12.2f}{self.server_cpu_ms:12.2f}{self.memory_mb:12.0f}"
+        print(f"{videos:8}  {what:16}{numbers}", flush=True)
+        return self
 
 
 def settled() -> None:
@@ -100,8 +125,8 @@ def settled() -> None:
         pass
 
 
-def cost_of(work: Callable[[], Any]) -> RunsCost:
-    """Do something, and say what it took."""
+def cost_of(work: Callable[[], Any], results: int) -> RunsCost:
+    """Do something, and say what it took for each of so many results."""
     own = psutil.Process()
     servers = own.children(recursive=True)
 
@@ -112,7 +137,8 @@ def cost_of(work: Callable[[], Any]) -> RunsCost:
     work()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     settled()
-    return RunsCost(seconds, cpu, server_s() - of_server, own.memory_info().rss - memory)
+    grown = (own.memory_info().rss - memory) / 1e6
+    return RunsCost(*(1000 * value / results for value in (seconds, cpu, server_s() - of_server)), grown)
 
 
 @contextmanager
@@ -125,63 +151,163 @@ def server(home: Path) -> Iterator[None]:
         yield
 
 
-def runs(folder: Path, counts: list[int]) -> None:
-    """The flow over sets of several sizes, twice each."""
+def bare_tasks(count: int) -> None:
+    """A flow of tasks that do nothing, in two threads."""
+    from prefect import flow, task
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from lavad.tasks.job import UNCACHED
+
+    @task(**UNCACHED)
+    def nothing(number: int) -> int:
+        return number
+
+    @flow(persist_result=False)
+    def bare() -> None:
+        with ThreadPoolTaskRunner(max_workers=2) as threads:
+            for future in [threads.submit(nothing, {"number": number}) for number in range(count)]:
+                future.wait()
+
+    bare()
+
+
+def without_prefect(folder: Path, videos: Path) -> None:
+    """All stages over a set, by the library alone."""
+    found = resources_of(folder)
+    prepared = [video for video in prepare_all(found, discover([videos])).values() if isinstance(video, PreparedVideo)]
+    with RunRecorder(folder, new_run_id(), config={}) as recorder:
+        run_graph(found, prepared, recorder)
+
+
+def runs(folder: Path, counts: list[int]) -> dict[tuple[int, str], RunsCost]:
+    """The flow over sets of several sizes, twice each, and beside it what is not of this program or not of Prefect."""
     from lavad.flows.score_videos import score_videos
 
-    print(f"{'videos':>8}  {'run':8}{'ms':>9}{'own CPU ms':>12}{'server ms':>12}{'memory MB':>12}")
-    with server(folder / "home"):
-        for count in (10, *counts):  # the first is imports and the like
-            store, videos = folder / f"store-{count}", make_files(folder / f"videos-{count}", count)
-            nodes = len(RunResources(load_config(settings=settings(store), environ={})).graph.nodes)
-            for what in ("computed", "cached"):
-                found = cost_of(lambda: score_videos([str(videos)], settings=settings(store)))  # noqa: B023
-                if count != 10:
-                    print(f"{count:8}  {what:8}{found.row(count * nodes)}", flush=True)
+    cost: dict[tuple[int, str], RunsCost] = {}
+    for count in (10, *counts):  # the first is imports and the like
+        store, videos = folder / f"store-{count}", make_files(folder / f"videos-{count}", numbered(count))
+        nodes = len(resources_of(store).graph.nodes)
+        works: dict[str, Callable[[], Any]] = {
+            "computed": lambda: score_videos([str(videos)], settings=settings(store)),  # noqa: B023
+            "cached": lambda: score_videos([str(videos)], settings=settings(store)),  # noqa: B023
+        }
+        if count in (10, counts[0]):
+            works["without Prefect"] = lambda: without_prefect(folder / f"alone-{count}", videos)  # noqa: B023
+            works["bare tasks"] = lambda: bare_tasks(count * nodes)  # noqa: B023
+        for what, work in works.items():
+            found = cost_of(work, count * nodes)
+            if count != 10:
+                cost[count, what] = found.show(count, what)
+    return cost
 
 
-def simulation(folder: Path, count: int, looked_at: int) -> None:
-    """The plan of very many videos, and one pass over the commits of some."""
-    print("\nwithout Prefect; ms a video")
+def large_set(folder: Path, count: int) -> RunsCost:
+    """A set in shards: its plan, one shard as a flow run, and records of all the others as `lavad status` reads them."""
+    from lavad.flows.score_shard import score_shard
+
+    found = resources_of(folder)
+    shards = shard_count(count, devices=DEVICES)
     videos = [
-        SizedVideo(VideoSource(f"{n:07d}", Path(f"{n:07d}.mp4")), f"{n:032x}", n * 7919 % 5000) for n in range(count)
+        SizedVideo(VideoSource(name, folder / "videos" / f"{name}.mp4"), f"{n:032x}", n * 7919 % 5000)
+        for n, name in enumerate(numbered(count))
     ]
-    for some in (videos[: count // 10], videos):
-        shards = shard_count(len(some), devices=64)
+    start = time.perf_counter()
+    made = ShardPlan(f"{count:032x}", shards_of(videos, shards), configuration_digest(found.config), new_run_id())
+    plan = kept_plan(found.store, made)
+    planned_ms = 1000 * (time.perf_counter() - start)
+    whole = ShardOfRun(plan.set_id, 0, shards)
+    own = [video.source.name for video in plan.shards[0].videos]
+    make_files(folder / "videos", own)
+    config = public_settings(found.config)
+    with RunRecorder(folder, plan.made_by, config=config) as over_all:
+        over_all.part_of(whole)
+        save_sources(folder, plan.made_by, [video.source for video in videos])
+        for shard in plan.shards[1:]:
+            with RunRecorder(folder, new_run_id(), config=config) as recorder:
+                part = ShardOfRun(plan.set_id, shard.number, shards, plan.made_by)
+                names = [source.name for source in take_shard(recorder, folder, plan, part)]
+                recorder.finish("completed", [VideoOutcome(name, "", "ok", "", "", 1.0) for name in names])
+        over_all.finish("completed", [])
+    given = {"set_id": plan.set_id, "number": 1, "of": shards, "of_run": plan.made_by, "settings": settings(folder)}
+    work = lambda: score_shard(**given, run_id=new_run_id())  # noqa: E731
+    cost = cost_of(work, len(own) * len(found.graph.nodes)).show(count, f"1 of {shards} shards")
+    run = load_run(folder, plan.made_by)
+    for what, reading in (
+        ("status of all", lambda: runs_of_set(folder, run)),
+        ("what is left of all", lambda: unfinished_of(folder, plan.made_by)),
+    ):
         start = time.perf_counter()
-        shards_of(some, shards)
-        print(f"  {len(some)} videos into {shards} shards: {1000 * (time.perf_counter() - start) / len(some):.4f}")
-    for some_files in (looked_at // 4, looked_at):
-        store = folder / f"plan-{some_files}"
-        sources = discover([make_files(folder / f"many-{some_files}", some_files)])
+        reading()
+        print(f"{'':10}{what}: {1000 * (time.perf_counter() - start) / count:.3f} ms a video")
+    print(f"{'':10}plan: {planned_ms / count:.3f} ms a video")
+    return cost
+
+
+def look(folder: Path, count: int) -> None:
+    """Plans and one pass over the commits of files, most of them absent, without Prefect."""
+    for some in (count // 4, count):
+        store, videos = folder / f"plan-{some}", make_files(folder / f"many-{some}", numbered(some))
+        sources = discover([videos])
         config = load_config(settings=settings(store), environ={})
-        number = shard_count(some_files, devices=64)
+        number = shard_count(some, devices=DEVICES)
         for what in ("probed and planned", "planned before"):
-            found = cost_of(lambda: plan_shards(config, sources, number, new_run_id()))  # noqa: B023
-            print(f"  {some_files} files {what}: {1000 * found.seconds / some_files:.2f}")
+            found = cost_of(lambda: plan_shards(config, sources, number, new_run_id()), some)  # noqa: B023
+            print(f"  {some} files {what}: {found.ms:.2f} ms a video")
         resources = RunResources(config)
-        prepared = prepare_all(resources, sources)
-        keys = {name: resources.graph.keys(video) for name, video in prepared.items()}  # type: ignore[arg-type]
-        found = cost_of(lambda: results_there(resources, keys))  # noqa: B023
-        print(
-            f"  {some_files} files, one pass over {len(resources.graph.nodes)} keys: {1000 * found.seconds / some_files:.2f}"
-        )
+        keys = {
+            name: resources.graph.keys(video)
+            for name, video in prepare_all(resources, sources).items()
+            if isinstance(video, PreparedVideo)
+        }
+        found = cost_of(lambda: results_there(resources, keys), some)  # noqa: B023
+        print(f"  {some} files, one pass over {len(resources.graph.nodes)} keys: {found.ms:.2f} ms a video")
+
+
+def verdict(cost: dict[tuple[int, str], RunsCost], counts: list[int], sets: list[RunsCost]) -> None:
+    """A line for each limit."""
+    few, many = cost[counts[0], "computed"], cost[counts[-1], "computed"]
+    bare, cached = cost[counts[0], "bare tasks"], cost[counts[-1], "cached"]
+    busy = (many.own_cpu_ms + many.server_cpu_ms) / 2
+    print(f"\na stage and video at {counts[-1]} videos: {_limited(many.ms, RUN_MS, 'ms')}")
+    print(
+        f"  the processor time alone, on two cores: {busy:.2f} ms; {many.ms / bare.ms:.2f} times a bare task's wall time"
+    )
+    print(f"its cost at {counts[-1]} against {counts[0]} videos: {_limited(many.ms / few.ms, FLAT, 'times')}")
+    print(f"a stored result at {counts[-1]} videos: {_limited(cached.ms, FOUND_MS, 'ms')}")
+    print(
+        f"memory at {counts[-1]} against {counts[0]}: {_limited(many.memory_mb - few.memory_mb, MEMORY_MB, 'MB more')}"
+    )
+    if sets:
+        print(f"a set ten times as large, a stage and video: {_limited(sets[1].ms / sets[0].ms, FLAT, 'times')}")
+
+
+def _limited(value: float, limit: float, unit: str) -> str:
+    return f"{value:.2f} {unit}, limit {limit:g}: {'kept' if value < limit else 'NOT KEPT'}"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--videos", default="100,800", help="numbers of videos, with commas; empty for none")
-    parser.add_argument("--simulated", type=int, default=100_000, help="videos of the plan without Prefect")
-    parser.add_argument("--looked-at", type=int, default=2000, help="files that are planned and looked for in a store")
+    parser.add_argument("--quick", action="store_true", help="50 and 200 videos, and sets of 2,000 and 20,000")
+    parser.add_argument("--videos", help="numbers of videos, with commas (100,800)")
+    parser.add_argument("--simulated", type=int, help="videos of the set in shards (100000); 0 for none")
+    parser.add_argument("--looked-at", type=int, default=200, help="files that are planned and looked for; 0 for none")
     parser.add_argument("--folder", type=Path, help="where stores are made; a temporary folder if not given")
     given = parser.parse_args()
+    counts = [int(text) for text in (given.videos or ("50,200" if given.quick else "100,800")).split(",")]
+    simulated = given.simulated if given.simulated is not None else 20_000 if given.quick else 100_000
     without_work()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        if counts := [int(text) for text in given.videos.split(",") if text]:
-            runs(Path(folder), counts)
-        simulation(Path(folder), given.simulated, given.looked_at)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n{COLUMNS}")
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        folder = Path(name)
+        with server(folder / "home"):
+            cost = runs(folder, counts)
+            sizes = [simulated // 10, simulated] if simulated else []
+            sets = [large_set(folder / f"set-{size}", size) for size in sizes]
+        if given.looked_at:
+            print("without Prefect")
+            look(folder, given.looked_at)
+        verdict(cost, counts, sets)
 
 
 if __name__ == "__main__":

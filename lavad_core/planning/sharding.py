@@ -90,6 +90,15 @@ def plan_shards(
         raise
 
 
+def kept_plan(store: FileStore, plan: ShardPlan) -> ShardPlan:
+    """The plan that a store has of a set: this one, if it has none yet."""
+    if put_note(store, _name(plan.set_id), _document(plan)):
+        return plan
+    found = _read(store, plan.set_id)
+    assert found is not None, "the note that was in the way is there"
+    return found
+
+
 def read_plan(store_root: Path, set_id: str) -> ShardPlan:
     """The shards of a set that was planned.
 
@@ -165,12 +174,7 @@ def _planned(resources: RunResources, sources: list[VideoSource], count: int, ru
         else SizedVideo(source, "", None, str(video))
         for source, video in zip(sources, known, strict=True)
     ]
-    plan = ShardPlan(set_id, shards_of(videos, count), made_with, run_id)
-    if put_note(resources.store, _name(set_id), _document(plan)):
-        return plan
-    found = _read(resources.store, set_id)
-    assert found is not None, "the note that was in the way is there"
-    return found
+    return kept_plan(resources.store, ShardPlan(set_id, shards_of(videos, count), made_with, run_id))
 
 
 def _content(video: PreparedVideo) -> str:
