@@ -1,7 +1,7 @@
 """Objects of an S3-compatible storage: the only file that speaks with one.
 
-Endpoint, region and credentials are those of the SDK (environment, profile, role); none is ever asked for, kept or shown. The
-SDK also retries; how often, ``AWS_MAX_ATTEMPTS`` says.
+Endpoint, region and credentials are those of the SDK (environment, profile, role); none is ever asked for, kept or shown. A
+storage that is away is waited for, :data:`AWAY_S`; where ``AWS_MAX_ATTEMPTS`` says how often to try, the SDK does so alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import errno
 import functools
 import hashlib
 import os
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,14 @@ from lavad_core.errors import InputError
 from lavad_core.masking import masked_text
 
 ATTEMPTS = 10
-"""Tries of a request, about a minute of waiting between them, where the environment or profile says nothing."""
+"""Tries of a request that is refused for a while, where the environment or profile says nothing."""
+
+AWAY_S = 60.0
+"""How long a request is tried again while the storage does not answer or says that it cannot, there too. The SDK alone gives up
+after some seconds, and at once when many requests have failed: it has an allowance of tries for all of them together."""
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
+"""Between two of these tries; twice as long each time."""
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 
@@ -280,8 +289,28 @@ def _client_of(process: int, environment: tuple[tuple[str, str], ...]) -> Any:
         },
     }
     client = session.client("s3", config=Config(**settings))
+    patient = known("max_attempts") is None
     own = "amazonaws.com" not in client.meta.endpoint_url
     if own and not (known("s3") or {}).get("addressing_style"):
         # Storages of others are seldom reachable by a host of the bucket's name.
         client = session.client("s3", config=Config(**settings, s3={"addressing_style": "path"}))
+    if patient:
+        client.meta.events.register_first("needs-retry.s3", _wait_while_away)
     return client
+
+
+def _wait_while_away(
+    response: Any, attempts: int, caught_exception: Exception | None, request_dict: dict[str, Any], **_: Any
+) -> float | None:
+    """Answers the SDK's question after each try: seconds until the next, or None to let the SDK decide."""
+    away = response[0].status_code >= 500 if response is not None else isinstance(caught_exception, _lost())
+    begun = request_dict["context"].setdefault("lavad_begun", time.monotonic())
+    if not away or time.monotonic() - begun > AWAY_S:
+        return None
+    longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**attempts)
+    return random.uniform(longest / 2, longest)
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    errors = _errors()
+    return (errors.ConnectionError, errors.HTTPClientError)

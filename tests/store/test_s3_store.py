@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,19 @@ def test_a_short_outage_costs_time_and_nothing_else(store: FileStore, s3: S3Serv
     finally:
         end.join()
     assert is_used(store)
+
+
+def test_many_that_wait_for_the_storage_do_not_use_up_the_tries_of_one_another(store: FileStore, s3: S3Server) -> None:
+    commit = save(store, KEY, rows(KEY, 5))
+    s3.outage.write_text("drop")
+    end = threading.Timer(4.0, s3.outage.unlink)
+    end.start()
+    try:
+        with ThreadPoolExecutor(24) as pool:
+            found = list(pool.map(store.find, [KEY] * 24))
+    finally:
+        end.join()
+    assert found == [commit] * 24
 
 
 def test_a_long_one_is_an_error_that_names_the_store(
