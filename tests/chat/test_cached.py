@@ -148,6 +148,7 @@ def test_stopping_closes_the_models_iterator() -> None:
         pytest.param({"choices": ("a",)}, id="choices"),
         pytest.param({"choices": ("b", "a")}, id="order-of-choices"),
         pytest.param({"distribution": True}, id="distribution"),
+        pytest.param({"pictures": ("data:a",)}, id="pictures"),
     ],
 )
 def test_every_field_of_a_request_is_in_its_key(change: dict[str, Any]) -> None:
@@ -157,7 +158,7 @@ def test_every_field_of_a_request_is_in_its_key(change: dict[str, Any]) -> None:
 
 
 def test_no_field_is_forgotten_and_the_model_counts() -> None:
-    fields = {"messages", "max_tokens", "temperature", "top_p", "seed", "choices", "distribution"}
+    fields = {"messages", "max_tokens", "temperature", "top_p", "seed", "choices", "distribution", "pictures"}
     assert {field.name for field in dataclasses.fields(ChatRequest)} == fields
     assert request_key("m", request_of("a")) != request_key("n", request_of("a"))
 
