@@ -49,7 +49,7 @@ def presets() -> dict[str, str]:
     folder = resources.files("lavad_core.config") / "presets"
     return {
         entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name.removesuffix(".yaml"))
         if entry.name.endswith(".yaml")
     }
 

@@ -1,4 +1,5 @@
-"""The sections of the ways to scores beside the paper's own (``score.method``), one for each (docs/design/recipes.md)."""
+"""The sections of the ways to scores beside the paper's own (``score.method``), one for each, and what a preset says about
+itself (docs/design/recipes.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from lavad_core.config.section import Section, setting
+from lavad_core.config.section import NOTHING, Section, setting
 from lavad_core.recipes import zero_shot
 
 
@@ -51,4 +52,20 @@ class DirectConfig(Section):
     image_side: int = setting(448, affects=("score_direct",), description="Short side sent, pixels.", ge=32, le=4096)
     jpeg_quality: int = setting(
         95, affects=("score_direct",), description="JPEG quality of the pictures sent.", ge=1, le=100
+    )
+
+
+class AboutConfig(Section):
+    """What a preset says about itself. It is of the preset as it comes, whatever is changed over it."""
+
+    origin: str = setting("", affects=NOTHING, description="Paper and section that the preset follows.")
+    tuned_on_test: tuple[str, ...] = setting(
+        (),
+        affects=NOTHING,
+        description="Settings whose values were, by all that is published, chosen by results on the test set.",
+    )
+    expected: str = setting(
+        "",
+        affects=NOTHING,
+        description="Figures, where they are published, and whether they were reproduced with this program.",
     )

@@ -19,7 +19,7 @@ from lavad_core.config.models import (
     ModelConfig,
     VllmChatConfig,
 )
-from lavad_core.config.recipes import DirectConfig, ZeroShotConfig
+from lavad_core.config.recipes import AboutConfig, DirectConfig, ZeroShotConfig
 from lavad_core.config.section import NAME_PATTERN, NOTHING, Section, setting
 from lavad_core.config.steps import (
     CleanConfig,
@@ -273,6 +273,7 @@ class LavadConfig(Section):
     detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="Labels that scores are compared with.")
     imports: ImportConfig = Field(ImportConfig(), description="Results made elsewhere, used in place of stages.")
+    about: AboutConfig = Field(AboutConfig(), description="What a preset says about itself; no result depends on it.")
     run: RunConfig = Field(RunConfig(), description="How work is done; no result depends on it.")
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from lavad_core.config.header import header_of
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.section import leaves
@@ -128,6 +129,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     made = {"clean": given.cleaned, "summarise": given.summaries, "score": given.scores, "refine": given.refined}
     words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
     yield "switches", ", ".join(words)
+    yield from header_of(config).items()
     score = config.score
     expected = ", expected" if score.expected else ""
     yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
 
+from lavad_core.config.header import header_of, lookahead_s
 from lavad_core.config.load import load_config, presets
 from lavad_core.config.schema import SEMANTICS
-from lavad_core.config.tree import ROOT, child
+from lavad_core.config.tree import ROOT, child, known_paths
+from lavad_core.evaluation.published import published_rows
 from lavad_core.method import prompts
 
 SALESFORCE = [
@@ -19,7 +24,10 @@ SALESFORCE = [
 
 
 def test_names() -> None:
-    assert list(presets()) == ["generic", "tiny", "ucf-crime", "xd-violence"]
+    assert list(presets()) == [
+        "generic", "llava", "tiny", "ucf-crime", "xd-violence", "zero-shot-clip", "zero-shot-imagebind",
+        "zero-shot-imagebind-video",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -58,8 +66,41 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
         holder = getattr(config, section)
         if (preset, path) == ("tiny", "score.answer"):
             assert config.score.answer == "choice", "its random chat model writes no bracketed number by itself"
+        elif path == "window.sampling" and config.score.method == "zero-shot" and config.zero_shot.vector == "frame":
+            assert config.window.sampling == "grid", "it compares the grid's own frames"
         elif child(ROOT, section) is not None and hasattr(holder, name):
             assert getattr(holder, name) == value, path
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "seconds"),
+    [
+        pytest.param("ucf-crime", [], math.inf, id="the paper"),
+        pytest.param("ucf-crime", ["refine.enabled=false"], math.inf, id="cleaning looks at all captions"),
+        pytest.param("ucf-crime", ["refine.enabled=false", "clean.enabled=false"], 5, id="half a window"),
+        pytest.param(
+            "ucf-crime", [f"{step}.enabled=false" for step in ("refine", "clean", "summarise")], 0, id="captions alone"
+        ),
+        pytest.param("zero-shot-clip", [], 0, id="a frame"),
+        pytest.param("zero-shot-imagebind-video", ["window.duration_s=4"], 2, id="a window"),
+        pytest.param("llava", [], 0, id="a frame that is shown"),
+    ],
+)
+def test_how_far_a_configuration_looks_ahead(preset: str, overrides: list[str], seconds: float) -> None:
+    config = load_config(preset=preset, overrides=overrides, environ={})
+    assert lookahead_s(config) == seconds
+    words = "to the end of the video" if math.isinf(seconds) else f"{seconds} s"
+    assert header_of(config)["looks ahead"] == words
+
+
+def test_what_presets_say_about_themselves_is_true() -> None:
+    """Expected figures are the paper's; what is said to be fitted is a setting."""
+    published = {f"{100 * value:.2f}" for row in published_rows() for value in (row.auc, row.ap) if value is not None}
+    for name in presets():
+        config = load_config(preset=name, environ={})
+        assert set(config.about.tuned_on_test) <= {*known_paths()}, name
+        assert set(re.findall(r"\d\d\.\d\d", config.about.expected)) <= published, name
+        assert bool(header_of(config)) == (name not in ("generic", "tiny"))
 
 
 def test_no_preset_chooses_semantics_or_a_store() -> None:

@@ -64,7 +64,8 @@ def presets(
     """List the presets, or print one."""
     import yaml
 
-    from lavad_core.config.load import preset_text, presets
+    from lavad_core.config.header import header_of
+    from lavad_core.config.load import load_config, preset_text, presets
 
     known = presets() if name is None else {name: preset_text(name)}
     titles = {preset: text.splitlines()[0].lstrip("# ") for preset, text in known.items()}
@@ -74,8 +75,11 @@ def presets(
     elif name is not None:
         show(known[name].rstrip("\n"))
     else:
+        width = max(map(len, titles))
         for preset, title in titles.items():
-            show(f"{preset:12}  {title}")
+            header = header_of(load_config(preset=preset, environ={}))
+            more = [f"{name}: {header[name]}" for name in ("looks ahead", "expected") if name in header]
+            show(f"{preset:{width}}  {'; '.join([title.rstrip('.'), *more])}")
 
 
 @app.command("prompts", short_help="Print what the chat model is asked.")

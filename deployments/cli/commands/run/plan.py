@@ -59,6 +59,7 @@ def plan(
 ) -> None:
     """Print what a run would cost, without loading a model: frames, captions, clips, tokens, bytes, and hours where a rate is
     known. From videos, or from a data set's list alone."""
+    from lavad_core.config.header import header_of
     from lavad_core.planning.survey import cost_of_dataset, cost_of_videos
     from lavad_core.video.discover import discover
 
@@ -75,9 +76,11 @@ def plan(
     else:
         cost = cost_of_videos(resolved, options.limited(discover(inputs or []), limit), table, refresh=refresh)
     if json_:
-        show_document("plan", cost_as_json(cost, table))
+        show_document("plan", {**cost_as_json(cost, table), "header": header_of(resolved)})
     else:
         _show(cost, table)
+        for name, text in header_of(resolved).items():
+            say(f"{name}: {escape(text)}")
     if not cost.everything.part.videos:
         say("lavad: no video could be counted")
         raise typer.Exit(Exit.NOTHING_DONE)

@@ -1,0 +1,36 @@
+"""What the numbers of a configuration are to be read with: where it comes from, what was fitted, how far it looks ahead."""
+
+from __future__ import annotations
+
+import math
+
+from lavad_core.config.schema import LavadConfig
+
+
+def lookahead_s(config: LavadConfig) -> float:
+    """The largest time after t, seconds, that the score at t depends on; infinite where it is all of the video.
+
+    Scores that are filled in for want of an answer look at the next answer; that is not counted.
+    """
+    half = config.window.duration_s / 2
+    if config.score.method == "direct":
+        return 0.0
+    if config.score.method == "zero-shot":
+        return half if config.zero_shot.vector == "window" else 0.0
+    if config.refine.enabled or config.clean.enabled:  # among the captions and summaries of the whole video
+        return math.inf
+    return half if config.summarise.enabled else 0.0
+
+
+def header_of(config: LavadConfig) -> dict[str, str]:
+    """Name to text, for plans, evaluations and reports; empty where no preset says anything."""
+    about = config.about
+    if not about.origin:
+        return {}
+    ahead = lookahead_s(config)
+    return {
+        "origin": about.origin,
+        "looks ahead": "to the end of the video" if math.isinf(ahead) else f"{ahead:g} s",
+        "fitted on the test set": ", ".join(about.tuned_on_test) or "nothing that is known",
+        "expected": about.expected or "no figure is published",
+    }
