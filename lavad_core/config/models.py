@@ -55,6 +55,9 @@ _CHAT_FIELDS = {
 }
 """Fields of a request that are not for ``extra_body``, with what is to be set in their place."""
 
+_TEMPLATE_VARIABLES = frozenset({"messages", "add_generation_prompt", "continue_final_message"})
+"""Variables of a chat template that are not for ``template_kwargs``."""
+
 _CAPTION_FIELDS = {
     **_NO_STREAM,
     "model": "set the captioner's model",
@@ -85,7 +88,8 @@ def _system_role() -> Any:
         "auto",
         affects=CHAT_STAGES,
         description="fold puts the system text before the user's, with a blank line between, for models without that role; "
-        "send sends it; auto asks the model's template or server which it takes. What it comes to is part of the identity.",
+        "send sends it; auto asks the model's template or server which it takes; refuse asks, and ends the run where it would "
+        "have to be folded. What it comes to is part of the identity.",
     )
 
 
@@ -385,7 +389,23 @@ class LocalChatConfig(HubSection):
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = _batch_size(16, "prompts")
     system_role: SystemRole = _system_role()
+    template_kwargs: dict[str, JsonValue] = setting(
+        {},
+        affects=CHAT_STAGES,
+        description="Variables of the model's chat template, such as {enable_thinking: false}. A served model's are in "
+        "extra_body.",
+    )
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
+
+    @field_validator("template_kwargs")
+    @classmethod
+    def _are_variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Raises ValueError for a secret, and for a variable that the program sets itself."""
+        for name in value:
+            if name in _TEMPLATE_VARIABLES:
+                raise ValueError(f"{name!r} cannot be given here, the program sets it itself; leave it out")
+        check_recordable(value, "a chat template needs none")
+        return value
 
 
 ChatConfig = Annotated[VllmChatConfig | LocalChatConfig | PythonChatConfig, Field(discriminator="kind")]

@@ -110,7 +110,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 """What a captioner's name may be; it is part of file names in the store."""
 
 
-SystemRole = Literal["auto", "fold", "send"]
+SystemRole = Literal["auto", "fold", "refuse", "send"]
 
 OnChange = Literal["warn", "refuse", "new", "accept"]
 

@@ -227,6 +227,20 @@ class RunVideo(VideoResults):
             return None
         return {int(number): windows for number, windows in commit.facts[SAMPLED].items()}
 
+    @property
+    def left_out(self) -> Mapping[int, int]:
+        """Grid frame to how many captions of its window the summary's prompt had no room for."""
+        return {frame: int(count) for frame, count in self._said("summarise", "captions_left_out").items()}
+
+    @property
+    def summaries_shortened(self) -> int:
+        """How many summaries lost their last words in the score's prompt."""
+        return self._commit("score").counts.get("shortened", 0)
+
+    def model_of(self, node: str) -> str:
+        """The identity of the model that made a result; empty if none did."""
+        return str(self._commit(node).provenance.get("model", "")) if node in self._keys else ""
+
     def _why_absent(self, part: str) -> str:
         if part == NEIGHBOURS and not self._config.refine.enabled:
             return "refine.enabled was false"
@@ -258,7 +272,7 @@ class RunVideo(VideoResults):
         samples = samples_of(self._config, _Times(len(self._times_s), self._times_s))
         return {at: frames.tolist() for at, frames in zip(grid, samples, strict=True)}
 
-    def _said(self, node: str, column: str) -> dict[int, str]:
+    def _said(self, node: str, column: str) -> dict[int, Any]:
         if node not in self._keys:
             return {}
         table = self._table(node, ["frame", column])

@@ -97,7 +97,7 @@ def build_all(chat: ChatConfig, build: Callable[[Item], Built], items: Sequence[
 
 def asked_of(config: LavadConfig, identity: str) -> str:
     """What answers are kept under: the model's identity, and what its section says that changes answers to equal requests."""
-    fields = ("extra_body", "options", "dtype")
+    fields = ("extra_body", "options", "dtype", "template_kwargs")
     beside = {name: value for name in fields if (value := getattr(config.chat, name, None)) not in (None, {}, "auto")}
     return f"{identity};{digest(beside)}" if beside else identity
 

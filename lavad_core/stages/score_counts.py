@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lavad_core.config.steps import ScoreConfig
-from lavad_core.models.chat.read_answer import WORDS, Fault, ReadAnswer, fault_counts, refused_with
+from lavad_core.models.chat.read_answer import THINKING_OFF, WORDS, Fault, ReadAnswer, fault_counts, refused_with
 
 SHOWN = 80
 """Characters of an answer in a message."""
@@ -90,8 +90,7 @@ class ScoreCounts:
         """What to change, by the most frequent reason."""
         ways = {
             "truncated": f"allow more tokens (score.total_tokens, now {settings.total_tokens})",
-            "only_thought": "switch the model's thinking off (chat.extra_body, such as chat_template_kwargs: "
-            f"{{enable_thinking: false}}), or allow more tokens (score.total_tokens, now {settings.total_tokens})",
+            "only_thought": f"{THINKING_OFF}, or allow more tokens (score.total_tokens, now {settings.total_tokens})",
             "refused": "ask a model without a content filter (chat.model, chat.base_url)",
             # Not "choice" alone: the error of a server without it sends users here.
             "no_number": "score.answer=choice makes sure of one, with a server that obeys structured_outputs (vLLM from 0.12) "

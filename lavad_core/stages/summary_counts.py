@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lavad_core.config.steps import SummariseConfig
 from lavad_core.escape import shortened
 from lavad_core.models.chat.read_answer import (
+    THINKING_OFF,
     Fault,
     ReadAnswer,
     count_faults,
@@ -20,10 +21,7 @@ from lavad_core.models.chat.read_answer import (
 FEW = 5
 """Windows, and different questions, up to which one text for most of them says nothing."""
 
-_THOUGHTS = (
-    "; if they are thoughts whose beginning is in the prompt, switch the model's thinking off (chat.extra_body, such as "
-    "chat_template_kwargs: {enable_thinking: false})"
-)
+_THOUGHTS = f"; if they are thoughts whose beginning is in the prompt, {THINKING_OFF}"
 
 SHOWN = 61
 """Characters of a text in a message."""
@@ -120,10 +118,7 @@ class SummaryCounts:
 
 def _way_out(faults: Counter[Fault]) -> str:
     if faults["only_thought"]:
-        return (
-            "; switch the model's thinking off (chat.extra_body, such as chat_template_kwargs: {enable_thinking: false}), or "
-            "allow more tokens (summarise.total_tokens)"
-        )
+        return f"; {THINKING_OFF}, or allow more tokens (summarise.total_tokens)"
     if faults["truncated"]:
         return "; allow more tokens (summarise.total_tokens)"
     if faults["refused"]:

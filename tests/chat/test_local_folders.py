@@ -92,6 +92,8 @@ def test_a_template_without_a_system_role(tiny_llama: Path, tmp_path: Path, sour
     finally:
         by_itself.close()
         told.close()
+    with pytest.raises(ModelError, match=r"takes no system message.*chat\.system_role=auto or fold"):
+        loaded("refuse")
 
 
 def test_a_template_that_does_not_end(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,7 +253,10 @@ class TestChanges:
         path = tmp_path / "s.json"
         assert self.suffix(server, path) == ""
         assert self.suffix(server, path, system_role="fold") == FOLDED
+        assert self.suffix(server, path, system_role="refuse") == ""
         self.swap(server, model, takes_system="refuses")
+        with pytest.raises(ModelError, match=r"takes no system message.*chat\.system_role=auto or fold"):
+            self.suffix(server, path, system_role="refuse")
         assert self.suffix(server, path) == FOLDED
         assert self.suffix(server, path, system_role="send") == ""
 

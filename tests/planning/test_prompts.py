@@ -77,6 +77,28 @@ def test_sent_as_it_is_a_refusal_is_found_before_the_run(folder: Path) -> None:
         check_prompts(config)
 
 
+@pytest.mark.parametrize("source", templates.FOLDS.values(), ids=templates.FOLDS)
+def test_a_system_text_that_may_not_be_folded(folder: Path, source: str) -> None:
+    config = config_of({"kind": "transformers", "model": str(folder), "system_role": "refuse"})
+    (folder / "chat_template.jinja").write_text(templates.LLAMA_2)
+    assert not any(prompt.folds for prompt in prompts_of(config))
+    (folder / "chat_template.jinja").write_text(source)
+    with pytest.raises(ModelError, match=r"takes no system message.*Set chat\.system_role=auto or fold"):
+        check_prompts(config)
+
+
+def test_variables_of_the_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(templates.QWEN_3)
+    thinks, does_not = (
+        [str(prompt.rendered) for prompt in prompts_of(config_of(chat))]
+        for chat in (
+            {"kind": "transformers", "model": str(folder)},
+            {"kind": "transformers", "model": str(folder), "template_kwargs": {"enable_thinking": False}},
+        )
+    )
+    assert does_not == [f"{text}<think>\n\n</think>\n\n" for text in thinks]
+
+
 @pytest.mark.parametrize(
     ("sections", "stage", "setting"),
     [
@@ -156,6 +178,18 @@ class TestServed:
                 check_prompts(config)
             self.refuses = False
             check_prompts(config)
+
+    @pytest.mark.parametrize("counts", [True, False])
+    def test_system_messages_that_may_not_be_folded(self, counts: bool, tmp_path: Path) -> None:
+        self.counts, self.refuses = counts, True
+        with scripted(script=self.script) as server:
+            chat = {"kind": "openai", "model": "tiny", "base_url": server.base_url, "system_role": "refuse"}
+            config = config_of(chat, store=str(tmp_path))
+            with pytest.raises(ModelError, match=r"takes no system message.*Set chat\.system_role=auto or fold"):
+                check_prompts(config)
+            known_models._met.clear()
+            self.refuses = False
+            assert not any(prompt.folds for prompt in prompts_of(config))
 
     def test_what_changes_the_template_goes_along(self, tmp_path: Path) -> None:
         self.refuses, self.counts = False, True

@@ -23,6 +23,19 @@ QWEN = (
     "{%- for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}"
     "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+QWEN_3 = (
+    "{%- for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}"
+    "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+    "{%- if enable_thinking is defined and enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"
+)
+"""Thinks unless it is told not to: then an empty thought is in the prompt."""
+OPENS_THE_THOUGHT = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message.role == 'system' %}{{ message.content }}{% elif message.role == 'user' %}{{ '<|User|>' + message.content }}"
+    "{% else %}{{ '<|Assistant|>' + message.content + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}"
+)
+"""Always thinks: the prompt begins the thought."""
 GEMMA = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
@@ -49,7 +62,14 @@ GENERATION = (
     "{% set ns = namespace(a=1) %}{% set ns.a = 2 %}{{ ns.a }}{{ messages[0] | tojson }}{{ dict(a=1) }}"
 )
 
-TAKES_SYSTEM = {"llama-2": LLAMA_2, "llama-3": LLAMA_3, "qwen": QWEN, "with its own tags": GENERATION}
+TAKES_SYSTEM = {
+    "llama-2": LLAMA_2,
+    "llama-3": LLAMA_3,
+    "qwen": QWEN,
+    "qwen 3": QWEN_3,
+    "opens a thought": OPENS_THE_THOUGHT,
+    "with its own tags": GENERATION,
+}
 FOLDS = {
     "gemma raises": GEMMA,
     "mistral raises": MISTRAL,

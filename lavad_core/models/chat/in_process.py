@@ -25,7 +25,7 @@ from lavad_core.models.chat.choice_table import choice_table
 from lavad_core.models.chat.choices import ChoiceTree
 from lavad_core.models.chat.generating import ChatDecoder
 from lavad_core.models.chat.ready import ReadyAnswers
-from lavad_core.models.chat.roles import folded
+from lavad_core.models.chat.roles import decided, folded
 from lavad_core.models.chat.template import ChatTemplate, default_template, system_role_of
 from lavad_core.models.chat.thoughts import is_mark, opened_by
 from lavad_core.models.chat.writing import Generated, Item
@@ -120,8 +120,8 @@ class LocalChat:
         source = default_template(tokenizer.chat_template)
         if source is None:
             raise ModelError(f"chat model {name} has no chat template; give a chat model, not a base model")
-        template = ChatTemplate(source, tokenizer.special_tokens_map, path_or_id)
-        role = system_role_of(template) if config.system_role == "auto" else config.system_role
+        template = ChatTemplate(source, {**tokenizer.special_tokens_map, **config.template_kwargs}, path_or_id)
+        role = decided(config.system_role, lambda: system_role_of(template), path_or_id)
         weights = placed(model, device, dtype, name, "chat.dtype")
         _LOG.info("chat: batches of %d", config.batch_size)
         return cls(weights, tokenizer, device, config.batch_size, template, folds=role == "fold")

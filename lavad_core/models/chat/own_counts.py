@@ -68,7 +68,11 @@ class OwnCounts:
             ModelError: the template cannot be used.
             ServiceUnavailable: the process that renders it was ended from outside.
         """
-        return len(self._tokenizer.encode(self._template.render(messages), add_special_tokens=False).ids)
+        return len(self._tokenizer.encode(self.render(messages), add_special_tokens=False).ids)
+
+    def render(self, messages: Messages) -> str:
+        """The prompt that the model is given; errors as :meth:`count`."""
+        return self._template.render(messages)
 
     def close(self) -> None:
         """End the process that renders."""

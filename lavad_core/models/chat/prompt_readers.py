@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from lavad_core.config.models import VllmChatConfig
+from lavad_core.config.models import LocalChatConfig, VllmChatConfig
 from lavad_core.errors import ModelError
 from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import JsonPool
@@ -20,7 +20,7 @@ from lavad_core.models.chat.optional import (
     estimated_tokens,
     listed_models,
 )
-from lavad_core.models.chat.own_counts import TOKENIZER, tokenizer_in
+from lavad_core.models.chat.own_counts import TOKENIZER, OwnCounts, tokenizer_in
 from lavad_core.models.chat.template import ChatTemplate
 from lavad_core.models.chat.template_files import template_in
 
@@ -52,7 +52,7 @@ class LocalReader:
 
     Args:
         folder: with the model's small files.
-        model: its name, for messages.
+        config: which model, and the variables of its template.
 
     Raises:
         ModelError: it has no chat template, or one that cannot be used.
@@ -60,11 +60,11 @@ class LocalReader:
 
     counts_later: ClassVar[bool] = True
 
-    def __init__(self, folder: Path, model: str, *, folds: bool) -> None:
-        found = template_in(folder)
+    def __init__(self, folder: Path, config: LocalChatConfig, *, folds: bool) -> None:
+        found = template_in(folder, config.template_kwargs)
         if found is None:
-            raise ModelError(f"chat model {model!r} has no chat template; give a chat model, not a base model")
-        self._template, self.folds = ChatTemplate(*found, model), folds
+            raise ModelError(f"chat model {config.model!r} has no chat template; give a chat model, not a base model")
+        self._template, self.folds = ChatTemplate(*found, config.model), folds
         self.context_tokens = _context_in(folder / "config.json")
         self._tokenizer = tokenizer_in(folder / TOKENIZER)
 
@@ -97,7 +97,7 @@ class ServedReader:
         self._config, self.folds = config, folds
         self._pool = JsonPool.for_one_look(config, _LOOKING_TIMEOUT_S)
         try:
-            if config.system_role == "send" and refuses_system(self._pool, config):
+            if config.system_role in ("send", "refuse") and refuses_system(self._pool, config):
                 raise ModelError(
                     f"the server of {config.model!r} refuses system messages, and takes the same text in the user's turn; set "
                     "chat.system_role=auto or fold"
@@ -134,6 +134,33 @@ class ServedReader:
 
     def close(self) -> None:
         self._pool.close()
+
+
+class ServedFilesReader:
+    """A served model, by the tokenizer and chat template on this machine alone: its server is not asked.
+
+    Args:
+        folder: with ``tokenizer.json`` and the files of the chat template.
+        config: which model, and what else its requests hold.
+
+    Raises:
+        NoTokenizer: a file is missing or damaged.
+    """
+
+    counts_later: ClassVar[bool] = False
+
+    def __init__(self, folder: Path, config: VllmChatConfig, *, folds: bool) -> None:
+        self._own, self.folds = OwnCounts(folder, config.model, config.extra_body), folds
+        self.context_tokens: int | None = config.context_tokens
+
+    def count(self, messages: Messages) -> tuple[int, bool]:
+        return self._own.count(messages), True
+
+    def render(self, messages: Messages) -> str:
+        return self._own.render(messages)
+
+    def close(self) -> None:
+        self._own.close()
 
 
 def _context_in(path: Path) -> int | None:

@@ -29,6 +29,12 @@ COUNTS: dict[Fault, str] = {
 }
 """Their names in a commit's counts. (``empty`` is there the number of results without text, for whatever reason.)"""
 
+THINKING_OFF = (
+    "switch the model's thinking off (chat.extra_body={chat_template_kwargs: {enable_thinking: false}}, of a model in this "
+    "process chat.template_kwargs={enable_thinking: false})"
+)
+"""What helps against thoughts."""
+
 
 @dataclass(frozen=True)
 class ReadAnswer:

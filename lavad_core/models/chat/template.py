@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from typing import Any, Literal
+from typing import Any
 
 from lavad_core.errors import ModelError, RequestRejected, ServiceUnavailable
 from lavad_core.escape import escape
 from lavad_core.method.summarising import Messages
-from lavad_core.models.chat.roles import folded
+from lavad_core.models.chat.roles import SystemHandling, folded
 from lavad_core.video.process import child_environment
 
 RENDER_TIMEOUT_S = 10.0
@@ -49,8 +49,6 @@ SYSTEM_MARK = "lavadsystemtext"
 USER_MARK = "lavadusertext"
 """Texts that no template contains."""
 
-SystemHandling = Literal["send", "fold"]
-
 
 class TemplateLimit(ModelError):
     """A chat template took more time or made more text than it may."""
@@ -64,8 +62,8 @@ class ChatTemplate:
         model: name of the model, for messages.
     """
 
-    def __init__(self, template: str, variables: Mapping[str, str], model: str) -> None:
-        """``variables`` are the special tokens that the template may name: ``bos_token``, …"""
+    def __init__(self, template: str, variables: Mapping[str, Any], model: str) -> None:
+        """``variables`` are what the template may name: the special tokens (``bos_token``, …), and the user's own."""
         self.source, self.model, self._variables = template, model, dict(variables)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -237,9 +235,9 @@ def system_role_of(template: ChatTemplate) -> SystemHandling:
 
 
 @functools.lru_cache(maxsize=64)
-def resolved_role(template: str, variables: tuple[tuple[str, str], ...], model: str) -> SystemHandling:
-    """:func:`system_role_of`, once for each template of a process."""
-    with closing(ChatTemplate(template, dict(variables), model)) as one:
+def resolved_role(template: str, variables: str, model: str) -> SystemHandling:
+    """:func:`system_role_of`, once for each template of a process. ``variables`` is a JSON object."""
+    with closing(ChatTemplate(template, json.loads(variables), model)) as one:
         return system_role_of(one)
 
 

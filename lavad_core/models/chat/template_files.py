@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lavad_core.digest import ascii_json
 from lavad_core.errors import ModelError
+from lavad_core.models.chat.roles import SystemHandling
 from lavad_core.models.chat.template import MAX_TEMPLATE_CHARACTERS, default_template, resolved_role, special_tokens
 
 TEMPLATE_FILE = "chat_template.jinja"
@@ -20,27 +22,24 @@ MAX_CONFIGURATION_BYTES = 16 * 2**20
 """Limit for a tokenizer's configuration: those of models with thousands of added tokens have 1 MB."""
 
 
-def template_in(folder: Path) -> tuple[str, dict[str, str]] | None:
-    """The template and the special tokens that it may name; None for a model without one, or whose files are not to be read:
-    the error comes when it is loaded."""
+def template_in(folder: Path, variables: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]] | None:
+    """The template and what it may name, the special tokens and ``variables``; None for a model without one, or whose files
+    are not to be read: the error comes when it is loaded."""
     given = {**_object(folder / CONFIGURATION), **_object(folder / TOKENS)}
     tokens = special_tokens(given)
     text = _text(folder / TEMPLATE_FILE, 4 * MAX_TEMPLATE_CHARACTERS)
     source = text if text else default_template(given.get("chat_template"))
-    return (source, tokens) if source else None
+    return (source, {**tokens, **(variables or {})}) if source else None
 
 
-def folds_system(folder: Path, model: str) -> bool:
-    """Whether the template in a model's folder does not take a system message; False where there is none to ask.
+def role_in(folder: Path, variables: Mapping[str, Any], model: str) -> SystemHandling | None:
+    """What the template in a model's folder does with a system message; None where there is none to ask.
 
     Raises:
         ModelError: the template is beyond its limits or takes no messages.
     """
-    found = template_in(folder)
-    if found is None:
-        return False
-    source, tokens = found
-    return resolved_role(source, tuple(sorted(tokens.items())), model) == "fold"
+    found = template_in(folder, variables)
+    return None if found is None else resolved_role(found[0], ascii_json(found[1]), model)
 
 
 def _object(path: Path) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ __all__ = [
     "model_identity",
     "pinned",
     "prompt_reader",
+    "prompt_reader_here",
 ]
 
 KINDS: Mapping[type[ModelSection], ModelKind[Any]] = {
@@ -89,6 +90,12 @@ def hub_repository(section: ModelSection) -> tuple[str, str | None] | None:
 def prompt_reader(section: ModelSection, store: Path) -> PromptReader | None:
     """How a chat model reads a prompt; arguments and errors as :meth:`~lavad_core.models.kinds.kind.ModelKind.reader`."""
     return KINDS[type(section)].reader(section, store)
+
+
+def prompt_reader_here(section: ModelSection, store: Path, *, folds: bool) -> PromptReader | None:
+    """:func:`prompt_reader` by the files on this machine alone; arguments and errors as
+    :meth:`~lavad_core.models.kinds.kind.ModelKind.reader_here`."""
+    return KINDS[type(section)].reader_here(section, store, folds=folds)
 
 
 def find_model(section: ModelSection) -> ModelFinding:

@@ -92,6 +92,19 @@ class ModelKind(ABC, Generic[Configured]):
         """
         return None
 
+    def reader_here(self, section: Configured, store: Path, *, folds: bool) -> PromptReader | None:
+        """How a chat model reads a prompt, by the files on this machine alone; None if they are not here, or only the model
+        knows.
+
+        Args:
+            store: the folder of results, which says what is known about servers.
+            folds: whether system messages are folded into the user's turn.
+
+        Raises:
+            ModelError: its files are here and cannot be used.
+        """
+        return None
+
     def find(self, section: Configured) -> ModelFinding:
         """:meth:`where`, with an error as its answer."""
         try:

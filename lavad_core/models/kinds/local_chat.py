@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lavad_core.config.models import LocalChatConfig
 from lavad_core.errors import ModelError
-from lavad_core.models.chat.template_files import FILES, folds_system
+from lavad_core.models.chat.roles import SystemHandling, decided
+from lavad_core.models.chat.template_files import FILES, role_in
 from lavad_core.models.kinds.hub import LOOK_UP_TIMEOUT_S, FromHub, cached_snapshot, hub_commit
 from lavad_core.models.kinds.kind import FolderOf
 from lavad_core.models.random_models import PREFIX, local_or_random, random_folder
@@ -42,7 +43,14 @@ class LocalChatKind(FromHub[LocalChatConfig]):
 
         made = section.model.startswith(PREFIX)
         folder = random_folder(section.model.removeprefix(PREFIX)) if made else model_folder(section)
-        return LocalReader(folder, section.model, folds=local_system_role(section) == "fold")
+        return LocalReader(folder, section, folds=local_system_role(section) == "fold")
+
+    def reader_here(self, section: LocalChatConfig, store: Path, *, folds: bool) -> LocalReader | None:
+        from lavad_core.models.chat.prompt_readers import LocalReader
+
+        made = section.model.startswith(PREFIX)
+        folder = random_folder(section.model.removeprefix(PREFIX)) if made else _folder(section, download=False)
+        return None if folder is None else LocalReader(folder, section, folds=folds)
 
     def load(self, section: LocalChatConfig, place: str, folder_of: FolderOf) -> Any:
         from lavad_core.models.chat.in_process import LocalChat
@@ -50,19 +58,19 @@ class LocalChatKind(FromHub[LocalChatConfig]):
         return LocalChat.load(section, local_or_random(section.model, folder_of))
 
 
-def local_system_role(config: LocalChatConfig, *, download: bool = True) -> Literal["send", "fold"]:
+def local_system_role(config: LocalChatConfig, *, download: bool = True) -> SystemHandling:
     """What becomes of system messages: as configured, or as the chat template of the model wants it. Read from files, without
     loading the model; a model that is not here, and may not be asked for, is taken for one that takes them.
 
     Raises:
-        ModelError: the template cannot be used.
+        ModelError: the template cannot be used, or takes no system messages though they are not to be folded.
     """
-    if config.system_role != "auto":
-        return config.system_role
-    if config.model.startswith(PREFIX):
-        return "send"
-    folder = _folder(config, download=download)
-    return "fold" if folder is not None and folds_system(folder, config.model) else "send"
+
+    def wanted() -> SystemHandling | None:
+        folder = None if config.model.startswith(PREFIX) else _folder(config, download=download)
+        return None if folder is None else role_in(folder, config.template_kwargs, config.model)
+
+    return decided(config.system_role, wanted, config.model)
 
 
 def model_folder(config: LocalChatConfig) -> Path:

@@ -11,7 +11,7 @@ from lavad_core.models.kinds.kind import FolderOf, ModelFinding, ModelKind, find
 from lavad_core.video.identity import IdentityCache
 
 if TYPE_CHECKING:
-    from lavad_core.models.chat.prompt_readers import ServedReader
+    from lavad_core.models.chat.prompt_readers import ServedFilesReader, ServedReader
 
 Asked = TypeVar("Asked", bound=ServedSection)
 
@@ -47,6 +47,18 @@ class ServedChatKind(_Served[VllmChatConfig]):
 
         ready = ServedModels(store / "cache" / "servers.json").ready(section, None)
         return ServedReader(section, folds=ready.system_role == "fold")
+
+    def reader_here(self, section: VllmChatConfig, store: Path, *, folds: bool) -> ServedFilesReader | None:
+        from lavad_core.models.chat.own_counts import NoTokenizer, tokenizer_folder
+        from lavad_core.models.chat.prompt_readers import ServedFilesReader
+        from lavad_core.models.served.known_models import ServedModels
+
+        root = ServedModels(store / "cache" / "servers.json").last_root(section)
+        try:
+            folder = tokenizer_folder(section, root, download=False)
+            return None if folder is None else ServedFilesReader(folder, section, folds=folds)
+        except NoTokenizer:
+            return None
 
     def load(self, section: VllmChatConfig, place: str, folder_of: FolderOf) -> Any:
         from lavad_core.models.chat.openai_server import ServedChat

@@ -73,7 +73,7 @@ def _facts(pool: JsonPool, config: ServedSection) -> ServerFacts:
         version = ask_optional(pool, "GET", "version", at_root=True).get("version")
     except EndpointMissing:
         version = None
-    folds = _folds(pool, config) if config.system_messages == "auto" else None
+    folds = _folds(pool, config) if config.system_messages in ("auto", "refuse") else None
     return ServerFacts(_short(root), _short(version), _answer(pool, config, bool(folds)), folds)
 
 

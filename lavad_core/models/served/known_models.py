@@ -8,12 +8,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection, ServedSection
 from lavad_core.digest import digest
 from lavad_core.errors import ModelError, StoreUnavailable
+from lavad_core.models.chat.roles import SystemHandling, decided
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.served.model_facts import NoServerFacts, ServerFacts, fact_differences
 from lavad_core.store import mirror
@@ -64,7 +65,8 @@ class ServedModels:
             ask: whether servers are asked; otherwise the last known answer counts.
 
         Raises:
-            ModelError: a server has another model than the store's results are of, and ``on_change`` is ``refuse``.
+            ModelError: a server has another model than the store's results are of, and ``on_change`` is ``refuse``; or it takes
+                no system messages, and ``system_role`` is.
         """
         found = dict(identities)
         for role in identities:
@@ -99,9 +101,14 @@ class ServedModels:
                 f"({now or 'as before'}, and not {assumed or 'as before'}); run again, what is done is kept"
             )
         facts = self._facts(served)
-        if facts is not None and facts.folds is not None:  # asked only of a chat model whose role is ``auto``
+        if facts is not None and facts.folds is not None:  # asked only of a chat model whose role is open
             return section.model_copy(update={"system_role": served_system_role(served, facts)})
         return section
+
+    def last_root(self, section: ServedSection) -> str | None:
+        """Where the weights are that the server had last, by its own words; None if it did not say. Nobody is asked."""
+        known = self._known(section)
+        return known.models[known.last].root if known.models else None
 
     def _facts(self, section: ServedSection) -> ServerFacts | None:
         """What the server says; None if it is down."""
@@ -192,11 +199,13 @@ class ServedModels:
                 mirror.send(self.path.parent.parent, self.path, draft)
 
 
-def served_system_role(section: ServedSection, facts: ServerFacts) -> Literal["send", "fold"]:
-    """What becomes of system messages: as configured, or as the server takes them."""
-    if section.system_messages != "auto":
-        return section.system_messages
-    return "fold" if facts.folds else "send"
+def served_system_role(section: ServedSection, facts: ServerFacts) -> SystemHandling:
+    """What becomes of system messages: as configured, or as the server takes them.
+
+    Raises:
+        ModelError: it takes none, though they are not to be folded.
+    """
+    return decided(section.system_messages, lambda: "fold" if facts.folds else None, section.model)
 
 
 def _key(section: ServedSection) -> str:

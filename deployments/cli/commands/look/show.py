@@ -12,10 +12,12 @@ from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import complete
 from lavad.deployments.cli.terminal.json_output import show_document
-from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show_csv, show_table
+from lavad.deployments.cli.terminal.text import escape, is_terminal, say, show, show_csv, show_table
 from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lavad_core.results.types import ResultSet, VideoResults
 
 SUMMARY_WIDTH = 72
@@ -30,6 +32,15 @@ def show_video(
     video: options.Video,
     frames: Annotated[bool, typer.Option("--frames", help="One row per frame instead of one per grid frame.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
+    prompts: Annotated[
+        bool, typer.Option("--prompts", help="What the language model was asked, to the last character.")
+    ] = False,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            "--at", help="With --prompts: of the grid frame nearest to this frame alone.", metavar="FRAME", min=0
+        ),
+    ] = None,
     format_: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print.")] = "table",
     run: Annotated[
         str | None,
@@ -42,14 +53,17 @@ def show_video(
     store: options.StoreFolder = None,
     json_: options.AsJson = False,
 ) -> None:
-    """Print the scores of a video: each grid frame with its summary, each frame, or the anomalous segments."""
+    """Print the scores of a video: each grid frame with its summary, each frame, the anomalous segments, or what the language
+    model was asked."""
     from lavad_core.results.find import newest_with_scores, run_with_video
     from lavad_core.results.open import open_results
 
     if json_ and format_ == "csv":
         raise typer.BadParameter("give --json or --format csv, not both")
-    if frames and segments:
-        raise typer.BadParameter("give --frames or --segments, not both")
+    if frames + segments + prompts > 1:
+        raise typer.BadParameter("give one of --frames, --segments and --prompts")
+    if at is not None and not prompts:
+        raise typer.BadParameter("--at chooses a prompt: give --prompts too")
     root = options.store_root(store)
     results = open_results(root, run_with_video(root, video, run))
     found = results[video]
@@ -58,6 +72,9 @@ def show_video(
         if results.origin == "run" and (other := newest_with_scores(root, video, besides=results.set_id)) is not None:
             say(f"the newest {other.origin} that has scores for it: --run {other.run_id}")
         raise typer.Exit(Exit.SOME_FAILED)
+    if prompts:
+        _show_prompts(found, results, root, at, "json" if json_ else format_)
+        return
     kind = "segments" if segments else "frames" if frames else "grid"
     headers, rows = (_segments if segments else _frames if frames else _grid)(found)
     if json_ or format_ == "json":
@@ -127,6 +144,28 @@ def _segments(video: VideoResults) -> _Table:
     if found is None:
         raise InputError(f"the run made no segments for {video.name!r}: 'detect' was not among run.targets")
     return found.column_names, [list(row.values()) for row in found.to_pylist()]
+
+
+def _show_prompts(video: VideoResults, results: ResultSet, store: Path, at: int | None, format_: str) -> None:
+    from lavad_core.results.sent_prompts import sent_prompts
+
+    sent = sent_prompts(results, video.name, store, at)
+    if format_ == "json":
+        given = asdict(sent)
+        show_document(
+            "video", {**_described(video, results), **video.facts, "system_folded": given.pop("folds"), **given}
+        )
+        return
+    rows = [(one.frame, one.stage, one.text) for one in sent.prompts]
+    if format_ == "csv":
+        show_csv(["video", "frame", "stage", "prompt"], [[video.name, *row] for row in rows])
+    else:
+        for frame, stage, text in rows:
+            show(f"# frame {frame}, {stage}\n{escape(text, keep_lines=True)}\n")
+    if sent.folds:
+        say("system messages were folded into the user's turn")
+    for note in sent.notes:
+        say(escape(note))
 
 
 def _print(headers: list[str], rows: list[list[Any]]) -> None:

@@ -1,0 +1,156 @@
+"""The prompts that the language model was sent for a video, made again from the results of the stages before."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Container, Iterator, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from lavad_core.config.schema import LavadConfig
+from lavad_core.errors import InputError
+from lavad_core.method.scoring import score_messages
+from lavad_core.method.summarising import Messages, shorten, summary_messages
+from lavad_core.models.chat.prompt_readers import PromptReader
+from lavad_core.models.chat.roles import folded
+from lavad_core.models.kinds import prompt_reader_here
+from lavad_core.models.kinds.local_chat import FOLDED
+from lavad_core.models.protocols import ChatModel
+from lavad_core.results.run import RunVideo
+from lavad_core.results.types import ResultSet
+from lavad_core.stages.score import score_request
+from lavad_core.stages.summarise import summary_request
+
+_NO_TEMPLATE = (
+    "messages are shown as they were sent: the model's chat template and tokenizer are not on this machine (for a served model "
+    "chat.tokenizer names them)"
+)
+_CUT = "where captions had to be left out, their number is the store's; one that was alone may have been cut further"
+_WHOLE = "summaries that were too long for the score's prompt are shown whole"
+
+
+@dataclass(frozen=True)
+class SentPrompt:
+    """One prompt."""
+
+    frame: int
+    """The grid frame that it is about."""
+    stage: Literal["summarise", "score"]
+    """The stage that asked."""
+    messages: Messages
+    """(role, text), as they left."""
+    rendered: str | None
+    """What the model read, with its special tokens; None where the files that say so are not on this machine."""
+
+    @property
+    def text(self) -> str:
+        """What the model read; otherwise the messages, each under its role."""
+        if self.rendered is not None:
+            return self.rendered
+        return "\n".join(f"[{role}]\n{text}" for role, text in self.messages)
+
+
+@dataclass(frozen=True)
+class SentPrompts:
+    """The prompts of a video."""
+
+    prompts: tuple[SentPrompt, ...]
+    """In order of frames; the summary's before the score's."""
+    folds: bool
+    """Whether system messages were folded into the user's turn."""
+    notes: tuple[str, ...]
+    """How far they are exact, one sentence for each reservation."""
+
+
+def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = None) -> SentPrompts:
+    """The prompts of a run's video.
+
+    Args:
+        results: the run's.
+        name: the video's.
+        store: the folder of results.
+        at: only those of the grid frame nearest to this frame; None for all.
+
+    Raises:
+        InputError: it is an import, or no stage asked a language model.
+        DamagedResult: results are gone from the store.
+        ModelError: the chat template is here and cannot be used.
+    """
+    video = results[name]
+    if not isinstance(video, RunVideo) or results.config is None:
+        raise InputError(
+            f"{results.set_id} is an import: nothing was asked here, and it does not say what was elsewhere"
+        )
+    config = results.config
+    asked = {stage: identity for stage in ("summarise", "score") if (identity := video.model_of(stage))}
+    if not asked:
+        raise InputError(f"no stage of run {results.set_id} asked a language model about {name!r}")
+    folds = next(iter(asked.values())).endswith(FOLDED)
+    reader = prompt_reader_here(config.chat, store, folds=folds)
+    with closing(reader) if reader is not None else nullcontext():
+        made = _Prompts(video, config, reader, folds)
+        grid = video.scores.grid.tolist()
+        frames = grid if at is None else [min(grid, key=lambda frame: abs(frame - at))]
+        found = tuple(prompt for frame in frames for prompt in made.of(frame, asked))
+    return SentPrompts(found, folds, tuple(made.notes))
+
+
+class _Prompts:
+    """Makes the prompts of a video.
+
+    Attributes:
+        notes: what has to be said about them so far.
+    """
+
+    def __init__(self, video: RunVideo, config: LavadConfig, reader: PromptReader | None, folds: bool) -> None:
+        self._video, self._config, self._reader, self._folds = video, config, reader, folds
+        # What makes requests counts tokens, and asks nothing else of a model.
+        self._counts = None if reader is None else cast(ChatModel, _Counts(reader))
+        self.notes = {_NO_TEMPLATE: None} if reader is None else dict[str, None]()
+
+    def of(self, frame: int, asked: Container[str]) -> Iterator[SentPrompt]:
+        """The prompts about a grid frame, of the stages that asked."""
+        if "summarise" in asked and (window := self._video.windows.get(frame)):
+            yield self._prompt(frame, "summarise", self._summary(frame, window))
+        summary = self._video.summaries.get(frame, "")
+        if "score" in asked and (summary.strip() or self._config.score.without_summary == "ask"):
+            yield self._prompt(frame, "score", self._score(summary))
+
+    def _summary(self, frame: int, window: Mapping[int, str]) -> Messages:
+        """With as many captions as the store says that there was room for."""
+        texts, settings = list(window.values()), self._config.summarise
+        kept = len(texts) - self._video.left_out.get(frame, 0)
+        centre = min(range(len(texts)), key=lambda at: abs(list(window)[at] - frame))
+        if kept < len(texts):
+            if self._counts is not None:
+                request, found = summary_request(self._config, self._counts, texts, centre)
+                if found == kept:
+                    return request.messages
+            self.notes[_CUT] = None
+        some = shorten(texts, centre, lambda some: len(some) <= kept)
+        return summary_messages(some, settings.prompt, settings.separator)
+
+    def _score(self, summary: str) -> Messages:
+        if self._video.summaries_shortened:
+            if self._counts is not None:
+                return score_request(self._config, self._counts, summary)[0].messages
+            self.notes[_WHOLE] = None
+        return score_messages(summary, self._config.score.context_prompt, self._config.score.format_prompt)
+
+    def _prompt(self, frame: int, stage: Literal["summarise", "score"], messages: Messages) -> SentPrompt:
+        leaving = folded(messages) if self._folds else messages
+        return SentPrompt(frame, stage, leaving, None if self._reader is None else self._reader.render(leaving))
+
+
+class _Counts:
+    """The tokens of prompts, as the model that is asked counts them."""
+
+    def __init__(self, reader: PromptReader) -> None:
+        self._reader = reader
+        self.context_tokens = reader.context_tokens or sys.maxsize
+
+    def count_tokens(self, messages: Messages) -> int:
+        """Tokens of a prompt."""
+        return self._reader.count(folded(messages) if self._reader.folds else messages)[0]
