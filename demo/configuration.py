@@ -56,8 +56,10 @@ STAND_INS: Mapping[str, str] = {
     "blip2-flan-t5-xxl": "blip2-t5-c",
     "blip2-opt-6.7b": "blip2-opt-a",
     "blip2-opt-6.7b-coco": "blip2-opt-b",
+    "mistral-7b-instruct": str(Path(__file__).absolute().parent / "mistral.yaml"),
 }
-"""The paper's captioners to those of the demonstration that stand for them: T5 for T5, OPT for OPT, in order."""
+"""The paper's captioners to those of the demonstration that stand for them: T5 for T5, OPT for OPT, in order; and the second
+language model of Fig. 2 to a file with its settings."""
 
 
 @dataclass(frozen=True)

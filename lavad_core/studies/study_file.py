@@ -46,6 +46,11 @@ class StudyRow(Section):
         description="Names of the captioners to keep, in the configuration's own order; `each`: one run with each alone, and "
         "the row is their mean.",
     )
+    chat: str | None = Field(
+        default=None,
+        pattern=NAME_PATTERN,
+        description="Name of a language model beside the configuration's: the user says where it is.",
+    )
     quoted: bool = Field(default=False, description="Only the paper's numbers: nothing is run.")
 
 
@@ -115,7 +120,7 @@ class Study(Section):
             yield f"paper: {where}" + (f"; {_one_of(row.paper, methods)}" if methods else " (table); leave it out")
         if row.quoted and row.paper is None:
             yield "quoted: a row that is not run needs the paper's (paper)"
-        if row.quoted and (row.settings or row.runs or row.captioners or row.models):
+        if row.quoted and (row.settings or row.runs or row.captioners or row.models or row.chat):
             yield "quoted: it is not run, so that its settings would do nothing; leave them out"
         if row.runs and row.captioners == "each":
             yield "runs and `captioners: each`: both give the runs that the row is the mean of; give one"

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lavad_core.config.load import load_config
+from lavad_core.config.layers import from_file
+from lavad_core.config.load import load_config, resolved_paths
 from lavad_core.config.schema import LavadConfig
+from lavad_core.config.tree import ROOT
 from lavad_core.errors import ConfigError
 from lavad_core.studies.study_file import Study, StudyRow
 from lavad_core.suggest import nearest
@@ -32,7 +34,8 @@ class StudyBase:
     own_models: bool = True
     """Whether rows bring models of their own; False in the demonstration, which has no others than its own."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
-    """Name of a captioner in studies to the name of the one that stands for it in this configuration."""
+    """Name of a captioner in studies to the name of the one that stands for it in this configuration; name of a language model
+    of a row to the address of its server, or to a YAML file whose section ``chat`` it is."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[La
     where = f"study {name!r}, row {row.name!r}"
     below: Layers = [(f"study {name!r}", study.settings), (where, row.settings)]
     below += [(where, row.models)] if base.own_models else []
+    if row.chat is not None:
+        below.append(_chat(row.chat, base, where))
     if row.captioners is None:
         chosen: list[Mapping[str, Any]] = [{}]
     else:
@@ -96,6 +101,25 @@ def _load(study: Study, base: StudyBase, last: Layers) -> LavadConfig:
     preset = base.preset or (study.preset if base.own_preset else None)
     needed = ("study", {"run": {"targets": ["refine"]}})  # metrics need no more
     return load_config(preset=preset, files=base.files, overrides=base.overrides, last=[needed, *last])
+
+
+def _chat(name: str, base: StudyBase, where: str) -> tuple[str, Mapping[str, Any]]:
+    """The settings of a row's own language model, and where they are from."""
+    own = base.stand_ins.get(name)
+    if own is None:
+        raise ConfigError(
+            f"{where}: its language model is {name!r}, beside that of the other rows; say where it is: --model {name}=ADDRESS "
+            "of its server (up to and including /v1), or =FILE.yaml with a section `chat`"
+        )
+    if "://" in own:
+        return f"--model {name}", {"chat": {"base_url": own}}
+    tree = from_file(Path(own)).tree
+    if [*tree] != ["chat"]:
+        raise ConfigError(
+            f"{own!r}: settings of a row's language model are a section `chat` and nothing else; found "
+            f"{', '.join(map(str, tree)) or 'nothing'}"
+        )
+    return own, resolved_paths(tree, ROOT, Path(own).absolute().parent)
 
 
 def _only(kept: Sequence[str], known: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,9 +27,15 @@ GOOD = {
 }
 
 
+SECOND = {"mistral-7b-instruct": "http://other:8001/v1"}
+"""Where the second language model of Fig. 2 is."""
+
+LLAMA = "meta-llama/Llama-2-13b-chat-hf"
+
+
 def planned(name: str, base: StudyBase | None = None) -> dict[str, PlannedRow]:
     called, study = find_study(name)
-    return {one.row.name: one for one in planned_rows(called, study, base or StudyBase())}
+    return {one.row.name: one for one in planned_rows(called, study, base or StudyBase(stand_ins=SECOND))}
 
 
 def test_the_tables_ship() -> None:
@@ -65,14 +72,32 @@ def test_the_four_prompts_are_those_that_their_rows_are_called_by(name: str) -> 
 
 def test_a_caption_scored_directly_has_nothing_before_or_behind_its_score() -> None:
     *alone, full = planned("fig2").values()
-    assert (
-        len({name for one in alone for name in one.configs[0].captioners})
-        == len(alone)
-        == len(full.configs[0].captioners)
-    )
+    whole = full.configs[0]
+    assert {(one.configs[0].chat.model, *one.configs[0].captioners) for one in alone} == {
+        (model, name) for model in (LLAMA, "mistralai/Mistral-7B-Instruct-v0.1") for name in whole.captioners
+    }
     for one in alone:
         config = one.configs[0]
         assert [config.clean.enabled, config.summarise.enabled, config.refine.enabled] == [False] * 3
+    assert [whole.clean.enabled, whole.summarise.enabled, whole.refine.enabled] == [True] * 3
+    assert whole.chat.model == LLAMA
+
+
+def test_a_row_has_a_language_model_of_its_own(tmp_path: Path) -> None:
+    def chat(own: str) -> Any:
+        return planned("fig2", StudyBase(stand_ins={"mistral-7b-instruct": own}))["opt-6.7b, Mistral"].configs[0].chat
+
+    served = chat("http://other:8001/v1")
+    assert (served.kind, served.base_url, served.system_role) == ("openai", "http://other:8001/v1", "auto")
+    file = tmp_path / "mistral.yaml"
+    file.write_text("chat: {kind: transformers, model: ./weights, system_role: fold}")
+    local = chat(str(file))
+    assert (local.kind, local.model, local.system_role) == ("transformers", str(tmp_path / "weights"), "fold")
+    file.write_text("chat: {}\nstore: elsewhere")
+    with pytest.raises(ConfigError, match=r"a section `chat` and nothing else; found chat, store"):
+        chat(str(file))
+    with pytest.raises(ConfigError, match=r"row 'flan-t5-xl, Mistral': .*--model mistral-7b-instruct=ADDRESS"):
+        planned("fig2", StudyBase())
 
 
 def test_without_cleaning_each_captioner_is_a_run() -> None:

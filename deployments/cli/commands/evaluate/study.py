@@ -66,7 +66,9 @@ class StudyGroup:
         list[str] | None,
         typer.Option(
             "--captioner",
-            help="Which captioner of the configuration stands for one that the study names; may be repeated.",
+            "--model",
+            help="Which captioner of the configuration stands for one that the study names, or at which address (or in which "
+            "YAML file) a language model is that it names; may be repeated.",
             metavar="NAME=OWN",
         ),
     ] = None
