@@ -21,6 +21,7 @@ from lavad.deployments.cli import early, panels
 from lavad.deployments.cli.commands.evaluate import dataset, study
 from lavad.deployments.cli.commands.evaluate.compare import compare
 from lavad.deployments.cli.commands.evaluate.evaluate import evaluate
+from lavad.deployments.cli.commands.evaluate.leaderboard import leaderboard
 from lavad.deployments.cli.commands.evaluate.threshold import threshold
 from lavad.deployments.cli.commands.exchange.export import export
 from lavad.deployments.cli.commands.exchange.import_ import import_
@@ -65,6 +66,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., Any] | typer.Typer, str]]] = {
         "dataset": (dataset.app, "Data sets: which can be read, and whether yours is complete."),
         "evaluate": (evaluate, "Metrics of results against labels, with intervals."),
         "compare": (compare, "Whether one set of results is better than another."),
+        "leaderboard": (leaderboard, "Published results on a data set, with yours among them."),
         "study": (study.app, "The paper's tables, and tables of your own, each by one command."),
         "threshold": (threshold, "Choose the threshold of segments on labelled videos."),
     },

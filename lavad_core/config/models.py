@@ -21,9 +21,11 @@ from lavad_core.config.section import (
     OnChange,
     ServedSection,
     SystemRole,
+    TemplateVariables,
     check_recordable,
     extra_body,
     setting,
+    system_role,
 )
 from lavad_core.stage_names import Affected
 
@@ -55,9 +57,6 @@ _CHAT_FIELDS = {
 }
 """Fields of a request that are not for ``extra_body``, with what is to be set in their place."""
 
-_TEMPLATE_VARIABLES = frozenset({"messages", "add_generation_prompt", "continue_final_message"})
-"""Variables of a chat template that are not for ``template_kwargs``."""
-
 _CAPTION_FIELDS = {
     **_NO_STREAM,
     "model": "set the captioner's model",
@@ -80,16 +79,6 @@ def _on_change(stages: tuple[Affected, ...]) -> Any:
 def _batch_size(most: int, things: str) -> Any:
     return setting(
         most, affects=NOTHING, description=f"Most {things} per call; halved when the device runs out of memory.", ge=1
-    )
-
-
-def _system_role() -> Any:
-    return setting(
-        "auto",
-        affects=CHAT_STAGES,
-        description="fold puts the system text before the user's, with a blank line between, for models without that role; "
-        "send sends it; auto asks the model's template or server which it takes; refuse asks, and ends the run where it would "
-        "have to be folded. What it comes to is part of the identity.",
     )
 
 
@@ -369,7 +358,7 @@ class VllmChatConfig(ServedSection):
     timeout_s: float = setting(300.0, affects=NOTHING, description="Total time of one request, seconds.", gt=0)
     retries: int = setting(6, affects=NOTHING, description="Times a request is tried again.", ge=0, le=100)
     max_backoff_s: float = setting(60.0, affects=NOTHING, description="Longest delay between tries.", ge=0)
-    system_role: SystemRole = _system_role()
+    system_role: SystemRole = system_role(CHAT_STAGES)
     extra_body: dict[str, JsonValue] = extra_body(CHAT_STAGES)
     on_change: OnChange = _on_change(CHAT_STAGES)
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
@@ -388,24 +377,14 @@ class LocalChatConfig(HubSection):
     dtype: Dtype = setting("auto", affects=CHAT_STAGES, description="auto: float32 on a CPU, float16 on a GPU.")
     device: str = setting("auto", affects=NOTHING, description="auto, cpu, cuda, cuda:1, …")
     batch_size: int = _batch_size(16, "prompts")
-    system_role: SystemRole = _system_role()
-    template_kwargs: dict[str, JsonValue] = setting(
+    system_role: SystemRole = system_role(CHAT_STAGES)
+    template_kwargs: TemplateVariables = setting(
         {},
         affects=CHAT_STAGES,
         description="Variables of the model's chat template, such as {enable_thinking: false}. A served model's are in "
         "extra_body.",
     )
     seed: int = setting(0, affects=CHAT_STAGES, description="Seed of the sampling.")
-
-    @field_validator("template_kwargs")
-    @classmethod
-    def _are_variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Raises ValueError for a secret, and for a variable that the program sets itself."""
-        for name in value:
-            if name in _TEMPLATE_VARIABLES:
-                raise ValueError(f"{name!r} cannot be given here, the program sets it itself; leave it out")
-        check_recordable(value, "a chat template needs none")
-        return value
 
 
 ChatConfig = Annotated[VllmChatConfig | LocalChatConfig | PythonChatConfig, Field(discriminator="kind")]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -160,6 +161,19 @@ def check_recordable(values: Mapping[str, JsonValue], instead: str) -> None:
     canonical_json(values).encode()  # half a surrogate pair is a ValueError here, not when the first key is made
 
 
+def _template_variables(given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Raises ValueError for a secret, and for a variable that the program sets itself."""
+    for name in given:
+        if name in ("messages", "add_generation_prompt", "continue_final_message"):
+            raise ValueError(f"{name!r} cannot be given here, the program sets it itself; leave it out")
+    check_recordable(given, "a chat template needs none")
+    return given
+
+
+TemplateVariables = Annotated[dict[str, JsonValue], AfterValidator(_template_variables)]
+"""Variables of a chat template."""
+
+
 class ServedSection(ModelSection):
     """A model behind an OpenAI-compatible server."""
 
@@ -218,4 +232,15 @@ def extra_body(stages: Iterable[Affected]) -> Any:
         {},
         affects=stages,
         description="Fields added to each request, such as {chat_template_kwargs: {enable_thinking: false}}.",
+    )
+
+
+def system_role(stages: Iterable[Affected]) -> Any:
+    """The field of what becomes of system messages."""
+    return setting(
+        "auto",
+        affects=stages,
+        description="fold puts the system text before the user's, with a blank line between, for models without that role; "
+        "send sends it; auto asks the model's template or server which it takes; refuse asks, and ends the run where it would "
+        "have to be folded. What it comes to is part of the identity.",
     )

@@ -17,6 +17,7 @@ import numpy as np
 from markupsafe import Markup
 
 from lavad_core.errors import InputError, StoreError
+from lavad_core.evaluation.leaderboard import HEADERS, Leaderboard, cells, leaderboard, leaderboard_datasets, own_rows
 from lavad_core.evaluation.smoothing import sigma_in_words
 from lavad_core.evaluation.ties import means
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
@@ -32,6 +33,9 @@ MARKER = ".lavad-report"
 
 VIDEOS = "videos"
 """The folder of the pages of videos."""
+
+PUBLISHED = "leaderboard.html"
+"""The page of published results."""
 
 KEY_FRAMES = 8
 """That a video's page shows."""
@@ -84,6 +88,8 @@ class IndexPage:
     """The videos with a page."""
     trouble: Mapping[str, str]
     """Name to reason, for videos without scores or page."""
+    published: str = ""
+    """Address of the page of published results; empty where there is none."""
 
     @property
     def metric_names(self) -> Mapping[str, str]:
@@ -180,9 +186,26 @@ def write_report(
         evaluation=evaluation,
         rows=rows,
         trouble=trouble,
+        published=_write_leaderboard(evaluation, output),
     )
     (output / "index.html").write_text(html.render("index", page=page), encoding="utf-8")
     return page
+
+
+def leaderboard_page(board: Leaderboard) -> str:
+    """The HTML of published results."""
+    rows = [(row.figures == "ours", cells(row)) for row in board.rows]
+    return html.render("leaderboard", dataset=board.dataset, headers=HEADERS, rows=rows, notes=board.notes)
+
+
+def _write_leaderboard(evaluation: Evaluation | None, output: Path) -> str:
+    """The name of the page of published results; empty if there are none on this data set, which needs no page."""
+    (output / PUBLISHED).unlink(missing_ok=True)
+    if evaluation is None or evaluation.header.adapter not in leaderboard_datasets():
+        return ""
+    board = leaderboard(evaluation.header.adapter, own_rows(evaluation))
+    (output / PUBLISHED).write_text(leaderboard_page(board), encoding="utf-8")
+    return PUBLISHED
 
 
 def page_name(number: int, name: str) -> str:

@@ -74,7 +74,7 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
         at: only those of the grid frame nearest to this frame; None for all.
 
     Raises:
-        InputError: it is an import, or no stage asked a language model.
+        InputError: it is an import, or neither summaries nor scores were asked of a language model.
         DamagedResult: results are gone from the store.
         ModelError: the chat template is here and cannot be used.
     """
@@ -86,7 +86,9 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
     config = results.config
     asked = {stage: identity for stage in ("summarise", "score") if (identity := video.model_of(stage))}
     if not asked:
-        raise InputError(f"no stage of run {results.set_id} asked a language model about {name!r}")
+        raise InputError(
+            f"run {results.set_id} asked a language model neither for summaries nor for scores of {name!r}"
+        )
     folds = next(iter(asked.values())).endswith(FOLDED)
     reader = prompt_reader_here(config.chat, store, folds=folds)
     with closing(reader) if reader is not None else nullcontext():

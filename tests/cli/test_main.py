@@ -19,7 +19,7 @@ from lavad_core import errors
 COMMANDS = [
     ["run"], ["status"], ["retry"], ["show"], ["doctor"], ["download"],
     ["report"], ["overlay"], ["plot"], ["import"], ["export"],
-    ["demo"], ["plan"], ["evaluate"], ["compare"], ["threshold"],
+    ["demo"], ["plan"], ["evaluate"], ["compare"], ["leaderboard"], ["threshold"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
     ["config", "show"], ["config", "schema"], ["config", "presets"],
     ["dataset", "list"], ["dataset", "check"],
@@ -43,7 +43,7 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
 PANELS = {
     "Run": ["demo", "plan", "run", "retry"],
     "Look at results": ["status", "show", "report", "overlay", "plot"],
-    "Evaluate": ["evaluate", "compare", "threshold", "dataset", "study"],
+    "Evaluate": ["evaluate", "compare", "leaderboard", "threshold", "dataset", "study"],
     "Exchange with other programs": ["import", "export"],
     "Maintain": ["doctor", "download", "config", "store"],
 }

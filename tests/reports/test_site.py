@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -123,6 +124,23 @@ def test_every_picture_has_a_text(written: Path) -> None:
                 assert attributes.get("aria-hidden") == "true" or (
                     attributes["role"] == "img" and attributes["aria-label"]
                 ), page
+
+
+def test_published_results_have_a_page_where_there_are_any(tmp_path: Path) -> None:
+    dataset, results = made_set(NAMES[:2])
+    dataset = replace(dataset, adapter="ucf-crime")
+    write_report(source_of(results, dataset, tmp_path), evaluated(dataset, results), tmp_path / "out")
+    found = pages(tmp_path / "out")
+    links = [attributes.get("href") for tag, attributes in found["index.html"].found if tag == "a"]
+    assert links.count("leaderboard.html") == 1
+    ours = [tag for tag, attributes in found["leaderboard.html"].found if attributes.get("class") == "ours"]
+    assert ours == ["tr", "tr"]  # unsmoothed and smoothed
+    text = one_line(found["leaderboard.html"])
+    assert "import 20260101T000000000-abcdef" in text
+    assert "2 videos instead of 290" in text
+    assert "LAVAD, CVPR 2024, Table 1" in text
+    write_report(source_of(results, None, tmp_path), None, tmp_path / "out")
+    assert not (tmp_path / "out" / "leaderboard.html").exists()
 
 
 def test_hostile_names_and_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""``lavad leaderboard``: published results on a data set, with one's own among them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options import complete
+from lavad.deployments.cli.options.dataset import Labels, ListFile
+from lavad.deployments.cli.options.metrics import Sigmas, sigmas
+from lavad.deployments.cli.options.shown import writing
+from lavad.deployments.cli.terminal.json_output import show_document
+from lavad.deployments.cli.terminal.text import escape, say, show, show_csv, show_table
+from lavad_core.escape import escape_markdown
+
+if TYPE_CHECKING:
+    from lavad_core.evaluation.leaderboard import Leaderboard, LeaderboardRow
+
+Format = Literal["table", "markdown", "csv", "json", "html"]
+
+
+@guarded
+def leaderboard(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="ucf-crime, xd-violence or msad: the key of a data set.")
+    ],
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluation", help="A file of `lavad evaluate --output`; may be repeated.", metavar="FILE"),
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run",
+            help="A run or an import, by id or name, with --labels; may be repeated.",
+            metavar="RUN",
+            autocompletion=complete.results,
+        ),
+    ] = None,
+    labels: Labels = None,
+    list_: ListFile = None,
+    sigma: Sigmas = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File of the page, for --format html.", metavar="FILE")
+    ] = None,
+    store: options.StoreFolder = None,
+    json_: options.AsJson = False,
+) -> None:
+    """Print what is published on a data set, with your own results among it, each with the protocol that it was made by."""
+    from lavad_core.evaluation import leaderboard as boards
+
+    if (output is not None) != (format_ == "html"):
+        raise typer.BadParameter("a page is a file: --format html --output FILE.html")
+    if run and labels is None:
+        raise typer.BadParameter("runs are evaluated on labels: give --labels, and --list where the data set has one")
+    board = boards.leaderboard(dataset, _own(dataset, evaluation or [], run or [], labels, list_, sigma, store))
+    if json_ or format_ == "json":
+        show_document("leaderboard", asdict(board))
+        return
+    if output is not None:
+        from lavad_core.reports.site import leaderboard_page
+
+        with writing():
+            output.write_text(leaderboard_page(board), encoding="utf-8")
+        show(f"page: {escape(str(output))}")
+        return
+    _print(board, format_)
+
+
+def _own(
+    dataset: str,
+    files: list[Path],
+    runs: list[str],
+    labels: Path | None,
+    list_: Path | None,
+    sigma: list[str] | None,
+    store: Path | None,
+) -> list[LeaderboardRow]:
+    from lavad_core.datasets.configured import open_labels
+    from lavad_core.errors import InputError
+    from lavad_core.evaluation.compute import evaluate
+    from lavad_core.evaluation.leaderboard import own_rows
+    from lavad_core.evaluation.options import EvaluationOptions
+    from lavad_core.evaluation.sealed_json import EVALUATION
+    from lavad_core.results.open import open_results
+
+    found = []
+    for file in files:
+        read = EVALUATION.read(file)
+        if read.header.adapter != dataset:
+            raise InputError(f"{str(file)!r} is an evaluation on {read.header.adapter!r}, and not on {dataset!r}")
+        found += own_rows(read)
+    if runs:
+        opened = open_labels(labels, dataset, list_)
+        chosen = EvaluationOptions(sigmas(sigma), resamples=0)
+        for name in runs:
+            found += own_rows(evaluate(opened, open_results(options.store_root(store), name), chosen))
+    return found
+
+
+def _print(board: Leaderboard, format_: str) -> None:
+    from lavad_core.evaluation.leaderboard import HEADERS, cells
+
+    rows = [cells(row) for row in board.rows]
+    if format_ == "csv":
+        show_csv(HEADERS, rows)
+    elif format_ == "markdown":
+        show(f"| {' | '.join(HEADERS)} |\n|{' --- |' * len(HEADERS)}")
+        for row in rows:
+            show(f"| {' | '.join(escape_markdown(cell) for cell in row)} |")
+    else:
+        show_table(HEADERS, rows, right=(1, 2, 3))
+    for note in board.notes:
+        (say if format_ == "csv" else show)(escape(note) if format_ != "markdown" else f"\n* {escape_markdown(note)}")
