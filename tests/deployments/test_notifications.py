@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from prefect import tags
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
+from prefect.states import Completed, Running
 from support import filled_store
 from support.fake_stages import FakeStages, make_videos, raising, settings
 from support.filled_store import fill
@@ -138,6 +140,21 @@ def test_a_fall_below_the_interval_is_told_apart(told: tuple[str, list[str]]) ->
         assert heard(told[1], f"LAVAD: {change}").endswith(f", below its {below}")
     time.sleep(QUIET_S)
     assert len(told[1]) == before + 2, "each by one automation"
+
+
+def test_a_run_that_does_not_end_is_told_and_one_that_ended_is_not(
+    server: OwnServer, told: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automations, "LONG", timedelta(seconds=10))  # no shorter time is taken
+    automations.apply_automations(notification_block("custom-webhook/ops"))
+    time.sleep(2)  # as above
+    with server.client() as client:
+        for name, states in (("quick", (Running(), Completed())), ("slow", (Running(),))):
+            run = client.create_flow_run(evaluate, name=name, tags=["lavad"])
+            for state in states:
+                client.set_flow_run_state(run.id, state, force=True)
+    assert heard(told[1], "LAVAD: slow").endswith("has not ended")
+    assert not [text for text in told[1] if "quick" in text]
 
 
 def test_videos_without_scores_are_told(
