@@ -15,16 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lavad_core.config.models import VllmChatConfig
 from lavad_core.config.section import ModelSection
 from lavad_core.digest import file_sha256
 from lavad_core.errors import LavadError, ModelError, ServiceUnavailable
 from lavad_core.masking import masked_text
+from lavad_core.models.chat.own_counts import hub_tokenizer
 from lavad_core.models.kinds import find_model, hub_repository
 from lavad_core.models.licences import Licence, licence_of
 from lavad_core.quoting import first_line
 
 BRANCH = "main"
 """What is fetched where no revision is configured."""
+
+TOKENIZER_ROLE = " tokenizer"
+"""Ends what ``chat.tokenizer`` is for: of its repository no weights are fetched."""
 
 _SMALL = re.compile(r"[^/]+\.(json|model|jinja)|merges\.txt|vocab\.txt")
 _SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -80,11 +85,13 @@ class HubModel:
 
 
 def wanted(sections: Mapping[str, ModelSection]) -> tuple[dict[tuple[str, str], list[str]], dict[str, str]]:
-    """What the roles that a run needs want of the hub: (id, revision) to the roles that have it; and of each other role where
-    its model is, or why it is not there."""
+    """What the roles that a run needs want of the hub: (id, revision) to the roles that have it, also that of
+    ``chat.tokenizer``; and of each other role where its model is, or why it is not there."""
     models: dict[tuple[str, str], list[str]] = {}
     elsewhere: dict[str, str] = {}
     for role, section in sections.items():
+        if isinstance(section, VllmChatConfig) and (counts := hub_tokenizer(section)) is not None:
+            models.setdefault((counts, section.tokenizer_revision or BRANCH), []).append(f"{role}{TOKENIZER_ROLE}")
         if repository := hub_repository(section):
             model, revision = repository
             models.setdefault((model, revision or BRANCH), []).append(role)
@@ -107,7 +114,11 @@ def look_up(model: str, revision: str, roles: Sequence[str], kind: str) -> HubMo
     siblings = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     commit = info.sha or revision
     names = loaded_files(siblings)
-    if "config.json" not in names or not any(name.endswith((".safetensors", ".bin")) for name in names):
+    if all(role.endswith(TOKENIZER_ROLE) for role in roles):
+        names = [name for name in names if _SMALL.fullmatch(name)]
+        if "tokenizer.json" not in names:
+            raise ModelError(f"{model!r} at {revision!r} on the hub (chat.tokenizer) has no tokenizer.json")
+    elif "config.json" not in names or not any(name.endswith((".safetensors", ".bin")) for name in names):
         raise ModelError(
             f"model {model!r} at {revision!r} on the hub has no config.json and weights that can be loaded"
         )

@@ -61,6 +61,13 @@ def download(tmp_path: Path, hub: Hub) -> Command:
     return Command(tmp_path, hub)
 
 
+def test_the_tokenizer_of_a_served_model_is_fetched_without_weights(download: Command, hub: Hub) -> None:
+    download.settings = ["--set", "chat.kind=openai", "--set", "chat.model=served", "--set", f"chat.tokenizer={OPEN}"]
+    code, _, err = download("--accept-licence", SIGLIP)
+    assert code == 0, err
+    assert download.there(OPEN) == {"config.json", "tokenizer.json"}
+
+
 def test_what_the_loaders_read_is_fetched_once(download: Command, hub: Hub) -> None:
     code, out, err = download("--dry-run")
     assert (code, hub.downloads()) == (0, [])

@@ -111,8 +111,15 @@ def tokenizer_folder(config: VllmChatConfig, root: object, *, download: bool) ->
         return None
     if name == AUTO:
         return _already_here(root) if isinstance(root, str) else None
-    folder = Path(name).expanduser()
-    return folder if folder.is_dir() else _from_hub(name, config.tokenizer_revision, download=download)
+    if hub_tokenizer(config) is None:
+        return Path(name).expanduser()
+    return _from_hub(name, config.tokenizer_revision, download=download)
+
+
+def hub_tokenizer(config: VllmChatConfig) -> str | None:
+    """The hub id in ``chat.tokenizer``; None where it is a folder, ``auto`` or nothing."""
+    name = config.tokenizer
+    return None if name is None or name == AUTO or Path(name).expanduser().is_dir() else name
 
 
 def _already_here(root: str) -> Path | None:

@@ -39,7 +39,15 @@ def download(
     """Download the models of the configuration into the hub's cache, after consent to their licences. Complete files are
     not fetched again."""
     from lavad_core.errors import LavadError
-    from lavad_core.models.download import cache_folder, check_space, fetch, look_up, partial_files, wanted
+    from lavad_core.models.download import (
+        TOKENIZER_ROLE,
+        cache_folder,
+        check_space,
+        fetch,
+        look_up,
+        partial_files,
+        wanted,
+    )
     from lavad_core.pipeline.graph import needed_roles
 
     config = given.load().config
@@ -59,7 +67,7 @@ def download(
     failed: dict[str, LavadError] = {}
     for (model, revision), roles in needed.items():
         try:
-            found.append(look_up(model, revision, roles, sections[roles[0]].kind))
+            found.append(look_up(model, revision, roles, sections[roles[0].removesuffix(TOKENIZER_ROLE)].kind))
         except LavadError as error:
             failed[model] = error
             say(f"lavad: {escape(error)}")
