@@ -157,6 +157,25 @@ class Bucket:
                         raise
         raise AssertionError("the last try ends above")
 
+    def read_range(self, name: str, first: int, count: int, etag: str) -> bytes | None:
+        """Bytes of an object from ``first`` on; None if there is none, or it is another one than that of ``etag``."""
+        for left in reversed(range(ATTEMPTS)):
+            with self._errors(name):
+                try:
+                    found = _client().get_object(
+                        Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes={first}-{first + count - 1}"
+                    )
+                    content: bytes = found["Body"].read()
+                    return content if _plain(found["ETag"]) == etag else None
+                except _errors().ClientError as error:
+                    if _is_absent(error):
+                        return None
+                    raise
+                except (_errors().HTTPClientError, _errors().IncompleteReadError):
+                    if not left:
+                        raise
+        raise AssertionError("the last try ends above")
+
     def download(self, name: str, target: Path) -> bool:
         """Make a file of an object's content; False if there is no such object."""
         with open(target, "wb") as file:

@@ -33,11 +33,12 @@ def first_few(items: Collection[T], most: int = 5, show: Callable[[T], str] = st
     return ", ".join(map(show, islice(items, most))) + more
 
 
-_OF_ONE = {"have": "has", "are": "is"}
+_OF_ONE = {"have": "has", "are": "is", "were": "was", "belong": "belongs", "hold": "holds"}
 
 
 def number_of(count: int, thing: str, verb: str = "") -> str:
-    """``1 video has``, ``2 videos have``: how many of what has a regular plural, and what they do (``have``, ``are``)."""
+    """``1 video has``, ``2 videos have``: how many of what has a regular plural, and what they do
+    (a word of :data:`_OF_ONE`)."""
     if count == 1:
         return f"1 {thing} {_OF_ONE[verb]}" if verb else f"1 {thing}"
     return f"{count} {thing}{'es' if thing.endswith('s') else 's'}" + (f" {verb}" if verb else "")

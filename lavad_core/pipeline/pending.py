@@ -13,6 +13,7 @@ from lavad_core.pipeline.resources import RunResources
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.maintenance import results_of
 from lavad_core.store.types import Key
+from lavad_core.video.identity import is_identified
 from lavad_core.video.types import VideoSource
 
 
@@ -73,6 +74,8 @@ class Survey:
     out."""
     rejected: Mapping[str, VideoRejected]
     """Videos that cannot be read, with the reason."""
+    unknown: Sequence[str] = ()
+    """Names of objects that would have to be copied to know their content; nothing is in ``work`` for them."""
 
     @property
     def bad(self) -> Mapping[str, str]:
@@ -80,19 +83,30 @@ class Survey:
         return {item.video: item.why for item in self.work if item.state == "rejected"}
 
 
-def survey(resources: RunResources, sources: Sequence[VideoSource], *, refresh: bool = False) -> Survey:
-    """Digest the videos, and compare what is needed for them with the store; with ``refresh`` existing results would be
-    computed again."""
+def survey(
+    resources: RunResources, sources: Sequence[VideoSource], *, refresh: bool = False, copy: bool = True
+) -> Survey:
+    """Digest the videos, and compare what is needed for them with the store.
+
+    Args:
+        refresh: existing results would be computed again.
+        copy: also those objects of a storage that must be copied for it.
+    """
     videos: dict[str, PreparedVideo] = {}
+    unknown: list[str] = []
     rejected: dict[str, VideoRejected] = {}
     for source in sources:
         try:
-            videos[source.name] = resources.prepare(source)
+            if copy or is_identified(source, resources.digests):
+                videos[source.name] = resources.prepare(source)
+            else:
+                unknown.append(source.name)
         except VideoRejected as rejection:
             rejected[source.name] = rejection
     work = plan_work(resources, list(videos.values()), refresh=refresh)
     bad = {item.video for item in work if item.state == "rejected"}
-    return Survey(videos, [item for item in work if item.state == "rejected" or item.video not in bad], rejected)
+    left = [item for item in work if item.state == "rejected" or item.video not in bad]
+    return Survey(videos, left, rejected, unknown)
 
 
 def _why(resources: RunResources, key: Key, wanted: Mapping[str, Any], again: Sequence[str]) -> str:

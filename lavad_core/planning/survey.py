@@ -12,6 +12,7 @@ from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.pending import Survey, survey
 from lavad_core.pipeline.prepare import check_imports, known_identities
 from lavad_core.pipeline.resources import RunResources
+from lavad_core.plain_text import number_of
 from lavad_core.planning.cost import PlannedVideo, RunCost, run_cost
 from lavad_core.planning.experience import Experience, experience_of
 from lavad_core.planning.rates import RateTable
@@ -46,7 +47,7 @@ def cost_of_videos(
     """What a run over videos would cost. Nothing is decoded and no model is loaded.
 
     Videos are digested to find their results, and the digests kept in the store's cache, as a run would; without a store
-    nothing is there to be found, and they are not.
+    nothing is there to be found, and they are not. Objects of a storage are not copied for it: only their ends are read.
 
     Args:
         refresh: what is in the store counts as left.
@@ -64,11 +65,16 @@ def cost_of_videos(
     found, missing = known_identities(config, looking.weights)
     found = looking.served.applied(config, found, ask=False)
     resources = RunResources(config, {**_unknown(config), **found})
-    surveyed = survey(resources, sources, refresh=refresh)
+    surveyed = survey(resources, sources, refresh=refresh, copy=False)
     notes = [
         f"the model of {role} is not here, so that what it made cannot be found in the store and counts as left: {why}"
         for role, why in missing.items()
     ]
+    if surveyed.unknown:
+        notes.append(
+            f"{number_of(len(surveyed.unknown), 'video', 'are')} on an object storage and not known by content yet, which "
+            "would take a copy: what the store may have of them counts as left"
+        )
     looked = _Looked(config, resources.graph, sources, surveyed, resources.store, counted)
     return _cost(config, resources.graph, looked, table, experience_of(resources.store, config), notes)
 
@@ -99,7 +105,9 @@ def _cost(
 ) -> RunCost:
     notes.append("answers that the cache of the language model holds are not subtracted")
     if looked.headers:
-        notes.append(f"{len(looked.headers)} videos were not probed yet: their lengths are as their files announce")
+        notes.append(
+            f"{number_of(len(looked.headers), 'video', 'were')} not probed yet: lengths are as the files announce"
+        )
     return run_cost(config, graph, looked.items(), table, told, basis="videos", uncounted=looked.uncounted, notes=notes)
 
 
@@ -130,6 +138,9 @@ class _Looked:
         self._left = {source.name: frozenset(node.id for node in graph.nodes) for source in sources}
         if surveyed is not None and store is not None:
             self._look(surveyed, store, counted)
+            for source in (source for source in sources if source.name in surveyed.unknown):
+                every = frozenset(node.id for node in graph.nodes)
+                self._left[source.name] = every if counted is None else _new(graph, source, counted)
         elif counted is not None:
             self._left = {source.name: _new(graph, source, counted) for source in sources}
         wanted = [source for source in sources if source.name in self._left and source.name not in self._probes]

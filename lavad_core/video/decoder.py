@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lavad_core.errors import InternalError, VideoRejected
 from lavad_core.video import wanted
 from lavad_core.video.limits import Limits
-from lavad_core.video.object_copy import local_video
+from lavad_core.video.object_copy import local_ends, local_video
 from lavad_core.video.prefetch import Prefetch
 from lavad_core.video.process import Child
 from lavad_core.video.restarting_child import RestartingChild
@@ -73,12 +73,7 @@ def read_header(source: VideoSource, limits: Limits, folder_frame_rate: float) -
     Raises:
         VideoRejected: as :func:`probe`, where it shows without decoding.
     """
-    with (
-        local_video(source) as near,
-        _named(source),
-        Child(_request("header", near, limits), b"", **_bounds(limits)) as child,
-    ):
-        header, _ = child.receive()
+    header = _announced(source, limits)
     try:
         rate = Fraction(*header["rate"]) if header["rate"] else None
         frames, duration_s = header["frames"], header["duration_s"]
@@ -91,6 +86,20 @@ def read_header(source: VideoSource, limits: Limits, folder_frame_rate: float) -
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         raise InternalError(f"the decoding process answered with {header!a:.300}: {error!r}") from None
+
+
+def _announced(source: VideoSource, limits: Limits) -> dict[str, Any]:
+    """The answer of the decoding process; of a long object it is given the ends first, and the whole if they do not do."""
+    with local_ends(source) as ends:
+        if ends is not None:
+            with suppress(VideoRejected), Child(_request("header", ends, limits), b"", **_bounds(limits)) as child:
+                return child.receive()[0]
+    with (
+        local_video(source) as near,
+        _named(source),
+        Child(_request("header", near, limits), b"", **_bounds(limits)) as child,
+    ):
+        return child.receive()[0]
 
 
 @contextmanager

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from lavad_core.errors import InputError, ServiceUnavailable
-from lavad_core.location import address_scheme, refuse_address, s3_home
+from lavad_core.location import address_scheme, local_path, refuse_address, s3_address, s3_home, shown
 from lavad_core.object_storage import Bucket, S3Error
-from lavad_core.video.numbered_frames import has_numbered_frames
+from lavad_core.remote_files import near
+from lavad_core.video.numbered_frames import has_numbered_frames, is_numbered_frame
 from lavad_core.video.types import SourceKind, VideoSource
 
 _SUFFIXES = (
@@ -25,7 +27,7 @@ VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 MAX_LIST_BYTES = 64 << 20
 """Bytes of a list file: a video that was passed for one is not read to its end."""
 
-VIDEOS = "files, folders, patterns and lists of this machine, and s3://BUCKET/… of videos"
+VIDEOS = "files, folders, patterns and lists of this machine, and s3://BUCKET/… of videos and lists"
 """What can be named."""
 
 MAX_NAMED = 5
@@ -45,7 +47,7 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
       ``#`` are left out, unless a file of that name exists. A listed path that does not exist stays in and is rejected as
       ``missing`` when it is opened, so that one lost file does not stop the others.
 
-    * ``s3://BUCKET/…``, also in a list: an object, or every object below it with a video's ending.
+    * ``s3://BUCKET/…``, also in a list: an object, or every object below it with a video's ending; a list may lie there, too.
 
     What is inside a file is found out when it is opened: whatever has a video's ending and is not a file (a dangling link, a
     named pipe, a link to a folder, a folder without videos) stays in too, and is rejected as ``missing``. A video that is
@@ -75,8 +77,8 @@ def discover(inputs: Sequence[str | Path]) -> list[VideoSource]:
 
 def _expand(item: str | Path) -> Iterator[tuple[Path, Path, SourceKind]]:
     """Path, the root that names are relative to, and kind."""
-    text = os.fspath(item)
-    if address_scheme(item) == "s3":
+    text = os.fspath(s3_address(item) or item)
+    if address_scheme(text) == "s3":
         yield from _expand_address(text)
         return
     refuse_address(item, "the videos", VIDEOS)
@@ -91,8 +93,8 @@ def _expand(item: str | Path) -> Iterator[tuple[Path, Path, SourceKind]]:
         else:
             yield path, path.parent, "file"
     elif text.startswith("@") and isinstance(item, str):
-        listed = Path(text[1:])
-        if not listed.is_file():
+        listed = local_path(text[1:])
+        if not near(listed, "the list of videos").is_file():
             raise InputError(f"the list of videos {text[1:]!r} is not a file")
         yield from _expand_list(listed)
     elif isinstance(item, str) and glob.has_magic(text):
@@ -142,15 +144,23 @@ def _expand_address(address: str, *, listed: bool = False) -> Iterator[tuple[Pat
     try:
         if key and not address.endswith("/") and bucket.stat("/".join(key)) is not None:
             if home.suffix.lower() == ".txt":
-                raise InputError(
-                    f"{address!r}: a list of videos is read from this machine; copy it here, and give it as @FILE"
-                )
-            yield home, home.parent, "file"
+                yield from _expand_list(home)
+            else:
+                yield home, home.parent, "file"
             return
+        frames, videos = "", False
         for found in bucket.list("/".join(key)):
             below = PurePosixPath(found.name).parts[len(key) :]
             if not any(part.startswith(".") for part in below) and _looks_like_video(Path(found.name)):
+                videos = True
                 yield s3_home(f"{bucket.address}/{found.name}"), home, "file"
+            elif is_numbered_frame(found.name.rpartition("/")[2]):
+                frames = frames or bucket.shown(found.name)
+        if frames and not videos:
+            raise InputError(
+                f"the videos: {frames!r} is a frame of a folder, and folders of frames are read from this machine only: copy "
+                "it here, or make a video of it and put that there"
+            )
     except S3Error as error:
         raise ServiceUnavailable(
             f"the videos: cannot read {error.filename!r}: {error.strerror}; it needs {error.needs}"
@@ -160,16 +170,18 @@ def _expand_address(address: str, *, listed: bool = False) -> Iterator[tuple[Pat
 
 
 def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
+    folder, what = s3_address(path.parent), f"the list of videos {shown(path)!r}"
+    here = near(path, "the list of videos")
     try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise InputError(f"the list of videos {os.fspath(path)!r} is longer than {MAX_LIST_BYTES} bytes")
-        raw = path.read_bytes()
+        if here.stat().st_size > MAX_LIST_BYTES:
+            raise InputError(f"{what} is longer than {MAX_LIST_BYTES} bytes")
+        raw = here.read_bytes()
     except OSError as error:
-        raise InputError(f"the list of videos {os.fspath(path)!r} cannot be read: {error.strerror}") from error
+        raise InputError(f"{what} cannot be read: {error.strerror}") from error
     for raw_line in raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         line = os.fsdecode(raw_line.removesuffix(b"\r"))
         if "\0" in line:
-            raise InputError(f"the list of videos {os.fspath(path)!r} has a line with a NUL byte; is it a text file?")
+            raise InputError(f"{what} has a line with a NUL byte; is it a text file?")
         if not line.strip():
             continue
         exact = path.parent / line
@@ -178,7 +190,13 @@ def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:
         if address_scheme(line.strip()) == "s3":
             yield from _expand_address(line.strip(), listed=True)
             continue
-        refuse_address(line.strip(), f"the list of videos {os.fspath(path)!r}", VIDEOS)
+        refuse_address(line.strip(), what, VIDEOS)
+        if folder is not None and not line.strip().startswith("/"):
+            end = "/" if line.rstrip().endswith("/") else ""
+            bucket, _, key = folder.removeprefix("s3://").partition("/")
+            key = posixpath.normpath(f"/{key}/{line.strip()}")
+            yield from _expand_address(f"s3://{bucket}{key}{end}", listed=True)
+            continue
         listed = exact if os.path.lexists(exact) else path.parent / line.strip()
         if listed.is_dir():
             yield from _expand_folder(listed, listed)

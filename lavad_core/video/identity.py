@@ -166,13 +166,31 @@ def identify(source: VideoSource, cache: IdentityCache | None) -> VideoIdentity:
     return VideoIdentity(sha256[:FINGERPRINT_DIGITS], sha256, size_bytes)
 
 
+def is_identified(source: VideoSource, cache: IdentityCache) -> bool:
+    """Whether :func:`identify` needs no copy of an object: it is on this machine, or its digest is known.
+
+    Raises:
+        VideoRejected: ``missing``.
+        ServiceUnavailable: it is on an object storage that does not answer.
+    """
+    there = find_object(source)
+    if there is None or not there[1].bytes or there[1].sha256:
+        return True
+    address, found = there
+    return address in cache.lookup({address: _object_state(found)})
+
+
+def _object_state(found: StoredObject) -> _State:
+    """An object's ETag stands where a file's time of change does."""
+    return _State(found.bytes, round(found.modified_s * 1e9), int(digest(found.etag)[:15], 16), 0)
+
+
 def _identify_object(
     source: VideoSource, address: str, found: StoredObject, cache: IdentityCache | None
 ) -> VideoIdentity:
     if not found.bytes:
         raise VideoRejected("empty", f"{source.name!r}: zero bytes")
-    # An object's ETag stands where a file's time of change does.
-    state = _State(found.bytes, round(found.modified_s * 1e9), int(digest(found.etag)[:15], 16), 0)
+    state = _object_state(found)
     sha256 = cache.lookup({address: state}).get(address) if cache is not None else None
     if sha256 is None:
         sha256 = content_digest(source, address, found)

@@ -31,6 +31,10 @@ _LINK = "lavad-video-"
 LINK_AGE_S = 7 * 86_400.0
 """Links without a file are removed when they are older: those of a process in another container have none here either."""
 
+ENDS_BYTES = 8 << 20
+"""How much of a video's beginning and end is read for a look at its header: FFmpeg reads 5 MB to know the streams, and the
+index of an MP4 file takes about 2 MB an hour."""
+
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,15}")
 
 
@@ -92,6 +96,25 @@ class VideoCopies:
                 if not copy.is_whole and self._copies.pop(key, None) is not None:
                     copy.close()
                 self._change.notify_all()
+
+    @contextmanager
+    def ends_of(self, source: VideoSource, address: str, found: StoredObject) -> Iterator[Path]:
+        """A file as long as an object, of whose content it has only the first and last :data:`ENDS_BYTES`; errors as
+        :meth:`of`."""
+        copy = self._new(source, address, found.bytes)
+        bucket, name = _place(address)
+        try:
+            with self._disk(source), _away(source):
+                for first in (0, found.bytes - ENDS_BYTES):
+                    part = bucket.read_range(name, first, ENDS_BYTES, found.etag)
+                    if part is None:
+                        raise VideoRejected("changed", f"{source.name!r}: {address!r} was replaced while it was read")
+                    copy.file.seek(first)
+                    copy.file.write(part)
+                copy.file.flush()
+            yield copy.link
+        finally:
+            copy.close()
 
     def clear(self) -> None:
         """Remove the copies that nobody uses."""
@@ -200,6 +223,18 @@ def local_video(source: VideoSource) -> Iterator[VideoSource]:
         yield source
         return
     with COPIES.of(source, *there) as (path, _):
+        yield replace(source, path=path)
+
+
+@contextmanager
+def local_ends(source: VideoSource) -> Iterator[VideoSource | None]:
+    """A file that has the beginning and the end of a video, for a look at what it announces; None where the whole is to be
+    opened. Errors as :func:`local_video`."""
+    there = find_object(source)
+    if there is None or there[1].bytes <= 2 * ENDS_BYTES:
+        yield None
+        return
+    with COPIES.ends_of(source, *there) as path:
         yield replace(source, path=path)
 
 

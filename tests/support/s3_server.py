@@ -74,6 +74,12 @@ class S3Server:
         lines = self.requests.read_text(encoding="utf-8").splitlines()
         return [line.partition(" ")[2] for line in lines if line.startswith(f"{method} ")]
 
+    def sent(self, address: str) -> int:
+        """Bytes of objects below an address that were sent so far."""
+        below = f"/{address.removeprefix('s3://')}"
+        lines = (self.requests.with_name("sent")).read_text(encoding="utf-8").splitlines()
+        return sum(int(size) for size, _, path in (line.partition(" ") for line in lines) if path.startswith(below))
+
     @property
     def outage(self) -> Path:
         """While there is this file, requests are answered with status 503, or their connections closed if it says ``drop``."""
@@ -150,7 +156,15 @@ def _serve(port: int, requests: str) -> None:
                 return [b""]
             with open(requests, "a", encoding="utf-8") as log:
                 log.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}\n")
-            return served(environ, start_response)
+
+            def counted(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+                if environ["REQUEST_METHOD"] == "GET":
+                    size = next((value for name, value in headers if name.lower() == "content-length"), "0")
+                    with open(Path(requests).with_name("sent"), "a", encoding="utf-8") as log:
+                        log.write(f"{size} {environ['PATH_INFO']}\n")
+                return start_response(status, headers, *more)
+
+            return served(environ, counted)
 
     run_simple("127.0.0.1", port, application, threaded=True)
 

@@ -8,8 +8,11 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from support.s3_server import S3Server
 from support.store_work import CONTEXT, start
 from support.video_factory import make_video
@@ -20,7 +23,7 @@ from lavad_core.location import s3_address
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.video_list import load_sources, save_sources
 from lavad_core.video import object_copy
-from lavad_core.video.decoder import open_frames, probe
+from lavad_core.video.decoder import open_frames, probe, read_header
 from lavad_core.video.discover import discover
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.object_copy import COPIES, VideoCopies, find_object, local_video
@@ -28,7 +31,7 @@ from lavad_core.video.types import FrameRequest, Geometry, VideoSource
 
 LIMITS = default_limits()
 
-NAMES = ("a.mp4", "sub/b.avi", "sub/.hidden.mp4", "notes.txt", "sub/cover.jpg")
+NAMES = ("a.mp4", "sub/b.avi", "sub/.hidden.mp4", "notes.txt", "sub/cover.jpg", "frames/0001.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +77,42 @@ def test_a_list_may_name_them(address: str, tmp_path: Path, video: Path) -> None
     assert found(tmp_path / "list.txt") == [("a", None), ("gone", f"{address}/gone.mp4"), ("b", f"{address}/sub/b.avi")]
 
 
+def test_a_list_may_lie_there(address: str, s3: S3Server, tmp_path: Path) -> None:
+    key = f"{address.removeprefix('s3://bucket/')}/sub/list.txt"
+    s3.client.put_object(Bucket="bucket", Key=key, Body=f"# two\n./b.avi\n../a.mp4\n{address}/a.mp4\n".encode())
+    both = [("b", f"{address}/sub/b.avi"), ("a", f"{address}/a.mp4")]
+    assert found(f"{address}/sub/list.txt") == found(f"@{address}/sub/list.txt") == both
+    with pytest.raises(InputError, match="is not a file"):
+        discover([f"@{address}/sub/none.txt"])
+
+
+def noise(index: int, size: tuple[int, int]) -> NDArray[Any]:
+    """A picture that no codec makes small."""
+    return np.random.default_rng(index).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ["long.mp4", "moov-first.mp4", "long.mkv", "long.avi", "long.ts"])
+def test_the_ends_tell_what_a_header_announces(
+    name: str, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    path, place = tmp_path / name, f"s3://bucket/{request.node.name}"
+    flags = {"movflags": "faststart"} if "moov" in name else None
+    make_video(path, frames=60, fps=10, container_options=flags, draw=noise)
+    s3.client.put_object(Bucket="bucket", Key=f"{request.node.name}/{name}", Body=path.read_bytes())
+    monkeypatch.setattr(object_copy, "ENDS_BYTES", 30_000)
+    size = path.stat().st_size
+    assert size > 100_000
+    assert read_header(discover([place])[0], LIMITS, 30) == read_header(VideoSource("a", path), LIMITS, 30)
+    assert s3.sent(place) == 60_000
+    monkeypatch.setattr(object_copy, "ENDS_BYTES", 1000)
+    assert read_header(discover([place])[0], LIMITS, 30) == read_header(VideoSource("a", path), LIMITS, 30)
+
+
 @pytest.mark.parametrize(
     ("ending", "says"),
     [
         pytest.param("/nothing/", "no video found for 's3://", id="nothing there"),
-        pytest.param("/notes.txt", "a list of videos is read from this machine", id="list"),
+        pytest.param("/frames/", "folders of frames are read from this machine only", id="folder of frames"),
         pytest.param("//x", "has an empty part", id="empty part"),
     ],
 )
