@@ -13,6 +13,7 @@ from lavad.tasks.artifacts import publish_findings
 from lavad.tasks.flow_run import RED, name_flow_run
 from lavad.tasks.store import collect_garbage, verify_store
 from lavad_core.escape import escape
+from lavad_core.plain_text import number_of
 
 
 @flow(name="check-store", flow_run_name=run_name, persist_result=False, **RED)
@@ -42,9 +43,16 @@ def check_store(
     note = collect_garbage(store, lease_s, not collect)
     damaged = sum(finding.kind == "damaged" for finding in findings)
     altered = sum(finding.kind == "altered" for finding in findings)
-    publish_findings(findings, f"{len(findings)} findings, {damaged} damaged, {altered} altered records; {note}")
+    publish_findings(
+        findings,
+        f"{number_of(len(findings), 'finding')}, {damaged} damaged, {number_of(altered, 'altered record')}; {note}",
+    )
     if altered:
-        return Failed(message=f"{altered} records of runs were altered; {damaged} results are damaged")
+        return Failed(
+            message=f"{number_of(altered, 'record', 'were')} altered; {number_of(damaged, 'result', 'are')} damaged"
+        )
     if damaged:
-        return Failed(message=f"{damaged} results are damaged; the next run that needs them computes them again")
-    return Completed(message=f"no result is damaged; {len(findings)} other findings; {note}")
+        return Failed(
+            message=f"{number_of(damaged, 'result', 'are')} damaged; the next run that needs it computes it again"
+        )
+    return Completed(message=f"no result is damaged; {number_of(len(findings), 'other finding')}; {note}")

@@ -84,7 +84,8 @@ def evaluate(
 
     Returns:
         ``Completed``; ``Regressed`` (red) if a metric fell by more than its tolerance, with the difference in its message;
-        ``PartiallyFailed`` (red) if videos of the data set have no scores: a metric over a part of it is not its own.
+        ``PartiallyFailed`` (red) if videos of the data set have no scores, and are not known to be bad: a metric over a part of
+        it is not its own.
     """
     loaded = configuration(preset, settings, config)
     own = loaded.evaluate
@@ -123,9 +124,13 @@ def final_state(evaluation: Evaluation, regression: Regression | None) -> tuple[
     )
     parts = [numbers] if regression is None else [numbers, regression.message]
     name = "Completed"
-    if header.unscored:
+    known = f"{len(header.known_bad)} known to be bad"
+    if header.missing:
         name = "PartiallyFailed"
-        parts.append(f"{len(header.unscored)} of {header.listed} videos of {header.dataset} have no scores")
+        ending = f", {known}" if header.known_bad else ""
+        parts.append(f"{header.missing} of {header.listed} videos of {header.dataset} have no scores{ending}")
+    elif header.known_bad:
+        parts.append(f"over {header.scored} of {header.listed} videos of {header.dataset}, {known}")
     if regression is not None and regression.falls:
         name = "Regressed"
     return name, "; ".join(parts)

@@ -25,7 +25,8 @@ def retry_failed(
     name: str | None = None,
     config: str | None = None,
 ) -> State[Any]:
-    """Score the videos of an earlier run that failed, were rejected or were not reached, with that run's settings.
+    """Score the videos of an earlier run that failed, were rejected or were not reached, with that run's settings. Those that
+    are known to be bad are left out.
 
     Args:
         run_id: id or name of the run; the latest of the store if not given.
@@ -43,8 +44,8 @@ def retry_failed(
     left = unfinished_videos(str(here.store), run_id)
     name_flow_run(f"of {left.run_id}")
     if not left.unfinished:
-        return Completed(message=f"run {left.run_id} has nothing left to do")
+        return Completed(message=f"run {left.run_id} has nothing left to do{left.ending}")
     own = load_config(settings={**left.settings, "store": str(here.store)})
     name = left.name or None if name is None else name
     with scoring(own, new_id or new_run_id(), retry_rejected=True, name=name) as work:
-        return score(work, adopt_videos(work.run, left), list(left.done))
+        return score(work, adopt_videos(work.run, left), left.scored, sorted(left.known_bad))

@@ -56,16 +56,19 @@ def _last(path: str, limit: int) -> str:
     return escape(path.rstrip("/").rpartition("/")[2] or path, limit=limit)
 
 
-def score(work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoSource] = ()) -> State[Any]:
+def score(
+    work: Scoring, sources: Sequence[VideoSource], others: Sequence[VideoSource] = (), known_bad: Sequence[str] = ()
+) -> State[Any]:
     """The steps of a run: all keys first, then stage by stage over all videos, so that each model is loaded once.
 
     Args:
         work: the run.
         sources: its videos.
         others: videos that an earlier run has scored and that belong to the same evaluation.
+        known_bad: names of videos that belong to it too, and are known to be bad.
     """
     _stages(work, sources)
-    work.evaluate(others)
+    work.evaluate(others, known_bad)
     return work.finish()
 
 

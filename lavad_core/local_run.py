@@ -22,6 +22,7 @@ from lavad_core.planning.prompt_check import check_prompts
 from lavad_core.results import ResultSet, open_results
 from lavad_core.run_metrics import evaluate_run, metrics_of
 from lavad_core.runs.beside import warn_of_runs_beside
+from lavad_core.runs.known_bad import is_known
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import Listener, RunRecorder
 from lavad_core.runs.video_list import save_sources
@@ -158,7 +159,9 @@ class _Run:
             self.metrics = metrics_of(commit)
 
     def _failed(self, name: str, error: Exception) -> None:
-        self.ledger.failed(name, error)
+        video = self.ledger.entries[name].video
+        known = is_known(self.resources.store, "" if video is None else video.video_id, error)
+        self.ledger.failed(name, error, known_bad=known)
         log.warning("%r leaves the run: %s", name, self.ledger.entries[name].message)
 
     def _result(self, node: Node, video: PreparedVideo, commit: Commit) -> None:

@@ -28,7 +28,7 @@ from lavad_core.local_run import STOPPED, check_ahead
 from lavad_core.pipeline.ledger import ENDINGS, Ledger, run_ending
 from lavad_core.pipeline.look import FoundResult
 from lavad_core.pipeline.pace import workers_of
-from lavad_core.runs.known_bad import is_known_bad
+from lavad_core.runs.known_bad import is_known
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.runs.recorder import now_text
 from lavad_core.runs.records import StageRecord
@@ -156,23 +156,21 @@ class Scoring:
 
     def _failed(self, name: str, error: BaseException | None) -> None:
         video = self._ledger.entries[name].video
-        known = (
-            isinstance(error, VideoRejected)
-            and video is not None
-            and is_known_bad(self._job.resources.store, video.video_id, error.reason)
-        )
+        known = is_known(self._job.resources.store, "" if video is None else video.video_id, error)
         self._ledger.failed(name, error, known_bad=known)
         log.warning("%r leaves the run: %s", name, self._ledger.entries[name].message)
 
-    def evaluate(self, others: Sequence[VideoSource] = ()) -> None:
+    def evaluate(self, others: Sequence[VideoSource] = (), known_bad: Sequence[str] = ()) -> None:
         """The metrics, if the configuration names labels.
 
         Args:
             others: videos of the same data set that an earlier run has scored.
+            known_bad: names of videos of it that are known to be bad, and no part of this run.
         """
         if self._job.resources.config.evaluate.labels is None:
             return
         scored, unscored = self._ledger.to_evaluate()
+        unscored += known_bad
         for name, prepared in videos.prepare_videos(self.run, list(others)).items() if others else ():
             if isinstance(prepared, PreparedVideo):
                 scored.append(prepared)

@@ -33,6 +33,7 @@ def shard_row(shard: Shard, run_ids: Sequence[str], flow_run_id: UUID, record: R
         "done": sum(video.status in SCORED for video in videos),
         "made": sum(totals.done for totals in stages.values()),
         "cached": sum(totals.cached for totals in stages.values()),
+        "known bad": sum(video.known_bad for video in videos),
         "failed": len(shard.videos) - sum(video.settled for video in videos),
         "seconds": 0.0 if record is None else round(record.seconds, 1),
         "issued": len(run_ids),

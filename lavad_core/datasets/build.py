@@ -15,8 +15,8 @@ from lavad_core.datasets.names import listed, match, match_key
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.digest import file_sha256
 from lavad_core.errors import InputError
-from lavad_core.location import refuse_address
 from lavad_core.plain_text import first_few
+from lavad_core.remote_files import near
 from lavad_core.video.identity import files_digest
 
 
@@ -85,7 +85,7 @@ def needed_folder(path: Path, what: str) -> Path:
     Raises:
         InputError: it is not.
     """
-    refuse_address(path, what)
+    path = near(path, what)
     if not path.is_dir():
         found = "is not a folder" if path.exists() else "does not exist"
         raise InputError(f"{what}: {str(path)!r} {found}")

@@ -21,6 +21,7 @@ from lavad_core.datasets.build import DatasetPaths
 from lavad_core.datasets.check import published_findings
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
+from lavad_core.remote_files import near
 from lavad_core.suggest import nearest
 
 
@@ -129,14 +130,17 @@ def open_dataset(
     """
     found = ADAPTERS.get(adapter)
     if found is None:
-        near = nearest(adapter, ADAPTERS)
-        meant = f"; do you mean {near!r}?" if near else ""
+        similar = nearest(adapter, ADAPTERS)
+        meant = f"; do you mean {similar!r}?" if similar else ""
         raise InputError(f"there is no data set {adapter!r}{meant}; there are {', '.join(ADAPTERS)}")
     reading = reading or LabelReading()
     if reading.first_frame is not None and not found.intervals:
         raise InputError(
             f"--first-frame (evaluate.first_frame) is of files of intervals, and {adapter!r} has none: leave it out"
         )
+    if annotation is not None and (videos is not None or adapter != "folder"):  # otherwise it names the videos
+        annotation = near(annotation, "labels")
+    list_file = None if list_file is None else near(list_file, "list of videos")
     dataset = found.read(DatasetPaths(annotation, list_file, videos, reading.first_frame))
     if reading.first_frame is None:
         reading = replace(reading, first_frame=dataset.reading.first_frame)

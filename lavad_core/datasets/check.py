@@ -12,6 +12,8 @@ from lavad_core.datasets.label_digests import digest_of_named_labels
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.published_figures import PUBLISHED, Published
 from lavad_core.datasets.types import Dataset
+from lavad_core.errors import VideoRejected
+from lavad_core.plain_text import number_of
 from lavad_core.video.types import VideoSource
 
 
@@ -41,16 +43,18 @@ def check_dataset(
     dataset: Dataset,
     sources: Sequence[VideoSource] | None = None,
     count: Callable[[VideoSource], int] | None = None,
+    is_known_bad: Callable[[VideoSource, VideoRejected], bool] = lambda source, error: False,
 ) -> CheckReport:
     """Compare a data set with what is published of it, and with its videos.
 
     Args:
         sources: the videos that are here; None looks at none.
         count: the number of frames of a video, as the pipeline counts them; raises VideoRejected. None counts none.
+        is_known_bad: whether a video that was rejected so is known to be bad: a warning, and no error.
     """
     findings: list[DatasetFinding] = []
     if sources is not None:
-        lengths, found = against_videos(dataset, sources, count)
+        lengths, found = against_videos(dataset, sources, count, is_known_bad)
         findings += found
         # Where no list says how long a video is, the video does.
         videos = {
@@ -150,12 +154,13 @@ def _beyond_the_end(dataset: Dataset) -> Iterator[DatasetFinding]:
     outside = [name for name, (frames, intervals) in known.items() if any(last >= frames for _, last in intervals)]
     if beside:
         yield error(
-            f"{len(beside)} videos have an anomaly that begins after their end: {listed(beside)}; are these the labels of "
-            "these videos?",
+            f"{number_of(len(beside), 'video', 'have')} an anomaly that begins after the end: {listed(beside)}; are these the "
+            "labels of these videos?",
             beside,
         )
     if outside:
         yield warning(
-            f"{len(outside)} videos have an anomaly that goes on past their end and is cut there: {listed(outside)}",
+            f"{number_of(len(outside), 'video', 'have')} an anomaly that goes on past the end and is cut there: "
+            f"{listed(outside)}",
             outside,
         )

@@ -17,7 +17,10 @@ CUT_OFF_FRAMES = 16
 
 
 def against_videos(
-    dataset: Dataset, sources: Sequence[VideoSource], count: Callable[[VideoSource], int] | None
+    dataset: Dataset,
+    sources: Sequence[VideoSource],
+    count: Callable[[VideoSource], int] | None,
+    is_known_bad: Callable[[VideoSource, VideoRejected], bool],
 ) -> tuple[dict[str, int], list[DatasetFinding]]:
     """Frames by name of the data set, and what is missing, too much, unreadable or of another length."""
     by_name = {source.name: source for source in sources}
@@ -27,19 +30,26 @@ def against_videos(
         words = f"{len(missing)} of {len(dataset.videos)} videos are not here: {listed(missing, matched.extra)}"
         findings.append(error(words, missing))
     if extra := matched.extra:
-        findings.append(warning(f"{len(extra)} videos here are not of the data set: {listed(extra)}", extra))
+        findings.append(
+            warning(f"{number_of(len(extra), 'video', 'are')} here and not of the data set: {listed(extra)}", extra)
+        )
     if count is None:
         return {}, findings
     lengths: dict[str, int] = {}
     rejected: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name, here in matched.pairs.items():
         try:
             lengths[name] = count(by_name[here])
         except VideoRejected as rejection:
-            rejected[name] = rejection.reason
-    if rejected:
-        shown = first_few(rejected, MAX_NAMED, lambda name: f"{name!r} ({rejected[name]})")
-        findings.append(error(f"{number_of(len(rejected), 'video')} cannot be read: {shown}", [*rejected]))
+            (known if is_known_bad(by_name[here], rejection) else rejected)[name] = rejection.reason
+    for found, reasons, what in (
+        (error, rejected, "cannot be read"),
+        (warning, known, "cannot be read, as is known"),
+    ):
+        if reasons:
+            shown = first_few(reasons.items(), MAX_NAMED, lambda item: f"{item[0]!r} ({item[1]})")
+            findings.append(found(f"{number_of(len(reasons), 'video')} {what}: {shown}", [*reasons]))
     return lengths, [*findings, *_lengths(dataset, lengths)]
 
 
@@ -52,10 +62,10 @@ def _lengths(dataset: Dataset, lengths: Mapping[str, int]) -> Iterator[DatasetFi
     }
     cut = [name for name, (said, here) in differ.items() if said - here > CUT_OFF_FRAMES]
     other = [name for name in differ if name not in cut]
-    for found, names, what in (
-        (error, cut, "are shorter than their list says, cut off or others"),
-        (warning, other, "have another number of frames than their list says"),
+    for found, names, verb, what in (
+        (error, cut, "are", "shorter than the list says, cut off or another"),
+        (warning, other, "have", "another number of frames than the list says"),
     ):
         if names:
             shown = first_few(names, MAX_NAMED, lambda name: f"{name!r} ({differ[name][1]}, not {differ[name][0]})")
-            yield found(f"{len(names)} videos {what}: {shown}", names)
+            yield found(f"{number_of(len(names), 'video', verb)} {what}: {shown}", names)

@@ -12,6 +12,8 @@ from lavad_core.datasets.catalogue import open_dataset
 from lavad_core.datasets.names import listed, match_key, says_normal
 from lavad_core.datasets.types import Dataset, LabelledVideo, LabelReading
 from lavad_core.errors import InputError
+from lavad_core.plain_text import number_of
+from lavad_core.remote_files import near
 
 
 def configured(settings: EvaluateConfig) -> Dataset | None:
@@ -70,6 +72,7 @@ def open_labels(
         return open_dataset(adapter, labels, list_file, videos=videos, reading=reading)
     if labels is None:
         raise InputError("a temporal annotation or the name of a data set's adapter is needed")
+    labels = near(labels, "labels")
     reading = reading or LabelReading()
     try:
         found = without_folders(read_annotations(labels, reading.first_frame or 0), of_files_only=True)
@@ -95,7 +98,8 @@ def _taken_for_normal(found: Mapping[str, Annotation]) -> str:
     if not bare:
         return ""
     return (
-        f"{len(bare)} videos have a class that is not Normal and no interval, and are taken for normal: {listed(bare)}"
+        f"{number_of(len(bare), 'video', 'have')} a class that is not Normal and no interval, which is taken for normal: "
+        f"{listed(bare)}"
     )
 
 

@@ -89,7 +89,6 @@ def said_of(reading: LabelReading, cut: Sequence[str]) -> str:
         parts.append(f"frames of intervals counted from {reading.first_frame}")
     if tolerance := reading.frame_count_tolerance:
         of = f": {listed(cut)}" if cut else ""
-        parts.append(
-            f"the list may be off by up to {number_of(tolerance, 'frame')}, which {len(cut)} videos were cut for{of}"
-        )
+        videos = number_of(len(cut), "video", "were")
+        parts.append(f"the list may be off by up to {number_of(tolerance, 'frame')}, which {videos} cut for{of}")
     return "; ".join(parts)

@@ -9,6 +9,7 @@ import numpy as np
 from lavad_core.datasets.names import listed
 from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo
+from lavad_core.plain_text import number_of
 
 NORMALISED = 0.9
 """Smallest share of videos with scores from exactly 0 to exactly 1 at which the set looks normalised video by video."""
@@ -18,28 +19,36 @@ MIN_VIDEOS = 5
 
 
 def cautions(
-    dataset: Dataset, videos: Sequence[EvaluatedVideo], unscored: Mapping[str, str], unlabelled: Sequence[str]
+    dataset: Dataset,
+    videos: Sequence[EvaluatedVideo],
+    unscored: Mapping[str, str],
+    unlabelled: Sequence[str],
+    known_bad: int = 0,
 ) -> Iterator[str]:
-    """The warnings of an evaluation, those about the data set's own files first."""
+    """The warnings of an evaluation, those about the data set's own files first; ``known_bad`` of ``unscored`` are known to
+    be bad."""
     yield from dataset.notes
     if unscored:
+        known = f" ({known_bad} known to be bad)" if known_bad else ""
         listed_videos = len(dataset.videos) + len(dataset.unreadable)
         yield (
-            f"{len(unscored)} of {listed_videos} videos have no scores: {listed(list(unscored))}; a metric over a part "
-            "of a data set is not that data set's"
+            f"{len(unscored)} of {listed_videos} videos have no scores{known}: {listed(list(unscored))}; a metric over a "
+            "part of a data set is not that data set's"
         )
     scored_classes = {name for video in videos for name in video.labels.classes}
     if missing := [name for name in dataset.classes if name not in scored_classes]:
         yield f"no video of {listed(missing)} has scores; with one class less UCF-Crime's AUC is up to 4 points higher"
     if unlabelled:
-        yield f"{len(unlabelled)} scored videos are not in the data set and are left out: {listed(unlabelled, unscored)}"
+        scored = number_of(len(unlabelled), "scored video", "are")
+        yield f"{scored} not in the data set and left out: {listed(unlabelled, unscored)}"
     if others := [video.labels.name for video in videos if video.frames != video.frames_scored]:
         yield (
-            f"{len(others)} videos have another frame count in the results than in the data set's list, which is used: "
-            f"{listed(others)}"
+            f"{number_of(len(others), 'video', 'have')} another frame count in the results than in the data set's list, which "
+            f"is used: {listed(others)}"
         )
     if bare := [video.labels.name for video in videos if video.labels.classes and not video.labels.intervals]:
-        yield f"{len(bare)} videos have a class but no interval, so that all their frames count as normal: {listed(bare)}"
+        alone = number_of(len(bare), "video", "have")
+        yield f"{alone} a class but no interval, so that all frames count as normal: {listed(bare)}"
     if len({video.interval for video in videos}) > 1:
         yield "not all videos have the same number of frames from one score to the next; σ means another time in each"
     with_raw = sum(video.raw is not None for video in videos)

@@ -93,6 +93,8 @@ def _header(
 ) -> EvaluationProtocol:
     why = {match_key(name): reason for name, reason in results.unscored.items()}
     unscored = {name: why.get(match_key(name), f"not in the {results.origin}") for name in names.missing}
+    bad = set(map(match_key, results.known_bad))
+    known_bad = tuple(name for name in unscored if match_key(name) in bad)
     unscored |= dataset.unreadable
     unreadable = set(map(match_key, dataset.unreadable))
     unlabelled = tuple(name for name in names.extra if match_key(name) not in unreadable)
@@ -113,11 +115,12 @@ def _header(
         averaging=AVERAGING,
         smoothing=_smoothing(options, labelled),
         weighting="none",
-        warnings=tuple(cautions(dataset, labelled.videos, unscored, unlabelled)),
+        warnings=tuple(cautions(dataset, labelled.videos, unscored, unlabelled, len(known_bad))),
         intervals=options.intervals,
         recipe=results.recipe.lines,
         reading=said_of(dataset.reading, [video.labels.name for video in labelled.videos if video.uncovered]),
         samples=_samples(results),
+        known_bad=known_bad,
     )
 
 

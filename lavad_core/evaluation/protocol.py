@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lavad_core.evaluation.types import EvaluationProtocol
+from lavad_core.plain_text import number_of
 from lavad_core.results.types import in_words
 
 
@@ -18,7 +19,7 @@ def protocol_lines(header: EvaluationProtocol) -> list[tuple[str, str]]:
         (
             "frames",
             f"{header.frames}, {header.positive} of them anomalous; a score every {header.interval}; "
-            f"{header.clipped_intervals} intervals cut at the end of their video",
+            f"{number_of(header.clipped_intervals, 'interval')} cut at the end of their video",
         ),
         ("samples", header.samples),
         ("smoothing", header.smoothing),

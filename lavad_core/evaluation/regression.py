@@ -16,6 +16,7 @@ from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, unlike
 from lavad_core.evaluation.ties import SAME
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation
+from lavad_core.plain_text import number_of
 from lavad_core.results.types import ResultSet
 
 TOLERANCES: Mapping[str, float] = {"auc": 0.005, "average_precision": 0.005}
@@ -91,7 +92,7 @@ class Regression:
     @property
     def message(self) -> str:
         """The outcome in a sentence."""
-        how = f"{'paired ' if self.paired else ''}over {self.videos} videos"
+        how = f"{'paired ' if self.paired else ''}over {number_of(self.videos, 'video')}"
         against = f"against baseline {self.baseline} ({how})"
         told = "; ".join(map(str, self.falls or self.changes))
         return f"{'fell' if self.falls else 'no fall'} {against}: {told}"
@@ -136,7 +137,7 @@ def against_results(
         for metric, tolerance in tolerances.items()
     ]
     notes = [
-        f"{len(names)} videos have scores in the {which} alone and are left out: {listed(names)}"
+        f"{number_of(len(names), 'video', 'have')} scores in the {which} alone, and no part in this: {listed(names)}"
         for which, names in (("baseline", found.only_b), ("new results", found.only_a))
         if names
     ]
@@ -160,8 +161,8 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
     notes = []
     if before.header.scored != now.header.scored:
         notes.append(
-            f"the baseline is over {before.header.scored} videos, the new results over {now.header.scored}: the numbers are "
-            "not of the same frames"
+            f"the baseline is over {number_of(before.header.scored, 'video')}, the new results over {now.header.scored}: the "
+            "numbers are not of the same frames"
         )
     earlier = {(row.name, row.sigma, row.unit): row for row in before.rows if row.ours}
     changes: list[MetricChange] = []

@@ -20,6 +20,9 @@ Value = TypeVar("Value")
 
 VERSION = 1
 
+_LEFT_OUT = "known_bad"
+"""Field of several documents that is left out while it is empty: those of earlier versions are then the same."""
+
 
 @dataclass(frozen=True)
 class DocumentKind(Generic[Value]):
@@ -42,7 +45,7 @@ class DocumentKind(Generic[Value]):
         Raises:
             ValueError: a number is NaN or infinite, which is a fault of the program.
         """
-        fields: dict[str, Any] = asdict(value)  # type: ignore[call-overload]  # the type is a dataclass
+        fields = asdict(value, dict_factory=_fields)  # type: ignore[call-overload]  # the type is a dataclass
         document = sealed({"format": f"lavad-{self.name}", "version": VERSION, **fields})
         return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
@@ -89,6 +92,10 @@ class DocumentKind(Generic[Value]):
             InputError: the file cannot be read; or see :meth:`parse`.
         """
         return self.parse(read_text(path, self.name, self.max_bytes), str(path))
+
+
+def _fields(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in found if value or name != _LEFT_OUT}
 
 
 EVALUATION = DocumentKind(

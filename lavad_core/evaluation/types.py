@@ -56,6 +56,13 @@ class EvaluationProtocol:
     switches; empty where they are not known."""
     samples: str = "unknown"
     """How many frames the windows really sampled, in a few words; ``unknown`` if the results do not say."""
+    known_bad: tuple[str, ...] = ()
+    """Names of those in ``unscored`` that are known to be bad for good."""
+
+    @property
+    def missing(self) -> int:
+        """How many videos have no scores and are not known to be bad."""
+        return len(self.unscored) - len(self.known_bad)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from lavad_core.imports.expected_videos import frame_counts
 from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
 from lavad_core.imports.types import ImportedSet
+from lavad_core.plain_text import number_of
 from lavad_core.results.imported import STAGE, commit_import, video_digests
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, new_run_id
@@ -75,7 +76,7 @@ def record_import(
         with recorder.stage("", "", STAGE) as record:
             commit = commit_import(FileStore(root), found, dataset)
             record.video_id, record.fingerprint = commit.key.video_id, commit.key.fingerprint
-        message = f"import of {len(found.videos)} videos, {len(found.unscored)} without scores"
+        message = f"import of {number_of(len(found.videos), 'video')}, {len(found.unscored)} without scores"
         return RecordedImport(recorder.finish("Imported", _outcomes(found, commit), message=message), commit, report)
 
 

@@ -29,6 +29,7 @@ from lavad_core.results.types import (
     VideoResults,
     nearest_texts,
 )
+from lavad_core.runs.known_bad import as_known_now
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import runs_of_set
@@ -58,7 +59,7 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
     videos: dict[str, tuple[VideoOutcome, Keys]] = {}
     for one in runs_of_set(root, run):
         keys = keys_of_run(root, one.run_id)
-        for outcome in one.videos:
+        for outcome in as_known_now(store, one.videos):
             videos.setdefault(outcome.name, (outcome, keys.get(outcome.video_id, {})))
     made = {name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys}
     scored, unscored = sorted(made), {name: _why(own) for name, (own, _) in videos.items() if name not in made}
@@ -69,6 +70,7 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
         origin="run",
         names=scored,
         unscored=unscored,
+        known_bad=frozenset(name for name in unscored if videos[name][0].known_bad),
         recipe=recipe_of_run(run, config, commits),
         opened=lambda name: RunVideo(store, name, videos[name][1], config, videos[name][0]),
         config=config,
@@ -295,4 +297,4 @@ class RunVideo(VideoResults):
 def _why(outcome: VideoOutcome) -> str:
     if outcome.status in SCORED:
         return "the run was not to score it"
-    return ": ".join(part for part in (outcome.status, outcome.reason, outcome.message) if part)
+    return ": ".join(part for part in (outcome.word, outcome.reason, outcome.message) if part)

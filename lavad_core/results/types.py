@@ -280,6 +280,8 @@ class ResultSet:
     """The configuration of a run, as its results were made with it; None for an import."""
     record: RunManifest | None = field(default=None, repr=False)
     """The record of the run or import; None for values at hand."""
+    known_bad: frozenset[str] = field(default=frozenset(), repr=False)
+    """Those of :attr:`unscored` that a person has acknowledged as bad for good."""
 
     def __getitem__(self, name: str) -> VideoResults:
         """The results of a video: of one of :attr:`names`, or of another video of a run, as far as it got.

@@ -6,10 +6,12 @@ reason, so that a video is red again once something else is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from lavad_core.errors import VideoRejected
+from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.store.files import FileStore
 from lavad_core.store.notes import put_note, read_note
 
@@ -43,6 +45,21 @@ def acknowledge(store_root: Path, video: KnownBad) -> bool:
 def is_known_bad(store: FileStore, video_id: str, reason: str) -> bool:
     """Whether a content, rejected for this reason, is known to be bad."""
     return store.blobs.stat(_name(video_id, reason)) is not None
+
+
+def is_known(store: FileStore, video_id: str, error: BaseException | None) -> bool:
+    """Whether what ended a video is a rejection that is known; ``video_id`` is empty where its content is not."""
+    return isinstance(error, VideoRejected) and bool(video_id) and is_known_bad(store, video_id, error.reason)
+
+
+def as_known_now(store: FileStore, outcomes: Iterable[VideoOutcome]) -> tuple[VideoOutcome, ...]:
+    """How a run ended for videos, with what is known by now: it may have been acknowledged or taken back since."""
+    return tuple(
+        replace(one, known_bad=bool(one.video_id) and is_known_bad(store, one.video_id, one.reason))
+        if one.status == "rejected"
+        else one
+        for one in outcomes
+    )
 
 
 def forget(store_root: Path, video: KnownBad) -> None:

@@ -14,6 +14,7 @@ from lavad_core.digest import file_sha256
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.location import local_path, shown
 from lavad_core.runs.event_log import log_is_sealed
+from lavad_core.runs.known_bad import as_known_now
 from lavad_core.runs.manifest import (
     SCORED,
     RunManifest,
@@ -26,6 +27,7 @@ from lavad_core.runs.sets import runs_of_shards
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
+from lavad_core.store.files import FileStore
 from lavad_core.user_files import replacing
 from lavad_core.video.types import VideoSource
 
@@ -141,12 +143,24 @@ class Unfinished:
     unfinished: list[VideoSource]
     """Videos that failed, were rejected, or were not reached."""
     done: dict[VideoSource, str]
-    """The other videos of the set, each with the id of the run that scored it: this one, or one that this one
-    retried."""
+    """The other videos of the set, each with the id of the run that scored it, or found it to be bad: this one, or one that
+    this one retried."""
+    known_bad: frozenset[str] = frozenset()
+    """Names of those in ``done`` that are known to be bad."""
     name: str = ""
     """The name that the run's user gave it."""
     limit: int | None = None
     """How many of the videos that its inputs name belong to it; None for all."""
+
+    @property
+    def scored(self) -> list[VideoSource]:
+        """The videos of the set that have scores."""
+        return [source for source in self.done if source.name not in self.known_bad]
+
+    @property
+    def ending(self) -> str:
+        """How many are known to be bad, for the end of a message; empty if none is."""
+        return f", {len(self.known_bad)} known to be bad" if self.known_bad else ""
 
 
 def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
@@ -160,16 +174,19 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     left: dict[str, VideoSource] = {}
     done: dict[VideoSource, str] = {}
-    scored: set[str] = set()
+    store, every = FileStore(store_root), runs_of_set(store_root, run)
+    bad = {video.name for one in every for video in as_known_now(store, one.videos) if video.known_bad}
+    ended: set[str] = set()
     for part in parts_of(store_root, run):
         listed = load_sources(store_root, part.run_id)
         # Of the videos of a whole set, the runs of its shards that came before know more.
-        scored |= {video.name for video in part.videos if video.status in SCORED}
+        ended |= {video.name for video in part.videos if video.status in SCORED or video.name in bad}
         done |= listed.earlier
-        done |= {source: part.run_id for source in listed.own if source.name in scored and source not in done}
-        left |= {source.name: source for source in listed.own if source.name not in scored}
-        scored |= {source.name for source in listed.earlier}
-    return Unfinished(run.run_id, dict(run.config), list(left.values()), done, run.name, run.limit)
+        done |= {source: part.run_id for source in listed.own if source.name in ended and source not in done}
+        left |= {source.name: source for source in listed.own if source.name not in ended}
+        ended |= {source.name for source in listed.earlier}
+    known = frozenset(source.name for source in done if source.name in bad)
+    return Unfinished(run.run_id, dict(run.config), list(left.values()), done, known, run.name, run.limit)
 
 
 def _latest(store_root: Path) -> RunManifest:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -17,6 +16,8 @@ from lavad_core.config.section import NAME_PATTERN, Section
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.published import PublishedRow, published_rows
 from lavad_core.evaluation.types import METRIC_TITLES
+from lavad_core.location import local_path
+from lavad_core.remote_files import near
 from lavad_core.suggest import nearest
 from lavad_core.user_files import read_text
 
@@ -159,13 +160,13 @@ def find_study(name: str) -> tuple[str, Study]:
     """
     if name in shipped_studies():
         return name, shipped_studies()[name]
-    path = Path(name)
+    path = near(local_path(name), "study")
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path.stem, parse_study(read_text(path, "study", MAX_BYTES), name)
-    near = nearest(name, shipped_studies())
+    similar = nearest(name, shipped_studies())
     raise InputError(
         f"there is no study {name!r}; there is {', '.join(shipped_studies())}, or give the path of a file (*.yaml)"
-        + (f"; did you mean {near!r}?" if near else "")
+        + (f"; did you mean {similar!r}?" if similar else "")
     )
 
 

@@ -22,6 +22,7 @@ from lavad_core.location import shown
 from lavad_core.pipeline.side_by_side import SharedStep, SideBySide
 from lavad_core.results.run import results_of_keys
 from lavad_core.results.types import ResultSet
+from lavad_core.runs.known_bad import is_known
 from lavad_core.runs.manifest import FOLDER, new_run_id
 from lavad_core.runs.recorder import Listener, RunRecorder, now_text
 from lavad_core.store import mirror
@@ -153,11 +154,18 @@ def _row_results(row: PlannedRow, beside: SideBySide, configs: Sequence[LavadCon
     unreadable = set(map(match_key, dataset.unreadable))
     runs: list[ResultSet] = []
     failed: dict[str, str] = {}
+    bad: set[str] = set()
     for part in parts:
         scored = {one.name: part.keys[one.name] for one in part.scored if match_key(one.name) not in unreadable}
         runs.append(results_of_keys(part.resources.store, part.resources.config, scored))
         failed |= {name: str(error) for name, error in part.failed.items() if name not in failed}
-    return RowResults(row.row, runs, failed)
+        bad |= {
+            video.name
+            for video in part.videos
+            if match_key(video.name) not in unreadable
+            and is_known(part.resources.store, video.video_id, part.failed.get(video.name))
+        }
+    return RowResults(row.row, runs, failed, tuple(sorted(bad)))
 
 
 def save_table(store: Path, table: StudyTable) -> Path:

@@ -67,11 +67,14 @@ class MeasuredRow:
     """Videos of the study that have labels. More than ``scored``: the row is partial."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Name of a video to why it has no scores in a run of the row."""
+    known_bad: tuple[str, ...] = ()
+    """Those of ``failed`` that are known to be bad."""
 
     @property
     def partial(self) -> str:
         """``partial: 23 of 24 videos``; empty if the row is over all, or quoted."""
-        return f"partial: {self.scored} of {self.videos} videos" if self.scored < self.videos else ""
+        known = f", {len(self.known_bad)} known to be bad" if self.known_bad else ""
+        return f"partial: {self.scored} of {self.videos} videos{known}" if self.scored < self.videos else ""
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,8 @@ class StudyTable:
 
     @property
     def partial(self) -> bool:
-        """Whether a row lacks videos."""
-        return any(row.partial for row in self.rows)
+        """Whether a row lacks videos that are not known to be bad."""
+        return any(row.scored + len(row.known_bad) < row.videos for row in self.rows)
 
 
 STUDY = DocumentKind(
@@ -134,6 +137,8 @@ class RowResults:
     """The results of each run; none for a row that is quoted."""
     failed: Mapping[str, str]
     """Name of a video to why it has no scores in a run of the row."""
+    known_bad: tuple[str, ...] = ()
+    """Those of ``failed`` that are known to be bad."""
 
 
 def measured_rows(
@@ -189,6 +194,7 @@ def measured_rows(
                 scored=len(own.names),
                 videos=videos,
                 failed=one.failed,
+                known_bad=one.known_bad,
             )
         )
     return tuple(found)

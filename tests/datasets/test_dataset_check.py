@@ -151,8 +151,8 @@ def test_the_label_file_of_another_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("intervals", "level", "says"),
     [
-        (((8, 12),), "warning", "1 videos have an anomaly that goes on past their end and is cut there: 'one'"),
-        (((10, 12),), "error", "begins after their end: 'one'"),
+        (((8, 12),), "warning", "1 video has an anomaly that goes on past the end and is cut there: 'one'"),
+        (((10, 12),), "error", "begins after the end: 'one'"),
         (((8, 9),), None, ""),
     ],
 )
@@ -171,7 +171,7 @@ def test_videos_that_are_missing_or_too_many() -> None:
     report = check_dataset(dataset(ONE, NORMAL), sources("normal", "onee", "other"))
     assert [(finding.level, finding.message, tuple(finding.videos)) for finding in report.findings][:2] == [
         ("error", "1 of 2 videos are not here: 'one' (nearest: 'onee')", ("one",)),
-        ("warning", "2 videos here are not of the data set: 'onee', 'other'", ("onee", "other")),
+        ("warning", "2 videos are here and not of the data set: 'onee', 'other'", ("onee", "other")),
     ]
 
 
@@ -179,9 +179,9 @@ def test_videos_that_are_missing_or_too_many() -> None:
     ("frames", "level", "says"),
     [
         (100, None, ""),
-        (99, "warning", "another number of frames than their list says: 'long' (99, not 100)"),
+        (99, "warning", "another number of frames than the list says: 'long' (99, not 100)"),
         (101, "warning", "'long' (101, not 100)"),
-        (83, "error", "shorter than their list says, cut off or others: 'long' (83, not 100)"),
+        (83, "error", "shorter than the list says, cut off or another: 'long' (83, not 100)"),
     ],
 )
 def test_lengths(frames: int, level: str | None, says: str) -> None:
@@ -210,6 +210,8 @@ def test_one_unreadable_video_does_not_stop_the_others() -> None:
         "error",
         "1 video cannot be read: 'one' (no-frames)",
     )
+    known = check_dataset(dataset(ONE, NORMAL), sources("one", "normal"), count, lambda source, error: True)
+    assert (known.ok, known.findings[0].message) == (True, "1 video cannot be read, as is known: 'one' (no-frames)")
 
 
 def test_the_real_ucf_crime(shared: Path) -> None:

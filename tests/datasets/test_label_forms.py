@@ -167,7 +167,7 @@ def test_what_is_odd_in_ones_own_annotation_is_said(tmp_path: Path) -> None:
     notes = open_labels(from_1).notes
     assert any("3 of 3 intervals begin in frame 1 and none in frame 0" in note for note in notes)
     assert any(
-        "1 videos have a class that is not Normal and no interval, and are taken for normal: 'd'" in n for n in notes
+        "1 video has a class that is not Normal and no interval, which is taken for normal: 'd'" in n for n in notes
     )
     found = open_labels(from_1, reading=LabelReading(first_frame=1))
     assert found.videos["b"].intervals == ((0, 8),)

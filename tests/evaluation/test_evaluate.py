@@ -195,7 +195,7 @@ def test_header_says_what_was_evaluated() -> None:
     assert header.weighting == "none"
     said = "\n".join(header.warnings)
     for part in ("the list is short", "2 of 4 videos have no scores: 'gone', 'never'", "no video of 'Smoke' has scores",
-                 "1 scored videos are not in the data set and are left out: 'never seen' (nearest: 'never')"):  # fmt: skip
+                 "1 scored video is not in the data set and left out: 'never seen' (nearest: 'never')"):  # fmt: skip
         assert part in said
     assert len(header.warnings) == 4
 
@@ -207,7 +207,7 @@ def test_header_says_what_was_evaluated() -> None:
             "other frame count, same grid",
             [LabelledVideo("v", (), ((0, 3),), 30)],
             [scored("v", 31, [0, 1])],
-            "1 videos have another frame count in the results than in the data set's list, which is used: 'v'",
+            "1 video has another frame count in the results than in the data set's list, which is used: 'v'",
         ),
         (
             "class without interval",

@@ -131,6 +131,6 @@ def test_an_import_takes_what_was_declared(tmp_path: Path) -> None:
     found, report = imported(tmp_path, ONE_MORE, 1)
     assert {video.name: video.frames for video in found.videos} == {"a": 32, "b": 48, "c": 41, "d": 34}
     assert not report.problems
-    assert "2 videos are taken to be as long as their scores, by up to 1 frames" in report.notes[0]
+    assert "2 videos are taken to be as long as the scores, by up to 1 frame" in report.notes[0]
     shorter, report = imported(tmp_path, {"a": 32, "b": 48, "c": 40, "d": 32}, 1)
     assert {video.name: video.frames for video in shorter.videos}["d"] == 33

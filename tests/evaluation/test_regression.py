@@ -104,7 +104,7 @@ def test_videos_that_one_alone_has_are_said() -> None:
     less = replace(BEFORE, names=["a"])
     regression = against_results(DATA, less, BEFORE, OPTIONS, TOLERANCES)
     assert regression.videos == 1
-    assert regression.notes == ("1 videos have scores in the baseline alone and are left out: 'b'",)
+    assert regression.notes == ("1 video has scores in the baseline alone, and no part in this: 'b'",)
     now, before = (evaluate(DATA, one, OPTIONS) for one in (less, BEFORE))
     assert "over 2 videos, the new results over 1" in against_evaluation(now, before, "f", TOLERANCES).notes[0]
 

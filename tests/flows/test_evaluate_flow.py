@@ -16,6 +16,7 @@ from lavad.flows.evaluate import evaluate
 from lavad.tasks.evaluation_artifacts import evaluation_text, metric_table
 from lavad_core.errors import InputError
 from lavad_core.evaluation.sealed_json import EVALUATION
+from lavad_core.runs.known_bad import KnownBad, acknowledge, forget
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -98,6 +99,35 @@ def test_red_where_videos_of_the_data_set_have_no_scores(runs: dict[str, str], t
     assert state.message is not None
     assert state.message.endswith("1 of 2 videos of temporal annotation have no scores")
     assert "* missing: not in the run" in artifacts(state)["lavad-evaluation"]
+
+
+def test_a_video_that_is_known_to_be_bad_is_counted_and_not_red(runs: dict[str, str], tmp_path: Path) -> None:
+    root, labels = Path(runs["root"]) / "store", tmp_path / "labels.txt"
+    bad = KnownBad("f" * 32, "no-video", "bad", "an audio file")
+    labels.write_text("two Fighting 16 31 -1 -1\nbad.mp4 Normal -1 -1\n")
+    before = run(runs, labels=str(labels))
+    assert (before.name, str(before.message).partition("; ")[2]) == (
+        "PartiallyFailed",
+        "1 of 2 videos of temporal annotation have no scores",
+    )
+    acknowledge(root, bad)
+    try:
+        state = run(runs, labels=str(labels))
+        assert (state.name, str(state.message).partition("; ")[2]) == (
+            "Completed",
+            "over 1 of 2 videos of temporal annotation, 1 known to be bad",
+        )
+        shown = artifacts(state)["lavad-evaluation"]
+        assert r"\(1 known to be bad\)" in shown
+        assert r"* bad: known bad\: no-video\: an audio file" in shown
+        labels.write_text(f"{labels.read_text()}lost Normal -1 -1\n")
+        more = run(runs, labels=str(labels))
+        assert (more.name, str(more.message).partition("; ")[2]) == (
+            "PartiallyFailed",
+            "1 of 3 videos of temporal annotation have no scores, 1 known to be bad",
+        )
+    finally:
+        forget(root, bad)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from support.command import lavad
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, flow_run, outcomes, run, task_runs
 
@@ -173,6 +174,41 @@ def test_retries_of_retries_evaluate_the_whole_set(
     assert [{outcome.name: outcome.status for outcome in part.videos} for part in parts] == [
         {"second": "ok"}, {"good": "ok", "other": "ok"}, {"first": "ok"},
     ]  # fmt: skip
+
+
+def test_a_retry_leaves_out_what_is_known_to_be_bad(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[tuple[set[str], set[str]]] = []
+
+    def noted(resources: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
+        evaluated.append(({video.name for video in videos}, set(unscored)))
+
+    monkeypatch.setattr(run_evaluation, "evaluate_run", noted)
+    videos = make_videos(tmp_path / "videos", "bad.mp4", "good.mp4", "late.mp4", "later.mp4")
+    (tmp_path / "labels.txt").write_text("".join(f"{name} Normal -1 -1\n" for name in ("bad", "good", "late", "later")))
+    labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    stages.actions["bad", "probe"] = rejecting()
+    for name in ("late", "later"):
+        stages.actions[name, "score"] = raising(InputError("something"))
+    assert run(videos, store, settings=labelled).name == "PartiallyFailed"
+    assert lavad("store", "known-bad", "bad", "--store", str(store)).exit_code == 0
+    del stages.actions["late", "score"]
+    once: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert once.message == "1 of 2 videos have no scores (1 failed)"
+    stages.actions.clear()
+    twice = lavad("retry", "--store", str(store), "--plain")
+    assert (twice.exit_code, "trying 1 video of run" in twice.stderr) == (0, True), twice.stderr
+    assert ", 1 known to be bad" in twice.stderr
+    assert stages.calls["bad", "probe"] == 1
+    assert evaluated[:2] == [({"good"}, {"bad", "late", "later"}), ({"good", "late"}, {"bad", "later"})]
+    assert evaluated[2] == ({"good", "late", "later"}, {"bad"}), "a retry of a retry knows the bad one"
+    nothing: State[Any] = retry_failed(settings=settings(store), return_state=True)
+    assert str(nothing.message).endswith("has nothing left to do, 1 known to be bad")
+    said = lavad("retry", "--store", str(store))
+    assert (said.exit_code, "3 of 4 videos have scores, 1 known to be bad" in said.stderr) == (0, True)
+    assert lavad("store", "known-bad", "bad", "--forget", "--store", str(store)).exit_code == 0
+    assert [source.name for source in unfinished_of(store, None).unfinished] == ["bad"]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_sound_store_is_green_and_a_damaged_one_red(scored: Path) -> None:
     part.write_bytes(content)
     damaged: State[Any] = check_store(settings={"store": str(scored)}, return_state=True)
     assert damaged.is_failed()
-    assert "1 results are damaged" in str(damaged.message)
+    assert "1 result is damaged" in str(damaged.message)
     rows = of_run(damaged, "artifacts", "artifacts")
     table = next(one for one in rows if one["key"] == "lavad-store-findings")
     assert [row["kind"] for row in json.loads(table["data"])] == ["damaged"]

@@ -26,16 +26,21 @@ def folder(text: str | Path) -> Path:
     return Path(text)
 
 
-def store_folder(text: str | Path) -> Path:
-    """The folder of a store, or the home of an ``s3://`` address."""
+def place(text: str | Path) -> Path:
+    """A path that was given, or the home of an ``s3://`` address."""
     if address_scheme(text) == "s3":
         try:
             return s3_home(text)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
-    if why := why_not_local(text, STORES, ""):
-        raise typer.BadParameter(why)
     return folder(text)
+
+
+def store_folder(text: str | Path) -> Path:
+    """The folder of a store, or the home of an ``s3://`` address."""
+    if address_scheme(text) != "s3" and (why := why_not_local(text, STORES, "")):
+        raise typer.BadParameter(why)
+    return place(text)
 
 
 Preset = Annotated[
@@ -46,7 +51,9 @@ Preset = Annotated[
 ]
 ConfigFiles = Annotated[
     list[Path] | None,
-    typer.Option("--config", help="YAML file of settings; may be repeated, the later wins.", metavar="FILE"),
+    typer.Option(
+        "--config", help="YAML file of settings; may be repeated, the later wins.", metavar="FILE", parser=place
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

@@ -14,9 +14,11 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.dataset import FirstFrame, ListFile, Videos
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.datasets.findings import CheckReport
+    from lavad_core.errors import VideoRejected
     from lavad_core.video.types import VideoSource
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: which can be read, and whether yours is complete.")
@@ -63,7 +65,11 @@ def check(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="A name of `lavad dataset list`.")],
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH", help="File of labels or folder of masks, then the list, if there is one."),
+        typer.Argument(
+            metavar="PATH",
+            help="File of labels or folder of masks, then the list, if there is one.",
+            parser=options.place,
+        ),
     ] = None,
     list_file: ListFile = None,
     first_frame: FirstFrame = None,
@@ -77,7 +83,7 @@ def check(
             "--store",
             help="Keep the counts in this store; a run with it does not count again.",
             metavar="DIR",
-            parser=options.folder,
+            parser=options.store_folder,
         ),
     ] = None,
     json_: options.AsJson = False,
@@ -101,13 +107,19 @@ def check(
         from lavad_core.video.discover import discover
 
         sources = discover([videos])
-        report = check_dataset(dataset, sources, _counter(len(sources), store) if count else None)
+        if not count:
+            report = check_dataset(dataset, sources)
+        elif store is None:
+            report = check_dataset(dataset, sources, _counter(len(sources), _decoded()))
+        else:
+            report = check_dataset(dataset, sources, *_with_store(len(sources), store))
     if json_:
         show_document("dataset-check", {**dataclasses.asdict(report), "ok": report.ok})
     else:
         _show(report)
     errors = sum(finding.level == "error" for finding in report.findings)
-    say(f"{escape(report.title)}: {errors} errors, {len(report.findings) - errors} warnings")
+    warnings = number_of(len(report.findings) - errors, "warning")
+    say(f"{escape(report.title)}: {number_of(errors, 'error')}, {warnings}")
     if not report.ok:
         raise typer.Exit(Exit.SOME_FAILED)
 
@@ -137,11 +149,10 @@ def _count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
-def _counter(total: int, store: Path | None) -> Callable[[VideoSource], int]:
+def _counter(total: int, frames_of: Callable[[VideoSource], int]) -> Callable[[VideoSource], int]:
     """Counts a video's frames and says how far it is."""
     counted = 0
-    frames_of = _decoded() if store is None else _stored(store)
-    say(f"counting the frames of up to {total} videos; --no-count leaves that out")
+    say(f"counting the frames of up to {number_of(total, 'video')}; --no-count leaves that out")
 
     def frames(source: VideoSource) -> int:
         nonlocal counted
@@ -160,10 +171,15 @@ def _decoded() -> Callable[[VideoSource], int]:
     return lambda source: probe(source, video.limits, video.folder_frame_rate).frames
 
 
-def _stored(store: Path) -> Callable[[VideoSource], int]:
-    """Through the stage that a run begins with, so that a run finds its result."""
+def _with_store(
+    total: int, store: Path
+) -> tuple[Callable[[VideoSource], int], Callable[[VideoSource, VideoRejected], bool]]:
+    """Counts frames through the stage that a run begins with, so that a run finds its result; says which videos are known to be
+    bad."""
+    from lavad_core.errors import VideoRejected
     from lavad_core.pipeline.execute import run_stage
     from lavad_core.pipeline.resources import RunResources
+    from lavad_core.runs.known_bad import is_known
     from lavad_core.runs.records import StageRecord
 
     config = options.ConfigurationGroup(store=store).load().config
@@ -177,4 +193,10 @@ def _stored(store: Path) -> Callable[[VideoSource], int]:
             ]
         )
 
-    return frames
+    def is_bad(source: VideoSource, error: VideoRejected) -> bool:
+        try:
+            return is_known(resources.store, resources.prepare(source).video_id, error)
+        except VideoRejected:  # its content cannot be read at all
+            return False
+
+    return _counter(total, frames), is_bad

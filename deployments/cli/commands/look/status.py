@@ -34,7 +34,7 @@ def status(
     store: options.StoreFolder = None,
 ) -> None:
     """Print how a run ended for each of its videos; of a retry, for each video of the set that it is of."""
-    from lavad_core.runs.manifest import list_runs, load_run
+    from lavad_core.runs.manifest import SCORED, list_runs, load_run
     from lavad_core.runs.video_list import shards_without_run
 
     root = options.store_root(store)
@@ -97,7 +97,8 @@ def status(
     _tell_of_unchecked(root, [manifest, *earlier])
     if earlier:
         count, runs = sum(len(other.videos) for other in earlier), ", ".join(other.run_id for other in earlier)
-        what = "have scores from before" if manifest.shard is None else "are in other runs"
+        scored = all(video.status in SCORED for other in earlier for video in other.videos)
+        what = "have scores from before" if manifest.shard is None and scored else "are in other runs"
         say(f"{count} other videos of the set {what}: {runs}")
     others = [other for other in reversed(list_runs(root)) if other != manifest.run_id]
     if others and run is None:

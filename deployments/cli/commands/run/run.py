@@ -16,11 +16,13 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say
+from lavad_core.location import shown
 from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
     from lavad_core.runs.manifest import RunManifest
+    from lavad_core.runs.video_list import Unfinished
     from lavad_core.video.types import VideoSource
 
 
@@ -36,7 +38,7 @@ def run(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE"),
+        typer.Option(help="Temporal annotation to evaluate against.", metavar="FILE", parser=options.place),
     ] = None,
     list_: Annotated[
         Path | None,
@@ -44,6 +46,7 @@ def run(
             "--list",
             help="In place of INPUTS: names and frame counts, for imported values that need no pictures. With --frame-rate.",
             metavar="FILE",
+            parser=options.place,
         ),
     ] = None,
     frame_rate: Annotated[float | None, typer.Option(help="Frames per second of the videos of --list.")] = None,
@@ -121,22 +124,25 @@ def retry(
     from the environment."""
     from lavad.deployments.cli.terminal.run_end import rejected_for_good
     from lavad_core.config.load import load_config
+    from lavad_core.runs.known_bad import as_known_now
     from lavad_core.runs.manifest import checked_name, load_run
     from lavad_core.runs.video_list import unfinished_of
+    from lavad_core.store.files import FileStore
 
     root = options.store_root(store)
     left = unfinished_of(root, run)
     if (name := left.name or None if name is None else name) is not None:
         checked_name(name)
     if not left.unfinished:
-        say(f"run {left.run_id} has nothing left to do: all {len(left.done)} videos have scores")
+        say(f"run {left.run_id} has nothing left to do: {_all_done(left)}")
         if json_:
             show_document("run", asdict(load_run(root, left.run_id)))
         return
     resolved = load_config(settings={**left.settings, "store": str(root)})
     warn_ahead(resolved)
-    say(f"trying {number_of(len(left.unfinished), 'video')} of run {left.run_id} again")
-    for line in rejected_for_good(load_run(root, left.run_id)):
+    say(f"trying {number_of(len(left.unfinished), 'video')} of run {left.run_id} again{left.ending}")
+    before = load_run(root, left.run_id)
+    for line in rejected_for_good(replace(before, videos=as_known_now(FileStore(root), before.videos))):
         say(line)
 
     def start(run_id: str) -> Any:
@@ -148,9 +154,15 @@ def retry(
     _run_and_report(resolved, len(left.unfinished), start, plain=plain, as_json=json_)
 
 
+def _all_done(left: Unfinished) -> str:
+    if left.known_bad:
+        return f"{len(left.scored)} of {len(left.done)} videos have scores{left.ending}"
+    return f"all {len(left.done)} videos have scores"
+
+
 def _of_list(path: Path | None, frame_rate: float | None) -> list[str]:
     """The settings that the two options stand for."""
-    given = [] if path is None else [f"imports.list={json.dumps(str(path.absolute()))}"]
+    given = [] if path is None else [f"imports.list={json.dumps(shown(path.absolute()))}"]
     return given if frame_rate is None else [*given, f"imports.frame_rate={frame_rate}"]
 
 
@@ -187,7 +199,7 @@ def _warn_unlabelled(config: LavadConfig, labelled: set[str], names: Sequence[st
     given = {match_key(name) for name in names}
     if others := [name for name in labelled if match_key(name) not in given]:
         say(
-            f"labels {escape(str(config.evaluate.labels))} name {len(others)} videos that are not given: "
+            f"labels {escape(str(config.evaluate.labels))} name {number_of(len(others), 'video')} not given: "
             f"{_some(sorted(others))}; metrics will be over {len(labelled) - len(others)} of {len(labelled)}"
         )
 
