@@ -19,9 +19,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core import location
 from lavad_core.errors import InputError
 from lavad_core.location import COPY_THERE, refuse_address
 from lavad_core.quoting import first_line
+from lavad_core.remote_files import near
 
 _HEADER_DAMAGE = (
     ValueError,
@@ -53,10 +55,11 @@ def read_bytes(path: Path, what: str, max_bytes: int) -> bytes:
         max_bytes: a larger file is refused before it fills the memory.
 
     Raises:
-        InputError: it is missing, an address, not a regular file, unreadable or too large.
+        InputError: it is missing, an address that is not read, not a regular file, unreadable or too large.
+        ServiceUnavailable: the object storage of an ``s3://`` address does not answer.
     """
-    shown = repr(str(path))
-    refuse_address(path, what)
+    shown = repr(location.shown(path))
+    path = near(path, what)
     try:
         # A pipe or a device would block or never end.
         if not path.is_file():

@@ -14,6 +14,7 @@ from lavad_core.escape import escape_markdown
 from lavad_core.evaluation.protocol import protocol_lines
 from lavad_core.evaluation.regression import Regression
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric
+from lavad_core.location import s3_address, shown
 
 METRICS_KEY = "lavad-metrics"
 EVALUATION_KEY = "lavad-evaluation"
@@ -47,7 +48,7 @@ def evaluation_text(
     lines += [f"* **warning**: {escape_markdown(warning)}" for warning in header.warnings]
     lines += ["", "| protocol | |", "|---|---|"]
     lines += [f"| {escape_markdown(name)} | {escape_markdown(value)} |" for name, value in protocol_lines(header)]
-    lines += ["", f"Report: {escape_markdown(report)} on the machine that ran this; open `index.html` there.", ""]
+    lines += ["", f"Report: {_where(report)}; open `index.html` there.", ""]
     if regression is not None:
         lines += _baseline(regression)
     if header.unscored:
@@ -57,6 +58,11 @@ def evaluation_text(
         if len(header.unscored) > MAX_NAMED:
             lines.append(f"* … {len(header.unscored) - MAX_NAMED} more")
     return "\n".join(lines) + "\n"
+
+
+def _where(report: str) -> str:
+    near = "" if s3_address(report) else " on the machine that ran this"
+    return f"{escape_markdown(shown(report))}{near}"
 
 
 def _baseline(regression: Regression) -> list[str]:

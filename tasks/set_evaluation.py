@@ -19,7 +19,9 @@ from lavad_core.evaluation.regression import Regression, against_evaluation, aga
 from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
 from lavad_core.evaluation.types import Evaluation
+from lavad_core.location import local_path
 from lavad_core.method.detection import SegmentRule
+from lavad_core.remote_files import written
 from lavad_core.reports.plots import plot_rates
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.site import write_report
@@ -82,7 +84,7 @@ def read_threshold(path: str | None) -> ChosenThreshold | None:
     Raises:
         InputError: it cannot be read, or was changed.
     """
-    return None if path is None else CHOSEN_THRESHOLD.read(Path(path))
+    return None if path is None else CHOSEN_THRESHOLD.read(local_path(path))
 
 
 @task(name="evaluate-set", description="All metrics of a set of results.", **UNCACHED)
@@ -103,7 +105,7 @@ def check_baseline(
         InputError: there is no such baseline, or it is of other labels or videos.
     """
     if not is_run_id(baseline) and baseline not in names_of_runs(ref.store).values():
-        return against_evaluation(evaluation, EVALUATION.read(Path(baseline)), baseline, tolerances)
+        return against_evaluation(evaluation, EVALUATION.read(local_path(baseline)), baseline, tolerances)
     dataset, results = ref.open()
     return against_results(dataset, results, open_results(ref.store, baseline), options, tolerances)
 
@@ -116,11 +118,10 @@ def write_set_report(ref: SetRef, evaluation: Evaluation, folder: str) -> dict[s
         kind of curve to its picture, a ``data:`` address; empty where the curve is undefined.
     """
     dataset, results = ref.open()
-    output = Path(folder)
     videos = {} if ref.videos is None else {found.name: found for found in discover([ref.videos])}
     rule = SegmentRule(evaluation.events[0].threshold) if evaluation.events else None
     reported = ReportedSet(results, dataset, videos, ref.store, rule)
-    with store_errors("write", output):
+    with store_errors("write", Path(folder)), written(Path(folder), "report") as output:
         write_report(reported, evaluation, output)
         (output / "evaluation.json").write_text(EVALUATION.text(evaluation), encoding="utf-8")
         return _curves(evaluation, output)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from support.command import REPOSITORY
 
 from lavad_core.plain_text import number_of
 
@@ -21,3 +24,18 @@ from lavad_core.plain_text import number_of
 )
 def test_one_thing_has_no_plural(count: int, words: list[str], said: str) -> None:
     assert number_of(count, *words) == said
+
+
+def test_counts_in_messages_agree_with_what_they_count() -> None:
+    """``1 videos`` is said where a number is put before a word; :func:`number_of` says ``1 video``."""
+    bare = re.compile(
+        r"(?<!of )(?<!all )(?<!last )(?<!the )\{len\([^{}]*\)\} (scored )?(videos|files|results|findings|runs) "
+    )
+    folders = ("lavad_core", "tasks", "flows", "deployments")
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {match[0]}"
+        for folder in folders
+        for path in (REPOSITORY / folder).rglob("*.py")
+        for match in bare.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, found

@@ -162,7 +162,9 @@ def output_lost(error: OutputLost) -> Exit:
 def _report(error: BaseException, *, bug: bool) -> None:
     if Debug.on:
         say(escape("".join(traceback.format_exception(error)), keep_lines=True))
-    what = f"{type(error).__name__}: {error}" if bug else str(error)
+    from lavad_core.remote_files import in_addresses
+
+    what = in_addresses(f"{type(error).__name__}: {error}" if bug else str(error))
     say(f"lavad: {escape(what)}")
     if bug and not Debug.on:
         say("lavad: this is a fault of the program; `lavad --debug …` shows where it happened")

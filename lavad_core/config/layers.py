@@ -15,6 +15,8 @@ from lavad_core.config.secrets import written_as
 from lavad_core.config.section import PathKey
 from lavad_core.config.tree import ROOT, Shape, child, item
 from lavad_core.errors import ConfigError
+from lavad_core.location import shown
+from lavad_core.remote_files import near
 
 PREFIX = "LAVAD_"
 NESTING = "__"
@@ -112,7 +114,8 @@ def from_file(path: Path, name: str | None = None) -> Layer:
     Raises:
         ConfigError: it cannot be read, is not a YAML mapping, or gives a key twice.
     """
-    name = name or str(path)
+    name = name or shown(path)
+    home, path = path, near(path, "configuration")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -128,7 +131,7 @@ def from_file(path: Path, name: str | None = None) -> Layer:
     tree = {} if found.value is None else found.value
     if not isinstance(tree, dict):
         raise ConfigError(f"configuration file {name!r}: keys and values are wanted, found {_what(tree)}")
-    return Layer(name, _plain(tree, name), found.origins, path.absolute().parent, found.words)
+    return Layer(name, _plain(tree, name), found.origins, home.absolute().parent, found.words)
 
 
 def _what(value: Any) -> str:

@@ -29,7 +29,7 @@ from lavad_core.config.secrets import find_address, is_masked_address, secret_va
 from lavad_core.config.section import PathKey, leaves
 from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
-from lavad_core.location import address_scheme
+from lavad_core.location import address_scheme, local_path
 from lavad_core.masking import remember_secrets
 from lavad_core.suggest import nearest
 
@@ -90,7 +90,7 @@ def load(
 ) -> LoadedConfig:
     """The configuration with the origin of every value; arguments and errors as :func:`load_config`."""
     below = [_preset(preset)] if preset is not None else []
-    below += [layers.from_file(Path(path)) for path in files]
+    below += [layers.from_file(_file(path)) for path in files]
     above = layers.from_mapping("the given settings", settings) if settings is not None else []
     above += layers.from_overrides(overrides)
     for name, values in last:
@@ -175,6 +175,14 @@ def _preset(name: str) -> Layer:
     preset_text(name)
     with resources.as_file(resources.files("lavad_core.config") / "presets" / f"{name}.yaml") as path:
         return replace(layers.from_file(path, f"preset {name}"), folder=None)
+
+
+def _file(path: str | Path) -> Path:
+    """A configuration file, or the home of its ``s3://`` address."""
+    try:
+        return local_path(os.fspath(path))
+    except ValueError as error:
+        raise ConfigError(f"configuration file: its address {error}") from None
 
 
 def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[str, str]:
@@ -341,7 +349,7 @@ def resolved_paths(value: Any, shape: Shape, folder: Path, name: str = "") -> An
         return [resolved_paths(below, shape, folder) for below in value]
     if not isinstance(value, str) or not value or shape.kind != "leaf":
         return value
-    if address_scheme(value):  # of a store; others were refused
+    if address_scheme(value):  # others than are taken were refused
         return value
     if shape.is_path or is_local_model(name, value):
         return os.path.normpath(folder / Path(value).expanduser())

@@ -25,6 +25,7 @@ from lavad_core.config.tree import CAPTIONERS, ROOT, Shape, child, choices, in_w
 from lavad_core.errors import ConfigError
 from lavad_core.location import STORES, address_scheme, why_not_local
 from lavad_core.masking import MASK, masked, masked_text
+from lavad_core.remote_files import READ
 from lavad_core.suggest import nearest, nearest_path
 
 MAX_REPORTED = 5
@@ -172,8 +173,12 @@ def _unknown(layer: Layer, value: Any, shape: Shape, path: PathKey) -> Iterator[
 
 def _address_fault(value: str | Path, shape: Shape, path: PathKey) -> str | None:
     """What is wrong with an address where there is to be a path; it would become a folder below the current one."""
+    if shape.takes_address and address_scheme(value) == "s3":
+        return None
     if path == ("store",):
-        return None if address_scheme(value) == "s3" else why_not_local(value, STORES, "")
+        return why_not_local(value, STORES, "")
+    if shape.is_path and shape.takes_address:
+        return why_not_local(value, READ)
     if shape.is_path:
         return why_not_local(value)
     return why_not_local(value, MODELS) if shape.is_text and path[-1] in ("model", "tokenizer") else None

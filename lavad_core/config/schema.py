@@ -79,10 +79,18 @@ MAX_FRAME_COUNT_TOLERANCE = 15
 """Frames by which a list may be off, if the user says so: less than the 16 that share a score."""
 
 
+def _home(value: Any) -> Any:
+    return s3_home(value) if isinstance(value, str | Path) and address_scheme(value) == "s3" else value
+
+
+PlaceOrAddress = Annotated[Path, BeforeValidator(_home), PlainSerializer(shown)]
+"""A path; an ``s3://`` address is given and recorded as such, and is its home in between (:mod:`lavad_core.location`)."""
+
+
 class EvaluateConfig(Section):
     """Metrics against labels. The rest of the protocol is fixed (docs/evaluation.md)."""
 
-    labels: Path | None = setting(
+    labels: PlaceOrAddress | None = setting(
         None,
         affects=("evaluate",),
         description="Temporal annotation: `name class start end start end`, 0-based, inclusive, -1 for none; or what "
@@ -93,7 +101,7 @@ class EvaluateConfig(Section):
         affects=("evaluate",),
         description="Whose labels (`lavad dataset list`), and so how they are read. None takes any temporal annotation.",
     )
-    list: Path | None = setting(
+    list: PlaceOrAddress | None = setting(
         None,
         affects=("evaluate",),
         description="List of videos that belongs to `evaluate.dataset`, with frame counts or without.",
@@ -117,7 +125,7 @@ class EvaluateConfig(Section):
 class ImportConfig(Section):
     """Results made elsewhere, one `<video>.json` with `{frame: value}` per video, used in place of a stage's own work."""
 
-    list: Path | None = setting(
+    list: PlaceOrAddress | None = setting(
         None,
         affects=("probe",),
         description="List of videos with frame counts, in place of the videos: for runs from imported values that need no "
@@ -126,22 +134,22 @@ class ImportConfig(Section):
     frame_rate: float | None = setting(
         None, affects=("probe",), description="Frames per second of the videos of `imports.list`.", gt=0, le=1000
     )
-    captions: dict[str, Path] = setting(
+    captions: dict[str, PlaceOrAddress] = setting(
         {}, affects=("caption",), description="Captioner name to folder; replaces `captioners`."
     )
-    cleaned: Path | None = setting(
+    cleaned: PlaceOrAddress | None = setting(
         None,
         affects=("clean",),
         description="Folder of cleaned captions; also `{frame: {frame of its window: text}}`. No captions are needed then.",
     )
-    summaries: Path | None = setting(None, affects=("summarise",), description="Folder of summaries.")
-    scores: Path | None = setting(None, affects=("score",), description="Folder of scores in [0, 1].")
-    refined: Path | None = setting(
+    summaries: PlaceOrAddress | None = setting(None, affects=("summarise",), description="Folder of summaries.")
+    scores: PlaceOrAddress | None = setting(None, affects=("score",), description="Folder of scores in [0, 1].")
+    refined: PlaceOrAddress | None = setting(
         None,
         affects=("refine",),
         description="Folder of refined scores; also `{frame: {rank: score of the neighbour}}`, with `imports.similarities`.",
     )
-    similarities: Path | None = setting(
+    similarities: PlaceOrAddress | None = setting(
         None, affects=("refine",), description="Folder of the neighbours' similarities, `{frame: {rank: similarity}}`."
     )
 
@@ -228,14 +236,6 @@ class RunConfig(Section):
 CaptionerName = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
-def _home_of_store(value: Any) -> Any:
-    return s3_home(value) if isinstance(value, str | Path) and address_scheme(value) == "s3" else value
-
-
-StorePath = Annotated[Path, BeforeValidator(_home_of_store), PlainSerializer(shown)]
-"""A folder; an ``s3://`` address is given and recorded as such, and is its home in between (:mod:`lavad_core.location`)."""
-
-
 class LavadConfig(Section):
     """Everything a run can be told."""
 
@@ -246,7 +246,7 @@ class LavadConfig(Section):
         + ", ".join(SEMANTICS["paper"])
         + ". The fields themselves are what results depend on.",
     )
-    store: StorePath = setting(
+    store: PlaceOrAddress = setting(
         Path("lavad-store"),
         affects=NOTHING,
         description="Folder of results, or `s3://BUCKET/PREFIX` of an S3-compatible storage (needs `lavad[s3]`).",

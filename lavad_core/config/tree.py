@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import JsonValue, SecretStr
 from pydantic.fields import FieldInfo
 
-from lavad_core.config.schema import LavadConfig
+from lavad_core.config.schema import LavadConfig, PlaceOrAddress
 from lavad_core.config.section import Section
 
 _LOCAL_PREFIXES = ("./", "../", "~/")
@@ -33,6 +33,8 @@ class Shape:
     """The pydantic field; None for the root and for what is in a mapping."""
     types: tuple[Any, ...] = ()
     """For leaves and mappings: the classes a value may have, NoneType among them."""
+    takes_address: bool = False
+    """Whether a path may be an ``s3://`` address."""
 
     @property
     def is_secret(self) -> bool:
@@ -85,8 +87,15 @@ def _shape(info: FieldInfo) -> Shape:
         of = get_args(annotation)[1]
         if variants := _variants(of):
             return Shape("mapping", variants, str(next(iter(default.values())).kind), info)
-        return Shape("mapping", info=info, types=_alternatives(of))
-    return Shape("leaf", info=info, types=_alternatives(annotation))
+        return Shape("mapping", info=info, types=_alternatives(of), takes_address=_takes_address(of))
+    addresses = _takes_address(Annotated[annotation, *info.metadata] if info.metadata else annotation)
+    return Shape("leaf", info=info, types=_alternatives(annotation), takes_address=addresses)
+
+
+def _takes_address(annotation: Any) -> bool:
+    marks = get_args(PlaceOrAddress)[1:]
+    found = get_args(annotation)
+    return all(mark in found for mark in marks) or any(_takes_address(part) for part in found)
 
 
 ROOT = Shape("section", {"": LavadConfig})
@@ -103,7 +112,7 @@ def item(shape: Shape) -> Shape:
     """What stands at one name of a mapping."""
     if shape.variants:
         return Shape("section", shape.variants, shape.default_variant)
-    return Shape("leaf", types=shape.types)
+    return Shape("leaf", types=shape.types, takes_address=shape.takes_address)
 
 
 def child(shape: Shape, name: str, kind: object = None, *, any_kind: bool = False) -> Shape | None:

@@ -20,7 +20,7 @@ from typing import Any
 from lavad_core.errors import InputError
 from lavad_core.imports.set_file import file_of, is_set_file, videos_of
 from lavad_core.imports.values import MAX_BYTES
-from lavad_core.location import refuse_address
+from lavad_core.remote_files import near
 from lavad_core.user_files import read_bytes
 
 MAX_FILES = 200_000
@@ -94,7 +94,7 @@ def find_files(place: Path, endings: tuple[str, ...], what: str) -> Iterator[Fou
     Raises:
         InputError: it is neither, is damaged, or has more than is read.
     """
-    refuse_address(place, what)
+    place = near(place, what)
     if place.is_dir():
         found = _of_folder(place, endings, what)
     elif (open_tar := _TAR.get(_archive_ending(place))) is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lavad_core.errors import InputError
 from lavad_core.imports.per_video import ImportSources
+from lavad_core.remote_files import near
 
 RAW_CAPTIONS = "captions/raw"
 CLEANED = "captions/clean"
@@ -41,6 +42,7 @@ def find_layout(folder: Path, given: ImportSources | None = None) -> ImportSourc
         InputError: there is nothing, or several where one is needed; names them.
     """
     given = given or ImportSources()
+    folder = near(folder, "the authors' layout")
     if not folder.is_dir():
         raise InputError(f"the authors' layout: {str(folder)!r} is not a folder")
     scores = given.scores or (None if given.segments is not None else _one(folder, REFINED))

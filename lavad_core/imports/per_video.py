@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from lavad_core.datasets.names import listed, match_key, without_ending
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile, find_files
+from lavad_core.plain_text import number_of
 from lavad_core.store.commits import storable
 
 T = TypeVar("T")
@@ -127,7 +128,9 @@ def read_files(
     for name, why in refused.items():
         report.problems.append(f"{role}: {name!r}: {why}")
     if extra:
-        report.notes.append(f"{role}: {len(extra)} files belong to none of the expected videos: {listed(extra)}")
+        report.notes.append(
+            f"{role}: {number_of(len(extra), 'file', 'belong')} to none of the expected videos: {listed(extra)}"
+        )
     lines = [f"{name}\0{digests[name]}" for name in sorted(digests)]
     report.sources[role] = {
         "name": place.name,

@@ -119,8 +119,8 @@ class _Counts:
             report.problems.append(f"frame counts: {probable_cause(self._off)}")
         if self._cut:
             report.notes.append(
-                f"frame counts: {len(self._cut)} videos are taken to be as long as their scores, by up to "
-                f"{self._tolerance} frames (--frame-count-tolerance): {listed(self._cut)}"
+                f"frame counts: {number_of(len(self._cut), 'video', 'are')} taken to be as long as the scores, by up to "
+                f"{number_of(self._tolerance, 'frame')} (--frame-count-tolerance): {listed(self._cut)}"
             )
 
 

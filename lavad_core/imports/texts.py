@@ -11,6 +11,7 @@ from lavad_core.datasets.names import listed
 from lavad_core.imports.per_video import ExpectedNames, ImportReport, ImportSources, read_values
 from lavad_core.imports.types import ImportedVideo
 from lavad_core.imports.values import parse_texts, parse_windows
+from lavad_core.plain_text import number_of
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Texts:
         found = read_values(place, role, self._names, on_grid, self._report)
         missing = [name for name in self._scored if name not in found]
         if place is not None and missing:
-            self._report.notes.append(f"{role}: none for {len(missing)} scored videos: {listed(missing)}")
+            self._report.notes.append(f"{role}: none for {number_of(len(missing), 'scored video')}: {listed(missing)}")
         return found
 
     @staticmethod

@@ -11,8 +11,10 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
 from lavad_core.imports.for_stage import import_folders, read_for_stage
 from lavad_core.imports.listed import listed_id
+from lavad_core.location import shown
 from lavad_core.models.kinds import local_identity, model_identity
 from lavad_core.pipeline.graph import build_graph, needed_roles
+from lavad_core.remote_files import near
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.types import VideoSource
@@ -48,9 +50,9 @@ def check_imports(config: LavadConfig) -> None:
     folders = import_folders(config)
     if config.imports.similarities is not None:
         folders["similarities"] = config.imports.similarities
-    absent = {node_id: folder for node_id, folder in folders.items() if not folder.is_dir()}
+    absent = {node_id: folder for node_id, folder in folders.items() if not near(folder, "imported values").is_dir()}
     if absent:
-        named = ", ".join(f"{node_id}: {str(folder)!r}" for node_id, folder in absent.items())
+        named = ", ".join(f"{node_id}: {shown(folder)!r}" for node_id, folder in absent.items())
         raise InputError(
             f"imported values: there is no such folder: {named}; `imports.*` name folders with a <video>.json for each video"
         )

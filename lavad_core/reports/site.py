@@ -22,14 +22,12 @@ from lavad_core.evaluation.smoothing import sigma_in_words
 from lavad_core.evaluation.ties import means
 from lavad_core.evaluation.types import METRIC_TITLES, Evaluation, Metric, ScoreRow, VideoRow
 from lavad_core.location import COPY_THERE, refuse_address
+from lavad_core.remote_files import REPORT
 from lavad_core.reports import facts, html
 from lavad_core.reports.charts import SPARK_WIDTH, chart
 from lavad_core.reports.pictures import VideoCard, video_card
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.video import GridFrame, ReplacedCaption, VideoReport, key_frames
-
-MARKER = ".lavad-report"
-"""A file that says that a folder is a report, and may be made again."""
 
 VIDEOS = "videos"
 """The folder of the pages of videos."""
@@ -280,11 +278,11 @@ def _make_room(output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"{str(output)!r} is not a folder; --output names the folder of the report")
     output.mkdir(parents=True, exist_ok=True)
-    if not (output / MARKER).exists() and any(output.iterdir()):
+    if not (output / REPORT).exists() and any(output.iterdir()):
         raise InputError(
             f"the folder {str(output)!r} holds something that is not a report; name one that is empty or new"
         )
-    (output / MARKER).touch()
+    (output / REPORT).touch()
     # The old index goes first: what is half made has none.
     (output / "index.html").unlink(missing_ok=True)
     if (output / VIDEOS).exists():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lavad_core.config.steps import ScoreConfig
 from lavad_core.models.chat.read_answer import THINKING_OFF, WORDS, Fault, ReadAnswer, fault_counts, refused_with
+from lavad_core.plain_text import number_of
 
 SHOWN = 80
 """Characters of an answer in a message."""
@@ -79,7 +80,7 @@ class ScoreCounts:
         """Why windows have no score, each reason with its number."""
         parts = [f"{self.faults[fault]} answers are {words}" for fault, words in WORDS.items() if self.faults[fault]]
         if self.no_number:
-            parts.append(f"{self.no_number} answers hold no score")
+            parts.append(f"{number_of(self.no_number, 'answer', 'hold')} no score")
         if self.no_summary:
             parts.append(f"{self.no_summary} summaries are empty")
         if self.first:

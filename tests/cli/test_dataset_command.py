@@ -56,7 +56,7 @@ def test_what_is_missing_gives_exit_code_1(labels: Path, videos: Path) -> None:
     result = lavad("dataset", "check", "own", str(labels), "--videos", str(videos), "--no-count")
     assert result.exit_code == 1
     assert "error: 1 of 2 videos are not here: 'one #1' (nearest: 'one 1')" in result.stdout
-    assert "warning: 1 videos here are not of the data set" in result.stdout
+    assert "warning: 1 video is here and not of the data set" in result.stdout
 
 
 def test_a_video_that_was_cut_off_and_one_that_is_none(labels: Path, videos: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_video_that_was_cut_off_and_one_that_is_none(labels: Path, videos: Pat
     errors = {finding["message"]: finding["videos"] for finding in report["findings"] if finding["level"] == "error"}
     assert errors == {
         "1 video cannot be read: 'one #1' (format)": ["one #1"],
-        "1 videos are shorter than their list says, cut off or others: 'two=2' (2, not 20)": ["two=2"],
+        "1 video is shorter than the list says, cut off or another: 'two=2' (2, not 20)": ["two=2"],
     }
     assert report["here"]["frames"] == 32
 

@@ -160,4 +160,4 @@ def test_videos_without_labels_are_named_before_the_work(videos: Path, tmp_path:
     assert not (tmp_path / "s" / "runs").exists()
     labels.write_text("good Arson 3 7 -1 -1\nelsewhere Fire 1 2 -1 -1\n")
     result = lavad("run", str(videos / "good.mp4"), "--preset", "tiny", "--labels", str(labels), "--dry-run")
-    assert "name 1 videos that are not given: 'elsewhere'; metrics will be over 1 of 2" in result.stderr
+    assert "name 1 video not given: 'elsewhere'; metrics will be over 1 of 2" in result.stderr

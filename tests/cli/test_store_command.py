@@ -53,7 +53,7 @@ def test_verify_finds_an_orphan(store: Path) -> None:
     part.with_name(part.name.replace("0", "9", 1)).write_bytes(b"x")
     result = lavad("store", "verify", "--store", str(store))
     assert result.exit_code == 1, result.stdout
-    assert "0 damaged results, 1 other findings" in result.stderr
+    assert "0 damaged results, 1 other finding" in result.stderr
 
 
 def test_gc_leaves_what_is_committed(store: Path) -> None:

@@ -118,8 +118,8 @@ def test_what_texts_lack_is_said(tmp_path: Path) -> None:
     assert found.videos[0].summaries == {0: "only this"}
     assert report.problems == []
     assert report.notes == [
-        "summaries: 1 files belong to none of the expected videos: 'stranger.json'",
-        "summaries: none for 1 scored videos: 'Normal_Videos_003'",
+        "summaries: 1 file belongs to none of the expected videos: 'stranger.json'",
+        "summaries: none for 1 scored video: 'Normal_Videos_003'",
         "summaries: 'Arson001_x264' has 1 for 3 frames of the grid",
     ]
 

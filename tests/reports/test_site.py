@@ -13,8 +13,9 @@ from support.video_factory import make_video
 from test_demonstration_page import HOSTILE, Elements
 
 from lavad_core.errors import DamagedResult, InputError
+from lavad_core.remote_files import REPORT
 from lavad_core.reports import site
-from lavad_core.reports.site import MARKER, page_name, write_report
+from lavad_core.reports.site import page_name, write_report
 from lavad_core.results.types import ResultSet, ScoredVideo, VideoResults, results_of_values
 from lavad_core.video.types import VideoSource
 
@@ -41,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_links_lead_to_pages_and_pages_to_nothing_else(written: Path) -> None:
     found = pages(written)
-    assert sorted(path.name for path in written.iterdir()) == sorted([MARKER, "index.html", "videos"])
+    assert sorted(path.name for path in written.iterdir()) == sorted([REPORT, "index.html", "videos"])
     assert len(found) == 1 + len(NAMES)
     for page, elements in found.items():
         ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]

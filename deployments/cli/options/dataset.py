@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lavad.deployments.cli.options import common as options
+
 if TYPE_CHECKING:
     from lavad_core.datasets.types import Dataset
 
@@ -17,15 +19,22 @@ DatasetName = Annotated[
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option("--labels", help="The data set's file of labels, or its folder of masks.", metavar="PATH"),
+    typer.Option(
+        "--labels", help="The data set's file of labels, or its folder of masks.", metavar="PATH", parser=options.place
+    ),
 ]
 ListFile = Annotated[
     Path | None,
-    typer.Option("--list", help="The data set's list of videos, with frame counts or without.", metavar="FILE"),
+    typer.Option(
+        "--list",
+        help="The data set's list of videos, with frame counts or without.",
+        metavar="FILE",
+        parser=options.place,
+    ),
 ]
 Videos = Annotated[
     Path | None,
-    typer.Option("--videos", help="Folder of the data set's videos.", metavar="DIR"),
+    typer.Option("--videos", help="Folder of the data set's videos.", metavar="DIR", parser=options.place),
 ]
 FirstFrame = Annotated[
     int | None,

@@ -10,6 +10,7 @@ import typer
 
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.text import OutputLost, say, show
+from lavad_core.location import shown
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.options import EvaluationOptions
@@ -97,7 +98,10 @@ class AnswerGroup:
 
     json_: options.AsJson = False
     """Whether to print JSON."""
-    output: Annotated[Path | None, typer.Option("--output", help="Write the JSON there too.", metavar="FILE")] = None
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Write the JSON there too.", metavar="FILE", parser=options.place),
+    ] = None
 
     def wants_tables(self, document: str) -> bool:
         """Write the document to where it was asked for; whether stdout is still free, for tables.
@@ -105,12 +109,15 @@ class AnswerGroup:
         Raises:
             OutputLost: the file cannot be written.
         """
+        from lavad_core.remote_files import written
+
         if self.output is not None:
             try:
-                self.output.write_text(document, encoding="utf-8")
+                with written(self.output, "replace") as file:
+                    file.write_text(document, encoding="utf-8")
             except OSError as error:
-                raise OutputLost(f"{str(self.output)!r}: {error.strerror or error}") from error
-            say(f"written: {self.output}")
+                raise OutputLost(f"{shown(self.output)!r}: {error.strerror or error}") from error
+            say(f"written: {shown(self.output)}")
         if self.json_:
             show(document.rstrip("\n"))
         return not self.json_

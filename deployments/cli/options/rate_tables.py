@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options import complete
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ class RatesGroup:
     """Rates: the user's table before a run's before the package's."""
 
     rates: Annotated[
-        Path | None, typer.Option("--rates", help="Your own table of rates (docs/planning.md).", metavar="FILE")
+        Path | None,
+        typer.Option(
+            "--rates", help="Your own table of rates (docs/planning.md).", metavar="FILE", parser=options.place
+        ),
     ] = None
     """File of the user's table."""
     rates_from: Annotated[

@@ -178,11 +178,9 @@ def metrics(resources: RunResources, videos: Sequence[VideoOutcome], *, tables: 
     if reading := commit.facts.get("reading"):
         say(f"read as: {escape(reading)}")
     if clipped := counts["clipped_intervals"]:
-        say(f"{clipped} annotated intervals reach beyond the end of their video and were cut there")
+        say(f"{number_of(clipped, 'annotated interval')} beyond the end of the video, cut there")
     if others := counts["labels_without_video"]:
-        say(
-            f"the labels name {others} videos that are not part of this: a metric over a part of a data set is not its own"
-        )
+        say(f"the labels name {number_of(others, 'other video')}: a metric over a part of a data set is not its own")
 
 
 def exit_code(videos: Sequence[VideoOutcome]) -> Exit:

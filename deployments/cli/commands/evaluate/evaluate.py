@@ -40,6 +40,7 @@ def evaluate(
             "--threshold-from",
             help="Events: the threshold of a file that `lavad threshold` wrote; warns if it was fitted on these videos.",
             metavar="FILE",
+            parser=options.place,
         ),
     ] = None,
     segments: SegmentGroup,

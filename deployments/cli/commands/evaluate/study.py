@@ -17,7 +17,7 @@ from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.rate_tables import RatesGroup, three_figures
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_csv, show_table
-from lavad_core.plain_text import duration_text
+from lavad_core.plain_text import duration_text, number_of
 
 if TYPE_CHECKING:
     from lavad_core.pipeline.side_by_side import SharedStep
@@ -247,7 +247,7 @@ def run(
         table = run_study(called, study, rows, sources, listener=progress, on_step=progress.step)
     _print(table, "json" if json_ else format_)
     made, found = table.results["made"], table.results["found"]
-    say(f"{made} results made, {found} found in the store; {duration_text(table.seconds)}")
+    say(f"{number_of(made, 'result')} made, {found} found in the store; {duration_text(table.seconds)}")
     if table.partial:
         raise typer.Exit(Exit.SOME_FAILED)
 

@@ -13,6 +13,7 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import OutputLost, escape, say
+from lavad_core.location import shown
 from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def export(
     output: Annotated[
         Path,
         typer.Argument(
-            metavar="OUTPUT", help="A new file; a new folder for fiftyone and authors.", parser=options.folder
+            metavar="OUTPUT", help="A new file; a new folder for fiftyone and authors.", parser=options.place
         ),
     ],
     run: options.Run = None,
@@ -59,6 +60,7 @@ def export(
     json_: options.AsJson = False,
 ) -> None:
     """Write the results of a run or an import for other programs. Nothing is written over."""
+    from lavad_core.remote_files import written
     from lavad_core.results.open import open_results
 
     if frames and format_ not in TABLES:
@@ -73,16 +75,17 @@ def export(
         raise typer.BadParameter(f"{format_} has scores, not segments", param_hint="--threshold")
     results = open_results(options.store_root(store), run)
     try:
-        notes = _write(results, format_, output, frames, _rule(results, given) if format_ in SEGMENTS else None)
+        with written(output, "new") as place:
+            notes = _write(results, format_, place, frames, _rule(results, given) if format_ in SEGMENTS else None)
     except OSError as error:
-        raise OutputLost(f"{output}: {error.strerror or error}") from error
-    say(f"{number_of(len(results.names), 'video')} of {results.origin} {results.set_id}: {escape(str(output))}")
+        raise OutputLost(f"{shown(output)}: {error.strerror or error}") from error
+    say(f"{number_of(len(results.names), 'video')} of {results.origin} {results.set_id}: {escape(shown(output))}")
     for note in notes:
         say(f"note: {escape(note)}")
     if results.unscored:
         say(f"{number_of(len(results.unscored), 'video', 'have')} no scores, and no place in it")
     if json_:
-        facts = {"kind": format_, "output": str(output), "run": results.set_id, "videos": list(results.names)}
+        facts = {"kind": format_, "output": shown(output), "run": results.set_id, "videos": list(results.names)}
         show_document("export", {**facts, "notes": list(notes), "unscored": dict(results.unscored)})
 
 

@@ -33,21 +33,33 @@ class SourceGroup:
     """Where the results are."""
 
     layout: Annotated[
-        Path | None, typer.Option("--layout", help="Folder in the layout of the authors' program.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            "--layout", help="Folder in the layout of the authors' program.", metavar="DIR", parser=options.place
+        ),
     ] = None
     scores: Annotated[
         Path | None,
         typer.Option(
-            "--scores", help=f"Final scores: {PER_VIDEO}: `{{frame: score}}` (.json), .npy or .csv.", metavar="PATH"
+            "--scores",
+            help=f"Final scores: {PER_VIDEO}: `{{frame: score}}` (.json), .npy or .csv.",
+            metavar="PATH",
+            parser=options.place,
         ),
     ] = None
     raw_scores: Annotated[
-        Path | None, typer.Option("--raw-scores", help="The language model's own scores, the same way.", metavar="PATH")
+        Path | None,
+        typer.Option(
+            "--raw-scores", help="The language model's own scores, the same way.", metavar="PATH", parser=options.place
+        ),
     ] = None
     segments: Annotated[
         Path | None,
         typer.Option(
-            "--segments", help="Segments in place of scores: CSV or JSON of video, start, end, score.", metavar="FILE"
+            "--segments",
+            help="Segments in place of scores: CSV or JSON of video, start, end, score.",
+            metavar="FILE",
+            parser=options.place,
         ),
     ] = None
     captions: Annotated[
@@ -56,8 +68,12 @@ class SourceGroup:
             "--captions", help="Captions of a captioner, `{frame: text}`; may be repeated.", metavar="NAME=PATH"
         ),
     ] = None
-    cleaned: Annotated[Path | None, typer.Option("--cleaned", help="Cleaned captions.", metavar="PATH")] = None
-    summaries: Annotated[Path | None, typer.Option("--summaries", help="Summaries.", metavar="PATH")] = None
+    cleaned: Annotated[
+        Path | None, typer.Option("--cleaned", help="Cleaned captions.", metavar="PATH", parser=options.place)
+    ] = None
+    summaries: Annotated[
+        Path | None, typer.Option("--summaries", help="Summaries.", metavar="PATH", parser=options.place)
+    ] = None
 
     def files(self) -> ImportSources:
         """What is named file by file, beside ``layout``."""
@@ -72,7 +88,7 @@ class SourceGroup:
                 raise typer.BadParameter(
                     f"{escape(text)!r} is not NAME=PATH with a name of its own", param_hint="--captions"
                 )
-            named[name] = Path(path)
+            named[name] = options.place(path)
         return ImportSources(self.scores, self.raw_scores, self.segments, named, self.cleaned, self.summaries)
 
 

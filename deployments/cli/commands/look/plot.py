@@ -15,6 +15,7 @@ from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.metrics import Sigmas, sigmas
 from lavad.deployments.cli.options.shown import THRESHOLD, ShownGroup, Threshold, writing
 from lavad.deployments.cli.terminal.text import escape, say, show
+from lavad_core.location import shown
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.smoothing import Sigma
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @grouped
 def plot(
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .png, .svg or .pdf.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .png, .svg or .pdf.", parser=options.place)],
     videos_: Annotated[
         list[str] | None,
         typer.Argument(
@@ -54,6 +55,7 @@ def plot(
     store: options.StoreFolder = None,
 ) -> None:
     """Draw scores over time with key frames and shaded labels, or ROC, or precision and recall of one or several runs."""
+    from lavad_core.remote_files import written
     from lavad_core.reports.plots import check_format, plot_rates, plot_videos
     from lavad_core.results.find import scored_name
 
@@ -69,14 +71,14 @@ def plot(
     if roc or pr:
         kind: Literal["roc", "pr"] = "roc" if roc else "pr"
         curves, prevalence = _rates(sets, kind, sigmas(sigma))
-        with writing():
-            plot_rates(curves, kind, output, prevalence)
+        with writing(), written(output, "replace") as file:
+            plot_rates(curves, kind, file, prevalence)
     else:
         reported = next(iter(sets.values()))
         cards = [_card(reported, scored_name(reported.results, name), frames) for name in videos_ or ()]
-        with writing():
-            plot_videos(cards, output)
-    show(f"plot: {escape(str(output))}")
+        with writing(), written(output, "replace") as file:
+            plot_videos(cards, file)
+    show(f"plot: {escape(shown(output))}")
 
 
 def _named(run: str) -> tuple[str, str | None]:

@@ -14,6 +14,7 @@ from lavad.deployments.cli.options.metrics import ProtocolGroup
 from lavad.deployments.cli.options.shown import ShownGroup, counting_bar, writing
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show
+from lavad_core.location import shown
 from lavad_core.plain_text import number_of
 
 
@@ -23,9 +24,7 @@ def report(
     *,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="Folder of the report; an existing one is replaced.", parser=options.folder
-        ),
+        typer.Option("--output", "-o", help="Folder of the report; an existing one is replaced.", parser=options.place),
     ],
     given: ShownGroup,
     protocol: ProtocolGroup,
@@ -39,6 +38,7 @@ def report(
     from lavad_core.evaluation.compute import evaluate
     from lavad_core.method.detection import SegmentRule
     from lavad_core.pipeline.graph import random_models
+    from lavad_core.remote_files import written
     from lavad_core.reports.site import write_report
 
     reported = given.open()
@@ -50,15 +50,15 @@ def report(
         say("there are no labels: the report has no metrics; give --dataset and --labels for them")
     random = [] if reported.results.config is None else random_models(reported.results.config)
     warnings = [f"THE SCORES MEAN NOTHING: these models are random: {', '.join(random)}."] if random else []
-    with writing(), counting_bar(len(reported.names), "pages") as done:
-        page = write_report(reported, evaluation, output, warnings, done)
+    with writing(), written(output, "report") as folder, counting_bar(len(reported.names), "pages") as done:
+        page = write_report(reported, evaluation, folder, warnings, done)
     if page.trouble:
         say(f"{number_of(len(page.trouble), 'video', 'have')} no scores; the page says which")
-    index = output / "index.html"
+    index = shown(output / "index.html")
     if json_:
         facts = {"run": reported.results.set_id, "pages": len(page.rows), "videos": len(reported.names)}
-        show_document("report", {"page": str(index), **facts, "without_scores": len(page.trouble)})
+        show_document("report", {"page": index, **facts, "without_scores": len(page.trouble)})
     else:
-        show(f"page: {escape(str(index))}")
+        show(f"page: {escape(index)}")
     if len(page.rows) < len(reported.names):
         raise typer.Exit(Exit.SOME_FAILED)

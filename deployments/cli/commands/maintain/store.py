@@ -16,6 +16,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
@@ -77,13 +78,13 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
     counts = Counter(finding.kind for finding in findings)
     damaged, altered = counts.pop("damaged", 0), counts.pop("altered", 0)
     bare = counts.pop("unprotected", 0)  # of an earlier version, and no fault
-    say(f"{damaged} damaged results, {counts.total()} other findings")
+    say(f"{number_of(damaged, 'damaged result')}, {number_of(counts.total(), 'other finding')}")
     if bare:
         say(f"{bare} runs have records without digests: a change of these would not show; their results are protected")
     if damaged:
         say("damaged results are never used; the next `lavad run` makes them again")
     if altered:
-        say(f"{altered} records of runs were altered and are not believed; put the files back, or run again")
+        say(f"{number_of(altered, 'record', 'were')} altered and count for nothing; put the files back, or run again")
     if damaged or altered:
         raise typer.Exit(Exit.STORE)
     if counts:
