@@ -16,6 +16,7 @@ from lavad.tasks.set_run import over_set, plan_set
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import LabelReading
 from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.types import Evaluation
 
 SHARD_DEPLOYMENT = "score-shard/shard"
 
@@ -72,16 +73,17 @@ def score_data_set(
         work.evaluate()
         state = work.finish()
         if work.has_metrics:
-            report_set(loaded, work.run.run_id, state)
+            report_set(loaded, work.run.run_id, state, work.evaluation)
         return state
 
 
-def report_set(config: LavadConfig, run_id: str, state: State[Any]) -> None:
-    """The evaluation of the whole set as the flow ``evaluate`` leaves it: a report, and metrics and curves as artifacts."""
+def report_set(config: LavadConfig, run_id: str, state: State[Any], made: Evaluation | None) -> None:
+    """The evaluation of the whole set as the flow ``evaluate`` leaves it: a report, and metrics and curves as artifacts.
+    ``made`` has its numbers, if it was made in this run."""
     own = config.evaluate
     reading = LabelReading(own.first_frame, own.frame_count_tolerance)
     ref = SetRef(config.store, run_id, own.dataset, own.labels, own.list, None, reading)
-    found = evaluate_set(ref, EvaluationOptions(), None)
+    found = evaluate_set(ref, EvaluationOptions(), None, made)
     folder = report_folder(config.store, run_id)
     curves = write_set_report(ref, found, folder)
     publish_evaluation(found, str(state.name), str(state.message), None, folder, curves)

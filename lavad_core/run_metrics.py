@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -61,7 +61,11 @@ def evaluate_run(
 
 
 def evaluate_keys(
-    store: Store, config: LavadConfig, videos: Mapping[str, Keys], unscored: Sequence[str] = ()
+    store: Store,
+    config: LavadConfig,
+    videos: Mapping[str, Keys],
+    unscored: Sequence[str] = (),
+    evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> Commit | None:
     """As :func:`evaluate_run`, for videos of which the keys of their results are known: no model need be there.
 
@@ -70,6 +74,7 @@ def evaluate_keys(
         config: names the labels.
         videos: name to keys, of those that have scores.
         unscored: names of videos of the run that have none.
+        evaluated: called with the evaluation, where the metrics are not in the store already.
     """
     labels = config.evaluate.labels
     if labels is not None and not videos:
@@ -101,6 +106,7 @@ def evaluate_keys(
     if found is not None:
         return found
     evaluation = evaluate(dataset, results_of_keys(store, config, videos))
+    evaluated(evaluation)
     with store.writer(key, video="", schema=SCHEMA, provenance=provenance) as writer:
         writer.write(pa.Table.from_pylist(_table(evaluation), schema=SCHEMA))
         metrics, header = evaluation.rows[0].metrics, evaluation.header

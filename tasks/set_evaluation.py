@@ -14,6 +14,7 @@ from lavad_core.datasets.configured import open_labels
 from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate as evaluate_results
+from lavad_core.evaluation.compute import of_results
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
 from lavad_core.evaluation.sealed_json import EVALUATION
@@ -88,10 +89,13 @@ def read_threshold(path: str | None) -> ChosenThreshold | None:
 
 
 @task(name="evaluate-set", description="All metrics of a set of results.", **UNCACHED)
-def evaluate_set(ref: SetRef, options: EvaluationOptions, chosen: ChosenThreshold | None) -> Evaluation:
-    """The evaluation, with a warning where the threshold of a file was fitted on these videos."""
+def evaluate_set(
+    ref: SetRef, options: EvaluationOptions, chosen: ChosenThreshold | None, made: Evaluation | None = None
+) -> Evaluation:
+    """The evaluation, with a warning where the threshold of a file was fitted on these videos. ``made`` is one of the same
+    scores with the same options."""
     dataset, results = ref.open()
-    found = evaluate_results(dataset, results, options)
+    found = evaluate_results(dataset, results, options) if made is None else of_results(made, dataset, results, options)
     return found if chosen is None else with_warnings(found, fitted_warnings(chosen, dataset, results.names))
 
 

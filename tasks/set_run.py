@@ -29,6 +29,7 @@ from lavad.tasks.job import UNCACHED, Job, RunRef, job_of, open_job
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import StoreUnavailable
+from lavad_core.evaluation.types import Evaluation
 from lavad_core.local_run import STOPPED, first_sources, sources_of
 from lavad_core.location import shown
 from lavad_core.pipeline.ledger import ENDINGS, NOT_REACHED, run_ending
@@ -78,6 +79,7 @@ class SetRun:
         self._plan: ShardPlan | None = None
         self._works: list[ShardWork] = []
         self._metrics: dict[str, Any] | None = None
+        self.evaluation: Evaluation | None = None
         self._manifest: RunManifest | None = None
         self._progress = Progress(0)
 
@@ -202,7 +204,8 @@ class SetRun:
         """The metrics of the whole set, if the configuration names labels."""
         if self._job.resources.config.evaluate.labels is not None and any(o.status in SCORED for o in self.outcomes()):
             unscored = [outcome.name for outcome in self.outcomes() if outcome.status not in SCORED]
-            self._metrics = evaluate_shards(self.run, [record.run_id for record in self.records], unscored)
+            run_ids = [record.run_id for record in self.records]
+            self._metrics, self.evaluation = evaluate_shards(self.run, run_ids, unscored)
 
     @property
     def has_metrics(self) -> bool:
@@ -263,15 +266,19 @@ def plan_set(run: RunRef, inputs: list[str], limit: int | None, shards: int | No
 
 
 @task(name="evaluate", description="Frame-level metrics over all videos of the set.", **UNCACHED)
-def evaluate_shards(run: RunRef, run_ids: list[str], unscored: list[str]) -> dict[str, Any] | None:
-    """The metrics over the scored videos of several runs, by their records: no model is needed."""
+def evaluate_shards(
+    run: RunRef, run_ids: list[str], unscored: list[str]
+) -> tuple[dict[str, Any] | None, Evaluation | None]:
+    """The metrics over the scored videos of several runs, by their records: no model is needed. And the evaluation that has
+    them, unless they were in the store."""
     resources, root = job_of(run).resources, Path(run.store)
     keys: dict[str, Any] = {}
     for run_id in run_ids:
         own = keys_of_run(root, run_id)
         keys |= {video.name: own[video.video_id] for video in load_run(root, run_id).videos if video.status in SCORED}
-    commit = evaluate_keys(resources.store, resources.config, keys, unscored)
-    return None if commit is None else metrics_of(commit)
+    made: list[Evaluation] = []
+    commit = evaluate_keys(resources.store, resources.config, keys, unscored, made.append)
+    return None if commit is None else metrics_of(commit), made[0] if made else None
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -67,6 +67,16 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
         roc=roc,
         precision_recall=precision_recall,
     )
+
+
+def of_results(evaluation: Evaluation, dataset: Dataset, results: ResultSet, options: EvaluationOptions) -> Evaluation:
+    """The same numbers with the protocol of another set of results: the same scores by another name.
+
+    Raises:
+        InputError, DamagedResult: as :func:`evaluate`.
+    """
+    videos, names = gather_scores(dataset, results)
+    return replace(evaluation, header=_header(dataset, results, names, LabelledScores(videos, None), options))
 
 
 def own_scores(videos: Sequence[EvaluatedVideo]) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from support.filled_store import fill
 from support.flow_runs import artifacts
 
 from lavad.flows.evaluate import evaluate
+from lavad.tasks import set_evaluation
 from lavad.tasks.evaluation_artifacts import evaluation_text, metric_table
+from lavad.tasks.set_evaluation import SetRef, evaluate_set
 from lavad_core.errors import InputError
+from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.runs.known_bad import KnownBad, acknowledge, forget
 
@@ -150,6 +154,17 @@ def test_what_is_wrong_ends_the_flow_with_its_words(
     error = state.result(raise_on_failure=False)
     assert isinstance(error, InputError)
     assert says in str(error)
+
+
+def test_numbers_that_a_run_has_made_are_not_made_again(
+    runs: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root, options = Path(runs["root"]), EvaluationOptions(resamples=20)
+    ref = SetRef(root / "store", runs["right"], None, root / "labels.txt", None, None)
+    made = evaluate_set.fn(ref, options, None)
+    before = replace(made, header=replace(made.header, results={"id": "", "origin": "run"}, recipe={}))
+    monkeypatch.setattr(set_evaluation, "evaluate_results", None)
+    assert evaluate_set.fn(ref, options, None, before) == made
 
 
 def test_names_are_escaped_in_the_artifacts(runs: dict[str, str], tmp_path: Path) -> None:

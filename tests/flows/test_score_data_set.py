@@ -215,7 +215,7 @@ def test_the_metrics_of_a_set_are_those_of_one_run(
     make_videos(tmp_path / "videos", *VIDEOS)
     given: list[Any] = []
 
-    def evaluated(store: FileStore, config: Any, videos: Any, unscored: Any) -> None:
+    def evaluated(store: FileStore, config: Any, videos: Any, unscored: Any, made: Any) -> None:
         given.append((sorted(videos), sorted(unscored), {keys["refine"].stage for keys in videos.values()}))
 
     monkeypatch.setattr(set_run, "evaluate_keys", evaluated)
