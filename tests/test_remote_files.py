@@ -12,11 +12,14 @@ from support.filled_store import fill
 from support.s3_server import S3Server
 
 from lavad.deployments.cli.options.common import place, store_folder
+from lavad.tasks.set_evaluation import SetRef, check_baseline, evaluate_set, resolved_run, write_set_report
 from lavad_core import remote_files
 from lavad_core.config.load import load_config
 from lavad_core.config.secrets import public_settings
 from lavad_core.config.tree import rows
 from lavad_core.errors import ConfigError, InputError, ServiceUnavailable
+from lavad_core.evaluation.options import EvaluationOptions
+from lavad_core.evaluation.sealed_json import EVALUATION
 from lavad_core.remote_files import near, written
 from lavad_core.user_files import read_text
 
@@ -128,6 +131,19 @@ def test_reports_and_exports_and_numbers_go_there(s3: S3Server, address: str, ru
     assert json.loads(s3.names(f"{address}/evaluation.json")[""])["format"] == "lavad-evaluation"
     asked("plot", "one", "-o", f"{address}/one.svg", "--frames", "0", store=run)
     assert s3.names(f"{address}/one.svg")[""].startswith(b"<?xml")
+
+
+def test_the_report_of_a_flow_goes_there(s3: S3Server, address: str, run: Path) -> None:
+    put(s3, f"{address}/labels.txt", "one Fighting 16 31 -1 -1\ntwo Normal -1 -1 -1 -1\n")
+    ref = SetRef(run, resolved_run.fn(run, None), None, Path(f"{address}/labels.txt"), None, None)
+    found = evaluate_set.fn(ref, EvaluationOptions(resamples=0), None)
+    curves = write_set_report.fn(ref, found, f"{address}/report")
+    assert set(curves) == {"roc", "pr"}
+    there = s3.names(f"{address}/report")
+    assert {"index.html", "roc.svg", "pr.svg"} < set(there)
+    assert EVALUATION.parse(there["evaluation.json"].decode()) == found
+    baseline = check_baseline.fn(ref, found, EvaluationOptions(), f"{address}/report/evaluation.json", {"auc": 0.0})
+    assert not baseline.falls
 
 
 def test_a_message_names_the_address(s3: S3Server, address: str, run: Path) -> None:
