@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from lavad_core.config.section import NOTHING, Section, setting
-from lavad_core.recipes import zero_shot
+from lavad_core.method import prompts
 
 
 def _temperature(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
@@ -32,10 +32,10 @@ class ZeroShotConfig(Section):
         description="Whose vectors are compared: those of the grid's frames, or of the windows around them.",
     )
     normal: str = setting(
-        zero_shot.NORMAL, affects=("score_zero_shot",), description="The text for what is normal.", min_length=1
+        prompts.ZERO_SHOT[0], affects=("score_zero_shot",), description="The text for what is normal.", min_length=1
     )
     anomalous: str = setting(
-        zero_shot.ANOMALOUS, affects=("score_zero_shot",), description="The text for what is anomalous.", min_length=1
+        prompts.ZERO_SHOT[1], affects=("score_zero_shot",), description="The text for what is anomalous.", min_length=1
     )
     temperature: Temperature = setting(
         "model",

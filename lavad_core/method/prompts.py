@@ -37,6 +37,9 @@ CONTEXT = {
 }
 """P_C by name: ``impersonation`` is UCF-Crime's, ``prior`` XD-Violence's."""
 
+ZERO_SHOT = ("a standard scene", "a scene with suspicious or potentially criminal activities")
+"""The texts that zero-shot baselines compare pictures with: what is normal, what is anomalous (Sec. 4.1)."""
+
 SCORE_VALUES = tuple(tenths / 10 for tenths in range(11))
 """The 11 values a score can take."""
 

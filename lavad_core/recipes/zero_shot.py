@@ -5,12 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-NORMAL = "a standard scene"
-"""The paper's text for what is normal."""
-
-ANOMALOUS = "a scene with suspicious or potentially criminal activities"
-"""The paper's text for what is anomalous."""
-
 
 def cosines(vectors: NDArray[np.floating], text: NDArray[np.floating]) -> NDArray[np.float64]:
     """Cosine similarity of each vector to a text's.

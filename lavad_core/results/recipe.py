@@ -99,8 +99,11 @@ def in_short(recipe: Recipe) -> str:
 def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     used = needed_roles(config)
     given = config.imports
-    if scores_node(config) != "score":
-        yield "method", config.score.method
+    method = config.score.method
+    own_way = scores_node(config) == "score"
+    if not own_way:
+        section = getattr(config, method.replace("-", "_"))
+        yield "method", f"{method}: " + ", ".join(f"{name} {value}" for name, value in section.model_dump().items())
     named = ", ".join(name for name in config.captioners if f"captioner:{name}" in used)
     yield "captioners", f"imported: {', '.join(given.captions)}" if given.captions else named or "none"
     long_text = getattr(config.encoder, "long_text", "")  # ImageBind's alone
@@ -128,11 +131,12 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     on = {name: getattr(config, name).enabled for name in ("clean", "summarise", "refine")}
     made = {"clean": given.cleaned, "summarise": given.summaries, "score": given.scores, "refine": given.refined}
     words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
-    yield "switches", ", ".join(words)
+    yield "switches", ", ".join(words) if own_way else ""
     yield from header_of(config).items()
     score = config.score
     expected = ", expected" if score.expected else ""
-    yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"
+    if own_way or "chat" in used:
+        yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"
 
 
 def _model(name: str) -> str:

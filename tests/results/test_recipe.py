@@ -50,6 +50,18 @@ def test_the_recipe_says_it_and_a_comparison_names_it(word: str, tmp_path: Path)
     assert recipe_differences(one, one) == ()
 
 
+def test_another_way_to_scores_is_said_and_nothing_about_what_it_does_not_do(tmp_path: Path) -> None:
+    fill(tmp_path, more=("score.method=zero-shot", "zero_shot.temperature=2", "about.origin=A paper, 2026"))
+    lines = open_results(tmp_path).recipe.lines
+    assert lines["method"].startswith("zero-shot: vector frame, normal a standard scene, anomalous a scene with")
+    assert lines["method"].endswith("temperature 2.0")
+    assert lines.keys() & {"switches", "answers"} == set()
+    assert (lines["chat model"], lines["captioners"], lines["neighbours"]) == ("none", "none", "none")
+    header = [lines[name] for name in ("origin", "looks ahead", "fitted on the test set", "expected")]
+    assert header == ["A paper, 2026", "0 s", "nothing that is known", "no figure is published"]
+    assert "method: zero-shot: vector frame" in in_short(open_results(tmp_path).recipe)
+
+
 def test_imported_stages_are_no_models(tmp_path: Path) -> None:
     more = ("imports.summaries=/somewhere", "imports.scores=/somewhere", "run.targets=[score]")
     fill(tmp_path, more=more)
