@@ -21,6 +21,7 @@ from lavad_core.config.load import load_config
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import GivenUp
+from lavad_core.pipeline.look import FoundResult
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.manifest import load_run
@@ -57,6 +58,9 @@ class Job:
     """Whether to compute again what is in the store."""
     retry_rejected: bool = False
     """Whether to compute again what an earlier run found rejected."""
+    results: dict[tuple[str, str], FoundResult] = field(default_factory=dict)
+    """Node id and video to the result that its task run has just found or made. What a task returns is linked to its state by
+    Prefect, and kept until the flow run ends."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _silent: dict[str, int] = field(default_factory=dict)
     _tries: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -47,6 +47,10 @@ STOP_WAIT_S = 12.0
 class Workers(ThreadPoolTaskRunner[Any]):
     """Prefect's thread pool, whose end does not wait for ever for threads that do not come back."""
 
+    def forget(self) -> None:
+        """Let go of what Prefect keeps about task runs that have ended."""
+        self._cancel_events.clear()
+
     def cancel_all(self) -> None:
         """Start nothing more, and wait :data:`STOP_WAIT_S` for what is running."""
         executor, self._executor = self._executor, None
@@ -116,6 +120,7 @@ class Scoring:
         }
         for future in as_completed(list(sent)):
             self._collect(node, sent[future], future)
+        self._workers.forget()
         self._job.resources.release_after(node.id)
         if node is self.nodes[-1]:
             self._ledger.all_stages_done()
@@ -136,11 +141,12 @@ class Scoring:
             self._done(node, *(video.name for video in there if self._ledger.entries[video.name].alive))
 
     def _collect(self, node: Node, video: PreparedVideo, future: PrefectFuture[Any]) -> None:
-        value, error = _result(future)
-        if not isinstance(value, FoundResult):
-            self._leaves(node, video.name, error)
+        future.wait()
+        result = self._job.results.pop((node.id, video.name), None)
+        if result is None:
+            self._leaves(node, video.name, _result(future)[1])
             return
-        self._ledger.result(video.name, node.stage, value.status, value.message, value.frames)
+        self._ledger.result(video.name, node.stage, result.status, result.message, result.frames)
         self._done(node, video.name)
 
     def _done(self, node: Node, *names: str) -> None:

@@ -20,7 +20,7 @@ from lavad_core.config.schema import RunConfig
 from lavad_core.errors import ModelError, ServiceError, StoreUnavailable
 from lavad_core.escape import MAX_NAME, escape
 from lavad_core.pipeline.execute import run_stage
-from lavad_core.pipeline.look import FoundResult, found_result
+from lavad_core.pipeline.look import found_result
 from lavad_core.runs.work import LLM_REQUESTS
 from lavad_core.stages.node import PreparedVideo
 
@@ -39,7 +39,7 @@ _LAST_TRY = "lavad_last_try"
 TRIES: ContextVar[tuple[int, int]] = ContextVar("tries", default=(1, 1))
 """Which try of an outage has failed last in this context, and how many there are."""
 
-StageTask = Task[[RunRef, PreparedVideo, str], Any]
+StageTask = Task[[RunRef, PreparedVideo, str], State[None] | None]
 
 
 def is_retried(task: Any, run: TaskRun, state: State[Any]) -> bool:
@@ -58,7 +58,7 @@ def _run_name(parameters: dict[str, Any]) -> str:
 
 
 def stage_task(stage: str, description: str) -> StageTask:
-    """The task of a stage; :func:`bind` gives it the retries of a run."""
+    """The task of a stage, whose result is in ``Job.results``; :func:`bind` gives it the retries of a run."""
 
     @task(
         name=stage,
@@ -68,7 +68,7 @@ def stage_task(stage: str, description: str) -> StageTask:
         retry_jitter_factor=JITTER,
         **UNCACHED,
     )
-    def run(run: RunRef, video: PreparedVideo, node_id: str) -> FoundResult | State[FoundResult]:
+    def run(run: RunRef, video: PreparedVideo, node_id: str) -> State[None] | None:
         job = job_of(run)
         job.check(node_id)
         try:
@@ -96,8 +96,8 @@ def stage_task(stage: str, description: str) -> StageTask:
                 job.service_failed(node_id, str(error))
             raise
         job.service_answered(node_id)
-        result = found_result(commit)
-        return Completed(name="Cached", data=result) if record.cached else result
+        job.results[node_id, video.name] = found_result(commit)
+        return Completed(name="Cached") if record.cached else None
 
     return run
 

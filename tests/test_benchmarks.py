@@ -57,3 +57,24 @@ def test_token_steps_of_a_chat_model_are_measured() -> None:
         ratios = re.findall(r"(\S+) times", row)
         assert len(ratios) == 2
         assert all(float(ratio) > 0 for ratio in ratios)
+
+
+@pytest.mark.slow  # a Prefect server with a new database
+def test_the_cost_of_orchestration_is_measured_against_its_limits() -> None:
+    sizes = ["--videos", "2,4", "--simulated", "20", "--looked-at", "4"]
+    found = run(FOLDER / "orchestration.py", *sizes)
+    rows = re.findall(r"^ +(\d+)  (\S.*?)  +(\S+) +(\S+) +(\S+) +\S+$", found, re.MULTILINE)
+    assert [(int(videos), what) for videos, what, *_ in rows] == [
+        (2, "computed"),
+        (2, "cached"),
+        (2, "without Prefect"),
+        (2, "bare tasks"),
+        (4, "computed"),
+        (4, "cached"),
+        (2, "1 of 2 shards"),
+        (20, "1 of 4 shards"),
+    ]
+    assert all(float(ms) > 0 and float(own) > 0 for *_, ms, own, _ in rows)
+    assert found.count("ms a video") == 2 * 3 + 2 * 3
+    limits = found.partition("\n\n")[2].splitlines()
+    assert sum(line.endswith((": kept", ": NOT KEPT")) for line in limits) == 8, "a line for each limit"
