@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, cast
 from uuid import UUID
@@ -13,12 +14,19 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowR
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed
 
 from lavad.tasks.client import ClientError
 from lavad_core.errors import InputError
 from lavad_core.quoting import first_line
 
 log = logging.getLogger("lavad_core.flow")
+
+UNSTARTED_S = 300.0
+"""Between taking a flow run and saying what was started a worker needs seconds. If it loses the server in between, it forgets
+the flow run, which would stay Pending for ever."""
+
+UNSTARTED = "its worker lost the server before it had started a process"
 
 PAGE = 100
 """Flow runs asked for at once; a server gives at most 200."""
@@ -60,7 +68,8 @@ def known(keys: Iterable[str]) -> dict[str, FlowRun]:
 
 
 def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
-    """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer."""
+    """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer. One whose
+    worker will never start it (:data:`UNSTARTED_S`) is ended here."""
     found: dict[UUID, FlowRun] = {}
     try:
         with get_client(sync_client=True) as client:
@@ -68,9 +77,20 @@ def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
                 wanted = FlowRunFilter(id=FlowRunFilterId(any_=some))
                 now = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
                 found |= {run.id: run for run in now if run.state is not None and run.state.is_final()}
+                for run in filter(_is_unstarted, now):
+                    client.set_flow_run_state(run.id, Crashed(message=UNSTARTED), force=True)
+                    found[run.id] = client.read_flow_run(run.id)
     except (ClientError, OSError) as error:
         log.warning("the Prefect server does not say how the shards are (%s); asked again", first_line(error))
     return found
+
+
+def _is_unstarted(run: FlowRun) -> bool:
+    """Whether a worker took it, and has not said for long which process or pod it started; one that waits for its node has."""
+    state = run.state
+    if state is None or not state.is_pending() or run.infrastructure_pid is not None:
+        return False
+    return (datetime.now(UTC) - state.timestamp).total_seconds() > UNSTARTED_S
 
 
 def _pages(items: Iterable[Any]) -> Iterator[list[Any]]:

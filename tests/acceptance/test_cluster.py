@@ -26,7 +26,7 @@ from lavad.demo.script import script
 from lavad_core.location import s3_home
 from lavad_core.runs.manifest import RunManifest, load_run
 
-CLIPS, SHARDS, REPLICAS = 8, 6, 1
+CLIPS, SHARDS, REPLICAS = 8, 6, 2
 
 TIMES = 3
 """How often each thing is done to a run."""

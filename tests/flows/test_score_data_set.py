@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
-from prefect.states import AwaitingRetry, Crashed
+from prefect.states import AwaitingRetry, Crashed, Pending
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, outcomes
 
@@ -224,6 +224,28 @@ def test_the_metrics_of_a_set_are_those_of_one_run(
     labels = {**settings(store), "evaluate": {"labels": str(tmp_path / "labels.txt")}}
     run(tmp_path, store, settings=labels)
     assert given == [(["v0", "v1", "v2", "v4"], ["v3"], {"refine"})]
+
+
+@pytest.mark.parametrize(
+    ("pid", "waited_s", "ends"),
+    [
+        pytest.param(None, 400.0, True, id="its worker has forgotten it"),
+        pytest.param(None, 0.0, False, id="its worker is about to start it"),
+        pytest.param("pod-1", 400.0, False, id="its pod waits for a node"),
+    ],
+)
+def test_a_shard_that_no_worker_starts(
+    monkeypatch: pytest.MonkeyPatch, pid: str | None, waited_s: float, ends: bool
+) -> None:
+    monkeypatch.setattr(shard_flow_runs, "UNSTARTED_S", shard_flow_runs.UNSTARTED_S - waited_s)
+    with get_client(sync_client=True) as client:
+        made = client.create_flow_run(score_shard, state=Pending())
+        if pid is not None:
+            client.update_flow_run(made.id, infrastructure_pid=pid)
+        assert set(shard_flow_runs.over([made])) == ({made.id} if ends else set())
+        state = client.read_flow_run(made.id).state
+    assert state is not None
+    assert state.name == ("Crashed" if ends else "Pending")
 
 
 def test_a_server_without_the_deployment(stages: FakeStages, tmp_path: Path, store: Path) -> None:

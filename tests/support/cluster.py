@@ -86,7 +86,7 @@ class Cluster:
         values["chat"] = {
             "kind": "openai",
             "model": SERVED_AS,
-            "base_url": replicas[0].base_url,
+            "base_url": [one.base_url for one in replicas],
             "context_tokens": CONTEXT_TOKENS,
         }
         self.file.write_text(yaml.safe_dump(values))
