@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +165,26 @@ def test_a_run_that_is_disturbed(
     expected = tree(short)
     results = sum(path.endswith("commit.json") for path in expected)
     flow_run_id = cluster.start_run("s3://bucket/short", f"s3://bucket/{name}", SHARDS)
+    tried = 0
+
+    def reached(place: int) -> bool:
+        """Whether the run has so many results or has ended; where it has ended red it is tried again, as often as allowed."""
+        nonlocal tried
+        found = cluster.flow_run(flow_run_id)
+        if found.state is not None and found.state.is_final():
+            if found.state_name == "Completed" or tried == retries:
+                return True
+            tried += 1
+            cluster.retry(flow_run_id)
+        return len(cluster.s3.commits_put(name)) >= place
+
     planned = [(number, disturb) for number in range(TIMES) for disturb in disturbances]
     for at, (number, disturb) in enumerate(planned):
         place = results * (2 * at + 1) // (2 * len(planned))
-        wait_until(lambda: len(cluster.s3.commits_put(name)) >= place, f"not {place} results")  # noqa: B023
+        wait_until(partial(reached, place), f"not {place} results")
         disturb(cluster, number)
-    ended = cluster.finished(flow_run_id)
-    tried = 0
-    while ended.state_name != "Completed" and tried < retries:
-        tried += 1
-        cluster.retry(flow_run_id)
-        wait_until(lambda: cluster.flow_run(flow_run_id).run_count > tried, "the retry does not begin")  # noqa: B023
-        ended = cluster.finished(flow_run_id)
+    wait_until(partial(reached, sys.maxsize), "the run over the set has not ended")
+    ended = cluster.flow_run(flow_run_id)
     print(f"{name}: {ended.state_name} after {tried} retries")
     assert ended.state_name == "Completed", f"{ended.state}\n{cluster.said()}"
     assert cluster.s3.tree(f"s3://bucket/{name}") == expected

@@ -182,17 +182,6 @@ class Cluster:
         with self.server.client() as client:
             return client.read_flow_run(flow_run_id)
 
-    def finished(self, flow_run_id: UUID) -> FlowRun:
-        """The flow run, once it has ended."""
-
-        def ended() -> FlowRun | None:
-            found = self.flow_run(flow_run_id)
-            return found if found.state is not None and found.state.is_final() else None
-
-        found = wait_until(ended, "the run over the set has not ended")
-        assert isinstance(found, FlowRun)
-        return found
-
     def under_way(self) -> list[str]:
         """Flow runs that have not ended: name and state."""
         wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNDER_WAY)))
