@@ -115,19 +115,20 @@ class Server:
         return Reply(body=chat_body("[0.1]" if "structured_outputs" in seen.body else "A man walks."))
 
 
-@pytest.mark.parametrize("tokenizer", [True, False], ids=["with its tokenizer", "without"])
+@pytest.mark.parametrize("tokenizer", ["named", "auto", None], ids=["with its tokenizer", "found by itself", "without"])
 @pytest.mark.parametrize("refuses", [True, False], ids=["folded", "sent"])
 def test_of_a_served_model_they_are_what_it_was_sent(
-    config: Config, folder: Path, refuses: bool, tokenizer: bool
+    config: Config, folder: Path, refuses: bool, tokenizer: str | None
 ) -> None:
     (folder / "chat_template.jinja").write_text(templates.MISTRAL if refuses else templates.LLAMA_2)
     server = Server(refuses=refuses)
     with scripted(script=server) as at:
+        at.models = Reply(body={"data": [{"id": "tiny", "root": str(folder), "max_model_len": 2048}]})
         chat = {
             "kind": "openai",
             "model": "tiny",
             "base_url": at.base_url,
-            "tokenizer": str(folder) if tokenizer else None,
+            "tokenizer": str(folder) if tokenizer == "named" else tokenizer,
         }
         given = config(chat, score={"expected": False})
         results = score_videos(given, [given.store.parent / "clip.mp4"])
