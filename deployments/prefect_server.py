@@ -22,11 +22,11 @@ from urllib.request import ProxyHandler, build_opener
 from filelock import FileLock, Timeout
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
-from lavad.deployments.ports import free_port
 from lavad.deployments.prefect_check import busy_server_notice, check_environment, checked_api, shown
 from lavad.deployments.prefect_settings import private_environment, using_api
 from lavad_core import attached
 from lavad_core.errors import ServiceUnavailable
+from lavad_core.ports import free_port
 
 START_TIMEOUT_S = 180.0
 """A new database is migrated first: 20 s on two busy cores."""

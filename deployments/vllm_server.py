@@ -5,20 +5,14 @@ Measured on two cores without a GPU: ready after 17 to 40 s, 1.2 GiB of memory, 
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
 import shutil
-import subprocess
-import time
-import urllib.request
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from lavad.deployments.ports import free_port
-from lavad_core import attached
-from lavad_core.errors import ModelError, ServiceUnavailable
+from lavad_core.errors import ModelError
+from lavad_core.models.chat.own_server import OwnServer
+from lavad_core.ports import free_port
 
 START_TIMEOUT_S = 240.0
 """Five times the start on two busy cores."""
@@ -82,13 +76,8 @@ def command_of(executable: str, folder: Path) -> list[str]:
     return [executable, "serve", str(folder)]
 
 
-class VllmServer:
-    """One server process, in a process group of its own. It ends with :meth:`stop`, and with this process.
-
-    Attributes:
-        base_url: up to and including ``/v1``.
-        model: the name under which the model is served.
-    """
+class VllmServer(OwnServer):
+    """A server of a small model on a CPU, ready when it is made."""
 
     def __init__(
         self,
@@ -113,53 +102,9 @@ class VllmServer:
             start_timeout_s: how long to wait.
 
         Raises:
-            ServiceUnavailable: it ended, or was not ready in time; the message holds the end of its log.
+            ServiceUnavailable, ServiceTimeout: it ended, or was not ready in time; the message holds the end of its log.
         """
-        self.model, self.log = model, log
-        self.port = port or free_port()
-        self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        command = [*command_of(executable, folder)]
-        command += ["--served-model-name", model, "--port", str(self.port), *FLAGS, *flags]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                attached.attached(command),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=log.parent,
-                env={**os.environ, **ENVIRONMENT},
-                start_new_session=True,
-            )
-        atexit.register(self.kill)
-        try:
-            self._wait(start_timeout_s)
-        except BaseException:
-            self.kill()
-            raise
-
-    def _wait(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise ServiceUnavailable(f"the vLLM server ended with {self._process.returncode}: {self._tail()}")
-            # /v1/models and not /health: vLLM shares its port with any other server that binds it.
-            with suppress(OSError, ValueError, KeyError), opener.open(f"{self.base_url}/models", timeout=5) as answer:
-                if any(row["id"] == self.model for row in json.load(answer)["data"]):
-                    return
-            time.sleep(0.25)
-        raise ServiceUnavailable(f"the vLLM server was not ready after {timeout_s:.0f} s: {self._tail()}")
-
-    def _tail(self) -> str:
-        """The end of its log."""
-        return f"…{self.log.read_text(errors='replace')[-2000:].strip()} (all of it: {str(self.log)!r})"
-
-    def stop(self) -> None:
-        """SIGTERM, a while, SIGKILL."""
-        attached.stop(self._process)
-        atexit.unregister(self.kill)
-
-    def kill(self) -> None:
-        """SIGKILL to the whole group."""
-        attached.kill(self._process)
-        atexit.unregister(self.kill)
+        port = port or free_port()
+        command = [*command_of(executable, folder), "--served-model-name", model, "--port", str(port), *FLAGS, *flags]
+        super().__init__(command, log, environ={**os.environ, **ENVIRONMENT}, model=model, port=port)
+        self.wait(start_timeout_s)

@@ -113,7 +113,7 @@ def score_videos(
     listeners = () if listener is None else (listener,)
     with (
         RunRecorder(store, new_run_id(), config=settings, listeners=listeners, name=name) as recorder,
-        closing(RunResources(config, record=True)) as resources,
+        closing(RunResources(config, record=True, run_id=recorder.run_id)) as resources,
     ):
         run = _Run(resources, recorder)
         try:

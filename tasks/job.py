@@ -139,7 +139,7 @@ def open_job(
     settings: Mapping[str, Any] = public_settings(config)
     recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name)
     with recorder:
-        job = Job(RunResources(config, record=True), recorder, refresh, retry_rejected)
+        job = Job(RunResources(config, record=True, run_id=run_id), recorder, refresh, retry_rejected)
         job.resources.store.sweep()  # what dead processes left
         log.info("run %s", run_id)
         if alone:
@@ -172,5 +172,7 @@ def job_of(ref: RunRef) -> Job:
             run = load_run(Path(ref.store), ref.run_id)
             settings = run.config
             recorder = RunRecorder(Path(ref.store), ref.run_id, config=settings, name=run.name or None)
-            job = _jobs[ref] = Job(RunResources(load_config(settings=settings), record=True), recorder)
+            job = _jobs[ref] = Job(
+                RunResources(load_config(settings=settings), record=True, run_id=ref.run_id), recorder
+            )
     return job

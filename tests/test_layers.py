@@ -23,6 +23,7 @@ CORE = (
     "lavad_core.quoting",
     "lavad_core.plain_text",
     "lavad_core.attached",
+    "lavad_core.ports",
     "lavad_core.seal",
     "lavad_core.masking",
     "lavad_core.address",

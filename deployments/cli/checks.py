@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from lavad_core.config.models import VllmChatConfig
     from lavad_core.config.section import ServedSection
 
 SERVER_TIMEOUT_S = 5.0
@@ -30,7 +31,12 @@ class Check:
 
 
 def served_checks(role: str, section: ServedSection) -> list[Check]:
-    """Whether the servers of a model are there and serve it. One that is down is no fault while another is there."""
+    """Whether the servers of a model are there and serve it. One that is down is no fault while another is there. Of one that
+    the run starts: whether its program is there."""
+    from lavad_core.config.models import VllmChatConfig
+
+    if isinstance(section, VllmChatConfig) and section.managed:
+        return [_managed_check(role, section)]
     found = [_served_check(role, section.at(address)) for address in section.addresses]
     there = any(check.verdict != "fault" for check, _ in found)
     return [replace(check, verdict="note") if down and there else check for check, down in found]
@@ -42,7 +48,7 @@ def alike_check(role: str, section: ServedSection) -> Check | None:
     from lavad_core.models.served.model_facts import NoServerFacts
     from lavad_core.models.served.several import meet_all
 
-    if len(section.addresses) == 1:
+    if section.managed or len(section.addresses) == 1:
         return None
     try:
         meet_all(section)
@@ -51,6 +57,16 @@ def alike_check(role: str, section: ServedSection) -> Check | None:
     except NoServerFacts:
         return None  # each one's own check says so
     return Check(f"{role} servers", "ok", "those that answer are alike")
+
+
+def _managed_check(role: str, section: VllmChatConfig) -> Check:
+    from lavad_core.errors import ModelError
+    from lavad_core.models.chat.managed import find_command
+
+    try:
+        return Check(role, "ok", f"{section.model}: the run starts {find_command(section)}")
+    except ModelError as error:
+        return Check(role, "fault", str(error))
 
 
 def _served_check(role: str, section: ServedSection) -> tuple[Check, bool]:

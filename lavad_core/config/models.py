@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, SecretStr, field_validator
 
-from lavad_core.address import Addresses, checked_address, each_address
+from lavad_core.address import Addresses
 from lavad_core.config.section import (
     CAPTIONER_STAGES,
     CHAT_STAGES,
@@ -27,44 +27,11 @@ from lavad_core.config.section import (
     setting,
     system_role,
 )
+from lavad_core.config.served_fields import CAPTION_FIELDS, CHAT_FIELDS, SERVER_FLAGS, Address, addresses
+from lavad_core.masking import masked_text
 from lavad_core.stage_names import Affected
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-
-_WHOLE = "answers are read whole, and one for each request; leave it out"
-_NO_STREAM = {"stream": _WHOLE, "stream_options": _WHOLE, "n": _WHOLE, "best_of": _WHOLE, "echo": _WHOLE}
-
-_CHAT_FIELDS = {
-    **_NO_STREAM,
-    "model": "set chat.model",
-    "messages": "set summarise.prompt, score.context_prompt and score.format_prompt",
-    "prompt": "set summarise.prompt, score.context_prompt and score.format_prompt",
-    **dict.fromkeys(
-        ("max_tokens", "max_completion_tokens"),
-        "set summarise.total_tokens, score.total_tokens and score.max_answer_tokens",
-    ),
-    "temperature": "set summarise.temperature and score.temperature",
-    "top_p": "set summarise.top_p and score.top_p",
-    "seed": "set chat.seed",
-    **dict.fromkeys(
-        ("structured_outputs", "response_format", "guided_choice", "guided_json", "guided_regex", "guided_grammar"),
-        "set score.answer",
-    ),
-    **dict.fromkeys(
-        ("logprobs", "top_logprobs", "return_tokens_as_token_ids", "return_token_ids", "add_special_tokens"),
-        "set score.expected",
-    ),
-}
-"""Fields of a request that are not for ``extra_body``, with what is to be set in their place."""
-
-_CAPTION_FIELDS = {
-    **_NO_STREAM,
-    "model": "set the captioner's model",
-    "messages": "set the captioner's prompt",
-    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "set the captioner's max_new_tokens"),
-    "temperature": "captions are greedy; leave it out",
-    "seed": "captions are greedy; leave it out",
-}
 
 
 def _on_change(stages: tuple[Affected, ...]) -> Any:
@@ -80,20 +47,6 @@ def _batch_size(most: int, things: str) -> Any:
     return setting(
         most, affects=NOTHING, description=f"Most {things} per call; halved when the device runs out of memory.", ge=1
     )
-
-
-Address = Annotated[str, AfterValidator(checked_address)]
-"""The address of a server. Anything else is refused before it is recorded anywhere."""
-
-
-def _addresses(value: Any) -> Addresses:
-    """One address as it is, several as a tuple."""
-    if not isinstance(value, str | list | tuple) or not all(isinstance(one, str) for one in value):
-        raise ValueError("give an address, or a list of addresses")
-    found = tuple(map(checked_address, each_address(value)))
-    if not found or len(set(found)) < len(found):
-        raise ValueError("has no address in it" if not found else "has an address twice")
-    return found[0] if len(found) == 1 else found
 
 
 _MODEL = re.compile(r"(.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):[^\W\d]\w*")
@@ -226,7 +179,7 @@ class OpenAICaptionerConfig(ServedSection):
     """A vision-language model behind an OpenAI-compatible server."""
 
     role = "captioner"
-    own_fields: ClassVar[Mapping[str, str]] = _CAPTION_FIELDS
+    own_fields: ClassVar[Mapping[str, str]] = CAPTION_FIELDS
 
     kind: Literal["openai"] = setting("openai", affects=("caption",), description="A served vision-language model.")
     model: str = setting(..., affects=("caption",), description="The name under which the server serves it.")
@@ -323,7 +276,7 @@ class VllmChatConfig(ServedSection):
     """A chat model behind an OpenAI-compatible server that supports vLLM's structured choice."""
 
     role = "chat"
-    own_fields: ClassVar[Mapping[str, str]] = _CHAT_FIELDS
+    own_fields: ClassVar[Mapping[str, str]] = CHAT_FIELDS
 
     kind: Literal["openai"] = setting("openai", affects=CHAT_STAGES, description="A served chat model.")
     model: str = setting(
@@ -332,13 +285,35 @@ class VllmChatConfig(ServedSection):
     revision: str | None = setting(
         None, affects=CHAT_STAGES, description="Which weights the server runs; for the record."
     )
-    base_url: Annotated[Addresses, BeforeValidator(_addresses)] = setting(
+    base_url: Annotated[Addresses, BeforeValidator(addresses)] = setting(
         "http://127.0.0.1:8000/v1",
         affects=NOTHING,
         description="Up to and including /v1. A list, or addresses with commas between: several servers of one model; "
         "requests of a video go to one of them, and to the others while it is down.",
     )
     api_key: SecretStr | None = setting(None, affects=NOTHING, description="Give it as LAVAD_CHAT__API_KEY.")
+    server: Literal["address", "managed"] = setting(
+        "address",
+        affects=NOTHING,
+        description="address: it runs at base_url. managed: the run starts it for the stages that need it, and ends it; "
+        "base_url and api_key are not used.",
+    )
+    server_command: tuple[str, ...] = setting(
+        ("vllm", "serve"),
+        affects=NOTHING,
+        description="What starts a managed server, in an environment of its own: program and first arguments. The model and "
+        "the flags follow.",
+        min_length=1,
+    )
+    server_model: str | None = setting(
+        None, affects=NOTHING, description="Folder or hub id that a managed server loads; null: chat.model."
+    )
+    server_args: tuple[str, ...] = setting(
+        (), affects=NOTHING, description="More flags of a managed server, such as [--max-model-len=4096]."
+    )
+    server_start_s: float = setting(
+        1800.0, affects=NOTHING, description="Longest wait until a managed server is ready, seconds.", gt=0
+    )
     context_tokens: int = setting(
         4096,
         affects=CHAT_STAGES,
@@ -366,6 +341,23 @@ class VllmChatConfig(ServedSection):
     @property
     def system_messages(self) -> SystemRole:
         return self.system_role
+
+    @property
+    def managed(self) -> bool:
+        return self.server == "managed"
+
+    @field_validator("server_args")
+    @classmethod
+    def _are_not_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Raises ValueError for a flag that the program sets itself, and for a secret."""
+        for given in value:
+            if (way := SERVER_FLAGS.get(given.partition("=")[0])) is not None:
+                raise ValueError(f"{given.partition('=')[0]} cannot be given here: {way}")
+            if masked_text(given) != given:
+                raise ValueError(
+                    "one holds what looks like a secret, and it would be recorded; set it in the environment"
+                )
+        return value
 
 
 class LocalChatConfig(HubSection):

@@ -202,6 +202,11 @@ class ServedSection(ModelSection):
         return self
 
     @property
+    def managed(self) -> bool:
+        """Whether a run starts it: then it has no address before."""
+        return False
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """Where it is served."""
         return each_address(self.base_url)

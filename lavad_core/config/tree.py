@@ -224,7 +224,7 @@ def is_local_model(name: str, value: str) -> bool:
 
     Other models, and tokenizers, are hub ids or names under which a server serves them.
     """
-    return name in ("model", "tokenizer") and (
+    return name in ("model", "tokenizer", "server_model") and (
         value.startswith(_LOCAL_PREFIXES)
         or (value.endswith(_WEIGHTS) and ":" not in value)
         or value.rpartition(":")[0].endswith(".py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable
 
 import torch
@@ -73,6 +74,17 @@ def free_bytes(device: torch.device) -> int:
     unused, all_ = torch.cuda.mem_get_info(device)
     allowed = int(all_ * torch.cuda.get_per_process_memory_fraction(device))
     return int(min(unused, allowed - torch.cuda.memory_reserved(device)))
+
+
+def unused_share(room: int) -> float | None:
+    """What another program may take of the first GPU, as a fraction of its memory: what is free, but for ``room`` bytes; 0 or
+    less if that is nothing, None without a GPU. Rounded down to hundredths."""
+    if not torch.cuda.is_available():
+        return None
+    device = torch.device("cuda", 0)
+    free(device)
+    unused, all_ = torch.cuda.mem_get_info(device)
+    return math.floor(100 * (unused - room) / all_) / 100
 
 
 def peak_bytes(device: torch.device, work: Callable[[], object]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,15 +10,22 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any
 
+from lavad_core.config.models import VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection
-from lavad_core.errors import ConfigError, InternalError
+from lavad_core.errors import ConfigError, InternalError, ModelError
+from lavad_core.models.chat.own_server import OwnServer
 from lavad_core.models.kinds import load_model, pinned
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
 
 Lock = AbstractContextManager[Any]
 
 _CAPTIONER = "captioner:"
+
+MOST_DEATHS = 3
+"""How often in a run a server of our own that died at work is started again."""
+
+log = logging.getLogger(__name__)
 
 
 class ModelPool:
@@ -29,16 +37,21 @@ class ModelPool:
     Attributes:
         device_lock: held by the thread that computes on this process's device. Reentrant.
         loads: role to how often it was loaded.
+        server_log: file of what a server says that is started here (``chat.server: managed``).
     """
 
     def __init__(self, config: LavadConfig, ready: Callable[[str, ModelSection], ModelSection] | None = None) -> None:
         """``ready`` gives for role and section the section to load the model with; without it nothing is changed."""
         self._config, self._ready = config, ready
+        self.server_log = config.store / "cache" / "chat-server.log"
         self._guard = threading.Lock()
         self._models: dict[str, Future[Any]] = {}
         self._failed: set[str] = set()
         self._captioner_loading = threading.Lock()
         self._closed = False
+        self._servers: dict[str, OwnServer] = {}
+        self._deaths: Counter[str] = Counter()
+        self._buried: list[Future[Any]] = []
         self.device_lock = threading.RLock()
         self.loads: Counter[str] = Counter()
 
@@ -67,7 +80,12 @@ class ModelPool:
         return self._model("encoder", self._config.encoder, lambda ready: load_model(ready, "encoder"))
 
     def chat(self) -> tuple[ChatModel, Lock]:
-        """The chat model; errors as :meth:`captioner`, and those of a server that is asked what it serves."""
+        """The chat model; errors as :meth:`captioner`, and those of a server that is asked what it serves.
+
+        A server of a run's own is started when no captioner is loaded, beside the encoder if that is, and is ended before
+        another model is loaded. One that has died since is started again, a few times.
+        """
+        self._bury("chat")
         return self._model("chat", self._config.chat, lambda ready: load_model(ready, "chat"))
 
     def failed_to_load(self, role: str) -> bool:
@@ -76,7 +94,10 @@ class ModelPool:
             return role in self._failed
 
     def interrupt(self) -> None:
-        """Let calls of models in this process end early where the models can. Takes no lock: for signals."""
+        """Let calls of models in this process end early where the models can, and servers not be waited for. Takes no lock: for
+        signals."""
+        for server in list(self._servers.values()):
+            server.give_up()
         for future in list(self._models.values()):
             if future.done() and future.exception() is None:
                 interrupt = getattr(future.result(), "interrupt", None)
@@ -87,10 +108,38 @@ class ModelPool:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
         with self._guard:
             future = self._models.pop(role, None)
+            server = self._servers.pop(role, None)
+        self._free(future, server)
+
+    def _free(self, future: Future[Any] | None, server: OwnServer | None) -> None:
         # One that never loaded has nothing to close, and its caller has the error.
         if future is not None and future.exception() is None:
             with self.device_lock:
                 future.result().close()
+        if server is not None:
+            server.stop()
+
+    def _bury(self, role: str) -> None:
+        """Forget a model whose server of our own has died, so that the next call starts another.
+
+        Raises:
+            ModelError: it has died too often.
+        """
+        with self._guard:
+            server = self._servers.get(role)
+            future = self._models.get(role)
+            if server is None or not server.ended or future is None or not future.done():
+                return
+            del self._servers[role], self._models[role]
+            self._deaths[role] += 1
+            deaths = self._deaths[role]
+            if deaths > MOST_DEATHS:
+                self._failed.add(role)
+            self._buried.append(future)  # closed later: threads that ask it still are told that it is gone
+        server.stop()
+        if deaths > MOST_DEATHS:
+            raise ModelError(f"the server of {role} has died {deaths} times in this run: {server.tail()}")
+        log.warning("the server of %s has died, and is started again: %s", role, server.tail())
 
     def close(self) -> None:
         """Free all models. The pool is not used afterwards."""
@@ -99,6 +148,8 @@ class ModelPool:
             roles = list(self._models)
         for role in roles:
             self.release(role)
+        for future in self._buried:
+            self._free(future, None)
 
     def _model(self, role: str, section: ModelSection, load: Callable[[ModelSection], Any]) -> tuple[Any, Lock]:
         """The model of a section, and its lock. Whatever the kind: what a section says about itself decides."""
@@ -109,9 +160,35 @@ class ModelPool:
                 from lavad_core.models.devices import limit_memory, resolve_device  # torch, which a plan does without
 
                 limit_memory(resolve_device(device), self._config.run.device_memory_share)
-            return load(pinned(self._ready(role, section) if self._ready else section))
+            if section.in_process:
+                for other in list(self._servers):
+                    self.release(other)
+            if not isinstance(section, VllmChatConfig) or not section.managed:
+                return load(pinned(self._ready(role, section) if self._ready else section))
+            running = self._started(role, section)
+            try:
+                return load(self._ready(role, running) if self._ready else running)
+            except BaseException:  # nobody will release it
+                with self._guard:
+                    server = self._servers.pop(role, None)
+                self._free(None, server)
+                raise
 
         return self._get(role, loaded), lock
+
+    def _started(self, role: str, section: VllmChatConfig) -> VllmChatConfig:
+        from lavad_core.models.chat.managed import start_managed
+
+        def started(server: OwnServer) -> None:
+            self._servers[role] = server
+
+        with self._captioner_loading:
+            self._release_captioners()
+            try:
+                return start_managed(section, self.server_log, started)
+            except BaseException:
+                self._servers.pop(role, None)
+                raise
 
     def _release_captioners(self) -> None:
         """Free the loaded ones. One that another thread is about to load is not waited for: it waits for this thread."""

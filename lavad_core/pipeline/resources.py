@@ -17,15 +17,20 @@ from lavad_core.models.served.known_models import ServedModels
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.pipeline.prepare import model_identities, prepare_video
 from lavad_core.runs.device_clock import DeviceClock
+from lavad_core.runs.manifest import FOLDER
 from lavad_core.stages.circuit_breaker import CircuitBreaker
 from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.stages.passes import passes_of
+from lavad_core.store import mirror
 from lavad_core.store.answers import AnswerCache
 from lavad_core.store.files import FileStore
 from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.identity import IdentityCache
 from lavad_core.video.object_copy import COPIES
 from lavad_core.video.types import VideoSource
+
+SERVER_LOG = ".chat-server.log"
+"""The ending of what a server of a run said (``chat.server: managed``)."""
 
 
 class RunResources:
@@ -34,6 +39,7 @@ class RunResources:
     Args:
         identities: role to model identity, where another process has resolved them already; otherwise resolved here.
         record: whether what servers say about their models is kept, as a run does it.
+        run_id: the run whose record keeps what a server says that it starts.
 
     Attributes:
         config: the configuration.
@@ -50,7 +56,12 @@ class RunResources:
     """
 
     def __init__(
-        self, config: LavadConfig, identities: Mapping[str, str] | None = None, *, record: bool = False
+        self,
+        config: LavadConfig,
+        identities: Mapping[str, str] | None = None,
+        *,
+        record: bool = False,
+        run_id: str | None = None,
     ) -> None:
         self.config = config
         self._given_identities = identities
@@ -69,6 +80,12 @@ class RunResources:
         self.served = ServedModels(cache / "servers.json", record=record)
         self._suffixes: dict[str, str] = {}
         self.models = ModelPool(config, self.ready)
+        if run_id is not None:
+            self.keep_server_log(run_id)
+
+    def keep_server_log(self, run_id: str) -> None:
+        """What a server says that is started from now on is kept beside the run's record."""
+        self.models.server_log = self.store.root / FOLDER / f"{run_id}{SERVER_LOG}"
 
     def stop(self) -> None:
         """Let the stages in progress end at their next frame or answer, without a result. For signals."""
@@ -123,3 +140,6 @@ class RunResources:
         self.frames.clear()
         COPIES.clear()
         self.models.close()
+        log = getattr(self.models, "server_log", None)  # a pool of the caller's own need not have it
+        if log is not None and log.exists():
+            mirror.send(self.store.root, log)

@@ -178,6 +178,8 @@ class SideBySide:
         """
         first = self.parts[0].resources
         first.store.sweep()
+        for part in self.parts:
+            part.resources.keep_server_log(recorder.run_id)
         steps = self.steps()
         last = {step.model: number for number, step in enumerate(steps)}
         passes = {(at, node.id) for at, part in enumerate(self.parts) for node in passes_of(part.resources.graph)}

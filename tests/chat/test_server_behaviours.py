@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from lavad.deployments.ports import free_port
 from lavad_core.config.models import VllmChatConfig
 from lavad_core.method.prompts import SCORE_CHOICES
 from lavad_core.models.chat.optional import estimated_tokens
@@ -20,6 +19,7 @@ from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatRequest
 from lavad_core.models.served import known_models
 from lavad_core.models.served.known_models import ServedModels
+from lavad_core.ports import free_port
 
 DIALOG = (("system", "Rate it."), ("user", "a dog."))
 MODES = (

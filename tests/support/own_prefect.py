@@ -16,10 +16,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from lavad.deployments.ports import free_port
 from lavad.deployments.prefect_server import QUIET, RECORDER
 from lavad.deployments.prefect_settings import environment_with, private_environment
 from lavad_core import attached
+from lavad_core.ports import free_port
 
 START_S = 120.0
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lavad.deployments.ports import free_port
 from lavad_core import attached
+from lavad_core.ports import free_port
 
 USER = "postgres"
 """Debian's user of the package; PostgreSQL refuses to run as root."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lavad.deployments import vllm_server
-from lavad.deployments.ports import free_port
+from lavad_core.ports import free_port
 
 __all__ = ["VllmServer", "free_port", "get", "missing", "post"]
 

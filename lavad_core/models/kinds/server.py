@@ -22,6 +22,8 @@ class _Served(ModelKind[Asked]):
         return f"served:{section.model}@{section.revision or 'unstated'}"
 
     def where(self, section: Asked) -> ModelFinding:
+        if section.managed:
+            return finding(section, None, "started by the run")
         return finding(section, None, ", ".join(section.addresses))
 
 
@@ -41,7 +43,9 @@ class ServedChatKind(_Served[VllmChatConfig]):
 
     section = VllmChatConfig
 
-    def reader(self, section: VllmChatConfig, store: Path) -> ServedReader:
+    def reader(self, section: VllmChatConfig, store: Path) -> ServedReader | None:
+        if section.managed:
+            return None
         from lavad_core.models.chat.prompt_readers import ServedReader
         from lavad_core.models.served.known_models import ServedModels
 

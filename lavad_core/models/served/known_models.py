@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lavad_core.config.models import VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection, ServedSection
 from lavad_core.digest import digest
@@ -78,8 +79,8 @@ class ServedModels:
     def suffix(self, section: ServedSection, role: str = "chat", *, ask: bool = True) -> str:
         """What is added to the identity of a served model of a role: the mark of a new model, and :data:`FOLDED`."""
         known = self._known(section)
-        now = self._facts(section) if ask else None
-        before = known.models[known.last] if known.models else ServerFacts()
+        now = self._facts(section) if ask and not section.managed else None
+        before = known.models[known.last] if known.models else _expected(section)
         folds = served_system_role(section, before if now is None else now.filled(before)) == "fold"
         return self._mark(section, role, known, now) + (FOLDED if folds else "")
 
@@ -206,6 +207,15 @@ def served_system_role(section: ServedSection, facts: ServerFacts) -> SystemHand
         ModelError: it takes none, though they are not to be folded.
     """
     return decided(section.system_messages, lambda: "fold" if facts.folds else None, section.model)
+
+
+def _expected(section: ServedSection) -> ServerFacts:
+    """What is known about a server that was never met: where the run will start it, what the model's files say."""
+    from lavad_core.models.chat.managed import expected_folding
+
+    if isinstance(section, VllmChatConfig) and section.managed and section.system_messages == "auto":
+        return ServerFacts(folds=expected_folding(section))
+    return ServerFacts()
 
 
 def _key(section: ServedSection) -> str:

@@ -108,7 +108,11 @@ def _models(config: LavadConfig) -> Iterator[Check]:
             yield from served_checks(role, section.served)
             if check := alike_check(role, section.served):
                 yield check
-            if getattr(section, "tokenizer", None) and (check := tokenizer_check(role, section)):
+            if (
+                not section.served.managed
+                and getattr(section, "tokenizer", None)
+                and (check := tokenizer_check(role, section))
+            ):
                 yield check
         else:
             verdict: Verdict = "ok" if finding.found else "note" if finding.downloadable else "fault"
