@@ -303,7 +303,6 @@ class VllmChatConfig(ServedSection):
         affects=NOTHING,
         description="What starts a managed server, in an environment of its own: program and first arguments. The model and "
         "the flags follow.",
-        min_length=1,
     )
     server_model: str | None = setting(
         None, affects=NOTHING, description="Folder or hub id that a managed server loads; null: chat.model."
@@ -349,14 +348,24 @@ class VllmChatConfig(ServedSection):
     @field_validator("server_args")
     @classmethod
     def _are_not_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Raises ValueError for a flag that the program sets itself, and for a secret."""
-        for given in value:
-            if (way := SERVER_FLAGS.get(given.partition("=")[0])) is not None:
-                raise ValueError(f"{given.partition('=')[0]} cannot be given here: {way}")
-            if masked_text(given) != given:
-                raise ValueError(
-                    "one holds what looks like a secret, and it would be recorded; set it in the environment"
-                )
+        """Raises ValueError for a flag that the program sets itself."""
+        for name in (given.partition("=")[0] for given in value):
+            if (way := SERVER_FLAGS.get(name)) is not None:
+                raise ValueError(f"{name} cannot be given here: {way}")
+        return value
+
+    @field_validator("server_command", "server_args")
+    @classmethod
+    def _holds_no_secret(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(masked_text(given) != given for given in value):
+            raise ValueError("one holds what looks like a secret, and it would be recorded; set it in the environment")
+        return value
+
+    @field_validator("server_command")
+    @classmethod
+    def _names_a_program(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not value[0].strip():
+            raise ValueError("has no program in it; give one, such as [vllm, serve]")
         return value
 
 

@@ -320,6 +320,20 @@ def test_flags_that_the_program_sets_itself_are_refused(given: str, says: str) -
     assert "abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        pytest.param([], "chat.server_command .*has no program in it", id="nothing"),
+        pytest.param([" "], "has no program in it", id="a space"),
+        pytest.param(["docker", "run", "HF_TOKEN=hf_abcdefghijklmnopqrstuvwxyz0123456789"], "a secret", id="secret"),
+    ],
+)
+def test_commands_that_cannot_be(command: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_config(settings={"chat": {"server_command": command}}, environ={})
+    assert "abc" not in str(caught.value)
+
+
 def test_how_it_is_started_travels_with_the_settings(program: Path) -> None:
     config = LavadConfig(chat=section(program, "--max-model-len=4096"))
     assert load_config(settings=json.loads(json.dumps(public_settings(config))), environ={}).chat == config.chat

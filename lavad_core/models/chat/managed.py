@@ -16,7 +16,7 @@ from lavad_core.config.models import VllmChatConfig
 from lavad_core.errors import ModelError, ServiceTimeout, ServiceUnavailable
 from lavad_core.masking import remember_secrets
 from lavad_core.models.chat.own_server import OwnServer
-from lavad_core.models.chat.template_files import folds_system
+from lavad_core.models.chat.template_files import role_in
 from lavad_core.ports import free_port
 from lavad_core.store.local import make_folders
 
@@ -125,4 +125,6 @@ def expected_folding(section: VllmChatConfig) -> bool | None:
         ModelError: the template cannot be used.
     """
     folder = Path(section.server_model or section.model).expanduser()
-    return folds_system(folder, section.model) if folder.is_dir() else None
+    given = section.extra_body.get("chat_template_kwargs")
+    role = role_in(folder, given if isinstance(given, dict) else {}, section.model) if folder.is_dir() else None
+    return None if role is None else role == "fold"

@@ -213,7 +213,7 @@ def _expected(section: ServedSection) -> ServerFacts:
     """What is known about a server that was never met: where the run will start it, what the model's files say."""
     from lavad_core.models.chat.managed import expected_folding
 
-    if isinstance(section, VllmChatConfig) and section.managed and section.system_messages == "auto":
+    if isinstance(section, VllmChatConfig) and section.managed and section.system_messages not in ("fold", "send"):
         return ServerFacts(folds=expected_folding(section))
     return ServerFacts()
 
