@@ -20,7 +20,7 @@ from lavad_core.pipeline.graph import random_models
 from lavad_core.plain_text import duration_text
 from lavad_core.reports import html
 from lavad_core.reports.pictures import DecodableVideo, VideoCard, video_card
-from lavad_core.reports.video import FrameSpan, VideoReport, video_report
+from lavad_core.reports.video import FrameSpan, VideoReport, key_frames, video_report
 from lavad_core.results import ResultSet, open_results
 from lavad_core.runs.manifest import RunManifest, load_run
 from lavad_core.video.types import VideoSource
@@ -153,4 +153,6 @@ def card(result: DemoResults, number: int) -> VideoCard:
     if found.probe is None:
         raise InputError(f"run {result.run.run_id} is an import, not one of the demonstration")
     source = VideoSource(video.name, result.folder / "videos" / f"{video.name}.mp4")
-    return video_card(video, DecodableVideo(source, found.probe, result.config.video.limits), KEY_FRAMES)
+    return video_card(
+        video, DecodableVideo(source, found.probe, result.config.video.limits), key_frames(video, KEY_FRAMES)
+    )

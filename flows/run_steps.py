@@ -46,7 +46,7 @@ def run_name() -> str:
         return escape(str(given["name"]), limit=80)
     inputs = [str(item) for item in given.get("inputs") or [given.get("video") or runtime.flow_run.flow_name]]
     more = f" (+{len(inputs) - 1})" if len(inputs) > 1 else ""
-    recipe = [_last(str(given[key]), 30) for key in ("preset", "config") if given.get(key)]
+    recipe = [_last(given[key], 30) for key in ("study", "preset", "config") if isinstance(given.get(key), str)]
     part = [f"shard {given['shard']}"] if given.get("shard") else []
     return " · ".join([*recipe, f"{_last(inputs[0], 60)}{more}", *part])
 

@@ -44,6 +44,8 @@ class RunRef:
     """Id of the run, as in ``lavad_core.runs``."""
     store: str
     """The store's folder."""
+    rows: str = field(default="", compare=False)
+    """Names of the rows of a study for which a result is made; empty outside of a study."""
 
 
 @dataclass
@@ -119,6 +121,24 @@ def watching(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+def listeners() -> tuple[Listener, ...]:
+    """Who is told about each stage's start and end."""
+    return tuple(_listeners)
+
+
+@contextmanager
+def known(jobs: Mapping[RunRef, Job]) -> Iterator[None]:
+    """Within it the tasks of this process find these."""
+    with _jobs_guard:
+        _jobs.update(jobs)
+    try:
+        yield
+    finally:
+        with _jobs_guard:
+            for ref in jobs:
+                del _jobs[ref]
+
+
 @contextmanager
 def open_job(
     config: LavadConfig,
@@ -137,20 +157,17 @@ def open_job(
     """
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)
-    recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=tuple(_listeners), name=name)
+    recorder = RunRecorder(Path(ref.store), run_id, config=settings, listeners=listeners(), name=name)
     with recorder:
         job = Job(RunResources(config, record=True, run_id=run_id), recorder, refresh, retry_rejected)
         job.resources.store.sweep()  # what dead processes left
         log.info("run %s", run_id)
         if alone:
             warn_of_runs_beside(Path(ref.store), run_id)
-        with _jobs_guard:
-            _jobs[ref] = job
         try:
-            yield ref, job
+            with known({ref: job}):
+                yield ref, job
         finally:
-            with _jobs_guard:
-                del _jobs[ref]
             job.resources.close()
 
 

@@ -89,7 +89,7 @@ class Scoring:
         """Learn the content of the videos, and with it the key of every result, before anything is computed."""
         self._ledger = Ledger(sources)
         check_ahead(self._job.resources, sources)
-        for name, prepared in videos.prepare_videos(self.run, _quoted(list(sources))).items():
+        for name, prepared in videos.prepare_videos(self.run, quoted(list(sources))).items():
             if isinstance(prepared, PreparedVideo):
                 self._ledger.entries[name].video = prepared
             else:
@@ -100,7 +100,7 @@ class Scoring:
                 self._ledger.prepared(video)
         self._keys = {video.name: self._job.resources.graph.keys(video) for video in self._ledger.live}
         if not self._job.refresh:
-            self._there = videos.look_for_results(self.run, _quoted(self._keys))
+            self._there = videos.look_for_results(self.run, quoted(self._keys))
         self._progress = artifacts.Progress(len(self.nodes) * len(self._ledger.live))
         self._progress.start()
 
@@ -114,7 +114,7 @@ class Scoring:
         self._progress.stage(node.id, len(live))
         self._found(node, [video for video in live if node.id in self._there.get(video.name, ())])
         sent: dict[PrefectFuture[Any], PreparedVideo] = {
-            self._workers.submit(task, {"run": _quoted(self.run), "video": _quoted(video), "node_id": node.id}): video
+            self._workers.submit(task, {"run": quoted(self.run), "video": quoted(video), "node_id": node.id}): video
             for video in live
             if node.id not in self._there.get(video.name, ())
         }
@@ -129,9 +129,7 @@ class Scoring:
         records = []
         for video in there:
             result = self._there[video.name][node.id]
-            record = StageRecord(video.name, video.video_id, node.id, now_text(), result.fingerprint)
-            record.status, record.reason, record.message = result.status, result.reason, result.message
-            records.append(record)
+            records.append(found_record(video, node.id, result))
             if result.status == "rejected":
                 self._leaves(node, video.name, VideoRejected(result.reason, result.message))
             else:
@@ -144,7 +142,7 @@ class Scoring:
         future.wait()
         result = self._job.results.pop((node.id, video.name), None)
         if result is None:
-            self._leaves(node, video.name, _result(future)[1])
+            self._leaves(node, video.name, returned(future)[1])
             return
         self._ledger.result(video.name, node.stage, result.status, result.message, result.frames)
         self._done(node, video.name)
@@ -188,7 +186,7 @@ class Scoring:
             run_evaluation.evaluate, {"run": self.run, "videos": scored, "unscored": unscored}
         )
         future.wait()
-        self._metrics, error = _result(future)
+        self._metrics, error = returned(future)
         if error is not None:
             self._evaluation_failed = f"; not evaluated: {error}"
             log.error("the run is not evaluated: %s", error)
@@ -225,12 +223,19 @@ class Scoring:
         return self._manifest
 
 
-def _quoted(value: T) -> T:
+def found_record(video: PreparedVideo, node_id: str, result: FoundResult) -> StageRecord:
+    """The record of a result that is taken from the store, which says how its stage went."""
+    record = StageRecord(video.name, video.video_id, node_id, now_text(), result.fingerprint)
+    record.status, record.reason, record.message = result.status, result.reason, result.message
+    return record
+
+
+def quoted(value: T) -> T:
     """A task's argument in which Prefect does not look for futures, item by item."""
     return cast(T, quote(value))
 
 
-def _result(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
+def returned(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
     """What a task returned, or what went wrong."""
     future.wait()  # otherwise its state is asked of the server, where the last one arrives later
     state = future.state

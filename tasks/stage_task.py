@@ -48,13 +48,11 @@ def is_retried(task: Any, run: TaskRun, state: State[Any]) -> bool:
 
 
 def _run_name(parameters: dict[str, Any]) -> str:
-    """``caption blip2-opt-6.7b · Arson001_x264``."""
+    """``caption blip2-opt-6.7b · Arson001_x264``; in a study the names of the rows follow."""
     stage, _, variant = str(parameters["node_id"]).partition(":")
-    return (
-        f"{stage} {variant} · {escape(parameters['video'].name, limit=MAX_NAME)}"
-        if variant
-        else f"{stage} · {escape(parameters['video'].name, limit=MAX_NAME)}"
-    )
+    video, rows = parameters["video"].name, parameters["run"].rows
+    names = [f"{stage} {variant}".rstrip(), *(escape(name, limit=MAX_NAME) for name in (video, rows) if name)]
+    return " · ".join(names)
 
 
 def stage_task(stage: str, description: str) -> StageTask:

@@ -81,4 +81,4 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     from lavad.deployments.cli.exits import SignalReceived
 
-    raise SignalReceived(number, begun=False)
+    raise SignalReceived(number, go_on="")

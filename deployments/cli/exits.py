@@ -54,6 +54,9 @@ GO_ON = (
 )
 """Said when a run has been stopped."""
 
+SAME_AGAIN = "lavad: to go on, give the same command again; what is finished is not computed again"
+"""Said when something has been stopped that `lavad retry` does not know."""
+
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANING.items()) + "."
 
 
@@ -81,13 +84,13 @@ class SignalReceived(BaseException):
 
     Attributes:
         signal: its number.
-        begun: a run had begun, which can go on.
+        go_on: how what had begun can go on; empty if nothing had.
     """
 
-    def __init__(self, signal: int, *, begun: bool = True) -> None:
+    def __init__(self, signal: int, go_on: str = GO_ON) -> None:
         super().__init__(signal)
         self.signal = signal
-        self.begun = begun
+        self.go_on = go_on
 
 
 def code_of(error: BaseException) -> Exit:
@@ -120,9 +123,9 @@ def guarded(function: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
         except SignalReceived as stop:
-            if stop.begun:
+            if stop.go_on:
                 AlreadyReported.go_on = True
-                say(GO_ON)
+                say(stop.go_on)
             raise typer.Exit(128 + stop.signal) from None
         except LavadError as error:
             _report(error, bug=isinstance(error, InternalError))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import typer
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from lavad.deployments.cli.signals import Stop
     from lavad_core.config.schema import LavadConfig
     from lavad_core.runs.manifest import RunManifest, VideoOutcome
+
+T = TypeVar("T")
 
 SEND_TIMEOUT_S = 10.0
 """For logs and events that are on their way to the API when a flow ends: a few hundred, in batches."""
@@ -142,56 +146,117 @@ def run_flow(
         LavadError: what ended the flow itself, not what a video suffered.
     """
     from lavad.deployments.cli.terminal.progress import progress
-    from lavad.deployments.prefect_settings import import_prefect
-    from lavad_core.config.secrets import export_secrets
     from lavad_core.runs.manifest import load_run, new_run_id
 
-    export_secrets(config, os.environ)
     run_id = new_run_id()
+
+    @contextmanager
+    def shown() -> Iterator[Callable[[str], None]]:
+        from lavad.tasks.job import watching
+
+        with progress(videos, plain) as (listener, announce), watching(listener):
+            announce(f"run {run_id}")
+            yield announce
+
+    end: Ending[RunManifest] = Ending(
+        "run",
+        lambda: _complete(config, run_id),
+        lambda one: _finished(config, one, one.status == "completed").exit_code,
+    )
+    state = call_flow([config], partial(start, run_id), stop, shown, end, workers=workers)
+    manifest = end.record()
+    if manifest is None:
+        manifest = load_run(config.store, run_id)
+    return _finished(config, manifest, state.is_completed() if state is not None else manifest.status == "completed")
+
+
+@dataclass(frozen=True)
+class Ending(Generic[T]):
+    """How it is known whether the work of a flow is complete, whatever Prefect says."""
+
+    what: str
+    """What is complete, for people."""
+    record: Callable[[], T | None]
+    """What the work leaves in the store when it has come to its end; None before."""
+    exit_code: Callable[[T], int]
+    """The exit code for that."""
+
+
+def call_flow(
+    configs: Sequence[LavadConfig],
+    start: Callable[[], Any],
+    stop: Stop,
+    shown: Callable[[], AbstractContextManager[Callable[[str], None]]],
+    end: Ending[Any],
+    *,
+    workers: bool = False,
+) -> Any:
+    """Call a flow in this process against the configured API, or a private one if it needs no ``workers``.
+
+    Args:
+        configs: the configurations whose secrets the flow takes from the environment.
+        start: calls it, and returns its last state.
+        stop: what :func:`~lavad.deployments.cli.signals.interruptible` gives.
+        shown: within it progress is shown; gives a way to say something beside it.
+        end: whether the work is complete.
+
+    Returns:
+        the flow's last state; None if Prefect lost it and the work is complete.
+
+    Raises:
+        Interrupted: a signal came.
+        LavadError: what ended the flow itself.
+    """
+    from lavad.deployments.prefect_settings import import_prefect
+    from lavad_core.config.secrets import export_secrets
+
+    for config in configs:
+        export_secrets(config, os.environ)
     state: Any = None
     with stop.held():
         import_prefect()
         from lavad.deployments.prefect_server import prefect_api
         from lavad.tasks import ending
         from lavad.tasks.client import ClientError
-        from lavad.tasks.job import stop_jobs, watching
+        from lavad.tasks.job import stop_jobs
     stop.at_signal += [stop_jobs, ending.hurry_all]
     stop.at_force.append(lambda: ending.report_now("the process was ended while the run was going", REPORT_S))
-    stop.exit_code = lambda number: _code_of_complete(config, run_id, 128 + number)
+
+    def code_at_force(number: int) -> int:
+        record = end.record()
+        return 128 + number if record is None else int(end.exit_code(record))
+
+    stop.exit_code = code_at_force
     try:
-        with progress(videos, plain) as (listener, announce):
-            announce(f"run {run_id}")
-            with (
-                prefect_api(announce, console_logs=Debug.on, workers=workers),
-                ending.own_settings(),
-                watching(listener),
-            ):
-                try:
-                    state = start(run_id)
-                finally:
-                    if not stop.signal:
-                        ending.reported()
-                    _send_what_waits(STOPPED_SEND_TIMEOUT_S if stop.signal else SEND_TIMEOUT_S)
+        with (
+            shown() as announce,
+            prefect_api(announce, console_logs=Debug.on, workers=workers),
+            ending.own_settings(),
+        ):
+            try:
+                state = start()
+            finally:
+                if not stop.signal:
+                    ending.reported()
+                _send_what_waits(STOPPED_SEND_TIMEOUT_S if stop.signal else SEND_TIMEOUT_S)
     except BaseException as error:
         if stop.signal:  # whatever a library made of it on the way; below it is seen whether the run was complete
             pass
         elif isinstance(error, ClientError):  # of Prefect's client: the library's own requests raise errors of its own
-            _prefect_failed(config, run_id, error)
+            _prefect_failed(end, error)
         else:
             raise
-    manifest = _complete(config, run_id)
+    record = end.record()
     if stop.signal:
-        if manifest is None:
-            raise SignalReceived(stop.signal)
-        say("lavad: the run was complete before it could stop")
+        if record is None:
+            raise SignalReceived(stop.signal, stop.go_on)
+        say(f"lavad: the {end.what} was complete before it could stop")
     if state is not None and (failure := _error_of(state)) is not None:
         if isinstance(failure, ClientError):
-            _prefect_failed(config, run_id, failure)
+            _prefect_failed(end, failure)
         else:
             raise failure
-    if manifest is None:
-        manifest = load_run(config.store, run_id)
-    return _finished(config, manifest, state.is_completed() if state is not None else manifest.status == "completed")
+    return state
 
 
 def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
@@ -206,13 +271,7 @@ def _complete(config: LavadConfig, run_id: str) -> RunManifest | None:
     return manifest if manifest.ended and manifest.status != "interrupted" else None
 
 
-def _code_of_complete(config: LavadConfig, run_id: str, else_: int) -> int:
-    """The exit code of a run that is complete though the process ends by force; ``else_`` if it is not."""
-    manifest = _complete(config, run_id)
-    return else_ if manifest is None else int(_finished(config, manifest, manifest.status == "completed").exit_code)
-
-
-def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:
+def _prefect_failed(end: Ending[Any], error: Exception) -> None:
     """Prefect's API went away. That is only a word for a run that is complete.
 
     Raises:
@@ -223,12 +282,14 @@ def _prefect_failed(config: LavadConfig, run_id: str, error: Exception) -> None:
     from lavad_core.quoting import first_line
 
     why = escape(masked_text(f"{type(error).__name__}: {first_line(error)}"))
-    if _complete(config, run_id) is None:
+    if end.record() is None:
         raise ServiceUnavailable(
             f"Prefect's API does not do its part ({why}). What is finished is in the store: when the server is back, or "
             "without PREFECT_API_URL, give the same command again"
         ) from error
-    say(f"lavad: Prefect's API did not hear how the run ended ({why}); the run is complete, and its record has it")
+    say(
+        f"lavad: Prefect's API did not hear how the {end.what} ended ({why}); the {end.what} is complete, and its record has it"
+    )
 
 
 def _send_what_waits(timeout_s: float) -> None:

@@ -40,9 +40,11 @@ class Stop:
         at_signal: called with the first signal, from a thread of its own.
         at_force: called before the end by force, from that thread; each must be bounded.
         exit_code: given the signal's number, the exit code of an end by force.
+        go_on: how what is stopped can go on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, go_on: str = GO_ON) -> None:
+        self.go_on = go_on
         self.signal = 0
         self.announced = threading.Event()
         self.at_signal: list[Callable[[], None]] = []
@@ -60,19 +62,19 @@ class Stop:
         finally:
             self._held = False
         if self.signal:
-            raise SignalReceived(self.signal)
+            raise SignalReceived(self.signal, self.go_on)
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """The handler of both signals."""
         self.signal = self.signal or number
         if not self._held:
-            raise SignalReceived(number)
+            raise SignalReceived(number, self.go_on)
 
 
 @contextmanager
-def interruptible(grace_s: float = GRACE_S) -> Iterator[Stop]:
+def interruptible(grace_s: float = GRACE_S, go_on: str = GO_ON) -> Iterator[Stop]:
     """Within it SIGINT and SIGTERM raise :class:`SignalReceived` in the main thread, and the clock starts."""
-    stop = Stop()
+    stop = Stop(go_on)
     reader, writer = socket.socketpair()
     reader.setblocking(True)
     writer.setblocking(False)
@@ -130,5 +132,5 @@ def end_by_force(number: int, stop: Stop | None = None) -> None:
             child.kill()
     # Asked first: nothing may hold up the end, not even a reader of stderr who does not read.
     if code >= 128 and not AlreadyReported.go_on and select.select([], [2], [], 0)[1]:
-        os.write(2, f"{GO_ON}\n".encode())
+        os.write(2, f"{stop.go_on}\n".encode())
     os._exit(code)

@@ -25,7 +25,14 @@ from lavad_core.config.layers import Layer, origin_of
 from lavad_core.config.models import DEFAULT_CAPTIONERS
 from lavad_core.config.refuse import explain, refuse_captioners, refuse_other_kinds, refuse_unknown
 from lavad_core.config.schema import SEMANTICS, WITHOUT_SUMMARIES, LavadConfig
-from lavad_core.config.secrets import find_address, is_masked_address, secret_values, variable, without_masks
+from lavad_core.config.secrets import (
+    find_address,
+    is_masked_address,
+    secret_values,
+    variable,
+    without_masks,
+    without_secrets,
+)
 from lavad_core.config.section import PathKey, leaves
 from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
@@ -77,6 +84,19 @@ def load_config(
         ConfigError: a key is unknown or a value not allowed; names the key, its origin and the way out.
     """
     return load(preset=preset, files=files, overrides=overrides, settings=settings, environ=environ, last=last).config
+
+
+def given_settings(overrides: Sequence[str]) -> dict[str, Any]:
+    """``a.b=value`` texts as the nested settings of :func:`load_config`, without secrets: for a flow's parameters.
+
+    Raises:
+        ConfigError: a text has not that form.
+    """
+    *cleared, layer = layers.from_overrides(overrides) or [Layer("--set", {})]
+    tree = without_secrets(resolved_paths(layer.tree, ROOT, Path.cwd()))
+    if cleared:  # captioners=null: those that are given and no others
+        tree["captioners"] = [{name: section} for name, section in tree.get("captioners", {}).items()]
+    return tree
 
 
 def load(

@@ -58,6 +58,12 @@ def named_captioners(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
     return found
 
 
+def without_secrets(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings as JSON values without the secrets in them."""
+    plain: dict[str, Any] = _public(dict(tree))
+    return plain
+
+
 def _public(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
         return {
@@ -66,7 +72,7 @@ def _public(value: Any, name: str = "") -> Any:
             # whether there is a secret or not, the other process's own environment decides
             if not (isinstance(below, SecretStr) or key == "api_key")
         }
-    if name == ADDRESS and isinstance(value, str | tuple):
+    if name == ADDRESS and isinstance(value, str | tuple | list):
         return mask_addresses(value)
     if isinstance(value, tuple):
         return [_public(below) for below in value]

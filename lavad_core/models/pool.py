@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelPool:
-    """The models of one configuration, shared by the threads of one process.
+    """The models of one configuration, shared by the threads of one process, and by configurations at work :meth:`beside` it.
 
     Roles are ``captioner:<name>``, ``encoder`` and ``chat``. A model comes with the lock to hold during each call of it, and
     never while decoding: for models in this process it is :attr:`device_lock`, for served ones a lock that does not lock.
@@ -43,17 +44,32 @@ class ModelPool:
     def __init__(self, config: LavadConfig, ready: Callable[[str, ModelSection], ModelSection] | None = None) -> None:
         """``ready`` gives for role and section the section to load the model with; without it nothing is changed."""
         self._config, self._ready = config, ready
+        self._names: Mapping[str, str] = {}
         self.server_log = config.store / "cache" / "chat-server.log"
         self._guard = threading.Lock()
         self._models: dict[str, Future[Any]] = {}
         self._failed: set[str] = set()
         self._captioner_loading = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
         self._servers: dict[str, OwnServer] = {}
         self._deaths: Counter[str] = Counter()
         self._buried: list[Future[Any]] = []
         self.device_lock = threading.RLock()
         self.loads: Counter[str] = Counter()
+
+    def beside(
+        self, config: LavadConfig, ready: Callable[[str, ModelSection], ModelSection], names: Mapping[str, str]
+    ) -> ModelPool:
+        """A pool for another configuration in this process, with the loaded models of this one.
+
+        Args:
+            config: its sections say how its models are loaded.
+            ready: as that of the constructor.
+            names: role to the name of its model. One name is one model, however many configurations have it.
+        """
+        other = copy.copy(self)
+        other._config, other._ready, other._names = config, ready, names
+        return other
 
     def captioner(self, name: str) -> tuple[Captioner, Lock]:
         """The captioner of that name. Loading it releases the others, whose stages come before or after: a thread that
@@ -91,7 +107,7 @@ class ModelPool:
     def failed_to_load(self, role: str) -> bool:
         """Whether the last try to load the model of a role failed."""
         with self._guard:
-            return role in self._failed
+            return self._name(role) in self._failed
 
     def interrupt(self) -> None:
         """Let calls of models in this process end early where the models can, and servers not be waited for. Takes no lock: for
@@ -106,9 +122,15 @@ class ModelPool:
 
     def release(self, role: str) -> None:
         """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
+        self._release(self._name(role))
+
+    def _name(self, role: str) -> str:
+        return self._names.get(role, role)
+
+    def _release(self, name: str) -> None:
         with self._guard:
-            future = self._models.pop(role, None)
-            server = self._servers.pop(role, None)
+            future = self._models.pop(name, None)
+            server = self._servers.pop(name, None)
         self._free(future, server)
 
     def _free(self, future: Future[Any] | None, server: OwnServer | None) -> None:
@@ -125,16 +147,17 @@ class ModelPool:
         Raises:
             ModelError: it has died too often.
         """
+        name = self._name(role)
         with self._guard:
-            server = self._servers.get(role)
-            future = self._models.get(role)
+            server = self._servers.get(name)
+            future = self._models.get(name)
             if server is None or not server.ended or future is None or not future.done():
                 return
-            del self._servers[role], self._models[role]
-            self._deaths[role] += 1
-            deaths = self._deaths[role]
+            del self._servers[name], self._models[name]
+            self._deaths[name] += 1
+            deaths = self._deaths[name]
             if deaths > MOST_DEATHS:
-                self._failed.add(role)
+                self._failed.add(name)
             self._buried.append(future)  # closed later: threads that ask it still are told that it is gone
         server.stop()
         if deaths > MOST_DEATHS:
@@ -144,16 +167,17 @@ class ModelPool:
     def close(self) -> None:
         """Free all models. The pool is not used afterwards."""
         with self._guard:
-            self._closed = True
-            roles = list(self._models)
-        for role in roles:
-            self.release(role)
+            self._closed.set()
+            names = list(self._models)
+        for name in names:
+            self._release(name)
         for future in self._buried:
             self._free(future, None)
 
     def _model(self, role: str, section: ModelSection, load: Callable[[ModelSection], Any]) -> tuple[Any, Lock]:
         """The model of a section, and its lock. Whatever the kind: what a section says about itself decides."""
         lock: Lock = self.device_lock if section.in_process else nullcontext()
+        name = self._name(role)
 
         def loaded() -> Any:
             if (device := getattr(section, "device", None)) is not None:
@@ -162,64 +186,65 @@ class ModelPool:
                 limit_memory(resolve_device(device), self._config.run.device_memory_share)
             if section.in_process:
                 for other in list(self._servers):
-                    self.release(other)
+                    self._release(other)
             if not isinstance(section, VllmChatConfig) or not section.managed:
                 return load(pinned(self._ready(role, section) if self._ready else section))
-            running = self._started(role, section)
+            running = self._started(name, section)
             try:
                 return load(self._ready(role, running) if self._ready else running)
             except BaseException:  # nobody will release it
                 with self._guard:
-                    server = self._servers.pop(role, None)
+                    server = self._servers.pop(name, None)
                 self._free(None, server)
                 raise
 
         return self._get(role, loaded), lock
 
-    def _started(self, role: str, section: VllmChatConfig) -> VllmChatConfig:
+    def _started(self, name: str, section: VllmChatConfig) -> VllmChatConfig:
         from lavad_core.models.chat.managed import start_managed
 
         def started(server: OwnServer) -> None:
-            self._servers[role] = server
+            self._servers[name] = server
 
         with self._captioner_loading:
             self._release_captioners()
             try:
                 return start_managed(section, self.server_log, started)
             except BaseException:
-                self._servers.pop(role, None)
+                self._servers.pop(name, None)
                 raise
 
     def _release_captioners(self) -> None:
         """Free the loaded ones. One that another thread is about to load is not waited for: it waits for this thread."""
         with self._guard:
-            roles = [role for role, future in self._models.items() if role.startswith(_CAPTIONER) and future.done()]
-        for role in roles:
-            self.release(role)
+            names = [name for name, future in self._models.items() if name.startswith(_CAPTIONER) and future.done()]
+        for name in names:
+            self._release(name)
 
     def _get(self, role: str, load: Callable[[], Any]) -> Any:
         """The model of a role: loaded by the first thread that asks, while others wait for the same outcome."""
+        name = self._name(role)
         with self._guard:
-            if self._closed:
+            if self._closed.is_set():
                 raise InternalError("the model pool is closed")
-            future = self._models.get(role)
+            future = self._models.get(name)
             mine = future is None
             if future is None:
-                future = self._models[role] = Future()
+                future = self._models[name] = Future()
         if not mine:
             return future.result()
         try:
             model = load()
         except BaseException as error:  # whatever it is, those who wait must hear of it
             with self._guard:
-                self._failed.add(role)
-                if self._models.get(role) is future:
-                    del self._models[role]  # not cached: the next one tries again
+                self._failed.add(name)
+                if self._models.get(name) is future:
+                    del self._models[name]  # not cached: the next one tries again
             future.set_exception(error)
             raise
         with self._guard:
             self.loads[role] += 1
-            self._failed.discard(role)
+            self._failed.discard(name)
         future.set_result(model)
         return model
 

@@ -8,17 +8,15 @@ for, or made, once.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import DeviceOutOfMemory, InputError, LavadError, ModelError, NotAsked
-from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.execute import run_stage
+from lavad_core.pipeline.look import prepare_all
 from lavad_core.pipeline.pace import workers_of
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.recorder import RunRecorder
@@ -37,13 +35,13 @@ class SharedStep:
 
     stage: str
     """Name of the stage."""
-    model: tuple[int, str] | None
-    """Number of the pool and role of the model; None for a stage without one."""
+    model: str | None
+    """Name of the model, which differs from that of any other; None for a stage without one."""
     nodes: tuple[tuple[int, str], ...]
     """Place of the graph and id of its node, for each."""
 
 
-def merged_steps(graphs: Sequence[Graph], model_of: Callable[[int, Node], tuple[int, str] | None]) -> list[SharedStep]:
+def merged_steps(graphs: Sequence[Graph], model_of: Callable[[int, Node], str | None]) -> list[SharedStep]:
     """All nodes of all graphs in an order in which inputs come first and a model, once begun with, is done with all that is
     ready for it before another one is. Pure.
 
@@ -55,10 +53,10 @@ def merged_steps(graphs: Sequence[Graph], model_of: Callable[[int, Node], tuple[
     left = {(number, node.id): node for number, graph in enumerate(graphs) for node in graph.nodes}
     done: set[tuple[int, str]] = set()
     steps: list[SharedStep] = []
-    current: tuple[int, str] | None = None
+    current: str | None = None
     while left:
         ready = [one for one, node in left.items() if all((one[0], name) in done for name in node.inputs)]
-        kinds: dict[tuple[str, tuple[int, str] | None, str], list[tuple[int, str]]] = {}
+        kinds: dict[tuple[str, str | None, str], list[tuple[int, str]]] = {}
         for one in ready:
             kinds.setdefault((left[one].stage, model_of(one[0], left[one]), left[one].variant), []).append(one)
         # What needs no model first, since models wait for it; then what the loaded one can do; then the order of stages.
@@ -85,15 +83,14 @@ class Participant:
     failed: dict[str, LavadError] = field(default_factory=dict)
     """Name of a video to what ended its work."""
 
-    def add(self, source: VideoSource) -> None:
-        """Digest a video; one that cannot be read has failed."""
-        try:
-            video = self.resources.prepare(source)
-        except InputError as error:
-            self.failed[source.name] = error
-            return
-        self.videos.append(video)
-        self.keys[video.name] = self.resources.graph.keys(video)
+    def take(self, sources: Sequence[VideoSource]) -> None:
+        """Digest the videos; one that cannot be read has failed."""
+        for name, prepared in prepare_all(self.resources, sources).items():
+            if isinstance(prepared, InputError):
+                self.failed[name] = prepared
+            else:
+                self.videos.append(prepared)
+                self.keys[name] = self.resources.graph.keys(prepared)
 
     @property
     def scored(self) -> list[PreparedVideo]:
@@ -101,11 +98,26 @@ class Participant:
         return [video for video in self.videos if video.name not in self.failed]
 
 
+@dataclass(frozen=True)
+class SharedResult:
+    """A result of one stage for one video that one or several configurations want."""
+
+    resources: RunResources
+    """Those of the first configuration that wants it."""
+    video: PreparedVideo
+    """The video."""
+    node_id: str
+    """Id of the node there."""
+    key: Key
+    """The key of the result."""
+    wanted_by: tuple[int, ...]
+    """Places of all configurations that want it."""
+
+
 class SideBySide:
     """Several configurations on one store at work in one process. Use as a context manager.
 
-    Configurations whose sections agree on every model that both need share one pool of models. Where two differ (two chat
-    models, for one), each has a pool, and a third model that both need is loaded in each.
+    A model is shared by all configurations that have the same section for its role, whatever their other models are.
 
     Args:
         configs: at least one; all have the same store.
@@ -119,56 +131,71 @@ class SideBySide:
         first = self.parts[0].resources
         for part in self.parts[1:]:
             part.resources.frames, part.resources.in_flight = first.frames, first.in_flight
-        self._pools: list[ModelPool] = []
-        self._pool_of: list[int] = []
+        self._models = first.models
+        self._names: list[dict[str, str]] = []
+        self._done: set[Key] = set()
+        self._failed: dict[Key, LavadError] = {}
 
     def share_models(self) -> None:
-        """Put configurations together that have the same models. Asks for the identity of every model.
+        """Let each model be loaded once for all configurations that want it. Asks for the identity of every model.
 
         Raises:
             ModelError: models cannot be found; names them.
         """
-        groups: list[tuple[dict[str, ModelSection], dict[str, RunResources]]] = []
+        known: dict[str, list[ModelSection]] = {}
         for part in self.parts:
-            config = part.resources.config
-            needed = {role: config.models[role] for role in part.resources.graph.identities}
-            fits = (
-                number
-                for number, (sections, _) in enumerate(groups)
-                if all(sections.get(role, section) == section for role, section in needed.items())
-            )
-            number = next(fits, len(groups))
-            if number == len(groups):
-                groups.append(({}, {}))
-            sections, owners = groups[number]
-            sections |= needed
-            owners |= {role: part.resources for role in needed if role not in owners}
-            self._pool_of.append(number)
-        lock = threading.RLock()
-        for sections, owners in groups:
-            pool = ModelPool(_with_models(self.parts[0].resources.config, sections), _ready(owners))
-            pool.device_lock = lock
-            self._pools.append(pool)
-        for part, number in zip(self.parts, self._pool_of, strict=True):
-            part.resources.models = self._pools[number]
+            names: dict[str, str] = {}
+            for role in part.resources.graph.identities:
+                section, alike = part.resources.config.models[role], known.setdefault(role, [])
+                if section not in alike:
+                    alike.append(section)
+                number = alike.index(section)
+                names[role] = f"{role} {number + 1}" if number else role
+            self._names.append(names)
+            part.resources.models = self._models.beside(part.resources.config, part.resources.ready, names)
 
     @property
     def loads(self) -> Mapping[str, int]:
-        """Role to how often a model of it was loaded, over all pools."""
-        loads: Counter[str] = Counter()
-        for pool in self._pools:
-            loads.update(pool.loads)
-        return loads
+        """Role to how often a model of it was loaded."""
+        return self._models.loads
 
-    def steps(self) -> list[SharedStep]:
-        """The work of all, in order."""
-        return merged_steps(
+    def steps(self) -> Iterator[SharedStep]:
+        """The work of all, in order: all that :meth:`wanted` gives for a step is done before the next one is taken. A model is
+        freed behind its last step. :attr:`Participant.failed` says in the end which videos have no scores with which
+        configuration."""
+        first = self.parts[0].resources
+        first.store.sweep()
+        steps = merged_steps(
             [part.resources.graph for part in self.parts],
-            lambda number, node: (self._pool_of[number], node.role) if node.role else None,
+            lambda number, node: self._names[number][node.role] if node.role else None,
         )
+        last = {step.model: number for number, step in enumerate(steps)}
+        passes = {(at, node.id) for at, part in enumerate(self.parts) for node in passes_of(part.resources.graph)}
+        last_pass = max((number for number, step in enumerate(steps) if passes & {*step.nodes}), default=-1)
+        for number, step in enumerate(steps):
+            yield step
+            self._note_failed(step)
+            if number == last_pass:
+                first.frames.clear()
+            if step.model is not None and last[step.model] == number:
+                self._models.release(step.model)
+
+    def wanted(self, step: SharedStep) -> list[SharedResult]:
+        """The results of a step that no earlier one has made, each once."""
+        found: dict[Key, SharedResult] = {}
+        for at, node_id in step.nodes:
+            part = self.parts[at]
+            for video in part.scored:
+                key = part.keys[video.name][node_id]
+                if key in found:
+                    found[key] = replace(found[key], wanted_by=(*found[key].wanted_by, at))
+                elif key not in self._done:
+                    found[key] = SharedResult(part.resources, video, node_id, key, (at,))
+        self._done |= found.keys()
+        return list(found.values())
 
     def run(self, recorder: RunRecorder, on_step: Callable[[SharedStep, int], None] | None = None) -> None:
-        """Do all work; :attr:`Participant.failed` then says which videos have no scores with which configuration.
+        """Do all work in the threads of this process.
 
         Args:
             on_step: called before each step with how many results it looks for or makes.
@@ -176,67 +203,54 @@ class SideBySide:
         Raises:
             ModelError: a model cannot be loaded. Other errors that are not about one video likewise end the run.
         """
-        first = self.parts[0].resources
-        first.store.sweep()
-        for part in self.parts:
-            part.resources.keep_server_log(recorder.run_id)
-        steps = self.steps()
-        last = {step.model: number for number, step in enumerate(steps)}
-        passes = {(at, node.id) for at, part in enumerate(self.parts) for node in passes_of(part.resources.graph)}
-        last_pass = max((number for number, step in enumerate(steps) if passes & {*step.nodes}), default=-1)
-        failed: dict[Key, LavadError] = {}
-        done: set[Key] = set()
-        with ThreadPoolExecutor(workers_of(first.config)) as threads:
-            for number, step in enumerate(steps):
-                items = list(self._new(step, done))
+
+        def work(result: SharedResult) -> None:
+            try:
+                with recorder.stage(result.video.name, result.video.video_id, result.node_id) as record:
+                    run_stage(result.resources, result.video, result.node_id, record)
+            except LavadError as error:
+                self.failed(result, error)
+
+        with ThreadPoolExecutor(workers_of(self.parts[0].resources.config)) as threads:
+            for step in self.steps():
+                results = self.wanted(step)
                 if on_step is not None:
-                    on_step(step, len(items))
+                    on_step(step, len(results))
                 try:
-                    for _ in threads.map(lambda item: self._work(item, recorder, failed), items):
+                    for _ in threads.map(work, results):
                         pass
                 except BaseException:
-                    for part in self.parts:
-                        part.resources.stop()  # what is in progress ends at its next frame or answer
+                    self.stop()
                     threads.shutdown(cancel_futures=True)
                     raise
-                done |= {item.key for item in items}
-                self._note_failed(step, failed)
-                if number == last_pass:
-                    first.frames.clear()
-                if step.model is not None and last[step.model] == number:
-                    pool, role = step.model
-                    self._pools[pool].release(role)
 
-    def _new(self, step: SharedStep, done: set[Key]) -> Iterator[_Item]:
-        """The results of a step that no earlier one has made, each once."""
-        seen: set[Key] = set()
-        for at, node_id in step.nodes:
-            part = self.parts[at]
-            for video in part.scored:
-                key = part.keys[video.name][node_id]
-                if key not in done and key not in seen:
-                    seen.add(key)
-                    yield _Item(part.resources, video, node_id, key)
+    def failed(self, result: SharedResult, error: LavadError) -> None:
+        """Note why a result cannot be made: its video ends there, for all configurations that want it.
 
-    def _work(self, item: _Item, recorder: RunRecorder, failed: dict[Key, LavadError]) -> None:
-        resources, video = item.resources, item.video
-        try:
-            with recorder.stage(video.name, video.video_id, item.node_id) as record:
-                run_stage(resources, video, item.node_id, record)
-        except (InputError, DeviceOutOfMemory, NotAsked) as error:
-            role = resources.graph.node(item.node_id).role
-            if isinstance(error, ModelError) and resources.models.failed_to_load(role):
-                raise
-            failed[item.key] = error
-            log.warning("%r has no %s: %s", video.name, item.node_id, error)
+        Raises:
+            LavadError: the error itself, where it is not about one video.
+        """
+        resources = result.resources
+        unloaded = isinstance(error, ModelError) and resources.models.failed_to_load(
+            resources.graph.node(result.node_id).role
+        )
+        if unloaded or not isinstance(error, InputError | DeviceOutOfMemory | NotAsked):
+            raise error
+        self._failed[result.key] = error
+        log.warning("%r has no %s: %s", result.video.name, result.node_id, error)
 
-    def _note_failed(self, step: SharedStep, failed: Mapping[Key, LavadError]) -> None:
-        if not failed:
+    def stop(self) -> None:
+        """What is in progress ends at its next frame or answer."""
+        for part in self.parts:
+            part.resources.stop()
+
+    def _note_failed(self, step: SharedStep) -> None:
+        if not self._failed:
             return
         for at, node_id in step.nodes:
             part = self.parts[at]
             for video in part.videos:
-                error = failed.get(part.keys[video.name][node_id])
+                error = self._failed.get(part.keys[video.name][node_id])
                 if error is not None:
                     part.failed.setdefault(video.name, error)
 
@@ -250,24 +264,3 @@ class SideBySide:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@dataclass(frozen=True)
-class _Item:
-    resources: RunResources
-    video: PreparedVideo
-    node_id: str
-    key: Key
-
-
-def _with_models(config: LavadConfig, sections: Mapping[str, ModelSection]) -> LavadConfig:
-    """A configuration for a pool: with the models of these roles."""
-    prefix = "captioner:"
-    captioners = {role.removeprefix(prefix): own for role, own in sections.items() if role.startswith(prefix)}
-    others = {role: own for role, own in sections.items() if not role.startswith(prefix)}
-    return config.model_copy(update={"captioners": captioners, **others})
-
-
-def _ready(owners: Mapping[str, RunResources]) -> Callable[[str, ModelSection], ModelSection]:
-    """Asks, for each role, the configuration that was the first to need it."""
-    return lambda role, section: owners[role].ready(role, section)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import Dataset
@@ -79,19 +80,33 @@ def cost_of_videos(
     return _cost(config, resources.graph, looked, table, experience_of(resources.store, config), notes)
 
 
-def cost_of_dataset(config: LavadConfig, dataset: Dataset, table: RateTable, frame_rate: float | None) -> RunCost:
+def cost_of_dataset(
+    config: LavadConfig,
+    dataset: Dataset,
+    table: RateTable,
+    frame_rate: float | None,
+    *,
+    counted: set[Key] | None = None,
+) -> RunCost:
     """What a run over a data set would cost, by the frame counts of its list. No video is needed, so that nothing in a store
     can be told to be of it: all of it counts as left.
 
     Args:
         frame_rate: frames per second; that of the data set, or ``video.folder_frame_rate``, if None.
+        counted: as that of :func:`cost_of_videos`.
     """
-    graph = build_graph(config, dict.fromkeys(config.models, UNKNOWN))
+    graph = build_graph(config, _unknown(config))
     nodes = frozenset(node.id for node in graph.nodes)
     rate = frame_rate or dataset.frame_rate or config.video.folder_frame_rate
     uncounted = {name: "the list has no frame count" for name, video in dataset.videos.items() if not video.frames}
     known = (length_from_list(video, rate) for video in dataset.videos.values())
-    items = (PlannedVideo(found, nodes) for found in known if found is not None)
+    items = (
+        PlannedVideo(
+            found, nodes if counted is None else _new(graph, VideoSource(found.name, Path(found.name)), counted)
+        )
+        for found in known
+        if found is not None
+    )
     notes = [f"an estimate from the list of {dataset.title} alone, at {rate:g} frames a second; no video was looked at"]
     if frame_rate is None and dataset.frame_rate is None:
         notes.append("the data set has no one frame rate; --frame-rate says another")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from lavad_core.reports.video import KeyFrame, VideoReport, key_frames
+from lavad_core.reports.video import KeyFrame, VideoReport
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.limits import Limits
 from lavad_core.video.types import FrameRequest, Geometry, Probe, VideoSource
@@ -44,13 +44,12 @@ class VideoCard:
     """Frame to JPEG, for all of ``key_frames``; empty where the video is not at hand."""
 
 
-def video_card(report: VideoReport, video: DecodableVideo, most: int) -> VideoCard:
-    """A video with at most ``most`` key frames, and their pictures.
+def video_card(report: VideoReport, video: DecodableVideo, shown: Sequence[KeyFrame]) -> VideoCard:
+    """A video with the pictures of these key frames.
 
     Raises:
         VideoRejected: it is gone or has changed.
     """
-    shown = key_frames(report, most)
     return VideoCard(report, shown, pictures(video, [frame.at.frame for frame in shown]))
 
 

@@ -30,6 +30,9 @@ WIDTH = 7.0
 CURVE_HEIGHT, FRAMES_HEIGHT = 1.5, 1.75
 """Inches of a video's curve, and of its key frames with their texts."""
 
+TEXT_HEIGHT = 0.5
+"""Inches of a second text below each key frame."""
+
 TEXT_LETTERS, MAX_LINES = 125, 4
 """Size of the texts under the key frames: letters beside each other over the whole width, and lines."""
 
@@ -52,7 +55,11 @@ def check_format(path: Path) -> None:
         raise InputError(f"{str(path)!r}: a plot ends in one of {', '.join(FORMATS)}")
 
 
-def plot_videos(cards: Sequence[VideoCard], path: Path) -> None:
+Below = Literal["scored", "caption", "both"]
+"""Which texts stand below a key frame: what was scored (its summary), the caption before that, or both."""
+
+
+def plot_videos(cards: Sequence[VideoCard], path: Path, below: Below = "scored") -> None:
     """One row per video: key frames with their texts, blue where the score is below the threshold and red where it is not, and
     the curve below; the curve alone where there are no pictures. PNG, SVG or PDF, by the ending of ``path``.
 
@@ -60,12 +67,13 @@ def plot_videos(cards: Sequence[VideoCard], path: Path) -> None:
         InputError: another ending.
         OSError: it cannot be written.
     """
-    heights = [CURVE_HEIGHT + (FRAMES_HEIGHT if card.pictures else 0.0) for card in cards]
-    figure = _figure(path, WIDTH, sum(heights))
+    frames_height = FRAMES_HEIGHT + (TEXT_HEIGHT if below == "both" else 0.0)
+    heights = [CURVE_HEIGHT + (frames_height if card.pictures else 0.0) for card in cards]
+    figure = new_figure(path, WIDTH, sum(heights))
     rows = figure.subfigures(len(cards), 1, height_ratios=heights, squeeze=False)[:, 0]
     for row, card in zip(rows, cards, strict=True):
-        _draw_video(row, card)
-    _save(figure, path)
+        _draw_video(row, card, frames_height, below)
+    save_figure(figure, path)
 
 
 def plot_rates(curves: Mapping[str, Curve], kind: Literal["roc", "pr"], path: Path, prevalence: float | None) -> None:
@@ -78,7 +86,7 @@ def plot_rates(curves: Mapping[str, Curve], kind: Literal["roc", "pr"], path: Pa
     """
     if not curves:
         raise InputError("there is no curve to plot: all frames are labelled the same")
-    figure = _figure(path, WIDTH / 2, WIDTH / 2)
+    figure = new_figure(path, WIDTH / 2, WIDTH / 2)
     axes = figure.add_subplot()
     if kind == "roc":
         axes.plot([0, 1], [0, 1], color=CHANCE, linewidth=0.7, linestyle=(0, (4, 3)), label="chance")
@@ -91,17 +99,17 @@ def plot_rates(curves: Mapping[str, Curve], kind: Literal["roc", "pr"], path: Pa
     axes.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     for text in axes.legend(fontsize=8, frameon=False).get_texts():
         text.set_parse_math(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _draw_video(row: Any, card: VideoCard) -> None:
+def _draw_video(row: Any, card: VideoCard, frames_height: float, texts: Below) -> None:
     video = card.video
     below = row
     if card.pictures:
-        above, below = row.subfigures(2, 1, height_ratios=(FRAMES_HEIGHT, CURVE_HEIGHT))
+        above, below = row.subfigures(2, 1, height_ratios=(frames_height, CURVE_HEIGHT))
         count = len(card.key_frames)
         for frame, place in zip(card.key_frames, above.subplots(1, count, squeeze=False)[0], strict=True):
-            _draw_frame(place, video, frame, card.pictures, TEXT_LETTERS // count)
+            _draw_frame(place, video, frame, card.pictures, TEXT_LETTERS // count, texts)
     axes = below.subplots()
     draw_curve(axes, video, Colours())
     labels = ", ".join(dict.fromkeys(span.label for span in video.truth or () if span.label))
@@ -111,7 +119,9 @@ def _draw_video(row: Any, card: VideoCard) -> None:
     axes.xaxis.label.set_size(8)
 
 
-def _draw_frame(place: Any, video: VideoReport, frame: KeyFrame, pictures: Mapping[int, bytes], letters: int) -> None:
+def _draw_frame(
+    place: Any, video: VideoReport, frame: KeyFrame, pictures: Mapping[int, bytes], letters: int, texts: Below
+) -> None:
     at, colours = frame.at, Colours()
     place.imshow(Image.open(io.BytesIO(pictures[at.frame])))
     place.set_xticks([])
@@ -120,23 +130,35 @@ def _draw_frame(place: Any, video: VideoReport, frame: KeyFrame, pictures: Mappi
     for spine in place.spines.values():
         spine.set(color=colours.found if at.score >= video.threshold else colours.score, linewidth=2)
     place.set_title(f"{video.clock(at.time_s)}: {at.score:.2f}", fontsize=8, parse_math=False)
-    text = textwrap.fill(escape(at.text), letters, max_lines=MAX_LINES, placeholder=" …")
+    said = {"scored": (at.text,), "caption": (video.caption(at.frame),), "both": (video.caption(at.frame), at.text)}[
+        texts
+    ]
+    text = "\n\n".join(textwrap.fill(escape(one), letters, max_lines=MAX_LINES, placeholder=" …") for one in said)
     style = {"va": "top", "fontsize": 6.5, "parse_math": False}
     below = place.annotate(text, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", **style)
     below.set_in_layout(False)  # else a long text makes its picture small
 
 
-def _figure(path: Path, width: float, height: float) -> Any:
+def new_figure(path: Path, width: float, height: float) -> Any:
+    """An empty figure of matplotlib, ``width`` and ``height`` in inches.
+
+    Raises:
+        InputError: ``path`` has no ending of :data:`FORMATS`.
+    """
     from matplotlib.figure import Figure
 
     check_format(path)
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure: text stays text, and the same figure gives the same bytes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     import matplotlib
 
-    # Text stays text in both, and the same plot gives the same bytes.
     settings: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "lavad"}
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
     kind = path.suffix.lower().removeprefix(".")

@@ -253,7 +253,7 @@ def _write_video(
 def _card(reported: ReportedSet, video: VideoReport) -> tuple[VideoCard, list[str]]:
     """The video with its key frames, and why they have no pictures."""
     try:
-        return video_card(video, reported.video(video.name, video.frames), KEY_FRAMES), []
+        return video_card(video, reported.video(video.name, video.frames), key_frames(video, KEY_FRAMES)), []
     except (InputError, StoreError) as error:
         return VideoCard(video, key_frames(video, KEY_FRAMES)), [f"No pictures: {error}."]
 

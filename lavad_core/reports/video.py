@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavad_core.datasets.types import LabelledVideo
+from lavad_core.errors import InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.method.detection import SegmentRule, shown_until_s
 from lavad_core.results.types import CleanedCaption, ScoredVideo, VideoResults, VideoTexts
@@ -139,6 +141,12 @@ class VideoReport:
             return "cleaned caption", {frame: caption.text for frame, caption in self.texts.cleaned.items()}
         captions = next(filter(None, self.texts.captions.values()), None)
         return ("caption", captions) if captions else ("text", {})
+
+    def caption(self, frame: int) -> str:
+        """The caption before the summary: the cleaned one, otherwise that of the first captioner; empty without one."""
+        if frame in self.texts.cleaned:
+            return self.texts.cleaned[frame].text
+        return next(iter(self.captions(frame).values()), "")
 
     def captions(self, frame: int) -> Mapping[str, str]:
         """Captioner to its caption of a grid frame, in the order of the configuration."""
@@ -280,6 +288,45 @@ def key_frames(video: VideoReport, most: int = 4) -> list[KeyFrame]:
         far = max(free, key=lambda at: min(abs(at.frame - other) for other in chosen))
         chosen[far.frame] = KeyFrame(far, "")
     return [chosen[frame] for frame in sorted(chosen)]
+
+
+MOST_FRAMES = 8
+"""Frames beside each other that still have room for their texts."""
+
+
+def frames_at(video: VideoReport, moments: Sequence[str]) -> list[KeyFrame]:
+    """The scored frames that stand for some moments, in order of time, no frame twice.
+
+    Args:
+        moments: as :meth:`VideoReport.clock` writes them (``1:07.3``), in seconds (``67.3``), or numbers of frames (``1010f``).
+
+    Raises:
+        InputError: a text is not a moment, a moment is behind the video's end, or there are more than :data:`MOST_FRAMES`.
+    """
+    if len(moments) > MOST_FRAMES:
+        raise InputError(f"{len(moments)} frames are asked for; at most {MOST_FRAMES} have room beside each other")
+    found = {(at := video.nearest(_frame_at(video, moment))).frame: KeyFrame(at, "chosen") for moment in moments}
+    return [found[frame] for frame in sorted(found)]
+
+
+def _frame_at(video: VideoReport, moment: str) -> int:
+    match = _MOMENT.fullmatch(moment.strip())
+    if match is None:
+        raise InputError(f"{moment!r} is not a moment: give seconds (67.3), a time (1:07.3), or a frame (1010f)")
+    if match["frame"] is not None:
+        frame, end = int(match["frame"]), video.frames
+    elif not video.timed:
+        raise InputError(f"{moment!r}: the times of the frames of {video.name!r} are not known: give a frame (1010f)")
+    else:
+        seconds = sum(float(part) * 60**power for power, part in enumerate(reversed(moment.strip().split(":"))))
+        frame = int(np.searchsorted(video.times_s, seconds + 0.05, side="right")) - 1  # a clock has tenths
+        end = video.frames if seconds <= video.end_s else frame
+    if frame >= end:
+        raise InputError(f"{moment!r} is behind the end of {video.name!r} ({video.length})")
+    return max(frame, 0)
+
+
+_MOMENT = re.compile(r"(?P<frame>\d{1,9})f|(?:\d{1,3}:)?(?:\d{1,3}:)?\d{1,6}(?:\.\d{1,6})?")
 
 
 def _candidates(video: VideoReport) -> list[tuple[int, str]]:

@@ -53,6 +53,10 @@ class StudyRow(Section):
         description="Name of a language model beside the configuration's: the user says where it is.",
     )
     quoted: bool = Field(default=False, description="Only the paper's numbers: nothing is run.")
+    group: str | None = Field(
+        default=None, description="In pictures, rows of one group stand together, under its name."
+    )
+    series: str = Field(default="", description="In pictures, rows of one series have one colour, named in the legend.")
 
 
 class Study(Section):
@@ -69,6 +73,9 @@ class Study(Section):
     metrics: tuple[str, ...] = Field(min_length=1, description="Columns: keys of metrics.")
     quotes: tuple[Training, ...] = Field(
         default=(), description="Groups of rows of the paper's table that are quoted above the study's own."
+    )
+    axes: tuple[str, ...] = Field(
+        default=(), description="Settings, as `refine.neighbours`, over which pictures draw curves; bars without any."
     )
     rows: tuple[StudyRow, ...] = Field(min_length=1, max_length=MAX_ROWS, description="The rows, in order.")
 

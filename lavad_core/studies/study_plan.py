@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.planning.rates import RateTable
-from lavad_core.planning.survey import cost_of_videos
+from lavad_core.planning.cost import RunCost
 from lavad_core.store.types import Key
 from lavad_core.studies.study_runs import PlannedRow
-from lavad_core.video.types import VideoSource
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,15 @@ class AddedWork:
     """Stages whose hours are unknown."""
 
 
-def added_work(
-    rows: Sequence[PlannedRow], sources: Sequence[VideoSource], rates_of: Callable[[LavadConfig], RateTable]
-) -> tuple[list[AddedWork], list[str]]:
+CostOf = Callable[[LavadConfig, set[Key]], RunCost]
+"""What a configuration costs beside results that are counted already, to which it adds its own."""
+
+
+def added_work(rows: Sequence[PlannedRow], cost_of: CostOf) -> tuple[list[AddedWork], list[str]]:
     """What each row adds, in order, and remarks on all of them: what was not counted, and why.
 
     Args:
-        rates_of: the rates of a configuration's models.
+        cost_of: the cost of a configuration over the videos, or over a data set's list.
 
     Raises:
         InputError: a folder of imported values is not there, or has none for a video.
@@ -44,7 +44,7 @@ def added_work(
     found: list[AddedWork] = []
     notes: dict[str, None] = {}
     for row in rows:
-        costs = [cost_of_videos(config, sources, rates_of(config), counted=counted) for config in row.configs]
+        costs = [cost_of(config, counted) for config in row.configs]
         parts = [cost.left.part for cost in costs]
         units = dict.fromkeys(unit for part in parts for unit in part.work)
         hours = [part.hours for part in parts if part.hours is not None]

@@ -1,4 +1,4 @@
-"""Running a study without an orchestrator, and its record in the store."""
+"""Running a study, with and without an orchestrator, and its record in the store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lavad_core.config.schema import LavadConfig
@@ -51,6 +52,113 @@ OnStep = Callable[[SharedStep, int], None]
 """Called before each step of a study with how many results it looks for or makes."""
 
 
+class StudyRun:
+    """A study at work: after :meth:`take` the steps of :attr:`beside` are done, here or by a flow; then :meth:`table` measures.
+
+    Attributes:
+        beside: the configurations of all rows.
+        recorder: records what is done.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        study: Study,
+        rows: Sequence[PlannedRow],
+        beside: SideBySide,
+        recorder: RunRecorder,
+        options: EvaluationOptions,
+    ) -> None:
+        self.beside, self.recorder = beside, recorder
+        self._name, self._study, self._rows, self._options = name, study, rows, options
+        self._started, self._begin = now_text(), time.monotonic()
+        self._configs = distinct_configs(rows)
+        self._dataset = labels_of(self._configs[0])
+        self._sources: Sequence[VideoSource] = ()
+
+    def rows_of(self, places: Collection[int]) -> list[str]:
+        """Names of the rows of which a configuration at one of these places is a run."""
+        wanted = [self._configs[at] for at in sorted({*places})]
+        return [row.row.name for row in self._rows if any(config in wanted for config in row.configs)]
+
+    def take(self, sources: Sequence[VideoSource]) -> None:
+        """Learn the content of the videos, and which models are needed, before anything is computed.
+
+        Raises:
+            InputError: the labels lack a video, or the models, imports or prompts of a row do not fit.
+            ModelError: a model cannot be found.
+        """
+        self._sources = sources
+        for part in self.beside.parts:
+            check_ahead(part.resources, sources)
+        for part in self.beside.parts:
+            part.take(sources)
+        self.beside.share_models()
+        for part in self.beside.parts:
+            part.resources.keep_server_log(self.recorder.run_id)
+
+    def table(self) -> StudyTable:
+        """The table of what was done, which is also recorded in the store."""
+        found = [_row_results(row, self.beside, self._configs, self._dataset) for row in self._rows]
+        unreadable = set(map(match_key, self._dataset.unreadable))
+        videos = sum(match_key(source.name) not in unreadable for source in self._sources)
+        measured = measured_rows(self._study, found, self._dataset, videos, self._options)
+        records = self.recorder.records
+        made = sum(not record.cached and record.status in ("ok", "ok_with_gaps") for record in records)
+        table = StudyTable(
+            study=self._name,
+            title=self._study.title,
+            stands_for=self._study.stands_for,
+            reference=self._study.reference,
+            metrics=self._study.metrics,
+            rows=measured,
+            dataset=self._dataset.title,
+            source=source_of(self._study),
+            intervals=self._options.intervals,
+            notes=(
+                *notes_of(self._study, measured, self._dataset),
+                *(row.note for row in self._rows if row.note),
+            ),
+            started=self._started,
+            seconds=round(time.monotonic() - self._begin, 1),
+            work={counter: amount for counter, amount in self.recorder.totals().items() if amount},
+            loads=dict(self.beside.loads),
+            axes=self._study.axes,
+            results={"made": made, "found": sum(record.cached for record in records)},
+        )
+        save_table(self._configs[0].store, table, self.recorder.run_id)
+        return table
+
+
+@contextmanager
+def open_study(
+    name: str,
+    study: Study,
+    rows: Sequence[PlannedRow],
+    *,
+    run_id: str | None = None,
+    options: EvaluationOptions | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Iterator[StudyRun]:
+    """Begin a study; models go at the end. Arguments as :func:`run_study`.
+
+    Args:
+        run_id: id under which its table is recorded; a new one if not given.
+
+    Raises:
+        InputError: the configuration names no labels, or they cannot be read.
+    """
+    configs = distinct_configs(rows)
+    settings = public_settings(configs[0])
+    # Not in the store's own records: `lavad status` and `lavad show` keep the user's latest run.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SideBySide(configs) as beside,
+        RunRecorder(Path(folder), run_id or new_run_id(), config=settings, listeners=listeners) as recorder,
+    ):
+        yield StudyRun(name, study, rows, beside, recorder, options or EvaluationOptions())
+
+
 def run_study(
     name: str,
     study: Study,
@@ -61,8 +169,8 @@ def run_study(
     listener: Listener | None = None,
     on_step: OnStep | None = None,
 ) -> StudyTable:
-    """Run all rows of a study, and measure them. What is in the store is not computed again, what rows share is computed once,
-    and each model is loaded once over all rows. Killed, it goes on where it was.
+    """Run all rows of a study without an orchestrator, and measure them. What is in the store is not computed again, what rows
+    share is computed once, and each model is loaded once over all rows. Killed, it goes on where it was.
 
     A video that fails does not end the study: the rows that lack it say so.
 
@@ -84,47 +192,11 @@ def run_study(
         ServiceError: a model server does not answer; the study goes on when it is run again.
         StoreError: the store cannot be written or read.
     """
-    started, begin = now_text(), time.monotonic()
-    options = options or EvaluationOptions()
-    configs = distinct_configs(rows)
-    dataset = labels_of(configs[0])
     listeners = () if listener is None else (listener,)
-    with SideBySide(configs) as beside, tempfile.TemporaryDirectory() as folder:
-        for part in beside.parts:
-            check_ahead(part.resources, sources)
-        for source in sources:
-            for part in beside.parts:
-                part.add(source)
-        beside.share_models()
-        # Not in the store's own records: `lavad status` and `lavad show` keep the user's latest run.
-        settings = public_settings(configs[0])
-        with RunRecorder(Path(folder), new_run_id(), config=settings, listeners=listeners) as recorder:
-            beside.run(recorder, on_step)
-            work, records = recorder.totals(), recorder.records
-        found = [_row_results(row, beside, configs, dataset) for row in rows]
-        unreadable = set(map(match_key, dataset.unreadable))
-        videos = sum(match_key(source.name) not in unreadable for source in sources)
-        measured = measured_rows(study, found, dataset, videos, options)
-        made = sum(not record.cached and record.status in ("ok", "ok_with_gaps") for record in records)
-        table = StudyTable(
-            study=name,
-            title=study.title,
-            stands_for=study.stands_for,
-            reference=study.reference,
-            metrics=study.metrics,
-            rows=measured,
-            dataset=dataset.title,
-            source=source_of(study),
-            intervals=options.intervals,
-            notes=(*notes_of(study, measured, dataset), *(row.note for row in rows if row.note)),
-            started=started,
-            seconds=round(time.monotonic() - begin, 1),
-            work={counter: amount for counter, amount in work.items() if amount},
-            loads=dict(beside.loads),
-            results={"made": made, "found": sum(record.cached for record in records)},
-        )
-    save_table(configs[0].store, table)
-    return table
+    with open_study(name, study, rows, options=options, listeners=listeners) as work:
+        work.take(sources)
+        work.beside.run(work.recorder, on_step)
+        return work.table()
 
 
 def distinct_configs(rows: Sequence[PlannedRow]) -> list[LavadConfig]:
@@ -165,13 +237,13 @@ def _row_results(row: PlannedRow, beside: SideBySide, configs: Sequence[LavadCon
             if match_key(video.name) not in unreadable
             and is_known(part.resources.store, video.video_id, part.failed.get(video.name))
         }
-    return RowResults(row.row, runs, failed, tuple(sorted(bad)))
+    return RowResults(row.row, runs, failed, tuple(sorted(bad)), row.at)
 
 
-def save_table(store: Path, table: StudyTable) -> Path:
+def save_table(store: Path, table: StudyTable, run_id: str) -> Path:
     """Record a study in a store; `lavad study show` finds the latest of each name."""
     folder = _folder(store, table.study)
-    path = folder / f"{PREFIX}{new_run_id()}.json"
+    path = folder / f"{PREFIX}{run_id}.json"
     with store_errors("write", path):
         make_folders(folder)
         with replacing(path) as draft, draft.open("w", encoding="ascii") as file:
@@ -181,6 +253,12 @@ def save_table(store: Path, table: StudyTable) -> Path:
             mirror.send(store, path, draft)
         sync_folder(folder)
     return path
+
+
+def table_of_run(store: Path, name: str, run_id: str) -> StudyTable | None:
+    """The table that a run of a study has recorded; None while there is none."""
+    path = _folder(store, name) / f"{PREFIX}{run_id}.json"
+    return STUDY.read(path) if path.is_file() else None
 
 
 def saved_table(store: Path, name: str) -> StudyTable:

@@ -36,6 +36,8 @@ class StudyBase:
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     """Name of a captioner in studies to the name of the one that stands for it in this configuration; name of a language model
     of a row to the address of its server, or to a YAML file whose section ``chat`` it is."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Nested values, between the files with the environment and ``overrides``."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class PlannedRow:
     """One for each run; none for a row that is quoted."""
     note: str = ""
     """What a reader of the table should know about it; empty if nothing."""
+    at: Mapping[str, float] = field(default_factory=dict)
+    """Axis of the study to its value in the first run; empty for a row that is quoted."""
 
 
 def planned_rows(name: str, study: Study, base: StudyBase) -> list[PlannedRow]:
@@ -77,7 +81,17 @@ def _planned(name: str, study: Study, row: StudyRow, base: StudyBase) -> Planned
             quoted, (), f"{row.name!r} is quoted: the demonstration has nothing that stands for {own['chat']}"
         )
     note = f"{row.name!r}: the demonstration's own encoder stands for {own['encoder']}" if "encoder" in own else ""
-    return PlannedRow(row, tuple(_configs(name, study, row, base)), note)
+    configs = tuple(_configs(name, study, row, base))
+    return PlannedRow(row, configs, note, {axis: _at(axis, configs[0], name) for axis in study.axes})
+
+
+def _at(axis: str, config: LavadConfig, name: str) -> float:
+    value: Any = config
+    for part in axis.split("."):
+        value = getattr(value, part, None)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"study {name!r}: axes: {axis!r} is not a setting with a number; refine.neighbours is one")
+    return float(value)
 
 
 def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[LavadConfig]:
@@ -100,7 +114,8 @@ def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[La
 def _load(study: Study, base: StudyBase, last: Layers) -> LavadConfig:
     preset = base.preset or (study.preset if base.own_preset else None)
     needed = ("study", {"run": {"targets": ["refine"]}})  # metrics need no more
-    return load_config(preset=preset, files=base.files, overrides=base.overrides, last=[needed, *last])
+    given = dict(base.settings) or None
+    return load_config(preset=preset, files=base.files, settings=given, overrides=base.overrides, last=[needed, *last])
 
 
 def _chat(name: str, base: StudyBase, where: str) -> tuple[str, Mapping[str, Any]]:

@@ -69,6 +69,12 @@ class MeasuredRow:
     """Name of a video to why it has no scores in a run of the row."""
     known_bad: tuple[str, ...] = ()
     """Those of ``failed`` that are known to be bad."""
+    group: str = ""
+    """Name of the group of bars to which it belongs; empty for one of its own."""
+    series: str = ""
+    """What bars of its colour are; empty where all are alike."""
+    at: Mapping[str, float] = field(default_factory=dict)
+    """Axis of the study to its value."""
 
     @property
     def partial(self) -> str:
@@ -111,6 +117,8 @@ class StudyTable:
     """Role to how often a model of it was loaded."""
     results: Mapping[str, int]
     """``made`` and ``found``: results of a stage for a video."""
+    axes: tuple[str, ...] = ()
+    """Settings over which pictures draw curves; bars without any."""
 
     @property
     def partial(self) -> bool:
@@ -139,6 +147,8 @@ class RowResults:
     """Name of a video to why it has no scores in a run of the row."""
     known_bad: tuple[str, ...] = ()
     """Those of ``failed`` that are known to be bad."""
+    at: Mapping[str, float] = field(default_factory=dict)
+    """Axis of the study to its value."""
 
 
 def measured_rows(
@@ -195,6 +205,9 @@ def measured_rows(
                 videos=videos,
                 failed=one.failed,
                 known_bad=one.known_bad,
+                group=one.row.group or "",
+                series=one.row.series,
+                at=one.at,
             )
         )
     return tuple(found)

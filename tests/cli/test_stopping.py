@@ -13,20 +13,27 @@ import typer
 from support.command import REPOSITORY, environment
 from support.filled_store import fill
 
-from lavad.deployments.cli.exits import SignalReceived, guarded
+from lavad.deployments.cli.exits import GO_ON, SAME_AGAIN, guarded
+from lavad.deployments.cli.signals import interruptible
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_says_how_to_go_on(number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("hint", "retried"), [pytest.param(GO_ON, True, id="run"), pytest.param(SAME_AGAIN, False, id="study")]
+)
+def test_what_is_stopped_says_how_to_go_on(
+    number: signal.Signals, code: int, hint: str, retried: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     def command() -> None:
-        raise SignalReceived(number)
+        with interruptible(go_on=hint):
+            signal.raise_signal(number)
 
     with pytest.raises(typer.Exit) as caught:
         guarded(command)()
     assert caught.value.exit_code == code
-    (line,) = capsys.readouterr().err.splitlines()
+    line = capsys.readouterr().err.splitlines()[-1]
     assert "the same command again" in line
-    assert "`lavad retry`" in line
+    assert ("`lavad retry`" in line) == retried
 
 
 def in_a_terminal(*arguments: str, **variables: str) -> str:

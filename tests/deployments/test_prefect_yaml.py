@@ -27,6 +27,7 @@ NAMES = {
     "retry-failed/retry",
     "check-store/weekly",
     "evaluate/metrics",
+    "study/table",
 }
 
 

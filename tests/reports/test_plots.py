@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
@@ -13,7 +15,7 @@ from lavad_core.errors import InputError
 from lavad_core.evaluation.types import Curve
 from lavad_core.reports.pictures import VideoCard
 from lavad_core.reports.plots import plot_rates, plot_videos
-from lavad_core.reports.video import FrameSpan, key_frames
+from lavad_core.reports.video import FrameSpan, frames_at, key_frames
 
 CURVE = Curve([0.0, 0.2, 1.0], [0.0, 0.8, 1.0])
 
@@ -62,6 +64,45 @@ def test_what_is_drawn_is_named_in_the_svg(tmp_path: Path) -> None:
     svg = (tmp_path / "pr.svg").read_text()
     for said in ('id="curve-0"', 'id="curve-1"', "ours", "theirs", "chance", "precision", "recall"):
         assert said in svg
+
+
+@pytest.mark.parametrize(
+    ("moments", "frames"),
+    [
+        pytest.param(["160f", "0", "12.8"], [0, 160, 192], id="in order of time"),
+        pytest.param(["0:12.8", "12.85", "195f"], [192], id="no frame twice"),
+        pytest.param(["0:00:49.9", "749f"], [736], id="to the end"),
+    ],
+)
+def test_chosen_frames_are_the_scored_ones_at_these_moments(moments: list[str], frames: list[int]) -> None:
+    assert [frame.at.frame for frame in frames_at(video(), moments)] == frames
+
+
+@pytest.mark.parametrize(
+    ("moments", "message"),
+    [
+        pytest.param(["noon"], "'noon' is not a moment: give seconds", id="no moment"),
+        pytest.param(["750f"], "'750f' is behind the end of 'clip'", id="a frame behind the end"),
+        pytest.param(["1:00"], "'1:00' is behind the end of 'clip'", id="a time behind the end"),
+        pytest.param(["1"] * 9, "9 frames are asked for; at most 8", id="too many"),
+    ],
+)
+def test_moments_that_cannot_be_shown_are_named(moments: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        frames_at(video(), moments)
+
+
+@pytest.mark.parametrize(("below", "lines"), [("scored", (0, 4)), ("caption", (4, 0)), ("both", (4, 4))])
+def test_below_a_frame_stand_its_caption_its_summary_or_both(
+    below: Literal["scored", "caption", "both"], lines: tuple[int, int], tmp_path: Path
+) -> None:
+    shown = video()
+    texts = replace(shown.texts, summaries=dict.fromkeys(shown.texts.summaries, "it is summarised"))
+    shown = replace(shown, texts=texts)
+    frames = key_frames(shown)
+    plot_videos([VideoCard(shown, frames, {one.at.frame: jpeg(1) for one in frames})], tmp_path / "x.svg", below)
+    svg = (tmp_path / "x.svg").read_text()
+    assert (svg.count(">a fire burns<"), svg.count(">it is summarised<")) == lines
 
 
 def test_hostile_names_and_texts_are_drawn_as_they_are(tmp_path: Path) -> None:

@@ -4,68 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
-from support.command import lavad
-from support.small_demonstration import CAPTIONERS, CLIPS, write_demonstration
-from support.whole_runs import commits, finish, start
+from support.small_demonstration import CAPTIONERS, CLIPS
+from support.small_study import numbers, run
+from support.whole_runs import commits
 
 from lavad_core.errors import InputError
 from lavad_core.pipeline.side_by_side import merged_steps
 from lavad_core.runs.records import StageRecord
 from lavad_core.stages.node import Graph, Node
-from lavad_core.studies.study_file import Study, parse_study
-from lavad_core.studies.study_run import run_study, saved_table
-from lavad_core.studies.study_runs import StudyBase, planned_rows
+from lavad_core.studies.study_run import saved_table
 from lavad_core.studies.study_table import StudyTable
-from lavad_core.video.discover import discover
 
 GRID = sum(-(-frames // 16) for frames in CLIPS.values())
-
-MINE = """
-title: Mine
-reference: all
-metrics: [auc, average_precision]
-rows:
-  - {name: all}
-  - {name: K = 2, settings: {refine: {neighbours: 2}}}
-  - {name: without refinement, settings: {refine: {enabled: false}}}
-  - {name: without cleaning, captioners: each, settings: {clean: {enabled: false}}}
-  - {name: one captioner, captioners: [random-blip2-t5]}
-"""
 
 
 class Stopped(BaseException):
     """The kill."""
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demonstration whose store is still empty."""
-    return write_demonstration(tmp_path_factory.mktemp("demonstration"))
-
-
-def run(folder: Path, text: str = MINE, listener: object = None, only: Sequence[str] = ()) -> StudyTable:
-    study = parse_study(text, "mine.yaml")
-    if only:
-        study = Study.model_validate({**study.model_dump(), "rows": [one for one in study.rows if one.name in only]})
-    overrides = [f"store={folder / 'store'}", f"evaluate.labels={folder / 'labels.txt'}", "run.workers=2"]
-    rows = planned_rows("mine", study, StudyBase(None, [folder / "lavad.yaml"], overrides, own_preset=False))
-    return run_study("mine", study, rows, discover([folder / "videos"]), listener=listener)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def ran(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyTable]:
-    """A copy of it, and the study that was run there."""
-    folder = shutil.copytree(empty, tmp_path_factory.mktemp("ran") / "copy")
-    return folder, run(folder)
-
-
-def numbers(table: StudyTable) -> list[object]:
-    return [(row.name, dict(row.cells), row.runs, row.scored, row.videos) for row in table.rows]
 
 
 def test_each_model_is_loaded_once_over_all_rows(ran: tuple[Path, StudyTable]) -> None:
@@ -143,28 +100,6 @@ def test_stopped_in_the_middle_it_goes_on(
     assert not {*made} & {*before}, "a committed result was computed again"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("wanted", [5, 30, 60])
-def test_killed_it_goes_on_and_ends_with_the_same_table(
-    ran: tuple[Path, StudyTable], empty: Path, tmp_path: Path, wanted: int
-) -> None:
-    folder, file = shutil.copytree(empty, tmp_path / "copy"), tmp_path / "mine.yaml"
-    file.write_text(MINE)
-    command = ["study", "run", str(file), "--demo", "--demo-folder", str(folder)]
-    process = start(command, {}, tmp_path / "log")
-    while process.is_alive() and len(commits(folder / "store")) < wanted:
-        process.join(0.02)
-    assert process.is_alive()
-    process.kill()
-    process.join()
-    before = commits(folder / "store")
-    assert finish(command, {}, tmp_path / "log") == 0, (tmp_path / "log").read_text()[-3000:]
-    assert numbers(saved_table(folder / "store", "mine")) == numbers(ran[1])
-    now = commits(folder / "store")
-    assert len(now) == len(commits(ran[0] / "store"))
-    assert {path: now[path] for path in before} == before, "a committed result was written again"
-
-
 def test_a_row_that_lacks_a_video_is_partial(ran: tuple[Path, StudyTable], tmp_path: Path) -> None:
     folder = shutil.copytree(ran[0], tmp_path / "copy")
     (folder / "videos/03_fight.mp4").write_bytes(b"no video")
@@ -211,7 +146,7 @@ def test_a_model_is_done_with_what_is_ready_before_another_is_begun() -> None:
         )
 
     steps = merged_steps(
-        [graph(), graph()], lambda at, one: (at if one.role == "chat" else 0, one.role) if one.role else None
+        [graph(), graph()], lambda at, one: f"{one.role} {at if one.role == 'chat' else 0}" * bool(one.role)
     )
     assert [(step.stage, [at for at, _ in step.nodes]) for step in steps] == [
         ("probe", [0, 1]),
@@ -226,59 +161,16 @@ def test_a_model_is_done_with_what_is_ready_before_another_is_begun() -> None:
     ]
 
 
-@pytest.mark.slow
-def test_two_chat_models_are_each_loaded_once(empty: Path, tmp_path: Path) -> None:
+def test_rows_with_two_chat_models_load_each_model_once(empty: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(empty, tmp_path / "copy")
     text = """
 title: Mine
 reference: all
 metrics: [auc]
-settings: {refine: {enabled: false}}
 rows:
   - {name: all, captioners: [random-blip2-t5]}
   - {name: other, captioners: [random-blip2-t5], settings: {chat: {model: "random:llama?seed=9"}}}
 """
     table = run(folder, text)
-    assert table.loads["chat"] == 2
+    assert table.loads == {"captioner:random-blip2-t5": 1, "encoder": 1, "chat": 2}
     assert table.work["captions_made"] == GRID
-
-
-def test_the_command_runs_shows_and_prints_for_papers(ran: tuple[Path, StudyTable], tmp_path: Path) -> None:
-    folder = shutil.copytree(ran[0], tmp_path / "copy")
-    file = tmp_path / "mine.yaml"
-    file.write_text(MINE)
-    done = lavad("study", "run", str(file), "--demo", "--demo-folder", str(folder))
-    assert done.exit_code == 0, done.stderr
-    assert "THE NUMBERS WILL MEAN NOTHING" in done.stderr
-    assert "0 results made" in done.stderr
-    assert "without refinement" in done.stdout
-    printed = {
-        kind: lavad("study", "show", str(file), "--demo", "--demo-folder", str(folder), "--format", kind).stdout
-        for kind in ("table", "markdown", "latex", "csv", "json")
-    }
-    assert printed["table"] == done.stdout
-    document = json.loads(printed["json"])
-    assert (document["format"], [row["name"] for row in document["rows"]]) == (
-        "lavad-study",
-        [row["name"] for row in yaml.safe_load(MINE)["rows"]],
-    )
-    value = f"{100 * document['rows'][1]['cells']['auc']['ours']:.2f}"
-    assert all(value in printed[kind] for kind in ("table", "markdown", "latex", "csv"))
-    assert printed["latex"].count(r"\\") == 6
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        pytest.param(["run", "table3"], "give INPUTS", id="no videos"),
-        pytest.param(["run", "table3", "x", "--demo"], "give INPUTS", id="videos of one's own in the demonstration"),
-        pytest.param(["run", "table3", "--demo", "--demo-folder", "none"], "`make demo` makes one", id="no demonstration"),
-        pytest.param(["run", "tabel3", "x"], "did you mean 'table3'", id="no such study"),
-        pytest.param(["run", "table6", "x", "--captioner", "y"], "is not NAME=OWN", id="no stand-in"),
-        pytest.param(["show", "table3", "--store", "none"], "there is no store", id="no store"),
-    ],
-)  # fmt: skip
-def test_wrong_use_is_named(arguments: list[str], message: str) -> None:
-    done = lavad("study", *arguments)
-    assert done.exit_code in (2, 4)
-    assert message in done.stderr

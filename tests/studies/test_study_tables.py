@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
+from support.command import lavad
 from support.sets import random_set
 
 from lavad_core.evaluation.options import EvaluationOptions
@@ -14,6 +18,8 @@ from lavad_core.evaluation.types import METRIC_TITLES
 from lavad_core.results.types import ResultSet
 from lavad_core.studies import study_text
 from lavad_core.studies.study_file import parse_study, shipped_studies
+from lavad_core.studies.study_run import save_table
+from lavad_core.studies.study_runs import StudyBase, planned_rows
 from lavad_core.studies.study_table import STUDY, RowResults, StudyTable, measured_rows, notes_of, source_of
 
 OPTIONS = EvaluationOptions(resamples=50)
@@ -24,11 +30,13 @@ def table_of(name: str, adapter: str = "own") -> StudyTable:
     study = shipped_studies()[name]
     dataset, results = random_set(1, 6)
     dataset = replace(dataset, adapter=adapter)
-    rows = [RowResults(row, [] if row.quoted else [results], {}) for row in study.rows]
+    served = {row.chat: "http://localhost:8000/v1" for row in study.rows if row.chat}
+    planned = planned_rows(name, study, StudyBase(stand_ins=served))
+    rows = [RowResults(one.row, [] if one.row.quoted else [results], {}, at=one.at) for one in planned]
     measured = measured_rows(study, rows, dataset, 6, OPTIONS)
     return StudyTable(
         name, study.title, study.stands_for, study.reference, study.metrics, measured, dataset.title, source_of(study),
-        OPTIONS.intervals, tuple(notes_of(study, measured, dataset)), "2026-01-01T00:00:00Z", 1.0, {}, {}, {},
+        OPTIONS.intervals, tuple(notes_of(study, measured, dataset)), "2026-01-01T00:00:00Z", 1.0, {}, {}, {}, study.axes,
     )  # fmt: skip
 
 
@@ -42,13 +50,36 @@ def test_the_paper_s_numbers_are_printed_as_its_table_has_them(name: str) -> Non
         "csv": "\n".join(",".join(row) for row in study_text.cells(table)),
     }
     expected = [row for row in published_rows() if row.table == number]
-    assert [row.cells["auc"].paper for row in table.rows] == [row.auc for row in expected]
+    own = {row.name for row in shipped_studies()[name].rows if row.paper is None}
+    rows = [row for row in table.rows if row.name not in own]
+    assert [row.cells["auc"].paper for row in rows] == [row.auc for row in expected]
     if "pr_auc_trapezoid" in table.metrics:
-        assert [row.cells["pr_auc_trapezoid"].paper for row in table.rows] == [row.ap for row in expected]
+        assert [row.cells["pr_auc_trapezoid"].paper for row in rows] == [row.ap for row in expected]
     for row in expected:
         for value in (row.auc, row.ap):
             assert value is None or all(f"{value * 100:.2f}" in text for text in printed.values())
     assert f"Table {number}" in printed["markdown"]
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_show_names_the_paper_s_table_and_prints_each_of_its_numbers_in_its_row(name: str, tmp_path: Path) -> None:
+    table = table_of(name)
+    save_table(tmp_path, table, "20260101T000000Z-000000")
+    shown = lavad("study", "show", name, "--store", str(tmp_path))
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.startswith(f"{table.stands_for}: {table.title}. ")
+    cells = list(
+        csv.reader(io.StringIO(lavad("study", "show", name, "--store", str(tmp_path), "--format", "csv").stdout))
+    )
+    expected = [row for row in published_rows() if f"Table {row.table}" == table.stands_for]
+    for metric, published in (("auc", "auc"), ("pr_auc_trapezoid", "ap")):
+        if metric in table.metrics:
+            column = cells[0].index(f"{METRIC_TITLES[metric]} paper")
+            given = [getattr(row, published) for row in expected]
+            own = [row.name for row in shipped_studies()[name].rows if row.paper is None]
+            printed = [line[column] for line in cells[1:] if not any(line[0].startswith(row) for row in own)]
+            assert printed == ["" if one is None else f"{100 * one:.2f}" for one in given]
+            assert all(one is None or f"{100 * one:.2f}" in shown.stdout for one in given)
 
 
 def test_ours_is_compared_with_the_paper_s_on_its_data_set_alone() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,126 +12,39 @@ import typer
 
 from lavad.deployments.cli.exits import Exit, guarded
 from lavad.deployments.cli.options import common as options
-from lavad.deployments.cli.options import complete
-from lavad.deployments.cli.options.dataset import DatasetName, Labels, ListFile
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.rate_tables import RatesGroup, three_figures
+from lavad.deployments.cli.options.shown import writing
+from lavad.deployments.cli.options.studies import DEMO_FOLDER, Demo, DemoFolder, Inputs, Name, StudyGroup
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_csv, show_table
+from lavad_core.errors import InternalError
+from lavad_core.location import shown
 from lavad_core.plain_text import duration_text, number_of
 
 if TYPE_CHECKING:
+    from lavad_core.config.schema import LavadConfig
     from lavad_core.pipeline.side_by_side import SharedStep
     from lavad_core.runs.recorder import StageRecord
     from lavad_core.studies.study_runs import StudyBase
     from lavad_core.studies.study_table import StudyTable
-    from lavad_core.video.types import VideoSource
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables, and tables of your own, each by one command.")
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME", help="A study of `lavad study list`, or the path of a file.", autocompletion=complete.studies
-    ),
-]
-Inputs = Annotated[
-    list[str] | None, typer.Argument(metavar="INPUTS", help="Videos, as for `lavad run`; none with --demo.")
-]
 Format = Annotated[
     Literal["table", "markdown", "latex", "csv", "json"], typer.Option("--format", help="What is printed on stdout.")
 ]
-Demo = Annotated[bool, typer.Option("--demo", help="On the demonstration's clips and models, after `make demo`.")]
-DemoFolder = Annotated[
-    Path, typer.Option("--demo-folder", help="Where the demonstration is.", metavar="DIR", parser=options.folder)
+
+PICTURES = ("svg", "png")
+"""Formats that need a file."""
+
+ShownFormat = Annotated[
+    Literal["table", "markdown", "latex", "csv", "json", "svg", "png"],
+    typer.Option("--format", help="What is printed on stdout; svg and png are pictures, and need --output."),
 ]
-DEMO_FOLDER = Path("build/demo")
 
 SHOWN_S = 1.0
 """Least time of a result that gets a line of its own."""
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyGroup:
-    """What the rows of a study change: a configuration with labels, or the demonstration's."""
-
-    given: options.ConfigurationGroup
-    """The configuration; a preset takes the place of the study's own."""
-    adapter: DatasetName = None
-    """Key of the data set."""
-    labels: Labels = None
-    """File of its labels."""
-    list_: ListFile = None
-    """List of its videos."""
-    captioner: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--captioner",
-            "--model",
-            help="Which captioner of the configuration stands for one that the study names, or at which address (or in which "
-            "YAML file) a language model is that it names; may be repeated.",
-            metavar="NAME=OWN",
-        ),
-    ] = None
-    """Which captioners stand for those that the study names."""
-    demo: Demo = False
-    """Whether the demonstration is taken."""
-    demo_folder: DemoFolder = DEMO_FOLDER
-    """Where it is."""
-
-    def base(self) -> StudyBase:
-        """The configuration that rows change.
-
-        Raises:
-            InputError: there is no demonstration in the folder.
-        """
-        from lavad_core.studies.study_runs import StudyBase
-
-        stand_ins = dict(_stand_in(text) for text in self.captioner or ())
-        paths = {"evaluate.dataset": self.adapter, "evaluate.labels": self.labels, "evaluate.list": self.list_}
-        if self.demo:
-            from lavad.demo.configuration import STAND_INS, demonstration
-
-            if unused := [key for key, value in {**paths, "--preset": self.given.preset}.items() if value is not None]:
-                raise typer.BadParameter(f"{unused[0]} is the demonstration's own with --demo")
-            found = demonstration(self.demo_folder)
-            own = [f"store={found.store}", f"evaluate.labels={found.labels}"]
-            files = [found.file, *(self.given.config or ())]
-            overrides = [*(self.given.set_ or ()), *own, *self._store()]
-            names = {**STAND_INS, **stand_ins}
-            return StudyBase(None, files, overrides, own_preset=False, own_models=False, stand_ins=names)
-        overrides = [*(self.given.set_ or ()), *(f"{key}={value}" for key, value in paths.items() if value is not None)]
-        overrides += self._store()
-        return StudyBase(self.given.preset, self.given.config or (), overrides, stand_ins=stand_ins)
-
-    def _store(self) -> list[str]:
-        return [] if self.given.store is None else [f"store={self.given.store}"]
-
-    def check(self, inputs: list[str] | None) -> None:
-        """Refuse videos beside --demo, and none without it."""
-        if bool(inputs) == self.demo:
-            raise typer.BadParameter("give INPUTS, the videos; or --demo, which has its own")
-
-    def sources(self, inputs: list[str] | None) -> list[VideoSource]:
-        """The videos.
-
-        Raises:
-            InputError: one cannot be found.
-        """
-        from lavad_core.video.discover import discover
-
-        if self.demo:
-            from lavad.demo.configuration import demonstration
-
-            return discover([demonstration(self.demo_folder).videos])
-        return discover(inputs or [])
-
-
-def _stand_in(text: str) -> tuple[str, str]:
-    name, equals, own = text.partition("=")
-    if not (name and equals and own):
-        raise typer.BadParameter(f"{text!r} is not NAME=OWN", param_hint="--captioner")
-    return name, own
 
 
 @app.command("list", short_help="The studies that come with the program.")
@@ -170,16 +84,26 @@ def plan(
     json_: options.AsJson = False,
 ) -> None:
     """Print what each row of a study adds to the store and to the rows above it, without loading a model: captions, images,
-    views, requests, and hours where rates are known."""
+    views, requests, and hours where rates are known. Without INPUTS from the data set's list alone, as for an empty store."""
+    from lavad_core.planning.survey import cost_of_dataset, cost_of_videos
     from lavad_core.studies.study_file import find_study
     from lavad_core.studies.study_plan import added_work
+    from lavad_core.studies.study_run import distinct_configs, labels_of
     from lavad_core.studies.study_runs import planned_rows
 
     called, study = find_study(name)
-    chosen.check(inputs)
     rows = planned_rows(called, study, chosen.base())
-    sources = options.limited(chosen.sources(inputs), limit)
-    added, notes = added_work(rows, sources, rates.table)
+    if inputs or chosen.demo or chosen.adapter is None:
+        chosen.check(inputs)
+        sources = options.limited(chosen.sources(inputs), limit)
+        added, notes = added_work(
+            rows, lambda config, counted: cost_of_videos(config, sources, rates.table(config), counted=counted)
+        )
+    else:
+        dataset = labels_of(distinct_configs(rows)[0])
+        added, notes = added_work(
+            rows, lambda config, counted: cost_of_dataset(config, dataset, rates.table(config), None, counted=counted)
+        )
     found: list[dict[str, Any]] = [
         {
             "row": one.row,
@@ -229,27 +153,84 @@ def run(
 ) -> None:
     """Run all rows of a study, and print its table. What rows share is computed once, and each model is loaded once. Stopped,
     it goes on where it was: give the same command again."""
-    from lavad.deployments.cli.signals import interruptible
     from lavad_core.pipeline.graph import random_models
     from lavad_core.studies.study_file import find_study
-    from lavad_core.studies.study_run import distinct_configs, run_study
+    from lavad_core.studies.study_run import distinct_configs, labels_of
     from lavad_core.studies.study_runs import planned_rows
 
     called, study = find_study(name)
     chosen.check(inputs)
-    rows = planned_rows(called, study, chosen.base())
-    sources = options.limited(chosen.sources(inputs), limit)
-    models = dict.fromkeys(model for config in distinct_configs(rows) for model in random_models(config))
+    base = chosen.base()
+    configs = distinct_configs(planned_rows(called, study, base))
+    labels_of(configs[0])  # what is wrong is said before hours of work, not after
+    options.limited(chosen.sources(inputs), limit)
+    models = dict.fromkeys(model for config in configs for model in random_models(config))
     if models:
         say(f"THE NUMBERS WILL MEAN NOTHING: these models are random: {', '.join(models)}")
-    progress = _Progress()
-    with interruptible():
-        table = run_study(called, study, rows, sources, listener=progress, on_step=progress.step)
+    table = _run(called, name, configs, base, chosen.inputs(inputs), limit)
     _print(table, "json" if json_ else format_)
     made, found = table.results["made"], table.results["found"]
     say(f"{number_of(made, 'result')} made, {found} found in the store; {duration_text(table.seconds)}")
-    if table.partial:
-        raise typer.Exit(Exit.SOME_FAILED)
+    if code := _exit_code(table):
+        raise typer.Exit(code)
+
+
+def _run(
+    called: str, name: str, configs: Sequence[LavadConfig], base: StudyBase, inputs: Sequence[str], limit: int | None
+) -> StudyTable:
+    """The table of the study ``called`` so, by a flow under Prefect."""
+    from lavad.deployments.cli.exits import SAME_AGAIN
+    from lavad.deployments.cli.flow import Ending, call_flow
+    from lavad.deployments.cli.signals import interruptible
+    from lavad_core.config.load import given_settings, load_config
+    from lavad_core.runs.manifest import new_run_id
+    from lavad_core.runs.video_list import encode_input
+    from lavad_core.studies.study_file import find_study
+    from lavad_core.studies.study_run import table_of_run
+
+    run_id = new_run_id()
+
+    @contextmanager
+    def watched() -> Iterator[Callable[[str], None]]:
+        from lavad.tasks.job import watching
+        from lavad.tasks.study_work import watching_steps
+
+        progress = _Progress()
+        with watching(progress), watching_steps(progress.step):
+            yield say
+
+    def start() -> object:
+        from lavad.flows.study import run_study
+
+        return run_study(
+            study=name,
+            inputs=[encode_input(item) for item in inputs],
+            preset=base.preset,
+            settings=given_settings(base.overrides),
+            run_id=run_id,
+            limit=limit,
+            config=[str(file) for file in base.files],
+            whole_config=not base.own_preset,
+            stand_ins=dict(base.stand_ins),
+            return_state=True,
+        )
+
+    end: Ending[StudyTable] = Ending(
+        "study", lambda: table_of_run(configs[0].store, called, run_id), lambda table: _exit_code(table)
+    )
+    # Secrets of the user's own; a row that has others brings a file, which the flow reads itself.
+    preset = base.preset or (find_study(name)[1].preset if base.own_preset else None)
+    given = load_config(preset=preset, files=base.files, overrides=base.overrides)
+    with interruptible(go_on=SAME_AGAIN) as stop:
+        call_flow([given], start, stop, watched, end)
+    table = end.record()
+    if table is None:
+        raise InternalError(f"study {called!r} ended without a table")
+    return table
+
+
+def _exit_code(table: StudyTable) -> Exit:
+    return Exit.SOME_FAILED if table.partial else Exit.OK
 
 
 @app.command("show", short_help="Print the latest table of a study again.")
@@ -259,19 +240,36 @@ def show_(
     store: options.StoreFolder = None,
     demo: Demo = False,
     demo_folder: DemoFolder = DEMO_FOLDER,
-    format_: Format = "table",
+    format_: ShownFormat = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File of the picture, for --format svg and png.", metavar="FILE"),
+    ] = None,
     json_: options.AsJson = False,
 ) -> None:
-    """Print the table that the latest `lavad study run` of a study has recorded in a store. Nothing is computed."""
+    """Print the table that the latest `lavad study run` of a study has recorded in a store, or draw it. Nothing is computed."""
     from lavad_core.studies.study_file import find_study
     from lavad_core.studies.study_run import saved_table
+
+    drawn = None if json_ else next((one for one in PICTURES if one == format_), None)
+    if (output is None) == (drawn is not None) or (output and output.suffix.lower() != f".{drawn}"):
+        raise typer.BadParameter(f"a picture is a file: --format {drawn or 'svg'} --output FILE.{drawn or 'svg'}")
 
     called = find_study(name)[0]
     if demo:
         from lavad.demo.configuration import demonstration
 
         store = store or demonstration(demo_folder).store
-    _print(saved_table(options.store_root(store), called), "json" if json_ else format_)
+    table = saved_table(options.store_root(store), called)
+    if output is None:
+        _print(table, "json" if json_ else format_)
+        return
+    from lavad_core.remote_files import written
+    from lavad_core.studies.study_plot import plot_study
+
+    with writing(), written(output, "replace") as file:
+        plot_study(table, file)
+    show(f"picture: {escape(shown(output))}")
 
 
 def _print(table: StudyTable, format_: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -49,6 +50,18 @@ def plot(
         ),
     ] = None,
     frames: Annotated[int, typer.Option("--frames", min=0, max=8, help="Key frames of a video.")] = 5,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at",
+            help="In place of key frames: the scored frame at this moment (12.5, 1:07.3) or with this number (160f); up to 8.",
+            metavar="MOMENT",
+        ),
+    ] = None,
+    text: Annotated[
+        Literal["scored", "caption", "both"],
+        typer.Option("--text", help="Below a frame: what was scored (the summary), the caption before it, or both."),
+    ] = "scored",
     labels: LabelGroup,
     sigma: Sigmas = None,
     threshold: Threshold = THRESHOLD,
@@ -61,6 +74,8 @@ def plot(
 
     if roc + pr + curve > 1:
         raise typer.BadParameter("give one of --roc, --pr and --curve")
+    if at and len(videos_ or ()) != 1:
+        raise typer.BadParameter("--at are moments of one video")
     if (roc or pr) == bool(videos_):
         raise typer.BadParameter("--roc and --pr are of all videos; a curve over time needs the names of some")
     if not (roc or pr) and len(runs or ()) > 1:
@@ -75,9 +90,9 @@ def plot(
             plot_rates(curves, kind, file, prevalence)
     else:
         reported = next(iter(sets.values()))
-        cards = [_card(reported, scored_name(reported.results, name), frames) for name in videos_ or ()]
+        cards = [_card(reported, scored_name(reported.results, name), frames, at or ()) for name in videos_ or ()]
         with writing(), written(output, "replace") as file:
-            plot_videos(cards, file)
+            plot_videos(cards, file, text)
     show(f"plot: {escape(shown(output))}")
 
 
@@ -112,14 +127,16 @@ def _rates(
     return curves, prevalence[0]
 
 
-def _card(reported: ReportedSet, name: str, frames: int) -> VideoCard:
+def _card(reported: ReportedSet, name: str, frames: int, at: Sequence[str]) -> VideoCard:
     """A video with its key frames, as far as it is at hand."""
     from lavad_core.errors import InputError
     from lavad_core.reports.pictures import VideoCard, video_card
+    from lavad_core.reports.video import frames_at, key_frames
 
     report = reported.report(name)
+    wanted = frames_at(report, at) if at else key_frames(report, frames) if frames else []
     try:
-        return video_card(report, reported.video(name, report.frames), frames) if frames else VideoCard(report)
+        return video_card(report, reported.video(name, report.frames), wanted) if wanted else VideoCard(report)
     except InputError as error:
         say(f"without key frames: {escape(error)}")
         return VideoCard(report)

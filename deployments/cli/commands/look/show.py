@@ -61,7 +61,7 @@ def show_video(
     if json_ and format_ == "csv":
         raise typer.BadParameter("give --json or --format csv, not both")
     if frames + segments + prompts > 1:
-        raise typer.BadParameter("give --frames or --segments or --prompts, not two of them")
+        raise typer.BadParameter("give one of --frames, --segments and --prompts")
     if at is not None and not prompts:
         raise typer.BadParameter("--at chooses a prompt: give --prompts too")
     root = options.store_root(store)

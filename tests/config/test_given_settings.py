@@ -1,0 +1,33 @@
+"""``--set`` texts as the parameter of a flow: the same configuration, without what is secret."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lavad_core.config.load import given_settings, load_config
+from lavad_core.config.secrets import export_secrets
+
+CHAT = ["chat.kind=openai", "chat.model=m"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["window.samples=4", "refine.enabled=false", "store=here"], id="values and a path"),
+        pytest.param(["captioners.blip2-opt-6.7b=null"], id="a captioner less"),
+        pytest.param(["captioners=null", "captioners.a={kind: blip2, model: x}"], id="captioners of one's own"),
+        pytest.param([*CHAT, "chat.base_url=http://user:pass-word@host/v1", "chat.api_key=key-of-mine"], id="secrets"),
+        pytest.param(["chat={kind: openai, model: m, base_url: 'http://h/v1', api_key: key-of-mine}"], id="a whole section"),
+    ],
+)  # fmt: skip
+def test_they_give_the_same_configuration_without_the_secrets(overrides: list[str]) -> None:
+    expected = load_config(preset="ucf-crime", overrides=overrides, environ={})
+    environ: dict[str, str] = {}
+    export_secrets(expected, environ)
+    sent = json.dumps(given_settings(overrides))
+    assert "key-of-mine" not in sent
+    assert "pass-word" not in sent
+    assert load_config(preset="ucf-crime", settings=json.loads(sent), environ=environ) == expected
