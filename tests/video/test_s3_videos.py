@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.filled_store import fill
 from support.s3_server import S3Server
 from support.store_work import CONTEXT, start
 from support.video_factory import make_video
@@ -20,6 +21,8 @@ from support.video_limits import default_limits
 
 from lavad_core.errors import InputError, ServiceUnavailable, VideoRejected
 from lavad_core.location import s3_address
+from lavad_core.planning.rates import packaged_rates
+from lavad_core.planning.survey import cost_of_videos
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.video_list import load_sources, save_sources
 from lavad_core.video import object_copy
@@ -106,6 +109,19 @@ def test_the_ends_tell_what_a_header_announces(
     assert s3.sent(place) == 60_000
     monkeypatch.setattr(object_copy, "ENDS_BYTES", 1000)
     assert read_header(discover([place])[0], LIMITS, 30) == read_header(VideoSource("a", path), LIMITS, 30)
+
+
+def test_a_plan_copies_nothing(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    place = f"s3://bucket/{request.node.name}"
+    path = make_video(tmp_path / "a.mp4", frames=60, fps=10, draw=noise)
+    s3.client.put_object(Bucket="bucket", Key=f"{request.node.name}/a.mp4", Body=path.read_bytes())
+    monkeypatch.setattr(object_copy, "ENDS_BYTES", 30_000)
+    _, config = fill(tmp_path / "store", "one")
+    cost = cost_of_videos(config, discover([place]), packaged_rates())
+    assert (dict(cost.lengths), s3.sent(place)) == ({"header": 1}, 60_000)
+    assert any("1 video is on an object storage and not known by content yet" in note for note in cost.notes)
 
 
 @pytest.mark.parametrize(
