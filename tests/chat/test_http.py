@@ -344,7 +344,7 @@ def test_secrets_are_sent_but_never_shown(caplog: pytest.LogCaptureFixture) -> N
             shown += [str(caught.value), repr(caught.value), repr(pool), repr(vars(caught.value))]
             pool.close()
             assert server.seen[0].headers["authorization"] == "Bearer sk-hunter2"
-    with scripted(Reply(401, {"error": {"message": "no hunter2 here"}})) as server:
+    with scripted(Reply(401, {"error": {"message": "no hunter2 here, and no bWU6aHVudGVyMg=="}})) as server:
         pool = pool_of(server.base_url.replace("http://", "http://me:hunter2@"), retries=0)
         with pytest.raises(RequestRejected) as caught:
             pool.ask("POST", Call("x", {}))
@@ -353,6 +353,7 @@ def test_secrets_are_sent_but_never_shown(caplog: pytest.LogCaptureFixture) -> N
         assert server.seen[0].headers["authorization"].startswith("Basic ")
     everything = "\n".join([*shown, caplog.text])
     assert "hunter2" not in everything
+    assert "bWU6aHVudGVyMg" not in everything, "user and password as they are sent"
     assert "\x1b" not in everything
     assert "chat.api_key" in everything
     assert re.search(r"Incorrect API key provided: \*{10}\\x1b", everything)

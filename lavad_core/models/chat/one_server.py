@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 import json
 import ssl
@@ -66,7 +67,8 @@ class Server:
         except ValueError as error:
             raise ConfigError(f"base_url {error}") from None
         name, _, password = map(unquote, user_info(address).partition(":"))
-        self._secrets = [secret for secret in (key, password) if secret]
+        pair = base64.b64encode(f"{name}:{password}".encode()).decode().rstrip("=") if password else ""  # as it is sent
+        self._secrets = [secret for secret in (key, password, pair) if secret]
         # A proxy of the environment cannot reach this machine's loopback.
         trust_env = not is_loopback(self.shown_url)
         certificates = functools.cache(
