@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import threading
 import time
@@ -50,7 +49,7 @@ class Replicas:
 
     def __init__(self, servers: Sequence[Server], check: Callable[[str], None] | None) -> None:
         self._replicas = [_Replica(server, up=check is None or len(servers) == 1) for server in servers]
-        self._check, self._turn = check, itertools.count()
+        self._check, self._turn = check, 0
         self._orders: dict[str, list[_Replica]] = {}
 
     def first(self, key: str) -> Server:
@@ -71,6 +70,7 @@ class Replicas:
             LavadError: what else ``send`` raises.
         """
         order = self._order(key)
+        self._turn += not key
         if len(order) == 1:
             return order[0].server, await send(order[0].server)
         faults: list[LavadError] = []
@@ -114,7 +114,7 @@ class Replicas:
 
     def _order(self, key: str) -> list[_Replica]:
         if not key:
-            turn = next(self._turn) % len(self._replicas)
+            turn = self._turn % len(self._replicas)
             return self._replicas[turn:] + self._replicas[:turn]
         if key not in self._orders:
             self._orders[key] = sorted(self._replicas, key=lambda one: digest([one.server.shown_url, key]))
