@@ -146,7 +146,7 @@ def test_a_model_is_done_with_what_is_ready_before_another_is_begun() -> None:
         )
 
     steps = merged_steps(
-        [graph(), graph()], lambda at, one: f"{one.role} {at if one.role == 'chat' else 0}" * bool(one.role)
+        [graph(), graph()], lambda at, one: f"{one.role} {at if one.role == 'chat' else 0}" if one.role else None
     )
     assert [(step.stage, [at for at, _ in step.nodes]) for step in steps] == [
         ("probe", [0, 1]),
