@@ -176,15 +176,19 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     done: dict[VideoSource, str] = {}
     store, every = FileStore(store_root), runs_of_set(store_root, run)
     bad = {video.name for one in every for video in as_known_now(store, one.videos) if video.known_bad}
+    settled = bad | {video.name for one in every for video in one.videos if video.status in SCORED}
     ended: set[str] = set()
     for part in parts_of(store_root, run):
         listed = load_sources(store_root, part.run_id)
         # Of the videos of a whole set, the runs of its shards that came before know more.
         ended |= {video.name for video in part.videos if video.status in SCORED or video.name in bad}
-        done |= listed.earlier
+        earlier = {source: run_id for source, run_id in listed.earlier.items() if source.name in settled}
+        done |= earlier
         done |= {source: part.run_id for source in listed.own if source.name in ended and source not in done}
         left |= {source.name: source for source in listed.own if source.name not in ended}
-        ended |= {source.name for source in listed.earlier}
+        # What was known to be bad, and is no longer, is among those of before.
+        left |= {source.name: source for source in listed.earlier if source.name not in settled}
+        ended |= {source.name for source in earlier}
     known = frozenset(source.name for source in done if source.name in bad)
     return Unfinished(run.run_id, dict(run.config), list(left.values()), done, known, run.name, run.limit)
 
