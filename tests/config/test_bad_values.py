@@ -12,11 +12,11 @@ import pytest
 from lavad_core.config.load import load_config
 from lavad_core.config.tree import SettingRow, in_words, rows
 from lavad_core.errors import ConfigError
+from lavad_core.stage_names import STAGE_NAMES
 
 PYTHON = {"kind": "python", "model": "a:b"}
 SERVED = {"kind": "openai", "model": "m"}
-STAGES = "`probe`, `caption`, `embed_captions`, `embed_frames`, `embed_windows`, `clean`, `summarise`, `score`, "
-STAGES += "`embed_summaries`, `refine`, `detect`, `evaluate`"
+STAGES = ", ".join(f"`{stage}`" for stage in (*STAGE_NAMES, "evaluate"))
 
 
 def refused(**sources: Any) -> str:
