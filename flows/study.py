@@ -60,7 +60,7 @@ def run_study(
         preset,
         files,
         own_preset=not whole_config,
-        own_models=not whole_config,
+        own_encoders=not whole_config,
         stand_ins=stand_ins or {},
         settings=settings or {},
     )

@@ -37,10 +37,10 @@ class StudyRow(Section):
     runs: tuple[Settings, ...] = Field(
         default=(), description="Settings of several runs over `settings`: the row is their mean."
     )
-    models: Settings = Field(
+    encoder: Settings = Field(
         default={},
-        description="Models of the row's own: sections `encoder` and `chat`, over `settings`. In the demonstration its one "
-        "encoder stands for the row's, and a row with a chat model of its own is quoted.",
+        description="An encoder of the row's own: a section `encoder`, over `settings`. In the demonstration its one encoder "
+        "stands for it.",
     )
     captioners: Literal["each"] | tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...] | None = Field(
         default=None,
@@ -50,7 +50,8 @@ class StudyRow(Section):
     chat: str | None = Field(
         default=None,
         pattern=NAME_PATTERN,
-        description="Name of a language model beside the configuration's: the user says where it is.",
+        description="Name of a language model beside the configuration's: the user says where it is. Until then a row that the "
+        "paper has is quoted.",
     )
     quoted: bool = Field(default=False, description="Only the paper's numbers: nothing is run.")
     group: str | None = Field(
@@ -128,12 +129,10 @@ class Study(Section):
             yield f"paper: {where}" + (f"; {_one_of(row.paper, methods)}" if methods else " (table); leave it out")
         if row.quoted and row.paper is None:
             yield "quoted: a row that is not run needs the paper's (paper)"
-        if row.quoted and (row.settings or row.runs or row.captioners or row.models or row.chat):
+        if row.quoted and (row.settings or row.runs or row.captioners or row.encoder or row.chat):
             yield "quoted: it is not run, so that its settings would do nothing; leave them out"
         if row.runs and row.captioners == "each":
             yield "runs and `captioners: each`: both give the runs that the row is the mean of; give one"
-        if unknown := sorted(row.models.keys() - {"encoder", "chat"}):
-            yield f"models: a row can have an 'encoder' and a 'chat' model of its own, and no {unknown[0]!r}"
         if row.captioners == ():
             yield "captioners: at least one is needed"
         if row.captioners is not None and any("captioners" in one for one in (row.settings, *row.runs)):

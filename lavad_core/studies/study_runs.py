@@ -31,8 +31,8 @@ class StudyBase:
     own_preset: bool = True
     """Whether the study's preset stands below the files where no other is named; False where they are a whole
     configuration."""
-    own_models: bool = True
-    """Whether rows bring models of their own; False in the demonstration, which has no others than its own."""
+    own_encoders: bool = True
+    """Whether rows bring encoders of their own; False in the demonstration, whose one encoder stands for them."""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     """Name of a captioner in studies to the name of the one that stands for it in this configuration; name of a language model
     of a row to the address of its server, or to a YAML file whose section ``chat`` it is."""
@@ -69,18 +69,13 @@ def planned_rows(name: str, study: Study, base: StudyBase) -> list[PlannedRow]:
 def _planned(name: str, study: Study, row: StudyRow, base: StudyBase) -> PlannedRow:
     if row.quoted:
         return PlannedRow(row, ())
-    own = {} if base.own_models else {role: str(section.get("model")) for role, section in row.models.items()}
-    if "chat" in own:
-        if row.paper is None:
-            raise ConfigError(
-                f"study {name!r}, row {row.name!r}: models: the demonstration has no chat model {own['chat']!r}, and the paper "
-                "no numbers for the row; leave it out"
-            )
+    if row.chat is not None and row.chat not in base.stand_ins and row.paper is not None:
         quoted = StudyRow(name=row.name, paper=row.paper, quoted=True)
         return PlannedRow(
-            quoted, (), f"{row.name!r} is quoted: the demonstration has nothing that stands for {own['chat']}"
+            quoted, (), f"{row.name!r} is quoted; its language model is {row.chat!r}; {_say_where(row.chat)}"
         )
-    note = f"{row.name!r}: the demonstration's own encoder stands for {own['encoder']}" if "encoder" in own else ""
+    stands = "" if base.own_encoders else str(row.encoder.get("model", ""))
+    note = f"{row.name!r}: the demonstration's own encoder stands for {stands}" if stands else ""
     configs = tuple(_configs(name, study, row, base))
     return PlannedRow(row, configs, note, {axis: _at(axis, configs[0], name) for axis in study.axes})
 
@@ -97,7 +92,7 @@ def _at(axis: str, config: LavadConfig, name: str) -> float:
 def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[LavadConfig]:
     where = f"study {name!r}, row {row.name!r}"
     below: Layers = [(f"study {name!r}", study.settings), (where, row.settings)]
-    below += [(where, row.models)] if base.own_models else []
+    below += [(where, {"encoder": row.encoder})] if base.own_encoders and row.encoder else []
     if row.chat is not None:
         below.append(_chat(row.chat, base, where))
     if row.captioners is None:
@@ -122,10 +117,7 @@ def _chat(name: str, base: StudyBase, where: str) -> tuple[str, Mapping[str, Any
     """The settings of a row's own language model, and where they are from."""
     own = base.stand_ins.get(name)
     if own is None:
-        raise ConfigError(
-            f"{where}: its language model is {name!r}, beside that of the other rows; say where it is: --model {name}=ADDRESS "
-            "of its server (up to and including /v1), or =FILE.yaml with a section `chat`"
-        )
+        raise ConfigError(f"{where}: its language model is {name!r}, beside that of the other rows; {_say_where(name)}")
     if "://" in own:
         return f"--model {name}", {"chat": {"base_url": own}}
     tree = from_file(Path(own)).tree
@@ -135,6 +127,13 @@ def _chat(name: str, base: StudyBase, where: str) -> tuple[str, Mapping[str, Any
             f"{', '.join(map(str, tree)) or 'nothing'}"
         )
     return own, resolved_paths(tree, ROOT, Path(own).absolute().parent)
+
+
+def _say_where(name: str) -> str:
+    return (
+        f"say where that is: --model {name}=ADDRESS of its server (up to and including /v1), or =FILE.yaml with a "
+        "section `chat`"
+    )
 
 
 def _only(kept: Sequence[str], known: Sequence[str]) -> dict[str, Any]:

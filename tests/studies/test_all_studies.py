@@ -29,7 +29,9 @@ def test_every_shipped_study_has_a_whole_table_and_computes_nothing_that_another
 ) -> None:
     folder = shutil.copytree(empty, tmp_path / "copy")
     overrides = [f"store={folder / 'store'}", f"evaluate.labels={folder / 'labels.txt'}", "run.workers=2"]
-    base = StudyBase(None, [folder / "lavad.yaml"], overrides, own_preset=False, own_models=False, stand_ins=STAND_INS)
+    base = StudyBase(
+        None, [folder / "lavad.yaml"], overrides, own_preset=False, own_encoders=False, stand_ins=STAND_INS
+    )
     made: Counter[tuple[str, str, str]] = Counter()
 
     def note(record: StageRecord) -> None:

@@ -27,8 +27,8 @@ GOOD = {
 }
 
 
-SECOND = {"mistral-7b-instruct": "http://other:8001/v1"}
-"""Where the second language model of Fig. 2 is."""
+SECOND = {"mistral-7b-instruct": "http://other:8001/v1", "llava-1.5": "http://third:8002/v1"}
+"""Where the language models of rows are that have one of their own."""
 
 LLAMA = "meta-llama/Llama-2-13b-chat-hf"
 
@@ -136,30 +136,31 @@ def test_the_baselines_are_stages_of_their_own(name: str) -> None:
     assert rows["ZS CLIP"].encoder.model == "openai/clip-vit-base-patch32"
     assert rows["LLaVA-1.5"].score.context_prompt == lavad.score.context_prompt
     assert rows["LLaVA-1.5"].chat.model != lavad.chat.model
-    for config in (row.configs[0] for row in planned(name, StudyBase(overrides=["semantics=reference"])).values()):
+    assert rows["LLaVA-1.5"].chat.base_url == SECOND["llava-1.5"]
+    base = StudyBase(overrides=["semantics=reference"], stand_ins=SECOND)
+    for config in (row.configs[0] for row in planned(name, base).values()):
         assert config.semantics == "reference"
 
 
 @pytest.mark.parametrize("name", BESIDE)
 def test_the_demonstration_has_no_models_of_rows(name: str) -> None:
     captioners = dict.fromkeys(load_config(preset="ucf-crime").captioners, "random-blip2-t5")
-    rows = planned(name, StudyBase(preset="tiny", own_models=False, stand_ins=captioners))
+    rows = planned(name, StudyBase(preset="tiny", own_encoders=False, stand_ins=captioners))
     assert {rows[title].configs[0].encoder.model for title in ("ZS CLIP", "ZS ImageBind (image)")} == {
         "random:imagebind"
     }
     assert rows["ZS CLIP"].note == "'ZS CLIP': the demonstration's own encoder stands for openai/clip-vit-base-patch32"
     assert (rows["LLaVA-1.5"].configs, rows["LLaVA-1.5"].row.quoted) == ((), True)
-    assert "nothing that stands for llava-hf/llava-1.5-13b-hf" in rows["LLaVA-1.5"].note
+    assert "--model llava-1.5=ADDRESS" in rows["LLaVA-1.5"].note
     assert rows["LAVAD"].note == ""
 
 
-def test_a_row_that_nothing_stands_for_and_nobody_published_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_encoders", [True, False], ids=["on one's own models", "in the demonstration"])
+def test_a_row_that_nothing_stands_for_and_nobody_published_is_named(tmp_path: Path, own_encoders: bool) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text(
-        yaml.safe_dump({**GOOD, "rows": [*GOOD["rows"], {"name": "other", "models": {"chat": {"model": "m"}}}]})
-    )
-    with pytest.raises(ConfigError, match="study 'mine', row 'other': models: the demonstration has no chat model 'm'"):
-        planned(str(file), StudyBase(own_models=False))
+    file.write_text(yaml.safe_dump({**GOOD, "rows": [*GOOD["rows"], {"name": "other", "chat": "m"}]}))
+    with pytest.raises(ConfigError, match=r"row 'other': its language model is 'm', .*--model m=ADDRESS"):
+        planned(str(file), StudyBase(own_encoders=own_encoders))
 
 
 def test_other_captioners_stand_for_the_paper_s() -> None:
@@ -207,9 +208,7 @@ def test_a_captioner_that_is_not_there_is_named_with_a_way_out() -> None:
             id="captioners twice",
         ),
         pytest.param(
-            {"rows": [{"name": "all", "models": {"captioners": {}}}]},
-            "row 'all': models: a row can have .* no 'captioners'",
-            id="captioners as a row's own models",
+            {"rows": [{"name": "all", "models": {"encoder": {}}}]}, "row 'all': models: unknown key", id="unknown key of a row"
         ),
     ],
 )  # fmt: skip

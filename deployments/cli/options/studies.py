@@ -81,7 +81,7 @@ class StudyGroup:
             files = [found.file, *(self.given.config or ())]
             overrides = [*(self.given.set_ or ()), *own, *self._store()]
             names = {**STAND_INS, **stand_ins}
-            return StudyBase(None, files, overrides, own_preset=False, own_models=False, stand_ins=names)
+            return StudyBase(None, files, overrides, own_preset=False, own_encoders=False, stand_ins=names)
         overrides = [*(self.given.set_ or ()), *(f"{key}={value}" for key, value in paths.items() if value is not None)]
         overrides += self._store()
         return StudyBase(self.given.preset, self.given.config or (), overrides, stand_ins=stand_ins)
