@@ -217,7 +217,7 @@ def _notes(
             "number on scores with few values"
         )
     if not own:
-        yield "none of your results are in it: give --run, or --evaluation"
+        yield "none of your results are in it: give --labels, with --run or for the latest run, or --evaluation"
 
 
 HEADERS = (

@@ -130,7 +130,8 @@ def test_the_command(files: dict[str, Any], tmp_path: Path) -> None:
     assert {row["figures"] for row in rows} == {"paper", "recomputed", "claim", "ours"}
     markdown = shown("--format", "markdown").splitlines()
     assert markdown[0] == f"| {' | '.join(HEADERS)} |"
-    assert "give --run, or --evaluation" in markdown[-1]
+    assert "or --evaluation" in markdown[-1]
+    assert shown("--json", *from_run) == shown("--json", *from_run[2:])  # the latest
     assert "LAVAD" in shown()
     page = tmp_path / "board.html"
     shown(*from_file, "--format", "html", "--output", str(page))

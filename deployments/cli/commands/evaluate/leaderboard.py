@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -37,7 +38,8 @@ def leaderboard(
         list[str] | None,
         typer.Option(
             "--run",
-            help="A run or an import, by id or name, with --labels; may be repeated.",
+            help="A run or an import, by id or name, with --labels; may be repeated. The latest if neither it nor --evaluation is "
+            "given.",
             metavar="RUN",
             autocompletion=complete.results,
         ),
@@ -59,7 +61,8 @@ def leaderboard(
         raise typer.BadParameter("a page is a file: --format html --output FILE.html")
     if run and labels is None:
         raise typer.BadParameter("runs are evaluated on labels: give --labels, and --list where the data set has one")
-    board = boards.leaderboard(dataset, _own(dataset, evaluation or [], run or [], labels, list_, sigma, store))
+    runs: Sequence[str | None] = run or ([None] if labels is not None and not evaluation else [])
+    board = boards.leaderboard(dataset, _own(dataset, evaluation or [], runs, labels, list_, sigma, store))
     if json_ or format_ == "json":
         show_document("leaderboard", asdict(board))
         return
@@ -76,7 +79,7 @@ def leaderboard(
 def _own(
     dataset: str,
     files: list[Path],
-    runs: list[str],
+    runs: Sequence[str | None],
     labels: Path | None,
     list_: Path | None,
     sigma: list[str] | None,
