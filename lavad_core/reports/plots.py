@@ -31,7 +31,7 @@ CURVE_HEIGHT, FRAMES_HEIGHT = 1.5, 1.75
 """Inches of a video's curve, and of its key frames with their texts."""
 
 TEXT_HEIGHT = 0.5
-"""Inches of a second text below each key frame."""
+"""Inches of each text below a key frame."""
 
 TEXT_LETTERS, MAX_LINES = 125, 4
 """Size of the texts under the key frames: letters beside each other over the whole width, and lines."""
@@ -106,7 +106,10 @@ def _draw_video(row: Any, card: VideoCard, frames_height: float, texts: Below) -
     video = card.video
     below = row
     if card.pictures:
-        above, below = row.subfigures(2, 1, height_ratios=(frames_height, CURVE_HEIGHT))
+        # The texts are not in the layout: without room of their own those of few or upright pictures are over the curve.
+        picture_height = FRAMES_HEIGHT - TEXT_HEIGHT
+        heights = (picture_height, frames_height - picture_height, CURVE_HEIGHT)
+        above, _, below = row.subfigures(3, 1, height_ratios=heights)
         count = len(card.key_frames)
         for frame, place in zip(card.key_frames, above.subplots(1, count, squeeze=False)[0], strict=True):
             _draw_frame(place, video, frame, card.pictures, TEXT_LETTERS // count, texts)
@@ -126,7 +129,7 @@ def _draw_frame(
     place.imshow(Image.open(io.BytesIO(pictures[at.frame])))
     place.set_xticks([])
     place.set_yticks([])
-    place.set_anchor("N")
+    place.set_anchor("NW")
     for spine in place.spines.values():
         spine.set(color=colours.found if at.score >= video.threshold else colours.score, linewidth=2)
     place.set_title(f"{video.clock(at.time_s)}: {at.score:.2f}", fontsize=8, parse_math=False)

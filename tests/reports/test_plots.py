@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -103,6 +104,17 @@ def test_below_a_frame_stand_its_caption_its_summary_or_both(
     plot_videos([VideoCard(shown, frames, {one.at.frame: jpeg(1) for one in frames})], tmp_path / "x.svg", below)
     svg = (tmp_path / "x.svg").read_text()
     assert (svg.count(">a fire burns<"), svg.count(">it is summarised<")) == lines
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_texts_below_frames_end_above_the_curve(count: int, tmp_path: Path) -> None:
+    whole = card("clip_7", "the_end")
+    shown = replace(whole, key_frames=whole.key_frames[:1] * count)
+    plot_videos([shown], tmp_path / "curve.svg")
+    svg = (tmp_path / "curve.svg").read_text()
+    heights = {word: [float(y) for y in re.findall(rf' y="([\d.]+)"[^>]*>{word}', svg)] for word in ("the_end", "clip_7")}
+    assert len(heights["the_end"]) == count
+    assert max(heights["the_end"]) + 30 < heights["clip_7"][0]  # points: room for four lines
 
 
 def test_hostile_names_and_texts_are_drawn_as_they_are(tmp_path: Path) -> None:
