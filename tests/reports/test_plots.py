@@ -112,7 +112,9 @@ def test_texts_below_frames_end_above_the_curve(count: int, tmp_path: Path) -> N
     shown = replace(whole, key_frames=whole.key_frames[:1] * count)
     plot_videos([shown], tmp_path / "curve.svg")
     svg = (tmp_path / "curve.svg").read_text()
-    heights = {word: [float(y) for y in re.findall(rf' y="([\d.]+)"[^>]*>{word}', svg)] for word in ("the_end", "clip_7")}
+    heights = {
+        word: [float(y) for y in re.findall(rf' y="([\d.]+)"[^>]*>{word}', svg)] for word in ("the_end", "clip_7")
+    }
     assert len(heights["the_end"]) == count
     assert max(heights["the_end"]) + 30 < heights["clip_7"][0]  # points: room for four lines
 

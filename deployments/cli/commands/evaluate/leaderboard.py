@@ -38,8 +38,7 @@ def leaderboard(
         list[str] | None,
         typer.Option(
             "--run",
-            help="A run or an import, by id or name, with --labels; may be repeated. The latest if neither it nor --evaluation is "
-            "given.",
+            help="A run or an import, by id or name, with --labels; may be repeated. With --labels alone it is the latest.",
             metavar="RUN",
             autocompletion=complete.results,
         ),
