@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lavad_core.escape import fixed
@@ -23,6 +24,14 @@ def headers(table: StudyTable) -> list[str]:
 def cells(table: StudyTable) -> list[list[str]]:
     """One list of texts per row, as long as :func:`headers`."""
     return [_row(table, row) for row in table.rows]
+
+
+def numbers(table: StudyTable) -> list[list[str | float]]:
+    """The rows of :func:`cells` for CSV: differences are numbers, which need no mark against formulas of a spreadsheet."""
+    return [[name, *(float(one) if _SIGNED.fullmatch(one) else one for one in row)] for name, *row in cells(table)]
+
+
+_SIGNED = re.compile(r"[+-]\d+\.\d+")
 
 
 def _row(table: StudyTable, row: MeasuredRow) -> list[str]:
@@ -95,7 +104,11 @@ def as_latex(table: StudyTable) -> str:
 
 
 def _latex(texts: Sequence[str]) -> str:
-    return " & ".join("".join(_LATEX.get(char, char) for char in text) for text in texts) + r" \\"
+    signed = (_MINUS.sub("−", text) for text in texts)
+    return " & ".join("".join(_LATEX.get(char, char) for char in text) for text in signed) + r" \\"
+
+
+_MINUS = re.compile(r"(?<!\S)-(?=\d)")
 
 
 _LATEX = {

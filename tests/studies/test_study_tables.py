@@ -94,6 +94,16 @@ def test_ours_is_compared_with_the_paper_s_on_its_data_set_alone() -> None:
     assert any("not the published test set: 6 videos instead of 290" in note for note in same.notes)
 
 
+def test_a_difference_below_zero_is_a_number_in_csv_and_has_a_minus_sign_in_latex(tmp_path: Path) -> None:
+    table = table_of("table3")
+    table.rows[0].cells["auc"] = replace(table.rows[0].cells["auc"], to_paper=-0.0138)
+    save_table(tmp_path, table, "20260101T000000Z-000000")
+    printed = lavad("study", "show", "table3", "--store", str(tmp_path), "--format", "csv").stdout
+    headers, *rows = csv.reader(io.StringIO(printed))
+    assert rows[0][headers.index("ours − paper")] == "-1.38"
+    assert "& $-$1.38 &" in study_text.as_latex(table)
+
+
 def test_rows_that_are_quoted_have_nothing_of_ours() -> None:
     table = table_of("table1")
     quoted = [row for row in table.rows if row.quoted]

@@ -280,7 +280,7 @@ def _print(table: StudyTable, format_: str) -> None:
         show(STUDY.text(table).rstrip("\n"))
         return
     if format_ == "csv":
-        show_csv(study_text.headers(table), study_text.cells(table))
+        show_csv(study_text.headers(table), study_text.numbers(table))
         return
     if format_ != "table":
         show(study_text.as_markdown(table) if format_ == "markdown" else study_text.as_latex(table))
