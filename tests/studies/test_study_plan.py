@@ -66,3 +66,9 @@ def test_the_list_names_what_each_study_stands_for() -> None:
         "fig2": "Fig. 2",
         "fig6": "Fig. 6",
     }
+
+
+def test_a_plan_of_nothing_says_what_it_can_be_of() -> None:
+    done = lavad("study", "plan", "table3")
+    assert done.exit_code == 2
+    assert all(option in done.stderr for option in ("INPUTS", "--demo", "--dataset", "--labels", "--list"))

@@ -98,3 +98,4 @@ def test_a_picture_is_a_file_of_its_kind(arguments: list[str], tmp_path: Path) -
     done = lavad("study", "show", "fig6", "--store", str(tmp_path), *arguments)
     assert done.exit_code == 2
     assert "--output FILE." in done.stderr
+    assert "goes to stdout" in " ".join(done.stderr.split())

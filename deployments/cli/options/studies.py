@@ -50,8 +50,8 @@ class StudyGroup:
         typer.Option(
             "--captioner",
             "--model",
-            help="Which captioner of the configuration stands for one that the study names, or at which address (or in which "
-            "YAML file) a language model is that it names; may be repeated.",
+            help="--captioner: the captioner of the configuration that stands for one of the study's. --model: the address, "
+            "or a YAML file, of a language model that the study names. May be repeated.",
             metavar="NAME=OWN",
         ),
     ] = None
@@ -92,7 +92,10 @@ class StudyGroup:
     def check(self, inputs: list[str] | None) -> None:
         """Refuse videos beside --demo, and none without it."""
         if bool(inputs) == self.demo:
-            raise typer.BadParameter("give INPUTS, the videos; or --demo, which has its own")
+            raise typer.BadParameter(
+                "give INPUTS, the videos; or --demo, which has its own (`lavad study plan` needs neither with --dataset, "
+                "--labels and --list)"
+            )
 
     def inputs(self, inputs: list[str] | None) -> list[str]:
         """What names the videos."""

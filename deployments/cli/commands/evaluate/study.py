@@ -253,7 +253,10 @@ def show_(
 
     drawn = None if json_ else next((one for one in PICTURES if one == format_), None)
     if (output is None) == (drawn is not None) or (output and output.suffix.lower() != f".{drawn}"):
-        raise typer.BadParameter(f"a picture is a file: --format {drawn or 'svg'} --output FILE.{drawn or 'svg'}")
+        ending = drawn or "svg"
+        raise typer.BadParameter(
+            f"a picture is a file (--format {ending} --output FILE.{ending}); all else goes to stdout"
+        )
 
     called = find_study(name)[0]
     if demo:

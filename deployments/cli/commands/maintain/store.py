@@ -158,7 +158,7 @@ def _reached(store: FileStore, config: LavadConfig) -> Callable[[Key], bool]:
     return lambda key: key.stage in ("evaluate", "import") or key in wanted
 
 
-@app.command("known-bad")
+@app.command("known-bad", short_help="Say that videos are bad and will stay so, or list them.")
 @guarded
 def known_bad(
     videos: Annotated[

@@ -33,7 +33,8 @@ def run(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="INPUTS", help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames."
+            metavar="INPUTS",
+            help="Video files, folders, globs, list files (*.txt, @list), folders of numbered frames, s3://BUCKET/PREFIX.",
         ),
     ] = None,
     labels: Annotated[
@@ -246,6 +247,6 @@ def _missing_shards(root: Path, run: RunManifest, runs: Sequence[RunManifest]) -
     if not waits:
         return None
     return (
-        f"{run.shard} is done; shards {first_few(waits)} of the set are not yet, and metrics are over the whole set "
+        f"{run.shard} is done; still missing of the set: {first_few(waits)}; metrics are over the whole set "
         f"(lavad status {run.run_id}; lavad evaluate --run {run.run_id})"
     )
