@@ -96,7 +96,9 @@ def test_ours_is_compared_with_the_paper_s_on_its_data_set_alone() -> None:
 
 def test_a_difference_below_zero_is_a_number_in_csv_and_has_a_minus_sign_in_latex(tmp_path: Path) -> None:
     table = table_of("table3")
-    table.rows[0].cells["auc"] = replace(table.rows[0].cells["auc"], to_paper=-0.0138)
+    first = table.rows[0]
+    below = replace(first, cells={**first.cells, "auc": replace(first.cells["auc"], to_paper=-0.0138)})
+    table = replace(table, rows=(below, *table.rows[1:]))
     save_table(tmp_path, table, "20260101T000000Z-000000")
     printed = lavad("study", "show", "table3", "--store", str(tmp_path), "--format", "csv").stdout
     headers, *rows = csv.reader(io.StringIO(printed))
