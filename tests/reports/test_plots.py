@@ -109,7 +109,7 @@ def test_below_a_frame_stand_its_caption_its_summary_or_both(
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_texts_below_frames_end_above_the_curve(count: int, tmp_path: Path) -> None:
     whole = card("clip_7", "the_end")
-    shown = replace(whole, key_frames=whole.key_frames[:1] * count)
+    shown = replace(whole, key_frames=[whole.key_frames[0]] * count)
     plot_videos([shown], tmp_path / "curve.svg")
     svg = (tmp_path / "curve.svg").read_text()
     heights = {
