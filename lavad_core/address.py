@@ -82,15 +82,19 @@ def user_info(address: str) -> str:
 
 
 def mask_addresses(addresses: str | Sequence[str]) -> str | list[str]:
-    """:func:`mask_address` of one address, or of each of several."""
-    return mask_address(addresses) if isinstance(addresses, str) else [mask_address(one) for one in addresses]
+    """:func:`mask_address` of one address, or of each of several, also of those in one text."""
+    each = each_address(addresses)
+    return mask_address(each[0]) if isinstance(addresses, str) and len(each) == 1 else [mask_address(one) for one in each]
 
 
 def mask_address(address: str) -> str:
-    """The address with :data:`MASK` in place of user and password, and without query and fragment."""
+    """The address with :data:`MASK` in place of user and password, and without query and fragment; nothing but :data:`MASK` of
+    what is not an address, but may hold them."""
     try:
         parts = urlsplit(address)
     except ValueError:
+        return MASK
+    if "@" in parts.path:
         return MASK
     if parts.query or parts.fragment:
         parts = parts._replace(query="", fragment="")
