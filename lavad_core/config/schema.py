@@ -292,7 +292,7 @@ class LavadConfig(Section):
         if chosen is None:
             return data  # the field's own validation says what is allowed
         score = data.get("score")
-        method = score.method if isinstance(score, ScoreConfig) else (score or {}).get("method", "lavad")
+        method = score.get("method", "lavad") if isinstance(score, dict) else getattr(score, "method", "lavad")
         chosen = chosen if method == "lavad" else chosen | WITHOUT_SUMMARIES
         filled = dict(data)
         for section, kind in (("encoder", "imagebind"), ("chat", "openai")):

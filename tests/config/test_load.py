@@ -133,6 +133,8 @@ def test_values(case: str, sources: dict[str, Any], path: str, value: object) ->
         ("a text for a list", {"overrides": ["run.targets=refine"]}, ["run.targets", "such as [refine]"]),
         ("unknown semantics", {"overrides": ["semantics=papre"]}, ["`paper`, `reference`", "did you mean 'paper'?"]),
         ("a value for a section", {"overrides": ["window=3"]}, ["window", "--set window"]),
+        ("a value for the section of scores", {"overrides": ["score=3"]}, ["score = 3", "--set score"]),
+        ("a list for it", {"settings": {"score": [1]}}, ["score (the given settings)"]),
         ("a key below a value", {"overrides": ["store.a=3"]}, ["'store.a'"]),
         ("metrics without labels", {"overrides": ["run.targets=[evaluate]"]}, ["'evaluate'", "evaluate.labels"]),
         ("no captioners", {"overrides": ["captioners=null"]}, ["captioners", "no captioner is left"]),
