@@ -1,8 +1,9 @@
 """One configuration from its sources: defaults, a preset, files, the environment, the command line; the later wins.
 
 Merging: sections merge key by key, captioners name by name, and a list replaces the list. A section given with another
-``kind`` starts over, since the keys of one kind mean nothing to another. Secrets of the environment are put in wherever the
-section ends up with such a field, so that they need not be repeated in files.
+``kind`` starts over, since the keys of one kind mean nothing to another; keys that only the new kind has were meant for it, and
+stay. Secrets of the environment are put in wherever the section ends up with such a field, so that they need not be repeated in
+files.
 
 Paths in a file are relative to the file's folder, others to the current folder; in the loaded configuration all are
 absolute, so that a worker started elsewhere reads the same files.
@@ -11,7 +12,7 @@ absolute, so that a worker started elsewhere reads the same files.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -237,9 +238,12 @@ class Merger:
             return self._named(old, new, shape, path, layer)
         if isinstance(new, dict) and shape.kind in ("section", "mapping"):
             ours = shape.kind == "section"  # in a mapping ``kind`` and ``model`` are names as any other
-            if not isinstance(old, dict) or (ours and self._another_kind(old, new, shape)):
+            if not isinstance(old, dict):
                 self._forget(path)
                 old = {}
+            elif ours and self._another_kind(old, new, shape):
+                old = self._of_the_new_kind(old, new["kind"], shape)
+                self._forget(path, but=old)
             merged = dict(old)
             if ours and self._another_model(old, new):
                 del merged["revision"]
@@ -281,13 +285,25 @@ class Merger:
         return bool(old) and "kind" in new and new["kind"] != old.get("kind", shape.default_variant)
 
     @staticmethod
+    def _of_the_new_kind(old: Mapping[str, Any], kind: object, shape: Shape) -> dict[str, Any]:
+        """What only the new kind has: an address in the environment was not meant for a model in this process."""
+        before = old.get("kind")
+        return {
+            name: value
+            for name, value in old.items()
+            if child(shape, name, before) is None and child(shape, name, kind) is not None
+        }
+
+    @staticmethod
     def _another_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """A preset's revision is of the preset's model, and no other repository has it."""
         return "revision" in old and "model" in new and "revision" not in new and new["model"] != old.get("model")
 
-    def _forget(self, path: PathKey) -> None:
-        for known in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[known]
+    def _forget(self, path: PathKey, but: Container[str] = ()) -> None:
+        below = [known for known in self.origins if known[: len(path)] == path]
+        for known in below:
+            if len(known) == len(path) or known[len(path)] not in but:
+                del self.origins[known]
 
     def _note_empty(self, merged: Mapping[str, Any], path: PathKey, layer: Layer) -> None:
         if path and not merged:  # nothing in it says where it was given

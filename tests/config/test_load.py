@@ -15,6 +15,7 @@ from support.configuration import config, refused, written
 
 from lavad_core.config import render
 from lavad_core.config.load import load, load_config, load_recorded
+from lavad_core.config.models import VllmChatConfig
 from lavad_core.config.secrets import export_secrets, public_settings, secret_values
 from lavad_core.errors import ConfigError
 from lavad_core.masking import masked
@@ -57,6 +58,23 @@ def test_origins_name_the_line_the_variable_or_the_option(tmp_path: Path) -> Non
     }
     assert {key: loaded.origins[key] for key in wanted} == wanted
     assert loaded.origins["captioners.blip2-flan-t5-xxl.model"].startswith("preset xd-violence:")
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        pytest.param({"overrides": ["chat.kind=openai"]}, id="--set"),
+        pytest.param({"settings": {"chat": {"kind": "openai"}}}, id="settings of a run"),
+    ],
+)
+def test_another_kind_keeps_what_only_it_has(above: dict[str, Any], tmp_path: Path) -> None:
+    in_process = written(tmp_path, "chat: {kind: transformers, model: a/b, seed: 3, device: cpu}")
+    environ = {"LAVAD_CHAT__BASE_URL": "http://gpu:9/v1"}
+    loaded = load(files=[in_process], environ=environ, **above)
+    assert isinstance(chat := loaded.config.chat, VllmChatConfig)
+    assert (chat.base_url, chat.seed) == ("http://gpu:9/v1", 0)
+    assert loaded.origins["chat.base_url"] == "environment variable LAVAD_CHAT__BASE_URL"
+    assert loaded.origins["chat.seed"] == "default"
 
 
 @pytest.mark.parametrize(
