@@ -252,6 +252,22 @@ def test_another_model_is_an_error_that_names_its_server(
             assert meet_all(config(addresses, on_change="accept")).facts.root
 
 
+@pytest.mark.parametrize("refusing", [1, 2], ids=["one", "all"])
+@pytest.mark.parametrize("version", [{}, {"version": "0.12.0"}], ids=["says nothing else", "says its version"])
+def test_a_refused_key_is_said_as_such(refusing: int, version: dict[str, str]) -> None:
+    no_key = Reply(401, {"error": "Unauthorized"})
+    scripts = [Script(), Script()]
+    with serving(*scripts) as addresses:
+        alike(*scripts)
+        for script in scripts[2 - refusing :]:
+            script.server.models = no_key
+            script.server.script = lambda seen: Reply(body=version) if version and seen.path == "/version" else no_key
+        for look in (meet_all, lambda section: ServedChat(section)):
+            with pytest.raises(ModelError, match=r"/v1 refuses the key: .* 401 Unauthorized") as caught:
+                look(config(addresses))
+            assert str(caught.value).startswith(addresses[2 - refusing])
+
+
 @pytest.mark.parametrize(("other", "listed", "says"), OTHERS)
 def test_another_model_that_comes_up_later_is_never_asked(
     other: Script, listed: Reply | None, says: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

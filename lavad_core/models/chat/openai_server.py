@@ -89,9 +89,9 @@ class ServedChat:
     def __init__(self, config: VllmChatConfig) -> None:
         """
         Raises:
-            ModelError: the server does not serve ``config.model``, or one of several is not as the others.
+            ModelError: the server does not serve ``config.model``, or one of several refuses the key or is not as the others.
             ServiceError: it cannot be reached, after the configured retries.
-            RequestRejected: it refuses the key.
+            RequestRejected: it refuses the key, and is the only one.
         """
         self._model, self._extra = config.model, config.extra_body
         self._way, self._may_fold = RequestForm(folds=config.system_role == "fold"), config.system_role == "auto"

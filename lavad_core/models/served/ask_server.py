@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from PIL import Image as PillowImage
 
 from lavad_core.config.section import ServedSection
-from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
+from lavad_core.errors import ContentRefused, ModelError, RequestRejected, ServiceTimeout, ServiceUnavailable
 from lavad_core.escape import escape
 from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.http import Call, JsonPool
@@ -47,7 +46,7 @@ def ask_for_facts(config: ServedSection) -> ServerFacts:
     """What the server of a model says about it.
 
     Raises:
-        NotMet: nothing; the words say why.
+        NoServerFacts: nothing; the words say why.
     """
     pool = JsonPool.for_one_look(config, MEETING_TIMEOUT_S)
     try:
@@ -129,13 +128,19 @@ def _chat(pool: JsonPool, config: ServedSection, messages: list[dict[str, Any]],
 
 
 def try_chat(pool: JsonPool, config: ServedSection) -> None:
-    """Ask for a short answer, whatever it says; a refusal is one.
+    """Ask for a short answer, whatever it says; a refusal is one, but that of the key.
 
     Raises:
         ServiceError: there is none.
+        RequestRejected: it refuses the key.
     """
-    with suppress(*_REFUSED):
+    try:
         _chat(pool, config, [{"role": "user", "content": "Hello"}], ANSWER_TOKENS // 4)
+    except (ContentRefused, ModelError):
+        pass
+    except RequestRejected as refusal:
+        if refusal.status in (401, 403):
+            raise
 
 
 def _folds(pool: JsonPool, config: ServedSection) -> bool | None:

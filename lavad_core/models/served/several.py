@@ -53,7 +53,7 @@ def meet_all(section: ServedSection) -> Met:
     """One of the servers at the section's addresses, all of which have been asked.
 
     Raises:
-        ModelError: one does not serve the model, or is not as the others; it is named.
+        ModelError: one refuses the key, does not serve the model, or is not as the others; it is named.
         NoServerFacts: none is there.
     """
     with ThreadPoolExecutor(len(section.addresses)) as threads:
@@ -86,7 +86,7 @@ def meet(section: ServedSection, address: str) -> None:
 
     Raises:
         ServiceError: it is down, or gives no answer.
-        ModelError: it does not serve the model, or is not as the others.
+        ModelError: it refuses the key, does not serve the model, or is not as the others.
     """
     with _guard:
         asked, known = _compared.get(_key(section), (section, None))
@@ -106,13 +106,15 @@ def _met_or_fault(section: ServedSection, address: str) -> Met | ServiceError:
 
 def _meet(section: ServedSection, address: str) -> Met:
     alone = section.at(address)
-    try:
-        facts = ask_for_facts(alone)
-    except NoServerFacts as error:
-        raise ServiceUnavailable(str(error)) from error
     pool = JsonPool.for_one_look(alone, MEETING_TIMEOUT_S)
     try:
-        try_chat(pool, alone)  # it may list its models while its engine hangs
+        try:
+            try_chat(pool, alone)  # it may list its models while its engine hangs
+            facts = ask_for_facts(alone)
+        except RequestRejected as refusal:
+            raise ModelError(f"{pool.shown_url} refuses the key: {refusal}") from refusal
+        except NoServerFacts as error:
+            raise ServiceUnavailable(str(error)) from error
         context = getattr(section, "context_tokens", sys.maxsize)
         try:
             rows = listed_models(pool)
