@@ -17,15 +17,16 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from support.scripted_server import Reply, scripted
+from support.scripted_server import MODEL, MODELS, Reply, scripted
 
 from lavad_core.config.load import load_config
 from lavad_core.config.models import Blip2Config, ClipConfig, VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
-from lavad_core.errors import ConfigError, Interrupted, ModelError
+from lavad_core.errors import ConfigError, Interrupted, ModelError, ServiceTimeout, ServiceUnavailable
 from lavad_core.models import pool as pool_module
 from lavad_core.models.chat import managed
+from lavad_core.models.chat.own_server import TAIL_CHARACTERS
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.protocols import ChatRequest
@@ -214,6 +215,38 @@ def test_one_that_dies_is_started_again_a_few_times(
     with pytest.raises(ModelError, match="has died 2 times in this run"):
         ask(pool)
     assert pool.failed_to_load("chat")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pytest.param(Reply(body=MODELS, cut=10), id="half a list"),
+        pytest.param(Reply(body=[1]), id="list of numbers"),
+        pytest.param(Reply(body={"data": [1]}), id="numbers in the place of models"),
+    ],
+)
+def test_another_program_at_its_port_is_not_taken_for_it(listed: Reply, tmp_path: Path) -> None:
+    with scripted() as other:
+        other.models = listed
+        command, port = (
+            [sys.executable, "-c", "import time; time.sleep(60)"],
+            int(other.base_url.rpartition(":")[2].partition("/")[0]),
+        )
+        own = managed.OwnServer(command, tmp_path / "log", environ=os.environ, model=MODEL, port=port)
+        with pytest.raises((ServiceTimeout, ServiceUnavailable)):
+            own.wait(0.5)
+        assert own.ended
+
+
+def test_no_part_of_a_secret_is_in_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "abcdefgh12345678")
+    log = tmp_path / "log"
+    log.write_text("begin " + "x" * 10**6 + " abcdefgh12345678 " + "y" * (TAIL_CHARACTERS - 9))
+    own = managed.OwnServer([sys.executable, "-c", ""], log, environ=os.environ, model=MODEL, port=1)
+    said = own.tail()
+    own.kill()
+    assert "5678" not in said
+    assert "y" * 1000 in said
 
 
 def test_it_is_not_waited_for_when_the_run_is_being_stopped(program: Path, tmp_path: Path) -> None:

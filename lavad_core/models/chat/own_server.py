@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 from lavad_core import attached
@@ -20,6 +21,12 @@ from lavad_core.masking import masked_text
 
 TAIL_CHARACTERS = 2000
 """How much of the end of a log an error quotes."""
+
+TAIL_BYTES = 16 * TAIL_CHARACTERS
+"""How much of it is read: more, so that no secret is cut before it is masked."""
+
+_NO_LIST = (OSError, HTTPException, ValueError, LookupError, TypeError)
+"""No server yet, or another program at its port, whatever that one says."""
 
 
 class OwnServer:
@@ -94,7 +101,7 @@ class OwnServer:
             if self.ended:
                 raise ServiceUnavailable(f"the vLLM server ended with {self._process.returncode}: {self.tail()}")
             # /v1/models and not /health: vLLM shares its port with any other server that binds it.
-            with suppress(OSError, ValueError, KeyError), opener.open(request, timeout=5) as answer:
+            with suppress(*_NO_LIST), opener.open(request, timeout=5) as answer:
                 if any(row["id"] == self.model for row in json.load(answer)["data"]):
                     return
             if self._stopping.wait(0.25):
@@ -103,8 +110,10 @@ class OwnServer:
 
     def tail(self) -> str:
         """The end of its log."""
-        end = masked_text(self.log.read_text(errors="replace")[-TAIL_CHARACTERS:].strip())
-        return f"…{end} (all of it: {str(self.log)!r})"
+        with self.log.open("rb") as file:  # it grows for as long as there are runs
+            file.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
+            end = masked_text(file.read().decode(errors="replace").strip())
+        return f"…{end[-TAIL_CHARACTERS:]} (all of it: {str(self.log)!r})"
 
     def stop(self) -> None:
         """SIGTERM, a while, SIGKILL."""
