@@ -27,7 +27,7 @@ from lavad_core.config.section import (
     setting,
     system_role,
 )
-from lavad_core.config.served_fields import CAPTION_FIELDS, CHAT_FIELDS, SERVER_FLAGS, Address, addresses
+from lavad_core.config.served_fields import CAPTION_FIELDS, CHAT_FIELDS, SERVER_FLAGS, Address, addresses, flag_of
 from lavad_core.masking import masked_text
 from lavad_core.stage_names import Affected
 
@@ -349,7 +349,7 @@ class VllmChatConfig(ServedSection):
     @classmethod
     def _are_not_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Raises ValueError for a flag that the program sets itself."""
-        for name in (given.partition("=")[0] for given in value):
+        for name in map(flag_of, value):
             if (way := SERVER_FLAGS.get(name)) is not None:
                 raise ValueError(f"{name} cannot be given here: {way}")
         return value

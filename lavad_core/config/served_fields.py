@@ -53,6 +53,12 @@ SERVER_FLAGS = {
 """Flags of a managed server that the program sets itself, with what is to be set in their place."""
 
 
+def flag_of(given: str) -> str:
+    """The name of a flag, without its value. vLLM takes ``_`` for ``-`` in it."""
+    name = given.partition("=")[0]
+    return name.replace("_", "-") if name.startswith("--") else name
+
+
 Address = Annotated[str, AfterValidator(checked_address)]
 """The address of a server. Anything else is refused before it is recorded anywhere."""
 

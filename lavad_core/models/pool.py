@@ -205,6 +205,8 @@ class ModelPool:
 
         def started(server: OwnServer) -> None:
             self._servers[name] = server
+            if self._closed.is_set():  # whoever closed it may not have seen this one
+                server.give_up()
 
         with self._captioner_loading:
             self._release_captioners()

@@ -266,6 +266,28 @@ def test_it_is_not_waited_for_when_the_run_is_being_stopped(program: Path, tmp_p
     assert gone(*starts(tmp_path))
 
 
+def test_none_is_left_of_a_pool_that_is_closed_before_it_starts(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = ModelPool(LavadConfig(store=tmp_path / "store", chat=section(program)))
+    find = managed.find_command
+    closing_it = threading.Thread(target=pool.close)
+
+    def find_command(config: VllmChatConfig) -> str:
+        if not closing_it.ident:
+            closing_it.start()
+            pool._closed.wait(30)
+            while "chat" in pool._models:
+                time.sleep(0.01)
+        return find(config)
+
+    monkeypatch.setattr(managed, "find_command", find_command)
+    with pytest.raises(Interrupted):
+        pool.chat()
+    closing_it.join()
+    assert gone(*starts(tmp_path))
+
+
 def test_it_ends_with_a_run_that_is_killed(program: Path, tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from lavad_core.config.load import load_config\n"
@@ -334,8 +356,9 @@ def test_its_share_of_a_gpu_is_what_is_free(
             managed.command_of(section(program))
         return
     assert managed.memory_flags() == flags
-    given = managed.command_of(section(program, "--gpu-memory-utilization=0.3"))
-    assert [part for part in given if "memory" in part] == ["--gpu-memory-utilization=0.3"]
+    for own in ("--gpu-memory-utilization=0.3", "--gpu_memory_utilization=0.3"):
+        given = managed.command_of(section(program, own))
+        assert [part for part in given if "memory" in part] == [own]
 
 
 @pytest.mark.parametrize(
@@ -344,6 +367,7 @@ def test_its_share_of_a_gpu_is_what_is_free(
         pytest.param("--api-key=abc", "--api-key cannot be given here: the run makes one", id="key"),
         pytest.param("--port", "--port cannot be given here: the run takes a free port", id="port"),
         pytest.param("--served-model-name=x", "set chat.model", id="name"),
+        pytest.param("--served_model_name=x", "set chat.model", id="name with underscores"),
         pytest.param("--hf-token=hf_abcdefghijklmnopqrstuvwxyz0123456789", "looks like a secret", id="secret"),
     ],
 )

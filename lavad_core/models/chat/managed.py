@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from lavad_core.config.models import VllmChatConfig
+from lavad_core.config.served_fields import flag_of
 from lavad_core.errors import ModelError, ServiceTimeout, ServiceUnavailable
 from lavad_core.masking import remember_secrets
 from lavad_core.models.chat.own_server import OwnServer
@@ -91,7 +92,7 @@ def command_of(section: VllmChatConfig) -> list[str]:
     command = [find_command(section), *section.server_command[1:], section.server_model or section.model]
     command += ["--served-model-name", section.model, "--host", "127.0.0.1"]
     command += ["--generation-config", "vllm"]  # the model's generation_config.json would change defaults
-    if not any(given.partition("=")[0] in _MEMORY_FLAGS for given in section.server_args):
+    if not any(flag_of(given) in _MEMORY_FLAGS for given in section.server_args):
         command += memory_flags()
     return [*command, *section.server_args]
 
