@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import pyarrow as pa
 
@@ -78,8 +79,8 @@ def _own_temperature(config: LavadConfig, encoder: Encoder) -> float:
         ModelError: the encoder has none that can be used.
     """
     scale = encoder.logit_scale if isinstance(encoder, ScaledEncoder) else None
-    if isinstance(scale, float) and math.isfinite(scale) and scale > 0:
-        return 1 / scale
+    if isinstance(scale, Real) and math.isfinite(scale) and scale > 0:  # NumPy's numbers too
+        return 1 / float(scale)
     raise ModelError(
         f"encoder {config.encoder.model!r} has no temperature of its own (its logit_scale is {scale}); give a number: "
         "zero_shot.temperature=1 is the plain softmax of the cosines"

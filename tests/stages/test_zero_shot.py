@@ -221,6 +221,12 @@ def test_one_changed_setting_runs_what_it_changes(
     assert made[-2:] == ["refine", "detect"]
 
 
+@pytest.mark.parametrize("scale", [10, np.float32(10)], ids=["whole number", "NumPy's"])
+def test_a_temperature_may_be_any_number(scale: float, make_bench: Callable[..., Any], street: VideoSource) -> None:
+    bench = make_bench(ScaledPool(scale), score={"method": "zero-shot"}, zero_shot=OWN)
+    assert bench.run(bench.prepare(street)) == {}
+
+
 @pytest.mark.parametrize("scale", [None, math.nan, -1.0])
 def test_an_encoder_without_a_temperature_is_an_error_with_a_way_out(
     scale: float | None, make_bench: Callable[..., Any], street: VideoSource

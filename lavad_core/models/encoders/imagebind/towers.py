@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LAYER_NORM_EPS = 1e-6
+"""The epsilon of every layer norm; OpenCLIP, whose shapes are the same, has 1e-5."""
 
 MAX_LOGIT_SCALE = 100.0
 """Where ImageBind's own scaling of cosines ends."""
-"""The epsilon of every layer norm; OpenCLIP, whose shapes are the same, has 1e-5."""
 
 
 @dataclass(frozen=True)
