@@ -154,6 +154,25 @@ def test_without_one_try_more_the_other_is_asked(fault: Reply) -> None:
         assert len([text for text in second.asked if text.startswith("a dog")]) == 6
 
 
+@pytest.mark.parametrize(
+    "absent",
+    [
+        pytest.param(Reply(501, {"error": {"message": "no such thing"}}), id="501"),
+        pytest.param(Reply(404, NO_MODEL), id="404, as of a model"),
+    ],
+)
+def test_servers_without_an_endpoint_that_they_need_not_have_stay_up(
+    absent: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripts = [Script(), Script()]
+    with serving(*scripts) as addresses, chat(addresses) as model:
+        for script in scripts:
+            script.server.script = lambda seen, own=script: absent if seen.path == "/tokenize" else own(seen)  # type: ignore[misc]
+        assert model.count_tokens((("user", "hello there"),)) == 20
+        answered(model, requests(4), VIDEOS[0])
+    assert [words.partition(",")[0] for words in said(caplog)] == ["token counts of 'tiny' are estimates"]
+
+
 def test_a_server_that_asks_for_patience_is_given_it() -> None:
     first, second = scripts = [Script(), Script()]
     with serving(*scripts) as addresses, chat(addresses) as model:

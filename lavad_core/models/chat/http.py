@@ -55,6 +55,8 @@ class Call:
     """Most tries, where they are fewer than the pool's."""
     timeout_s: float | None = None
     """Time for one try, seconds, where it is shorter than the pool's."""
+    optional: bool = False
+    """Whether a server that answers with an error is up all the same."""
 
 
 class Post(Protocol):
@@ -223,7 +225,7 @@ class JsonPool:
 
         async for attempt in retrying:
             with attempt:
-                server, answer = await self._replicas.ask(together, once)
+                server, answer = await self._replicas.ask(together, once, optional=call.optional)
                 if call.check is not None:
                     try:
                         call.check(answer, attempt.retry_state.attempt_number, attempts)

@@ -52,7 +52,8 @@ def ask_optional(
         Absent: it gave none.
         ServiceUnavailable: the server cannot be reached.
     """
-    call = Call(path, dict(body or {}), at_root=at_root, attempts=OPTIONAL_ATTEMPTS, timeout_s=OPTIONAL_TIMEOUT_S)
+    sent, most = dict(body or {}), OPTIONAL_ATTEMPTS
+    call = Call(path, sent, at_root=at_root, attempts=most, timeout_s=OPTIONAL_TIMEOUT_S, optional=True)
     try:
         return pool.ask(method, call)
     except RequestRejected as error:  # without what its message says about the key and the address

@@ -57,12 +57,15 @@ class Replicas:
         order = self._order(key)
         return next((replica for replica in order if replica.up), order[0]).server
 
-    async def ask(self, key: str, send: Callable[[Server], Awaitable[T]]) -> tuple[Server, T]:
+    async def ask(
+        self, key: str, send: Callable[[Server], Awaitable[T]], *, optional: bool = False
+    ) -> tuple[Server, T]:
         """What the first server that answers says, and which it is.
 
         Args:
             key: requests of one key belong together; those of the empty one go to all in turn.
             send: asks a server.
+            optional: for what servers need not have: one that answers with an error is up all the same.
 
         Raises:
             ServiceError: none answers, or one asks for patience.
@@ -78,17 +81,22 @@ class Replicas:
         for replica in rest:
             self._look_again(replica)
         for replica in [*(one for one in order if one.up), *rest]:
+            asked = False
             try:
                 if not replica.up:
                     await self._looked(replica)
+                asked = True
                 return replica.server, await send(replica.server)
             except ServiceError as error:
-                if isinstance(error, ServiceUnavailable) and error.busy:
+                absent = optional and asked
+                if isinstance(error, ServiceUnavailable) and (error.busy or (absent and error.answered)):
                     raise
                 self._mark_down(replica, error)
                 faults.append(error)
             except ModelError as error:
-                if error is not replica.odd:  # it has not the model any more
+                if optional and asked:
+                    raise
+                if asked:  # it has not the model any more
                     self._mark_down(replica, error)
                 faults.append(error)
         raise next((fault for fault in faults if isinstance(fault, ServiceError)), faults[0])
