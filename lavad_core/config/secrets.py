@@ -73,7 +73,7 @@ def _public(value: Any, name: str = "") -> Any:
             if not (isinstance(below, SecretStr) or key == "api_key")
         }
     if name == ADDRESS and isinstance(value, str | tuple | list):
-        return mask_addresses(value)
+        return mask_addresses(value if isinstance(value, str) else [str(one) for one in value])
     if isinstance(value, tuple):
         return [_public(below) for below in value]
     return str(value) if isinstance(value, Path) else value

@@ -46,3 +46,7 @@ def test_they_give_the_same_configuration_without_the_secrets(overrides: list[st
 def test_what_is_no_address_leaves_without_its_password(address: str) -> None:
     sent = json.dumps(given_settings([f"chat.base_url={address}"]))
     assert "word" not in sent
+
+
+def test_what_is_no_text_in_the_place_of_an_address_is_for_the_configuration_to_refuse() -> None:
+    assert given_settings(["chat={base_url: [3]}"]) == {"chat": {"base_url": ["3"]}}
