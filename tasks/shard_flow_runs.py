@@ -68,14 +68,17 @@ def known(keys: Iterable[str]) -> dict[str, FlowRun]:
 
 
 def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
-    """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer. One whose
-    worker will never start it (:data:`UNSTARTED_S`) is ended here."""
+    """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer. One that
+    somebody has deleted is over too, and given back as it was; one whose worker will never start it (:data:`UNSTARTED_S`) is
+    ended here."""
     found: dict[UUID, FlowRun] = {}
     try:
         with get_client(sync_client=True) as client:
-            for some in _pages(run.id for run in runs):
-                wanted = FlowRunFilter(id=FlowRunFilterId(any_=some))
+            for some in _pages(runs):
+                wanted = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in some]))
                 now = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
+                there = {run.id for run in now}
+                found |= {run.id: run for run in some if run.id not in there}
                 found |= {run.id: run for run in now if run.state is not None and run.state.is_final()}
                 for run in filter(_is_unstarted, now):
                     client.set_flow_run_state(run.id, Crashed(message=UNSTARTED), force=True)

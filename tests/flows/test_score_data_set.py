@@ -248,6 +248,14 @@ def test_a_shard_that_no_worker_starts(
     assert state.name == ("Crashed" if ends else "Pending")
 
 
+def test_a_shard_whose_flow_run_was_deleted() -> None:
+    with get_client(sync_client=True) as client:
+        made, kept = client.create_flow_run(score_shard), client.create_flow_run(score_shard)
+        assert shard_flow_runs.over([made, kept]) == {}
+        client.delete_flow_run(made.id)
+    assert shard_flow_runs.over([made, kept]) == {made.id: made}, "nothing would ever be heard of it"
+
+
 def test_a_server_without_the_deployment(stages: FakeStages, tmp_path: Path, store: Path) -> None:
     make_videos(tmp_path / "videos", *VIDEOS)
     state = run(tmp_path, store, deployment="score-shard/none")
