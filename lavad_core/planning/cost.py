@@ -145,10 +145,12 @@ def run_cost(
     heads = {"everything": _Head(), "left": _Head()}
     lengths: Counter[str] = Counter()
     short = windows = 0
+    samples_windows = any("window.samples" in node.settings for node in graph.nodes)
     for item in items:
         lengths[item.video.source] += 1
-        sampled = samples_of(config, item.video)
-        short, windows = short + sampled.short, windows + len(sampled)
+        if samples_windows:
+            sampled = samples_of(config, item.video)
+            short, windows = short + sampled.short, windows + len(sampled)
         works = work_of(config, graph, item.video)
         nodes = {node.id for node in graph.nodes}
         for side, running in (("everything", nodes), ("left", nodes & item.left)):

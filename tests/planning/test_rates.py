@@ -124,6 +124,21 @@ def test_hours_are_work_by_rate_and_unknown_stays_unknown() -> None:
     assert any("estimate from the list of Two clips alone, at 30 frames a second" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("settings", "is_said"),
+    [
+        pytest.param({}, True, id="summaries of windows"),
+        pytest.param({"score": {"method": "zero-shot"}, "zero_shot": {"vector": "window"}}, True, id="vectors of windows"),
+        pytest.param({"score": {"method": "zero-shot"}, "zero_shot": {"vector": "frame"}}, False, id="vectors of frames"),
+        pytest.param({"score": {"method": "direct"}}, False, id="each frame by itself"),
+    ],
+)
+def test_short_windows_are_said_where_there_are_windows(settings: dict[str, Any], is_said: bool) -> None:
+    config = LavadConfig(captioners=CAPTIONERS, store="/nowhere", window={"duration_s": 1.0}, **settings)
+    found = cost_of_dataset(config, DATASET, packaged_rates(), None)
+    assert any("have fewer candidate frames than window.samples" in note for note in found.notes) is is_said
+
+
 def test_no_rate_no_hours_and_no_width_no_bytes() -> None:
     own = {"a": {"kind": "blip2", "model": "my/captioner"}}
     config = LavadConfig(captioners=own, store="/nowhere", encoder={"kind": "clip", "model": "my/own"})
