@@ -124,7 +124,7 @@ class VideoCopies:
 
     def _take(self, source: VideoSource, key: tuple[str, str], size: int) -> _Copy:
         """A whole copy, or an empty one that the caller fills."""
-        with self._change:
+        with self._change, self._disk(source):
             while True:
                 known = self._copies.get(key)
                 if known is None and self._has_room(source, size):

@@ -205,6 +205,13 @@ def test_threads_share_a_copy_and_room_is_made(
         pass
 
 
+def test_a_folder_for_copies_that_is_not_there(address: str, scratch: Path) -> None:
+    scratch.rmdir()
+    says = rf"'a': a copy of it cannot be made in '{scratch}' \(No such file or directory\); run\.scratch names another folder"
+    with pytest.raises(VideoRejected, match=says):
+        identify(discover([address])[0], None)
+
+
 def hold(environment: dict[str, str], source: VideoSource, connection: object) -> None:
     os.environ.update(environment)
     COPIES.use(Path(environment["SCRATCH"]))
