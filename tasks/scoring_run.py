@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -47,8 +47,9 @@ STOP_WAIT_S = 12.0
 class Workers(ThreadPoolTaskRunner[Any]):
     """Prefect's thread pool, whose end does not wait for ever for threads that do not come back."""
 
-    def forget(self) -> None:
-        """Let go of what Prefect keeps about task runs that have ended."""
+    def ended(self, sent: Iterable[PrefectFuture[Any]]) -> Iterator[PrefectFuture[Any]]:
+        """All task runs that are on their way, each when it has ended. Behind the last, what Prefect keeps about them goes."""
+        yield from as_completed(list(sent))
         self._cancel_events.clear()
 
     def cancel_all(self) -> None:
@@ -118,9 +119,8 @@ class Scoring:
             for video in live
             if node.id not in self._there.get(video.name, ())
         }
-        for future in as_completed(list(sent)):
+        for future in self._workers.ended(sent):
             self._collect(node, sent[future], future)
-        self._workers.forget()
         self._job.resources.release_after(node.id)
         if node is self.nodes[-1]:
             self._ledger.all_stages_done()

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import task
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
 from lavad.tasks import videos
@@ -132,7 +132,7 @@ class StudyWork:
             if result.key not in self._there
         }
         errors: list[tuple[SharedResult, BaseException | None]] = []
-        for future in as_completed(list(sent)):
+        for future in self._workers.ended(sent):
             self._collect(sent[future], future, errors)
         # What was not tried, since another result could not be made, is not what ends the study.
         for result, error in sorted(errors, key=lambda one: isinstance(one[1], GivenUp)):
