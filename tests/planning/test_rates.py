@@ -128,8 +128,12 @@ def test_hours_are_work_by_rate_and_unknown_stays_unknown() -> None:
     ("settings", "is_said"),
     [
         pytest.param({}, True, id="summaries of windows"),
-        pytest.param({"score": {"method": "zero-shot"}, "zero_shot": {"vector": "window"}}, True, id="vectors of windows"),
-        pytest.param({"score": {"method": "zero-shot"}, "zero_shot": {"vector": "frame"}}, False, id="vectors of frames"),
+        pytest.param(
+            {"score": {"method": "zero-shot"}, "zero_shot": {"vector": "window"}}, True, id="vectors of windows"
+        ),
+        pytest.param(
+            {"score": {"method": "zero-shot"}, "zero_shot": {"vector": "frame"}}, False, id="vectors of frames"
+        ),
         pytest.param({"score": {"method": "direct"}}, False, id="each frame by itself"),
     ],
 )
