@@ -64,7 +64,7 @@ class ShardWork:
     flow_run: Any = None
     """The flow run of the latest, as the server last described it."""
     record: RunManifest | None = None
-    """The record of its last run, once nothing more comes."""
+    """The record of its last run that began, once nothing more comes."""
 
 
 class SetRun:
@@ -164,13 +164,10 @@ class SetRun:
     def _see(self, work: ShardWork, ended: FlowRun | None) -> None:
         """Look at what a shard has done; ``ended`` is its flow run if the server knows that it has ended."""
         store, run_id = Path(self.run.store), work.run_ids[-1]
-        record_path, log_path = (run_path(store, run_id, suffix) for suffix in (".json", ".jsonl"))
-        mirror.fetch(store, record_path)
-        written, dead = record_path.exists(), ended is not None and not is_running(store, run_id)
-        if not written and not dead:
+        dead = ended is not None and not is_running(store, run_id)
+        if not _there(store, run_id, ".json") and not dead:
             return
-        mirror.fetch(store, log_path)
-        record = load_run(store, run_id) if written or log_path.exists() else None
+        record = _record(store, run_id)
         left = _left(work.shard, record, again=len(work.run_ids) == work.earlier)
         if left and not dead:
             return  # it was stopped, and its process is about to end
@@ -180,7 +177,9 @@ class SetRun:
             log.warning("shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id)
             self._start(work)
             return
-        work.record = record if record is not None else _nothing(run_id)
+        # One that never began says nothing about what those before it have done.
+        earlier = filter(None, (_record(store, one) for one in reversed(work.run_ids)))
+        work.record = record or next(earlier, _nothing(run_id))
         self._progress.add(len(work.shard.videos))
         log.info("shard %d is done: %d of %d videos left", work.shard.number, len(left), len(work.shard.videos))
 
@@ -244,6 +243,18 @@ def _left(shard: Shard, record: RunManifest | None, *, again: bool) -> list[str]
     undone = ("not-run", "failed") if again else ("not-run",)
     ended = {} if record is None else {video.name for video in record.videos if video.status not in undone}
     return [video.source.name for video in shard.videos if video.source.name not in ended]
+
+
+def _there(store: Path, run_id: str, suffix: str) -> bool:
+    path = run_path(store, run_id, suffix)
+    mirror.fetch(store, path)
+    return path.exists()
+
+
+def _record(store: Path, run_id: str) -> RunManifest | None:
+    """The record of a run; None of one that never began."""
+    there = [_there(store, run_id, suffix) for suffix in (".json", ".jsonl")]
+    return load_run(store, run_id) if any(there) else None
 
 
 def _nothing(run_id: str) -> RunManifest:

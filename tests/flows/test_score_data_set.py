@@ -192,6 +192,19 @@ def test_a_retry_gives_again_what_died_too_often_and_what_failed(
     assert everything(store) == dict.fromkeys(["v0", "v1", "v2", "v3", "v4"], "ok")
 
 
+def test_what_an_earlier_run_of_a_shard_has_done_counts_where_the_last_never_began(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    run_id = "20260101T000000000-abcdef"
+    stages.actions["v1", "clean"] = raising(OSError("no space"))
+    assert run(tmp_path, store, run_id=run_id, issues=1).message == "1 of 5 videos have no scores (1 failed)"
+    workers.deaths = {2: 9}
+    again = run(tmp_path, store, run_id=run_id, issues=1)
+    assert again.message == "1 of 5 videos have no scores (1 failed)"
+    assert workers.started == [(1, False), (2, False), (3, False), (2, True)]
+
+
 def test_a_flow_run_has_the_same_id_when_it_is_tried_again(
     stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
 ) -> None:
