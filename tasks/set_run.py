@@ -36,7 +36,7 @@ from lavad_core.pipeline.ledger import ENDINGS, NOT_REACHED, run_ending
 from lavad_core.planning.sharding import ShardPlan, plan_shards
 from lavad_core.planning.shards import Shard, shard_count
 from lavad_core.quoting import first_line
-from lavad_core.results.run import keys_of_run
+from lavad_core.results.run import keys_of_run, keys_of_video
 from lavad_core.run_metrics import evaluate_keys, metrics_of
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome, is_running, load_run, new_run_id, run_path
 from lavad_core.runs.sets import ShardOfRun
@@ -286,7 +286,8 @@ def evaluate_shards(
     keys: dict[str, Any] = {}
     for run_id in run_ids:
         own = keys_of_run(root, run_id)
-        keys |= {video.name: own[video.video_id] for video in load_run(root, run_id).videos if video.status in SCORED}
+        scored = [video for video in load_run(root, run_id).videos if video.status in SCORED]
+        keys |= {video.name: keys_of_video(own, video.video_id, video.name) for video in scored}
     made: list[Evaluation] = []
     commit = evaluate_keys(resources.store, resources.config, keys, unscored, made.append)
     return None if commit is None else metrics_of(commit), made[0] if made else None

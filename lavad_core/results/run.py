@@ -60,7 +60,7 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
     for one in runs_of_set(root, run):
         keys = keys_of_run(root, one.run_id)
         for outcome in as_known_now(store, one.videos):
-            videos.setdefault(outcome.name, (outcome, keys.get(outcome.video_id, {})))
+            videos.setdefault(outcome.name, (outcome, keys_of_video(keys, outcome.video_id, outcome.name)))
     made = {name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys}
     scored, unscored = sorted(made), {name: _why(own) for name, (own, _) in videos.items() if name not in made}
     commits = commits_of(store, videos[scored[0]][1] if scored else {})  # all videos are made with the same settings
@@ -86,14 +86,21 @@ def results_of_keys(store: Store, config: LavadConfig, videos: Mapping[str, Keys
     )
 
 
-def keys_of_run(root: Path, run_id: str) -> Mapping[str, Keys]:
-    """Video id to the keys of its results, by the run's own records: no model, import or video is needed to know it."""
-    keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
+def keys_of_run(root: Path, run_id: str) -> Mapping[tuple[str, str], Keys]:
+    """Video id and name to the keys of its results, by the run's own records: no model, import or video is needed to know it.
+    :func:`keys_of_video` knows also the names in whose place a video of the same content was computed."""
+    keys: defaultdict[tuple[str, str], dict[str, Key]] = defaultdict(dict)
     for record in load_records(root, run_id):
         if record.fingerprint:
             key = Key(record.node.partition(":")[0], record.video_id, record.fingerprint)
-            keys[record.video_id][record.node] = key
+            for name in (record.video, ""):
+                keys[record.video_id, name][record.node] = key
     return keys
+
+
+def keys_of_video(keys: Mapping[tuple[str, str], Keys], video_id: str, name: str) -> Keys:
+    """The keys of a video among those of its run. Under other names the same content may have other imported values."""
+    return keys.get((video_id, name)) or keys.get((video_id, ""), {})
 
 
 def unchecked_ends(root: Path, run: RunManifest) -> Sequence[str]:
@@ -103,7 +110,11 @@ def unchecked_ends(root: Path, run: RunManifest) -> Sequence[str]:
         StoreError: its records or results cannot be read.
     """
     store, names = FileStore(root), {outcome.video_id: outcome.name for outcome in run.videos}
-    probes = [store.find(keys["probe"]) for keys in keys_of_run(root, run.run_id).values() if "probe" in keys]
+    probes = [
+        store.find(keys["probe"])
+        for (_, name), keys in keys_of_run(root, run.run_id).items()
+        if not name and "probe" in keys
+    ]
     found = [probe.key.video_id for probe in probes if probe is not None and probe.facts.get("unchecked")]
     return [names[video_id] for video_id in found if video_id in names]
 

@@ -14,10 +14,11 @@ from lavad_core.errors import DamagedResult, InputError
 from lavad_core.method.detection import mean_rate
 from lavad_core.results.find import scored_name
 from lavad_core.results.open import chosen_run, open_results
-from lavad_core.results.run import RunVideo, keys_of_run, results_of_keys
+from lavad_core.results.run import RunVideo, keys_of_run, keys_of_video, results_of_keys
 from lavad_core.results.types import NEIGHBOURS, ScoredVideo
 from lavad_core.runs.manifest import new_run_id
-from lavad_core.runs.recorder import RunRecorder
+from lavad_core.runs.recorder import RunRecorder, now_text
+from lavad_core.runs.records import StageRecord
 from lavad_core.runs.video_list import save_sources
 from lavad_core.store.files import FileStore
 from lavad_core.video.types import VideoSource
@@ -93,10 +94,27 @@ def test_results_of_a_run_that_nobody_recorded(tmp_path: Path) -> None:
     fill(tmp_path, "first")
     recorded = open_results(tmp_path)
     assert recorded.config is not None
-    (keys,) = (keys for video_id, keys in keys_of_run(tmp_path, recorded.set_id).items() if "refine" in keys)
+    every = keys_of_run(tmp_path, recorded.set_id).items()
+    (keys,) = (keys for (_, name), keys in every if name and "refine" in keys)
     found = results_of_keys(FileStore(tmp_path), recorded.config, {"first": keys})
     assert (found.names, found.rule) == (["first"], recorded.rule)
     np.testing.assert_array_equal(found.scores("first").scores, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("a", "1", id="with imported values of its own"),
+        pytest.param("b", "2", id="with others"),
+        pytest.param("c", "2", id="not computed"),
+    ],
+)
+def test_videos_of_one_content_have_results_of_their_own(name: str, expected: str, tmp_path: Path) -> None:
+    run_id = new_run_id()
+    with RunRecorder(tmp_path, run_id, config={}) as recorder:
+        for own, digit in (("a", "1"), ("b", "2")):
+            recorder.found([StageRecord(own, "d" * 64, "refine", now_text(), digit * 64)])
+    assert keys_of_video(keys_of_run(tmp_path, run_id), "d" * 64, name)["refine"].fingerprint == expected * 64
 
 
 @pytest.mark.parametrize(
