@@ -59,7 +59,7 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
     videos: dict[str, tuple[VideoOutcome, Keys]] = {}
     for one in runs_of_set(root, run):
         keys = keys_of_run(root, one.run_id)
-        for outcome in as_known_now(store, one.videos):
+        for outcome in as_known_now(root, one.videos):
             videos.setdefault(outcome.name, (outcome, keys_of_video(keys, outcome.video_id, outcome.name)))
     made = {name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys}
     scored, unscored = sorted(made), {name: _why(own) for name, (own, _) in videos.items() if name not in made}

@@ -52,8 +52,9 @@ def is_known(store: FileStore, video_id: str, error: BaseException | None) -> bo
     return isinstance(error, VideoRejected) and bool(video_id) and is_known_bad(store, video_id, error.reason)
 
 
-def as_known_now(store: FileStore, outcomes: Iterable[VideoOutcome]) -> tuple[VideoOutcome, ...]:
+def as_known_now(store_root: Path, outcomes: Iterable[VideoOutcome]) -> tuple[VideoOutcome, ...]:
     """How a run ended for videos, with what is known by now: it may have been acknowledged or taken back since."""
+    store = FileStore(store_root)
     return tuple(
         replace(one, known_bad=bool(one.video_id) and is_known_bad(store, one.video_id, one.reason))
         if one.status == "rejected"

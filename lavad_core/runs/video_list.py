@@ -27,7 +27,6 @@ from lavad_core.runs.sets import runs_of_shards
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
-from lavad_core.store.files import FileStore
 from lavad_core.user_files import replacing
 from lavad_core.video.types import VideoSource
 
@@ -174,8 +173,8 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     left: dict[str, VideoSource] = {}
     done: dict[VideoSource, str] = {}
-    store, every = FileStore(store_root), runs_of_set(store_root, run)
-    bad = {video.name for one in every for video in as_known_now(store, one.videos) if video.known_bad}
+    every = runs_of_set(store_root, run)
+    bad = {video.name for one in every for video in as_known_now(store_root, one.videos) if video.known_bad}
     settled = bad | {video.name for one in every for video in one.videos if video.status in SCORED}
     ended: set[str] = set()
     for part in parts_of(store_root, run):

@@ -128,7 +128,6 @@ def retry(
     from lavad_core.runs.known_bad import as_known_now
     from lavad_core.runs.manifest import checked_name, load_run
     from lavad_core.runs.video_list import unfinished_of
-    from lavad_core.store.files import FileStore
 
     root = options.store_root(store)
     left = unfinished_of(root, run)
@@ -143,7 +142,7 @@ def retry(
     warn_ahead(resolved)
     say(f"trying {number_of(len(left.unfinished), 'video')} of run {left.run_id} again{left.ending}")
     before = load_run(root, left.run_id)
-    for line in rejected_for_good(replace(before, videos=as_known_now(FileStore(root), before.videos))):
+    for line in rejected_for_good(replace(before, videos=as_known_now(root, before.videos))):
         say(line)
 
     def start(run_id: str) -> Any:
