@@ -84,7 +84,9 @@ def user_info(address: str) -> str:
 def mask_addresses(addresses: str | Sequence[str]) -> str | list[str]:
     """:func:`mask_address` of one address, or of each of several, also of those in one text."""
     each = each_address(addresses)
-    return mask_address(each[0]) if isinstance(addresses, str) and len(each) == 1 else [mask_address(one) for one in each]
+    return (
+        mask_address(each[0]) if isinstance(addresses, str) and len(each) == 1 else [mask_address(one) for one in each]
+    )
 
 
 def mask_address(address: str) -> str:

@@ -69,6 +69,7 @@ def test_the_commands_that_take_a_run_or_a_video_are_known() -> None:
         "plan",
         "store known-bad",
         "study plan",
+        "leaderboard",
         "retry",
         "evaluate",
         "compare",

@@ -130,7 +130,7 @@ WITH_STORE = [
     ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"], ["download"],
     ["report", "--output", "r"], ["overlay", "x", "--output", "o.mp4"], ["plot", "x", "--output", "p.png"],
     ["import", "--scores", "a.mp4"], ["export", "csv", "o.csv"], ["dataset", "check", "ucf-crime"],
-    ["plan", "."], ["evaluate"], ["compare", "A", "B"], ["threshold"],
+    ["plan", "."], ["evaluate"], ["compare", "A", "B"], ["leaderboard", "ucf-crime"], ["threshold"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"], ["config", "show"],
 ]  # fmt: skip
 

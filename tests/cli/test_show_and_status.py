@@ -99,7 +99,7 @@ def test_user_texts_are_escaped(format_: str, video: str, store: Path) -> None:
         ("failed before it was read", ["show", "lost"], 1, "failed: ServiceUnavailable: no connection"),
         ("unknown run", ["show", "first", "--run", "20200101T000000000-000000"], 2, "no run 20200101T000000000-000000"),
         ("no id of a run", ["show", "first", "--run", "../x"], 2, "'../x' is not an id of a run"),
-        ("both", ["show", "first", "--frames", "--segments"], 2, "--frames or --segments"),
+        ("both", ["show", "first", "--frames", "--segments"], 2, "give one of --frames, --segments"),
         ("no id of a run, status", ["status", "../../etc/passwd"], 2, "is not an id of a run"),
     ],
 )

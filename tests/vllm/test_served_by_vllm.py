@@ -14,7 +14,7 @@ from support.vllm_server import VllmServer
 from lavad_core.config.models import LocalChatConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout
 from lavad_core.method import prompts
-from lavad_core.models.chat.http import Call, JsonPool
+from lavad_core.models.chat.one_server import Server
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.kinds import load_model
 from lavad_core.models.protocols import ChatModel, ChatRequest
@@ -120,32 +120,33 @@ def test_a_seed_repeats_and_another_does_not(served: ServedChat) -> None:
 
 def test_a_prompt_that_is_too_long_is_refused_at_once(served: ServedChat, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
-    once = served._pool._once
+    once = Server.once
 
-    async def counted(method: str, call: Call, content: bytes | None) -> dict[str, object]:
-        sent.append(call.path)
-        return await once(method, call, content)
+    async def counted(
+        self: Server, method: str, url: str, content: bytes | None, timeout_s: float
+    ) -> dict[str, object]:
+        sent.append(url)
+        return await once(self, method, url, content, timeout_s)
 
-    monkeypatch.setattr(served._pool, "_once", counted)
+    monkeypatch.setattr(Server, "once", counted)
     request = summary_of("a dog. " * 3000)
     assert served.count_tokens(request.messages) > served.context_tokens
     with pytest.raises(RequestRejected, match="maximum context length is 2048") as caught:
         list(served.answer([request]))
     assert caught.value.status == 400
-    assert sent.count("chat/completions") == 1
+    assert sum(url.endswith("/chat/completions") for url in sent) == 1
 
 
 def test_a_server_that_ignores_the_choices_is_found_out(served: ServedChat, monkeypatch: pytest.MonkeyPatch) -> None:
     """vLLM before 0.12 spelled the field ``guided_choice`` and ignores ours; this one ignores the old one."""
-    real = JsonPool._once
+    real = Server.once
 
-    async def old(self: JsonPool, method: str, call: Call, content: bytes | None) -> dict[str, object]:
+    async def old(self: Server, method: str, url: str, content: bytes | None, timeout_s: float) -> dict[str, object]:
         assert content is not None
-        return await real(
-            self, method, call, content.replace(b'"structured_outputs": {"choice"', b'"guided_choice": {"x"')
-        )
+        changed = content.replace(b'"structured_outputs": {"choice"', b'"guided_choice": {"x"')
+        return await real(self, method, url, changed, timeout_s)
 
-    monkeypatch.setattr(JsonPool, "_once", old)
+    monkeypatch.setattr(Server, "once", old)
     with pytest.raises(RequestRejected, match="ignores structured_outputs"):
         list(served.answer([score_of(SCENES[0])]))
 
