@@ -127,7 +127,7 @@ def settings_rows(config: LavadConfig, group: str) -> list[StudyRow]:
         return []
     kept = [row for row in shipped.rows if group == "neighbours" or row.name != shipped.reference]
     if group == "methods":  # with the models that are there, and once: another temperature has the same metrics
-        kept = [row for row in kept if row.paper and not row.models]
+        kept = [row for row in kept if row.paper and not (row.encoder or row.chat)]
     return [row.model_copy(update={"paper": None}) for row in kept]  # the paper's numbers are not of these clips
 
 
