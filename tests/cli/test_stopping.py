@@ -13,6 +13,7 @@ import typer
 from support.command import REPOSITORY, environment
 from support.filled_store import fill
 
+from lavad.deployments.cli import signals
 from lavad.deployments.cli.exits import GO_ON, SAME_AGAIN, guarded
 from lavad.deployments.cli.signals import interruptible
 
@@ -22,8 +23,16 @@ from lavad.deployments.cli.signals import interruptible
     ("hint", "retried"), [pytest.param(GO_ON, True, id="run"), pytest.param(SAME_AGAIN, False, id="study")]
 )
 def test_what_is_stopped_says_how_to_go_on(
-    number: signal.Signals, code: int, hint: str, retried: bool, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals,
+    code: int,
+    hint: str,
+    retried: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Otherwise the clock that starts with the signal ends the process of the tests 20 s later.
+    monkeypatch.setattr(signals, "end_by_force", lambda number, stop: None)
+
     def command() -> None:
         with interruptible(go_on=hint):
             signal.raise_signal(number)
