@@ -33,10 +33,10 @@ class Check:
 def served_checks(role: str, section: ServedSection) -> list[Check]:
     """Whether the servers of a model are there and serve it. One that is down is no fault while another is there. Of one that
     the run starts: whether its program is there."""
-    from lavad_core.config.models import VllmChatConfig
+    from lavad_core.models.kinds import managed
 
-    if isinstance(section, VllmChatConfig) and section.managed:
-        return [_managed_check(role, section)]
+    if (own := managed(section)) is not None:
+        return [_managed_check(role, own)]
     found = [_served_check(role, section.at(address)) for address in section.addresses]
     there = any(check.verdict != "fault" for check, _ in found)
     return [replace(check, verdict="note") if down and there else check for check, down in found]

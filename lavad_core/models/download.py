@@ -15,13 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lavad_core.config.models import VllmChatConfig
 from lavad_core.config.section import ModelSection
 from lavad_core.digest import file_sha256
 from lavad_core.errors import LavadError, ModelError, ServiceUnavailable
 from lavad_core.masking import masked_text
-from lavad_core.models.chat.own_counts import hub_tokenizer
-from lavad_core.models.kinds import find_model, hub_repository
+from lavad_core.models.kinds import find_model, hub_repository, tokenizer_repository
 from lavad_core.models.licences import Licence, licence_of
 from lavad_core.quoting import first_line
 
@@ -90,8 +88,8 @@ def wanted(sections: Mapping[str, ModelSection]) -> tuple[dict[tuple[str, str], 
     models: dict[tuple[str, str], list[str]] = {}
     elsewhere: dict[str, str] = {}
     for role, section in sections.items():
-        if isinstance(section, VllmChatConfig) and (counts := hub_tokenizer(section)) is not None:
-            models.setdefault((counts, section.tokenizer_revision or BRANCH), []).append(f"{role}{TOKENIZER_ROLE}")
+        if counts := tokenizer_repository(section):
+            models.setdefault((counts[0], counts[1] or BRANCH), []).append(f"{role}{TOKENIZER_ROLE}")
         if repository := hub_repository(section):
             model, revision = repository
             models.setdefault((model, revision or BRANCH), []).append(role)

@@ -16,7 +16,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection
 from lavad_core.errors import ConfigError, InternalError, ModelError
 from lavad_core.models.chat.own_server import OwnServer
-from lavad_core.models.kinds import load_model, pinned
+from lavad_core.models.kinds import load_model, managed, pinned
 from lavad_core.models.protocols import Captioner, ChatModel, Encoder
 
 Lock = AbstractContextManager[Any]
@@ -187,9 +187,10 @@ class ModelPool:
             if section.in_process:
                 for other in list(self._servers):
                     self._release(other)
-            if not isinstance(section, VllmChatConfig) or not section.managed:
+            own = managed(section)
+            if own is None:
                 return load(pinned(self._ready(role, section) if self._ready else section))
-            running = self._started(name, section)
+            running = self._started(name, own)
             try:
                 return load(self._ready(role, running) if self._ready else running)
             except BaseException:  # nobody will release it

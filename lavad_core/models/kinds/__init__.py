@@ -20,6 +20,7 @@ from lavad_core.models.random_models import random_folder
 from lavad_core.video.identity import IdentityCache
 
 if TYPE_CHECKING:
+    from lavad_core.config.models import VllmChatConfig
     from lavad_core.models.chat.prompt_readers import PromptReader
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "hub_repository",
     "load_model",
     "local_identity",
+    "managed",
     "model_identity",
     "pinned",
     "prompt_reader",
     "prompt_reader_here",
+    "tokenizer_repository",
 ]
 
 KINDS: Mapping[type[ModelSection], ModelKind[Any]] = {
@@ -85,6 +88,16 @@ def local_identity(section: ModelSection, cache: IdentityCache | None) -> str:
 def hub_repository(section: ModelSection) -> tuple[str, str | None] | None:
     """Id and revision of the repository on the hub that a model is of; None if it is of none."""
     return KINDS[type(section)].repository(section)
+
+
+def tokenizer_repository(section: ModelSection) -> tuple[str, str | None] | None:
+    """Id and revision of the repository on the hub with the tokenizer of a served model; None if none is named."""
+    return KINDS[type(section)].tokenizer_repository(section)
+
+
+def managed(section: ModelSection) -> VllmChatConfig | None:
+    """The section, if it is of a server that the run starts itself; otherwise None."""
+    return KINDS[type(section)].managed(section)
 
 
 def prompt_reader(section: ModelSection, store: Path) -> PromptReader | None:

@@ -15,6 +15,7 @@ from lavad_core.models.random_models import PREFIX, random_identity
 from lavad_core.video.identity import IdentityCache
 
 if TYPE_CHECKING:
+    from lavad_core.config.models import VllmChatConfig
     from lavad_core.models.chat.prompt_readers import PromptReader
 
 Configured = TypeVar("Configured", bound=ModelSection)
@@ -78,6 +79,14 @@ class ModelKind(ABC, Generic[Configured]):
 
     def repository(self, section: Configured) -> tuple[str, str | None] | None:
         """Id and revision of the repository on the hub that it is of; None if it is of none."""
+        return None
+
+    def tokenizer_repository(self, section: Configured) -> tuple[str, str | None] | None:
+        """Id and revision of the repository on the hub with the tokenizer of a served model; None if none is named."""
+        return None
+
+    def managed(self, section: Configured) -> VllmChatConfig | None:
+        """The section, if it is of a server that the run starts itself; otherwise None."""
         return None
 
     def reader(self, section: Configured, store: Path) -> PromptReader | None:

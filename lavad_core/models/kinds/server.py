@@ -43,6 +43,15 @@ class ServedChatKind(_Served[VllmChatConfig]):
 
     section = VllmChatConfig
 
+    def tokenizer_repository(self, section: VllmChatConfig) -> tuple[str, str | None] | None:
+        from lavad_core.models.chat.own_counts import hub_tokenizer
+
+        name = hub_tokenizer(section)
+        return None if name is None else (name, section.tokenizer_revision)
+
+    def managed(self, section: VllmChatConfig) -> VllmChatConfig | None:
+        return section if section.managed else None
+
     def reader(self, section: VllmChatConfig, store: Path) -> ServedReader | None:
         if section.managed:
             return None

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lavad_core.config.models import VllmChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import ModelSection, ServedSection
 from lavad_core.digest import digest
@@ -212,9 +211,11 @@ def served_system_role(section: ServedSection, facts: ServerFacts) -> SystemHand
 def _expected(section: ServedSection) -> ServerFacts:
     """What is known about a server that was never met: where the run will start it, what the model's files say."""
     from lavad_core.models.chat.managed import expected_folding
+    from lavad_core.models.kinds import managed
 
-    if isinstance(section, VllmChatConfig) and section.managed and section.system_messages not in ("fold", "send"):
-        return ServerFacts(folds=expected_folding(section))
+    own = managed(section)
+    if own is not None and own.system_messages not in ("fold", "send"):
+        return ServerFacts(folds=expected_folding(own))
     return ServerFacts()
 
 
