@@ -14,7 +14,6 @@ from lavad_core.digest import file_sha256
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.location import local_path, shown
 from lavad_core.runs.event_log import log_is_sealed
-from lavad_core.runs.known_bad import as_known_now
 from lavad_core.runs.manifest import (
     SCORED,
     RunManifest,
@@ -168,6 +167,8 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     Raises:
         InputError: there is no such run, or it is an import.
     """
+    from lavad_core.runs.known_bad import as_known_now  # PyArrow, which writing a record does without
+
     run = _latest(store_root) if run_id is None else load_run(store_root, run_id, "run")
     if run.origin == "import":
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
