@@ -32,7 +32,7 @@ import httpx
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.models.chat.cached import CachedAnswers
-from lavad_core.models.chat.http import Call
+from lavad_core.models.chat.one_server import Server
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.chat.own_counts import OwnCounts
 from lavad_core.stages.asking import build_all
@@ -147,14 +147,14 @@ def by_the_program(
         closing(AnswerCache(Path(store) / "answers.sqlite")) as cache,
     ):
         model = ServedChat(config.chat)
-        once = model._pool._once
+        once = Server.once
 
-        async def counted(method: str, call: Call, sent: bytes | None) -> dict[str, Any]:
+        async def counted(self: Server, method: str, url: str, sent: bytes | None, timeout_s: float) -> dict[str, Any]:
             nonlocal trips
             trips += 1
-            if call.path == "chat/completions":
-                bodies.append(call.body)
-            return await once(method, call, sent)
+            if sent is not None and url.endswith("/chat/completions"):
+                bodies.append(json.loads(sent))
+            return await once(self, method, url, sent, timeout_s)
 
         def ask(build: Callable[[int], Any], numbers: range) -> None:
             requests = [request for request, _ in build_all(config.chat, build, numbers)]
@@ -167,11 +167,12 @@ def by_the_program(
 
         try:
             both(range(-WARM_UP, 0))
-            model._pool._once = counted  # type: ignore[method-assign]
+            Server.once = counted  # type: ignore[method-assign]
             start, cpu = time.perf_counter(), cpu_s()
             both(range(windows))
             wall = time.perf_counter() - start
         finally:
+            Server.once = once  # type: ignore[method-assign]
             model.close()
     return Cost(2 * windows, trips, wall, cpu_s() - cpu), bodies
 

@@ -38,19 +38,22 @@ def put(s3: S3Server, address: str, content: str) -> None:
     s3.client.put_object(Bucket="bucket", Key=address.removeprefix("s3://bucket/"), Body=content.encode())
 
 
+def content(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
+
+
 def test_a_folder_is_as_it_is_there(s3: S3Server, address: str) -> None:
     put(s3, f"{address}/a.json", "1")
     put(s3, f"{address}/sub/b.json", "2")
     folder = near(Path(address), "scores")
-    content = lambda: {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}  # noqa: E731
-    assert content() == {"a.json": "1", "sub/b.json": "2"}
+    assert content(folder) == {"a.json": "1", "sub/b.json": "2"}
     before = s3.sent(address)
     assert near(Path(address), "scores") == folder
     assert s3.sent(address) == before, "what is the same is not copied again"
     put(s3, f"{address}/a.json", "3")
     s3.client.delete_object(Bucket="bucket", Key=f"{address.removeprefix('s3://bucket/')}/sub/b.json")
     near(Path(address), "scores")
-    assert content() == {"a.json": "3"}
+    assert content(folder) == {"a.json": "3"}
 
 
 def test_a_file_is_read_and_what_is_not_there_is_missing(s3: S3Server, address: str) -> None:
@@ -176,7 +179,8 @@ def table() -> tuple[set[str], set[str]]:
 
 
 def test_the_page_says_where_an_address_may_stand() -> None:
-    may, may_not = {"INPUTS"}, set()
+    may: set[str] = {"INPUTS"}
+    may_not: set[str] = set()
     for words, command in COMMANDS.items():
         for option in command.params:
             kind = option.type_descriptor

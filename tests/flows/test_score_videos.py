@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 from support.command import lavad
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
@@ -89,6 +90,19 @@ def test_a_run_that_is_killed_behind_its_last_stage_has_its_videos(
     assert killed.status == "interrupted"
     assert {video.name: video.status for video in killed.videos} == {video.name: video.status for video in ended.videos}
     assert sorted(video.status for video in killed.videos) == ["ok", "ok", "ok", "rejected"]
+
+
+def test_prefect_keeps_nothing_for_each_result(stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    kept: dict[str, int] = {}
+
+    def count(context: Any) -> None:
+        flow_run = FlowRunContext.get()
+        assert flow_run is not None
+        kept[context.node.id] = len(flow_run.run_results)
+
+    stages.actions["one", "probe"] = stages.actions["one", "detect"] = count
+    assert run(make_videos(tmp_path / "videos", "one.mp4"), store).is_completed()
+    assert kept["detect"] == kept["probe"]
 
 
 @pytest.mark.parametrize("way", ["parameter", "setting"])

@@ -18,6 +18,7 @@ from lavad.deployments.cli.options.shown import writing
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_csv, show_table
 from lavad_core.escape import escape_markdown
+from lavad_core.location import shown
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.leaderboard import Leaderboard, LeaderboardRow
@@ -32,7 +33,12 @@ def leaderboard(
     ],
     evaluation: Annotated[
         list[Path] | None,
-        typer.Option("--evaluation", help="A file of `lavad evaluate --output`; may be repeated.", metavar="FILE"),
+        typer.Option(
+            "--evaluation",
+            help="A file of `lavad evaluate --output`; may be repeated.",
+            metavar="FILE",
+            parser=options.place,
+        ),
     ] = None,
     run: Annotated[
         list[str] | None,
@@ -48,7 +54,10 @@ def leaderboard(
     sigma: Sigmas = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File of the page, for --format html.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File of the page, for --format html.", metavar="FILE", parser=options.place
+        ),
     ] = None,
     store: options.StoreFolder = None,
     json_: options.AsJson = False,
@@ -66,11 +75,12 @@ def leaderboard(
         show_document("leaderboard", asdict(board))
         return
     if output is not None:
+        from lavad_core.remote_files import written
         from lavad_core.reports.site import leaderboard_page
 
-        with writing():
-            output.write_text(leaderboard_page(board), encoding="utf-8")
-        show(f"page: {escape(str(output))}")
+        with writing(), written(output, "replace") as file:
+            file.write_text(leaderboard_page(board), encoding="utf-8")
+        show(f"page: {escape(shown(output))}")
         return
     _print(board, format_)
 

@@ -243,7 +243,13 @@ def show_(
     format_: ShownFormat = "table",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File of the picture, for --format svg and png.", metavar="FILE"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="File of the picture, for --format svg and png.",
+            metavar="FILE",
+            parser=options.place,
+        ),
     ] = None,
     json_: options.AsJson = False,
 ) -> None:
