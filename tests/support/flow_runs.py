@@ -27,15 +27,17 @@ def run(videos: Path, store: Path, **parameters: Any) -> State[Any]:
     return state
 
 
-def task_runs(state: State[Any], expected: int) -> list[TaskRun]:
-    """Of the state's flow run, when all have arrived in the server's database."""
+def task_runs(state: State[Any], expected: int, last: str = "") -> list[TaskRun]:
+    """Those that the server has of the state's flow run, as soon as ``expected`` are there, the one named ``last…`` among them,
+    and all have ended."""
     found: list[TaskRun] = []
     deadline = time.monotonic() + RECORDED_S
     with get_client(sync_client=True) as client:
         ours = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run(state)]))
         while time.monotonic() < deadline:
             found = client.read_task_runs(flow_run_filter=ours, sort=TaskRunSort.ID_DESC, limit=200)
-            if len(found) >= expected and all(one.state is not None and one.state.is_final() for one in found):
+            there = len(found) >= expected and any(one.name.startswith(last) for one in found)
+            if there and all(one.state is not None and one.state.is_final() for one in found):
                 return found
             time.sleep(0.2)
     raise AssertionError(f"{len(found)} of {expected} task runs recorded: {[(r.name, r.state_name) for r in found]}")
