@@ -140,16 +140,22 @@ def test_a_limited_run_and_its_retry_are_of_the_first_videos(stages: FakeStages,
     assert (outcomes(second), second.limit) == ({"b": "ok"}, 2)
 
 
-def test_retries_of_retries_evaluate_the_whole_set(
-    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A metric over the two videos of the last retry would not be the data set's."""
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
+    """Filled with the names of the videos of each evaluation, and of those without scores."""
     evaluated: list[tuple[set[str], set[str]]] = []
 
     def noted(resources: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
         evaluated.append(({video.name for video in videos}, set(unscored)))
 
     monkeypatch.setattr(run_evaluation, "evaluate_run", noted)
+    return evaluated
+
+
+def test_retries_of_retries_evaluate_the_whole_set(
+    stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A metric over the two videos of the last retry would not be the data set's."""
+    evaluated = evaluations(monkeypatch)
     videos = make_videos(tmp_path / "videos", "first.mp4", "second.mp4", "good.mp4", "other.mp4")
     names = ("first", "second", "good", "other")
     (tmp_path / "labels.txt").write_text("".join(f"{name} Normal -1 -1\n" for name in names))
@@ -179,12 +185,7 @@ def test_retries_of_retries_evaluate_the_whole_set(
 def test_a_retry_leaves_out_what_is_known_to_be_bad(
     stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluated: list[tuple[set[str], set[str]]] = []
-
-    def noted(resources: Any, videos: list[PreparedVideo], unscored: list[str]) -> None:
-        evaluated.append(({video.name for video in videos}, set(unscored)))
-
-    monkeypatch.setattr(run_evaluation, "evaluate_run", noted)
+    evaluated = evaluations(monkeypatch)
     videos = make_videos(tmp_path / "videos", "bad.mp4", "good.mp4", "late.mp4", "later.mp4")
     (tmp_path / "labels.txt").write_text("".join(f"{name} Normal -1 -1\n" for name in ("bad", "good", "late", "later")))
     labelled = settings(store) | {"evaluate": {"labels": str(tmp_path / "labels.txt")}}
