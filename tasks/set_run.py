@@ -79,6 +79,7 @@ class SetRun:
         self._plan: ShardPlan | None = None
         self._works: list[ShardWork] = []
         self._metrics: dict[str, Any] | None = None
+        self._evaluation_failed = ""
         self.evaluation: Evaluation | None = None
         self._manifest: RunManifest | None = None
         self._progress = Progress(0)
@@ -200,11 +201,19 @@ class SetRun:
         return found
 
     def evaluate(self) -> None:
-        """The metrics of the whole set, if the configuration names labels."""
-        if self._job.resources.config.evaluate.labels is not None and any(o.status in SCORED for o in self.outcomes()):
-            unscored = [outcome.name for outcome in self.outcomes() if outcome.status not in SCORED]
-            run_ids = [record.run_id for record in self.records]
-            self._metrics, self.evaluation = evaluate_shards(self.run, run_ids, unscored)
+        """The metrics of the whole set, if the configuration names labels. Where they cannot be had, all else is told."""
+        if self._job.resources.config.evaluate.labels is None or not any(o.status in SCORED for o in self.outcomes()):
+            return
+        unscored = [outcome.name for outcome in self.outcomes() if outcome.status not in SCORED]
+        run_ids = [record.run_id for record in self.records]
+        state = evaluate_shards(self.run, run_ids, unscored, return_state=True)
+        self._job.resources.check_stop()
+        value = state.result(raise_on_failure=False)
+        if state.is_completed():
+            self._metrics, self.evaluation = value
+        else:
+            self._evaluation_failed = f"; not evaluated: {value}"
+            log.error("the set is not evaluated: %s", value)
 
     @property
     def has_metrics(self) -> bool:
@@ -215,6 +224,9 @@ class SetRun:
         """Write the run's manifest, publish the artifacts, and say how it ended."""
         outcomes = self.outcomes()
         name, message = run_ending(outcomes)
+        if self._evaluation_failed and name == "Completed":
+            name = "PartiallyFailed"
+        message += self._evaluation_failed
         known = {video.name for record in self.records for video in record.videos}
         manifest = self.close(ENDINGS[name], message, [video for video in outcomes if video.name not in known])
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)

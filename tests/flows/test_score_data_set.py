@@ -239,6 +239,24 @@ def test_the_metrics_of_a_set_are_those_of_one_run(
     assert given == [(["v0", "v1", "v2", "v4"], ["v3"], {"refine"})]
 
 
+def test_a_set_that_cannot_be_evaluated_still_has_its_table(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+
+    def refused(*_: Any) -> None:
+        raise InputError("labels.txt is not as it was")
+
+    monkeypatch.setattr(set_run, "evaluate_keys", refused)
+    monkeypatch.setattr("lavad_core.local_run.check_labelled", lambda *_: None)
+    labels = {**settings(store), "evaluate": {"labels": str(tmp_path / "labels.txt")}}
+    state = run(tmp_path, store, settings=labels)
+    message = "5 of 5 videos scored; not evaluated: labels.txt is not as it was"
+    assert (state.name, state.message) == ("PartiallyFailed", message)
+    assert (load_run(store).status, load_run(store).message) == ("partially-failed", message)
+    assert [row["done"] for row in json.loads(artifacts(state)["lavad-shards"])] == [2, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("pid", "waited_s", "ends"),
     [
