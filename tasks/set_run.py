@@ -209,11 +209,11 @@ class SetRun:
         state = evaluate_shards(self.run, run_ids, unscored, return_state=True)
         self._job.resources.check_stop()
         value = state.result(raise_on_failure=False)
-        if state.is_completed():
-            self._metrics, self.evaluation = value
-        else:
+        if isinstance(value, BaseException):
             self._evaluation_failed = f"; not evaluated: {value}"
             log.error("the set is not evaluated: %s", value)
+        else:
+            self._metrics, self.evaluation = value
 
     @property
     def has_metrics(self) -> bool:
