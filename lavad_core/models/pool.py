@@ -51,6 +51,7 @@ class ModelPool:
         self._failed: set[str] = set()
         self._captioner_loading = threading.Lock()
         self._closed = threading.Event()
+        self._interrupted = threading.Event()
         self._servers: dict[str, OwnServer] = {}
         self._deaths: Counter[str] = Counter()
         self._buried: list[Future[Any]] = []
@@ -112,6 +113,7 @@ class ModelPool:
     def interrupt(self) -> None:
         """Let calls of models in this process end early where the models can, and servers not be waited for. Takes no lock: for
         signals."""
+        self._interrupted.set()
         for server in list(self._servers.values()):
             server.give_up()
         for future in list(self._models.values()):
@@ -206,7 +208,7 @@ class ModelPool:
 
         def started(server: OwnServer) -> None:
             self._servers[name] = server
-            if self._closed.is_set():  # whoever closed it may not have seen this one
+            if self._closed.is_set() or self._interrupted.is_set():  # whoever did it may not have seen this one
                 server.give_up()
 
         with self._captioner_loading:

@@ -26,7 +26,6 @@ from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError, Interrupted, ModelError, ServiceTimeout, ServiceUnavailable
 from lavad_core.models import pool as pool_module
 from lavad_core.models.chat import managed
-from lavad_core.models.chat.own_server import TAIL_CHARACTERS
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.pool import ModelPool
 from lavad_core.models.protocols import ChatRequest
@@ -238,17 +237,6 @@ def test_another_program_at_its_port_is_not_taken_for_it(listed: Reply, tmp_path
         assert own.ended
 
 
-def test_no_part_of_a_secret_is_in_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "abcdefgh12345678")
-    log = tmp_path / "log"
-    log.write_text("begin " + "x" * 10**6 + " abcdefgh12345678 " + "y" * (TAIL_CHARACTERS - 9))
-    own = managed.OwnServer([sys.executable, "-c", ""], log, environ=os.environ, model=MODEL, port=1)
-    said = own.tail()
-    own.kill()
-    assert "5678" not in said
-    assert "y" * 1000 in said
-
-
 def test_it_is_not_waited_for_when_the_run_is_being_stopped(program: Path, tmp_path: Path) -> None:
     config = LavadConfig(store=tmp_path / "store", chat=section(program, "--never", server_start_s=600))
     with closing(ModelPool(config)) as pool:
@@ -263,6 +251,23 @@ def test_it_is_not_waited_for_when_the_run_is_being_stopped(program: Path, tmp_p
         with pytest.raises(Interrupted):
             pool.chat()
         thread.join()
+    assert gone(*starts(tmp_path))
+
+
+def test_a_run_that_is_stopped_while_it_starts_the_server(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = LavadConfig(store=tmp_path / "store", chat=section(program, "--never", server_start_s=60))
+    find = managed.find_command
+    with closing(ModelPool(config)) as pool:
+
+        def find_command(config: VllmChatConfig) -> str:
+            pool.interrupt()  # which sees no server yet
+            return find(config)
+
+        monkeypatch.setattr(managed, "find_command", find_command)
+        with pytest.raises(Interrupted):
+            pool.chat()
     assert gone(*starts(tmp_path))
 
 
