@@ -1,5 +1,5 @@
-"""What each part of the method is worth in the small world: the studies of Table 3 and Fig. 6 and each captioner alone on the
-demonstration's clips, beside scores that need no model and captions of the wrong clips.
+"""What each part of the method is worth in the small world: the studies of Table 3 and Fig. 6, each captioner alone and each
+recipe on the demonstration's clips, beside scores that need no model and captions of the wrong clips.
 
 All rows are one study (:mod:`lavad_core.studies`) on the demonstration's own settings and store.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 
 from lavad.demo.baselines import trivial_metrics
 from lavad.demo.configuration import Demonstration, demonstration
+from lavad.demo.recipe_rows import RowCost, cost_as_json, cost_of_row, recipe_rows, records_of_results
 from lavad.demo.world import read_truth
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.annotations import read_annotations
@@ -45,7 +47,7 @@ GROUPS = {
     "components": "without a component (Table 3)",
     "captioners": "one captioner (Table 6)",
     "neighbours": "K of the refinement (Fig. 6)",
-    "methods": "another way to scores (Table 1)",
+    "methods": "another way to scores (each recipe)",
     "shuffled": "captions of other clips",
     "trivial": "without any model",
 }
@@ -73,6 +75,8 @@ class AblationRow:
     """What the row is."""
     runs: tuple[Mapping[str, float], ...]
     """``roc_auc`` and ``average_precision`` over the frames of all clips, of each run."""
+    cost: RowCost | None = None
+    """What it took, of the full method and of recipes."""
 
     def mean(self, metric: str) -> float:
         """Over the runs."""
@@ -122,12 +126,12 @@ def settings_rows(config: LavadConfig, group: str) -> list[StudyRow]:
     """The rows of a group that settings alone make."""
     if group == "captioners":
         return [StudyRow(name=name, captioners=(name,)) for name in config.captioners]
-    shipped = shipped_studies().get({"components": "table3", "neighbours": "fig6", "methods": "table1"}.get(group, ""))
+    if group == "methods":
+        return recipe_rows()
+    shipped = shipped_studies().get({"components": "table3", "neighbours": "fig6"}.get(group, ""))
     if shipped is None:
         return []
     kept = [row for row in shipped.rows if group == "neighbours" or row.name != shipped.reference]
-    if group == "methods":  # with the models that are there, and once: another temperature has the same metrics
-        kept = [row for row in kept if row.paper and not (row.encoder or row.chat)]
     return [row.model_copy(update={"paper": None}) for row in kept]  # the paper's numbers are not of these clips
 
 
@@ -176,6 +180,8 @@ def remarks(rows: Sequence[AblationRow]) -> list[str]:
             found.append(f"{row.name}: ROC AUC {auc:.3f}, {verdict}.")
         elif row.group in _VERDICT and (as_good := _against(row, full)):
             found.append(f"{row.name}: {as_good}: {_VERDICT[row.group]}.")
+        elif row.group == "methods":
+            found.append(f"{row.name}: it does not help here.")
     return found or ["Every other row is below the full method."]
 
 
@@ -219,8 +225,15 @@ def _measured(
     tell: Callable[[str], None],
 ) -> list[AblationRow]:
     study = _study([row for _, row in rows])
-    table = run_study("ablations", study, _planned(demo, study), sources, options=EvaluationOptions(resamples=0))
+    planned = _planned(demo, study)
+    kept, options = demo.folder / "ablations", EvaluationOptions(resamples=0)
+    table = run_study("ablations", study, planned, sources, options=options, records=kept)
     tell(f"{len(rows)} rows: {table.seconds:.1f} s, {table.results['made']} results made")
+    records = records_of_results([demo.store, kept])
+    bench = RunResources(planned[0].configs[0])
+    videos = [bench.prepare(source) for source in sources]
+    taken = [one for (group, _), one in zip(rows, planned, strict=True) if group in (FULL, "methods")]
+    costs = {one.row.name: cost_of_row(one.configs[0], videos, records) for one in taken}
     found = []
     for (group, _), row in zip(rows, table.rows, strict=True):
         if row.failed:
@@ -232,7 +245,7 @@ def _measured(
             if None in values.values():
                 raise InputError(f"the metrics are undefined: {row.cells['auc'].reason}")
             runs.append({name: value for name, value in values.items() if value is not None})
-        found.append(AblationRow(group, row.name, tuple(runs)))
+        found.append(AblationRow(group, row.name, tuple(runs), costs.get(row.name)))
     return found
 
 
@@ -301,6 +314,25 @@ def _show(rows: Sequence[AblationRow]) -> None:
         lines.append((name, *cells, runs))
     headers = ("", "ROC AUC", "difference", "AP", "difference", "ROC AUC of each run")
     print(aligned(headers, lines, right=(1, 2, 3, 4)))
+    costs = [(row, row.cost) for row in rows if row.cost]
+    if len(costs) > 1:
+        print("", aligned(COST_HEADERS, [_cost_line(row, cost) for row, cost in costs], right=range(1, 7)), sep="\n")
+
+
+COST_HEADERS = ("", *(title for _, title in METRICS.values()), "captions", "requests", "seconds", "looks ahead")
+"""Requests are to the language model."""
+
+
+def _cost_line(row: AblationRow, cost: RowCost) -> list[str]:
+    """Numbers of a row with what they cost; a question mark where no record says it."""
+    took = [cost.captions, cost.requests, None if cost.seconds is None else round(cost.seconds)]
+    ahead = "whole clip" if math.isinf(cost.lookahead_s) else f"{cost.lookahead_s:g} s"
+    return [
+        row.name,
+        *(f"{row.mean(metric):.3f}" for metric in METRICS),
+        *("?" if value is None else str(value) for value in took),
+        ahead,
+    ]
 
 
 def ablations_as_json(rows: Sequence[AblationRow]) -> dict[str, Any]:
@@ -314,6 +346,7 @@ def ablations_as_json(rows: Sequence[AblationRow]) -> dict[str, Any]:
                 **{metric: row.mean(metric) for metric in METRICS},
                 **{f"{metric}_difference": row.mean(metric) - full.mean(metric) for metric in METRICS},
                 "runs": [dict(run) for run in row.runs],
+                **({"cost": cost_as_json(row.cost)} if row.cost else {}),
             }
             for row in rows
         ],

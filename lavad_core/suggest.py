@@ -19,6 +19,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return names[near[0]] if near else None
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that does not exist: the most similar of ``known``; empty if none is similar."""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
 def nearest_path(word: str, known: Iterable[str]) -> str | None:
     """The most similar of ``known``, which are dotted paths; None if none is similar.
 

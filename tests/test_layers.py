@@ -75,6 +75,7 @@ DEMO = (
     "lavad.demo.train",
     "lavad.demo.results",
     "lavad.demo.picture",
+    "lavad.demo.recipe_rows",
     "lavad.demo.ablations",
     "lavad.demo",
 )

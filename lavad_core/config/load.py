@@ -39,7 +39,7 @@ from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
 from lavad_core.location import address_scheme, local_path
 from lavad_core.masking import remember_secrets
-from lavad_core.suggest import nearest
+from lavad_core.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -184,11 +184,7 @@ def preset_text(name: str) -> str:
     """
     known = presets()
     if name not in known:
-        near = nearest(name, known)
-        raise ConfigError(
-            f"there is no preset {name!r}; presets are {', '.join(known)}"
-            + (f"; did you mean {near!r}?" if near else "")
-        )
+        raise ConfigError(f"there is no preset {name!r}; presets are {', '.join(known)}{did_you_mean(name, known)}")
     return known[name]
 
 

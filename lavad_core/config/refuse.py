@@ -26,7 +26,7 @@ from lavad_core.errors import ConfigError
 from lavad_core.location import STORES, address_scheme, why_not_local
 from lavad_core.masking import MASK, masked, masked_text
 from lavad_core.remote_files import READ
-from lavad_core.suggest import nearest, nearest_path
+from lavad_core.suggest import did_you_mean, nearest, nearest_path
 
 MAX_REPORTED = 5
 """Faults that one error names."""
@@ -297,8 +297,8 @@ def _fault(fault: ErrorDetails, origins: Mapping[PathKey, str]) -> str:
         message = f"allowed: {_allowed(shape, kind)}"
         if kind == "tuple_type" and isinstance(value, str) and value.strip():
             message += f", such as [{masked_text(value)}]"
-        elif isinstance(value, str) and (near := nearest(value, choices(shape))):
-            message += f"; did you mean {near!r}?"
+        elif isinstance(value, str):
+            message += did_you_mean(value, choices(shape))
         if shape.is_text and isinstance(value, int | float):
             message += "; put it in quotes"
     shown = f" = {_said(value):.80}"

@@ -15,7 +15,7 @@ from lavad_core.escape import fixed
 from lavad_core.evaluation.published import published_rows, published_sizes, published_source
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.results.types import in_words
-from lavad_core.suggest import nearest
+from lavad_core.suggest import did_you_mean
 
 Figures = Literal["paper", "recomputed", "claim", "ours"]
 
@@ -105,10 +105,9 @@ def leaderboard(dataset: str, own: Sequence[LeaderboardRow] = ()) -> Leaderboard
     """
     known = leaderboard_datasets()
     if dataset not in known:
-        near = nearest(dataset, known)
         raise InputError(
             f"no published results on {dataset!r} are known here; they are on {', '.join(known)}"
-            + (f"; did you mean {near!r}?" if near else "")
+            + did_you_mean(dataset, known)
         )
     rows = [*own, *_of_paper(dataset), *(row for key, row in later_methods() if key == dataset)]
     reference = own[0] if own else next((row for row in rows if row.method == "LAVAD"), None)

@@ -24,7 +24,7 @@ from lavad_core.config.models import PythonModel
 from lavad_core.digest import FINGERPRINT_DIGITS, digest
 from lavad_core.errors import LavadError, ModelError
 from lavad_core.quoting import first_line
-from lavad_core.suggest import nearest
+from lavad_core.suggest import did_you_mean
 from lavad_core.video.identity import IdentityCache, file_digest
 
 _parsing = threading.Lock()
@@ -59,9 +59,8 @@ def find_source(config: PythonModel) -> Path:
         raise ModelError(f"{config.model}: {str(path)!r} is not Python: {first_line(error)}") from error
     names = set(_bound_names(tree))
     if not names & {config.function, "*", "__getattr__"}:
-        near = nearest(config.function, names)
         raise ModelError(
-            f"{config.model}: {str(path)!r} has no {config.function!r}" + (f"; did you mean {near!r}?" if near else "")
+            f"{config.model}: {str(path)!r} has no {config.function!r}{did_you_mean(config.function, names)}"
         )
     return path
 

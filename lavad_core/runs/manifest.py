@@ -25,7 +25,7 @@ from lavad_core.runs.sets import ShardOfRun, shard_of_record
 from lavad_core.seal import seal_of
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
-from lavad_core.suggest import nearest
+from lavad_core.suggest import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -232,10 +232,9 @@ def find_run(store_root: Path, given: str, origin: Origin | None = None) -> str:
     named = list(_named(store_root))
     called = {run_id: own for run_id, name, own in named if name == given}
     if not called:
-        near = nearest(given, [name for _, name, _ in named])
         raise InputError(
             f"{given!r} is not an id of a run, and no run in {shown(store_root)!r} has that name; `lavad status --all` lists "
-            "them" + (f"; did you mean {near!r}?" if near else "")
+            "them" + did_you_mean(given, [name for _, name, _ in named])
         )
     found = [run_id for run_id, own in called.items() if own == origin] or list(called)
     if len(called) > 1:

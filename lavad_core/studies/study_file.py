@@ -18,7 +18,7 @@ from lavad_core.evaluation.published import PublishedRow, published_rows
 from lavad_core.evaluation.types import METRIC_TITLES
 from lavad_core.location import local_path
 from lavad_core.remote_files import near
-from lavad_core.suggest import nearest
+from lavad_core.suggest import did_you_mean
 from lavad_core.user_files import read_text
 
 MAX_BYTES = 1 << 20
@@ -140,8 +140,7 @@ class Study(Section):
 
 
 def _one_of(word: str, known: Sequence[str] | Mapping[str, str]) -> str:
-    near = nearest(word, known)
-    return f"there is {', '.join(map(repr, known))}" + (f"; did you mean {near!r}?" if near else "")
+    return f"there is {', '.join(map(repr, known))}{did_you_mean(word, known)}"
 
 
 @functools.cache
@@ -169,10 +168,9 @@ def find_study(name: str) -> tuple[str, Study]:
     path = near(local_path(name), "study")
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path.stem, parse_study(read_text(path, "study", MAX_BYTES), name)
-    similar = nearest(name, shipped_studies())
     raise InputError(
         f"there is no study {name!r}; there is {', '.join(shipped_studies())}, or give the path of a file (*.yaml)"
-        + (f"; did you mean {similar!r}?" if similar else "")
+        + did_you_mean(name, shipped_studies())
     )
 
 

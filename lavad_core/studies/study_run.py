@@ -20,7 +20,7 @@ from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.local_run import check_ahead
 from lavad_core.location import shown
-from lavad_core.pipeline.side_by_side import SharedStep, SideBySide
+from lavad_core.pipeline.side_by_side import Participant, SharedStep, SideBySide
 from lavad_core.results.run import results_of_keys
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.known_bad import is_known
@@ -72,14 +72,14 @@ class StudyRun:
         self.beside, self.recorder = beside, recorder
         self._name, self._study, self._rows, self._options = name, study, rows, options
         self._started, self._begin = now_text(), time.monotonic()
-        self._configs = distinct_configs(rows)
+        self._configs, self._places = placed(rows)
         self._dataset = labels_of(self._configs[0])
         self._sources: Sequence[VideoSource] = ()
 
     def rows_of(self, places: Collection[int]) -> list[str]:
         """Names of the rows of which a configuration at one of these places is a run."""
-        wanted = [self._configs[at] for at in sorted({*places})]
-        return [row.row.name for row in self._rows if any(config in wanted for config in row.configs)]
+        wanted = {*places}
+        return [row.row.name for row, own in zip(self._rows, self._places, strict=True) if not wanted.isdisjoint(own)]
 
     def take(self, sources: Sequence[VideoSource]) -> None:
         """Learn the content of the videos, and which models are needed, before anything is computed.
@@ -99,7 +99,10 @@ class StudyRun:
 
     def table(self) -> StudyTable:
         """The table of what was done, which is also recorded in the store."""
-        found = [_row_results(row, self.beside, self._configs, self._dataset) for row in self._rows]
+        found = [
+            _row_results(row, [self.beside.parts[at] for at in own], self._dataset)
+            for row, own in zip(self._rows, self._places, strict=True)
+        ]
         unreadable = set(map(match_key, self._dataset.unreadable))
         videos = sum(match_key(source.name) not in unreadable for source in self._sources)
         measured = measured_rows(self._study, found, self._dataset, videos, self._options)
@@ -139,6 +142,7 @@ def open_study(
     run_id: str | None = None,
     options: EvaluationOptions | None = None,
     listeners: Sequence[Listener] = (),
+    records: Path | None = None,
 ) -> Iterator[StudyRun]:
     """Begin a study; models go at the end. Arguments as :func:`run_study`.
 
@@ -154,7 +158,7 @@ def open_study(
     with (
         tempfile.TemporaryDirectory() as folder,
         SideBySide(configs) as beside,
-        RunRecorder(Path(folder), run_id or new_run_id(), config=settings, listeners=listeners) as recorder,
+        RunRecorder(records or Path(folder), run_id or new_run_id(), config=settings, listeners=listeners) as recorder,
     ):
         yield StudyRun(name, study, rows, beside, recorder, options or EvaluationOptions())
 
@@ -168,6 +172,7 @@ def run_study(
     options: EvaluationOptions | None = None,
     listener: Listener | None = None,
     on_step: OnStep | None = None,
+    records: Path | None = None,
 ) -> StudyTable:
     """Run all rows of a study without an orchestrator, and measure them. What is in the store is not computed again, what rows
     share is computed once, and each model is loaded once over all rows. Killed, it goes on where it was.
@@ -182,6 +187,7 @@ def run_study(
         options: the bootstrap of the intervals.
         listener: called with each stage of each video when it starts and when it has ended, from the thread that works.
         on_step: called before each step.
+        records: folder that keeps the record of the work, as a store keeps those of runs; it is thrown away if not given.
 
     Returns:
         the table, which is also recorded in the store.
@@ -193,7 +199,7 @@ def run_study(
         StoreError: the store cannot be written or read.
     """
     listeners = () if listener is None else (listener,)
-    with open_study(name, study, rows, options=options, listeners=listeners) as work:
+    with open_study(name, study, rows, options=options, listeners=listeners, records=records) as work:
         work.take(sources)
         work.beside.run(work.recorder, on_step)
         return work.table()
@@ -201,10 +207,24 @@ def run_study(
 
 def distinct_configs(rows: Sequence[PlannedRow]) -> list[LavadConfig]:
     """The configurations of all rows, each once."""
+    return placed(rows)[0]
+
+
+def placed(rows: Sequence[PlannedRow]) -> tuple[list[LavadConfig], list[list[int]]]:
+    """The configurations of all rows, each once, and for each row the places of its runs among them."""
     found: list[LavadConfig] = []
-    for row in rows:
-        found += [config for config in row.configs if config not in found]
-    return found
+    alike: dict[str, list[int]] = {}  # by their text, which lacks secrets: those of one text are compared
+
+    def place_of(config: LavadConfig) -> int:
+        places = alike.setdefault(repr(config), [])
+        for place in places:
+            if found[place] == config:
+                return place
+        places.append(len(found))
+        found.append(config)
+        return places[-1]
+
+    return found, [[place_of(config) for config in row.configs] for row in rows]
 
 
 def labels_of(config: LavadConfig) -> Dataset:
@@ -221,8 +241,7 @@ def labels_of(config: LavadConfig) -> Dataset:
     return dataset
 
 
-def _row_results(row: PlannedRow, beside: SideBySide, configs: Sequence[LavadConfig], dataset: Dataset) -> RowResults:
-    parts = [beside.parts[configs.index(config)] for config in row.configs]
+def _row_results(row: PlannedRow, parts: Sequence[Participant], dataset: Dataset) -> RowResults:
     unreadable = set(map(match_key, dataset.unreadable))
     runs: list[ResultSet] = []
     failed: dict[str, str] = {}

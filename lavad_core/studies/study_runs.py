@@ -13,7 +13,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.config.tree import ROOT
 from lavad_core.errors import ConfigError
 from lavad_core.studies.study_file import Study, StudyRow
-from lavad_core.suggest import nearest
+from lavad_core.suggest import did_you_mean
 
 Layers = list[tuple[str, Mapping[str, Any]]]
 
@@ -145,9 +145,8 @@ def _found(name: str, known: Sequence[str], base: StudyBase, where: str) -> str:
     found = base.stand_ins.get(name, name)
     if found in known:
         return found
-    near = nearest(found, known)
     raise ConfigError(
         f"{where}: captioners: the configuration has no captioner {found!r}; it has {', '.join(known)}"
-        + (f"; did you mean {near!r}?" if near else "")
+        + did_you_mean(found, known)
         + f"; name the one that stands for it (--captioner {name}=NAME)"
     )
