@@ -201,7 +201,7 @@ class SetRun:
         return found
 
     def evaluate(self) -> None:
-        """The metrics of the whole set, if the configuration names labels. Where they cannot be had, all else is told."""
+        """The metrics of the whole set, if the configuration names labels. Where there can be none, all else is told."""
         if self._job.resources.config.evaluate.labels is None or not any(o.status in SCORED for o in self.outcomes()):
             return
         unscored = [outcome.name for outcome in self.outcomes() if outcome.status not in SCORED]
