@@ -257,9 +257,8 @@ def test_it_is_not_waited_for_when_the_run_is_being_stopped(program: Path, tmp_p
 def test_a_run_that_is_stopped_while_it_starts_the_server(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = LavadConfig(store=tmp_path / "store", chat=section(program, "--never", server_start_s=60))
-    find = managed.find_command
-    with closing(ModelPool(config)) as pool:
+    find, chat = managed.find_command, section(program, "--never", server_start_s=60)
+    with closing(ModelPool(LavadConfig(store=tmp_path / "store", chat=chat))) as pool:
 
         def find_command(config: VllmChatConfig) -> str:
             pool.interrupt()  # which sees no server yet
