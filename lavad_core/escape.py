@@ -1,4 +1,4 @@
-"""Text that users and models wrote, on its way to a terminal, Markdown or a spreadsheet: no program interprets any of it."""
+"""Text that users and models wrote, on its way to a terminal, Markdown, LaTeX or a spreadsheet: nothing reads it as code."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ _AHEAD = "\"'\ufeff\u200b\u200c\u200d\u2060"
 
 _MARKDOWN = re.compile(r"[\\`*{}\[\]()#|~!:@$^=]")
 _UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MINUS = re.compile(r"(?<!\S)-(?=\d)")
+_LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "–": "--",
+    "…": r"\ldots{}",
+    "≠": r"$\neq$",
+    "σ": r"$\sigma$",
+}
 _LIST_MARK = re.compile(r"^(\s*)([-+])|^(\s*\d+)(\.)")
 
 
@@ -61,6 +73,11 @@ def escape_markdown(text: object, limit: int = MAX_MARKDOWN) -> str:
     shown = _LIST_MARK.sub(lambda m: f"{m[1]}\\{m[2]}" if m[2] else f"{m[3]}\\{m[4]}", shown)
     shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"(?i)(www)\.", r"\1\\.", shown)
+
+
+def escape_latex(text: str) -> str:
+    """``text`` for a cell of a LaTeX table; a minus before a number is one."""
+    return "".join(_LATEX.get(char, char) for char in _MINUS.sub("−", text))
 
 
 def escape_cell(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Tables, lists and durations as plain text, for terminals, files and pages."""
+"""Tables, lists and durations as plain text, for terminals, files, pages and papers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from lavad_core.escape import escape, fixed
+from lavad_core.escape import escape, escape_latex, fixed
 
 T = TypeVar("T")
 
@@ -64,6 +64,34 @@ def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: 
             for number, (text, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
+    )
+
+
+def latex_table(
+    headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int], comments: Iterable[str] = ()
+) -> str:
+    """A ``tabular`` for booktabs.
+
+    Args:
+        headers: one word per column.
+        rows: their texts.
+        right: columns to align to the right.
+        comments: texts in front of it, as comments.
+    """
+    numbers = frozenset(right)
+    columns = "".join("r" if number in numbers else "l" for number in range(len(headers)))
+    head, *body = (" & ".join(map(escape_latex, line)) + r" \\" for line in (headers, *rows))
+    return "\n".join(
+        [
+            *(f"% {line}" for text in comments for line in text.splitlines()),
+            f"\\begin{{tabular}}{{{columns}}}",
+            "\\toprule",
+            head,
+            "\\midrule",
+            *body,
+            "\\bottomrule",
+            "\\end{tabular}",
+        ]
     )
 
 

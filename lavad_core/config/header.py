@@ -6,6 +6,12 @@ import math
 
 from lavad_core.config.schema import LavadConfig
 
+LOOKS_AHEAD, FITTED = "looks ahead", "fitted on the test set"
+"""Names of two texts of a header."""
+
+TO_THE_END = "to the end of the video"
+"""The text of an infinite look-ahead."""
+
 
 def lookahead_s(config: LavadConfig) -> float:
     """The largest time after t, seconds, that the score at t depends on; infinite where it is all of the video.
@@ -22,15 +28,20 @@ def lookahead_s(config: LavadConfig) -> float:
     return half if config.summarise.enabled else 0.0
 
 
+def looks_ahead(config: LavadConfig) -> str:
+    """:func:`lookahead_s`, for people."""
+    ahead = lookahead_s(config)
+    return TO_THE_END if math.isinf(ahead) else f"{ahead:g} s"
+
+
 def header_of(config: LavadConfig) -> dict[str, str]:
     """Name to text, for plans, evaluations and reports; empty where no preset says anything."""
     about = config.about
     if not about.origin:
         return {}
-    ahead = lookahead_s(config)
     return {
         "origin": about.origin,
-        "looks ahead": "to the end of the video" if math.isinf(ahead) else f"{ahead:g} s",
-        "fitted on the test set": ", ".join(about.tuned_on_test) or "nothing that is known",
+        LOOKS_AHEAD: looks_ahead(config),
+        FITTED: ", ".join(about.tuned_on_test) or "nothing that is known",
         "expected": about.expected or "no figure is published",
     }

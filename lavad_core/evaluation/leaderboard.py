@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
 
+from lavad_core.config.header import FITTED, LOOKS_AHEAD, TO_THE_END, header_of, looks_ahead
+from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError
 from lavad_core.escape import fixed
 from lavad_core.evaluation.published import published_rows, published_sizes, published_source
@@ -118,12 +120,11 @@ def leaderboard(dataset: str, own: Sequence[LeaderboardRow] = ()) -> Leaderboard
 def own_rows(evaluation: Evaluation) -> list[LeaderboardRow]:
     """The final scores of an evaluation, unsmoothed and smoothed, named by their run or import."""
     header, final = evaluation.header, evaluation.rows[0].name
-    sizes = published_sizes(header.adapter) if header.adapter in _sized() else {}
     found = {"videos": header.scored, "frames": header.frames, "positive": header.positive}
-    others = [f"{found[what]} {what} instead of {size}" for what, size in sizes.items() if found[what] != size]
-    labels = ", ".join(others) or ("published" if sizes and not header.reading else header.reading or NOT_KNOWN)
+    labels = labels_in_words(header.adapter, found, header.reading)
     switches = header.recipe.get("switches", "")
-    lookahead = LAVAD_LOOKAHEAD if "clean on" in switches or "refine on" in switches else NOT_KNOWN
+    whole = "clean on" in switches or "refine on" in switches
+    lookahead = LAVAD_LOOKAHEAD if whole else _ahead(header.recipe.get(LOOKS_AHEAD, NOT_KNOWN))
     rows = []
     for row in evaluation.rows:
         if row.name != final:
@@ -142,14 +143,40 @@ def own_rows(evaluation: Evaluation) -> list[LeaderboardRow]:
                 smoothing=smoothing,
                 labels=labels,
                 lookahead=lookahead,
-                fitted=NOT_KNOWN,
+                fitted=header.recipe.get(FITTED, NOT_KNOWN),
             )
         )
     return rows
 
 
-def _sized() -> set[str]:
-    return {row.dataset for row in published_rows()}
+def made_by(configs: Sequence[LavadConfig]) -> dict[str, str]:
+    """How the scores of a row's runs are made: the protocol's columns but for the labels."""
+    known = [
+        {
+            "smoothing": "none",
+            "lookahead": _ahead(looks_ahead(config)),
+            "fitted": header_of(config).get(FITTED, NOT_KNOWN),
+        }
+        for config in configs
+    ]
+    return {name: " or ".join(dict.fromkeys(one[name] for one in known)) for name in PROTOCOL if name != "labels"}
+
+
+def _ahead(text: str) -> str:
+    return LAVAD_LOOKAHEAD if text == TO_THE_END else text
+
+
+def labels_in_words(adapter: str, found: Mapping[str, int], reading: str) -> str:
+    """Which labels numbers are over.
+
+    Args:
+        adapter: key of the data set.
+        found: how many ``videos``, ``frames`` and ``positive`` frames were scored.
+        reading: what the user said about the files; empty if nothing.
+    """
+    sizes = published_sizes(adapter) if any(row.dataset == adapter for row in published_rows()) else {}
+    others = [f"{found[what]} {what} instead of {size}" for what, size in sizes.items() if found[what] != size]
+    return ", ".join(others) or ("published" if sizes and not reading else reading or NOT_KNOWN)
 
 
 def _part(per_cent: float | None) -> float | None:
@@ -202,8 +229,8 @@ def _notes(
 ) -> Iterator[str]:
     if reference is not None:
         yield (
-            f"unlike: the columns in which a row differs from {'the first of ours' if own else 'LAVAD as published'}, with ? "
-            "where one of both is not known; an order over such rows is no comparison"
+            f"unlike, or ≠: the columns in which a row differs from {'the first of ours' if own else 'LAVAD as published'}, "
+            "with ? where one of both is not known; an order over such rows is no comparison"
         )
     if any(row.figures == "claim" for row in rows):
         yield (
@@ -216,7 +243,40 @@ def _notes(
             "number on scores with few values"
         )
     if not own:
-        yield "none of your results are in it: give --labels, with --run or for the latest run, or --evaluation"
+        yield "none of your results are in it: give --labels, with --run or for the latest run, --evaluation or --study"
+
+
+FOLDED = ("method", "AUC", "AP", "AP trap.", "figures", "smoothing", "labels", "look-ahead", "fitted", "from")
+"""Columns of :func:`folded`."""
+
+ROOM = 11
+"""Characters of a cell of the protocol; a longer text stands below the table."""
+
+UNLIKE = " ≠"
+"""Mark of a protocol's cell that differs."""
+
+
+def folded(board: Leaderboard) -> tuple[list[list[str]], list[str]]:
+    """The rows for a terminal or a page of paper, as long as :data:`FOLDED`, and their footnotes: long texts, and where each
+    row is from, by number. What differs from the row that the others are compared with is marked."""
+    notes: dict[str, int] = {}
+
+    def note(text: str) -> str:
+        return f"[{notes.setdefault(text, len(notes) + 1)}]"
+
+    def protocol(row: LeaderboardRow, name: str) -> str:
+        text: str = getattr(row, name)
+        if text == NOT_KNOWN:
+            return "?"
+        mark = UNLIKE if name in row.unlike else ""
+        return (text if len(text) <= ROOM else note(text)) + mark
+
+    rows = []
+    for row in board.rows:
+        method, *numbers = cells(row)[:4]
+        own = [protocol(row, name) for name in PROTOCOL]
+        rows.append([method, *numbers, row.figures, *own, note(f"{row.training or 'your own'}; {row.source}")])
+    return rows, [f"[{number}] {text}" for text, number in notes.items()]
 
 
 HEADERS = (

@@ -17,6 +17,7 @@ from lavad_core.datasets.configured import configured
 from lavad_core.datasets.names import match_key
 from lavad_core.datasets.types import Dataset
 from lavad_core.errors import ConfigError, InputError
+from lavad_core.evaluation.leaderboard import made_by
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.local_run import check_ahead
 from lavad_core.location import shown
@@ -116,6 +117,7 @@ class StudyRun:
             metrics=self._study.metrics,
             rows=measured,
             dataset=self._dataset.title,
+            adapter=self._dataset.adapter,
             source=source_of(self._study),
             intervals=self._options.intervals,
             notes=(
@@ -256,7 +258,7 @@ def _row_results(row: PlannedRow, parts: Sequence[Participant], dataset: Dataset
             if match_key(video.name) not in unreadable
             and is_known(part.resources.store, video.video_id, part.failed.get(video.name))
         }
-    return RowResults(row.row, runs, failed, tuple(sorted(bad)), row.at)
+    return RowResults(row.row, runs, failed, tuple(sorted(bad)), row.at, made_by(row.configs))
 
 
 def save_table(store: Path, table: StudyTable, run_id: str) -> Path:

@@ -8,11 +8,13 @@ from statistics import fmean
 
 import numpy as np
 
+from lavad_core.datasets.frame_counts import said_of
 from lavad_core.datasets.types import Dataset
 from lavad_core.evaluation.bootstrap import draw_resamples
 from lavad_core.evaluation.compare import Difference, difference
 from lavad_core.evaluation.compute import own_scores
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather_scores
+from lavad_core.evaluation.leaderboard import NOT_KNOWN, labels_in_words
 from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import PublishedRow, published_sizes, published_source
@@ -75,6 +77,8 @@ class MeasuredRow:
     """What bars of its colour are; empty where all are alike."""
     at: Mapping[str, float] = field(default_factory=dict)
     """Axis of the study to its value."""
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    """``smoothing``, ``labels``, ``lookahead`` and ``fitted``, as a leaderboard has them; empty for a row that is quoted."""
 
     @property
     def partial(self) -> str:
@@ -119,6 +123,8 @@ class StudyTable:
     """``made`` and ``found``: results of a stage for a video."""
     axes: tuple[str, ...] = ()
     """Settings over which pictures draw curves; bars without any."""
+    adapter: str = ""
+    """Key of the data set; empty in a table that an earlier version recorded."""
 
     @property
     def partial(self) -> bool:
@@ -149,6 +155,8 @@ class RowResults:
     """Those of ``failed`` that are known to be bad."""
     at: Mapping[str, float] = field(default_factory=dict)
     """Axis of the study to its value."""
+    made: Mapping[str, str] = field(default_factory=dict)
+    """The protocol of its scores: ``smoothing``, ``lookahead`` and ``fitted``."""
 
 
 def measured_rows(
@@ -208,6 +216,7 @@ def measured_rows(
                 group=one.row.group or "",
                 series=one.row.series,
                 at=one.at,
+                protocol={**one.made, "labels": own.labels(dataset)},
             )
         )
     return tuple(found)
@@ -284,6 +293,15 @@ class _Measures:
         names = [name for name in self.names if name in other.names]
         ours, theirs = self.mean(names), other.mean(names)
         return {metric: difference(ours[metric], theirs[metric]) for metric in self._metrics}
+
+    def labels(self, dataset: Dataset) -> str:
+        """The labels that the row is over."""
+        if not self.names:
+            return NOT_KNOWN
+        labelled = LabelledScores([self._runs[0][name] for name in self.names], None)
+        found = {"videos": len(self.names), "frames": labelled.frames, "positive": labelled.positive_frames}
+        uncovered = [video.labels.name for video in labelled.videos if video.uncovered]
+        return labels_in_words(dataset.adapter, found, said_of(dataset.reading, uncovered))
 
     def _measured(self, videos: Sequence[EvaluatedVideo]) -> dict[str, Measured]:
         if not videos:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lavad_core.errors import InputError
 from lavad_core.escape import fixed
+from lavad_core.evaluation.leaderboard import LeaderboardRow
 from lavad_core.evaluation.types import METRIC_TITLES
+from lavad_core.plain_text import latex_table
 from lavad_core.studies.study_table import MeasuredRow, StudyCell, StudyTable
 
 DIGITS = 2
@@ -92,35 +95,44 @@ def _markdown(text: str) -> str:
 
 def as_latex(table: StudyTable) -> str:
     """A ``tabular`` for booktabs, with its caption and notes as comments before it."""
-    comments = [f"% {line}" for text in (caption(table), *_notes(table)) for line in text.splitlines()]
-    lines = [
-        *comments,
-        f"\\begin{{tabular}}{{l{'r' * (len(headers(table)) - 1)}}}",
-        "\\toprule",
-        _latex(headers(table)),
-    ]
-    lines += ["\\midrule", *map(_latex, cells(table)), "\\bottomrule", "\\end{tabular}"]
-    return "\n".join(lines)
-
-
-def _latex(texts: Sequence[str]) -> str:
-    signed = (_MINUS.sub("−", text) for text in texts)
-    return " & ".join("".join(_LATEX.get(char, char) for char in text) for text in signed) + r" \\"
-
-
-_MINUS = re.compile(r"(?<!\S)-(?=\d)")
-
-
-_LATEX = {
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "−": "$-$",
-    "–": "--",
-    "…": r"\ldots{}",
-}
+    shown = headers(table)
+    comments = [caption(table), *_notes(table)]
+    return latex_table(shown, cells(table), right=range(1, len(shown)), comments=comments)
 
 
 def _notes(table: StudyTable) -> list[str]:
     return [*table.notes, *([f"the paper's numbers: {table.source}"] if table.source else [])]
+
+
+def leaderboard_rows(table: StudyTable) -> list[LeaderboardRow]:
+    """The rows that were run, for a leaderboard.
+
+    Raises:
+        InputError: an earlier version recorded the table, without what makes its numbers unlike others.
+    """
+    rows = [row for row in table.rows if not row.quoted]
+    if not all(row.protocol for row in rows):
+        raise InputError(
+            f"the table of study {table.study!r} does not say how its scores were made (an earlier version recorded it); run "
+            "the study again: what is in the store is not computed again"
+        )
+
+    def ours(row: MeasuredRow, metric: str) -> float | None:
+        return row.cells[metric].ours if metric in row.cells else None
+
+    return [
+        LeaderboardRow(
+            method=f"{row.name} ({table.study})",
+            source=f"{table.stands_for or table.title}, this store",
+            training="",
+            figures="ours",
+            auc=ours(row, "auc"),
+            ap=ours(row, "average_precision"),
+            ap_trapezoid=ours(row, "pr_auc_trapezoid"),
+            smoothing=row.protocol["smoothing"],
+            labels=row.protocol["labels"],
+            lookahead=row.protocol["lookahead"],
+            fitted=row.protocol["fitted"],
+        )
+        for row in rows
+    ]

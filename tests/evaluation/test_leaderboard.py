@@ -16,10 +16,12 @@ from support.small_set import FRAMES, dataset, dataset_files, scores
 from lavad_core.errors import InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.leaderboard import (
+    FOLDED,
     HEADERS,
     NOT_KNOWN,
     PROTOCOL,
     cells,
+    folded,
     later_methods,
     leaderboard,
     leaderboard_datasets,
@@ -28,6 +30,7 @@ from lavad_core.evaluation.leaderboard import (
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import published_rows
 from lavad_core.evaluation.smoothing import Sigma
+from lavad_core.plain_text import aligned
 from lavad_core.results.types import Recipe, ResultSet, ScoredVideo, VideoResults
 
 
@@ -99,6 +102,29 @@ def test_a_data_set_without_published_results() -> None:
         leaderboard("ucf-crim")
 
 
+@pytest.mark.parametrize("name", leaderboard_datasets())
+def test_it_fits_a_terminal_and_loses_nothing(name: str, tmp_path: Path) -> None:
+    own = own_rows(
+        evaluate(
+            dataset(tmp_path), results("20260101T000000000-abcdef", "clean on"), EvaluationOptions((), resamples=0)
+        )
+    )
+    board = leaderboard(name, own)
+    rows, footnotes = folded(board)
+    text = aligned(FOLDED, rows, right=(1, 2, 3))
+    assert max(map(len, text.splitlines())) <= 120
+    texts = dict(note.split(" ", 1) for note in footnotes)
+    for row, line in zip(board.rows, rows, strict=True):
+        shown = dict(zip(FOLDED[5:9], line[5:9], strict=True))
+        for field, cell in zip(PROTOCOL, shown.values(), strict=True):
+            value = getattr(row, field)
+            assert cell.endswith(" ≠") is (field in row.unlike)
+            bare = cell.removesuffix(" ≠")
+            assert texts.get(bare, bare) == ("?" if value == NOT_KNOWN else value)
+        assert texts[line[-1]].endswith(row.source)
+    assert len(set(texts)) == len(footnotes)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Any]:
     """An import, and its evaluation as a file."""
@@ -130,7 +156,10 @@ def test_the_command(files: dict[str, Any], tmp_path: Path) -> None:
     assert {row["figures"] for row in rows} == {"paper", "recomputed", "claim", "ours"}
     markdown = shown("--format", "markdown").splitlines()
     assert markdown[0] == f"| {' | '.join(HEADERS)} |"
-    assert "or --evaluation" in markdown[-1]
+    assert "--evaluation or --study" in markdown[-1]
+    latex = shown(*from_file, "--format", "latex")
+    assert latex.count(r" \\") == len(rows) + 1
+    assert "$\\neq$" in latex
     assert shown("--json", *from_run) == shown("--json", *from_run[2:])  # the latest
     assert "LAVAD" in shown()
     page = tmp_path / "board.html"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from support.command import lavad
 from support.sets import random_set
 
+from lavad_core.evaluation.leaderboard import made_by
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import published_rows
 from lavad_core.evaluation.types import METRIC_TITLES
@@ -32,11 +35,15 @@ def table_of(name: str, adapter: str = "own") -> StudyTable:
     dataset = replace(dataset, adapter=adapter)
     served = {row.chat: "http://localhost:8000/v1" for row in study.rows if row.chat}
     planned = planned_rows(name, study, StudyBase(stand_ins=served))
-    rows = [RowResults(one.row, [] if one.row.quoted else [results], {}, at=one.at) for one in planned]
+    rows = [
+        RowResults(one.row, [] if one.row.quoted else [results], {}, at=one.at, made=made_by(one.configs))
+        for one in planned
+    ]
     measured = measured_rows(study, rows, dataset, 6, OPTIONS)
     return StudyTable(
         name, study.title, study.stands_for, study.reference, study.metrics, measured, dataset.title, source_of(study),
         OPTIONS.intervals, tuple(notes_of(study, measured, dataset)), "2026-01-01T00:00:00Z", 1.0, {}, {}, {}, study.axes,
+        adapter,
     )  # fmt: skip
 
 
@@ -92,6 +99,42 @@ def test_ours_is_compared_with_the_paper_s_on_its_data_set_alone() -> None:
         assert cell.to_paper == pytest.approx(cell.ours - cell.paper)
     assert any("not compared" in note for note in other.notes)
     assert any("not the published test set: 6 videos instead of 290" in note for note in same.notes)
+
+
+def test_rows_stand_among_published_results_with_their_own_protocol(tmp_path: Path) -> None:
+    save_table(tmp_path, table_of("table1", "ucf-crime"), "20260101T000000Z-000000")
+    done = lavad("leaderboard", "ucf-crime", "--study", "table1", "--store", str(tmp_path), "--json")
+    assert done.exit_code == 0, done.stderr
+    ours = {row["method"]: row for row in json.loads(done.stdout)["rows"] if row["figures"] == "ours"}
+    assert list(ours) == [f"{row.name} (table1)" for row in shipped_studies()["table1"].rows if not row.quoted]
+    looked = {name: row["lookahead"] for name, row in ours.items()}
+    assert looked["ZS CLIP (table1)"] == "0 s"
+    assert looked["ZS ImageBind (video) (table1)"] == "5 s"
+    assert looked["LAVAD (table1)"] == "whole video"
+    row = ours["LAVAD (table1)"]
+    assert (row["smoothing"], row["source"]) == ("none", "Table 1, this store")
+    assert row["labels"].startswith("6 videos instead of 290, ")
+    assert "window.duration_s" in row["fitted"]
+    assert row["auc"] == table_of("table1").rows[-1].cells["auc"].ours
+    assert "lookahead" in ours["LAVAD (table1)"]["unlike"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"adapter": "annotation"}, "is on 'annotation', and not on 'ucf-crime'", id="another data set"),
+        pytest.param({"rows": None}, "run the study again", id="of an earlier version"),
+    ],
+)
+def test_a_table_that_cannot_stand_among_them(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    table = table_of("table3", "ucf-crime")
+    rows = tuple(replace(row, protocol={}) for row in table.rows)
+    save_table(
+        tmp_path, replace(table, **change | {"rows": rows} if "rows" in change else change), "20260101T000000Z-0"
+    )
+    done = lavad("leaderboard", "ucf-crime", "--study", "table3", "--store", str(tmp_path))
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.split())
 
 
 def test_a_difference_below_zero_is_a_number_in_csv_and_has_a_minus_sign_in_latex(tmp_path: Path) -> None:

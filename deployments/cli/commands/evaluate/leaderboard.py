@@ -23,7 +23,10 @@ from lavad_core.location import shown
 if TYPE_CHECKING:
     from lavad_core.evaluation.leaderboard import Leaderboard, LeaderboardRow
 
-Format = Literal["table", "markdown", "csv", "json", "html"]
+NUMBERS = (1, 2, 3)
+"""Columns of numbers."""
+
+Format = Literal["table", "markdown", "latex", "csv", "json", "html"]
 
 
 @guarded
@@ -49,6 +52,15 @@ def leaderboard(
             autocompletion=complete.results,
         ),
     ] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--study",
+            help="A study, by name or file: the rows of its latest table in the store; may be repeated.",
+            metavar="NAME",
+            autocompletion=complete.studies,
+        ),
+    ] = None,
     labels: Labels = None,
     list_: ListFile = None,
     sigma: Sigmas = None,
@@ -69,8 +81,9 @@ def leaderboard(
         raise typer.BadParameter("a page is a file: --format html --output FILE.html")
     if run and labels is None:
         raise typer.BadParameter("runs are evaluated on labels: give --labels, and --list where the data set has one")
-    runs: Sequence[str | None] = run or ([None] if labels is not None and not evaluation else [])
-    board = boards.leaderboard(dataset, _own(dataset, evaluation or [], runs, labels, list_, sigma, store))
+    runs: Sequence[str | None] = run or ([None] if labels is not None and not (evaluation or study) else [])
+    own = _own(dataset, evaluation or [], runs, labels, list_, sigma, store)
+    board = boards.leaderboard(dataset, [*own, *_of_studies(dataset, study or [], store)])
     if json_ or format_ == "json":
         show_document("leaderboard", asdict(board))
         return
@@ -116,17 +129,40 @@ def _own(
     return found
 
 
+def _of_studies(dataset: str, studies: Sequence[str], store: Path | None) -> list[LeaderboardRow]:
+    from lavad_core.errors import InputError
+    from lavad_core.studies.study_file import find_study
+    from lavad_core.studies.study_run import saved_table
+    from lavad_core.studies.study_text import leaderboard_rows
+
+    found = []
+    for name in studies:
+        table = saved_table(options.store_root(store), find_study(name)[0])
+        rows = leaderboard_rows(table)
+        if table.adapter != dataset:
+            raise InputError(f"the table of study {table.study!r} is on {table.adapter!r}, and not on {dataset!r}")
+        found += rows
+    return found
+
+
 def _print(board: Leaderboard, format_: str) -> None:
-    from lavad_core.evaluation.leaderboard import HEADERS, cells
+    from lavad_core.evaluation.leaderboard import FOLDED, HEADERS, cells, folded
+    from lavad_core.plain_text import latex_table
 
     rows = [cells(row) for row in board.rows]
+    short, footnotes = folded(board)
     if format_ == "csv":
         show_csv(HEADERS, rows)
     elif format_ == "markdown":
         show(f"| {' | '.join(HEADERS)} |\n|{' --- |' * len(HEADERS)}")
         for row in rows:
             show(f"| {' | '.join(escape_markdown(cell) for cell in row)} |")
+    elif format_ == "latex":
+        show(latex_table(FOLDED, short, right=NUMBERS, comments=[*footnotes, *board.notes]))
+        return
     else:
-        show_table(HEADERS, rows, right=(1, 2, 3))
+        show_table(FOLDED, short, right=NUMBERS)
+        for footnote in footnotes:
+            show(escape(footnote))
     for note in board.notes:
         (say if format_ == "csv" else show)(escape(note) if format_ != "markdown" else f"\n* {escape_markdown(note)}")
