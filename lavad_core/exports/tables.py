@@ -31,6 +31,7 @@ GRID_SCHEMA = pa.schema(
     [
         *FRAME_SCHEMA,
         pa.field("summary", pa.string()),
+        pa.field("reason", pa.string()),
         pa.field("cleaned", pa.string()),
         pa.field("captions", pa.list_(pa.struct([("captioner", pa.string()), ("caption", pa.string())]))),
     ]
@@ -121,6 +122,7 @@ def _table(results: ResultSet, name: str, every_frame: bool) -> pa.Table:
         return pa.Table.from_pydict(columns, schema=FRAME_SCHEMA)
     texts, grid = results.texts(name), frames.tolist()
     columns["summary"] = [texts.summaries.get(frame) for frame in grid]
+    columns["reason"] = [texts.reasons.get(frame) for frame in grid]
     cleaned = {frame: caption.text for frame, caption in texts.cleaned.items()}
     columns["cleaned"] = [cleaned.get(frame) for frame in grid]
     columns["captions"] = [

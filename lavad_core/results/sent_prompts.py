@@ -74,7 +74,8 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
         at: only those of the grid frame nearest to this frame; None for all.
 
     Raises:
-        InputError: it is an import, or neither summaries nor scores were asked of a language model.
+        InputError: it is an import, neither summaries nor scores were asked of a language model, or the video has no frame
+            ``at``.
         DamagedResult: results are gone from the store.
         ModelError: the chat template is here and cannot be used.
     """
@@ -93,7 +94,11 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
     reader = prompt_reader_here(config.chat, store, folds=folds)
     with closing(reader) if reader is not None else nullcontext():
         made = _Prompts(video, config, reader, folds)
-        grid = video.scores.grid.tolist()
+        grid, frames_of = video.scores.grid.tolist(), video.scores.frames
+        if at is not None and at >= frames_of:
+            raise InputError(
+                f"{name!r} has {frames_of} frames, and none is {at}; the last one is {frames_of - 1} (--at)"
+            )
         frames = grid if at is None else [min(grid, key=lambda frame: abs(frame - at))]
         found = tuple(prompt for frame in frames for prompt in made.of(frame, asked))
     return SentPrompts(found, folds, tuple(made.notes))

@@ -24,7 +24,7 @@ from lavad_core.imports.per_video import ImportSources
 from lavad_core.method.detection import SegmentRule
 from lavad_core.results.open import open_results
 from lavad_core.results.record import record_import
-from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values
+from lavad_core.results.types import ResultSet, ScoredVideo, VideoTexts, results_of_values
 from lavad_core.store.types import Commit
 
 
@@ -130,6 +130,7 @@ def test_tables_of_the_grid(tmp_path: Path) -> None:
                 "score": score,
                 "raw_score": raw,
                 "summary": texts.summaries[frame],
+                "reason": None,
                 "cleaned": texts.cleaned[frame].text,
             }
             captions = {captioner: said[frame] for captioner, said in texts.captions.items()}
@@ -137,8 +138,22 @@ def test_tables_of_the_grid(tmp_path: Path) -> None:
             said = {item["captioner"]: item["caption"] for item in rows[at]["captions"]}
             assert {**rows[at], "captions": said} == {**expected, "captions": captions}
             columns = {f"caption: {captioner}": caption for captioner, caption in captions.items()}
-            assert as_csv[at] == {key: str(value) for key, value in {**expected, **columns}.items()}
+            assert as_csv[at] == {
+                key: "" if value is None else str(value) for key, value in {**expected, **columns}.items()
+            }
             at += 1
+
+
+def test_reasons_of_scores_without_summaries_are_a_column(tmp_path: Path) -> None:
+    video = ScoredVideo("clip", 40, INTERVAL, np.array([0.1, 0.9, 0.2]))
+    found = results_of_values({"clip": video}, texts={"clip": VideoTexts(reasons={16: "a fight"})})
+    write_csv(found, tmp_path / "t.csv")
+    write_parquet(found, tmp_path / "t.parquet")
+    write_json(found, tmp_path / "t.json")
+    assert [row["reason"] for row in read_csv(tmp_path / "t.csv")] == ["", "a fight", ""]
+    assert pq.read_table(tmp_path / "t.parquet")["reason"].to_pylist() == [None, "a fight", None]
+    (one,) = json.loads((tmp_path / "t.json").read_text())["videos"]
+    assert [row["reason"] for row in one["rows"]] == [None, "a fight", None]
 
 
 def test_tables_of_frames(tmp_path: Path) -> None:

@@ -166,6 +166,10 @@ def test_the_command(config: Config) -> None:
     assert (document["format"], document["system_folded"], document["notes"]) == ("lavad-video", False, [])
     assert all(prompt["rendered"] in every for prompt in document["prompts"])
     assert "video,frame,stage,prompt" in shown("--prompts", "--format", "csv")
-    for wrong, words in ((["--at", "3"], "give --prompts too"), (["--prompts", "--frames"], "give one of")):
+    for wrong, words in (
+        (["--at", "3"], "give --prompts too"),
+        (["--prompts", "--frames"], "give one of"),
+        (["--prompts", "--at", "999999"], "and none is 999999; the last one is "),
+    ):
         result = lavad("show", "clip", "--store", str(given.store), *wrong)
         assert (result.exit_code, words in result.stderr) == (2, True), result.output
