@@ -26,7 +26,12 @@ Settings = Mapping[str, Any]
 MODELS = ("captioners", "encoder", "chat", "about")
 """Sections that a row has from the demonstration, and not from its preset."""
 
-WITH: Mapping[str, Settings] = {}
+_BANK = {
+    "bank": {"file": str(Path(__file__).absolute().parent / "bank.yaml"), "anomalous_prefix": "", "normal_prefix": ""}
+}
+"""Sentences in the words that the demonstration's encoder knows; it does not know those of the prefixes."""
+
+WITH: Mapping[str, Settings] = dict.fromkeys(("bank", "nova", "flashback"), _BANK)
 """Preset to settings over its own, where it takes more than the demonstration's models in the place of its own."""
 
 LEFT_OUT = {

@@ -14,6 +14,7 @@ StageName = Literal[
     "embed_frames",
     "embed_windows",
     "score_zero_shot",
+    "score_bank",
     "clean",
     "summarise",
     "score",
@@ -27,7 +28,7 @@ beside each other, so that each model is loaded once."""
 
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
-ScoreMethod = Literal["lavad", "zero-shot", "direct"]
+ScoreMethod = Literal["lavad", "zero-shot", "direct", "bank"]
 """How a grid frame gets its raw score: ``lavad`` is the paper's own way, by the stage ``score``; any other ``some-name`` is the
 stage ``score_some_name`` (docs/design/recipes.md)."""
 

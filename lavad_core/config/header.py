@@ -23,6 +23,10 @@ def lookahead_s(config: LavadConfig) -> float:
         return 0.0
     if config.score.method == "zero-shot":
         return half if config.zero_shot.vector == "window" else 0.0
+    if config.score.method == "bank":
+        if config.bank.normal_anchor != "none":  # frames, whose rate is the video's own
+            return math.inf
+        return half if config.bank.vector == "window" else 0.0
     if config.refine.enabled or config.clean.enabled:  # among the captions and summaries of the whole video
         return math.inf
     return half if config.summarise.enabled else 0.0

@@ -247,7 +247,7 @@ class ImageBindConfig(ModelSection):
     )
     long_text: Literal["keep-end", "lose-end"] = setting(
         "keep-end",
-        affects=("embed_captions", "embed_summaries", "score_zero_shot"),
+        affects=("embed_captions", "embed_summaries", "score_zero_shot", "score_bank"),
         description="Texts over 77 tokens: cut to 76 and an end token, or cut without one as the reference does.",
     )
 

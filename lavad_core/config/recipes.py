@@ -3,11 +3,15 @@ itself (docs/design/recipes.md)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from lavad_core.config.section import NOTHING, Section, setting
+from lavad_core.config.section import NOTHING, PlaceOrAddress, Section, setting
+from lavad_core.config.sentence_bank import SentenceBank, read_bank
+from lavad_core.errors import ConfigError
+from lavad_core.location import local_path, shown
 from lavad_core.method import prompts
 
 
@@ -53,6 +57,124 @@ class DirectConfig(Section):
     jpeg_quality: int = setting(
         95, affects=("score_direct",), description="JPEG quality of the pictures sent.", ge=1, le=100
     )
+
+
+class BankConfig(Section):
+    """Scores by a bank of sentences that a user edits (NOVA's margin rule, Flashback's neighbour rule)."""
+
+    file: PlaceOrAddress | None = setting(
+        None,
+        affects=NOTHING,
+        description="YAML file of the sentences, `category: {anomalous: [...], normal: [...]}`; null: the bank of the package.",
+    )
+    digest: str | None = setting(
+        None,
+        affects=("score_bank",),
+        description="Digest of the sentences, for the record: filled in where it is not given, and another one is refused.",
+    )
+    vector: Literal["frame", "window"] = setting(
+        "frame",
+        affects=("score_bank",),
+        description="Whose vectors are compared: those of the grid's frames, or of the windows around them.",
+    )
+    rule: Literal["margin", "neighbours"] = setting(
+        "margin",
+        affects=("score_bank",),
+        description="margin: how far the mean similarity of a category's anomalous sentences is above that of its normal ones. "
+        "neighbours: the weight of anomalous sentences among the nearest of all.",
+    )
+    alpha: float | None = setting(
+        None,
+        affects=("score_bank",),
+        description="What similarities to anomalous sentences are multiplied by; null: 0.9 with margin, 0.95 with neighbours.",
+        gt=0,
+        le=2,
+    )
+    temperature: float | None = setting(
+        None,
+        affects=("score_bank",),
+        description="What margins are divided by before the logistic function, similarities of neighbours before the softmax; "
+        "null: 0.03 and 1.",
+        gt=0,
+        le=1000,
+    )
+    top: float = setting(
+        0.5,
+        affects=("score_bank",),
+        description="With margin: the share of a side's sentences, the most similar ones, that count; rounded up.",
+        gt=0,
+        le=1,
+    )
+    neighbours: int = setting(
+        10, affects=("score_bank",), description="With neighbours: how many sentences count.", ge=1, le=10_000
+    )
+    normal_anchor: Literal["none", "first-frames"] = setting(
+        "none",
+        affects=("score_bank",),
+        description="With margin: first-frames takes the beginning of the video as one more normal sentence of each category. "
+        "A video that begins with an anomaly is then scored too low.",
+    )
+    anchor_frames: int = setting(
+        32,
+        affects=("score_bank",),
+        description="With first-frames: how many grid frames the beginning has.",
+        ge=1,
+        le=10_000,
+    )
+    anchor_temperature: float = setting(
+        0.3,
+        affects=("score_bank",),
+        description="With first-frames: how sharply frames with low scores are preferred.",
+        gt=0,
+        le=1000,
+    )
+    anomalous_prefix: str = setting(
+        "Anomalous scene: ",
+        affects=("score_bank",),
+        description="Put before each anomalous sentence; {category} stands for the category's name.",
+    )
+    normal_prefix: str = setting(
+        "Normal scene: ", affects=("score_bank",), description="Put before each normal sentence, likewise."
+    )
+
+    @model_validator(mode="after")
+    def _anchor_has_a_use(self) -> BankConfig:
+        if self.normal_anchor != "none" and self.rule != "margin":
+            raise ValueError(
+                f"bank.normal_anchor {self.normal_anchor!r} is one more normal sentence of a margin, and bank.rule is "
+                f"{self.rule!r}: set bank.rule=margin, or bank.normal_anchor=none"
+            )
+        return self
+
+    def sentences(self) -> SentenceBank:
+        """The bank itself.
+
+        Raises:
+            ConfigError: its file cannot be read, has another form, or other sentences than ``digest`` says.
+        """
+        bank = read_bank(self.file)
+        if bank.digest != self.digest:
+            raise ConfigError(
+                f"bank.file {'of the package' if self.file is None else repr(shown(self.file))} has other sentences "
+                f"({bank.digest}) than when the run began (bank.digest {self.digest}): begin a new run, without bank.digest"
+            )
+        return bank
+
+
+def with_digest(given: Any) -> Any:
+    """The section ``bank`` as it is given, with the digest of the file's sentences where that is not: keys of results depend
+    on it, and records say it.
+
+    Raises:
+        ConfigError: the file cannot be read, or has another form.
+    """
+    values = given.model_dump() if isinstance(given, BankConfig) else given
+    if not isinstance(values, dict) or values.get("digest") is not None:
+        return given
+    file = values.get("file")
+    if not isinstance(file, str | Path | None):
+        return given  # validation says what it may be
+    return {**values, "digest": read_bank(None if file is None else local_path(str(file))).digest}
 
 
 class AboutConfig(Section):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lavad_core.config.models import (
     DEFAULT_CAPTIONERS,
@@ -19,8 +19,8 @@ from lavad_core.config.models import (
     ModelConfig,
     VllmChatConfig,
 )
-from lavad_core.config.recipes import AboutConfig, DirectConfig, ZeroShotConfig
-from lavad_core.config.section import NAME_PATTERN, NOTHING, Section, setting
+from lavad_core.config.recipes import AboutConfig, BankConfig, DirectConfig, ZeroShotConfig, with_digest
+from lavad_core.config.section import NAME_PATTERN, NOTHING, PlaceOrAddress, Section, setting
 from lavad_core.config.steps import (
     CleanConfig,
     DetectConfig,
@@ -30,7 +30,6 @@ from lavad_core.config.steps import (
     VideoConfig,
     WindowConfig,
 )
-from lavad_core.location import address_scheme, s3_home, shown
 from lavad_core.stage_names import Affected
 
 __all__ = ["SEMANTICS", "LavadConfig", "Semantics"]
@@ -77,14 +76,6 @@ to clean."""
 
 MAX_FRAME_COUNT_TOLERANCE = 15
 """Frames by which a list may be off, if the user says so: less than the 16 that share a score."""
-
-
-def _home(value: Any) -> Any:
-    return s3_home(value) if isinstance(value, str | Path) and address_scheme(value) == "s3" else value
-
-
-PlaceOrAddress = Annotated[Path, BeforeValidator(_home), PlainSerializer(shown)]
-"""A path; an ``s3://`` address is given and recorded as such, and is its home in between (:mod:`lavad_core.location`)."""
 
 
 class EvaluateConfig(Section):
@@ -268,6 +259,7 @@ class LavadConfig(Section):
     zero_shot: ZeroShotConfig = Field(
         ZeroShotConfig(), description="Scores by two texts, in place of a language model."
     )
+    bank: BankConfig = Field(BankConfig(), description="Scores by a bank of sentences, in place of a language model.")
     direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
     detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
@@ -315,6 +307,8 @@ class LavadConfig(Section):
                     continue  # long_text is a property of ImageBind's tokenizer
                 given = {"kind": "imagebind", **given}
             filled[section] = {**given, name: value}
+        if method == "bank":
+            filled["bank"] = with_digest(filled.get("bank", {}))
         return filled
 
     @model_validator(mode="after")
@@ -352,8 +346,9 @@ class LavadConfig(Section):
                 "score.method 'direct' shows pictures to the chat model, and chat.kind 'transformers' takes texts alone: set "
                 "chat.kind=openai, with a server whose model takes pictures, or chat.kind=python"
             )
-        if method == "zero-shot" and self.zero_shot.vector == "frame" and self.window.sampling != "grid":
+        section = {"zero-shot": "zero_shot", "bank": "bank"}.get(method)
+        if section and getattr(self, section).vector == "frame" and self.window.sampling != "grid":
             raise ValueError(
-                f"zero_shot.vector 'frame' needs vectors of the grid's frames, and window.sampling {self.window.sampling!r} "
-                "(semantics 'reference' sets it) has those of others: set window.sampling=grid, or zero_shot.vector=window"
+                f"{section}.vector 'frame' needs vectors of the grid's frames, and window.sampling {self.window.sampling!r} "
+                f"(semantics 'reference' sets it) has those of others: set window.sampling=grid, or {section}.vector=window"
             )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
+    PlainSerializer,
     SecretStr,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -21,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from lavad_core.address import Addresses, each_address
 from lavad_core.digest import canonical_json
+from lavad_core.location import address_scheme, s3_home, shown
 from lavad_core.masking import masked
 from lavad_core.stage_names import Affected
 
@@ -29,6 +33,14 @@ PathKey = tuple[str, ...]
 
 NOTHING: tuple[Affected, ...] = ()
 """For fields that change how fast or where work is done, never its result."""
+
+
+def _home(value: Any) -> Any:
+    return s3_home(value) if isinstance(value, str | Path) and address_scheme(value) == "s3" else value
+
+
+PlaceOrAddress = Annotated[Path, BeforeValidator(_home), PlainSerializer(shown)]
+"""A path; an ``s3://`` address is given and recorded as such, and is its home in between (:mod:`lavad_core.location`)."""
 
 
 class Section(BaseModel):
@@ -104,6 +116,7 @@ ENCODER_STAGES: tuple[Affected, ...] = (
     "embed_summaries",
     "embed_windows",
     "score_zero_shot",
+    "score_bank",
 )
 CHAT_STAGES: tuple[Affected, ...] = ("summarise", "score", "score_direct")
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import JsonValue, SecretStr
 from pydantic.fields import FieldInfo
 
-from lavad_core.config.schema import LavadConfig, PlaceOrAddress
-from lavad_core.config.section import Section
+from lavad_core.config.schema import LavadConfig
+from lavad_core.config.section import PlaceOrAddress, Section
 
 _LOCAL_PREFIXES = ("./", "../", "~/")
 _WEIGHTS = (".pth", ".safetensors")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import Interrupted
@@ -28,6 +29,8 @@ from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.identity import IdentityCache
 from lavad_core.video.object_copy import COPIES
 from lavad_core.video.types import VideoSource
+
+T = TypeVar("T")
 
 SERVER_LOG = ".chat-server.log"
 """The ending of what a server of a run said (``chat.server: managed``)."""
@@ -68,6 +71,8 @@ class RunResources:
         self.in_flight = InFlight()
         self.patience = CircuitBreaker(config.run.give_up_after_unusable)
         self._stopping = threading.Event()
+        self._making = threading.Lock()
+        self._made: dict[str, Any] = {}
         # None of these touches the disk or loads anything before it is used.
         self.store = FileStore(config.store)
         cache = self.store.root / "cache"
@@ -98,6 +103,15 @@ class RunResources:
     def stopping(self) -> bool:
         """Whether :meth:`stop` was called."""
         return self._stopping.is_set()
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What all videos of the run share: made by the first that asks, while others wait for it. If that fails, the next one
+        tries again."""
+        with self._making:
+            if name not in self._made:
+                self._made[name] = make()
+            made: T = self._made[name]
+            return made
 
     def check_stop(self) -> None:
         """Raises Interrupted after :meth:`stop`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -21,6 +21,8 @@ from lavad_core.store.answers import AnswerCache
 from lavad_core.store.types import Commit, Key, ResultWriter, Status, Store
 from lavad_core.video.frame_cache import FrameCache
 from lavad_core.video.types import VideoSource
+
+T = TypeVar("T")
 
 
 class StageResources(Protocol):
@@ -47,6 +49,7 @@ class StageResources(Protocol):
     def graph(self) -> Graph: ...
     def source(self, video: PreparedVideo) -> VideoSource: ...
     def check_stop(self) -> None: ...
+    def once(self, name: str, make: Callable[[], T]) -> T: ...
 
 
 class StageContext:

@@ -189,8 +189,8 @@ def test_config_schema_is_json() -> None:
 def test_config_presets_prints_a_preset() -> None:
     assert lavad("config", "presets", "generic").stdout.splitlines()[-1].strip()
     assert [line.split()[0] for line in lavad("config", "presets").stdout.splitlines()] == [
-        "generic", "llava", "tiny", "ucf-crime", "xd-violence", "zero-shot-clip", "zero-shot-imagebind",
-        "zero-shot-imagebind-video",
+        "bank", "flashback", "generic", "llava", "nova", "tiny", "ucf-crime", "xd-violence", "zero-shot-clip",
+        "zero-shot-imagebind", "zero-shot-imagebind-video",
     ]  # fmt: skip
 
 

@@ -44,6 +44,8 @@ BASES: dict[str, dict[str, Any]] = {
         "encoder": {"kind": "clip"},
         "zero_shot": {"vector": "window"},
     },
+    "bank, margin": {"score": {"method": "bank"}, "bank": {"normal_anchor": "first-frames"}},
+    "bank, neighbours of windows": {"score": {"method": "bank"}, "bank": {"vector": "window", "rule": "neighbours"}},
     "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},
     "models of the user's own": {
         "captioners": {"a": {"kind": "python", "model": "/a.py:load"}},
@@ -67,6 +69,7 @@ STRUCTURAL = {
     "refine.enabled",
     "score.method",
     "zero_shot.vector",
+    "bank.vector",
 }
 """Fields that change which stages there are or what they read from; tested on their own below."""
 
@@ -173,10 +176,12 @@ def cases() -> list[Any]:
                 continue
             if row.path == "score.expected" and config.score.answer == "free-text":
                 continue  # refused together
-            if row.path == "window.sampling" and (config.score.method, config.zero_shot.vector) == (
-                "zero-shot",
-                "frame",
-            ):
+            own = {"zero-shot": config.zero_shot.vector, "bank": config.bank.vector}.get(config.score.method)
+            if row.path == "window.sampling" and own == "frame":
+                continue  # refused together
+            if row.path == "bank.rule" and config.bank.normal_anchor != "none":
+                continue  # refused together
+            if row.path == "bank.normal_anchor" and config.bank.rule == "neighbours":
                 continue  # refused together
             section = row.path.split(".")[0]
             if section == "captioners":

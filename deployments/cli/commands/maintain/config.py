@@ -82,6 +82,15 @@ def presets(
             show(f"{preset:{width}}  {'; '.join([title.rstrip('.'), *more])}")
 
 
+@app.command("bank")
+@guarded
+def bank() -> None:
+    """Print the package's bank of sentences (score.method: bank), to be edited and named as bank.file."""
+    from lavad_core.config.sentence_bank import package_bank
+
+    show(package_bank().rstrip("\n"))
+
+
 @app.command("prompts", short_help="Print what the chat model is asked.")
 @guarded
 @grouped
