@@ -52,6 +52,7 @@ def evaluate(
     tolerances: dict[str, float] | None = None,
     report: str | None = None,
     config: str | None = None,
+    smooth_again: bool = False,
 ) -> State[Any]:
     """All metrics of a run or an import against a data set's labels, with its report; red if they fell.
 
@@ -81,6 +82,7 @@ def evaluate(
         tolerances: metric to how much it may fall; AUC and AP by 0.005 if not given.
         report: folder of the report; ``cache/reports/<id>`` of the store if not given. An existing report is replaced.
         config: as ``preset``.
+        smooth_again: whether ``sigmas`` may smooth scores that their run has smoothed already.
 
     Returns:
         ``Completed``; ``Regressed`` (red) if a metric fell by more than its tolerance, with the difference in its message;
@@ -100,6 +102,7 @@ def evaluate(
         ),
         resamples=resamples,
         seed=seed,
+        smooth_again=smooth_again,
     )
     reading = LabelReading(
         own.first_frame if first_frame is None else first_frame,

@@ -18,7 +18,7 @@ from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.results.run import Keys, results_of_keys
-from lavad_core.stages.node import PreparedVideo
+from lavad_core.stages.node import PreparedVideo, final_scores_node
 from lavad_core.store.types import Commit, Key, Store
 
 STAGE = "evaluate"
@@ -47,7 +47,7 @@ def evaluate_run(
     """The metrics over all frames of ``videos``; None if the configuration names no labels.
 
     Args:
-        resources: whose store holds the refined scores.
+        resources: whose store holds the final scores.
         videos: those that have scores.
         unscored: names of videos of the run that have none: listed in the result, never taken for normal.
 
@@ -70,7 +70,7 @@ def evaluate_keys(
     """As :func:`evaluate_run`, for videos of which the keys of their results are known: no model need be there.
 
     Args:
-        store: holds the refined scores.
+        store: holds the final scores.
         config: names the labels.
         videos: name to keys, of those that have scores.
         unscored: names of videos of the run that have none.
@@ -91,7 +91,7 @@ def evaluate_keys(
             f"{labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
             f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
         )
-    keys = {name: own["refine"] for name, own in videos.items()}
+    keys = {name: own[final_scores_node(config)] for name, own in videos.items()}
     provenance: dict[str, Any] = {
         "stage": STAGE,
         "version": VERSION,

@@ -21,6 +21,7 @@ StageName = Literal[
     "score_direct",
     "embed_summaries",
     "refine",
+    "smooth",
     "detect",
 ]
 """In the order in which they run, each over all videos: inputs before those who read them, and stages that share a model

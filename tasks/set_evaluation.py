@@ -18,7 +18,7 @@ from lavad_core.evaluation.compute import of_results
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.regression import Regression, against_evaluation, against_results
 from lavad_core.evaluation.sealed_json import EVALUATION
-from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, ChosenThreshold, fitted_warnings, with_warnings
+from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, ChosenThreshold, threshold_warnings, with_warnings
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.location import local_path
 from lavad_core.method.detection import SegmentRule
@@ -96,7 +96,7 @@ def evaluate_set(
     scores with the same options."""
     dataset, results = ref.open()
     found = evaluate_results(dataset, results, options) if made is None else of_results(made, dataset, results, options)
-    return found if chosen is None else with_warnings(found, fitted_warnings(chosen, dataset, results.names))
+    return found if chosen is None else with_warnings(found, threshold_warnings(chosen, dataset, results))
 
 
 @task(name="compare-with-baseline", description="Whether metrics fell by more than is tolerated.", **UNCACHED)

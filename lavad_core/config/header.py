@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 
 from lavad_core.config.schema import LavadConfig
+from lavad_core.recipes.temporal import REACH
+
+USUAL_RATE = 30.0
+"""Frames per second at which grid steps are counted in seconds where no video is at hand."""
 
 LOOKS_AHEAD, FITTED = "looks ahead", "fitted on the test set"
 """Names of two texts of a header."""
@@ -16,8 +20,13 @@ TO_THE_END = "to the end of the video"
 def lookahead_s(config: LavadConfig) -> float:
     """The largest time after t, seconds, that the score at t depends on; infinite where it is all of the video.
 
-    Scores that are filled in for want of an answer look at the next answer; that is not counted.
+    Scores that are filled in for want of an answer look at the next answer; that is not counted. Grid steps of a smoothing
+    are counted at the rate of ``imports.frame_rate``, otherwise at :data:`USUAL_RATE`.
     """
+    return _scores_lookahead_s(config) + _smoothing_lookahead_s(config)
+
+
+def _scores_lookahead_s(config: LavadConfig) -> float:
     half = config.window.duration_s / 2
     if config.score.method == "direct":
         return 0.0
@@ -36,6 +45,18 @@ def looks_ahead(config: LavadConfig) -> str:
     """:func:`lookahead_s`, for people."""
     ahead = lookahead_s(config)
     return TO_THE_END if math.isinf(ahead) else f"{ahead:g} s"
+
+
+def _smoothing_lookahead_s(config: LavadConfig) -> float:
+    own = config.smooth
+    if own.kind == "none":
+        return 0.0
+    if own.prior == "centre":  # how long the video is decides
+        return math.inf
+    step_s = config.video.frame_interval / (config.imports.frame_rate or USUAL_RATE)
+    if own.kind == "gaussian":
+        return REACH * (own.sigma_s if own.sigma_steps is None else own.sigma_steps * step_s)
+    return (own.kernel_size - 1) // 2 * step_s if own.kind == "kernel" else 0.0
 
 
 def header_of(config: LavadConfig) -> dict[str, str]:

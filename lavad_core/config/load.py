@@ -278,7 +278,9 @@ class Merger:
 
     @staticmethod
     def _another_kind(old: Mapping[str, Any], new: Mapping[str, Any], shape: Shape) -> bool:
-        return bool(old) and "kind" in new and new["kind"] != old.get("kind", shape.default_variant)
+        # A section with one class for all of its kinds goes on: all have the same keys.
+        kinds = "" not in shape.variants
+        return bool(old) and kinds and "kind" in new and new["kind"] != old.get("kind", shape.default_variant)
 
     @staticmethod
     def _of_the_new_kind(old: Mapping[str, Any], kind: object, shape: Shape) -> dict[str, Any]:

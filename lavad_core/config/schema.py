@@ -21,6 +21,7 @@ from lavad_core.config.models import (
 )
 from lavad_core.config.recipes import AboutConfig, BankConfig, DirectConfig, ZeroShotConfig, with_digest
 from lavad_core.config.section import NAME_PATTERN, NOTHING, PlaceOrAddress, Section, setting
+from lavad_core.config.smooth_fields import SmoothConfig
 from lavad_core.config.steps import (
     CleanConfig,
     DetectConfig,
@@ -262,6 +263,7 @@ class LavadConfig(Section):
     bank: BankConfig = Field(BankConfig(), description="Scores by a bank of sentences, in place of a language model.")
     direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
+    smooth: SmoothConfig = Field(SmoothConfig(), description="Scores smoothed over time, before segments are made.")
     detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="Labels that scores are compared with.")
     imports: ImportConfig = Field(ImportConfig(), description="Results made elsewhere, used in place of stages.")

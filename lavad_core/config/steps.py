@@ -22,7 +22,17 @@ class VideoConfig(Section):
 
     frame_interval: int = setting(
         16,
-        affects=("caption", "embed_frames", "embed_windows", "clean", "summarise", "score", "refine", "detect"),
+        affects=(
+            "caption",
+            "embed_frames",
+            "embed_windows",
+            "clean",
+            "summarise",
+            "score",
+            "refine",
+            "smooth",
+            "detect",
+        ),
         description="The grid: one frame in N is captioned and scored.",
         ge=1,
         le=100_000,

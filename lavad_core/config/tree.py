@@ -74,8 +74,10 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 def _variants(annotation: Any) -> dict[str, type[Section]]:
     found = [part for part in _alternatives(annotation) if isinstance(part, type) and issubclass(part, Section)]
-    if len(found) == 1 and "kind" not in found[0].model_fields:
-        return {"": found[0]}
+    if len(found) == 1:
+        kind = found[0].model_fields.get("kind")
+        if kind is None or len(get_args(kind.annotation)) > 1:  # a class for all kinds is one variant
+            return {"": found[0]}
     return {str(section.model_fields["kind"].default): section for section in found}
 
 

@@ -135,6 +135,7 @@ def compare_results(
         DamagedResult: scores are gone from the store.
     """
     options = options or EvaluationOptions()
+    options.check_smoothing(a, b)
     with_a, with_b = (match(dataset.videos, one.names, f"{one.origin} {one.set_id!r}").pairs for one in (a, b))
     common = [name for name in with_a if name in with_b]
     if not common:

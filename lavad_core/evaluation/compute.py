@@ -22,7 +22,7 @@ from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.smoothing import Sigma, sigma_in_words, smoothed, width_of
 from lavad_core.evaluation.ties import Array
 from lavad_core.evaluation.trivial import trivial_scores
-from lavad_core.evaluation.types import Curve, Evaluation, EvaluationProtocol, Metric, ScoreRow, VideoRow
+from lavad_core.evaluation.types import SMOOTHED, Curve, Evaluation, EvaluationProtocol, Metric, ScoreRow, VideoRow
 from lavad_core.method.sampling import sampled
 from lavad_core.results.types import ResultSet
 
@@ -37,10 +37,12 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
     options are given.
 
     Raises:
-        InputError: no scored video is in the data set, or the scores of one do not cover its frames or are not numbers.
+        InputError: no scored video is in the data set, the scores of one do not cover its frames or are not numbers, or σ would
+            smooth once more what the run has smoothed.
         DamagedResult: scores are gone from the store.
     """
     options = options or EvaluationOptions()
+    options.check_smoothing(results)
     videos, names = gather_scores(dataset, results)
     draws = draw_resamples(len(videos), options.resamples, options.seed) if options.resamples else None
     labelled = LabelledScores(videos, draws)
@@ -82,10 +84,13 @@ def of_results(evaluation: Evaluation, dataset: Dataset, results: ResultSet, opt
 def own_scores(videos: Sequence[EvaluatedVideo]) -> dict[str, Array]:
     """The kinds of scores that all videos have, by the names of rows; the final ones first."""
     final = np.concatenate([video.scores for video in videos])
+    unsmoothed = [video.unsmoothed for video in videos if video.unsmoothed is not None]
+    smoothed_by_run = len(unsmoothed) == len(videos)  # one run's videos are, all or none
     raw = [video.raw for video in videos if video.raw is not None]
-    if len(raw) < len(videos):
-        return {"refined" if raw else "scores": final}
-    return {"refined": final, "raw": np.concatenate(raw)}
+    found = {"refined" if raw else "scores": np.concatenate(unsmoothed) if smoothed_by_run else final}
+    if len(raw) == len(videos):
+        found["raw"] = np.concatenate(raw)
+    return {SMOOTHED: final, **found} if smoothed_by_run else found
 
 
 def _row(
@@ -123,7 +128,7 @@ def _header(
         results=results.reference,
         average_precision=AVERAGE_PRECISION,
         averaging=AVERAGING,
-        smoothing=_smoothing(options, labelled),
+        smoothing=_smoothing(options, labelled, results.smoothing),
         weighting="none",
         warnings=tuple(cautions(dataset, labelled.videos, unscored, unlabelled, len(known_bad))),
         intervals=options.intervals,
@@ -141,14 +146,16 @@ def _samples(results: ResultSet) -> str:
     return f"{sampled(found)} a window"
 
 
-def _smoothing(options: EvaluationOptions, labelled: LabelledScores) -> str:
+def _smoothing(options: EvaluationOptions, labelled: LabelledScores, by_run: str) -> str:
+    own = f"by the run, {by_run}; none in the rows of its other scores" if by_run else "none"
     if not options.sigmas:
-        return "none"
+        return own
     words = [
         sigma_in_words(sigma, width_of(labelled.videos, sigma), "grid steps" if sigma.unit == "scores" else "")
         for sigma in options.sigmas
     ]
-    return f"none; in rows with σ a Gaussian of {', '.join(words)} over each video's scores"
+    again = ", once more" if by_run else ""
+    return f"{own}; in rows with σ a Gaussian of {', '.join(words)} over each video's scores{again}"
 
 
 def _video_rows(labelled: LabelledScores, scores: Array, pairs: Array) -> tuple[VideoRow, ...]:

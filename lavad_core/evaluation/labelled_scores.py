@@ -47,6 +47,8 @@ class EvaluatedVideo:
     """Frames per second; None where it is not known."""
     uncovered: int = 0
     """Frames that the list counts, left out by the tolerance that was given."""
+    unsmoothed: Array | None = field(default=None, repr=False)
+    """float64, [n], what ``scores`` were smoothed from; None where the run smoothed nothing."""
 
     @property
     def is_anomalous(self) -> bool:
@@ -208,9 +210,10 @@ def evaluated_video(
         raise InputError(f"video {labels.name!r} has {frames} frames; check the frame count of the data set's list")
     starts = np.arange(0, frames, scored.interval)
     scores = _covering(labels, scored, len(starts), "scores", scored.scores)
-    raw = None
-    if scored.raw_scores is not None:
-        raw = _covering(labels, scored, len(starts), "raw scores", scored.raw_scores)
+    raw, unsmoothed = (
+        None if curve is None else _covering(labels, scored, len(starts), what, curve)
+        for what, curve in (("raw scores", scored.raw_scores), ("unsmoothed scores", scored.unsmoothed))
+    )
     marked, clipped = labels_from_intervals(labels.intervals, frames)
     positive = np.add.reduceat(marked, starts, dtype=np.float64)
     return EvaluatedVideo(
@@ -225,6 +228,7 @@ def evaluated_video(
         clipped=clipped,
         frame_rate=scored.frame_rate or frame_rate,
         uncovered=listed_frames - frames,
+        unsmoothed=unsmoothed,
     )
 
 

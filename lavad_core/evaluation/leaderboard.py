@@ -130,10 +130,11 @@ def own_rows(evaluation: Evaluation) -> list[LeaderboardRow]:
         if row.name != final:
             continue
         numbers = {key: row.metrics[key].value for key in ("auc", "average_precision", "pr_auc_trapezoid")}
-        smoothing = row.label.removeprefix(row.name).strip() or "none"
+        steps = (header.results.get("smoothing", ""), row.label.removeprefix(row.name).strip())
+        smoothing = ", then ".join(filter(None, steps)) or "none"
         rows.append(
             LeaderboardRow(
-                method=in_words(header.results),
+                method=in_words({name: text for name, text in header.results.items() if name != "smoothing"}),
                 source="this store",
                 training="",
                 figures="ours",
@@ -153,7 +154,7 @@ def made_by(configs: Sequence[LavadConfig]) -> dict[str, str]:
     """How the scores of a row's runs are made: the protocol's columns but for the labels."""
     known = [
         {
-            "smoothing": "none",
+            "smoothing": config.smooth.in_words or "none",
             "lookahead": _ahead(looks_ahead(config)),
             "fitted": header_of(config).get(FITTED, NOT_KNOWN),
         }

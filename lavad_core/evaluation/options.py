@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lavad_core.errors import InputError
 from lavad_core.evaluation.smoothing import Sigma, checked_sigma
 from lavad_core.method.detection import SegmentRule
+from lavad_core.results.types import ResultSet
 
 MAX_RESAMPLES = 100_000
 
@@ -30,6 +31,8 @@ class EvaluationOptions:
     """How many times the bootstrap draws the videos; 0 for no intervals."""
     seed: int = 0
     """Seed of the bootstrap."""
+    smooth_again: bool = False
+    """Whether ``sigmas`` may smooth scores that their run has smoothed already."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigmas", tuple(dict.fromkeys(map(checked_sigma, self.sigmas))))
@@ -43,6 +46,19 @@ class EvaluationOptions:
                 f"{self.resamples} resamples with seed {self.seed}: give 0 (no intervals) to {MAX_RESAMPLES}, and a seed of at "
                 "least 0"
             )
+
+    def check_smoothing(self, *sets: ResultSet) -> None:
+        """
+        Raises:
+            InputError: scores of a set are smoothed already, and would be once more.
+        """
+        for results in sets:
+            if results.smoothing and self.sigmas and not self.smooth_again:
+                raise InputError(
+                    f"the scores of {results.origin} {results.set_id!r} are smoothed already ({results.smoothing}): σ "
+                    f"{self.sigmas[0]} would smooth them twice; leave it out, or say that it is meant (`lavad evaluate "
+                    "--smooth-again`)"
+                )
 
     @property
     def intervals(self) -> str:

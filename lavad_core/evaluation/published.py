@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lavad_core.errors import InputError
-from lavad_core.evaluation.types import Evaluation, ScoreRow
+from lavad_core.evaluation.types import SMOOTHED, Evaluation, ScoreRow
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def against_published(evaluation: Evaluation) -> PublishedComparison:
     if not rows:
         known = ", ".join(sorted({row.dataset for row in published_rows()}))
         raise InputError(f"the paper has no number of {adapter!r}; its tables are of {known}")
-    ours = evaluation.rows[0]
+    ours = next(row for row in evaluation.rows if row.name != SMOOTHED)
     auc, ap = ours.metrics["auc"].value, ours.metrics["pr_auc_trapezoid"].value
     return PublishedComparison(
         ours,

@@ -85,7 +85,7 @@ class ChosenThreshold:
     """A threshold, and where it comes from."""
 
     threshold: float
-    """A score of at least this is anomalous; of unsmoothed final scores."""
+    """A score of at least this is anomalous; of the final scores, as their run left them."""
     rule: str
     """Name of the rule that chose it."""
     definition: str
@@ -207,9 +207,22 @@ def _by_false_alarms(videos: Sequence[EvaluatedVideo], most: float, segments: Se
     return chosen
 
 
-def fitted_warnings(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
-    """What is wrong with evaluating a threshold on the scored videos of a data set, one sentence for each; nothing if it was
-    chosen on others."""
+def threshold_warnings(chosen: ChosenThreshold, dataset: Dataset, results: ResultSet) -> tuple[str, ...]:
+    """What is wrong with evaluating a threshold on a set of results, one sentence for each: it was chosen on the same videos,
+    or on scores that were smoothed in another way, whose peaks are of another height."""
+    other = chosen.results.get("smoothing", "")
+    found = _fitted(chosen, dataset, results.names)
+    if other == results.smoothing:
+        return found
+    words = [f"smoothed ({smoothing})" if smoothing else "not smoothed" for smoothing in (other, results.smoothing)]
+    return (
+        *found,
+        f"the threshold {chosen.threshold:g} was chosen on scores that were {words[0]}, and these are {words[1]}: peaks have "
+        "another height; choose it on scores like these (lavad threshold)",
+    )
+
+
+def _fitted(chosen: ChosenThreshold, dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
     fitted = {match_key(name) for name in chosen.names}
     same = [name for name in names if match_key(name) in fitted]
     labels = chosen.labels == digest_of_matched_labels(dataset)

@@ -104,6 +104,9 @@ class Metric:
         return f"{self.number} ({self.interval})" if self.interval else self.number
 
 
+SMOOTHED = "smoothed"
+"""Name of the row of the final scores of a run that smooths them; those before it have rows of their own."""
+
 METRIC_TITLES = {
     "auc": "AUC (micro)",
     "average_precision": "AP",
@@ -121,8 +124,8 @@ class ScoreRow:
     """One kind of scores."""
 
     name: str
-    """``refined`` and ``raw``, or ``scores`` where the results have only one kind; for a row without a model
-    ``video-label oracle``, ``constant`` or ``clip-centre prior``."""
+    """``refined`` and ``raw``, or ``scores`` where the results have only one kind, after :data:`SMOOTHED` ones; for a row
+    without a model ``video-label oracle``, ``constant`` or ``clip-centre prior``."""
     sigma: float
     """The sigma of the smoothing, in ``unit``; 0 where nothing is smoothed."""
     metrics: Mapping[str, Metric]
@@ -219,7 +222,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All metrics of a set of results. ``rows[0]`` is that of the unsmoothed final scores."""
+    """All metrics of a set of results. ``rows[0]`` is that of the final scores, as their run left them."""
 
     header: EvaluationProtocol
     """The protocol."""

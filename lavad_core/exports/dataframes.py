@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pandas as pd
 import pyarrow as pa
 
-from lavad_core.exports.tables import FRAME_SCHEMA, tables_of
+from lavad_core.exports.tables import schema_of, tables_of
 from lavad_core.method.detection import Segment, SegmentRule
 from lavad_core.results import ResultSet, VideoTexts
 
@@ -24,13 +24,15 @@ def scores_table(results: ResultSet, *, every_frame: bool = False) -> pd.DataFra
 
     Returns:
         columns ``video``; ``frame``, from 0; ``time_s``, when the frame is shown, seconds, NaN where not known; ``score``,
-        from 0 to 1; and ``raw_score``, the language model's own, NaN where there is none beside it.
+        from 0 to 1; ``unsmoothed_score`` where the run smoothed its scores; and ``raw_score``, the language model's own, NaN
+        where there is none beside it.
 
     Raises:
         DamagedResult: results are gone from the store.
     """
-    tables = [table.select(FRAME_SCHEMA.names) for table in tables_of(results, every_frame)]
-    return pa.concat_tables([FRAME_SCHEMA.empty_table(), *tables]).to_pandas()
+    schema = schema_of(results, frames=True)
+    tables = [table.select(schema.names) for table in tables_of(results, every_frame)]
+    return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
 
 
 def texts_table(results: ResultSet) -> pd.DataFrame:

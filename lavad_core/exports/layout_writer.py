@@ -80,13 +80,16 @@ def write_layout(results: ResultSet, target: Path) -> WrittenLayout:
                 path = folder / kind / f"{name}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(values, indent=4, allow_nan=False) + "\n", encoding="ascii")
-    return WrittenLayout(ranks, tuple(_notes(bare, wordless, len(results.names))))
+    smoothed = (
+        (f"scores are smoothed ({results.smoothing}) and no means of their neighbours",) if results.smoothing else ()
+    )
+    return WrittenLayout(ranks, (*smoothed, *_notes(bare, wordless, len(results.names))))
 
 
 def _ranks(results: ResultSet) -> int:
     """Neighbours that every frame must have: at least those that the program looks at if it is not told another number."""
     longest = 0
-    for name in results.names:
+    for name in results.names if not results.smoothing else ():
         own = results[name].neighbours
         if own is not None:
             longest = max(longest, *(len(row) for row in own.scores))
@@ -121,7 +124,8 @@ def _check_names(results: ResultSet) -> None:
 def _files(results: ResultSet, name: str, ranks: int) -> dict[str, Mapping[Any, Any]]:
     """Folder to what its file of the video holds."""
     found = results[name]
-    video, texts, own = found.scores, found.texts, found.neighbours
+    video, texts = found.scores, found.texts
+    own = None if video.smoothing else found.neighbours  # the program would average the scores before smoothing
     grid = video.grid.tolist()
     only_raw = results.origin == "import" and not video.refined  # a run's scores are final, refined or not
     raw = video.scores if only_raw else video.raw_scores

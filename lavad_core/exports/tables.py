@@ -40,6 +40,16 @@ GRID_SCHEMA = pa.schema(
 JSON_FORMAT = 1
 
 
+def schema_of(results: ResultSet, frames: bool) -> pa.Schema:
+    """The columns of a table of results, ``frames`` for one row per frame: with ``unsmoothed_score`` beside ``score`` where the
+    run smoothed its scores."""
+    schema = FRAME_SCHEMA if frames else GRID_SCHEMA
+    if not results.smoothing:
+        return schema
+    place = schema.get_field_index("score") + 1
+    return schema.insert(place, pa.field("unsmoothed_score", pa.float64(), nullable=False))
+
+
 def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None:
     """A CSV file, UTF-8; each captioner has a column of its own. Texts are as in :func:`lavad_core.escape.escape_cell`.
 
@@ -53,7 +63,7 @@ def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None
         OSError: it cannot be written.
         DamagedResult: results are gone from the store.
     """
-    schema = FRAME_SCHEMA if frames else GRID_SCHEMA
+    schema = schema_of(results, frames)
     captioners = [] if frames else sorted({name for video in results.names for name in results.texts(video).captions})
     plain = [name for name in schema.names if name != "captions"]
     with new_file(target) as path, open(path, "w", encoding="utf-8", newline="") as file:
@@ -69,7 +79,7 @@ def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None
 
 def write_parquet(results: ResultSet, target: Path, *, frames: bool = False) -> None:
     """A Parquet file; arguments and errors as :func:`write_csv`."""
-    schema = FRAME_SCHEMA if frames else GRID_SCHEMA
+    schema = schema_of(results, frames)
     with new_file(target) as path, PartWriter(path, schema) as writer:
         for table in tables_of(results, frames):
             writer.write(table)
@@ -79,6 +89,7 @@ def write_parquet(results: ResultSet, target: Path, *, frames: bool = False) -> 
 def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> None:
     """A JSON file: the set, and a list of videos with their rows; arguments and errors as :func:`write_csv`."""
     head = {"format": JSON_FORMAT, "run": results.set_id, "origin": results.origin, "unscored": dict(results.unscored)}
+    head |= {"smoothing": results.smoothing} if results.smoothing else {}
     with new_file(target) as path, open(path, "w", encoding="ascii") as file:
         file.write(json.dumps(head)[:-1] + ', "videos": [')
         for number, (name, table) in enumerate(zip(results.names, tables_of(results, frames), strict=True)):
@@ -105,21 +116,25 @@ def tables_of(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
 
 def _table(results: ResultSet, name: str, every_frame: bool) -> pa.Table:
     video = results.scores(name)
-    frames, scores, raw = video.grid, video.scores, video.raw_scores
+    frames = np.arange(video.frames) if every_frame else video.grid
+    curves = {"score": video.scores, "raw_score": video.raw_scores}
+    if results.smoothing:
+        curves["unsmoothed_score"] = video.unsmoothed
     if every_frame:
-        frames = np.arange(video.frames)
-        scores = to_frames(scores, video.frames, video.interval, video=name)
-        raw = None if raw is None else to_frames(raw, video.frames, video.interval, video=name)
+        curves = {
+            kind: None if curve is None else to_frames(curve, video.frames, video.interval, video=name)
+            for kind, curve in curves.items()
+        }
     times = video.seconds(frames)
     columns: dict[str, Any] = {
         "video": [storable(video.name)] * len(frames),
         "frame": frames,
         "time_s": [None] * len(frames) if times is None else times,
-        "score": scores,
-        "raw_score": [None] * len(frames) if raw is None else raw,
+        **{kind: [None] * len(frames) if curve is None else curve for kind, curve in curves.items()},
     }
+    schema = schema_of(results, every_frame)
     if every_frame:
-        return pa.Table.from_pydict(columns, schema=FRAME_SCHEMA)
+        return pa.Table.from_pydict(columns, schema=schema)
     texts, grid = results.texts(name), frames.tolist()
     columns["summary"] = [texts.summaries.get(frame) for frame in grid]
     columns["reason"] = [texts.reasons.get(frame) for frame in grid]
@@ -133,4 +148,4 @@ def _table(results: ResultSet, name: str, every_frame: bool) -> pa.Table:
         ]
         for frame in grid
     ]
-    return pa.Table.from_pydict(columns, schema=GRID_SCHEMA)
+    return pa.Table.from_pydict(columns, schema=schema)

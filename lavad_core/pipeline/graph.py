@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.models.random_models import PREFIX
-from lavad_core.stages.node import Graph, Node
+from lavad_core.stages.node import Graph, Node, final_scores_node
 from lavad_core.stages.registry import STAGES
 
 
@@ -21,9 +21,11 @@ def build_graph(config: LavadConfig, identities: Mapping[str, str]) -> Graph:
         for name, stage in STAGES.items()
         for reads in stage.reads(config)
     ]
-    targets: set[str] = set(config.run.targets)
+    final = final_scores_node(config)
+    # Where nothing is smoothed, smoothed scores are the final ones all the same.
+    targets = {final if target == "smooth" else target for target in config.run.targets}
     if "evaluate" in targets or config.evaluate.labels is not None:
-        targets.add("refine")  # the metrics of a set are not a node of a video; these scores are what they need of each
+        targets.add(final)  # the metrics of a set are not a node of a video; these scores are what they need of each
     wanted: set[str] = set()
     for node in reversed(nodes):
         if node.stage in targets or node.id in wanted:

@@ -50,7 +50,8 @@ def draw_curve(axes: Any, video: VideoReport, colours: Colours) -> None:
     axes.set_xlim(0, video.end_s or 1)
     axes.set_ylim(2 * BAND, 1.05)
     axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
-    axes.set_xlabel("seconds" if video.timed else "frame")
+    smoothed = "; scores are smoothed" if video.scored.smoothing else ""
+    axes.set_xlabel(("seconds" if video.timed else "frame") + smoothed)
     axes.tick_params(colors=colours.text, length=2.5)
     axes.xaxis.label.set_color(colours.text)
     for side, spine in axes.spines.items():

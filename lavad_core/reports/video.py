@@ -46,6 +46,8 @@ class GridFrame:
     """The language model's own score; None where only the final one is known."""
     text: str
     """What the score was made from: its summary; otherwise a caption; empty where there is none."""
+    unsmoothed: float | None = None
+    """The score before it was smoothed over time; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,15 @@ class VideoReport:
     @cached_property
     def grid(self) -> tuple[GridFrame, ...]:
         """The scored frames, in order."""
-        raw, texts = self.scored.own_scores, self._shown[1]
-        frames = self.scored.grid
-        raw_scores = [None] * len(frames) if raw is None else raw.tolist()
-        numbers = (frames.tolist(), self.times_s[frames].tolist(), self.scored.scores.tolist(), raw_scores)
+        texts, frames = self._shown[1], self.scored.grid
+        raw_scores, unsmoothed = (
+            [None] * len(frames) if curve is None else curve.tolist()
+            for curve in (self.scored.own_scores, self.scored.unsmoothed)
+        )
+        numbers = (frames.tolist(), self.times_s[frames].tolist(), self.scored.scores.tolist(), raw_scores, unsmoothed)
         return tuple(
-            GridFrame(frame, time_s, score, own, texts.get(frame, ""))
-            for frame, time_s, score, own in zip(*numbers, strict=True)
+            GridFrame(frame, time_s, score, own, texts.get(frame, ""), before)
+            for frame, time_s, score, own, before in zip(*numbers, strict=True)
         )
 
     @property
@@ -246,7 +250,10 @@ def video_report(
         truth=truth_of(labelled, scored.frames),
         found=tuple(FrameSpan(*span.values()) for span in found),
         threshold=rule.threshold,
-        notes=(f"Not in these results: {lacking}.",) if lacking else (),
+        notes=(
+            *((f"Scores are smoothed over time: {scored.smoothing}.",) if scored.smoothing else ()),
+            *((f"Not in these results: {lacking}.",) if lacking else ()),
+        ),
     )
     if report.timed:
         return report

@@ -25,6 +25,9 @@ from lavad_core.store.types import Commit
 
 NOT_KNOWN = "not known: an import does not say"
 
+SMOOTHING = "smoothing of scores"
+"""Name of the line that says how the run smoothed its scores; there is none where it did not."""
+
 DIGITS = 12
 """Digits that are shown of a prompt's SHA-256, where it is not one of the paper's."""
 
@@ -92,7 +95,18 @@ def recipe_differences(a: Recipe, b: Recipe) -> tuple[tuple[str, str, str], ...]
 
 def in_short(recipe: Recipe) -> str:
     """A line for a table of runs."""
-    kept = ("method", "captioners", "encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches")
+    kept = (
+        "method",
+        "captioners",
+        "encoder",
+        "chat model",
+        "prompts",
+        "semantics",
+        "window",
+        "neighbours",
+        "switches",
+        SMOOTHING,
+    )
     return "; ".join(f"{name}: {recipe.lines[name]}" for name in kept if recipe.lines.get(name, NOT_KNOWN) != NOT_KNOWN)
 
 
@@ -132,6 +146,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     made = {"clean": given.cleaned, "summarise": given.summaries, "score": given.scores, "refine": given.refined}
     words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
     yield "switches", ", ".join(words) if own_way else ""
+    yield SMOOTHING, config.smooth.in_words
     yield from header_of(config).items()
     score = config.score
     expected = ", expected" if score.expected else ""

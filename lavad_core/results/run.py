@@ -33,7 +33,7 @@ from lavad_core.runs.known_bad import as_known_now
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import runs_of_set
-from lavad_core.stages.node import scores_node
+from lavad_core.stages.node import final_scores_node, scores_node
 from lavad_core.stages.video_frames import read_probe, samples_of
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
@@ -61,10 +61,12 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
         keys = keys_of_run(root, one.run_id)
         for outcome in as_known_now(root, one.videos):
             videos.setdefault(outcome.name, (outcome, keys_of_video(keys, outcome.video_id, outcome.name)))
-    made = {name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys}
-    scored, unscored = sorted(made), {name: _why(own) for name, (own, _) in videos.items() if name not in made}
-    commits = commits_of(store, videos[scored[0]][1] if scored else {})  # all videos are made with the same settings
+    refined = sorted(name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys)
+    commits = commits_of(store, videos[refined[0]][1] if refined else {})  # all videos are made with the same settings
     config = config_of_results(run, commits)
+    scored = [name for name in refined if final_scores_node(config) in videos[name][1]]
+    made = set(scored)
+    unscored = {name: _why(own) for name, (own, _) in videos.items() if name not in made}
     return ResultSet(
         set_id=run.run_id,
         origin="run",
@@ -79,8 +81,8 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
 
 
 def results_of_keys(store: Store, config: LavadConfig, videos: Mapping[str, Keys]) -> ResultSet:
-    """The results of videos of a run that is still running, or has no record: name to the keys of a video's results, ``refine``
-    and ``probe`` among them."""
+    """The results of videos of a run that is still running, or has no record: name to the keys of a video's results, those of
+    ``probe``, ``refine`` and the final scores among them."""
     return ResultSet(
         "", "run", sorted(videos), {}, Recipe(), lambda name: RunVideo(store, name, videos[name], config), config
     )
@@ -136,26 +138,30 @@ class RunVideo(VideoResults):
     @property
     def has_scores(self) -> bool:
         rejected = self.outcome is not None and self.outcome.status == "rejected"
-        return not rejected and self._find("refine") is not None
+        return not rejected and self._find(final_scores_node(self._config)) is not None
 
     @cached_property
     def scores(self) -> ScoredVideo:
         """The scores, with the times of the video's frames."""
-        if "refine" not in self._keys:
+        final = final_scores_node(self._config)
+        if final not in self._keys:
             raise DamagedResult(
-                f"there are no scores for {self.name!r} in this run; its targets must have 'refine' or 'detect'"
+                f"there are no scores for {self.name!r} in this run; its targets must have {final!r} or 'detect'"
             )
         refined = self._table("refine", ["score", "raw_score"])
+        smoothed = None if final == "refine" else self._table(final, ["score"])["score"].to_numpy()
         own = self._config.refine.enabled
         return ScoredVideo(
             name=self.name,
             frames=len(self._times_s),
             interval=self._config.video.frame_interval,
-            scores=refined["score"].to_numpy(),
+            scores=refined["score"].to_numpy() if smoothed is None else smoothed,
             raw_scores=refined["raw_score"].to_numpy() if own else None,
             frame_rate=mean_rate(self._times_s),
             times_s=self._times_s,
             refined=own,
+            unsmoothed=None if smoothed is None else refined["score"].to_numpy(),
+            smoothing=self._config.smooth.in_words,
         )
 
     @cached_property

@@ -38,7 +38,7 @@ class ScoredVideo:
     interval: int
     """Frames from one grid frame to the next; scores are those of frames 0, interval, …."""
     scores: NDArray[np.float64] = field(repr=False)
-    """float64 [⌈M / interval⌉]: the final ones, refined where the method refined them."""
+    """float64 [⌈M / interval⌉]: the final ones, refined where the method refined them, smoothed where the run smoothed them."""
     raw_scores: NDArray[np.float64] | None = field(default=None, repr=False)
     """float64, the same shape: the language model's own; None if there are none beside ``scores``."""
     frame_rate: float | None = None
@@ -46,7 +46,11 @@ class ScoredVideo:
     times_s: NDArray[np.float64] | None = field(default=None, repr=False)
     """float64 [M], presentation times, seconds; None where only a rate is known, or nothing."""
     refined: bool = True
-    """False where ``scores`` are known to be the language model's own."""
+    """False where ``scores`` are known to be the language model's own, before any smoothing."""
+    unsmoothed: NDArray[np.float64] | None = field(default=None, repr=False)
+    """float64, the same shape: what ``scores`` were smoothed from; None where the run smoothed nothing."""
+    smoothing: str = ""
+    """How the run smoothed them, in a few words; empty where it did not."""
 
     @property
     def grid(self) -> NDArray[np.int64]:
@@ -56,7 +60,9 @@ class ScoredVideo:
     @property
     def own_scores(self) -> NDArray[np.float64] | None:
         """The language model's own scores, beside the final ones or in their place; None where none were given."""
-        return self.raw_scores if self.refined else self.scores
+        if self.refined:
+            return self.raw_scores
+        return self.scores if self.unsmoothed is None else self.unsmoothed
 
     def seconds(self, frames: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64] | None:
         """When frames are shown, float64 [n], seconds; None where that is not known. M itself is when the last one stops."""
@@ -254,7 +260,8 @@ class VideoResults:
 def in_words(reference: Mapping[str, str]) -> str:
     """A :attr:`ResultSet.reference` as text: ``run 20260101T000000000-abcdef``."""
     limited = f", {reference['limited']}" if "limited" in reference else ""
-    return f"{reference['origin']} {reference['id']}{limited}"
+    smoothed = f", smoothed by the run: {reference['smoothing']}" if "smoothing" in reference else ""
+    return f"{reference['origin']} {reference['id']}{limited}{smoothed}"
 
 
 @dataclass(frozen=True)
@@ -305,9 +312,15 @@ class ResultSet:
 
     @property
     def reference(self) -> Mapping[str, str]:
-        """What the set is, for documents: ``id`` and ``origin``, and ``limited`` where not all videos belong to it."""
-        limited = "" if self.record is None else self.record.limited
-        return {"id": self.set_id, "origin": self.origin, **({"limited": limited} if limited else {})}
+        """What the set is, for documents: ``id`` and ``origin``, ``limited`` where not all videos belong to it, and
+        ``smoothing`` where its scores are smoothed."""
+        more = {"limited": "" if self.record is None else self.record.limited, "smoothing": self.smoothing}
+        return {"id": self.set_id, "origin": self.origin, **{name: text for name, text in more.items() if text}}
+
+    @property
+    def smoothing(self) -> str:
+        """How the run smoothed its scores, in a few words; empty where it did not, and for an import."""
+        return "" if self.config is None else self.config.smooth.in_words
 
     @property
     def rule(self) -> SegmentRule | None:

@@ -1,4 +1,4 @@
-"""Stage 10, detect: anomalous segments, by thresholding the refined scores."""
+"""Stage 10, detect: anomalous segments, by thresholding the final scores: the smoothed ones, otherwise the refined ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.method.sampling import nearest_rows
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.node import Node, Reads, scores_node, settings_of
+from lavad_core.stages.node import Node, Reads, final_scores_node, scores_node, settings_of
 from lavad_core.stages.units import Work
 from lavad_core.stages.video_frames import FrameTimes, load_probe
 from lavad_core.store.types import Commit
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 
 
 def reads(config: LavadConfig) -> list[Reads]:
-    """The refined scores, and the texts at a segment's peak. These are not worth making for it alone: imported summaries need
+    """The final scores, and the texts at a segment's peak. These are not worth making for it alone: imported summaries need
     no captions, and imported refined scores no texts at all. Scores that are made without summaries bring their reasons."""
     given = config.imports
     ours = scores_node(config) == "score"
@@ -42,7 +42,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     captions = ("clean",) if made or given.cleaned is not None else ()
     summaries = ("summarise",) if made or given.summaries is not None else ()
     reasons = () if ours or given.refined is not None else (scores_node(config),)
-    return [Reads(("probe", *captions, *summaries, *reasons, "refine"), settings_of(config, "detect"))]
+    return [Reads(("probe", *captions, *summaries, *reasons, final_scores_node(config)), settings_of(config, "detect"))]
 
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
@@ -56,8 +56,8 @@ def run(context: StageContext) -> Commit:
     summary. ``end_frame`` is inclusive; ``end_s`` is when that frame stops
     being shown. Facts hold the video's peak."""
     probe = load_probe(context)
-    refined = context.table("refine", ["frame", "score"])
-    frames, scores = refined["frame"].to_numpy(), refined["score"].to_numpy()
+    final = context.table(final_scores_node(context.config), ["frame", "score"])
+    frames, scores = final["frame"].to_numpy(), final["score"].to_numpy()
     found = segments(
         scores,
         frames,

@@ -178,6 +178,12 @@ def scores_node(config: LavadConfig) -> str:
     return f"score_{method.replace('-', '_')}"
 
 
+def final_scores_node(config: LavadConfig) -> str:
+    """Id of the node that the final scores come from, those that segments, metrics, pages and exports are of: its rows have at
+    least ``frame``, ``time_s`` and ``score``, one for each grid frame."""
+    return "refine" if config.smooth.kind == "none" else "smooth"
+
+
 def grid_settings(config: LavadConfig) -> dict[str, Any]:
     """The settings of a node with imported values: which frames it has a value for."""
     return {"video.frame_interval": config.video.frame_interval}

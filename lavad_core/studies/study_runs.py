@@ -108,7 +108,7 @@ def _configs(name: str, study: Study, row: StudyRow, base: StudyBase) -> list[La
 
 def _load(study: Study, base: StudyBase, last: Layers) -> LavadConfig:
     preset = base.preset or (study.preset if base.own_preset else None)
-    needed = ("study", {"run": {"targets": ["refine"]}})  # metrics need no more
+    needed = ("study", {"run": {"targets": ["smooth"]}})  # the final scores: metrics need no more
     given = dict(base.settings) or None
     return load_config(preset=preset, files=base.files, settings=given, overrides=base.overrides, last=[needed, *last])
 

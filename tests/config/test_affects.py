@@ -47,6 +47,9 @@ BASES: dict[str, dict[str, Any]] = {
     "bank, margin": {"score": {"method": "bank"}, "bank": {"normal_anchor": "first-frames"}},
     "bank, neighbours of windows": {"score": {"method": "bank"}, "bank": {"vector": "window", "rule": "neighbours"}},
     "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},
+    "smoothed, in seconds": {"smooth": {"kind": "gaussian"}},
+    "smoothed, in grid steps": {"smooth": {"kind": "kernel", "sigma_steps": 10.0}},
+    "smoothed, the past alone": {"smooth": {"kind": "ema"}},
     "models of the user's own": {
         "captioners": {"a": {"kind": "python", "model": "/a.py:load"}},
         "encoder": {"kind": "python", "model": "package.module:load", "encodes_clips": True},

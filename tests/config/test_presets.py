@@ -88,12 +88,16 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
         pytest.param("flashback", ["window.duration_s=4"], 2, id="a bank's window"),
         pytest.param("nova", [], math.inf, id="the beginning of the video, whose rate is not known"),
         pytest.param("llava", [], 0, id="a frame that is shown"),
+        pytest.param("llava", ["smooth.kind=ema"], 0, id="and a mean of the past"),
+        pytest.param("llava", ["smooth.kind=gaussian", "smooth.sigma_s=2"], 8, id="and a Gaussian"),
+        pytest.param("llava", ["smooth.kind=kernel", "video.frame_interval=15"], 3.5, id="and half a kernel"),
+        pytest.param("llava", ["smooth.kind=ema", "smooth.prior=centre"], math.inf, id="and the video's middle"),
     ],
 )
 def test_how_far_a_configuration_looks_ahead(preset: str, overrides: list[str], seconds: float) -> None:
     config = load_config(preset=preset, overrides=overrides, environ={})
     assert lookahead_s(config) == seconds
-    words = "to the end of the video" if math.isinf(seconds) else f"{seconds} s"
+    words = "to the end of the video" if math.isinf(seconds) else f"{seconds:g} s"
     assert header_of(config)["looks ahead"] == words
 
 

@@ -19,8 +19,8 @@ from lavad_core.evaluation.threshold import (
     CHOSEN_THRESHOLD,
     ChosenThreshold,
     choose_threshold,
-    fitted_warnings,
     parse_rule,
+    threshold_warnings,
     with_warnings,
 )
 from lavad_core.method.detection import SegmentRule
@@ -139,17 +139,21 @@ def test_the_same_labels_have_one_digest_in_any_order_and_form() -> None:
     assert digest_of_matched_labels(data(A, B)) != digest_of_matched_labels(data())
 
 
+def named(*names: str) -> ResultSet:
+    return results(*(scored(name, 16, [0.5]) for name in names))
+
+
 def test_a_warning_where_it_was_fitted_on_what_is_evaluated() -> None:
     chosen = choose("f1")
-    (warning,) = fitted_warnings(chosen, data(), ["a", "b", "c"])
+    (warning,) = threshold_warnings(chosen, data(), named("a", "b", "c"))
     assert "fitted on 3 of the 3 evaluated videos" in warning
-    (partly,) = fitted_warnings(chosen, data(LabelledVideo("z"), A), ["z", "a.mp4"])
+    (partly,) = threshold_warnings(chosen, data(LabelledVideo("z"), A), named("z", "a.mp4"))
     assert "1 of the 2 evaluated videos ('a.mp4')" in partly
-    (same,) = fitted_warnings(replace(chosen, names=()), data(), ["a"])
+    (same,) = threshold_warnings(replace(chosen, names=()), data(), named("a"))
     assert "the same labels" in same
     others = data(LabelledVideo("y", ("Fire",), ((0, 5),)), LabelledVideo("z"))
-    assert fitted_warnings(chosen, others, ["y", "z"]) == ()
-    evaluation = with_warnings(evaluate(data(), found()), fitted_warnings(chosen, data(), found().names))
+    assert threshold_warnings(chosen, others, named("y", "z")) == ()
+    evaluation = with_warnings(evaluate(data(), found()), threshold_warnings(chosen, data(), found()))
     assert warning in evaluation.header.warnings
 
 

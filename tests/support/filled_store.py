@@ -13,12 +13,13 @@ from lavad_core.config.secrets import public_settings
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.stages import detect, probe, refine, summarise
+from lavad_core.stages import detect, probe, refine, smooth, summarise
 from lavad_core.stages.node import PreparedVideo
 
 FRAMES, INTERVAL = 40, 16
 GRID = [0, 16, 32]
 SCORES = [0.1, 0.7, 0.25]
+SMOOTHED = [0.1, 0.4, 0.3]
 SUMMARIES = ["A man walks.", '=HYPERLINK("x")', "Two men\nfight \x1b[31mnow."]
 CAPTION = "a man\x1b[31m in a street"
 SEGMENT = (0, 16, 31, 0.64, 1.28, 0.7, 16, SUMMARIES[1], CAPTION)
@@ -64,6 +65,8 @@ def score(resources: RunResources, recorder: RunRecorder, name: str, video_id: s
         "neighbour_similarities": [[0.5, 0.5, 0.5]] * 3,
     }
     commit(resources, recorder, video, "refine", refine.SCHEMA, refined)
+    smoothed = {"frame": GRID, "time_s": refined["time_s"], "score": SMOOTHED}
+    commit(resources, recorder, video, "smooth", smooth.SCHEMA, smoothed)
     segment = {name: [value] for name, value in zip(detect.SCHEMA.names, SEGMENT, strict=True)}
     commit(
         resources,

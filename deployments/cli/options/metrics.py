@@ -45,6 +45,9 @@ class ProtocolGroup:
 
     sigma: Sigmas = None
     """Widths of the Gaussian, each with its unit."""
+    smooth_again: Annotated[
+        bool, typer.Option("--smooth-again", help="Let --sigma smooth scores that their run has smoothed already.")
+    ] = False
     resamples: Annotated[
         int,
         typer.Option(
@@ -61,7 +64,9 @@ class ProtocolGroup:
         """
         from lavad_core.evaluation.options import EvaluationOptions, event_rules
 
-        return EvaluationOptions(sigmas(self.sigma), events or event_rules(), self.resamples, self.seed)
+        return EvaluationOptions(
+            sigmas(self.sigma), events or event_rules(), self.resamples, self.seed, self.smooth_again
+        )
 
 
 @dataclass(frozen=True)

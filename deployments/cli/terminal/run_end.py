@@ -13,6 +13,7 @@ from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.pipeline.graph import random_models
 from lavad_core.plain_text import number_of
 from lavad_core.runs.manifest import SCORED
+from lavad_core.stages.node import final_scores_node
 
 if TYPE_CHECKING:
     from lavad_core.pipeline.resources import RunResources
@@ -41,7 +42,7 @@ def print_run_end(manifest: RunManifest, resources: RunResources, *, tables: boo
     for line in pace(manifest):
         say(line)
     scored = [video for video in manifest.videos if video.status in SCORED]
-    with_scores = resources.graph.has("refine")
+    with_scores = resources.graph.has(final_scores_node(config))
     say(f"{'scores' if with_scores else 'results'}: {escape(str(config.store))}")
     if scored and with_scores:
         say(f"  look: {escape(_show_command(scored[0].name, str(config.store)))}")

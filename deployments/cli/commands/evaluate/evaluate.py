@@ -53,7 +53,7 @@ def evaluate(
     """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
     from lavad_core.evaluation.compute import evaluate as evaluated
     from lavad_core.evaluation.sealed_json import EVALUATION
-    from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, fitted_warnings, with_warnings
+    from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, threshold_warnings, with_warnings
     from lavad_core.results.open import open_results
 
     chosen = None if threshold_from is None else CHOSEN_THRESHOLD.read(threshold_from)
@@ -62,7 +62,7 @@ def evaluate(
     results = open_results(options.store_root(store), run)
     found = evaluated(dataset, results, protocol.options(*rules))
     if chosen is not None:
-        warnings = fitted_warnings(chosen, dataset, results.names)
+        warnings = threshold_warnings(chosen, dataset, results)
         found = with_warnings(found, warnings)
         for warning in warnings:
             say(f"WARNING: {escape(warning)}")

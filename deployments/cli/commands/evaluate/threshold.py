@@ -66,7 +66,7 @@ def _show(chosen: ChosenThreshold, rule: str) -> None:
         ("frames", f"{chosen.frames}, {chosen.positive} of them anomalous"),
         *((file["role"], f"{file['name']}, SHA-256 {file['sha256']}") for file in chosen.files),
         ("labels", f"digest {chosen.labels}"),
-        ("results", f"{in_words(chosen.results)}, unsmoothed"),
+        ("results", in_words(chosen.results) + ("" if "smoothing" in chosen.results else ", unsmoothed")),
         ("to use it", f"--set detect.threshold={chosen.threshold!r}, or lavad evaluate --threshold-from FILE"),
     ]
     show_lines(lines)

@@ -80,6 +80,8 @@ def export(
     except OSError as error:
         raise OutputLost(f"{shown(output)}: {error.strerror or error}") from error
     say(f"{number_of(len(results.names), 'video')} of {results.origin} {results.set_id}: {escape(shown(output))}")
+    if results.smoothing:
+        say(f"scores are smoothed: {escape(results.smoothing)}")
     for note in notes:
         say(f"note: {escape(note)}")
     if results.unscored:

@@ -92,8 +92,8 @@ def _described(video: VideoResults, results: ResultSet) -> dict[str, Any]:
     assert video.outcome is not None, "a run and an import know how they ended for each video"
     outcome = asdict(video.outcome)
     named = {"video": video.name, "video_id": outcome["video_id"], "run": results.set_id}
-    limited = {name: text for name, text in results.reference.items() if name == "limited"}
-    return named | {field: outcome[field] for field in ("status", "reason", "message")} | limited
+    more = {name: text for name, text in results.reference.items() if name in ("limited", "smoothing")}
+    return named | {field: outcome[field] for field in ("status", "reason", "message")} | more
 
 
 def _why(results: ResultSet, video: VideoResults) -> str:
@@ -103,8 +103,9 @@ def _why(results: ResultSet, video: VideoResults) -> str:
     if video.outcome is not None and video.outcome.status not in SCORED:
         return escape(results.unscored[video.name])
     targets = [] if results.config is None else results.config.run.targets
-    if not {"refine", "detect", "evaluate"} & set(targets):
-        return f"its run.targets were {', '.join(targets)}; run again with 'refine' or 'detect' among them"
+    final = "smooth" if results.smoothing else "refine"
+    if not {final, "smooth", "detect", "evaluate"} & set(targets):
+        return f"its run.targets were {', '.join(targets)}; run again with {final!r} or 'detect' among them"
     return "they are gone from the store; run again"
 
 
@@ -112,14 +113,15 @@ def _grid(video: VideoResults) -> _Table:
     scored = video.scores
     name, texts = ("reason", video.reasons) if video.reasons else ("summary", video.summaries)
     frames, own = scored.grid.tolist(), scored.own_scores
-    raw = [None] * len(frames) if own is None else own.tolist()
+    curves = {"score": scored.scores, "unsmoothed_score": scored.unsmoothed, "raw_score": own}
+    if scored.unsmoothed is None:
+        del curves["unsmoothed_score"]
+    columns = [[None] * len(frames) if curve is None else curve.tolist() for curve in curves.values()]
     rows = [
-        [frame, time_s, score, raw_score, texts.get(frame)]
-        for frame, time_s, score, raw_score in zip(
-            frames, _times(video, frames), scored.scores.tolist(), raw, strict=True
-        )
+        [frame, *numbers, texts.get(frame)]
+        for frame, *numbers in zip(frames, _times(video, frames), *columns, strict=True)
     ]
-    return ["frame", "time_s", "score", "raw_score", name], rows
+    return ["frame", "time_s", *curves, name], rows
 
 
 def _frames(video: VideoResults) -> _Table:
@@ -188,6 +190,8 @@ def _footer(video: VideoResults, results: ResultSet) -> str:
         parts.append(f"{number_of(segments, 'segment')} at threshold {facts['threshold']:g}")
     if facts.get("unchecked"):
         parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
+    if results.smoothing:
+        parts.append(f"scores smoothed: {results.smoothing}")
     if limited := results.reference.get("limited"):
         parts.append(f"its run has {limited}")
     return "; ".join([*parts, *(["imported"] if results.origin == "import" else [])])
