@@ -19,6 +19,7 @@ StageName = Literal[
     "summarise",
     "score",
     "score_direct",
+    "rescore",
     "embed_summaries",
     "refine",
     "smooth",

@@ -28,6 +28,8 @@ def lookahead_s(config: LavadConfig) -> float:
 
 def _scores_lookahead_s(config: LavadConfig) -> float:
     half = config.window.duration_s / 2
+    if config.rescore.enabled:  # which part of a video is the most suspicious, all of it says
+        return math.inf
     if config.score.method == "direct":
         return 0.0
     if config.score.method == "zero-shot":

@@ -20,6 +20,7 @@ from lavad_core.config.models import (
     VllmChatConfig,
 )
 from lavad_core.config.recipes import AboutConfig, BankConfig, DirectConfig, ZeroShotConfig, with_digest
+from lavad_core.config.rescore_fields import RescoreConfig
 from lavad_core.config.section import NAME_PATTERN, NOTHING, PlaceOrAddress, Section, setting
 from lavad_core.config.smooth_fields import SmoothConfig
 from lavad_core.config.steps import (
@@ -145,6 +146,13 @@ class ImportConfig(Section):
         None, affects=("refine",), description="Folder of the neighbours' similarities, `{frame: {rank: similarity}}`."
     )
 
+    tags: PlaceOrAddress | None = setting(
+        None,
+        affects=("rescore",),
+        description="JSON file of what was possibly seen in each video, `{video: [text, …]}`, or a text for each as URF "
+        "publishes it; for `rescore.tags=import`.",
+    )
+
     @model_validator(mode="after")
     def _list_has_a_rate(self) -> ImportConfig:
         if self.list is not None and self.frame_rate is None:
@@ -262,6 +270,7 @@ class LavadConfig(Section):
     )
     bank: BankConfig = Field(BankConfig(), description="Scores by a bank of sentences, in place of a language model.")
     direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
+    rescore: RescoreConfig = Field(RescoreConfig(), description="A second rating of the videos in doubt.")
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
     smooth: SmoothConfig = Field(SmoothConfig(), description="Scores smoothed over time, before segments are made.")
     detect: DetectConfig = Field(DetectConfig(), description="Segments of high scores.")
@@ -337,6 +346,7 @@ class LavadConfig(Section):
             ValueError: ``score.method`` lacks what it or another setting needs.
         """
         method = self.score.method
+        self.rescore.check(method, self.chat.kind, tags_given=self.imports.tags is not None)
         if method == "lavad" or self.imports.scores is not None:
             return
         if self.refine.enabled and self.imports.refined is None:

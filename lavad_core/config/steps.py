@@ -11,7 +11,7 @@ from lavad_core.method import prompts
 from lavad_core.stage_names import Affected, ScoreMethod
 from lavad_core.video.limits import Limits
 
-_SCORES: tuple[Affected, ...] = ("score", "score_direct")
+_SCORES: tuple[Affected, ...] = ("score", "score_direct", "rescore")
 """The stages that ask a language model for a score."""
 
 _WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
@@ -204,7 +204,7 @@ class ScoreConfig(Section):
     )
     context_prompt: str = setting(
         prompts.CONTEXT["impersonation"],
-        affects=_SCORES,
+        affects=("score", "score_direct"),
         description="P_C, first part of the system message: a text, or one of "
         + ", ".join(prompts.CONTEXT)
         + " for those of the paper's Tables 4 and 5.",
@@ -229,7 +229,7 @@ class ScoreConfig(Section):
     temperature: float = _temperature(*_SCORES)
     top_p: float = _top_p(*_SCORES)
     total_tokens: int = setting(
-        512, affects=("score",), description="Most tokens of prompt and answer together.", ge=64
+        512, affects=("score", "rescore"), description="Most tokens of prompt and answer together.", ge=64
     )
     max_answer_tokens: int = setting(
         64,
@@ -250,7 +250,7 @@ class ScoreConfig(Section):
     )
     without_summary: Literal["interpolate", "ask"] = setting(
         "interpolate",
-        affects=("score",),
+        affects=("score", "rescore"),
         description="The score of an empty summary: from those around it, or what the model says about an empty text "
         "(reference).",
     )

@@ -11,6 +11,7 @@ from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
 from lavad_core.imports.for_stage import import_folders, read_for_stage
 from lavad_core.imports.listed import listed_id
+from lavad_core.imports.tags import read_tags, tags_file
 from lavad_core.location import shown
 from lavad_core.models.kinds import local_identity, model_identity
 from lavad_core.pipeline.graph import build_graph, needed_roles
@@ -26,10 +27,12 @@ def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
     Raises:
         InputError: there are none under this name, or they are damaged.
     """
-    return {
+    digests = {
         node_id: read_for_stage(node_id, folder, name, config.imports.similarities)[1]
         for node_id, folder in sorted(import_folders(config).items())
     }
+    tags = tags_file(config)
+    return digests if tags is None else digests | {"rescore": read_tags(tags, name)[1]}
 
 
 def check_imports(config: LavadConfig) -> None:
@@ -37,7 +40,8 @@ def check_imports(config: LavadConfig) -> None:
     pictures.
 
     Raises:
-        InputError: a folder does not exist, or pictures would be needed: names the stages and what makes each unnecessary.
+        InputError: a folder or file does not exist or cannot be read, or pictures would be needed: names the stages and what
+            makes each unnecessary.
     """
     if config.imports.list is not None:
         nodes = build_graph(config, dict.fromkeys(config.models, "?")).nodes
@@ -56,6 +60,8 @@ def check_imports(config: LavadConfig) -> None:
         raise InputError(
             f"imported values: there is no such folder: {named}; `imports.*` name folders with a <video>.json for each video"
         )
+    if (tags := tags_file(config)) is not None:
+        read_tags(tags, "")
 
 
 def prepare_video(source: VideoSource, config: LavadConfig, cache: IdentityCache) -> PreparedVideo:

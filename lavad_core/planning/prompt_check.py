@@ -14,6 +14,8 @@ from lavad_core.models.chat.roles import folded
 from lavad_core.models.kinds import prompt_reader
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.recipes.direct import direct_messages
+from lavad_core.recipes.rescoring import rescore_messages
+from lavad_core.stages.rescore import total_tokens
 
 SHORTEST = "a"
 """A caption or summary: if the prompt does not fit with it, it never does."""
@@ -24,7 +26,7 @@ class Prompt:
     """The prompt of a stage, with an example in place of captions or summary."""
 
     stage: str
-    """``summarise``, ``score`` or ``score_direct``."""
+    """``summarise``, ``score``, ``score_direct`` or ``rescore``."""
     messages: Messages
     """(role, text) as they leave."""
     folds: bool
@@ -115,12 +117,23 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         of_score = config.score
         example = shortest = direct_messages(of_score.context_prompt, of_score.format_prompt)
         total, answer = reader.context_tokens or of_score.total_tokens, of_score.max_answer_tokens
+    elif stage == "rescore":
+        prompts = (config.rescore.context_prompt, config.score.format_prompt)
+        example, shortest = (
+            rescore_messages("(the summary)", "(tags)", *prompts),
+            rescore_messages(SHORTEST, "", *prompts),
+        )
+        total, answer = total_tokens(config), config.score.max_answer_tokens
     else:
         of_score = config.score
         example = score_messages("(the summary)", of_score.context_prompt, of_score.format_prompt)
         shortest = score_messages(SHORTEST, of_score.context_prompt, of_score.format_prompt)
         total, answer = of_score.total_tokens, of_score.max_answer_tokens
-    setting = "a model with a longer context" if stage == "score_direct" else f"{stage}.total_tokens"
+    setting = (
+        "a model with a longer context"
+        if stage == "score_direct"
+        else f"{'score' if stage == 'rescore' else stage}.total_tokens"
+    )
     if reader.context_tokens is not None and reader.context_tokens < total:
         total, setting = reader.context_tokens, "a model with a longer context"
     fixed, counted = reader.count(_leaving(shortest, reader.folds))

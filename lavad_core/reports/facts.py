@@ -80,6 +80,8 @@ def of_video(video: VideoReport, row: VideoRow | None) -> list[tuple[str, str]]:
         ("scores", f"{len(video.grid)}, one every {video.interval} frames"),
         ("threshold", f"{video.threshold:g}"),
     ]
+    if video.rescoring:
+        found.append(("second rating", video.rescoring))
     if row is not None:
         found.append(("AUC", row.auc.reason or f"{row.auc.number}, over its own frames"))
     return found

@@ -92,6 +92,8 @@ class VideoReport:
     """A score of at least this is in a segment."""
     notes: tuple[str, ...] = ()
     """What is missing, one sentence for each."""
+    rescoring: str = ""
+    """Why it was or was not rated a second time; empty where no second rating was made."""
 
     @property
     def name(self) -> str:
@@ -254,6 +256,7 @@ def video_report(
             *((f"Scores are smoothed over time: {scored.smoothing}.",) if scored.smoothing else ()),
             *((f"Not in these results: {lacking}.",) if lacking else ()),
         ),
+        rescoring=video.rescoring.get("why", ""),
     )
     if report.timed:
         return report

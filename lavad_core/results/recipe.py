@@ -147,6 +147,10 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
     yield "switches", ", ".join(words) if own_way else ""
     yield SMOOTHING, config.smooth.in_words
+    if config.rescore.enabled:
+        own = config.rescore
+        band = "the variance of its scores" if own.band is None else f"{own.band:g}"
+        yield "second rating", f"0.5 ± {band}, tags {own.tags}, P_C {_digest(own.context_prompt)}"
     yield from header_of(config).items()
     score = config.score
     expected = ", expected" if score.expected else ""

@@ -187,6 +187,10 @@ class RunVideo(VideoResults):
         source = scores_node(self._config)
         return {} if source == "score" else self._said(source, "reason")
 
+    @cached_property
+    def rescoring(self) -> Mapping[str, Any]:
+        return self._commit("rescore").facts if "rescore" in self._keys else {}
+
     @property
     def windows(self) -> Nested[str]:
         """Grid frame to the cleaned captions of its window, by frame: of the window that its summary was made of; of the one
@@ -234,7 +238,7 @@ class RunVideo(VideoResults):
         if (detect := self._find("detect")) is not None and "peak_score" in detect.facts:
             facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
             facts |= self._config.detect.model_dump()
-        return facts
+        return facts | ({"rescoring": dict(self.rescoring)} if self.rescoring else {})
 
     @property
     def window_samples(self) -> Mapping[int, int] | None:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError
@@ -18,8 +18,10 @@ from lavad_core.models.chat.roles import folded
 from lavad_core.models.kinds import prompt_reader_here
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.protocols import ChatModel
+from lavad_core.recipes.rescoring import rescore_messages
 from lavad_core.results.run import RunVideo
 from lavad_core.results.types import ResultSet
+from lavad_core.stages.rescore import rescore_request
 from lavad_core.stages.score import score_request
 from lavad_core.stages.summarise import summary_request
 
@@ -31,13 +33,17 @@ _CUT = "where captions had to be left out, their number is the store's; one that
 _WHOLE = "summaries that were too long for the score's prompt are shown whole"
 
 
+AskingStage = Literal["summarise", "score", "rescore"]
+"""A stage that asks the language model about texts."""
+
+
 @dataclass(frozen=True)
 class SentPrompt:
     """One prompt."""
 
     frame: int
     """The grid frame that it is about."""
-    stage: Literal["summarise", "score"]
+    stage: AskingStage
     """The stage that asked."""
     messages: Messages
     """(role, text), as they left."""
@@ -57,7 +63,7 @@ class SentPrompts:
     """The prompts of a video."""
 
     prompts: tuple[SentPrompt, ...]
-    """In order of frames; the summary's before the score's."""
+    """In order of frames; the summary's before the score's, and that of a second rating last."""
     folds: bool
     """Whether system messages were folded into the user's turn."""
     notes: tuple[str, ...]
@@ -85,7 +91,7 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
             f"{results.set_id} is an import: nothing was asked here, and it does not say what was elsewhere"
         )
     config = results.config
-    asked = {stage: identity for stage in ("summarise", "score") if (identity := video.model_of(stage))}
+    asked = {stage: identity for stage in get_args(AskingStage) if (identity := video.model_of(stage))}
     if not asked:
         raise InputError(
             f"run {results.set_id} asked a language model neither for summaries nor for scores of {name!r}"
@@ -122,8 +128,12 @@ class _Prompts:
         if "summarise" in asked and (window := self._video.windows.get(frame)):
             yield self._prompt(frame, "summarise", self._summary(frame, window))
         summary = self._video.summaries.get(frame, "")
-        if "score" in asked and (summary.strip() or self._config.score.without_summary == "ask"):
+        if not summary.strip() and self._config.score.without_summary != "ask":
+            return
+        if "score" in asked:
             yield self._prompt(frame, "score", self._score(summary))
+        if "rescore" in asked and (tags := self._video.rescoring.get("tags")):
+            yield self._prompt(frame, "rescore", self._rescore(summary, tags))
 
     def _summary(self, frame: int, window: Mapping[int, str]) -> Messages:
         """With as many captions as the store says that there was room for."""
@@ -146,7 +156,13 @@ class _Prompts:
             self.notes[_WHOLE] = None
         return score_messages(summary, self._config.score.context_prompt, self._config.score.format_prompt)
 
-    def _prompt(self, frame: int, stage: Literal["summarise", "score"], messages: Messages) -> SentPrompt:
+    def _rescore(self, summary: str, tags: str) -> Messages:
+        if self._counts is not None:
+            return rescore_request(self._config, self._counts, summary, tags)[0].messages
+        prompts = (self._config.rescore.context_prompt, self._config.score.format_prompt)
+        return rescore_messages(summary, tags, *prompts)
+
+    def _prompt(self, frame: int, stage: AskingStage, messages: Messages) -> SentPrompt:
         leaving = folded(messages) if self._folds else messages
         return SentPrompt(frame, stage, leaving, None if self._reader is None else self._reader.render(leaving))
 

@@ -173,6 +173,12 @@ class VideoResults:
         return VideoTexts(self.captions, self.cleaned, self.summaries, self.reasons)
 
     @property
+    def rescoring(self) -> Mapping[str, Any]:
+        """What became of a second rating (:mod:`lavad_core.stages.rescore`): ``why`` in words, ``rescored``, ``tags``, and the
+        extremes by which it was decided; empty where there was none."""
+        return {}
+
+    @property
     def has_scores(self) -> bool:
         """Whether there is anything to show."""
         return True

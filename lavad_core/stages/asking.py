@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from lavad_core.config.models import ChatConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.digest import digest
-from lavad_core.errors import Interrupted
+from lavad_core.errors import Interrupted, ModelError
 from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.cached import CachedAnswers
 from lavad_core.models.chat.read_answer import ReadAnswer, read_answers
@@ -78,6 +78,23 @@ def seed_of(config: LavadConfig, messages: Messages, pictures: Sequence[str] = (
     """
     asked = [config.chat.seed, [list(message) for message in messages], *pictures]
     return int(digest(asked)[:8], 16) & 0x7FFFFFFF
+
+
+def seeing(config: LavadConfig, model: ChatModel, why: str, instead: str) -> None:
+    """Check that a model is one that is shown pictures.
+
+    Args:
+        why: what setting shows it some.
+        instead: the setting that does without.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if getattr(model, "sees_pictures", False) is not True:
+        raise ModelError(
+            f"chat model {config.chat.model!r} is shown no pictures (its sees_pictures is not True), and {why}: give a model "
+            f"that takes them, or {instead}"
+        )
 
 
 def fits(model: ChatModel, messages: Messages, most: int) -> bool:

@@ -184,6 +184,11 @@ def final_scores_node(config: LavadConfig) -> str:
     return "refine" if config.smooth.kind == "none" else "smooth"
 
 
+def rated_node(config: LavadConfig) -> str:
+    """Id of the node whose scores are refined: of the raw ones, or of a second rating of the videos in doubt."""
+    return "rescore" if config.rescore.enabled else scores_node(config)
+
+
 def grid_settings(config: LavadConfig) -> dict[str, Any]:
     """The settings of a node with imported values: which frames it has a value for."""
     return {"video.frame_interval": config.video.frame_interval}

@@ -13,7 +13,7 @@ from lavad_core.method.refinement import refine, unique_pool
 from lavad_core.models.protocols import Vectors
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
-from lavad_core.stages.node import Condition, Node, Reads, grid_settings, never, scores_node, settings_of
+from lavad_core.stages.node import Condition, Node, Reads, grid_settings, never, rated_node, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column
 from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
@@ -39,6 +39,7 @@ each batch of windows, which takes far less time than comparing them."""
 
 READ_IF: dict[str, Condition] = {
     "score.method": never,  # whose scores they are, the inputs say
+    "rescore.enabled": never,
     "refine.neighbours": lambda config: config.refine.enabled,
     "refine.pool": lambda config: config.refine.enabled,
 }
@@ -51,7 +52,7 @@ def reads(config: LavadConfig) -> list[Reads]:
         raw = () if config.imports.scores is None else ("score",)
         return [Reads(("probe", *raw), grid_settings(config), imported=True)]
     by = ("summarise", "embed_summaries", "embed_windows") if config.refine.enabled else ()
-    return [Reads(("probe", scores_node(config), *by), settings_of(config, "refine", READ_IF))]
+    return [Reads(("probe", rated_node(config), *by), settings_of(config, "refine", READ_IF))]
 
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
@@ -66,7 +67,7 @@ def run(context: StageContext) -> Commit:
     times = probe.times_s
     if context.node.imported:
         return _imported(context, grid_of(context.config, probe), times)
-    scored = context.table(scores_node(context.config), ["frame", "score"])
+    scored = context.table(rated_node(context.config), ["frame", "score"])
     frames, scores = scored["frame"].to_numpy(), scored["score"].to_numpy()
     with context.writer(SCHEMA) as writer:
         if not context.config.refine.enabled:

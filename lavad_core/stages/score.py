@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,6 +49,18 @@ SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a stage that scores as this one does has in its result beside that."""
+
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Columns of its schema that are not here."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Counts of the commit."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Facts of the commit."""
+
+
 ANSWER_READ_IF: dict[str, Condition] = {
     "score.expected": lambda config: config.score.answer == "choice",
     "score.match": lambda config: config.score.answer == "free-text",
@@ -83,7 +98,7 @@ def run(context: StageContext) -> Commit:
         )
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
-    readings, shortened = _ask(context, texts)
+    readings, shortened = ask_about(context, texts, partial(score_request, context.config))
     return commit_readings(context, frames, readings, SCHEMA, shortened)
 
 
@@ -93,6 +108,7 @@ def commit_readings(
     readings: Sequence[ReadAnswer | None],
     schema: pa.Schema,
     shortened: int = 0,
+    beside: Beside | None = None,
 ) -> Commit:
     """Commit the scores in a model's answers, one for each grid frame: those without one are filled in from around them.
 
@@ -101,6 +117,7 @@ def commit_readings(
         readings: the answers; None where nothing was asked.
         schema: the columns wanted, of those of :data:`SCHEMA` and ``reason``, the answer as a text.
         shortened: how many questions lost words.
+        beside: what else the result holds.
 
     Raises:
         VideoRejected: too few answers hold a score.
@@ -114,11 +131,18 @@ def commit_readings(
     origins = ["interpolated" if missing else said for missing in interpolated.tolist()]
     answers = [None if reading is None else reading.shown for reading in readings]
     outside = [None if reading is None else reading.answer.outside for reading in readings]
-    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened, schema)
+    return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened, schema, beside)
 
 
-def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | None], int]:
-    """What the model says about each summary, None for an empty one about which it is not asked; and how many were too long."""
+def ask_about(
+    context: StageContext, texts: list[str], build: Callable[[ChatModel, str], tuple[ChatRequest, bool]]
+) -> tuple[list[ReadAnswer | None], int]:
+    """What the model says about each summary, None for an empty one about which it is not asked; and how many were too long.
+
+    Args:
+        texts: the summaries.
+        build: the request about one, and whether the summary was too long.
+    """
     asked = [
         number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
     ]
@@ -127,7 +151,7 @@ def _ask(context: StageContext, texts: list[str]) -> tuple[list[ReadAnswer | Non
     if asked:
         model, device = context.resources.models.chat()
         wanted = [texts[number] for number in asked]
-        built = build_all(context.config.chat, lambda text: score_request(context.config, model, text), wanted)
+        built = build_all(context.config.chat, partial(build, model), wanted)
         requests, shortened = [request for request, _ in built], sum(cut for _, cut in built)
         for number, reading in zip(asked, ask_all(context, model, device, requests), strict=True):
             readings[number] = reading
@@ -169,9 +193,19 @@ def score_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[
 
     most = total - settings.max_answer_tokens
     (kept,) = shorten([summary], 0, lambda texts: fits(model, prompt(texts[0]), most))
+    return rating_request(config, model, prompt(kept), total), kept != summary
+
+
+def rating_request(config: LavadConfig, model: ChatModel, messages: Messages, total: int) -> ChatRequest:
+    """The request for a score: as ``score.answer`` says.
+
+    Args:
+        messages: the question.
+        total: most tokens of question and answer together.
+    """
+    settings = config.score
     constrained = settings.answer == "choice"
-    messages = prompt(kept)
-    request = ChatRequest(
+    return ChatRequest(
         messages=tuple(messages),
         max_tokens=settings.max_answer_tokens if constrained else max(1, total - model.count_tokens(messages)),
         temperature=settings.temperature,
@@ -180,7 +214,6 @@ def score_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[
         choices=choices() if constrained else None,
         distribution=constrained and settings.expected,
     )
-    return request, kept != summary
 
 
 def read_answer(config: LavadConfig, reading: ReadAnswer) -> float | None:
@@ -205,7 +238,9 @@ def _commit(
     outside: list[float | None] | None = None,
     shortened: int = 0,
     schema: pa.Schema = SCHEMA,
+    beside: Beside | None = None,
 ) -> Commit:
+    beside = beside or Beside()
     outside = outside or [None] * len(frames)
     too_many = tally.unparsed > context.config.score.max_unparsed_fraction * len(frames)
     said = [
@@ -229,10 +264,17 @@ def _commit(
     with context.writer(schema) as writer:
         columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
         columns["reason"] = [answer or "" for answer in answers]
+        columns |= beside.columns
         writer.write(pa.Table.from_pydict({name: columns[name] for name in schema.names}, schema=schema))
         return writer.commit(
             "ok_with_gaps" if too_many or too_long else "ok",
             message="; ".join(said),
-            counts={"scores": len(frames), **tally.counts, "shortened": shortened, "looked_outside": len(looked)},
-            facts={"outside": misfit} if looked else {},
+            counts={
+                "scores": len(frames),
+                **tally.counts,
+                "shortened": shortened,
+                "looked_outside": len(looked),
+                **beside.counts,
+            },
+            facts={**({"outside": misfit} if looked else {}), **beside.facts},
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.errors import ModelError
 from lavad_core.method.scoring import choices
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.picture_parts import data_uri
@@ -13,7 +12,7 @@ from lavad_core.models.protocols import ChatRequest, Image
 from lavad_core.recipes.direct import direct_messages
 from lavad_core.runs import work
 from lavad_core.stages import score
-from lavad_core.stages.asking import ask_all, chat_read_if, seed_of
+from lavad_core.stages.asking import ask_all, chat_read_if, seed_of, seeing
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Condition, Node, Reads, never, settings_of
 from lavad_core.stages.passes import call_size, calls_of, decode_frames
@@ -54,11 +53,7 @@ def run(context: StageContext) -> Commit:
     """Commit one row per grid frame, as the stage ``score`` does, with the answer as the reason."""
     probe, config = load_probe(context), context.config
     model, device = context.resources.models.chat()
-    if getattr(model, "sees_pictures", False) is not True:
-        raise ModelError(
-            f"chat model {config.chat.model!r} is shown no pictures (its sees_pictures is not True), and score.method 'direct' "
-            "shows it each frame: give a model that takes them, or score.method=lavad"
-        )
+    seeing(config, model, "score.method 'direct' shows it each frame", "score.method=lavad")
     geometry = Geometry("short_side", config.direct.image_side)
     frames: list[int] = []
     readings: list[ReadAnswer | None] = []

@@ -18,7 +18,7 @@ from lavad_core.stage_names import Affected
 from lavad_core.stages.node import Condition, Graph, PreparedVideo
 from lavad_core.stages.registry import STAGES
 
-VIDEO = PreparedVideo("v", "/v.mp4", "file", "0" * 32)
+VIDEO = PreparedVideo("v", "/v.mp4", "file", "0" * 32, {"rescore": "1"})
 
 BASES: dict[str, dict[str, Any]] = {
     "paper, local models": {
@@ -50,6 +50,12 @@ BASES: dict[str, dict[str, Any]] = {
     "smoothed, in seconds": {"smooth": {"kind": "gaussian"}},
     "smoothed, in grid steps": {"smooth": {"kind": "kernel", "sigma_steps": 10.0}},
     "smoothed, the past alone": {"smooth": {"kind": "ema"}},
+    "a second rating": {"rescore": {"enabled": True, "band": 0.25}, "chat": {"kind": "openai", "context_tokens": 1200}},
+    "a second rating, imported tags, free text": {
+        "rescore": {"enabled": True, "tags": "import"},
+        "imports": {"tags": "/tags.json"},
+        "score": {"answer": "free-text", "match": "first"},
+    },
     "models of the user's own": {
         "captioners": {"a": {"kind": "python", "model": "/a.py:load"}},
         "encoder": {"kind": "python", "model": "package.module:load", "encodes_clips": True},
@@ -68,8 +74,11 @@ STRUCTURAL = {
     "imports.cleaned",
     "imports.refined",
     "imports.similarities",
+    "imports.tags",
     "clean.enabled",
     "refine.enabled",
+    "rescore.enabled",
+    "rescore.tags",
     "score.method",
     "zero_shot.vector",
     "bank.vector",

@@ -32,6 +32,9 @@ def show_video(
     video: options.Video,
     frames: Annotated[bool, typer.Option("--frames", help="One row per frame instead of one per grid frame.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
+    extremes: Annotated[
+        bool, typer.Option("--extremes", help="The most and the least suspicious tenth of the video.")
+    ] = False,
     prompts: Annotated[
         bool, typer.Option("--prompts", help="What the language model was asked, to the last character.")
     ] = False,
@@ -60,8 +63,8 @@ def show_video(
 
     if json_ and format_ == "csv":
         raise typer.BadParameter("give --json or --format csv, not both")
-    if frames + segments + prompts > 1:
-        raise typer.BadParameter("give one of --frames, --segments and --prompts")
+    if frames + segments + extremes + prompts > 1:
+        raise typer.BadParameter("give one of --frames, --segments, --extremes and --prompts")
     if at is not None and not prompts:
         raise typer.BadParameter("--at chooses a prompt: give --prompts too")
     root = options.store_root(store)
@@ -75,8 +78,9 @@ def show_video(
     if prompts:
         _show_prompts(found, results, root, at, "json" if json_ else format_)
         return
-    kind = "segments" if segments else "frames" if frames else "grid"
-    headers, rows = (_segments if segments else _frames if frames else _grid)(found)
+    kind = "segments" if segments else "frames" if frames else "extremes" if extremes else "grid"
+    tables = {"segments": _segments, "frames": _frames, "extremes": _extremes, "grid": _grid}
+    headers, rows = tables[kind](found)
     if json_ or format_ == "json":
         values = [dict(zip(headers, row, strict=True)) for row in rows]
         show_document("video", {**_described(found, results), **found.facts, kind: values}, compact=frames)
@@ -134,6 +138,25 @@ def _frames(video: VideoResults) -> _Table:
     return ["frame", "time_s", "score"], rows
 
 
+def _extremes(video: VideoResults) -> _Table:
+    """The windows with the highest and the lowest mean score; the text is that of their highest and their lowest frame."""
+    import numpy as np
+
+    from lavad_core.recipes.extremes import extremes
+
+    scored = video.scores
+    name, texts = ("reason", video.reasons) if video.reasons else ("summary", video.summaries)
+    found = extremes(scored.grid, scored.scores)
+    rows: list[list[Any]] = []
+    for which, part, sign in (("highest", found.highest, 1), ("lowest", found.lowest, -1)):
+        end = min(part.end, scored.frames)
+        inside = scored.grid[(scored.grid >= part.start) & (scored.grid < end)]
+        at = int(inside[np.argmax(sign * scored.scores[inside // scored.interval])])
+        seconds = _times(video, [part.start, end])
+        rows.append([which, part.start, end - 1, *seconds, part.mean, at, texts.get(at)])
+    return ["part", "start_frame", "end_frame", "start_s", "end_s", "mean_score", "frame", name], rows
+
+
 def _times(video: VideoResults, frames: Sequence[int]) -> list[float | None]:
     found = video.scores.seconds(frames)
     return [None] * len(frames) if found is None else found.tolist()
@@ -188,6 +211,8 @@ def _footer(video: VideoResults, results: ResultSet) -> str:
     if "peak_score" in facts and (segments := video.segment_count) is not None:
         parts.append(f"peak {facts['peak_score']:.3f} at frame {facts['peak_frame']}")
         parts.append(f"{number_of(segments, 'segment')} at threshold {facts['threshold']:g}")
+    if why := video.rescoring.get("why"):
+        parts.append(escape(why))
     if facts.get("unchecked"):
         parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
     if results.smoothing:
