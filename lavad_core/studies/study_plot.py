@@ -31,8 +31,9 @@ AXES = {
     "refine.neighbours": "K, neighbours",
     "window.duration_s": "T, seconds",
     "window.samples": "N, frames of a window",
+    "smooth.sigma_s": "σ of the smoothing, seconds",
 }
-"""What the paper calls some settings."""
+"""What the paper, or a page, calls some settings."""
 
 WRAP = 14
 """Letters of a line below a standing bar."""

@@ -81,6 +81,8 @@ def _planned(name: str, study: Study, row: StudyRow, base: StudyBase) -> Planned
 
 
 def _at(axis: str, config: LavadConfig, name: str) -> float:
+    if axis.startswith("smooth.") and config.smooth.kind == "none":
+        return 0.0  # whatever its settings are, nothing reads them
     value: Any = config
     for part in axis.split("."):
         value = getattr(value, part, None)

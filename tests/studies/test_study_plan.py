@@ -65,6 +65,7 @@ def test_the_list_names_what_each_study_stands_for() -> None:
         **{f"table{number}": f"Table {number}" for number in range(1, 9)},
         "fig2": "Fig. 2",
         "fig6": "Fig. 6",
+        "smoothing": "",
     }
 
 

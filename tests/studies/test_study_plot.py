@@ -75,6 +75,13 @@ def test_an_axis_is_a_setting_with_a_number() -> None:
         planned_rows("mine", study, StudyBase())
 
 
+def test_a_curve_over_the_smoothing_begins_at_scores_that_are_not_smoothed() -> None:
+    rows = planned_rows("smoothing", shipped_studies()["smoothing"], StudyBase())
+    assert [row.at["smooth.sigma_s"] for row in rows] == [0.0, 0.5, 1.0, 2.0, 5.333, 10.0]
+    assert {row.configs[0].smooth.kind for row in rows[1:]} == {"gaussian"}
+    assert rows[0].configs[0].smooth.kind == "none"
+
+
 def test_the_command_draws_the_latest_table(tmp_path: Path) -> None:
     store = tmp_path / "store"
     save_table(store, table_of("fig6"), "20260101T000000Z-000000")

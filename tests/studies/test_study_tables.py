@@ -74,7 +74,7 @@ def test_show_names_the_paper_s_table_and_prints_each_of_its_numbers_in_its_row(
     save_table(tmp_path, table, "20260101T000000Z-000000")
     shown = lavad("study", "show", name, "--store", str(tmp_path))
     assert shown.exit_code == 0, shown.stderr
-    assert shown.stdout.startswith(f"{table.stands_for}: {table.title}. ")
+    assert shown.stdout.startswith(f"{table.stands_for}: {table.title}. " if table.stands_for else f"{table.title}. ")
     cells = list(
         csv.reader(io.StringIO(lavad("study", "show", name, "--store", str(tmp_path), "--format", "csv").stdout))
     )
