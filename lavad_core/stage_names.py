@@ -12,13 +12,17 @@ StageName = Literal[
     "caption",
     "embed_captions",
     "embed_frames",
+    "find_events",
     "embed_windows",
     "score_zero_shot",
     "score_bank",
     "clean",
     "summarise",
+    "summarise_events",
     "score",
+    "rate_events",
     "score_direct",
+    "score_events",
     "rescore",
     "embed_summaries",
     "refine",
@@ -30,7 +34,7 @@ beside each other, so that each model is loaded once."""
 
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
-ScoreMethod = Literal["lavad", "zero-shot", "direct", "bank"]
+ScoreMethod = Literal["lavad", "zero-shot", "direct", "bank", "events"]
 """How a grid frame gets its raw score: ``lavad`` is the paper's own way, by the stage ``score``; any other ``some-name`` is the
 stage ``score_some_name`` (docs/design/recipes.md)."""
 

@@ -32,6 +32,8 @@ def _scores_lookahead_s(config: LavadConfig) -> float:
         return math.inf
     if config.score.method == "direct":
         return 0.0
+    if config.score.method == "events":  # among the boundaries of the whole video
+        return math.inf
     if config.score.method == "zero-shot":
         return half if config.zero_shot.vector == "window" else 0.0
     if config.score.method == "bank":

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from lavad_core.config.events_fields import EventsConfig
 from lavad_core.config.models import (
     DEFAULT_CAPTIONERS,
     CaptionerConfig,
@@ -142,6 +143,12 @@ class ImportConfig(Section):
         affects=("refine",),
         description="Folder of refined scores; also `{frame: {rank: score of the neighbour}}`, with `imports.similarities`.",
     )
+    boundaries: PlaceOrAddress | None = setting(
+        None,
+        affects=("find_events",),
+        description="Folder of boundary scores, or one .json file of all videos: `{frame: score}`, or `{pred: [score, …], "
+        "frames: M}` with scores evenly over the video. For `events.boundaries: import`.",
+    )
     similarities: PlaceOrAddress | None = setting(
         None, affects=("refine",), description="Folder of the neighbours' similarities, `{frame: {rank: similarity}}`."
     )
@@ -270,6 +277,7 @@ class LavadConfig(Section):
     )
     bank: BankConfig = Field(BankConfig(), description="Scores by a bank of sentences, in place of a language model.")
     direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
+    events: EventsConfig = Field(EventsConfig(), description="Scores of events, in place of the grid's windows.")
     rescore: RescoreConfig = Field(RescoreConfig(), description="A second rating of the videos in doubt.")
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
     smooth: SmoothConfig = Field(SmoothConfig(), description="Scores smoothed over time, before segments are made.")
@@ -351,7 +359,19 @@ class LavadConfig(Section):
             return
         if self.refine.enabled and self.imports.refined is None:
             raise ValueError(
-                f"refine.enabled needs summaries, and score.method {method!r} makes none: set refine.enabled=false"
+                f"refine.enabled needs a summary for each grid frame, and score.method {method!r} makes none: set "
+                "refine.enabled=false"
+            )
+        if method == "events" and (self.events.boundaries == "import") != (self.imports.boundaries is not None):
+            raise ValueError(
+                f"events.boundaries is {self.events.boundaries!r}, and imports.boundaries is "
+                f"{'not given' if self.imports.boundaries is None else 'given'}: boundaries are imported with both, "
+                "events.boundaries=import and imports.boundaries=PLACE, and computed with neither"
+            )
+        if method == "events" and self.window.sampling != "grid":
+            raise ValueError(
+                f"score.method 'events' needs vectors and captions of the grid's frames, and window.sampling "
+                f"{self.window.sampling!r} (semantics 'reference' sets it) has those of others: set window.sampling=grid"
             )
         if method == "direct" and self.chat.kind == "transformers":
             raise ValueError(

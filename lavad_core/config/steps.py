@@ -11,8 +11,11 @@ from lavad_core.method import prompts
 from lavad_core.stage_names import Affected, ScoreMethod
 from lavad_core.video.limits import Limits
 
-_SCORES: tuple[Affected, ...] = ("score", "score_direct", "rescore")
+_SCORES: tuple[Affected, ...] = ("score", "rate_events", "score_direct", "rescore")
 """The stages that ask a language model for a score."""
+
+_SUMMARIES: tuple[Affected, ...] = ("summarise", "summarise_events")
+"""The stages that ask a language model for summaries."""
 
 _WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
 
@@ -29,6 +32,7 @@ class VideoConfig(Section):
             "clean",
             "summarise",
             "score",
+            "score_events",
             "refine",
             "smooth",
             "detect",
@@ -157,35 +161,35 @@ class SummariseConfig(Section):
     """Temporal summaries (Eq. 3)."""
 
     enabled: bool = setting(
-        True, affects=("summarise",), description="False takes the cleaned caption itself as the summary (Table 3)."
+        True, affects=_SUMMARIES, description="False takes the cleaned caption itself as the summary (Table 3)."
     )
-    prompt: str = setting(prompts.SUMMARY, affects=("summarise",), description="P_S, the system message.")
-    separator: str = setting("\n ", affects=("summarise",), description="Between the captions of the user message.")
-    temperature: float = _temperature("summarise")
-    top_p: float = _top_p("summarise")
+    prompt: str = setting(prompts.SUMMARY, affects=_SUMMARIES, description="P_S, the system message.")
+    separator: str = setting("\n ", affects=_SUMMARIES, description="Between the captions of the user message.")
+    temperature: float = _temperature(*_SUMMARIES)
+    top_p: float = _top_p(*_SUMMARIES)
     total_tokens: int = setting(
         512,
-        affects=("summarise",),
+        affects=_SUMMARIES,
         description="Most tokens of prompt and answer together; captions farthest from the centre are left out first.",
         ge=64,
     )
     min_answer_tokens: int = setting(
-        64, affects=("summarise",), description="Tokens kept free for the answer when captions are left out.", ge=1
+        64, affects=_SUMMARIES, description="Tokens kept free for the answer when captions are left out.", ge=1
     )
     keep: Literal["auto", "last-line", "all"] = setting(
         "auto",
-        affects=("summarise",),
+        affects=_SUMMARIES,
         description="Part of the reply that is kept: the text without preamble and offers of help in one line, its last line "
         "(reference), or all.",
     )
     unfinished: Literal["drop", "keep"] = setting(
         "drop",
-        affects=("summarise",),
+        affects=_SUMMARIES,
         description="A sentence that the limit of tokens cut off: left out, or kept as the reference does.",
     )
     max_faulty_fraction: float = setting(
         0.05,
-        affects=("summarise",),
+        affects=_SUMMARIES,
         description="Fraction of answers cut off, or of windows with captions left out, above which summaries are "
         "ok_with_gaps.",
         ge=0,
@@ -229,7 +233,10 @@ class ScoreConfig(Section):
     temperature: float = _temperature(*_SCORES)
     top_p: float = _top_p(*_SCORES)
     total_tokens: int = setting(
-        512, affects=("score", "rescore"), description="Most tokens of prompt and answer together.", ge=64
+        512,
+        affects=("score", "rate_events", "rescore"),
+        description="Most tokens of prompt and answer together.",
+        ge=64,
     )
     max_answer_tokens: int = setting(
         64,
@@ -250,7 +257,7 @@ class ScoreConfig(Section):
     )
     without_summary: Literal["interpolate", "ask"] = setting(
         "interpolate",
-        affects=("score", "rescore"),
+        affects=("score", "rate_events", "rescore"),
         description="The score of an empty summary: from those around it, or what the model says about an empty text "
         "(reference).",
     )

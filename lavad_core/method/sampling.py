@@ -55,7 +55,7 @@ class Samples:
 
     def __getitem__(self, at: int) -> FrameIndices:
         """int64, [1 to N], increasing: the frames of window ``at``."""
-        return (int(self.first[at]) + _positions(int(self.counts[at]), self.most)) * self.step
+        return (int(self.first[at]) + spread_positions(int(self.counts[at]), self.most)) * self.step
 
     def __iter__(self) -> Iterator[FrameIndices]:
         return (self[at] for at in range(len(self)))
@@ -201,12 +201,12 @@ def window_clips(samples: NDArray[np.int64], *, vector: Literal["spread", "ends"
     if len(frames) == 1 or vector == "ends":
         return [(frames[0], frames[-1])]
     pairs = len(frames) - 1
-    chosen = [(pairs - 1) // 2] if clips == 1 else _positions(pairs, clips).tolist()
+    chosen = [(pairs - 1) // 2] if clips == 1 else spread_positions(pairs, clips).tolist()
     return [(frames[at], frames[at + 1]) for at in chosen]
 
 
 @lru_cache(maxsize=256)  # windows away from the ends of a video have the same few counts
-def _positions(count: int, most: int) -> NDArray[np.int64]:
+def spread_positions(count: int, most: int) -> NDArray[np.int64]:
     """The positions among ``count`` things at ``linspace(0, count − 1, most)``, cut to whole numbers; all of them if they are
     fewer."""
     few = count < most

@@ -9,6 +9,7 @@ from functools import partial
 from lavad_core.config.models import ModelConfig
 from lavad_core.config.schema import LavadConfig
 from lavad_core.errors import InputError, ModelError
+from lavad_core.imports.boundaries import boundaries_place, read_boundaries
 from lavad_core.imports.for_stage import import_folders, read_for_stage
 from lavad_core.imports.listed import listed_id
 from lavad_core.imports.tags import read_tags, tags_file
@@ -31,6 +32,8 @@ def import_digests(config: LavadConfig, name: str) -> dict[str, str]:
         node_id: read_for_stage(node_id, folder, name, config.imports.similarities)[1]
         for node_id, folder in sorted(import_folders(config).items())
     }
+    if (boundaries := boundaries_place(config)) is not None:
+        digests["find_events"] = read_boundaries(boundaries, name).sha256
     tags = tags_file(config)
     return digests if tags is None else digests | {"rescore": read_tags(tags, name)[1]}
 
@@ -51,6 +54,7 @@ def check_imports(config: LavadConfig) -> None:
                 f"imports.list: the videos themselves are not given, and {', '.join(node.id for node in needs)} would need "
                 f"their pictures; give the videos, or leave that out: {ways}"
             )
+    boundaries_place(config)
     folders = import_folders(config)
     if config.imports.similarities is not None:
         folders["similarities"] = config.imports.similarities

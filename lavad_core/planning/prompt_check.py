@@ -26,7 +26,7 @@ class Prompt:
     """The prompt of a stage, with an example in place of captions or summary."""
 
     stage: str
-    """``summarise``, ``score``, ``score_direct`` or ``rescore``."""
+    """One that asks the chat model."""
     messages: Messages
     """(role, text) as they leave."""
     folds: bool
@@ -107,9 +107,11 @@ def check_prompts(config: LavadConfig) -> None:
 
 
 def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
-    if stage == "summarise":
+    asks_as = {"summarise_events": "summarise", "rate_events": "score", "rescore": "score"}.get(stage, stage)
+    if asks_as == "summarise":
         settings = config.summarise
-        examples = [f"(caption {number})" for number in range(1, config.window.samples + 1)]
+        most = config.window.samples if stage == "summarise" else config.events.captions
+        examples = [f"(caption {number})" for number in range(1, most + 1)]
         example = summary_messages(examples, settings.prompt, settings.separator)
         shortest = summary_messages([SHORTEST], settings.prompt, settings.separator)
         total, answer = settings.total_tokens, settings.min_answer_tokens
@@ -129,11 +131,7 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         example = score_messages("(the summary)", of_score.context_prompt, of_score.format_prompt)
         shortest = score_messages(SHORTEST, of_score.context_prompt, of_score.format_prompt)
         total, answer = of_score.total_tokens, of_score.max_answer_tokens
-    setting = (
-        "a model with a longer context"
-        if stage == "score_direct"
-        else f"{'score' if stage == 'rescore' else stage}.total_tokens"
-    )
+    setting = "a model with a longer context" if stage == "score_direct" else f"{asks_as}.total_tokens"
     if reader.context_tokens is not None and reader.context_tokens < total:
         total, setting = reader.context_tokens, "a model with a longer context"
     fixed, counted = reader.count(_leaving(shortest, reader.folds))

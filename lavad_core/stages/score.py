@@ -31,7 +31,7 @@ from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settin
 from lavad_core.stages.score_counts import ScoreCounts
 from lavad_core.stages.units import Work
 from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
-from lavad_core.store.types import Commit
+from lavad_core.store.types import Commit, ResultWriter
 
 MOST_SHORTENED = 0.05
 """Fraction of a video's summaries that may lose words before its scores are ``ok_with_gaps``."""
@@ -124,7 +124,7 @@ def commit_readings(
     """
     found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
     tally = ScoreCounts.of(readings, found)
-    _reject(context, tally)
+    reject_useless(context, tally)
     above_one = context.config.score.above_one == "score"
     scores, interpolated = interpolate_missing(frames, found, above_one=above_one)
     said = "expected" if context.config.score.expected else "said"
@@ -135,7 +135,7 @@ def commit_readings(
 
 
 def ask_about(
-    context: StageContext, texts: list[str], build: Callable[[ChatModel, str], tuple[ChatRequest, bool]]
+    context: StageContext, texts: Sequence[str], build: Callable[[ChatModel, str], tuple[ChatRequest, bool]]
 ) -> tuple[list[ReadAnswer | None], int]:
     """What the model says about each summary, None for an empty one about which it is not asked; and how many were too long.
 
@@ -158,8 +158,12 @@ def ask_about(
     return readings, shortened
 
 
-def _reject(context: StageContext, tally: ScoreCounts) -> None:
-    """
+def reject_useless(context: StageContext, tally: ScoreCounts, what: str = "windows") -> None:
+    """Say to the stage's circuit breaker whether a video's answers were of use.
+
+    Args:
+        what: has scores, in the plural.
+
     Raises:
         VideoRejected: no score, or too few of them to fill in the others.
     """
@@ -172,7 +176,7 @@ def _reject(context: StageContext, tally: ScoreCounts) -> None:
     if tally.unparsed == tally.windows:
         raise VideoRejected(
             "no-scores",
-            f"none of {tally.windows} windows of {context.video.name!r} has a score: {tally.in_words()}"
+            f"none of {tally.windows} {what} of {context.video.name!r} has a score: {tally.in_words()}"
             f"{tally.way_out(settings)}",
         )
     if too_few:
@@ -242,15 +246,40 @@ def _commit(
 ) -> Commit:
     beside = beside or Beside()
     outside = outside or [None] * len(frames)
-    too_many = tally.unparsed > context.config.score.max_unparsed_fraction * len(frames)
+    with context.writer(schema) as writer:
+        columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
+        columns["reason"] = [answer or "" for answer in answers]
+        columns |= beside.columns
+        writer.write(pa.Table.from_pydict({name: columns[name] for name in schema.names}, schema=schema))
+        return commit_rows(context, writer, tally, outside, shortened, beside)
+
+
+def commit_rows(
+    context: StageContext,
+    writer: ResultWriter,
+    tally: ScoreCounts,
+    outside: Sequence[float | None],
+    shortened: int,
+    beside: Beside,
+) -> Commit:
+    """Commit what was written, with what there is to say about the answers.
+
+    Args:
+        tally: what became of the answers, one for each row that has one.
+        outside: how probable it was that each answer would have begun unlike any choice, where that was measured.
+        shortened: how many questions lost words.
+        beside: counts and facts for the commit.
+    """
+    rows = tally.windows
+    too_many = tally.unparsed > context.config.score.max_unparsed_fraction * rows
     said = [
-        f"{tally.unparsed} of {len(frames)} answers held no score and were interpolated ({tally.in_words()})"
+        f"{tally.unparsed} of {rows} answers held no score and were interpolated ({tally.in_words()})"
         f"{tally.way_out(context.config.score)}"
     ] * too_many
-    too_long = shortened > MOST_SHORTENED * len(frames)
+    too_long = shortened > MOST_SHORTENED * rows
     if shortened:
         said.append(
-            f"{shortened} of {len(frames)} summaries were too long for the prompt and lost their last words; raise "
+            f"{shortened} of {rows} summaries were too long for the prompt and lost their last words; raise "
             f"score.total_tokens (now {context.config.score.total_tokens}) as far as the model's context allows"
         )
     looked = [value for value in outside if value is not None]
@@ -261,20 +290,9 @@ def _commit(
             f"{len(looked)} answers, score.max_outside = {context.config.score.max_outside:g}): it was made to give a score "
             "and would have said something else; try another model, or another score.format_prompt"
         )
-    with context.writer(schema) as writer:
-        columns = {"frame": frames, "score": scores, "answer": answers, "origin": origins, "outside": outside}
-        columns["reason"] = [answer or "" for answer in answers]
-        columns |= beside.columns
-        writer.write(pa.Table.from_pydict({name: columns[name] for name in schema.names}, schema=schema))
-        return writer.commit(
-            "ok_with_gaps" if too_many or too_long else "ok",
-            message="; ".join(said),
-            counts={
-                "scores": len(frames),
-                **tally.counts,
-                "shortened": shortened,
-                "looked_outside": len(looked),
-                **beside.counts,
-            },
-            facts={**({"outside": misfit} if looked else {}), **beside.facts},
-        )
+    return writer.commit(
+        "ok_with_gaps" if too_many or too_long else "ok",
+        message="; ".join(said),
+        counts={"scores": rows, **tally.counts, "shortened": shortened, "looked_outside": len(looked), **beside.counts},
+        facts={**({"outside": misfit} if looked else {}), **beside.facts},
+    )

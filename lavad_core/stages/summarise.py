@@ -68,7 +68,7 @@ def run(context: StageContext) -> Commit:
     with context.writer(SCHEMA) as writer:
         if context.node.imported:
             return _write(context, writer, centres, imported_texts(context, centres))
-        frames, captions = _cleaned(context)
+        frames, captions = cleaned_captions(context)
         if not context.config.summarise.enabled:
             # any-frame sampling cleans other frames than the centres: then it is the nearest cleaned one
             own = [captions[row] for row in nearest_rows(frames, np.asarray(centres))]
@@ -124,7 +124,7 @@ def summary_request(
     return request, len(kept)
 
 
-def _cleaned(context: StageContext) -> tuple[NDArray[np.int64], list[str]]:
+def cleaned_captions(context: StageContext) -> tuple[NDArray[np.int64], list[str]]:
     """Frames and their captions. A text that many frames have is one string: with ``any-frame`` ten frames of a window have
     one."""
     table = context.table("clean", ["frame", "caption"])

@@ -46,6 +46,7 @@ BASES: dict[str, dict[str, Any]] = {
     },
     "bank, margin": {"score": {"method": "bank"}, "bank": {"normal_anchor": "first-frames"}},
     "bank, neighbours of windows": {"score": {"method": "bank"}, "bank": {"vector": "window", "rule": "neighbours"}},
+    "events": {"score": {"method": "events"}, "chat": {"kind": "openai", "context_tokens": 400}},
     "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},
     "smoothed, in seconds": {"smooth": {"kind": "gaussian"}},
     "smoothed, in grid steps": {"smooth": {"kind": "kernel", "sigma_steps": 10.0}},
@@ -75,6 +76,8 @@ STRUCTURAL = {
     "imports.refined",
     "imports.similarities",
     "imports.tags",
+    "imports.boundaries",
+    "events.boundaries",
     "clean.enabled",
     "refine.enabled",
     "rescore.enabled",
@@ -188,7 +191,8 @@ def cases() -> list[Any]:
                 continue
             if row.path == "score.expected" and config.score.answer == "free-text":
                 continue  # refused together
-            own = {"zero-shot": config.zero_shot.vector, "bank": config.bank.vector}.get(config.score.method)
+            looked_at = {"zero-shot": config.zero_shot.vector, "bank": config.bank.vector, "events": "frame"}
+            own = looked_at.get(config.score.method)
             if row.path == "window.sampling" and own == "frame":
                 continue  # refused together
             if row.path == "bank.rule" and config.bank.normal_anchor != "none":

@@ -26,8 +26,8 @@ SALESFORCE = [
 
 def test_names() -> None:
     assert list(presets()) == [
-        "bank", "flashback", "generic", "llava", "nova", "tiny", "ucf-crime", "xd-violence", "zero-shot-clip",
-        "zero-shot-imagebind", "zero-shot-imagebind-video",
+        "bank", "flashback", "generic", "llava", "nova", "tiny", "ucf-crime", "vadtree", "xd-violence",
+        "zero-shot-clip", "zero-shot-imagebind", "zero-shot-imagebind-video",
     ]  # fmt: skip
 
 
@@ -67,7 +67,13 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
         holder = getattr(config, section)
         if (preset, path) == ("tiny", "score.answer"):
             assert config.score.answer == "choice", "its random chat model writes no bracketed number by itself"
-        elif path == "window.sampling" and preset in ("zero-shot-clip", "zero-shot-imagebind", "bank", "nova"):
+        elif path == "window.sampling" and preset in (
+            "zero-shot-clip",
+            "zero-shot-imagebind",
+            "bank",
+            "nova",
+            "vadtree",
+        ):
             assert config.window.sampling == "grid", "it compares the grid's own frames"
         elif child(ROOT, section) is not None and hasattr(holder, name):
             assert getattr(holder, name) == value, path
@@ -87,6 +93,7 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
         pytest.param("bank", [], 0, id="a bank's frame"),
         pytest.param("flashback", ["window.duration_s=4"], 2, id="a bank's window"),
         pytest.param("nova", [], math.inf, id="the beginning of the video, whose rate is not known"),
+        pytest.param("vadtree", ["clean.enabled=false"], math.inf, id="boundaries among all of the video's"),
         pytest.param("llava", [], 0, id="a frame that is shown"),
         pytest.param("llava", ["smooth.kind=ema"], 0, id="and a mean of the past"),
         pytest.param("llava", ["smooth.kind=gaussian", "smooth.sigma_s=2"], 8, id="and a Gaussian"),
