@@ -27,7 +27,7 @@ def lookahead_s(config: LavadConfig) -> float:
 
 
 def _scores_lookahead_s(config: LavadConfig) -> float:
-    half = config.window.duration_s / 2
+    half = 0.0 if config.window.align == "past" else config.window.duration_s / 2
     if config.rescore.enabled:  # which part of a video is the most suspicious, all of it says
         return math.inf
     if config.score.method == "direct":

@@ -114,6 +114,12 @@ class WindowConfig(Section):
     duration_s: float = setting(
         10.0, affects=_WINDOW_STAGES, description="T, the length of a window, seconds.", gt=0, le=3600
     )
+    align: Literal["centred", "past"] = setting(
+        "centred",
+        affects=_WINDOW_STAGES,
+        description="Where a frame is in its window: in the middle (paper), or at its end, so that nothing after it is looked "
+        "at.",
+    )
     samples: int = setting(10, affects=_WINDOW_STAGES, description="N, frames sampled from a window.", ge=1, le=1000)
     sampling: Literal["grid", "any-frame"] = setting(
         "grid",

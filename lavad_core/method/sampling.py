@@ -102,11 +102,13 @@ def window_samples(
     samples: int,
     sampling: Literal["grid", "any-frame"],
     frame_rate: float | None,
+    align: Literal["centred", "past"] = "centred",
 ) -> Samples:
     """The sampled frames of the window around each centre.
 
     With a constant ``frame_rate`` a window is frames c − ⌊rate·T⌋//2 … c + ⌊rate·T⌋//2 − 1; with None it is the frames
-    whose time is in [t_c − T/2, t_c + T/2). Both are clipped to the video and hold the centre. Of the window's n
+    whose time is in [t_c − T/2, t_c + T/2). With ``align`` past it ends at c, and is as long: frames c − ⌊rate·T⌋ + 1 … c, or
+    those whose time is in (t_c − T, t_c]. All are clipped to the video and hold the centre. Of the window's n
     candidates (all its frames, or its grid frames) those at positions ``linspace(0, n − 1, N)``, cut to whole
     numbers, are taken; all of them if n < N. N = 1 takes the first candidate with ``any-frame``, as that formula
     says and the reference does, and the centre with ``grid``.
@@ -120,6 +122,7 @@ def window_samples(
         samples: N.
         sampling: which frames are candidates.
         frame_rate: frames per second for every video, or None for the video's own time stamps.
+        align: whether a window lies around its centre, or before it.
 
     Returns:
         For each centre an increasing int64 array of 1 to N frame indices, made when it is read.
@@ -131,7 +134,7 @@ def window_samples(
         raise ValueError(f"at least 1 sample of a window is needed, got {samples}")
     if sampling == "grid" and (interval < 1 or (centres % interval).any()):
         raise ValueError(f"sampling 'grid' needs centres on the grid of interval {interval}")
-    starts, stops = _bounds(centres, frames, duration_s, frame_rate, times_s)
+    starts, stops = _bounds(centres, frames, duration_s, frame_rate, times_s, align)
     step = interval if sampling == "grid" else 1
     if sampling == "grid" and samples == 1:
         return Samples(centres // step, np.ones(len(centres), np.int64), step, 1)
@@ -221,6 +224,7 @@ def _bounds(
     duration_s: float,
     frame_rate: float | None,
     times_s: NDArray[np.float64] | None,
+    align: Literal["centred", "past"],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if not 0 < duration_s < float("inf"):
         raise ValueError(f"the duration of a window must be positive and finite, got {duration_s} s")
@@ -229,8 +233,9 @@ def _bounds(
     if frame_rate is not None:
         if not 0 < frame_rate < float("inf"):
             raise ValueError(f"the frame rate must be positive and finite, got {frame_rate}")
-        half = int(frame_rate * duration_s) // 2
-        starts, stops = centres - half, centres + half
+        length = int(frame_rate * duration_s)
+        half = length // 2
+        starts, stops = (centres - half, centres + half) if align == "centred" else (centres - length + 1, centres + 1)
     else:
         if times_s is None or times_s.shape != (frames,):
             got = "none" if times_s is None else str(times_s.shape)
@@ -238,8 +243,12 @@ def _bounds(
         if not np.isfinite(times_s).all() or not (times_s[1:] > times_s[:-1]).all():
             raise ValueError("the times of the frames must be finite and strictly increasing")
         middle = times_s[centres]
-        starts = np.searchsorted(times_s, middle - duration_s / 2 - TIME_TOLERANCE_S)
-        stops = np.searchsorted(times_s, middle + duration_s / 2 - TIME_TOLERANCE_S)
+        if align == "centred":
+            starts = np.searchsorted(times_s, middle - duration_s / 2 - TIME_TOLERANCE_S)
+            stops = np.searchsorted(times_s, middle + duration_s / 2 - TIME_TOLERANCE_S)
+        else:
+            starts = np.searchsorted(times_s, middle - duration_s + TIME_TOLERANCE_S)
+            stops = centres + 1
     # A window shorter than a frame's time still holds its centre.
     return (
         np.clip(starts, 0, centres).astype(np.int64),

@@ -133,11 +133,12 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     yield "semantics", _semantics(config)
     window = config.window
     rate = f"{window.constant_frame_rate:g} frames a second" if window.frame_rate == "constant" else "own frame rate"
+    past = " before the frame" if window.align == "past" else ""
     vector = f"{window.clips} clips" if window.vector == "spread" else "first and last sample"
     yield (
         "window",
         (
-            f"T {window.duration_s:g} s, N {window.samples} of {window.sampling}, {rate}, {vector}; "
+            f"T {window.duration_s:g} s{past}, N {window.samples} of {window.sampling}, {rate}, {vector}; "
             f"every {config.video.frame_interval}th frame"
         ),
     )

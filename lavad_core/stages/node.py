@@ -142,7 +142,12 @@ def never(config: LavadConfig) -> bool:
     return False
 
 
-_AS_BEFORE: dict[str, Any] = {"chat.extra_body": {}, "captioner.extra_body": {}, "chat.template_kwargs": {}}
+_AS_BEFORE: dict[str, Any] = {
+    "chat.extra_body": {},
+    "captioner.extra_body": {},
+    "chat.template_kwargs": {},
+    "window.align": "centred",
+}
 """Fields that came later, with the value at which a stage does what it did without them. Not counted then, so that results from
 before are found."""
 

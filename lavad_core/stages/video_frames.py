@@ -39,6 +39,7 @@ def _constant_rate(config: LavadConfig) -> bool:
 
 FRAMES_READ_IF: dict[str, Condition] = {
     "window.duration_s": _any_frame,
+    "window.align": _any_frame,
     "window.samples": _any_frame,
     "window.frame_rate": _any_frame,
     "window.constant_frame_rate": lambda config: _any_frame(config) and _constant_rate(config),
@@ -96,6 +97,7 @@ def samples_of(config: LavadConfig, video: FrameTimes) -> Samples:
         samples=window.samples,
         sampling=window.sampling,
         frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
+        align=window.align,
     )
 
 
