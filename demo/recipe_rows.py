@@ -39,6 +39,7 @@ LEFT_OUT = {
     "xd-violence": "the full method itself, with one captioner",
     "zero-shot-clip": "the demonstration's one encoder is an ImageBind: zero-shot-imagebind is its row",
     "llava": "no model of the demonstration takes pictures",
+    "urf": "no model of the demonstration takes pictures, and tags of what is known to happen there would be no test",
 }
 """Recipe that has no row to why."""
 

@@ -66,6 +66,7 @@ _BY_ID = {
         "Llama 2 Community License", True, "of the language model that it was tuned from"
     ),
     "llava-hf/llava-1.5-*": Licence("Llama 2 Community License", True, "of the language model that it was tuned from"),
+    "qwen/qwen2.5-vl-7b-*": Licence("Apache-2.0", True),
     "mistralai/mistral-7b-*": Licence("Apache-2.0", True),
 }
 """Hub ids in lower case, with ``*``. The first that fits counts."""

@@ -69,6 +69,22 @@ def test_show_segments(store: Path) -> None:
     assert table[1].endswith(CAPTION.replace("\x1b", "\\x1b"))
 
 
+def test_show_the_most_and_the_least_suspicious_part(store: Path) -> None:
+    shown = json.loads(lavad("show", "first", "--store", str(store), "--extremes", "--json").stdout)
+    highest, lowest = shown["extremes"]
+    ends = {"start_frame": 16, "end_frame": 39, "start_s": 0.64, "end_s": 1.6}
+    assert highest == {"part": "highest", **ends, "mean_score": 0.475, "frame": 16, "summary": SUMMARIES[1]}
+    assert (lowest["part"], lowest["start_frame"], lowest["mean_score"], lowest["frame"]) == ("lowest", 32, 0.25, 32)
+    rows = list(
+        csv.DictReader(
+            io.StringIO(lavad("show", "first", "--store", str(store), "--extremes", "--format", "csv").stdout)
+        )
+    )
+    assert [row["part"] for row in rows] == ["highest", "lowest"]
+    table = lavad("show", "first", "--store", str(store), "--extremes").stdout.splitlines()
+    assert table[1].split()[:7] == ["highest", "16", "39", "0.640", "1.600", "0.475", "16"]
+
+
 def test_segments_of_an_earlier_version_have_no_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = pa.schema([field for field in detect.SCHEMA if field.name != "caption"])
     monkeypatch.setattr(detect, "SCHEMA", columns)
@@ -99,7 +115,7 @@ def test_user_texts_are_escaped(format_: str, video: str, store: Path) -> None:
         ("failed before it was read", ["show", "lost"], 1, "failed: ServiceUnavailable: no connection"),
         ("unknown run", ["show", "first", "--run", "20200101T000000000-000000"], 2, "no run 20200101T000000000-000000"),
         ("no id of a run", ["show", "first", "--run", "../x"], 2, "'../x' is not an id of a run"),
-        ("both", ["show", "first", "--frames", "--segments"], 2, "give one of --frames, --segments"),
+        ("both", ["show", "first", "--frames", "--segments"], 2, "give one of --frames, --segments, --extremes"),
         ("no id of a run, status", ["status", "../../etc/passwd"], 2, "is not an id of a run"),
     ],
 )

@@ -65,16 +65,27 @@ def folder(tmp_path: Path) -> Path:
     return shutil.copytree(random_folder("llama"), tmp_path / "model")
 
 
-@pytest.mark.parametrize("room", [None, 12, 1], ids=["for all", "for some captions", "for a word"])
+def rated_again(folder: Path) -> dict[str, Any]:
+    """Settings of a second rating, with imported tags; whatever the scores, the video is in doubt."""
+    (folder / "tags.json").write_text('{"clip": ["fire"]}')
+    imports = {"captions": {"random-blip2-opt": str(folder / "captions")}, "tags": str(folder / "tags.json")}
+    return {"rescore": {"enabled": True, "band": 0.5, "tags": "import"}, "imports": imports}
+
+
+@pytest.mark.parametrize(
+    ("room", "again"),
+    [(None, False), (12, False), (1, False), (None, True)],
+    ids=["for all", "for some captions", "for a word", "and a second rating"],
+)
 @pytest.mark.parametrize("source", [templates.LLAMA_2, templates.MISTRAL], ids=["llama-2", "mistral"])
 def test_in_this_process_they_are_what_the_model_read(
-    config: Config, folder: Path, source: str, room: int | None, monkeypatch: pytest.MonkeyPatch
+    config: Config, folder: Path, source: str, room: int | None, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "chat_template.jinja").write_text(source)
     chat = {"kind": "transformers", "model": str(folder), "device": "cpu"}
     fixed = prompts_of(config(chat))[0].fixed_tokens
     total = {} if room is None else {"summarise": {"min_answer_tokens": 24, "total_tokens": fixed + 24 + room}}
-    given = config(chat, **total)
+    given = config(chat, **total, **(rated_again(folder.parent) if again else {}))
     read: list[list[int]] = []
     items = LocalChat._items
 
@@ -92,6 +103,7 @@ def test_in_this_process_they_are_what_the_model_read(
     assert sent.folds is (source is templates.MISTRAL)
     assert sent.notes == ()
     assert (sent.prompts[0].frame, sent.prompts[0].stage) == (0, "summarise")
+    assert ("rescore" in {prompt.stage for prompt in sent.prompts}) is again
     text = str(sent.prompts[0].rendered)
     assert text.startswith("<s>[INST] ")
     assert ("<<SYS>>" in text) is (source is templates.LLAMA_2)
