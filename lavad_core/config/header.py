@@ -20,8 +20,8 @@ TO_THE_END = "to the end of the video"
 def lookahead_s(config: LavadConfig) -> float:
     """The largest time after t, seconds, that the score at t depends on; infinite where it is all of the video.
 
-    Scores that are filled in for want of an answer look at the next answer; that is not counted. Grid steps of a smoothing
-    are counted at the rate of ``imports.frame_rate``, otherwise at :data:`USUAL_RATE`.
+    Scores that are filled in for want of an answer look at the next answer; that is not counted. Grid steps are counted at
+    the rate of ``imports.frame_rate``, otherwise at :data:`USUAL_RATE`.
     """
     return _scores_lookahead_s(config) + _smoothing_lookahead_s(config)
 
@@ -37,9 +37,9 @@ def _scores_lookahead_s(config: LavadConfig) -> float:
     if config.score.method == "zero-shot":
         return half if config.zero_shot.vector == "window" else 0.0
     if config.score.method == "bank":
-        if config.bank.normal_anchor != "none":  # frames, whose rate is the video's own
-            return math.inf
-        return half if config.bank.vector == "window" else 0.0
+        anchored = config.bank.normal_anchor != "none"  # the score of the first frame depends on all of the beginning
+        beginning = (config.bank.anchor_frames - 1) * _step_s(config) if anchored else 0.0
+        return beginning + (half if config.bank.vector == "window" else 0.0)
     if config.refine.enabled or config.clean.enabled:  # among the captions and summaries of the whole video
         return math.inf
     return half if config.summarise.enabled else 0.0
@@ -57,10 +57,13 @@ def _smoothing_lookahead_s(config: LavadConfig) -> float:
         return 0.0
     if own.prior == "centre":  # how long the video is decides
         return math.inf
-    step_s = config.video.frame_interval / (config.imports.frame_rate or USUAL_RATE)
     if own.kind == "gaussian":
-        return REACH * (own.sigma_s if own.sigma_steps is None else own.sigma_steps * step_s)
-    return (own.kernel_size - 1) // 2 * step_s if own.kind == "kernel" else 0.0
+        return REACH * (own.sigma_s if own.sigma_steps is None else own.sigma_steps * _step_s(config))
+    return (own.kernel_size - 1) // 2 * _step_s(config) if own.kind == "kernel" else 0.0
+
+
+def _step_s(config: LavadConfig) -> float:
+    return config.video.frame_interval / (config.imports.frame_rate or USUAL_RATE)
 
 
 def header_of(config: LavadConfig) -> dict[str, str]:

@@ -8,11 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
+from lavad_core.config.definitions_file import (
+    bank_of_definitions,
+    read_definitions,
+)
 from lavad_core.config.section import NOTHING, PlaceOrAddress, Section, setting
 from lavad_core.config.sentence_bank import SentenceBank, read_bank
 from lavad_core.errors import ConfigError
-from lavad_core.location import local_path, shown
+from lavad_core.location import shown
 from lavad_core.method import prompts
+from lavad_core.recipes import definitions
 
 
 def _temperature(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
@@ -146,35 +151,78 @@ class BankConfig(Section):
             )
         return self
 
-    def sentences(self) -> SentenceBank:
-        """The bank itself.
 
-        Raises:
-            ConfigError: its file cannot be read, has another form, or other sentences than ``digest`` says.
-        """
-        bank = read_bank(self.file)
-        if bank.digest != self.digest:
-            raise ConfigError(
-                f"bank.file {'of the package' if self.file is None else repr(shown(self.file))} has other sentences "
-                f"({bank.digest}) than when the run began (bank.digest {self.digest}): begin a new run, without bank.digest"
-            )
-        return bank
+class DefinitionsConfig(Section):
+    """The user's own definitions of what is anomalous, as sentences of a bank or as a context prompt."""
+
+    file: PlaceOrAddress | None = setting(
+        None,
+        affects=NOTHING,
+        description="YAML file, a list of `{name, hazard, look_alikes, questions}`; null: the definitions of the package.",
+    )
+    normal: tuple[str, ...] = setting(
+        definitions.NORMAL,
+        affects=("score_bank",),
+        description="What is normal anywhere: sentences on the normal side of each definition, where these are a bank.",
+        min_length=1,
+    )
 
 
-def with_digest(given: Any) -> Any:
-    """The section ``bank`` as it is given, with the digest of the file's sentences where that is not: keys of results depend
-    on it, and records say it.
+def used_bank(bank: BankConfig, own: DefinitionsConfig) -> SentenceBank:
+    """The sentences that ``score.method: bank`` compares pictures with: those of ``definitions.file`` where that is given.
 
     Raises:
-        ConfigError: the file cannot be read, or has another form.
+        ConfigError: the file cannot be read, has another form or other sentences than ``bank.digest`` says, or both are given.
     """
-    values = given.model_dump() if isinstance(given, BankConfig) else given
-    if not isinstance(values, dict) or values.get("digest") is not None:
-        return given
-    file = values.get("file")
-    if not isinstance(file, str | Path | None):
-        return given  # validation says what it may be
-    return {**values, "digest": read_bank(None if file is None else local_path(str(file))).digest}
+    if own.file is None:
+        found, name = read_bank(bank.file), f"bank.file {_named(bank.file)}"
+    elif bank.file is None:
+        found = bank_of_definitions(read_definitions(own.file), own.normal)
+        name = f"definitions.file {_named(own.file)}"
+    else:
+        raise ConfigError("bank.file and definitions.file both say what is anomalous: give one of them")
+    _check_digest(bank.digest, found.digest, name, "bank.digest")
+    return found
+
+
+def _named(file: Path | None) -> str:
+    return "of the package" if file is None else repr(shown(file))
+
+
+def _check_digest(given: str | None, found: str, name: str, field: str) -> None:
+    if given is not None and given != found:
+        raise ConfigError(
+            f"{name} has other texts ({found}) than when the run began ({field} {given}): begin a new run, without {field}"
+        )
+
+
+def with_texts(sections: dict[str, Any], method: str) -> dict[str, Any]:
+    """What the texts of the user's files are to results: their digests, where the configuration does not say them yet, and the
+    context prompt that is called ``definitions``. Records have all of these, so that they are read without the files.
+
+    Args:
+        sections: those of the configuration as they were given.
+        method: ``score.method``.
+
+    Raises:
+        ConfigError: a file cannot be read, or has another form.
+    """
+    score = sections.get("score")
+    prompt = isinstance(score, dict) and str(score.get("context_prompt")).strip() == "definitions"
+    if method != "bank" and not prompt:
+        return sections
+    try:
+        bank = BankConfig.model_validate(sections.get("bank", {}))
+        own = DefinitionsConfig.model_validate(sections.get("definitions", {}))
+    except ValidationError:
+        return sections  # validated again as a part of the whole, which says where it is wrong
+    found = dict(sections)
+    if method == "bank" and bank.digest is None:
+        found["bank"] = bank.model_copy(update={"digest": used_bank(bank, own).digest})
+    if isinstance(score, dict) and prompt:
+        given = [(one.name, one.hazard, one.look_alikes) for one in read_definitions(own.file)]
+        found["score"] = {**score, "context_prompt": definitions.context_of_definitions(given)}
+    return found
 
 
 class AboutConfig(Section):

@@ -20,7 +20,14 @@ from lavad_core.config.models import (
     ModelConfig,
     VllmChatConfig,
 )
-from lavad_core.config.recipes import AboutConfig, BankConfig, DirectConfig, ZeroShotConfig, with_digest
+from lavad_core.config.recipes import (
+    AboutConfig,
+    BankConfig,
+    DefinitionsConfig,
+    DirectConfig,
+    ZeroShotConfig,
+    with_texts,
+)
 from lavad_core.config.rescore_fields import RescoreConfig
 from lavad_core.config.section import NAME_PATTERN, NOTHING, PlaceOrAddress, Section, setting
 from lavad_core.config.smooth_fields import SmoothConfig
@@ -276,6 +283,9 @@ class LavadConfig(Section):
         ZeroShotConfig(), description="Scores by two texts, in place of a language model."
     )
     bank: BankConfig = Field(BankConfig(), description="Scores by a bank of sentences, in place of a language model.")
+    definitions: DefinitionsConfig = Field(
+        DefinitionsConfig(), description="The user's own definitions of what is anomalous."
+    )
     direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
     events: EventsConfig = Field(EventsConfig(), description="Scores of events, in place of the grid's windows.")
     rescore: RescoreConfig = Field(RescoreConfig(), description="A second rating of the videos in doubt.")
@@ -326,9 +336,7 @@ class LavadConfig(Section):
                     continue  # long_text is a property of ImageBind's tokenizer
                 given = {"kind": "imagebind", **given}
             filled[section] = {**given, name: value}
-        if method == "bank":
-            filled["bank"] = with_digest(filled.get("bank", {}))
-        return filled
+        return with_texts(filled, str(method))
 
     @model_validator(mode="after")
     def _check_together(self) -> LavadConfig:

@@ -217,7 +217,7 @@ class ScoreConfig(Section):
         affects=("score", "score_direct"),
         description="P_C, first part of the system message: a text, or one of "
         + ", ".join(prompts.CONTEXT)
-        + " for those of the paper's Tables 4 and 5.",
+        + " for those of the paper's Tables 4 and 5, or definitions for one made of `definitions.file`.",
     )
     format_prompt: str = setting(
         prompts.FORMAT,

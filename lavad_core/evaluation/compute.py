@@ -16,6 +16,7 @@ from lavad_core.evaluation.classes import class_rows
 from lavad_core.evaluation.curves import curves_of
 from lavad_core.evaluation.events import event_rows
 from lavad_core.evaluation.frame_metrics import one_label
+from lavad_core.evaluation.kinds import kind_rows
 from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores, gather_scores
 from lavad_core.evaluation.measure import measure, own_auc, video_scores
 from lavad_core.evaluation.options import EvaluationOptions
@@ -65,6 +66,7 @@ def evaluate(dataset: Dataset, results: ResultSet, options: EvaluationOptions | 
         rows=tuple(rows),
         classes=class_rows(labelled, dataset, final, final_pairs),
         events=event_rows(labelled, options.events),
+        kinds=kind_rows(labelled, dataset, options.events),
         videos=_video_rows(labelled, final, final_pairs),
         roc=roc,
         precision_recall=precision_recall,

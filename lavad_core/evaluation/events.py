@@ -13,7 +13,7 @@ from lavad_core.evaluation.labelled_scores import EvaluatedVideo, LabelledScores
 from lavad_core.evaluation.measure import Measured
 from lavad_core.evaluation.ties import Array, settled
 from lavad_core.evaluation.types import EventRow
-from lavad_core.method.detection import SegmentRule, segments
+from lavad_core.method.detection import Segment, SegmentRule, segments
 
 IOUS = (0.1, 0.3, 0.5)
 """Least temporal intersection over union of a segment and the interval that it finds."""
@@ -21,10 +21,7 @@ IOUS = (0.1, 0.3, 0.5)
 
 def event_rows(labelled: LabelledScores, rules: Sequence[SegmentRule]) -> tuple[EventRow, ...]:
     """A row for each rule and each of :data:`IOUS`, over the unsmoothed final scores."""
-    annotated = [  # cut to the video's frames; an interval past its end is left out
-        [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
-        for video in labelled.videos
-    ]
+    annotated = [annotated_intervals(video) for video in labelled.videos]
     true, rows = _counts(annotated), []
     for rule in rules:
         found = [found_intervals(video, rule) for video in labelled.videos]
@@ -40,19 +37,29 @@ def event_rows(labelled: LabelledScores, rules: Sequence[SegmentRule]) -> tuple[
                     annotated=int(true.sum()),
                     found=int(own.sum()),
                     matched=int(matched.sum()),
-                    precision=_share(labelled, matched, own, "no segment was found").metric,
-                    recall=_share(labelled, matched, true, "no interval is annotated").metric,
-                    f1=_share(labelled, 2 * matched, own + true, nothing).metric,
+                    precision=share_of(labelled, matched, own, "no segment was found").metric,
+                    recall=share_of(labelled, matched, true, "no interval is annotated").metric,
+                    f1=share_of(labelled, 2 * matched, own + true, nothing).metric,
                     false_alarms_per_hour=alarms.metric,
                 )
             )
     return tuple(rows)
 
 
+def annotated_intervals(video: EvaluatedVideo) -> list[Interval]:
+    """A video's labels, cut to its frames; an interval past its end is left out."""
+    return [(first, min(last, video.frames - 1)) for first, last in video.labels.intervals if first < video.frames]
+
+
 def found_intervals(video: EvaluatedVideo, rule: SegmentRule) -> list[Interval]:
-    """First and last frame of a video's segments. A score that equals the threshold but for rounding reaches it."""
+    """First and last frame of a video's segments."""
+    return [(segment.start_frame, segment.end_frame) for segment in found_segments(video, rule)]
+
+
+def found_segments(video: EvaluatedVideo, rule: SegmentRule) -> list[Segment]:
+    """A video's segments, with numbers of frames as seconds. A score equal to the threshold but for rounding reaches it."""
     threshold, low = settled(np.array([rule.threshold, rule.low])).tolist()
-    found = segments(
+    return segments(
         settled(video.scores),
         np.arange(0, video.frames, video.interval),
         video.frames,
@@ -60,7 +67,6 @@ def found_intervals(video: EvaluatedVideo, rule: SegmentRule) -> list[Interval]:
         np.arange(video.frames, dtype=np.float64),  # frames have no times here, and no rule asks for them
         replace(rule, threshold=threshold, low_threshold=low),
     )
-    return [(segment.start_frame, segment.end_frame) for segment in found]
 
 
 def overlap(found: Sequence[Interval], annotated: Sequence[Interval]) -> Array:
@@ -88,7 +94,7 @@ def _counts(intervals: Sequence[Sequence[Interval]]) -> Array:
     return np.array([len(own) for own in intervals], np.float64)
 
 
-def _share(labelled: LabelledScores, part: Array, whole: Array, reason: str) -> Measured:
+def share_of(labelled: LabelledScores, part: Array, whole: Array, reason: str) -> Measured:
     """A ratio of sums over the videos."""
     if not whole.sum():
         return Measured(None, reason)
@@ -106,4 +112,4 @@ def _false_alarms(labelled: LabelledScores, found: Sequence[Sequence[Interval]])
         return Measured(None, f"{len(rates) - len(known)} of {len(rates)} normal videos have no frame rate")
     hours = np.zeros(len(normal))
     hours[normal] = labelled.negative[normal] / np.array(known) / 3600
-    return _share(labelled, _counts(found) * normal, hours, "normal videos take no time")
+    return share_of(labelled, _counts(found) * normal, hours, "normal videos take no time")

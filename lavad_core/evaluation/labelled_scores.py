@@ -49,6 +49,8 @@ class EvaluatedVideo:
     """Frames that the list counts, left out by the tolerance that was given."""
     unsmoothed: Array | None = field(default=None, repr=False)
     """float64, [n], what ``scores`` were smoothed from; None where the run smoothed nothing."""
+    kinds: Sequence[str] | None = field(default=None, repr=False)
+    """The kind of anomaly of each score, [n]; None where scores are of no kind."""
 
     @property
     def is_anomalous(self) -> bool:
@@ -229,6 +231,7 @@ def evaluated_video(
         frame_rate=scored.frame_rate or frame_rate,
         uncovered=listed_frames - frames,
         unsmoothed=unsmoothed,
+        kinds=None if scored.kinds is None else scored.kinds[: len(starts)],
     )
 
 

@@ -20,8 +20,8 @@ Value = TypeVar("Value")
 
 VERSION = 1
 
-_LEFT_OUT = "known_bad"
-"""Field of several documents that is left out while it is empty: those of earlier versions are then the same."""
+_LEFT_OUT = ("known_bad", "kinds")
+"""Fields of documents that are left out while they are empty: those of earlier versions are then the same."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class DocumentKind(Generic[Value]):
 
 
 def _fields(found: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in found if value or name != _LEFT_OUT}
+    return {name: value for name, value in found if value or name not in _LEFT_OUT}
 
 
 EVALUATION = DocumentKind(

@@ -191,6 +191,26 @@ class EventRow:
 
 
 @dataclass(frozen=True)
+class KindRow:
+    """Segments of a kind against the intervals of videos of the class that has its name, at one threshold."""
+
+    name: str
+    """The kind that the scores name, or the class of the labels."""
+    threshold: float
+    """The threshold: frames with a score of at least this are in a segment."""
+    annotated: int
+    """How many intervals the videos of the class have."""
+    found: int
+    """How many segments are of the kind."""
+    matched: int
+    """How many of the intervals are found by a segment of the kind."""
+    precision: Metric
+    """Part of the kind's segments that find an interval of the class."""
+    recall: Metric
+    """Part of the class's intervals that are found by a segment of the kind."""
+
+
+@dataclass(frozen=True)
 class VideoRow:
     """The numbers of one video."""
 
@@ -238,3 +258,5 @@ class Evaluation:
     """ROC curve of each of the results' own rows, by :attr:`ScoreRow.label`; lacks those that are undefined."""
     precision_recall: Mapping[str, Curve] = field(default_factory=dict)
     """Precision-recall curve of each, likewise."""
+    kinds: tuple[KindRow, ...] = ()
+    """One row per threshold and kind, where scores name the kind of anomaly and labels have classes."""

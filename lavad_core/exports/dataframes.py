@@ -66,7 +66,8 @@ def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.Da
         rule: thresholds, lengths and gaps; if not given the run's own, for an import the default.
 
     Returns:
-        column ``video``, and the fields of :class:`lavad_core.method.detection.Segment`; ends of frames are inclusive.
+        column ``video``, and the fields of :class:`lavad_core.method.detection.Segment`; ends of frames are inclusive. Where
+        scores name the kind of anomaly, also ``kind``, that at the peak.
 
     Raises:
         InputError: the rule has lengths in seconds, and nothing says how long a frame of a video is.
@@ -74,6 +75,10 @@ def segments_table(results: ResultSet, rule: SegmentRule | None = None) -> pd.Da
     """
     rule = rule or results.rule or SegmentRule()
     found = [
-        {"video": name, **asdict(segment)} for name in results.names for segment in results.scores(name).segments(rule)
+        {"video": name, **asdict(segment), **({} if video.kinds is None else {"kind": video.kind_of(segment)})}
+        for name in results.names
+        for video in [results.scores(name)]
+        for segment in video.segments(rule)
     ]
-    return pd.DataFrame(found, columns=["video", *Segment.__dataclass_fields__])
+    kind = ["kind"] if any("kind" in row for row in found) else []
+    return pd.DataFrame(found, columns=["video", *Segment.__dataclass_fields__, *kind])

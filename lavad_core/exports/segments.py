@@ -14,7 +14,7 @@ from lavad_core.results.types import ResultSet, ScoredVideo
 
 CLASS = "Anomaly"
 NORMAL = "Normal"
-"""What a segment is and what a video without one is, where a format wants a word: the method names no classes."""
+"""What a segment is and what a video without one is, where a format wants a word and scores name no kind of anomaly."""
 
 
 def _all(results: ResultSet, rule: SegmentRule) -> Iterator[tuple[ScoredVideo, list[Segment]]]:
@@ -23,9 +23,14 @@ def _all(results: ResultSet, rule: SegmentRule) -> Iterator[tuple[ScoredVideo, l
         yield video, video.segments(rule)
 
 
+def _class(video: ScoredVideo, segment: Segment) -> str:
+    return video.kind_of(segment) or CLASS
+
+
 def write_intervals(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     """Lines of ``name class start end start end …`` as UCF-Crime's temporal annotation: 0-based, both inclusive, at least two
-    pairs, ``-1 -1`` for none.
+    pairs, ``-1 -1`` for none. Where scores have kinds, the class is that of the segment with the highest score, in
+    one word.
 
     Raises:
         InputError: the file exists, or see :meth:`~lavad_core.results.types.ScoredVideo.segments`.
@@ -37,7 +42,9 @@ def write_intervals(results: ResultSet, target: Path, rule: SegmentRule) -> None
             pairs = [(segment.start_frame, segment.end_frame) for segment in found]
             pairs += [(-1, -1)] * (2 - len(pairs))
             numbers = "  ".join(f"{first}  {last}" for first, last in pairs)
-            file.write(f"{escape(video.name)}  {CLASS if found else NORMAL}  {numbers}  \n")
+            highest = max(found, key=lambda segment: segment.peak_score, default=None)
+            word = NORMAL if highest is None else "-".join(escape(_class(video, highest)).split())
+            file.write(f"{escape(video.name)}  {word}  {numbers}  \n")
 
 
 def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
@@ -47,11 +54,12 @@ def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     ``data/`` beside it, or are named by ``data_path`` (docs.voxel51.com, user guide, "Importing datasets").
     """
     labels: dict[str, list[dict[str, Any]]] = {}
+    classes: dict[str, int] = {}
     for video, found in _all(results, rule):
         summaries = results[video.name].summaries if found else {}
         labels[video.name] = [
             {
-                "label": 0,
+                "label": classes.setdefault(_class(video, segment), len(classes)),
                 "support": [segment.start_frame + 1, segment.end_frame + 1],
                 "confidence": segment.peak_score,
                 "attributes": {
@@ -62,5 +70,5 @@ def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
             for segment in found
         ]
     with new_folder(target) as folder:
-        text = json.dumps({"classes": [CLASS], "labels": labels}, indent=2, allow_nan=False)
+        text = json.dumps({"classes": [*classes] or [CLASS], "labels": labels}, indent=2, allow_nan=False)
         (folder / "labels.json").write_text(text + "\n", encoding="ascii")

@@ -125,6 +125,7 @@ class IndexPage:
             "events": _reasons(
                 metric for row in events for metric in (row.precision, row.recall, row.f1, row.false_alarms_per_hour)
             ),
+            "kinds": _reasons(metric for row in self.evaluation.kinds for metric in (row.precision, row.recall)),
         }
 
 

@@ -29,7 +29,7 @@ class FrameSpan:
     last: int
     """Last frame, inclusive."""
     label: str = ""
-    """Kind of the event; empty for a segment."""
+    """Kind of the event, or of the segment; empty where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,8 @@ def video_report(
     scored, segments = video.scores, video.segments(rule)
     if scored.frame_rate is None:
         scored = replace(scored, frame_rate=frame_rate)
-    found = [] if segments is None else segments.select(["start_frame", "end_frame"]).to_pylist()
+    kept = ["start_frame", "end_frame", *(["kind"] if segments is not None and "kind" in segments.column_names else [])]
+    found = [] if segments is None else segments.select(kept).to_pylist()
     lacking = ", ".join(f"{part} ({why})" if why else part for part, why in video.absent.items())
     report = VideoReport(
         scored=scored,

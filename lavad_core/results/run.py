@@ -43,8 +43,8 @@ Keys = Mapping[str, Key]
 """Node id to the key of the result that a run made or found for one video."""
 
 SEGMENT_COLUMNS = ["segment", "start_frame", "end_frame", "start_s", "end_s", "peak_score", "peak_frame"]
-SEGMENT_TEXTS = ["summary", "caption"]
-"""At the peak; the cleaned caption is there since version 2 of the stage."""
+SEGMENT_TEXTS = ["summary", "caption", "kind"]
+"""At the peak; the cleaned caption is there since version 2 of the stage, the kind where scores have one."""
 
 
 def results_of_run(root: Path, run: RunManifest) -> ResultSet:
@@ -162,7 +162,17 @@ class RunVideo(VideoResults):
             refined=own,
             unsmoothed=None if smoothed is None else refined["score"].to_numpy(),
             smoothing=self._config.smooth.in_words,
+            kinds=self._kinds,
         )
+
+    @property
+    def _kinds(self) -> list[str] | None:
+        source = scores_node(self._config)
+        commit = None if source == "score" or source not in self._keys else self._find(source)
+        if commit is None or not any("kind" in part.schema for part in commit.files):
+            return None
+        found: list[str] = self._store.read(commit, ["kind"])["kind"].to_pylist()
+        return found
 
     @cached_property
     def captions(self) -> Mapping[str, Mapping[int, str]]:

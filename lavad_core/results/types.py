@@ -51,6 +51,8 @@ class ScoredVideo:
     """float64, the same shape: what ``scores`` were smoothed from; None where the run smoothed nothing."""
     smoothing: str = ""
     """How the run smoothed them, in a few words; empty where it did not."""
+    kinds: Sequence[str] | None = field(default=None, repr=False)
+    """The kind of anomaly that each grid frame would be, [⌈M / interval⌉]; None where scores are of no kind."""
 
     @property
     def grid(self) -> NDArray[np.int64]:
@@ -63,6 +65,10 @@ class ScoredVideo:
         if self.refined:
             return self.raw_scores
         return self.scores if self.unsmoothed is None else self.unsmoothed
+
+    def kind_of(self, segment: Segment) -> str | None:
+        """The kind of anomaly at a segment's peak; None where scores are of no kind."""
+        return None if self.kinds is None else self.kinds[segment.peak_frame // self.interval]
 
     def seconds(self, frames: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64] | None:
         """When frames are shown, float64 [n], seconds; None where that is not known. M itself is when the last one stops."""

@@ -32,6 +32,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+KIND = pa.field("kind", pa.string())
+"""One more column where scores name the kind of anomaly: that at the segment's peak."""
+
 
 def reads(config: LavadConfig) -> list[Reads]:
     """The final scores, and the texts at a segment's peak. These are not worth making for it alone: imported summaries need
@@ -66,7 +69,10 @@ def run(context: StageContext) -> Commit:
         probe.times_s,
         SegmentRule(**context.config.detect.model_dump()),
     )
-    with context.writer(SCHEMA) as writer:
+    source = scores_node(context.config)
+    kinds = source in context.node.inputs and KIND.name in context.table(source).schema.names
+    schema = SCHEMA.append(KIND) if kinds else SCHEMA
+    with context.writer(schema) as writer:
         columns = {
             "segment": list(range(len(found))),
             **{
@@ -78,7 +84,9 @@ def run(context: StageContext) -> Commit:
             if "clean" in context.node.inputs
             else pa.nulls(len(found), pa.string()),
         }
-        writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
+        if kinds:
+            columns[KIND.name] = _at_peaks(context, source, KIND.name, found)
+        writer.write(pa.Table.from_pydict(columns, schema=schema))
         best = int(scores.argmax())
         return writer.commit(
             counts={"segments": len(found)},

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lavad_core.config.recipes import BankConfig
+from lavad_core.config.recipes import BankConfig, used_bank
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.sentence_bank import BankCategory
 from lavad_core.models.protocols import Vectors
 from lavad_core.recipes.bank import margin_scores, neighbour_scores, normal_anchor, similarities
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
-from lavad_core.stages.node import Condition, Node, Reads, settings_of
+from lavad_core.stages.node import Condition, Node, Reads, never, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column
 from lavad_core.stages.video_frames import FrameTimes, grid_of
@@ -63,6 +63,7 @@ def _anchored(config: LavadConfig) -> bool:
 
 
 READ_IF: dict[str, Condition] = {
+    "definitions.normal": never,  # it is in the bank's digest
     "bank.top": _by_margin,
     "bank.normal_anchor": _by_margin,
     "bank.neighbours": lambda config: not _by_margin(config),
@@ -109,7 +110,7 @@ def run(context: StageContext) -> Commit:
 
 def _embedded(context: StageContext) -> list[_Embedded]:
     own = context.config.bank
-    categories = own.sentences().categories
+    categories = used_bank(own, context.config.definitions).categories
     texts = [
         prefix.replace("{category}", category.name) + sentence
         for category in categories

@@ -17,7 +17,11 @@ from support.fake_models import vector_of
 from lavad_core.config.load import load_config, load_recorded
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError
+from lavad_core.exports.dataframes import segments_table
+from lavad_core.method.detection import SegmentRule
 from lavad_core.recipes.bank import margin_scores, neighbour_scores, normal_anchor, similarities, top_mean
+from lavad_core.reports.video import video_report
+from lavad_core.results.run import results_of_keys
 from lavad_core.runs import work
 from lavad_core.video.types import VideoSource
 
@@ -130,6 +134,14 @@ def test_a_frame_s_rows_say_kind_and_both_sentences(
     (segment,) = bench.rows(video, "detect")
     assert (segment["start_frame"], segment["end_frame"]) == (48, 95)
     assert segment["summary"] == rows[segment["peak_frame"]]["reason"]
+    assert segment["kind"] == "glare"
+    results = results_of_keys(bench.store, bench.config, {"street": bench.graph.keys(video)})
+    assert results.scores("street").kinds == [row["kind"] for row in rows.values()]
+    stored = results["street"].segments()
+    assert stored is not None
+    assert stored["kind"].to_pylist() == ["glare"]
+    assert segments_table(results)["kind"].tolist() == ["glare"]
+    assert [span.label for span in video_report(results["street"], None, SegmentRule()).found] == ["glare"]
 
 
 def test_sentences_are_encoded_once_for_all_videos(
@@ -222,7 +234,7 @@ def test_a_file_that_changes_during_a_run_ends_it(
     file.write_text(BANK.replace("level 20", "level 21"))
     failed = bench.run(bench.prepare(street))
     assert isinstance(failed["street"], ConfigError)
-    assert "has other sentences" in str(failed["street"])
+    assert "has other texts" in str(failed["street"])
     assert "begin a new run" in str(failed["street"])
 
 

@@ -71,6 +71,7 @@ def evaluate(
         _rows(found)
         _classes(found)
         _events(found)
+        _kinds(found)
         partly = sorted(
             (one for one in found.videos if one.auc.value is not None), key=lambda one: one.auc.value or 0.0
         )
@@ -121,6 +122,28 @@ def _classes(evaluation: Evaluation) -> None:
     )
     if evaluation.classes:
         show(f"+ normal: with all {evaluation.classes[0].normal_videos} normal videos")
+
+
+def _kinds(evaluation: Evaluation) -> None:
+    from lavad_core.evaluation.kinds import LEAST_IOU
+
+    _table(
+        ("kind", "threshold", "annotated", "found", "matched", "precision", "recall"),
+        [
+            (
+                row.name,
+                f"{row.threshold:g}",
+                row.annotated,
+                row.found,
+                row.matched,
+                row.precision.number,
+                row.recall.number,
+            )
+            for row in evaluation.kinds
+        ],
+    )
+    if evaluation.kinds:
+        show(f"matched: intervals of videos of the class that a segment of the kind finds, with IoU {LEAST_IOU:g}")
 
 
 def _pair(metrics: Mapping[str, Metric]) -> tuple[str, str, str]:

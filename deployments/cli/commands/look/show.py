@@ -125,7 +125,10 @@ def _grid(video: VideoResults) -> _Table:
         [frame, *numbers, texts.get(frame)]
         for frame, *numbers in zip(frames, _times(video, frames), *columns, strict=True)
     ]
-    return ["frame", "time_s", *curves, name], rows
+    headers = ["frame", "time_s", *curves, name]
+    if scored.kinds is None:
+        return headers, rows
+    return [*headers, "kind"], [[*row, kind] for row, kind in zip(rows, scored.kinds, strict=True)]
 
 
 def _frames(video: VideoResults) -> _Table:
@@ -194,7 +197,7 @@ def _show_prompts(video: VideoResults, results: ResultSet, store: Path, at: int 
 
 
 def _print(headers: list[str], rows: list[list[Any]]) -> None:
-    texts = {number for number, header in enumerate(headers) if header in ("summary", "reason", "caption")}
+    texts = {number for number, header in enumerate(headers) if header in ("summary", "reason", "caption", "kind")}
     right = [number for number in range(len(headers)) if number not in texts]
     if is_terminal():
         rows = [

@@ -91,6 +91,15 @@ def bank() -> None:
     show(package_bank().rstrip("\n"))
 
 
+@app.command("definitions")
+@guarded
+def definitions() -> None:
+    """Print the package's definitions of what is anomalous, to be edited and named as definitions.file."""
+    from lavad_core.config.definitions_file import package_definitions
+
+    show(package_definitions().rstrip("\n"))
+
+
 @app.command("prompts", short_help="Print what the chat model is asked.")
 @guarded
 @grouped
