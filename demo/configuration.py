@@ -62,6 +62,11 @@ STAND_INS: Mapping[str, str] = {
 language model of Fig. 2 to a file with its settings."""
 
 
+STUDIED = 16
+"""Clips that `lavad study --demo` takes, the first ones: each kind of event is among them once. All studies together then take
+some ten minutes on two cores."""
+
+
 @dataclass(frozen=True)
 class Demonstration:
     """A folder that `lavad demo` has filled."""

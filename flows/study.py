@@ -68,7 +68,7 @@ def run_study(
     rows = planned_rows(name, table, base)
     opened = study_at_work(name, table, rows, run_id or new_run_id(), EvaluationOptions(resamples=resamples))
     with opened as work:
-        work.take(find_videos(inputs, limit))
+        work.take(find_videos(inputs), limit)
         for step in work.steps:
             work.stage(step)
         return work.finish()

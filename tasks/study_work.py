@@ -59,19 +59,19 @@ def watching_steps(on_step: OnStep) -> Iterator[None]:
 
 
 @task(name="discover", description="Find the videos that the inputs name.", **UNCACHED)
-def find_videos(inputs: list[str], limit: int | None) -> list[VideoSource]:
-    """The videos, or only the first ``limit`` of them.
+def find_videos(inputs: list[str]) -> list[VideoSource]:
+    """The videos.
 
     Raises:
         InputError: an input names nothing.
     """
-    return discover([decode_input(text) for text in inputs])[:limit]
+    return discover([decode_input(text) for text in inputs])
 
 
 @task(name="prepare", description="Digest the videos' content, for all rows.", **UNCACHED)
-def prepare_study(study: StudyRun, sources: list[VideoSource]) -> None:
+def prepare_study(study: StudyRun, sources: list[VideoSource], limit: int | None) -> None:
     """Learn the keys of all results of all rows; errors as of :meth:`lavad_core.studies.study_run.StudyRun.take`."""
-    study.take(sources)
+    study.take(sources, limit)
 
 
 @task(name="measure", description="The metrics of each row, beside the paper's.", **UNCACHED)
@@ -103,9 +103,9 @@ class StudyWork:
         """The work of all rows, so ordered that each model is loaded once."""
         return self._study.beside.steps()
 
-    def take(self, sources: list[VideoSource]) -> None:
-        """Learn the content of the videos, and what of all rows is in the store, before anything is computed."""
-        prepare_study(self._study, quoted(sources))
+    def take(self, sources: list[VideoSource], limit: int | None) -> None:
+        """Learn the content of the first ``limit`` videos, and what of all rows is in the store, before anything is made."""
+        prepare_study(self._study, quoted(sources), limit)
         seen: set[Key] = set()
         for (ref, _), part in zip(self._jobs, self._study.beside.parts, strict=True):
             new = {

@@ -76,19 +76,25 @@ class StudyRun:
         self._configs, self._places = placed(rows)
         self._dataset = labels_of(self._configs[0])
         self._sources: Sequence[VideoSource] = ()
+        self._found = 0
 
     def rows_of(self, places: Collection[int]) -> list[str]:
         """Names of the rows of which a configuration at one of these places is a run."""
         wanted = {*places}
         return [row.row.name for row, own in zip(self._rows, self._places, strict=True) if not wanted.isdisjoint(own)]
 
-    def take(self, sources: Sequence[VideoSource]) -> None:
+    def take(self, sources: Sequence[VideoSource], limit: int | None = None) -> None:
         """Learn the content of the videos, and which models are needed, before anything is computed.
+
+        Args:
+            sources: the videos.
+            limit: take only this many, the first ones; the table says so.
 
         Raises:
             InputError: the labels lack a video, or the models, imports or prompts of a row do not fit.
             ModelError: a model cannot be found.
         """
+        self._found, sources = len(sources), sources[:limit]
         self._sources = sources
         for part in self.beside.parts:
             check_ahead(part.resources, sources)
@@ -107,7 +113,7 @@ class StudyRun:
         unreadable = set(map(match_key, self._dataset.unreadable))
         videos = sum(match_key(source.name) not in unreadable for source in self._sources)
         measured = measured_rows(self._study, found, self._dataset, videos, self._options)
-        records = self.recorder.records
+        records, taken = self.recorder.records, len(self._sources)
         made = sum(not record.cached and record.status in ("ok", "ok_with_gaps") for record in records)
         table = StudyTable(
             study=self._name,
@@ -123,6 +129,11 @@ class StudyRun:
             notes=(
                 *notes_of(self._study, measured, self._dataset),
                 *(row.note for row in self._rows if row.note),
+                *(
+                    [f"the first {taken} of {self._found} videos; --limit {self._found} takes all"]
+                    if taken < self._found
+                    else []
+                ),
             ),
             started=self._started,
             seconds=round(time.monotonic() - self._begin, 1),

@@ -18,6 +18,7 @@ from support.small_demonstration import CLIPS
 from support.small_study import MINE, numbers
 from support.whole_runs import commits, start
 
+from lavad.demo import configuration
 from lavad.flows.study import run_study
 from lavad_core.studies.study_run import saved_table
 from lavad_core.studies.study_table import StudyTable
@@ -49,6 +50,22 @@ def test_the_command_runs_shows_and_prints_for_papers(
     value = f"{100 * document['rows'][1]['cells']['auc']['ours']:.2f}"
     assert all(value in printed[kind] for kind in ("table", "markdown", "latex", "csv"))
     assert printed["latex"].count(r"\\") == 6
+
+
+def test_the_demonstration_s_own_number_of_clips_is_said_with_the_table(
+    ran: tuple[Path, StudyTable], tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "STUDIED", 2)
+    folder = shutil.copytree(ran[0], tmp_path / "copy")
+    file = tmp_path / "mine.yaml"
+    file.write_text(MINE)
+    given = ["study", "run", str(file), "--demo", "--demo-folder", str(folder)]
+    for limit, videos, notes in ((["--limit", "3"], 3, []), ([], 2, ["the first 2 of 3 videos; --limit 3 takes all"])):
+        document = json.loads(lavad(*given, *limit, "--json").stdout)
+        assert {row["videos"] for row in document["rows"]} == {videos}
+        assert [note for note in document["notes"] if "--limit" in note] == notes
+    planned = lavad("study", "plan", *given[2:], "--json")
+    assert "--limit: the first 2 of 3 videos" in planned.stderr
 
 
 def test_the_flow_has_a_task_for_each_new_result_named_by_its_rows_and_an_artifact(

@@ -26,7 +26,10 @@ Name = Annotated[
 Inputs = Annotated[
     list[str] | None, typer.Argument(metavar="INPUTS", help="Videos, as for `lavad run`; none with --demo.")
 ]
-Demo = Annotated[bool, typer.Option("--demo", help="On the demonstration's clips and models, after `make demo`.")]
+Demo = Annotated[
+    bool,
+    typer.Option("--demo", help="On the demonstration's first 16 clips (--limit), and its models, after `make demo`."),
+]
 DemoFolder = Annotated[
     Path, typer.Option("--demo-folder", help="Where the demonstration is.", metavar="DIR", parser=options.folder)
 ]
@@ -104,6 +107,14 @@ class StudyGroup:
 
             return [str(demonstration(self.demo_folder).videos)]
         return inputs or []
+
+    def limited(self, limit: int | None) -> int | None:
+        """How many of the videos are taken; the demonstration has a number of its own."""
+        if self.demo and limit is None:
+            from lavad.demo.configuration import STUDIED
+
+            return STUDIED
+        return limit
 
     def sources(self, inputs: list[str] | None) -> list[VideoSource]:
         """The videos.

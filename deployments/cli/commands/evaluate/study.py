@@ -95,7 +95,7 @@ def plan(
     rows = planned_rows(called, study, chosen.base())
     if inputs or chosen.demo or chosen.adapter is None:
         chosen.check(inputs)
-        sources = options.limited(chosen.sources(inputs), limit)
+        sources = options.limited(chosen.sources(inputs), chosen.limited(limit))
         added, notes = added_work(
             rows, lambda config, counted: cost_of_videos(config, sources, rates.table(config), counted=counted)
         )
@@ -163,6 +163,7 @@ def run(
     base = chosen.base()
     configs = distinct_configs(planned_rows(called, study, base))
     labels_of(configs[0])  # what is wrong is said before hours of work, not after
+    limit = chosen.limited(limit)
     options.limited(chosen.sources(inputs), limit)
     models = dict.fromkeys(model for config in configs for model in random_models(config))
     if models:
