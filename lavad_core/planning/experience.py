@@ -15,6 +15,7 @@ from lavad_core.config.secrets import public_settings
 from lavad_core.errors import LavadError
 from lavad_core.runs import work
 from lavad_core.runs.manifest import list_runs, load_run
+from lavad_core.stages.find_events import MOST_A_GRID_FRAME
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import iter_commits
 
@@ -29,6 +30,17 @@ MAX_RUNS = 50
 
 MAX_TEXTS_OF = 50
 """Videos whose texts are looked at."""
+
+
+EVENTS_A_GRID_FRAME = {"both": 0.40, "coarse": 0.14, "fine": 0.26}
+"""``events.levels`` to the events of the published trees for each grid frame, on the data set where they are most."""
+
+AS_PUBLISHED = (
+    "an estimate by VADTree's published trees: {:g} events a grid frame on XD-Violence (UCF-Crime and MSAD have fewer)"
+)
+
+ASKING = {"summarise": "summarise", "score": "score", "summarise_events": "summarise", "rate_events": "score"}
+"""Stages whose tokens are known from runs, to the section that says what they ask."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class Experience:
     distinct: Mapping[str, float] = field(default_factory=dict)
     """Stage to the part of its most texts or requests that are distinct, 0 to 1."""
     tokens: Mapping[str, TokensPerRequest] = field(default_factory=dict)
-    """``summarise`` and ``score`` to tokens of a request."""
+    """Stage to tokens of a request."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each part of ``distinct`` is from."""
 
@@ -69,6 +81,10 @@ def experience_of(store: FileStore, config: LavadConfig) -> Experience:
         if (ratio := _distinct(store, stage, of)) is not None:
             distinct[told], videos = ratio
             sources[told] = f"distinct texts of {videos} videos in the store"
+    if config.score.method == "events":
+        asked, source = _events(store, config)
+        for stage in ("summarise_events", "rate_events"):
+            distinct[stage], sources[stage] = asked, source
     return Experience(distinct, _tokens_of_texts(store, config) | _tokens_of_runs(store, config), sources)
 
 
@@ -81,6 +97,21 @@ def _distinct(store: FileStore, stage: str, of: str) -> tuple[float, int] | None
     return (unique / total, videos) if total and unique else None
 
 
+def _events(store: FileStore, config: LavadConfig) -> tuple[float, str]:
+    """The part of the most events that a video may have which it is likely to have, and where that is from."""
+    events = grid = videos = 0
+    for commit in iter_commits(store, "find_events"):
+        videos += 1
+        events, grid = events + commit.counts["events"], grid + commit.counts["grid_frames"]
+    most = MOST_A_GRID_FRAME[config.events.levels]
+    if grid:
+        return min(
+            1.0, events / grid / most
+        ), f"{events / grid:.2f} events a grid frame in {videos} videos of the store"
+    published = EVENTS_A_GRID_FRAME[config.events.levels]
+    return published / most, AS_PUBLISHED.format(published)
+
+
 def _tokens_of_runs(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:
     now = public_settings(config)
     sums: dict[str, list[int]] = {}
@@ -89,9 +120,9 @@ def _tokens_of_runs(store: FileStore, config: LavadConfig) -> dict[str, TokensPe
             run = load_run(store.root, run_id)
         except LavadError:  # one bad record is no reason to know nothing
             continue
-        for stage in ("summarise", "score"):
+        for stage, section in ASKING.items():
             total = run.stages.get(stage)
-            if total is None or not total.work.get(work.LLM_REQUESTS) or not _alike(run.config, now, stage):
+            if total is None or not total.work.get(work.LLM_REQUESTS) or not _alike(run.config, now, section):
                 continue
             mine = sums.setdefault(stage, [0, 0, 0, 0])
             counters = (work.LLM_REQUESTS, work.PROMPT_TOKENS, work.COMPLETION_TOKENS)
@@ -106,10 +137,12 @@ def _tokens_of_runs(store: FileStore, config: LavadConfig) -> dict[str, TokensPe
     }
 
 
-def _alike(then: Mapping[str, Any], now: Mapping[str, Any], stage: str) -> bool:
-    """Whether a run's requests of a stage were of the same kind."""
+def _alike(then: Mapping[str, Any], now: Mapping[str, Any], section: str) -> bool:
+    """Whether a run's requests that a section says were of the same kind."""
     window = then.get("window", {}).get("samples") == now["window"]["samples"]
-    return bool(then.get("chat", {}).get("model") == now["chat"]["model"] and then.get(stage) == now[stage] and window)
+    return bool(
+        then.get("chat", {}).get("model") == now["chat"]["model"] and then.get(section) == now[section] and window
+    )
 
 
 def _tokens_of_texts(store: FileStore, config: LavadConfig) -> dict[str, TokensPerRequest]:

@@ -202,6 +202,16 @@ class RunVideo(VideoResults):
         return self._commit("rescore").facts if "rescore" in self._keys else {}
 
     @property
+    def events(self) -> pa.Table | None:
+        if "rate_events" not in self._keys:
+            return None
+        rated = self._table("rate_events", ["level", "start_frame", "end_frame", "score"])
+        ends = {"start_s": rated["start_frame"].to_numpy(), "end_s": rated["end_frame"].to_numpy() + 1}
+        for place, (name, frames) in enumerate(ends.items(), start=3):
+            rated = rated.add_column(place, name, pa.array(self.scores.seconds(frames)))
+        return rated.append_column("summary", self._table("summarise_events", ["summary"])["summary"])
+
+    @property
     def windows(self) -> Nested[str]:
         """Grid frame to the cleaned captions of its window, by frame: of the window that its summary was made of; of the one
         that the run's settings give it where summaries are imported or left out. Empty without cleaned captions."""

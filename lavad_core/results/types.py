@@ -204,6 +204,13 @@ class VideoResults:
         """What decoding the whole video found; None for an import, which decodes nothing."""
         return None
 
+    @property
+    def events(self) -> pa.Table | None:
+        """The events that the scores of frames are made of: columns ``level``, ``start_frame``, ``end_frame`` (inclusive),
+        ``start_s``, ``end_s``, ``score`` (null where the language model gave none), ``summary``. None for any other way to
+        scores."""
+        return None
+
     def segments(self, rule: SegmentRule | None = None) -> pa.Table | None:
         """The anomalous segments: columns ``segment``, ``start_frame``, ``end_frame`` (inclusive), ``start_s``, ``end_s``,
         ``peak_score``, ``peak_frame``, and ``summary`` (and ``caption``, where it is known) at the peak.

@@ -36,6 +36,11 @@ LEVELS: dict[str, tuple[str, ...]] = {"both": ("coarse", "fine"), "coarse": ("co
 """``events.levels`` to the levels that there are rows of."""
 
 
+MOST_A_GRID_FRAME = {"both": 1.5, "coarse": 1.0, "fine": 1.0}
+"""``events.levels`` to the most different events for each grid frame: at the fine level it may be one of its own, and a coarse
+event that is not a fine one holds two of those at least."""
+
+
 def reads(config: LavadConfig) -> list[Reads]:
     """The vectors of the grid's frames; or the imported boundary scores."""
     settings = settings_of(config, "find_events", READ_IF)
@@ -50,10 +55,8 @@ def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
 
 
 def most_asked(config: LavadConfig, video: FrameTimes) -> int:
-    """The most different events of a video that hold a grid frame: at the fine level each may be one; a coarse event that is no
-    fine one has two of them at least."""
-    grid = len(grid_of(config, video))
-    return grid + grid // 2 if config.events.levels == "both" else grid
+    """The most different events of a video that hold a grid frame."""
+    return int(len(grid_of(config, video)) * MOST_A_GRID_FRAME[config.events.levels])
 
 
 def run(context: StageContext) -> Commit:

@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.command import lavad
 from support.fake_models import FakePool
 from support.video_factory import make_video
 
 from lavad_core.config.load import load_config
+from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError, InputError, LavadError, VideoRejected
 from lavad_core.pipeline.prepare import check_imports
+from lavad_core.planning.rates import packaged_rates
+from lavad_core.planning.survey import cost_of_videos
 from lavad_core.runs import work
+from lavad_core.runs.manifest import VideoOutcome, new_run_id
+from lavad_core.runs.recorder import RunRecorder
 from lavad_core.video.types import VideoSource
 
 EVENTS = {"peak_threshold": 0.05}
@@ -269,3 +275,48 @@ def test_a_video_that_the_file_does_not_have(
 def test_settings_that_do_not_go_together(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(overrides=["score.method=events", *overrides], environ={})
+
+
+def test_events_are_shown(make_bench: Callable[..., Any], rooms: VideoSource) -> None:
+    bench = make_bench(FakePool(answers={"first sees level 20.": "I cannot say."}), **METHOD)
+    video = bench.prepare(rooms)
+    bench.recorder = RunRecorder(bench.store.root, new_run_id(), config=public_settings(bench.config))
+    with bench.recorder as recorder:
+        assert bench.run(video) == {}
+        recorder.finish("Completed", [VideoOutcome("rooms", video.video_id, "ok")])
+    store = ("--store", str(bench.store.root))
+    shown = lavad("show", "rooms", "--events", "--json", *store)
+    assert shown.exit_code == 0, shown.stderr
+    rows = json.loads(shown.stdout)["events"]
+    assert list(rows[4].values()) == [
+        "fine", 48, 95, pytest.approx(4.8), pytest.approx(9.6), None, "first sees level 20"
+    ]  # fmt: skip
+    assert [row["score"] for row in rows] == [0.1, 0.8, 0.1, 0.1, None, 0.8, 0.1]
+    table = lavad("show", "rooms", "--events", *store)
+    assert "first sees level 16" in table.stdout
+    grid = json.loads(lavad("show", "rooms", "--json", *store).stdout)["grid"]
+    assert grid[7]["reason"] == "frames 96–159: first sees level 16"
+    assert lavad("show", "rooms", "--events", "--segments", *store).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "requests", "words"),
+    [
+        pytest.param("both", (19, 5), "0.4 events a grid frame on XD-Violence", id="both levels"),
+        pytest.param("fine", (13, 3), "0.26 events a grid frame", id="one level"),
+    ],
+)
+def test_a_plan_estimates_the_questions(
+    levels: str, requests: tuple[int, int], words: str, make_bench: Callable[..., Any], rooms: VideoSource
+) -> None:
+    bench = make_bench(**{**METHOD, "events": {**EVENTS, "levels": levels}})
+    for known in (False, True):
+        cost = cost_of_videos(bench.config, [rooms], packaged_rates())
+        parts = {stage.node: stage.everything for stage in cost.stages}
+        bound, expected = requests
+        for node in ("summarise_events", "rate_events"):
+            events = 4 if levels == "fine" else 7
+            assert parts[node].work[work.LLM_REQUESTS] == bound
+            assert parts[node].expected[work.LLM_REQUESTS] == (events if known else expected)
+        assert any(words in note and "an estimate" in note for note in cost.notes) != known
+        assert bench.run(bench.prepare(rooms)) == {}

@@ -35,6 +35,9 @@ def show_video(
     extremes: Annotated[
         bool, typer.Option("--extremes", help="The most and the least suspicious tenth of the video.")
     ] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="The events that scores are made of, where score.method is events.")
+    ] = False,
     prompts: Annotated[
         bool, typer.Option("--prompts", help="What the language model was asked, to the last character.")
     ] = False,
@@ -56,15 +59,15 @@ def show_video(
     store: options.StoreFolder = None,
     json_: options.AsJson = False,
 ) -> None:
-    """Print the scores of a video: each grid frame with its summary, each frame, the anomalous segments, or what the language
-    model was asked."""
+    """Print the scores of a video: each grid frame with its summary, each frame, the anomalous segments, its events, or what
+    the language model was asked."""
     from lavad_core.results.find import newest_with_scores, run_with_video
     from lavad_core.results.open import open_results
 
     if json_ and format_ == "csv":
         raise typer.BadParameter("give --json or --format csv, not both")
-    if frames + segments + extremes + prompts > 1:
-        raise typer.BadParameter("give one of --frames, --segments, --extremes and --prompts")
+    if frames + segments + extremes + events + prompts > 1:
+        raise typer.BadParameter("give one of --frames, --segments, --extremes, --events and --prompts")
     if at is not None and not prompts:
         raise typer.BadParameter("--at chooses a prompt: give --prompts too")
     root = options.store_root(store)
@@ -78,8 +81,9 @@ def show_video(
     if prompts:
         _show_prompts(found, results, root, at, "json" if json_ else format_)
         return
-    kind = "segments" if segments else "frames" if frames else "extremes" if extremes else "grid"
-    tables = {"segments": _segments, "frames": _frames, "extremes": _extremes, "grid": _grid}
+    tables = {"segments": _segments, "frames": _frames, "extremes": _extremes, "events": _events, "grid": _grid}
+    asked = {"segments": segments, "frames": frames, "extremes": extremes, "events": events}
+    kind = next((name for name, given in asked.items() if given), "grid")
     headers, rows = tables[kind](found)
     if json_ or format_ == "json":
         values = [dict(zip(headers, row, strict=True)) for row in rows]
@@ -171,6 +175,15 @@ def _segments(video: VideoResults) -> _Table:
     found = video.segments()
     if found is None:
         raise InputError(f"the run made no segments for {video.name!r}: 'detect' was not among run.targets")
+    return found.column_names, [list(row.values()) for row in found.to_pylist()]
+
+
+def _events(video: VideoResults) -> _Table:
+    from lavad_core.errors import InputError
+
+    found = video.events
+    if found is None:
+        raise InputError(f"the scores of {video.name!r} are not made of events: score.method was not 'events'")
     return found.column_names, [list(row.values()) for row in found.to_pylist()]
 
 
