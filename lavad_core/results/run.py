@@ -126,6 +126,21 @@ class _Times(NamedTuple):
     times_s: NDArray[np.float64]
 
 
+class EventTexts(NamedTuple):
+    """The texts of an event."""
+
+    start_frame: int
+    """First frame."""
+    end_frame: int
+    """Last frame, inclusive."""
+    captions: list[str]
+    """Those that it was summarised by, in order of time."""
+    left_out: int
+    """How many of these the prompt had no room for."""
+    summary: str
+    """The summary; empty where there is none."""
+
+
 class RunVideo(VideoResults):
     """The results of one video of a run, by the keys of its results."""
 
@@ -278,7 +293,23 @@ class RunVideo(VideoResults):
     @property
     def summaries_shortened(self) -> int:
         """How many summaries lost their last words in the score's prompt."""
-        return self._commit("score").counts.get("shortened", 0)
+        return self._commit("rate_events" if "rate_events" in self._keys else "score").counts.get("shortened", 0)
+
+    @property
+    def event_texts(self) -> list[EventTexts]:
+        """What was said and is told of each event, each once; empty where scores are not made of events."""
+        if "summarise_events" not in self._keys:
+            return []
+        cleaned = self._said("clean", "caption")
+        columns = ["start_frame", "end_frame", "caption_frames", "captions_left_out", "summary"]
+        rows = self._table("summarise_events", columns).to_pylist()
+        once = {(row["start_frame"], row["end_frame"]): row for row in rows}
+        return [
+            EventTexts(
+                *span, [cleaned[frame] for frame in row["caption_frames"]], row["captions_left_out"], row["summary"]
+            )
+            for span, row in once.items()
+        ]
 
     def model_of(self, node: str) -> str:
         """The identity of the model that made a result; empty if none did."""

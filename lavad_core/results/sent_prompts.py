@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from lavad_core.models.kinds import prompt_reader_here
 from lavad_core.models.kinds.local_chat import FOLDED
 from lavad_core.models.protocols import ChatModel
 from lavad_core.recipes.rescoring import rescore_messages
-from lavad_core.results.run import RunVideo
+from lavad_core.results.run import EventTexts, RunVideo
 from lavad_core.results.types import ResultSet
 from lavad_core.stages.rescore import rescore_request
 from lavad_core.stages.score import score_request
@@ -33,7 +33,7 @@ _CUT = "where captions had to be left out, their number is the store's; one that
 _WHOLE = "summaries that were too long for the score's prompt are shown whole"
 
 
-AskingStage = Literal["summarise", "score", "rescore"]
+AskingStage = Literal["summarise", "score", "rescore", "summarise_events", "rate_events"]
 """A stage that asks the language model about texts."""
 
 
@@ -42,7 +42,7 @@ class SentPrompt:
     """One prompt."""
 
     frame: int
-    """The grid frame that it is about."""
+    """The grid frame that it is about; of an event the first frame."""
     stage: AskingStage
     """The stage that asked."""
     messages: Messages
@@ -77,7 +77,7 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
         results: the run's.
         name: the video's.
         store: the folder of results.
-        at: only those of the grid frame nearest to this frame; None for all.
+        at: only those of the grid frame nearest to this frame, or of the events that hold it; None for all.
 
     Raises:
         InputError: it is an import, neither summaries nor scores were asked of a language model, or the video has no frame
@@ -107,6 +107,9 @@ def sent_prompts(results: ResultSet, name: str, store: Path, at: int | None = No
             )
         frames = grid if at is None else [min(grid, key=lambda frame: abs(frame - at))]
         found = tuple(prompt for frame in frames for prompt in made.of(frame, asked))
+        for event in video.event_texts:
+            if at is None or event.start_frame <= at <= event.end_frame:
+                found += tuple(made.of_event(event, asked))
     return SentPrompts(found, folds, tuple(made.notes))
 
 
@@ -126,7 +129,9 @@ class _Prompts:
     def of(self, frame: int, asked: Container[str]) -> Iterator[SentPrompt]:
         """The prompts about a grid frame, of the stages that asked."""
         if "summarise" in asked and (window := self._video.windows.get(frame)):
-            yield self._prompt(frame, "summarise", self._summary(frame, window))
+            centre = min(range(len(window)), key=lambda at: abs(list(window)[at] - frame))
+            left_out = self._video.left_out.get(frame, 0)
+            yield self._prompt(frame, "summarise", self._summary(list(window.values()), centre, left_out))
         summary = self._video.summaries.get(frame, "")
         if not summary.strip() and self._config.score.without_summary != "ask":
             return
@@ -135,11 +140,19 @@ class _Prompts:
         if "rescore" in asked and (tags := self._video.rescoring.get("tags")):
             yield self._prompt(frame, "rescore", self._rescore(summary, tags))
 
-    def _summary(self, frame: int, window: Mapping[int, str]) -> Messages:
+    def of_event(self, event: EventTexts, asked: Container[str]) -> Iterator[SentPrompt]:
+        """The prompts about an event, of the stages that asked."""
+        if not event.captions:
+            return
+        if "summarise_events" in asked:
+            messages = self._summary(event.captions, (len(event.captions) - 1) // 2, event.left_out)
+            yield self._prompt(event.start_frame, "summarise_events", messages)
+        if "rate_events" in asked and (event.summary.strip() or self._config.score.without_summary == "ask"):
+            yield self._prompt(event.start_frame, "rate_events", self._score(event.summary))
+
+    def _summary(self, texts: Sequence[str], centre: int, left_out: int) -> Messages:
         """With as many captions as the store says that there was room for."""
-        texts, settings = list(window.values()), self._config.summarise
-        kept = len(texts) - self._video.left_out.get(frame, 0)
-        centre = min(range(len(texts)), key=lambda at: abs(list(window)[at] - frame))
+        settings, kept = self._config.summarise, len(texts) - left_out
         if kept < len(texts):
             if self._counts is not None:
                 request, found = summary_request(self._config, self._counts, texts, centre)

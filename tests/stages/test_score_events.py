@@ -20,6 +20,8 @@ from lavad_core.errors import ConfigError, InputError, LavadError, VideoRejected
 from lavad_core.pipeline.prepare import check_imports
 from lavad_core.planning.rates import packaged_rates
 from lavad_core.planning.survey import cost_of_videos
+from lavad_core.results.open import open_results
+from lavad_core.results.sent_prompts import sent_prompts
 from lavad_core.runs import work
 from lavad_core.runs.manifest import VideoOutcome, new_run_id
 from lavad_core.runs.recorder import RunRecorder
@@ -320,3 +322,20 @@ def test_a_plan_estimates_the_questions(
             assert parts[node].expected[work.LLM_REQUESTS] == (events if known else expected)
         assert any(words in note and "an estimate" in note for note in cost.notes) != known
         assert bench.run(bench.prepare(rooms)) == {}
+
+
+def test_the_prompts_of_events(make_bench: Callable[..., Any], rooms: VideoSource) -> None:
+    bench = make_bench(**METHOD)
+    video = bench.prepare(rooms)
+    bench.recorder = RunRecorder(bench.store.root, new_run_id(), config=public_settings(bench.config))
+    with bench.recorder as recorder:
+        assert bench.run(video) == {}
+        recorder.finish("Completed", [VideoOutcome("rooms", video.video_id, "ok")])
+    sent = sent_prompts(open_results(bench.store.root), "rooms", bench.store.root)
+    asked = {request.messages for request in bench.pool.chat_model.asked}
+    assert {prompt.messages for prompt in sent.prompts} == asked
+    assert [(prompt.frame, prompt.stage) for prompt in sent.prompts][:3] == [
+        (0, "summarise_events"), (0, "rate_events"), (48, "summarise_events")
+    ]  # fmt: skip
+    at = sent_prompts(open_results(bench.store.root), "rooms", bench.store.root, 100)
+    assert [prompt.frame for prompt in at.prompts] == [48, 48, 96, 96], "the coarse event and the fine one"
