@@ -297,7 +297,7 @@ class RunVideo(VideoResults):
 
     @property
     def event_texts(self) -> list[EventTexts]:
-        """What was said and is told of each event, each once; empty where scores are not made of events."""
+        """Captions and summary of each event, each event once; empty where scores are not made of events."""
         if "summarise_events" not in self._keys:
             return []
         cleaned = self._said("clean", "caption")

@@ -28,7 +28,8 @@ def reads(config: LavadConfig) -> list[Reads]:
             ("probe",),
             settings_of(config, "embed_frames", READ_IF),
             role="encoder",
-            pictures="imports.cleaned (or clean.enabled=false)",
+            pictures="imports.cleaned (or clean.enabled=false)"
+            + ", and events.boundaries=import" * (config.score.method == "events"),
         )
     ]
 
