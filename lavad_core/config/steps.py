@@ -32,6 +32,7 @@ class VideoConfig(Section):
             "clean",
             "summarise",
             "score",
+            "score_direct",
             "score_events",
             "refine",
             "smooth",
