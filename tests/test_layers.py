@@ -57,6 +57,8 @@ CORE = (
     "lavad_core.local_run",
     # Many of them, as a table.
     "lavad_core.studies",
+    # One after the other, as files arrive.
+    "lavad_core.watching",
     # What is exported to users of the library.
     "lavad_core",
 )
@@ -90,7 +92,7 @@ ONE_FILE = {
     "botocore": ["lavad_core/object_storage.py"],
     # encode.py writes pictures that the program drew; it never reads a file, so it needs no process of its own.
     "av": ["lavad_core/video/container.py", "lavad_core/video/encode.py"],
-    "httpx": ["lavad_core/models/chat/one_server.py", "tasks/client.py"],
+    "httpx": ["lavad_core/models/chat/one_server.py", "lavad_core/watching/receivers.py", "tasks/client.py"],
     "pyarrow.parquet": ["lavad_core/store/parquet.py"],
 }
 """Library to the only files that may import it."""

@@ -36,6 +36,7 @@ from lavad.deployments.cli.commands.maintain.download import download
 from lavad.deployments.cli.commands.run.demo import demo
 from lavad.deployments.cli.commands.run.plan import plan
 from lavad.deployments.cli.commands.run.run import retry, run
+from lavad.deployments.cli.commands.run.watch import watch
 from lavad.deployments.cli.exits import EPILOG, Debug, Exit, QuickExit, SignalReceived, flush, output_lost
 from lavad.deployments.cli.terminal.text import OutputLost, escape, prepare_streams, say, show, to_stdout
 
@@ -53,6 +54,7 @@ COMMANDS: dict[str, dict[str, tuple[Callable[..., Any] | typer.Typer, str]]] = {
         "demo": (demo, "Render clips of a small world, and score them."),
         "plan": (plan, "What a run would cost, without loading a model."),
         "run": (run, "Score videos."),
+        "watch": (watch, "Score videos as they arrive in a folder, and tell what is found."),
         "retry": (retry, "Try the videos of a run again that have no scores."),
     },
     panels.LOOK: {
@@ -98,7 +100,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-OWN_SIGNALS = frozenset({"run", "retry", "demo", "download", "study"})
+OWN_SIGNALS = frozenset({"run", "watch", "retry", "demo", "download", "study"})
 """Commands that have nothing to tidy: before they take signals themselves (:mod:`lavad.deployments.cli.signals`), or ever."""
 
 

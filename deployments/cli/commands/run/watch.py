@@ -1,0 +1,140 @@
+"""``lavad watch``: files are scored as they arrive, and what is found is told."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavad.deployments.cli.exits import SAME_AGAIN, flush, guarded
+from lavad.deployments.cli.options import common as options
+from lavad.deployments.cli.options.group import grouped
+from lavad.deployments.cli.terminal.text import escape, say, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lavad_core.watching.notices import Due
+    from lavad_core.watching.receivers import Receiver
+
+
+@guarded
+@grouped
+def watch(
+    given: options.ConfigurationGroup,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="FOLDER|FILE…", help="Folders of this machine, and files that may still grow."),
+    ],
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--webhook",
+            help="Address to which each notice is POSTed as JSON, or @FILE that holds it; may be repeated.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    program: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--program",
+            help="Program with its arguments, as a list ([/usr/local/bin/tell, --urgent]), that is started for each notice and "
+            "reads it from its standard input; no shell is involved. May be repeated.",
+            metavar="LIST",
+        ),
+    ] = None,
+    settle_s: Annotated[
+        float,
+        typer.Option(
+            "--settle-s", help="A file that has not changed for so long is at rest, seconds.", min=0, max=86_400
+        ),
+    ] = 5.0,
+    every_s: Annotated[
+        float, typer.Option("--every-s", help="Seconds from one look to the next.", min=0.05, max=3600)
+    ] = 2.0,
+    pages: Annotated[
+        Path | None,
+        typer.Option("--pages", help="Folder of the pages; cache/reports of the store if not given.", metavar="DIR"),
+    ] = None,
+    pages_address: Annotated[
+        str, typer.Option("--pages-address", help="Where a web server shows that folder, for links.", metavar="URL")
+    ] = "",
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            help="File that remembers what is done and told, on a local disk; cache/watch.sqlite of the store if not given.",
+            metavar="FILE",
+        ),
+    ] = None,
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Leave out the files that exist at the start and are not known yet."),
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop when all files are at rest, scored and told.")] = False,
+) -> None:
+    """Score videos as they come to rest in a folder, and tell what is found: a line of JSON on stdout, a webhook, a program.
+    Once for each event, also over restarts."""
+    from lavad.deployments.cli.signals import interruptible
+    from lavad_core.local_run import check_ahead
+    from lavad_core.pipeline.graph import random_models
+    from lavad_core.pipeline.resources import RunResources
+    from lavad_core.watching.arrivals import Arrivals
+    from lavad_core.watching.notices import NoticeBook
+    from lavad_core.watching.watcher import Watcher, watchable
+
+    config = watchable(given.load().config)
+    arrivals = Arrivals(inputs, settle_s)
+    receivers = _receivers(webhook or (), program or ())
+    if random := random_models(config):
+        say(f"THE SCORES WILL MEAN NOTHING: these models are random: {', '.join(random)}")
+    check_ahead(RunResources(config), [])  # what does not fit is said now, not when the first file has arrived
+    book_file = config.store / "cache" / "watch.sqlite" if state is None else state
+    with interruptible(go_on=SAME_AGAIN), NoticeBook(book_file) as book:
+        watcher = Watcher(config, arrivals, book, receivers, pages, pages_address, _say_told)
+        if skip_existing:
+            there = Arrivals(inputs, 0.0).at_rest()
+            watcher.skip(new := book.waiting(there))
+            say(f"{len(new)} files that exist already are left out")
+        say(f"watching {', '.join(escape(one) for one in inputs)}; state in {escape(str(book_file))}")
+        try:
+            while True:
+                if not watcher.step():
+                    if once and watcher.idle:
+                        return
+                    time.sleep(every_s)
+        finally:
+            if told := sorted(watcher.latencies_s):
+                say(
+                    f"told {len(told)} times; from the end of a file to that: median {told[len(told) // 2]:.1f} s, "
+                    f"longest {told[-1]:.1f} s"
+                )
+
+
+def _receivers(webhooks: Sequence[str], programs: Sequence[str]) -> list[Receiver]:
+    from lavad_core.config.reading import read_yaml
+    from lavad_core.user_files import read_text
+    from lavad_core.watching.receivers import Lines, Program, Webhook
+
+    def line(text: str) -> None:
+        show(text)
+        flush()
+
+    found: list[Receiver] = [Lines(line)]
+    for given in webhooks:
+        address = read_text(Path(given[1:]), "address of a webhook", 4096).strip() if given.startswith("@") else given
+        found.append(Webhook(address))
+    for text in programs:
+        arguments = read_yaml(text, "--program").value
+        found.append(Program([str(one) for one in arguments] if isinstance(arguments, list) else []))
+    return found
+
+
+def _say_told(due: Due, seconds: float) -> None:
+    body = due.notice.body
+    if due.receiver != "lines":
+        say(
+            f"told {due.receiver.split()[0]}: {escape(body['video'])}, {body['kind']}, {seconds:.1f} s after the file's end"
+        )

@@ -1,0 +1,1 @@
+"""Files that are scored as they arrive, and what is told about them."""
