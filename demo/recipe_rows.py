@@ -31,7 +31,11 @@ _BANK = {
 }
 """Sentences in the words that the demonstration's encoder knows; it does not know those of the prefixes."""
 
-WITH: Mapping[str, Settings] = dict.fromkeys(("bank", "nova", "flashback"), _BANK)
+_TAGS = {"rescore": {"tags": "import"}, "imports": {"tags": str(Path(__file__).absolute().parent / "tags.json")}}
+"""No model of the demonstration takes pictures, and what is known to happen there would be no test: the file has no tags, and a
+clip in doubt says so."""
+
+WITH: Mapping[str, Settings] = {**dict.fromkeys(("bank", "nova", "flashback"), _BANK), "urf": _TAGS}
 """Preset to settings over its own, where it takes more than the demonstration's models in the place of its own."""
 
 LEFT_OUT = {
@@ -39,7 +43,6 @@ LEFT_OUT = {
     "xd-violence": "the full method itself, with one captioner",
     "zero-shot-clip": "the demonstration's one encoder is an ImageBind: zero-shot-imagebind is its row",
     "llava": "no model of the demonstration takes pictures",
-    "urf": "no model of the demonstration takes pictures, and tags of what is known to happen there would be no test",
 }
 """Recipe that has no row to why."""
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import lavad
 from support.fake_models import FakeChat, FakePool
 from support.scripted_server import Reply, ScriptedServer, Seen, chat_body, error_body, scripted
 
 from lavad_core.config.load import load_config
+from lavad_core.config.secrets import public_settings
 from lavad_core.errors import ConfigError, InputError, LavadError, ModelError, RequestRejected, VideoRejected
 from lavad_core.imports.listed import listed_sources
+from lavad_core.local_run import score_videos
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.cost import work_of
@@ -261,11 +264,72 @@ def test_a_model_of_the_user_s_own_must_say_that_it_sees(make_bench: Callable[..
 
 
 def test_tags_that_are_not_there_end_the_run_before_a_video(tmp_path: Path, street: VideoSource) -> None:
-    from lavad_core.local_run import score_videos
-
     given = ["rescore={enabled: true, tags: import}", f"imports.tags={tmp_path}/none.json", f"store={tmp_path}/store"]
     with pytest.raises(InputError, match=r"imported tags: .*none\.json.* does not exist"):
         score_videos(load_config(preset="tiny", overrides=given, environ={}), [street.path])
+
+
+def test_a_video_whose_second_rating_fails_is_one_video_and_a_retry_finishes_it(tmp_path: Path) -> None:
+    """Two videos of a list; the server is of no use for one, until it is. What readers show says which was rated again."""
+    (tmp_path / "list.txt").write_text("street.mp4 200\nother.mp4 200\n")
+    for kind, values in (("scores", FIRST), ("texts", TEXTS)):
+        (tmp_path / kind).mkdir()
+        for name in ("street", "other"):
+            own = [f"{value} {name}" if kind == "texts" else value for value in values]
+            (tmp_path / kind / f"{name}.json").write_text(json.dumps(dict(zip(GRID, own, strict=True))))
+    (tmp_path / "tags.json").write_text('{"street": ["fire"], "other": ["fire"]}')
+    useful = False
+
+    def script(seen: Seen) -> Reply:
+        if seen.path != "/v1/chat/completions":
+            return Reply(status=404, body=error_body("no", "NotFound", 404))
+        bad = seen.body["messages"][-1]["content"].endswith("street") and not useful
+        return Reply(body=chat_body("Who knows." if bad else "[0.7]"))
+
+    with scripted(script=script) as server:
+        config = load_config(
+            preset="tiny",
+            settings={
+                "store": str(tmp_path / "store"),
+                "chat": {
+                    "kind": "openai",
+                    "model": "tiny",
+                    "base_url": server.base_url,
+                    "retries": 0,
+                    "tokenizer": None,
+                },
+                "imports": {
+                    **{name: str(tmp_path / folder) for name, folder in (("scores", "scores"), ("summaries", "texts"))},
+                    "tags": str(tmp_path / "tags.json"),
+                    "list": str(tmp_path / "list.txt"),
+                    "frame_rate": 10,
+                },
+                "rescore": {"enabled": True, "band": 0.05, "min_window_frames": 48, "tags": "import"},
+                "score": {"answer": "free-text"},
+                "refine": {"enabled": False},
+                "run": {"targets": ["detect"]},
+            },
+            environ={},
+        )
+        found = score_videos(config)
+        assert list(found.names) == ["other"]
+        assert "none of 13 windows" in found.unscored["street"]
+        useful = True
+        # Its answers were of no use, and are kept; those of another way of asking are not there yet.
+        again = score_videos(
+            load_config(settings=public_settings(config), overrides=["score.temperature=0"], environ={})
+        )
+    assert (list(again.names), dict(again.unscored)) == (["other", "street"], {})
+    why = "re-scored: highest mean 0.5; tags: fire"
+    assert again["street"].rescoring["why"] == why
+    store = ("--store", str(tmp_path / "store"))
+    shown = lavad("show", "street", *store)
+    assert why in shown.stderr
+    assert json.loads(lavad("show", "street", *store, "--json").stdout)["rescoring"]["highest"] == [48, 96, 0.5]
+    assert lavad("report", *store, "--output", str(tmp_path / "report")).exit_code == 0
+    (page,) = (page for page in (tmp_path / "report").rglob("*street*.html"))
+    assert f"<dt>second rating</dt><dd>{why}</dd>" in page.read_text()
+    assert "second rating: 0.5 ± 0.05" in " ".join(": ".join(line) for line in again.recipe.lines.items())
 
 
 @pytest.mark.parametrize(
