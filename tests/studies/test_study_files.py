@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from lavad_core.config.load import load_config
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.published import published_rows
 from lavad_core.method.prompts import CONTEXT
 from lavad_core.studies.study_file import find_study, parse_study, shipped_studies
+from lavad_core.studies.study_run import placed
 from lavad_core.studies.study_runs import PlannedRow, StudyBase, planned_rows
 
 TABLES = {f"table{number}": str(number) for number in range(1, 9)}
@@ -60,6 +63,16 @@ def test_the_reference_rows_are_the_paper_s_own_setting() -> None:
         assert config.score.context_prompt == CONTEXT["prior" if xd else "impersonation"]
         assert config.window.constant_frame_rate == (24 if xd else 30)
         assert (config.window.duration_s, config.window.samples, config.refine.neighbours) == (10, 10, 10)
+
+
+def test_equal_configurations_of_rows_have_one_place_and_keys_tell_others_apart() -> None:
+    rows = [*planned("fig6").values()]
+    chat = rows[0].configs[0].chat
+    keys = [chat.model_copy(update={"api_key": SecretStr(key)}) for key in ("one", "two", "one")]
+    served = [replace(rows[0], configs=(rows[0].configs[0].model_copy(update={"chat": key}),)) for key in keys]
+    configs, places = placed([*rows, replace(rows[0], configs=()), rows[3], *served])
+    assert places == [*([at] for at in range(10)), [], [3], [10], [11], [10]]
+    assert len(configs) == 12
 
 
 @pytest.mark.parametrize("name", ["table4", "table5"])
