@@ -67,24 +67,26 @@ class Experience:
     """Where each part of ``distinct`` is from."""
 
 
-def experience_of(store: FileStore, config: LavadConfig) -> Experience:
-    """What the store tells about work with a configuration.
+def experience_of(store: FileStore | None, config: LavadConfig) -> Experience:
+    """What the store tells about work with a configuration; None for a store that is not there yet.
 
     Distinct texts are counted by the results themselves. Tokens are those of earlier runs with the same chat model and the
     same settings of the stage, otherwise an estimate from the lengths of stored texts.
     """
     distinct: dict[str, float] = {}
     sources: dict[str, str] = {}
+    if config.score.method == "events":
+        asked, source = _events(store, config)
+        for stage in ("summarise_events", "rate_events"):
+            distinct[stage], sources[stage] = asked, source
+    if store is None:
+        return Experience(distinct, sources=sources)
     # Equal summaries are one question of the score stage, so its requests are as many as there are distinct summaries.
     counted = (("embed_captions", "captions", "embed_captions"), ("embed_summaries", "summaries", "embed_summaries"))
     for stage, of, told in (*counted, ("summarise", "summaries", "score")):
         if (ratio := _distinct(store, stage, of)) is not None:
             distinct[told], videos = ratio
             sources[told] = f"distinct texts of {videos} videos in the store"
-    if config.score.method == "events":
-        asked, source = _events(store, config)
-        for stage in ("summarise_events", "rate_events"):
-            distinct[stage], sources[stage] = asked, source
     return Experience(distinct, _tokens_of_texts(store, config) | _tokens_of_runs(store, config), sources)
 
 
@@ -97,10 +99,10 @@ def _distinct(store: FileStore, stage: str, of: str) -> tuple[float, int] | None
     return (unique / total, videos) if total and unique else None
 
 
-def _events(store: FileStore, config: LavadConfig) -> tuple[float, str]:
+def _events(store: FileStore | None, config: LavadConfig) -> tuple[float, str]:
     """The part of the most events that a video may have which it is likely to have, and where that is from."""
     events = grid = videos = 0
-    for commit in iter_commits(store, "find_events"):
+    for commit in [] if store is None else iter_commits(store, "find_events"):
         videos += 1
         events, grid = events + commit.counts["events"], grid + commit.counts["grid_frames"]
     most = MOST_A_GRID_FRAME[config.events.levels]

@@ -61,7 +61,9 @@ def cost_of_videos(
     if not store_exists(config.store):
         graph = build_graph(config, _unknown(config))
         looked = _Looked(config, graph, sources, None, None, counted)
-        return _cost(config, graph, looked, table, Experience(), ["there is no store yet: all of it is left"])
+        return _cost(
+            config, graph, looked, table, experience_of(None, config), ["there is no store yet: all of it is left"]
+        )
     looking = RunResources(config)
     found, missing = known_identities(config, looking.weights)
     found = looking.served.applied(config, found, ask=False)
@@ -111,7 +113,7 @@ def cost_of_dataset(
     if frame_rate is None and dataset.frame_rate is None:
         notes.append("the data set has no one frame rate; --frame-rate says another")
     store = FileStore(config.store)
-    told = experience_of(store, config) if store_exists(store.root) else Experience()
+    told = experience_of(store if store_exists(store.root) else None, config)
     return run_cost(config, graph, items, table, told, basis="list", uncounted=uncounted, notes=notes)
 
 

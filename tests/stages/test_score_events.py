@@ -311,7 +311,10 @@ def test_events_are_shown(make_bench: Callable[..., Any], rooms: VideoSource) ->
 def test_a_plan_estimates_the_questions(
     levels: str, requests: tuple[int, int], words: str, make_bench: Callable[..., Any], rooms: VideoSource
 ) -> None:
-    bench = make_bench(**{**METHOD, "events": {**EVENTS, "levels": levels}})
+    settings = {**METHOD, "events": {**EVENTS, "levels": levels}}
+    bench = make_bench(**settings)
+    bare = cost_of_videos(bench.config.model_copy(update={"store": Path("nowhere")}), [rooms], packaged_rates())
+    assert any(words in note for note in bare.notes), "also before there is a store"
     for known in (False, True):
         cost = cost_of_videos(bench.config, [rooms], packaged_rates())
         parts = {stage.node: stage.everything for stage in cost.stages}
