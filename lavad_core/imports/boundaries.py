@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -46,6 +47,8 @@ class Boundaries:
     """int64 [n], the frame of each score, increasing; None where they lie evenly over the video."""
     frames: int | None = None
     """How many frames the video has, by the file; None where it does not say it."""
+    note: str = ""
+    """What a reader should know about the scores; empty if nothing."""
 
     def positions(self, frames: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The frame of each score, int64 [n], and the scores.
@@ -126,9 +129,21 @@ def _evenly(given: Mapping[str, Any], where: str, sha256: str) -> Boundaries:
     if not isinstance(pred, list) or len(pred) > frames:
         count = f"{len(pred)} scores" if isinstance(pred, list) else "no list of scores"
         raise InputError(f"{where}: pred holds {count} for {frames} frames; expected is {EXPECTED}")
+    note = ""
+    if "gamma" in given and len(pred) > (most := _positions_of_vadtree(given.get("fps"), frames, where)):
+        note = f"warning: {where} holds {len(pred)} boundary scores; the first {most} count, as in VADTree's own trees"
+        pred = pred[:most]
     wrong = [
         value for value in pred if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1
     ]
     if wrong:
         raise InputError(f"{where}: {str(wrong[0])[:60]!r} is not a score in [0, 1]; expected is {EXPECTED}")
-    return Boundaries(where, sha256, np.array(pred, np.float64), None, frames)
+    return Boundaries(where, sha256, np.array(pred, np.float64), None, frames, note)
+
+
+def _positions_of_vadtree(fps: Any, frames: int, where: str) -> int:
+    """At how many positions VADTree's program takes scores: ten a second. Its own files hold more for some short videos: one
+    for each frame."""
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < math.inf:
+        raise InputError(f"{where}: fps {fps!r} is not a frame rate; expected is {EXPECTED}")
+    return int(frames / fps * min(10, fps))

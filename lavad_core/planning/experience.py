@@ -68,7 +68,7 @@ class Experience:
 
 
 def experience_of(store: FileStore | None, config: LavadConfig) -> Experience:
-    """What the store tells about work with a configuration; None for a store that is not there yet.
+    """What the store, if there is one already, tells about work with a configuration.
 
     Distinct texts are counted by the results themselves. Tokens are those of earlier runs with the same chat model and the
     same settings of the stage, otherwise an estimate from the lengths of stored texts.

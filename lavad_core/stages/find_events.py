@@ -63,7 +63,7 @@ def run(context: StageContext) -> Commit:
     """Commit one row per event, the coarse ones first, each level in order of time: its first and last frame (inclusive), and
     the scores of the boundaries on its left and right, 1 at the ends of the video."""
     probe, own = load_probe(context), context.config.events
-    frames, scores = _imported(context, probe.frames) if context.node.imported else _computed(context)
+    frames, scores, note = _imported(context, probe.frames) if context.node.imported else _computed(context)
     found = peaks(frames.tolist(), scores.tolist(), own.peak_threshold)
     both = dict(zip(("coarse", "fine"), levels(found, probe.frames, own.min_length_frames), strict=True))
     rows = [(level, vars(event)) for level in LEVELS[own.levels] for event in both[level]]
@@ -72,14 +72,15 @@ def run(context: StageContext) -> Commit:
     with context.writer(SCHEMA) as writer:
         writer.write(pa.Table.from_pydict(columns, schema=SCHEMA))
         return writer.commit(
-            counts={"events": len(rows), "grid_frames": len(grid_of(context.config, probe)), "boundaries": len(found)}
+            message=note,
+            counts={"events": len(rows), "grid_frames": len(grid_of(context.config, probe)), "boundaries": len(found)},
         )
 
 
-def _computed(context: StageContext) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _computed(context: StageContext) -> tuple[NDArray[np.int64], NDArray[np.float64], str]:
     """Each grid frame but the first has the change from the one before it; the first has none."""
     parts, frames = list(_changes(context)), context.table("embed_frames", ["frame"])["frame"].to_numpy()
-    return frames, np.concatenate([np.zeros(1), scaled(np.concatenate(parts))])
+    return frames, np.concatenate([np.zeros(1), scaled(np.concatenate(parts))]), ""
 
 
 def _changes(context: StageContext) -> Iterator[NDArray[np.float64]]:
@@ -90,7 +91,7 @@ def _changes(context: StageContext) -> Iterator[NDArray[np.float64]]:
         last = vectors[-1:]
 
 
-def _imported(context: StageContext, frames: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _imported(context: StageContext, frames: int) -> tuple[NDArray[np.int64], NDArray[np.float64], str]:
     """
     Raises:
         InputError: the scores are of a video of another length, or have changed since the run began.
@@ -100,4 +101,4 @@ def _imported(context: StageContext, frames: int) -> tuple[NDArray[np.int64], ND
     given = read_boundaries(place, video.name)
     if given.sha256 != video.imports[context.node.id]:
         raise InputError(f"{place}: the values of {video.name!r} changed during the run; run again")
-    return given.positions(frames)
+    return *given.positions(frames), given.note

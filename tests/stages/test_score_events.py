@@ -199,6 +199,24 @@ def test_imported_boundaries(form: str, make_bench: Callable[..., Any], rooms: V
     assert [row["right"] for row in events if row["level"] == "fine"] == [0.5, 0.8, 1.0]
 
 
+def test_a_file_of_vadtree_is_read_as_its_program_reads_it(
+    make_bench: Callable[..., Any], rooms: VideoSource, tmp_path: Path
+) -> None:
+    """A score for each frame, of which the first ones are taken for all: only in files that are its own."""
+    own = {"pred": [*[0.0] * 9, 0.9, *[0.0] * 89, 0.8, *[0.0] * 100], "frames": 200, "fps": 20.0}
+    found = []
+    for given in (own, own | {"gamma": 0.4}):
+        (tmp_path / "rooms.json").write_text(json.dumps(given))
+        bench = make_bench(**IMPORTED, imports={"boundaries": tmp_path})
+        video = bench.prepare(rooms)
+        assert bench.run(video) == {}
+        found.append(spans(bench.rows(video, "find_events"), "fine"))
+    assert found[0] == [(0, 8), (9, 98), (99, 199)]
+    assert found[1][0] == (0, 17), "of 100 positions over 200 frames"
+    commit = bench.store.find(bench.graph.keys(video)["find_events"])
+    assert "holds 200 boundary scores; the first 100 count" in commit.message
+
+
 def test_an_event_between_two_grid_frames_is_not_asked_about(
     make_bench: Callable[..., Any], rooms: VideoSource, tmp_path: Path
 ) -> None:
