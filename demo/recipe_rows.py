@@ -43,6 +43,7 @@ LEFT_OUT = {
     "xd-violence": "the full method itself, with one captioner",
     "zero-shot-clip": "the demonstration's one encoder is an ImageBind: zero-shot-imagebind is its row",
     "llava": "no model of the demonstration takes pictures",
+    "probe-vad": "no model of the demonstration takes pictures",
 }
 """Recipe that has no row to why."""
 

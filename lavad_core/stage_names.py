@@ -22,6 +22,7 @@ StageName = Literal[
     "score",
     "rate_events",
     "score_direct",
+    "score_clips",
     "score_events",
     "rescore",
     "embed_summaries",
@@ -34,7 +35,7 @@ beside each other, so that each model is loaded once."""
 
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
-ScoreMethod = Literal["lavad", "zero-shot", "direct", "bank", "events"]
+ScoreMethod = Literal["lavad", "zero-shot", "direct", "clips", "bank", "events"]
 """How a grid frame gets its raw score: ``lavad`` is the paper's own way, by the stage ``score``; any other ``some-name`` is the
 stage ``score_some_name`` (docs/design/recipes.md)."""
 

@@ -32,6 +32,10 @@ def _scores_lookahead_s(config: LavadConfig) -> float:
         return math.inf
     if config.score.method == "direct":
         return 0.0
+    if config.score.method == "clips":
+        # Between two clips that are asked about, the next one counts; grid frames are as far apart as those of 30 a second.
+        between = (config.clips.stride - 1) * config.video.frame_interval / config.window.constant_frame_rate
+        return between + (half if config.clips.most_frames > 1 else 0.0)
     if config.score.method == "events":  # among the boundaries of the whole video
         return math.inf
     if config.score.method == "zero-shot":

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from lavad_core.config.clips_fields import ClipsConfig, asking_fault
 from lavad_core.config.events_fields import EventsConfig
 from lavad_core.config.models import (
     DEFAULT_CAPTIONERS,
@@ -287,6 +288,7 @@ class LavadConfig(Section):
         DefinitionsConfig(), description="The user's own definitions of what is anomalous."
     )
     direct: DirectConfig = Field(DirectConfig(), description="Scores by a chat model that is shown the frames.")
+    clips: ClipsConfig = Field(ClipsConfig(), description="Scores by a chat model that is shown the frames of windows.")
     events: EventsConfig = Field(EventsConfig(), description="Scores of events, in place of the grid's windows.")
     rescore: RescoreConfig = Field(RescoreConfig(), description="A second rating of the videos in doubt.")
     refine: RefineConfig = Field(RefineConfig(), description="Averages of the scores over similar summaries.")
@@ -315,6 +317,8 @@ class LavadConfig(Section):
         score = data.get("score")
         method = score.get("method", "lavad") if isinstance(score, dict) else getattr(score, "method", "lavad")
         chosen = chosen if method == "lavad" else chosen | WITHOUT_SUMMARIES
+        if method == "clips":
+            chosen |= {"score.answer": "ordinal"}
         filled = dict(data)
         for section, kind in (("encoder", "imagebind"), ("chat", "openai")):
             if isinstance(filled.get(section), dict):
@@ -347,12 +351,17 @@ class LavadConfig(Section):
         low = self.detect.low_threshold
         if low is not None and low > self.detect.threshold:
             raise ValueError(f"detect.low_threshold {low} is above detect.threshold {self.detect.threshold}")
+        if self.imports.scores is None and (
+            fault := asking_fault(self.score, self.chat.kind, rescores=self.rescore.enabled)
+        ):
+            raise ValueError(fault)
         self._check_method()
+        free = self.score.answer == "free-text"
         if self.score.expected and self.score.answer != "choice":
             raise ValueError(
-                f"score.expected needs score.answer 'choice', but it is {self.score.answer!r} "
-                "(semantics 'reference' sets 'free-text'): free text has no probabilities of the 11 values; "
-                "set score.answer=choice, or score.expected=false"
+                f"score.expected needs score.answer 'choice', but it is {self.score.answer!r}"
+                + (" (semantics 'reference' sets 'free-text'): free text has" if free else ": yes and no have")
+                + " no probabilities of the 11 values; set score.answer=choice, or score.expected=false"
             )
         return self
 
@@ -380,11 +389,6 @@ class LavadConfig(Section):
             raise ValueError(
                 f"score.method 'events' needs vectors and captions of the grid's frames, and window.sampling "
                 f"{self.window.sampling!r} (semantics 'reference' sets it) has those of others: set window.sampling=grid"
-            )
-        if method == "direct" and self.chat.kind == "transformers":
-            raise ValueError(
-                "score.method 'direct' shows pictures to the chat model, and chat.kind 'transformers' takes texts alone: set "
-                "chat.kind=openai, with a server whose model takes pictures, or chat.kind=python"
             )
         section = {"zero-shot": "zero_shot", "bank": "bank"}.get(method)
         if section and getattr(self, section).vector == "frame" and self.window.sampling != "grid":

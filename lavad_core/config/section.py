@@ -118,7 +118,15 @@ ENCODER_STAGES: tuple[Affected, ...] = (
     "score_zero_shot",
     "score_bank",
 )
-CHAT_STAGES: tuple[Affected, ...] = ("summarise", "summarise_events", "score", "rate_events", "score_direct", "rescore")
+CHAT_STAGES: tuple[Affected, ...] = (
+    "summarise",
+    "summarise_events",
+    "score",
+    "rate_events",
+    "score_direct",
+    "score_clips",
+    "rescore",
+)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 """What a captioner's name may be; it is part of file names in the store."""

@@ -8,16 +8,23 @@ from pydantic import field_validator
 
 from lavad_core.config.section import NOTHING, Section, setting
 from lavad_core.method import prompts
+from lavad_core.recipes import ordinal
 from lavad_core.stage_names import Affected, ScoreMethod
 from lavad_core.video.limits import Limits
 
-_SCORES: tuple[Affected, ...] = ("score", "rate_events", "score_direct", "rescore")
+_SCORES: tuple[Affected, ...] = ("score", "rate_events", "score_direct", "score_clips", "rescore")
 """The stages that ask a language model for a score."""
+
+_ORDINAL: tuple[Affected, ...] = ("score", "score_clips")
+"""Those that may ask for it by yes/no questions."""
 
 _SUMMARIES: tuple[Affected, ...] = ("summarise", "summarise_events")
 """The stages that ask a language model for summaries."""
 
 _WINDOW_STAGES: tuple[Affected, ...] = ("embed_frames", "embed_windows", "clean", "summarise")
+
+_WINDOWS: tuple[Affected, ...] = (*_WINDOW_STAGES, "score_clips")
+"""The stages that read where a window begins and ends."""
 
 
 class VideoConfig(Section):
@@ -33,6 +40,7 @@ class VideoConfig(Section):
             "summarise",
             "score",
             "score_direct",
+            "score_clips",
             "score_events",
             "refine",
             "smooth",
@@ -113,11 +121,11 @@ class WindowConfig(Section):
     """The window V_i around a grid frame, its N samples, and what E_V sees of it (paper Sec. 3.3)."""
 
     duration_s: float = setting(
-        10.0, affects=_WINDOW_STAGES, description="T, the length of a window, seconds.", gt=0, le=3600
+        10.0, affects=_WINDOWS, description="T, the length of a window, seconds.", gt=0, le=3600
     )
     align: Literal["centred", "past"] = setting(
         "centred",
-        affects=_WINDOW_STAGES,
+        affects=_WINDOWS,
         description="Where a frame is in its window: in the middle (paper), or at its end, so that nothing after it is looked "
         "at.",
     )
@@ -129,11 +137,11 @@ class WindowConfig(Section):
     )
     frame_rate: Literal["native", "constant"] = setting(
         "native",
-        affects=_WINDOW_STAGES,
+        affects=_WINDOWS,
         description="What a second is: the video's own time stamps (paper) or constant_frame_rate (reference).",
     )
     constant_frame_rate: float = setting(
-        30.0, affects=_WINDOW_STAGES, description="Frames per second when frame_rate is constant.", gt=0, le=1000
+        30.0, affects=_WINDOWS, description="Frames per second when frame_rate is constant.", gt=0, le=1000
     )
     vector: Literal["spread", "ends"] = setting(
         "spread",
@@ -204,6 +212,10 @@ class SummariseConfig(Section):
     )
 
 
+_WORD: dict[str, Any] = {"pattern": r"^[!-~]+( [!-~]+)*$", "max_length": 40}
+"""What a word may be that an answer begins with: printable ASCII, which no token cuts within a character."""
+
+
 class ScoreConfig(Section):
     """LLM-based anomaly scoring (Eq. 4)."""
 
@@ -215,7 +227,7 @@ class ScoreConfig(Section):
     )
     context_prompt: str = setting(
         prompts.CONTEXT["impersonation"],
-        affects=("score", "score_direct"),
+        affects=("score", "rate_events", "score_direct", "score_clips"),
         description="P_C, first part of the system message: a text, or one of "
         + ", ".join(prompts.CONTEXT)
         + " for those of the paper's Tables 4 and 5, or definitions for one made of `definitions.file`.",
@@ -227,10 +239,33 @@ class ScoreConfig(Section):
         + ", ".join(prompts.FORMATS)
         + " for those of the authors' programs, which differ by a space.",
     )
-    answer: Literal["choice", "free-text"] = setting(
+    answer: Literal["choice", "free-text", "ordinal"] = setting(
         "choice",
         affects=_SCORES,
-        description="The server allows only the 11 values (paper), or a number is searched in free text (reference).",
+        description="The server allows only the 11 values (paper); a number is searched in free text (reference); or yes/no "
+        "questions at rising thresholds, and the mean probability of yes.",
+    )
+    thresholds: int = setting(
+        10, affects=_ORDINAL, description="With ordinal: K, questions for each text or clip, at 1/K … 1.", ge=1, le=100
+    )
+    question: str = setting(
+        ordinal.QUESTION,
+        affects=_ORDINAL,
+        description="With ordinal: what is asked after the text; holds `{threshold}`, and `{yes}` and `{no}` for the words.",
+    )
+    rubric: str = setting(
+        ordinal.RUBRIC,
+        affects=_ORDINAL,
+        description="With ordinal: the system message, which says what severity is.",
+    )
+    yes: str = setting(
+        "YES",
+        affects=_ORDINAL,
+        description="With ordinal: the word for yes; best a single token of the model.",
+        **_WORD,
+    )
+    no: str = setting(
+        "NO", affects=_ORDINAL, description="With ordinal: the word for no; best a single token of the model.", **_WORD
     )
     expected: bool = setting(
         False,
@@ -291,6 +326,13 @@ class ScoreConfig(Section):
         ge=0,
         le=1,
     )
+
+    @field_validator("question")
+    @classmethod
+    def _has_a_threshold(cls, value: str) -> str:
+        if "{threshold}" not in value:
+            raise ValueError("it must hold {threshold}, in whose place each question has its own")
+        return value
 
     @field_validator("context_prompt")
     @classmethod

@@ -98,11 +98,18 @@ class ChatRequest:
     """The seed of the sampling."""
     choices: tuple[str, ...] | None = None
     """The answer must be one of these strings, to the byte, before stripping; None: free text."""
-    distribution: bool = False
-    """With ``choices``: also return the log-probability of each distinct stripped choice."""
+    distribution: bool | Literal["free"] = False
+    """With ``choices``: also return the log-probability of each distinct stripped choice. ``free``: that of a free answer which
+    begins with it and is not held to the choices; a choice has the product of its tokens' own probabilities then, and these
+    share 1 among the choices in the end alone."""
     pictures: tuple[str, ...] = ()
     """``data:`` URIs of pictures that the last message is about, in front of its text. Only models whose ``sees_pictures`` is
     true are given any."""
+
+    @property
+    def free(self) -> bool:
+        """Whether the choices are words that a free answer may begin with."""
+        return self.distribution == "free"
 
 
 FinishReason = Literal["stop", "length", "refused"]
@@ -125,7 +132,7 @@ class ChatAnswer:
     """Tokens of the answer, likewise."""
     log_probabilities: dict[str, float] | None = None
     """Stripped choice to natural log-probability, summing to 1 over the choices; None unless asked. With them ``text``
-    is the most probable choice."""
+    is the most probable choice. Of a ``free`` answer also None where its model begins with no choice, or does not tell."""
     # Of how the answer was found, not of what it says.
     outside: float | None = field(default=None, compare=False)
     """With ``choices``: the probability that an unconstrained answer would begin with a token that no choice begins

@@ -190,6 +190,8 @@ class CheckedChat(_Theirs):
         said = without_thoughts(answer.text)
         if finish_reason_of(answer.finish_reason) == "refused" or not said.strip():
             return  # a refusal, a thought and nothing else, or silence is an answer too
+        if request.free and answer.log_probabilities is None:
+            return  # it begins with no choice
         values = {choice.strip() for choice in request.choices}
         if said not in values:
             self._refuse("answer()", f"gave {_shown(answer.text)}, which is not one of the {len(values)} choices")
@@ -201,7 +203,8 @@ class CheckedChat(_Theirs):
             or set(logs) != values
             or not all(isinstance(log, float) for log in logs.values())
         ):
-            self._refuse("answer()", "gave no log-probability for each of the choices, which `score.expected` needs")
+            needs = "a yes/no question" if request.free else "`score.expected`"
+            self._refuse("answer()", f"gave no log-probability for each of the choices, which {needs} needs")
         elif not abs(math.fsum(map(math.exp, logs.values())) - 1) < 1e-6:
             self._refuse("answer()", "gave log-probabilities of the choices that do not sum to 1 (or are not numbers)")
 

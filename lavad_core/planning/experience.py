@@ -16,6 +16,7 @@ from lavad_core.errors import LavadError
 from lavad_core.runs import work
 from lavad_core.runs.manifest import list_runs, load_run
 from lavad_core.stages.find_events import MOST_A_GRID_FRAME
+from lavad_core.stages.yes_no import is_ordinal
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import iter_commits
 
@@ -156,8 +157,9 @@ def _tokens_of_texts(store: FileStore, config: LavadConfig) -> dict[str, TokensP
         prompt = len(config.summarise.prompt) + config.window.samples * (caption + len(config.summarise.separator))
         found["summarise"] = _by_characters(prompt, summary / CHARACTERS_PER_TOKEN, captions + summaries)
     if summaries:
-        prompt = len(config.score.context_prompt) + len(config.score.format_prompt) + summary
-        found["score"] = _by_characters(prompt, CHOICE_TOKENS, summaries)
+        own, yes_no = config.score, is_ordinal(config)
+        asked = (own.rubric, own.question) if yes_no else (own.context_prompt, own.format_prompt)
+        found["score"] = _by_characters(sum(map(len, asked)) + summary, 1 if yes_no else CHOICE_TOKENS, summaries)
     return found
 
 

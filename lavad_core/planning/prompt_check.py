@@ -16,6 +16,7 @@ from lavad_core.pipeline.graph import build_graph
 from lavad_core.recipes.direct import direct_messages
 from lavad_core.recipes.rescoring import rescore_messages
 from lavad_core.stages.rescore import total_tokens
+from lavad_core.stages.yes_no import is_ordinal, threshold_messages
 
 SHORTEST = "a"
 """A caption or summary: if the prompt does not fit with it, it never does."""
@@ -115,10 +116,16 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         example = summary_messages(examples, settings.prompt, settings.separator)
         shortest = summary_messages([SHORTEST], settings.prompt, settings.separator)
         total, answer = settings.total_tokens, settings.min_answer_tokens
-    elif stage == "score_direct":  # pictures take tokens too: how many, their model alone knows
+    elif stage == "score_direct" or (stage == "score_clips" and not is_ordinal(config)):
         of_score = config.score
         example = shortest = direct_messages(of_score.context_prompt, of_score.format_prompt)
         total, answer = reader.context_tokens or of_score.total_tokens, of_score.max_answer_tokens
+    elif is_ordinal(config):
+        of_clips = stage == "score_clips"
+        example, shortest = (
+            threshold_messages(config, 1.0, None if of_clips else text) for text in ("(the summary)", SHORTEST)
+        )
+        total, answer = (of_clips and reader.context_tokens) or config.score.total_tokens, 1
     elif stage == "rescore":
         prompts = (config.rescore.context_prompt, config.score.format_prompt)
         example, shortest = (
@@ -131,7 +138,9 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         example = score_messages("(the summary)", of_score.context_prompt, of_score.format_prompt)
         shortest = score_messages(SHORTEST, of_score.context_prompt, of_score.format_prompt)
         total, answer = of_score.total_tokens, of_score.max_answer_tokens
-    setting = "a model with a longer context" if stage == "score_direct" else f"{asks_as}.total_tokens"
+    # Pictures take tokens too: how many, their model alone knows.
+    pictures = stage in ("score_direct", "score_clips")
+    setting = "a model with a longer context" if pictures else f"{asks_as}.total_tokens"
     if reader.context_tokens is not None and reader.context_tokens < total:
         total, setting = reader.context_tokens, "a model with a longer context"
     fixed, counted = reader.count(_leaving(shortest, reader.folds))

@@ -139,6 +139,8 @@ class VideoReport:
     @property
     def _shown(self) -> tuple[TextKind, Mapping[int, str]]:
         """The texts nearest to what the scores were made from."""
+        if self.texts.summaries and (reasons := self.texts.reasons):
+            return "summary", {at: f"{text} ({reasons.get(at, '')})" for at, text in self.texts.summaries.items()}
         if self.texts.summaries:
             return "summary", self.texts.summaries
         if self.texts.reasons:

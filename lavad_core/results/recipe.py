@@ -18,9 +18,11 @@ from lavad_core.config.section import leaves
 from lavad_core.errors import ConfigError
 from lavad_core.method import prompts
 from lavad_core.pipeline.graph import needed_roles
+from lavad_core.recipes import ordinal
 from lavad_core.results.types import Recipe
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.stages.node import scores_node
+from lavad_core.stages.yes_no import is_ordinal
 from lavad_core.store.types import Commit
 
 NOT_KNOWN = "not known: an import does not say"
@@ -155,7 +157,9 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     yield from header_of(config).items()
     score = config.score
     expected = ", expected" if score.expected else ""
-    if own_way or "chat" in used:
+    if (own_way or "chat" in used) and is_ordinal(config):
+        yield "answers", f"ordinal, {score.thresholds} thresholds, first token {score.yes} or {score.no}"
+    elif own_way or "chat" in used:
         yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"
 
 
@@ -165,11 +169,14 @@ def _model(name: str) -> str:
 
 
 def _prompts(config: LavadConfig) -> str:
-    given = (
-        ("P_S", config.summarise.prompt, {prompts.SUMMARY: "paper"}),
-        ("P_C", config.score.context_prompt, {text: name for name, text in prompts.CONTEXT.items()}),
-        ("P_F", config.score.format_prompt, {prompts.FORMAT: "paper"}),
-    )
+    own = config.score
+    given: list[tuple[str, str, dict[str, str]]] = [("P_S", config.summarise.prompt, {prompts.SUMMARY: "paper"})]
+    if is_ordinal(config):
+        given.append(("rubric", own.rubric, {ordinal.RUBRIC: "the program's"}))
+        given.append(("question", own.question, {ordinal.QUESTION: "the program's"}))
+    else:
+        given.append(("P_C", own.context_prompt, {text: name for name, text in prompts.CONTEXT.items()}))
+        given.append(("P_F", own.format_prompt, {prompts.FORMAT: "paper"}))
     return ", ".join(f"{name} {known.get(text) or _digest(text)}" for name, text, known in given)
 
 

@@ -34,7 +34,9 @@ from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import runs_of_set
 from lavad_core.stages.node import final_scores_node, scores_node
+from lavad_core.stages.score import VIOLATIONS
 from lavad_core.stages.video_frames import read_probe, samples_of
+from lavad_core.stages.yes_no import is_ordinal
 from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 from lavad_core.video.types import Probe
@@ -210,7 +212,11 @@ class RunVideo(VideoResults):
     @cached_property
     def reasons(self) -> Mapping[int, str]:
         source = scores_node(self._config)
-        return {} if source == "score" else self._said(source, "reason")
+        if source != "score":
+            return self._said(source, "reason")
+        # Of a number that was said it would be the number.
+        said = self._said(source, "answer") if is_ordinal(self._config) else {}
+        return {frame: text for frame, text in said.items() if text}
 
     @cached_property
     def rescoring(self) -> Mapping[str, Any]:
@@ -270,6 +276,8 @@ class RunVideo(VideoResults):
             facts |= {name: probe.facts[name] for name in ("frames", "duration_s")}
             # Probes of earlier versions did not check it.
             facts |= {name: probe.facts[name] for name in ("completeness", "unchecked") if name in probe.facts}
+        if (scored := self._find(scores_node(self._config))) is not None and VIOLATIONS in scored.facts:
+            facts[VIOLATIONS] = scored.facts[VIOLATIONS]
         if (detect := self._find("detect")) is not None and "peak_score" in detect.facts:
             facts |= {name: detect.facts[name] for name in ("peak_score", "peak_frame")}
             facts |= self._config.detect.model_dump()

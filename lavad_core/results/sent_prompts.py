@@ -22,8 +22,9 @@ from lavad_core.recipes.rescoring import rescore_messages
 from lavad_core.results.run import EventTexts, RunVideo
 from lavad_core.results.types import ResultSet
 from lavad_core.stages.rescore import rescore_request
-from lavad_core.stages.score import score_request
+from lavad_core.stages.score import score_request, threshold_questions
 from lavad_core.stages.summarise import summary_request
+from lavad_core.stages.yes_no import is_ordinal, threshold_requests
 
 _NO_TEMPLATE = (
     "messages are shown as they were sent: the model's chat template and tokenizer are not on this machine (for a served model "
@@ -136,7 +137,8 @@ class _Prompts:
         if not summary.strip() and self._config.score.without_summary != "ask":
             return
         if "score" in asked:
-            yield self._prompt(frame, "score", self._score(summary))
+            for messages in self._score(summary):
+                yield self._prompt(frame, "score", messages)
         if "rescore" in asked and (tags := self._video.rescoring.get("tags")):
             yield self._prompt(frame, "rescore", self._rescore(summary, tags))
 
@@ -148,7 +150,8 @@ class _Prompts:
             messages = self._summary(event.captions, (len(event.captions) - 1) // 2, event.left_out)
             yield self._prompt(event.start_frame, "summarise_events", messages)
         if "rate_events" in asked and (event.summary.strip() or self._config.score.without_summary == "ask"):
-            yield self._prompt(event.start_frame, "rate_events", self._score(event.summary))
+            for messages in self._score(event.summary):
+                yield self._prompt(event.start_frame, "rate_events", messages)
 
     def _summary(self, texts: Sequence[str], centre: int, left_out: int) -> Messages:
         """With as many captions as the store says that there was room for."""
@@ -162,12 +165,20 @@ class _Prompts:
         some = shorten(texts, centre, lambda some: len(some) <= kept)
         return summary_messages(some, settings.prompt, settings.separator)
 
-    def _score(self, summary: str) -> Messages:
-        if self._video.summaries_shortened:
-            if self._counts is not None:
-                return score_request(self._config, self._counts, summary)[0].messages
+    def _score(self, summary: str) -> list[Messages]:
+        """One, or one for each threshold."""
+        counts = self._counts if self._video.summaries_shortened else None
+        if self._video.summaries_shortened and counts is None:
             self.notes[_WHOLE] = None
-        return score_messages(summary, self._config.score.context_prompt, self._config.score.format_prompt)
+        if is_ordinal(self._config):
+            if counts is not None:
+                requests, _ = threshold_questions(self._config, counts, summary)
+            else:
+                requests = threshold_requests(self._config, summary)
+            return [request.messages for request in requests]
+        if counts is not None:
+            return [score_request(self._config, counts, summary)[0].messages]
+        return [score_messages(summary, self._config.score.context_prompt, self._config.score.format_prompt)]
 
     def _rescore(self, summary: str, tags: str) -> Messages:
         if self._counts is not None:

@@ -19,7 +19,7 @@ from lavad_core.models.shared_batches import Session, SharedBatches
 from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Graph, Node
-from lavad_core.stages.video_frames import FrameTimes, frames_of_clips, frames_to_clean, grid_of
+from lavad_core.stages.video_frames import FrameTimes, frames_of_clips, frames_shown, frames_to_clean, grid_of
 from lavad_core.video.decoder import open_frames
 from lavad_core.video.frame_cache import KeptFrameDamaged
 from lavad_core.video.prefetch import Prefetch
@@ -39,6 +39,7 @@ FRAMES_OF: dict[str, Callable[[LavadConfig, FrameTimes], NDArray[np.int64]]] = {
     "embed_frames": frames_to_clean,
     "embed_windows": frames_of_clips,
     "score_direct": grid_of,
+    "score_clips": frames_shown,
 }
 """Stage to the frames that it decodes. Frames are kept for these; a stage that is not here decodes for itself."""
 

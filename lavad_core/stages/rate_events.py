@@ -9,7 +9,7 @@ import pyarrow as pa
 from lavad_core.config.schema import LavadConfig
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.stages import score
-from lavad_core.stages.asking import asked
+from lavad_core.stages.asking import asked, chat_read_if
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.find_events import most_asked
 from lavad_core.stages.node import Node, Reads, settings_of
@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
         pa.field("outside", pa.float64()),
     ]
 )
-READ_IF = score.READ_IF
+READ_IF = chat_read_if("score") | score.ANSWER_READ_IF
 
 
 def reads(config: LavadConfig) -> list[Reads]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -24,14 +25,22 @@ from lavad_core.method.scoring import (
 from lavad_core.method.summarising import Messages, shorten
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
+from lavad_core.recipes.ordinal import MANY_VIOLATIONS, violations
 from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, fits, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
 from lavad_core.stages.score_counts import ScoreCounts
-from lavad_core.stages.units import Work
+from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
+from lavad_core.stages.yes_no import Judged, ask_thresholds, is_ordinal, threshold_messages, threshold_requests
 from lavad_core.store.types import Commit, ResultWriter
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+VIOLATIONS = "order_violations"
+"""Fact of a commit: mean fraction of neighbouring thresholds of which the model finds the higher one more probable."""
 
 MOST_SHORTENED = 0.05
 """Fraction of a video's summaries that may lose words before its scores are ``ok_with_gaps``."""
@@ -59,6 +68,8 @@ class Beside:
     """Counts of the commit."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Facts of the commit."""
+    said: Sequence[str] = ()
+    """Sentences of the commit's message."""
 
 
 ANSWER_READ_IF: dict[str, Condition] = {
@@ -68,7 +79,20 @@ ANSWER_READ_IF: dict[str, Condition] = {
 }
 """When settings of how an answer is read are read."""
 
-READ_IF = chat_read_if("score") | ANSWER_READ_IF
+ORDINAL_SCHEMA = SCHEMA.append(pa.field("probabilities", pa.list_(pa.float64())))
+"""With ``score.answer: ordinal``: also the probability of yes at each threshold; null where one is not known."""
+
+ORDINAL_READ_IF: dict[str, Condition] = {
+    **dict.fromkeys([f"score.{name}" for name in ("thresholds", "question", "rubric", "yes", "no")], is_ordinal),
+    **dict.fromkeys(
+        [f"score.{name}" for name in ("context_prompt", "format_prompt", "temperature", "top_p", "max_answer_tokens")]
+        + ["chat.seed"],  # nothing is drawn
+        lambda config: not is_ordinal(config),
+    ),
+}
+"""When a stage that may ask yes/no questions reads what it asks."""
+
+READ_IF = chat_read_if("score") | ANSWER_READ_IF | ORDINAL_READ_IF
 
 
 def reads(config: LavadConfig) -> list[Reads]:
@@ -79,10 +103,13 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
-    """At most a request for each grid frame; equal summaries are one."""
+    """At most a request for each grid frame, or one for each threshold; equal summaries are one."""
     own = config.score
-    answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
     rows = len(grid_of(config, video))
+    if is_ordinal(config):
+        questions = asked(config, node, rows * own.thresholds, total=own.total_tokens, kept=1, answer=1)
+        return questions | {ROWS: rows}
+    answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
     return asked(config, node, rows, total=own.total_tokens, kept=own.max_answer_tokens, answer=answer)
 
 
@@ -98,8 +125,36 @@ def run(context: StageContext) -> Commit:
         )
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
+    if is_ordinal(context.config):
+        judged, shortened = _asked_about(context, texts, partial(threshold_questions, context.config), ask_thresholds)
+        return commit_judged(context, frames, judged, ORDINAL_SCHEMA, shortened)
     readings, shortened = ask_about(context, texts, partial(score_request, context.config))
     return commit_readings(context, frames, readings, SCHEMA, shortened)
+
+
+def commit_judged(
+    context: StageContext,
+    frames: list[int],
+    judged: Sequence[Judged | None],
+    schema: pa.Schema,
+    shortened: int = 0,
+    between: Collection[int] = (),
+) -> Commit:
+    """:func:`commit_readings` of answers to yes/no questions; facts hold how often thresholds were in the wrong order."""
+    readings = [None if one is None else one.reading for one in judged]
+    found = [None if one is None else one.score for one in judged]
+    probabilities = [None if one is None else one.probabilities for one in judged]
+    disorder = [violations(known) for known in probabilities if known is not None]
+    mean = math.fsum(disorder) / len(disorder) if disorder else 0.0
+    said = (
+        f"chat model {context.config.chat.model!r} finds a higher threshold of severity more probable than the one before it "
+        f"in {mean:.1%} of cases (mean of {len(disorder)} scores; {MANY_VIOLATIONS:.0%} are many): it does not tell the "
+        "thresholds apart; try another model, or another score.question",
+    )
+    beside = Beside(
+        {"probabilities": probabilities}, facts={VIOLATIONS: mean}, said=said if mean > MANY_VIOLATIONS else ()
+    )
+    return commit_readings(context, frames, readings, schema, shortened, beside, found=found, between=between)
 
 
 def commit_readings(
@@ -109,6 +164,9 @@ def commit_readings(
     schema: pa.Schema,
     shortened: int = 0,
     beside: Beside | None = None,
+    *,
+    found: Sequence[float | None] | None = None,
+    between: Collection[int] = (),
 ) -> Commit:
     """Commit the scores in a model's answers, one for each grid frame: those without one are filled in from around them.
 
@@ -118,17 +176,24 @@ def commit_readings(
         schema: the columns wanted, of those of :data:`SCHEMA` and ``reason``, the answer as a text.
         shortened: how many questions lost words.
         beside: what else the result holds.
+        found: the scores in the answers, where they were read already.
+        between: places of frames that were not to be asked about. Their scores are those around them, and nothing is missing.
 
     Raises:
         VideoRejected: too few answers hold a score.
     """
-    found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
-    tally = ScoreCounts.of(readings, found)
+    if found is None:
+        found = [None if reading is None else read_answer(context.config, reading) for reading in readings]
+    wanted = [at for at in range(len(frames)) if at not in between]
+    tally = ScoreCounts.of([readings[at] for at in wanted], [found[at] for at in wanted])
     reject_useless(context, tally)
     above_one = context.config.score.above_one == "score"
     scores, interpolated = interpolate_missing(frames, found, above_one=above_one)
-    said = "expected" if context.config.score.expected else "said"
-    origins = ["interpolated" if missing else said for missing in interpolated.tolist()]
+    said = "expected" if context.config.score.expected else "ordinal" if is_ordinal(context.config) else "said"
+    origins = [
+        "between" if at in between else "interpolated" if missing else said
+        for at, missing in enumerate(interpolated.tolist())
+    ]
     answers = [None if reading is None else reading.shown for reading in readings]
     outside = [None if reading is None else reading.answer.outside for reading in readings]
     return _commit(context, frames, scores.tolist(), answers, origins, tally, outside, shortened, schema, beside)
@@ -143,19 +208,28 @@ def ask_about(
         texts: the summaries.
         build: the request about one, and whether the summary was too long.
     """
+    return _asked_about(context, texts, build, ask_all)
+
+
+def _asked_about(
+    context: StageContext,
+    texts: Sequence[str],
+    build: Callable[[ChatModel, str], tuple[Asked, bool]],
+    ask: Callable[[StageContext, ChatModel, AbstractContextManager[Any], Sequence[Asked]], Sequence[Answer]],
+) -> tuple[list[Answer | None], int]:
     asked = [
         number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
     ]
-    readings: list[ReadAnswer | None] = [None] * len(texts)
+    answers: list[Answer | None] = [None] * len(texts)
     shortened = 0
     if asked:
         model, device = context.resources.models.chat()
         wanted = [texts[number] for number in asked]
         built = build_all(context.config.chat, partial(build, model), wanted)
         requests, shortened = [request for request, _ in built], sum(cut for _, cut in built)
-        for number, reading in zip(asked, ask_all(context, model, device, requests), strict=True):
-            readings[number] = reading
-    return readings, shortened
+        for number, answer in zip(asked, ask(context, model, device, requests), strict=True):
+            answers[number] = answer
+    return answers, shortened
 
 
 def reject_useless(context: StageContext, tally: ScoreCounts, what: str = "windows") -> None:
@@ -185,6 +259,14 @@ def reject_useless(context: StageContext, tally: ScoreCounts, what: str = "windo
             f"{tally.useless} of {tally.given} answers for {context.video.name!r} hold no score ({tally.in_words()}), more "
             f"than score.reject_unparsed_fraction = {settings.reject_unparsed_fraction:g}{tally.way_out(settings)}",
         )
+
+
+def threshold_questions(config: LavadConfig, model: ChatModel, summary: str) -> tuple[list[ChatRequest], bool]:
+    """The questions about a summary at all thresholds, and whether the summary was too long: then it loses its last words."""
+    # As many letters as a word has: no more tokens than that are read of an answer.
+    most = min(config.score.total_tokens, model.context_tokens) - max(len(config.score.yes), len(config.score.no)) - 1
+    (kept,) = shorten([summary], 0, lambda texts: fits(model, threshold_messages(config, 1.0, texts[0]), most))
+    return threshold_requests(config, kept), kept != summary
 
 
 def score_request(config: LavadConfig, model: ChatModel, summary: str) -> tuple[ChatRequest, bool]:
@@ -287,9 +369,15 @@ def commit_rows(
     if misfit > context.config.score.max_outside:
         said.append(
             f"{misfit:.1%} of what chat model {context.config.chat.model!r} would have said lies outside the choices (mean of "
-            f"{len(looked)} answers, score.max_outside = {context.config.score.max_outside:g}): it was made to give a score "
-            "and would have said something else; try another model, or another score.format_prompt"
+            f"{len(looked)} answers, score.max_outside = {context.config.score.max_outside:g}): "
+            + (
+                "its answers would begin with another word; try another model, or another score.question"
+                if is_ordinal(context.config)
+                else "it was made to give a score and would have said something else; try another model, or another "
+                "score.format_prompt"
+            )
         )
+    said += beside.said
     return writer.commit(
         "ok_with_gaps" if too_many or too_long else "ok",
         message="; ".join(said),

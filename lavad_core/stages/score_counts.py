@@ -94,7 +94,10 @@ class ScoreCounts:
             "only_thought": f"{THINKING_OFF}, or allow more tokens (score.total_tokens, now {settings.total_tokens})",
             "refused": "ask a model without a content filter (chat.model, chat.base_url)",
             # Not "choice" alone: the error of a server without it sends users here.
-            "no_number": "score.answer=choice makes sure of one, with a server that obeys structured_outputs (vLLM from 0.12) "
+            "no_number": f"the model has to begin its answer with score.yes or score.no ({settings.yes!r} or {settings.no!r}, "
+            f"best single tokens of it), and its server to show log-probabilities (logprobs, top_logprobs); {THINKING_OFF}"
+            if settings.answer == "ordinal"
+            else "score.answer=choice makes sure of one, with a server that obeys structured_outputs (vLLM from 0.12) "
             "or in this process (chat.kind=transformers); with another server, ask a model that follows score.format_prompt"
             if settings.answer == "free-text"
             else "",

@@ -68,9 +68,13 @@ def run(context: StageContext) -> Commit:
 
 def direct_request(config: LavadConfig, image: Image) -> ChatRequest:
     """The question about a frame."""
+    return picture_request(config, (data_uri(image, config.direct.jpeg_quality),))
+
+
+def picture_request(config: LavadConfig, pictures: tuple[str, ...]) -> ChatRequest:
+    """The question about a frame or a clip, whose pictures are ``data:`` URIs."""
     own = config.score
     messages = direct_messages(own.context_prompt, own.format_prompt)
-    pictures = (data_uri(image, config.direct.jpeg_quality),)
     constrained = own.answer == "choice"
     return ChatRequest(
         messages=messages,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.sampling import Samples, frames_of, grid, window_clips, window_samples
+from lavad_core.recipes.clips import asked_of_grid, frames_of_windows
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Condition
 from lavad_core.store.types import Commit, Store
@@ -96,9 +97,32 @@ def samples_of(config: LavadConfig, video: FrameTimes) -> Samples:
         duration_s=window.duration_s,
         samples=window.samples,
         sampling=window.sampling,
-        frame_rate=window.constant_frame_rate if window.frame_rate == "constant" else None,
+        frame_rate=_rate(config),
         align=window.align,
     )
+
+
+def _rate(config: LavadConfig) -> float | None:
+    return config.window.constant_frame_rate if _constant_rate(config) else None
+
+
+def clips_shown(config: LavadConfig, video: FrameTimes) -> Iterator[NDArray[np.int64]]:
+    """For each grid frame that a model is asked about, the frames of its window that the model is shown (``clips``)."""
+    centres, own = grid_of(config, video), config.clips
+    return frames_of_windows(
+        centres[asked_of_grid(len(centres), own.stride)],
+        video.times_s,
+        duration_s=config.window.duration_s,
+        frame_rate=_rate(config),
+        align=config.window.align,
+        fps=own.fps,
+        most=own.most_frames,
+    )
+
+
+def frames_shown(config: LavadConfig, video: FrameTimes) -> NDArray[np.int64]:
+    """Frames of the clips that a model is shown."""
+    return frames_of(clips_shown(config, video), video.frames)
 
 
 def clips_of(config: LavadConfig, samples: Samples) -> Iterator[list[tuple[int, int]]]:

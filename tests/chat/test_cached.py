@@ -148,6 +148,7 @@ def test_stopping_closes_the_models_iterator() -> None:
         pytest.param({"choices": ("a",)}, id="choices"),
         pytest.param({"choices": ("b", "a")}, id="order-of-choices"),
         pytest.param({"distribution": True}, id="distribution"),
+        pytest.param({"distribution": "free"}, id="free-distribution"),
         pytest.param({"pictures": ("data:a",)}, id="pictures"),
     ],
 )

@@ -48,6 +48,13 @@ BASES: dict[str, dict[str, Any]] = {
     "bank, neighbours of windows": {"score": {"method": "bank"}, "bank": {"vector": "window", "rule": "neighbours"}},
     "events": {"score": {"method": "events"}, "chat": {"kind": "openai", "context_tokens": 400}},
     "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},
+    "ordinal": {"score": {"answer": "ordinal"}, "chat": {"kind": "transformers", "model": "m"}},
+    "clips": {"score": {"method": "clips"}, "chat": {"kind": "openai"}},
+    "clips of a frame, a number": {
+        "score": {"method": "clips", "answer": "choice"},
+        "chat": {"kind": "openai"},
+        "clips": {"most_frames": 1},
+    },
     "smoothed, in seconds": {"smooth": {"kind": "gaussian"}},
     "smoothed, in grid steps": {"smooth": {"kind": "kernel", "sigma_steps": 10.0}},
     "smoothed, the past alone": {"smooth": {"kind": "ema"}},
@@ -156,6 +163,8 @@ def another_value(row: SettingRow, value: Any) -> Any:
         return "secret"
     if row.name == "base_url":
         return "http://other:8000/v1"
+    if row.path == "score.question":
+        return f"{value} Now?"
     if str in types:
         return "other" if row.path.startswith("captioners.") or value is None else f"{value}-other"
     assert all(get_origin(kind) is tuple for kind in types), row.path
@@ -189,7 +198,7 @@ def cases() -> list[Any]:
         for row in rows():
             if row.path in STRUCTURAL or row.name == "kind":
                 continue
-            if row.path == "score.expected" and config.score.answer == "free-text":
+            if row.path == "score.expected" and config.score.answer != "choice":
                 continue  # refused together
             looked_at = {"zero-shot": config.zero_shot.vector, "bank": config.bank.vector, "events": "frame"}
             own = looked_at.get(config.score.method)

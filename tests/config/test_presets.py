@@ -26,8 +26,8 @@ SALESFORCE = [
 
 def test_names() -> None:
     assert list(presets()) == [
-        "bank", "causal", "flashback", "generic", "llava", "nova", "tiny", "ucf-crime", "urf", "vadtree", "xd-violence",
-        "zero-shot-clip", "zero-shot-imagebind", "zero-shot-imagebind-video",
+        "bank", "causal", "flashback", "generic", "llava", "nova", "ordinal", "probe-vad", "tiny", "ucf-crime", "urf",
+        "vadtree", "xd-violence", "zero-shot-clip", "zero-shot-imagebind", "zero-shot-imagebind-video",
     ]  # fmt: skip
 
 
@@ -67,6 +67,8 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
         holder = getattr(config, section)
         if (preset, path) == ("tiny", "score.answer"):
             assert config.score.answer == "choice", "its random chat model writes no bracketed number by itself"
+        elif (preset, path) in (("ordinal", "score.answer"), ("probe-vad", "score.answer")):
+            assert config.score.answer == "ordinal", "its own readout"
         elif path == "window.sampling" and preset in (
             "zero-shot-clip",
             "zero-shot-imagebind",
@@ -100,6 +102,11 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
             id="the beginning of the video",
         ),
         pytest.param("llava", [], 0, id="a frame that is shown"),
+        pytest.param("probe-vad", [], 5, id="half a clip"),
+        pytest.param("probe-vad", ["clips.most_frames=1"], 0, id="a clip of one frame"),
+        pytest.param("probe-vad", ["clips.stride=16", "video.frame_interval=10"], 10, id="and the clip after it"),
+        pytest.param("probe-vad", ["window.align=past"], 0, id="a clip of the past"),
+        pytest.param("ordinal", [], math.inf, id="another readout of summaries"),
         pytest.param("causal", [], 0, id="windows and a mean of the past"),
         pytest.param("causal", ["window.align=centred"], 5, id="half a window, and a mean of the past"),
         pytest.param("zero-shot-imagebind-video", ["window.align=past"], 0, id="a window of the past"),

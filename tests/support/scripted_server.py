@@ -193,15 +193,23 @@ def in_turn(*replies: Reply) -> Callable[[Seen], Reply]:
     return script
 
 
-def picture_in(seen: Seen) -> NDArray[np.uint8] | None:
-    """The picture that a chat request shows, uint8 [height, width, 3]; None for any other request."""
+def pictures_in(seen: Seen) -> list[NDArray[np.uint8]]:
+    """The pictures that a chat request shows, uint8 [height, width, 3]; none for any other request."""
     content = seen.body["messages"][-1]["content"] if seen.path == "/v1/chat/completions" else ""
-    uris = [part["image_url"]["url"] for part in content if isinstance(part, dict) and part["type"] == "image_url"]
-    if not uris:
-        return None
-    (head, _, data) = uris[0].partition(",")
-    assert (len(uris), head) == (1, "data:image/jpeg;base64")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    found = []
+    for part in content:
+        if isinstance(part, dict) and part["type"] == "image_url":
+            head, _, data = part["image_url"]["url"].partition(",")
+            assert head == "data:image/jpeg;base64"
+            found.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))))
+    return found
+
+
+def picture_in(seen: Seen) -> NDArray[np.uint8] | None:
+    """The one picture that a chat request shows; None for a request without any."""
+    found = pictures_in(seen)
+    assert len(found) < 2
+    return found[0] if found else None
 
 
 def looking(script: Callable[[NDArray[np.uint8]], Reply]) -> Callable[[Seen], Reply]:

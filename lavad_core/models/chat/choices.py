@@ -201,3 +201,53 @@ class ChoiceTree:
     def _leave(self, mass: float, text: str) -> None:
         if mass > 0.0:
             self._left.append((mass, frozenset(self._values(text))))
+
+
+class FreeTree(ChoiceTree):
+    """How probable it is that a free answer begins with each choice: the product of the probabilities of its tokens, over all
+    that the model might say, summed over the token sequences that spell it. Nothing is renormalised but the result."""
+
+    def next(self) -> Branch | None:
+        """The most probable branch that matters beside what is known; None when there is none."""
+        best = max(self._open, key=lambda branch: branch.mass, default=None)
+        return best if best is not None and best.mass > self._floor * self.known else None
+
+    @property
+    def known(self) -> float:
+        """Probability of the choices, as far as it was traced."""
+        return sum(self._known.values())
+
+    def follow(self, branch: Branch, positions: Sequence[Position], pieces: Mapping[int, str]) -> None:
+        """As :meth:`ChoiceTree.follow`; what begins no choice is left aside, and so are tokens without a piece."""
+        if not positions:
+            raise NotConstrained("no log-probabilities")
+        self._open.remove(branch)
+        for position in positions:
+            onward: Branch | None = None
+            for number, log_probability in position.log_probabilities.items():
+                piece = pieces.get(number)
+                if not piece:
+                    continue
+                mass = branch.mass * math.exp(min(log_probability, 0.0))
+                child = Branch((*branch.tokens, number), branch.text + piece, mass)
+                if child.text in self._choices:
+                    self._known[child.text.strip()] += mass
+                elif self._values(child.text):
+                    if number == position.chosen:
+                        onward = child
+                    else:
+                        self._open.append(child)
+            if onward is None:
+                return
+            branch = onward
+        self._open.append(branch)
+
+    def missing(self) -> list[str]:
+        """Stripped choices that nothing was seen of, not even a beginning."""
+        begun = {value for branch in self._open for value in self._values(branch.text)}
+        return [value for value, probability in self._known.items() if not probability and value not in begun]
+
+    def result(self) -> dict[str, float]:
+        """Stripped choice to natural log-probability; they sum to 1. Empty where none has a probability."""
+        known = self.known
+        return {value: math.log(max(p / known, TINY)) for value, p in self._known.items()} if known else {}

@@ -22,7 +22,7 @@ from lavad_core.errors import InternalError, Interrupted, LavadError, ModelError
 from lavad_core.method.summarising import Messages
 from lavad_core.models.batching import Batcher
 from lavad_core.models.chat.choice_table import choice_table
-from lavad_core.models.chat.choices import ChoiceTree
+from lavad_core.models.chat.choices import ChoiceTree, FreeTree
 from lavad_core.models.chat.generating import ChatDecoder
 from lavad_core.models.chat.ready import ReadyAnswers
 from lavad_core.models.chat.roles import decided, folded
@@ -257,20 +257,20 @@ class LocalChat:
             # The template may have begun a thought for the model.
             end = self._tokenizer.decode(item.prompt[-TOKENS_OF_A_MARK:], skip_special_tokens=False)
             text = opened_by(end) + text
-        elif said.finish_reason != "stop" or text not in choices:
+        elif not item.request.free and (said.finish_reason != "stop" or text not in choices):
             raise RequestRejected(
                 400, f"max_tokens {item.request.max_tokens} ended the answer at {text[:40]!r}, before a whole choice"
             )
         else:
             text = text.strip()
-        if log_probabilities is not None:
+        if log_probabilities:
             text = max(log_probabilities, key=log_probabilities.__getitem__)
         return ChatAnswer(
             text,
-            said.finish_reason,
+            "stop" if item.request.free else said.finish_reason,  # its one token is all that was asked for
             len(item.prompt),
             said.completion_tokens,
-            log_probabilities,
+            log_probabilities or None,
             outside=said.outside,
         )
 
@@ -322,7 +322,7 @@ class LocalChat:
         trees: dict[int, ChoiceTree] = {}
         for number, (item, generated) in enumerate(said):
             if item.request.distribution and item.request.choices is not None:
-                tree = ChoiceTree(item.request.choices)
+                tree = (FreeTree if item.request.free else ChoiceTree)(item.request.choices)
                 trees[number] = tree
                 first = tree.next()
                 assert first is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +33,7 @@ from lavad_core.models.chat.prompt_counts import PromptCounts
 from lavad_core.models.chat.replies import checked_length, parse_chat_answer, token_counts
 from lavad_core.models.chat.roles import folded, has_system
 from lavad_core.models.chat.served_choices import ServedChoices, outside_of
+from lavad_core.models.chat.served_words import ServedWords
 from lavad_core.models.chat.thoughts import without_thoughts
 from lavad_core.models.picture_parts import blank, data_uri, picture_part
 from lavad_core.models.protocols import ChatAnswer, ChatRequest
@@ -101,6 +102,7 @@ class ServedChat:
         # A completion of token ids has no template.
         extra = {name: value for name, value in self._extra.items() if name not in TEMPLATE_FIELDS}
         self._choices = ServedChoices(config.model, self._pool.shown_url, extra)
+        self._words = ServedWords(self._choices)
         self._control = Control(config.model)
         self._counts = PromptCounts(config, self._pool, self._forms)
         try:
@@ -132,7 +134,8 @@ class ServedChat:
 
         def job(number: int, request: ChatRequest) -> Callable[[Post], Awaitable[ChatAnswer]]:
             async def ask(post: Post) -> ChatAnswer:
-                async with self._choices.in_turn() if request.distribution else nullcontext():
+                held = request.distribution and not request.free
+                async with self._choices.in_turn() if held else nullcontext():
                     return await self._ask(request, post, probe=number % PROBED == PROBED - 1)
 
             return ask
@@ -173,15 +176,13 @@ class ServedChat:
             return [folded(messages)]
         return [messages, folded(messages)] if self._may_fold and has_system(messages) else [messages]
 
-    async def _posted(self, request: ChatRequest, post: Post, *, first_token: bool = False) -> dict[str, Any]:
-        """The server's answer; in another way if it refuses the one and takes the other. With ``first_token`` it also says
-        how probable the tokens are that may come first."""
-        also = self._choices.shown() if first_token else {}
+    async def _posted(self, request: ChatRequest, post: Post, also: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The server's answer; in another way if it refuses the one and takes the other. ``also`` are further fields."""
         refusals: list[RequestRejected] = []
         ways = [self._way]
         for way in ways:  # grows
             try:
-                body = self._body(request, way) | also
+                body = {**self._body(request, way), **(also or {})}
                 answer = await post(Call("chat/completions", body, functools.partial(_check, request)))
             except ContentRefused:
                 raise
@@ -216,7 +217,9 @@ class ServedChat:
             "top_p": request.top_p,
             "seed": request.seed,
         }
-        if request.choices is not None:
+        if request.free:
+            body |= self._words.asked()
+        elif request.choices is not None:
             body["structured_outputs"] = {"choice": list(request.choices)}
             if request.distribution:
                 body |= self._choices.asked(request.choices)
@@ -232,6 +235,8 @@ class ServedChat:
                 spent = await self._control.blame(refusal, _form(request), lambda: self._asked_control(request, post))
                 return ChatAnswer(refusal.words[:MOST_WORDS], "refused", *spent, follow_ups=int(spent != (0, 0)))
             text, finish_reason = parse_chat_answer(answer)
+            if request.free and request.choices is not None and finish_reason != "refused":
+                return await self._weighed(request, request.choices, answer, text, post)
             if (
                 request.choices is not None
                 and finish_reason != "refused"
@@ -251,6 +256,23 @@ class ServedChat:
         pictures = (data_uri(blank(CONTROL_SIDE), CONTROL_QUALITY),) * len(request.pictures)
         return token_counts(await self._posted(replace(request, messages=messages, pictures=pictures), post))
 
+    async def _weighed(
+        self, request: ChatRequest, choices: tuple[str, ...], answer: dict[str, Any], text: str, post: Post
+    ) -> ChatAnswer:
+        """How probable it is that a free answer begins with each choice."""
+        weighed = await self._words.weigh(choices, answer, post, functools.partial(self._posted, request, post))
+        spent = [token_counts(answer), *weighed.spent]
+        logs = weighed.log_probabilities
+        return ChatAnswer(
+            max(logs, key=logs.__getitem__) if logs else text,
+            "stop",  # its one token is all that was asked for
+            sum(prompt for prompt, _ in spent),
+            sum(completion for _, completion in spent),
+            logs,
+            outside=weighed.outside,
+            follow_ups=len(spent) - 1,
+        )
+
     async def _traced(
         self, request: ChatRequest, choices: tuple[str, ...], answer: dict[str, Any], post: Post, *, probe: bool
     ) -> ChatAnswer:
@@ -264,7 +286,7 @@ class ServedChat:
         spent += traced.spent
         if probe:
             free = replace(request, choices=None, distribution=False, max_tokens=1)
-            begun = await self._posted(free, post, first_token=True)
+            begun = await self._posted(free, post, self._choices.shown())
             spent.append(token_counts(begun))
             outside = outside_of(begun, traced.first)
         return ChatAnswer(
@@ -290,7 +312,7 @@ def _check(request: ChatRequest, answer: dict[str, Any], attempt: int, last: int
     checked_length(text, request.max_tokens)
     if finish_reason == "refused":
         return  # whatever else is in it
-    if request.choices is None:
+    if request.choices is None or request.free:
         return
     choice = without_thoughts(text)
     if choice in request.choices and (finish_reason == "stop" or choice != text):

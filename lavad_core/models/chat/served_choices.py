@@ -59,12 +59,16 @@ class TracedAnswer:
 
 
 class ServedChoices:
-    """Distributions from one server's model; safe with the tasks of one event loop."""
+    """Distributions from one server's model; safe with the tasks of one event loop.
+
+    Attributes:
+        pieces: texts of tokens, as far as they were needed.
+    """
 
     def __init__(self, model: str, shown_url: str, extra: Mapping[str, Any]) -> None:
         """``extra`` are fields of every completion; the address is for messages."""
         self._model, self._shown_url, self._extra = model, shown_url, extra
-        self._pieces: dict[int, str] = {}
+        self.pieces: dict[int, str] = {}
         self._leads = True
         self._first, self._asked_first = asyncio.Lock(), False
 
@@ -119,10 +123,7 @@ class ServedChoices:
         first: frozenset[int] = frozenset()
         try:
             prompt = [int(number) for number in answer["prompt_token_ids"]]
-            positions = [
-                Position(_number(row["token"]), {_number(top["token"]): top["logprob"] for top in row["top_logprobs"]})
-                for row in answer["choices"][0]["logprobs"]["content"]
-            ]
+            positions = [chat_position(row) for row in answer["choices"][0]["logprobs"]["content"]]
             while len(spent) <= MAX_FOLLOW_UPS:
                 branch = tree.next()
                 if branch is None or (branch.tokens and tree.left() <= ENOUGH_LEFT):
@@ -131,15 +132,11 @@ class ServedChoices:
                     body = self._follow_up(prompt + list(branch.tokens), tuple(tree.suffixes(branch)), choices)
                     more = await self._beside(post, Call("completions", body, check_finished))
                     spent.append(token_counts(more))
-                    logprobs = more["choices"][0]["logprobs"]
-                    positions = [
-                        Position(_number(chosen), {_number(token): value for token, value in top.items()})
-                        for chosen, top in zip(logprobs["tokens"], logprobs["top_logprobs"], strict=True)
-                    ]
+                    positions = completion_positions(more)
                 else:
                     first = frozenset(n for n, value in positions[0].log_probabilities.items() if value > MASKED)
-                await self._learn_pieces(positions, post)
-                tree.follow(branch, positions, self._pieces)
+                await self.learn_pieces(positions, post)
+                tree.follow(branch, positions, self.pieces)
         except (NotConstrained, KeyError, IndexError, TypeError, ValueError) as error:
             raise RequestRejected(
                 200,
@@ -167,34 +164,39 @@ class ServedChoices:
             ) from refusal
 
     def _follow_up(self, tokens: list[int], suffixes: tuple[str, ...], choices: tuple[str, ...]) -> dict[str, Any]:
+        most = max(map(len, suffixes)) + 2  # a token is a byte or more; and the end
+        held = {"structured_outputs": {"choice": list(suffixes)}}
+        return self.completion(tokens, most) | held | self._lead(choices)
+
+    def completion(self, tokens: list[int], max_tokens: int) -> dict[str, Any]:
+        """Fields of a completion of token ids that shows the most probable tokens, as ids."""
         return {
             **self._extra,
             "model": self._model,
             "prompt": tokens,
-            "max_tokens": max(map(len, suffixes)) + 2,  # a token is a byte or more; and the end
+            "max_tokens": max_tokens,
             "temperature": 0.0,
-            "structured_outputs": {"choice": list(suffixes)},
             "logprobs": TOP_LOGPROBS,
             "return_tokens_as_token_ids": True,
             "add_special_tokens": False,
-        } | self._lead(choices)
+        }
 
     def _lead(self, choices: tuple[str, ...]) -> dict[str, Any]:
         """Empty until an answer has shown which tokens spell the characters."""
         characters = leading_characters(choices)
-        numbers = sorted(number for number, piece in list(self._pieces.items()) if piece in characters)
+        numbers = sorted(number for number, piece in list(self.pieces.items()) if piece in characters)
         return {"logit_bias": {str(number): LEAD for number in numbers}} if self._leads and numbers else {}
 
-    async def _learn_pieces(self, positions: Sequence[Position], post: Post) -> None:
-        """Texts of tokens. Decoders drop the space in front of a text's first token, so each is decoded once and twice
-        in a row: what the second adds is its true text."""
+    async def learn_pieces(self, positions: Sequence[Position], post: Post) -> None:
+        """Add the texts of tokens to :attr:`pieces`. Decoders drop the space in front of a text's first token, so each is
+        decoded once and twice in a row: what the second adds is its true text."""
         seen = {number for p in positions for number, value in p.log_probabilities.items() if value > MASKED}
-        for number in sorted(seen - self._pieces.keys()):
+        for number in sorted(seen - self.pieces.keys()):
             texts = []
             for tokens in ([number], [number, number]):
                 call = Call("detokenize", {"model": self._model, "tokens": tokens}, at_root=True)
                 texts.append((await self._beside(post, call))["prompt"])
-            self._pieces[number] = texts[1].removeprefix(texts[0])
+            self.pieces[number] = texts[1].removeprefix(texts[0])
 
 
 def outside_of(answer: dict[str, Any], first: frozenset[int]) -> float | None:
@@ -208,6 +210,20 @@ def outside_of(answer: dict[str, Any], first: frozenset[int]) -> float | None:
     except (KeyError, IndexError, TypeError, ValueError):
         return None
     return min(1.0, max(0.0, 1.0 - inside))
+
+
+def chat_position(row: dict[str, Any]) -> Position:
+    """A token of a chat answer; raises KeyError, TypeError or ValueError where it is not of the form that was asked for."""
+    return Position(_number(row["token"]), {_number(top["token"]): top["logprob"] for top in row["top_logprobs"]})
+
+
+def completion_positions(answer: dict[str, Any]) -> list[Position]:
+    """The tokens of a completion; raises as :func:`chat_position`."""
+    logprobs = answer["choices"][0]["logprobs"]
+    return [
+        Position(_number(chosen), {_number(token): value for token, value in top.items()})
+        for chosen, top in zip(logprobs["tokens"], logprobs["top_logprobs"], strict=True)
+    ]
 
 
 def _number(token: str) -> int:

@@ -18,6 +18,10 @@ from lavad_core.models.chat.choices import Position
 from lavad_core.models.chat.drawing import GREEDY_BELOW, drawn, random_numbers
 from lavad_core.models.protocols import ChatRequest, FinishReason
 
+Way = tuple[tuple[str, ...], bool, bool, bool]
+"""Among which choices tokens are chosen, whether drawn, whether their probabilities are kept, and whether as those of all
+tokens."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -40,10 +44,10 @@ class Item:
         return max(map(len, self.request.choices or ("",))) if self.follow_up else self.request.max_tokens
 
     @property
-    def way(self) -> tuple[tuple[str, ...], bool, bool]:
-        """How its tokens are chosen: among which choices, whether drawn, whether their probabilities are kept."""
-        draws = not self.follow_up and self.request.temperature >= GREEDY_BELOW
-        return self.request.choices or (), draws, self.request.distribution
+    def way(self) -> Way:
+        """How its tokens are chosen."""
+        draws = not self.follow_up and not self.request.free and self.request.temperature >= GREEDY_BELOW
+        return self.request.choices or (), draws, bool(self.request.distribution), self.request.free
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,12 @@ class Writer:
         self._groups: list[_Group] = []
         start = 0
         while start < count:
-            choices, draws, distribution = way = self._ways[start]
+            choices, draws, distribution, free = way = self._ways[start]
             stop = start + self._ways.count(way)
             if choices:
                 table = table_of(choices)
                 kept = min(self._most, table.longest) if distribution else 0
-                self._groups.append(_Choosing(slice(start, stop), self._most, draws, device, table, kept))
+                self._groups.append(_Choosing(slice(start, stop), self._most, draws, device, table, kept, free=free))
             else:
                 self._groups.append(_Group(slice(start, stop), self._most, draws, device))
             start = stop
@@ -175,7 +179,7 @@ class Writer:
         return results
 
 
-def _ways(items: Sequence[Item]) -> list[tuple[tuple[str, ...], bool, bool]]:
+def _ways(items: Sequence[Item]) -> list[Way]:
     return [item.way for item in items]
 
 
@@ -224,10 +228,19 @@ class _Choosing(_Group):
     """Neighbours that all keep to the same choices."""
 
     def __init__(
-        self, rows: slice, most: int, draws: bool, device: torch.device, table: ChoiceTable, kept: int
+        self,
+        rows: slice,
+        most: int,
+        draws: bool,
+        device: torch.device,
+        table: ChoiceTable,
+        kept: int,
+        *,
+        free: bool,
     ) -> None:
-        """``kept``: tokens whose log-probabilities are kept."""
+        """``kept``: tokens whose log-probabilities are kept; ``free``: those among all tokens, not among the allowed."""
         super().__init__(rows, most, draws, device)
+        self._free = free
         self._table = table
         self._kept = kept
         self._columns = torch.arange(table.width, device=device)
@@ -256,7 +269,8 @@ class _Choosing(_Group):
         if first:
             inside = torch.exp(values.logsumexp(dim=1) - logits.double().logsumexp(dim=1))
             self._outside.copy_((1.0 - inside).clamp(0.0, 1.0))
-        values = torch.log_softmax(values, dim=1)
+        of_all = values - logits.double().logsumexp(dim=1, keepdim=True)
+        values = of_all if self._free else torch.log_softmax(values, dim=1)
         if self._kept:
             place = count.clamp(max=self._kept)
             self._states.index_copy_(1, place, state[:, None])

@@ -119,17 +119,18 @@ def _why(results: ResultSet, video: VideoResults) -> str:
 
 def _grid(video: VideoResults) -> _Table:
     scored = video.scores
-    name, texts = ("reason", video.reasons) if video.reasons else ("summary", video.summaries)
+    found = {"summary": video.summaries, "reason": video.reasons}
+    texts = {name: said for name, said in found.items() if said} or {"summary": {}}
     frames, own = scored.grid.tolist(), scored.own_scores
     curves = {"score": scored.scores, "unsmoothed_score": scored.unsmoothed, "raw_score": own}
     if scored.unsmoothed is None:
         del curves["unsmoothed_score"]
     columns = [[None] * len(frames) if curve is None else curve.tolist() for curve in curves.values()]
     rows = [
-        [frame, *numbers, texts.get(frame)]
+        [frame, *numbers, *(said.get(frame) for said in texts.values())]
         for frame, *numbers in zip(frames, _times(video, frames), *columns, strict=True)
     ]
-    headers = ["frame", "time_s", *curves, name]
+    headers = ["frame", "time_s", *curves, *texts]
     if scored.kinds is None:
         return headers, rows
     return [*headers, "kind"], [[*row, kind] for row, kind in zip(rows, scored.kinds, strict=True)]
@@ -229,6 +230,8 @@ def _footer(video: VideoResults, results: ResultSet) -> str:
         parts.append(f"{number_of(segments, 'segment')} at threshold {facts['threshold']:g}")
     if why := video.rescoring.get("why"):
         parts.append(escape(why))
+    if "order_violations" in facts:
+        parts.append(f"thresholds in the wrong order {facts['order_violations']:.0%}")
     if facts.get("unchecked"):
         parts.append(f"whether the end is missing could not be checked: {escape(facts['unchecked'])}")
     if results.smoothing:
