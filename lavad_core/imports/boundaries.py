@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lavad_core.config.schema import LavadConfig
+from lavad_core.config.schema import MAX_FRAME_COUNT_TOLERANCE, LavadConfig
 from lavad_core.datasets.names import match_key
 from lavad_core.errors import InputError
 from lavad_core.imports.set_file import is_set_file, videos_of
@@ -50,25 +50,30 @@ class Boundaries:
     note: str = ""
     """What a reader should know about the scores; empty if nothing."""
 
-    def positions(self, frames: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The frame of each score, int64 [n], and the scores.
+    def positions(self, frames: int) -> tuple[NDArray[np.int64], NDArray[np.float64], str]:
+        """The frame of each score, int64 [n]; the scores; and what a reader should know about them, empty if nothing.
 
         Args:
-            frames: M.
+            frames: M. Programs count the frames of some videos differently: less than a step of the grid is no other video.
 
         Raises:
             InputError: they are of a video of another length.
         """
         if self.at is None:
-            if self.frames != frames:
+            assert self.frames is not None, "it comes with scores that lie evenly"
+            if abs(self.frames - frames) > MAX_FRAME_COUNT_TOLERANCE:
                 raise InputError(
                     f"{self.where} is of a video of {self.frames} frames, and this one has {frames}: give the scores by frame, "
                     '{"0": score, "3": score, …}, if they are of this video'
                 )
-            return np.linspace(0, frames - 1, len(self.scores), dtype=np.int64), self.scores
+            counted = (
+                f"warning: {self.where} counts {self.frames} frames, and this video has {frames}; its scores lie evenly"
+            )
+            notes = [note for note in (self.note, counted * (self.frames != frames)) if note]
+            return np.linspace(0, frames - 1, len(self.scores), dtype=np.int64), self.scores, "; ".join(notes)
         if len(self.at) and self.at[-1] >= frames:
             raise InputError(f"{self.where} has a score of frame {self.at[-1]}, and the video has {frames} frames")
-        return self.at, self.scores
+        return self.at, self.scores, self.note
 
 
 def read_boundaries(place: Path, video: str) -> Boundaries:

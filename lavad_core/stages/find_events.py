@@ -101,4 +101,4 @@ def _imported(context: StageContext, frames: int) -> tuple[NDArray[np.int64], ND
     given = read_boundaries(place, video.name)
     if given.sha256 != video.imports[context.node.id]:
         raise InputError(f"{place}: the values of {video.name!r} changed during the run; run again")
-    return *given.positions(frames), given.note
+    return given.positions(frames)
