@@ -23,6 +23,7 @@ StageName = Literal[
     "rate_events",
     "score_direct",
     "score_clips",
+    "score_definitions",
     "score_events",
     "rescore",
     "embed_summaries",
@@ -35,9 +36,12 @@ beside each other, so that each model is loaded once."""
 
 STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)
 
-ScoreMethod = Literal["lavad", "zero-shot", "direct", "clips", "bank", "events"]
+ScoreMethod = Literal["lavad", "zero-shot", "direct", "clips", "bank", "events", "definitions"]
 """How a grid frame gets its raw score: ``lavad`` is the paper's own way, by the stage ``score``; any other ``some-name`` is the
 stage ``score_some_name`` (docs/design/recipes.md)."""
+
+OF_SUMMARIES: tuple[ScoreMethod, ...] = ("lavad", "definitions")
+"""The methods that score the summary of each grid frame: what comes before and after is the paper's own way."""
 
 Affected = Literal[StageName, "evaluate"]
 """What a setting can affect: a stage of a video, or the metrics of a set of videos."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from lavad_core.config.reading import read_yaml
 from lavad_core.config.sentence_bank import BankCategory, SentenceBank
+from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.location import shown
 from lavad_core.user_files import read_text
@@ -112,6 +113,11 @@ def _texts(given: Any, here: str, most: int = 50) -> Iterator[str]:
         if not plain or len(plain) > MAX_CHARACTERS:
             raise ConfigError(f"{here}: a text has {len(plain)} characters; it may have 1 to {MAX_CHARACTERS}")
         yield plain
+
+
+def definitions_digest(definitions: Definitions) -> str:
+    """Digest of all texts in their order; comments do not count."""
+    return digest([asdict(one) for one in definitions])
 
 
 def bank_of_definitions(definitions: Definitions, normal: Sequence[str]) -> SentenceBank:

@@ -39,6 +39,7 @@ from lavad_core.config.tree import ROOT, Shape, child, is_local_model, item
 from lavad_core.errors import ConfigError
 from lavad_core.location import address_scheme, local_path
 from lavad_core.masking import remember_secrets
+from lavad_core.stage_names import OF_SUMMARIES
 from lavad_core.suggest import did_you_mean
 
 
@@ -210,7 +211,7 @@ def _leaf_origins(config: LavadConfig, origins: Mapping[PathKey, str]) -> dict[s
         origin = next((origin for known, origin in origins.items() if known[: len(path)] == path), "default")
         if origin == "default" and dotted in SEMANTICS[config.semantics]:
             origin = f"semantics: {config.semantics}"
-        if origin == "default" and dotted in WITHOUT_SUMMARIES and config.score.method != "lavad":
+        if origin == "default" and dotted in WITHOUT_SUMMARIES and config.score.method not in OF_SUMMARIES:
             origin = f"score.method: {config.score.method}"
         found[dotted] = origin
     return found

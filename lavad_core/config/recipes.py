@@ -6,10 +6,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from lavad_core.config.definitions_file import (
+    Definitions,
     bank_of_definitions,
+    definitions_digest,
     read_definitions,
 )
 from lavad_core.config.section import NOTHING, PlaceOrAddress, Section, setting
@@ -153,19 +162,45 @@ class BankConfig(Section):
 
 
 class DefinitionsConfig(Section):
-    """The user's own definitions of what is anomalous, as sentences of a bank or as a context prompt."""
+    """The user's own definitions of what is anomalous: statements that a language model is asked about (score.method
+    definitions), sentences of a bank, or a context prompt."""
 
     file: PlaceOrAddress | None = setting(
         None,
         affects=NOTHING,
         description="YAML file, a list of `{name, hazard, look_alikes, questions}`; null: the definitions of the package.",
     )
+    digest: str | None = setting(
+        None,
+        affects=("score_definitions",),
+        description="Digest of the definitions, for the record: filled in where it is not given, and another one is refused.",
+    )
     normal: tuple[str, ...] = setting(
         definitions.NORMAL,
-        affects=("score_bank",),
-        description="What is normal anywhere: sentences on the normal side of each definition, where these are a bank.",
+        affects=("score_bank", "score_definitions"),
+        description="What is normal anywhere: the first is the statement that every hazard is compared with; all are sentences "
+        "of a bank made of definitions.",
         min_length=1,
     )
+    question: str = setting(
+        definitions.STATEMENT,
+        affects=("score_definitions",),
+        description="What is asked after a summary; {statement} stands for the statement, {yes} and {no} for `score.yes` and "
+        "`score.no`.",
+    )
+    rubric: str = setting(
+        definitions.RUBRIC,
+        affects=("score_definitions",),
+        description="The system message in front of each question; empty for none.",
+    )
+
+    @field_validator("question")
+    @classmethod
+    def _asks_about_it(cls, value: str) -> str:
+        """Raises ValueError for a question that is the same for all statements."""
+        if "{statement}" not in value:
+            raise ValueError("it must hold {statement}: otherwise all statements are asked about in the same words")
+        return value
 
 
 def used_bank(bank: BankConfig, own: DefinitionsConfig) -> SentenceBank:
@@ -182,6 +217,17 @@ def used_bank(bank: BankConfig, own: DefinitionsConfig) -> SentenceBank:
     else:
         raise ConfigError("bank.file and definitions.file both say what is anomalous: give one of them")
     _check_digest(bank.digest, found.digest, name, "bank.digest")
+    return found
+
+
+def used_definitions(own: DefinitionsConfig) -> Definitions:
+    """The definitions themselves.
+
+    Raises:
+        ConfigError: the file cannot be read, has another form, or other texts than ``digest`` says.
+    """
+    found = read_definitions(own.file)
+    _check_digest(own.digest, definitions_digest(found), f"definitions.file {_named(own.file)}", "definitions.digest")
     return found
 
 
@@ -209,7 +255,7 @@ def with_texts(sections: dict[str, Any], method: str) -> dict[str, Any]:
     """
     score = sections.get("score")
     prompt = isinstance(score, dict) and str(score.get("context_prompt")).strip() == "definitions"
-    if method != "bank" and not prompt:
+    if method not in ("bank", "definitions") and not prompt:
         return sections
     try:
         bank = BankConfig.model_validate(sections.get("bank", {}))
@@ -219,6 +265,8 @@ def with_texts(sections: dict[str, Any], method: str) -> dict[str, Any]:
     found = dict(sections)
     if method == "bank" and bank.digest is None:
         found["bank"] = bank.model_copy(update={"digest": used_bank(bank, own).digest})
+    if method == "definitions" and own.digest is None:
+        found["definitions"] = own.model_copy(update={"digest": definitions_digest(read_definitions(own.file))})
     if isinstance(score, dict) and prompt:
         given = [(one.name, one.hazard, one.look_alikes) for one in read_definitions(own.file)]
         found["score"] = {**score, "context_prompt": definitions.context_of_definitions(given)}

@@ -41,7 +41,7 @@ from lavad_core.config.steps import (
     VideoConfig,
     WindowConfig,
 )
-from lavad_core.stage_names import Affected
+from lavad_core.stage_names import OF_SUMMARIES, Affected
 
 __all__ = ["SEMANTICS", "LavadConfig", "Semantics"]
 
@@ -81,8 +81,8 @@ SEMANTICS: dict[str, dict[str, Any]] = {
 
 
 WITHOUT_SUMMARIES: dict[str, Any] = {"refine.enabled": False, "run.targets": ("detect",)}
-"""What a ``score.method`` other than ``lavad`` sets where it is not given: there are no summaries to refine by, and no captions
-to clean."""
+"""What a ``score.method`` that scores no summaries sets where it is not given: there are none to refine by, and no captions to
+clean."""
 
 
 MAX_FRAME_COUNT_TOLERANCE = 15
@@ -316,7 +316,7 @@ class LavadConfig(Section):
             return data  # the field's own validation says what is allowed
         score = data.get("score")
         method = score.get("method", "lavad") if isinstance(score, dict) else getattr(score, "method", "lavad")
-        chosen = chosen if method == "lavad" else chosen | WITHOUT_SUMMARIES
+        chosen = chosen if method in OF_SUMMARIES else chosen | WITHOUT_SUMMARIES
         if method == "clips":
             chosen |= {"score.answer": "ordinal"}
         filled = dict(data)
@@ -372,7 +372,7 @@ class LavadConfig(Section):
         """
         method = self.score.method
         self.rescore.check(method, self.chat.kind, tags_given=self.imports.tags is not None)
-        if method == "lavad" or self.imports.scores is not None:
+        if method in OF_SUMMARIES or self.imports.scores is not None:
             return
         if self.refine.enabled and self.imports.refined is None:
             raise ValueError(

@@ -125,6 +125,7 @@ CHAT_STAGES: tuple[Affected, ...] = (
     "rate_events",
     "score_direct",
     "score_clips",
+    "score_definitions",
     "rescore",
 )
 

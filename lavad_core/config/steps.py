@@ -15,8 +15,14 @@ from lavad_core.video.limits import Limits
 _SCORES: tuple[Affected, ...] = ("score", "rate_events", "score_direct", "score_clips", "rescore")
 """The stages that ask a language model for a score."""
 
+_ANSWERED: tuple[Affected, ...] = (*_SCORES, "score_definitions")
+"""Those, and one that asks it whether statements are true."""
+
 _ORDINAL: tuple[Affected, ...] = ("score", "score_clips")
 """Those that may ask for it by yes/no questions."""
+
+_YES_NO: tuple[Affected, ...] = (*_ORDINAL, "score_definitions")
+"""All that may ask such questions."""
 
 _SUMMARIES: tuple[Affected, ...] = ("summarise", "summarise_events")
 """The stages that ask a language model for summaries."""
@@ -260,12 +266,12 @@ class ScoreConfig(Section):
     )
     yes: str = setting(
         "YES",
-        affects=_ORDINAL,
-        description="With ordinal: the word for yes; best a single token of the model.",
+        affects=_YES_NO,
+        description="With ordinal, and with score.method definitions: the word for yes; best a single token of the model.",
         **_WORD,
     )
     no: str = setting(
-        "NO", affects=_ORDINAL, description="With ordinal: the word for no; best a single token of the model.", **_WORD
+        "NO", affects=_YES_NO, description="Likewise: the word for no; best a single token of the model.", **_WORD
     )
     expected: bool = setting(
         False,
@@ -276,7 +282,7 @@ class ScoreConfig(Section):
     top_p: float = _top_p(*_SCORES)
     total_tokens: int = setting(
         512,
-        affects=("score", "rate_events", "rescore"),
+        affects=("score", "rate_events", "rescore", "score_definitions"),
         description="Most tokens of prompt and answer together.",
         ge=64,
     )
@@ -299,7 +305,7 @@ class ScoreConfig(Section):
     )
     without_summary: Literal["interpolate", "ask"] = setting(
         "interpolate",
-        affects=("score", "rate_events", "rescore"),
+        affects=("score", "rate_events", "rescore", "score_definitions"),
         description="The score of an empty summary: from those around it, or what the model says about an empty text "
         "(reference).",
     )
@@ -313,14 +319,14 @@ class ScoreConfig(Section):
     )
     max_unparsed_fraction: float = setting(
         0.05,
-        affects=_SCORES,
+        affects=_ANSWERED,
         description="Fraction of the answers without a score above which a video's scores are ok_with_gaps.",
         ge=0,
         le=1,
     )
     reject_unparsed_fraction: float = setting(
         0.5,
-        affects=_SCORES,
+        affects=_ANSWERED,
         description="Fraction of the answers without a score, refused ones not counted, above which a video is rejected "
         "(no-scores), as it is without any score.",
         ge=0,

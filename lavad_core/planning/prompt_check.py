@@ -16,6 +16,7 @@ from lavad_core.pipeline.graph import build_graph
 from lavad_core.recipes.direct import direct_messages
 from lavad_core.recipes.rescoring import rescore_messages
 from lavad_core.stages.rescore import total_tokens
+from lavad_core.stages.score_definitions import statement_questions
 from lavad_core.stages.yes_no import is_ordinal, threshold_messages
 
 SHORTEST = "a"
@@ -108,7 +109,8 @@ def check_prompts(config: LavadConfig) -> None:
 
 
 def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
-    asks_as = {"summarise_events": "summarise", "rate_events": "score", "rescore": "score"}.get(stage, stage)
+    rates = ("rate_events", "rescore", "score_definitions")
+    asks_as = {"summarise_events": "summarise", **dict.fromkeys(rates, "score")}.get(stage, stage)
     if asks_as == "summarise":
         settings = config.summarise
         most = config.window.samples if stage == "summarise" else config.events.captions
@@ -120,6 +122,11 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         of_score = config.score
         example = shortest = direct_messages(of_score.context_prompt, of_score.format_prompt)
         total, answer = reader.context_tokens or of_score.total_tokens, of_score.max_answer_tokens
+    elif stage == "score_definitions":
+        example, shortest = (
+            max(statement_questions(config, text), key=_length) for text in ("(the summary)", SHORTEST)
+        )
+        total, answer = config.score.total_tokens, 1
     elif is_ordinal(config):
         of_clips = stage == "score_clips"
         example, shortest = (
@@ -157,6 +164,10 @@ def _prompt(config: LavadConfig, stage: str, reader: PromptReader) -> Prompt:
         answer,
         setting,
     )
+
+
+def _length(messages: Messages) -> int:
+    return sum(len(text) for _, text in messages)
 
 
 def _leaving(messages: Messages, folds: bool) -> Messages:

@@ -21,6 +21,7 @@ from lavad_core.pipeline.graph import needed_roles
 from lavad_core.recipes import ordinal
 from lavad_core.results.types import Recipe
 from lavad_core.runs.manifest import RunManifest
+from lavad_core.stage_names import OF_SUMMARIES
 from lavad_core.stages.node import scores_node
 from lavad_core.stages.yes_no import is_ordinal
 from lavad_core.store.types import Commit
@@ -148,7 +149,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     on = {name: getattr(config, name).enabled for name in ("clean", "summarise", "refine")}
     made = {"clean": given.cleaned, "summarise": given.summaries, "score": given.scores, "refine": given.refined}
     words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
-    yield "switches", ", ".join(words) if own_way else ""
+    yield "switches", ", ".join(words) if own_way or method in OF_SUMMARIES else ""
     yield SMOOTHING, config.smooth.in_words
     if config.rescore.enabled:
         own = config.rescore

@@ -301,7 +301,8 @@ class RunVideo(VideoResults):
     @property
     def summaries_shortened(self) -> int:
         """How many summaries lost their last words in the score's prompt."""
-        return self._commit("rate_events" if "rate_events" in self._keys else "score").counts.get("shortened", 0)
+        asked = next((node for node in ("rate_events", "score_definitions") if node in self._keys), "score")
+        return self._commit(asked).counts.get("shortened", 0)
 
     @property
     def event_texts(self) -> list[EventTexts]:

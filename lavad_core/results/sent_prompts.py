@@ -23,6 +23,7 @@ from lavad_core.results.run import EventTexts, RunVideo
 from lavad_core.results.types import ResultSet
 from lavad_core.stages.rescore import rescore_request
 from lavad_core.stages.score import score_request, threshold_questions
+from lavad_core.stages.score_definitions import statement_questions
 from lavad_core.stages.summarise import summary_request
 from lavad_core.stages.yes_no import is_ordinal, threshold_requests
 
@@ -34,7 +35,7 @@ _CUT = "where captions had to be left out, their number is the store's; one that
 _WHOLE = "summaries that were too long for the score's prompt are shown whole"
 
 
-AskingStage = Literal["summarise", "score", "rescore", "summarise_events", "rate_events"]
+AskingStage = Literal["summarise", "score", "score_definitions", "rescore", "summarise_events", "rate_events"]
 """A stage that asks the language model about texts."""
 
 
@@ -139,6 +140,11 @@ class _Prompts:
         if "score" in asked:
             for messages in self._score(summary):
                 yield self._prompt(frame, "score", messages)
+        if "score_definitions" in asked:
+            if self._video.summaries_shortened:
+                self.notes[_WHOLE] = None
+            for messages in statement_questions(self._config, summary):
+                yield self._prompt(frame, "score_definitions", messages)
         if "rescore" in asked and (tags := self._video.rescoring.get("tags")):
             yield self._prompt(frame, "rescore", self._rescore(summary, tags))
 

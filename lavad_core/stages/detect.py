@@ -10,6 +10,7 @@ import pyarrow as pa
 from lavad_core.config.schema import LavadConfig
 from lavad_core.method.detection import Segment, SegmentRule, segments
 from lavad_core.method.sampling import nearest_rows
+from lavad_core.stage_names import OF_SUMMARIES
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Node, Reads, final_scores_node, scores_node, settings_of
 from lavad_core.stages.units import Work
@@ -41,7 +42,7 @@ def reads(config: LavadConfig) -> list[Reads]:
     no captions, and imported refined scores no texts at all. Scores that are made without summaries bring their reasons."""
     given = config.imports
     ours = scores_node(config) == "score"
-    made = ours and given.summaries is None and given.refined is None
+    made = (ours or config.score.method in OF_SUMMARIES) and given.summaries is None and given.refined is None
     captions = ("clean",) if made or given.cleaned is not None else ()
     summaries = ("summarise",) if made or given.summaries is not None else ()
     reasons = () if ours or given.refined is not None else (scores_node(config),)

@@ -126,7 +126,7 @@ def run(context: StageContext) -> Commit:
     summaries = context.table("summarise", ["frame", "summary"])
     frames, texts = summaries["frame"].to_pylist(), summaries["summary"].to_pylist()
     if is_ordinal(context.config):
-        judged, shortened = _asked_about(context, texts, partial(threshold_questions, context.config), ask_thresholds)
+        judged, shortened = answers_about(context, texts, partial(threshold_questions, context.config), ask_thresholds)
         return commit_judged(context, frames, judged, ORDINAL_SCHEMA, shortened)
     readings, shortened = ask_about(context, texts, partial(score_request, context.config))
     return commit_readings(context, frames, readings, SCHEMA, shortened)
@@ -166,6 +166,7 @@ def commit_readings(
     beside: Beside | None = None,
     *,
     found: Sequence[float | None] | None = None,
+    said: str | None = None,
     between: Collection[int] = (),
 ) -> Commit:
     """Commit the scores in a model's answers, one for each grid frame: those without one are filled in from around them.
@@ -177,6 +178,7 @@ def commit_readings(
         shortened: how many questions lost words.
         beside: what else the result holds.
         found: the scores in the answers, where they were read already.
+        said: the origin of such a score; None where ``score.answer`` says it.
         between: places of frames that were not to be asked about. Their scores are those around them, and nothing is missing.
 
     Raises:
@@ -189,7 +191,8 @@ def commit_readings(
     reject_useless(context, tally)
     above_one = context.config.score.above_one == "score"
     scores, interpolated = interpolate_missing(frames, found, above_one=above_one)
-    said = "expected" if context.config.score.expected else "ordinal" if is_ordinal(context.config) else "said"
+    if said is None:
+        said = "expected" if context.config.score.expected else "ordinal" if is_ordinal(context.config) else "said"
     origins = [
         "between" if at in between else "interpolated" if missing else said
         for at, missing in enumerate(interpolated.tolist())
@@ -202,21 +205,23 @@ def commit_readings(
 def ask_about(
     context: StageContext, texts: Sequence[str], build: Callable[[ChatModel, str], tuple[ChatRequest, bool]]
 ) -> tuple[list[ReadAnswer | None], int]:
-    """What the model says about each summary, None for an empty one about which it is not asked; and how many were too long.
-
-    Args:
-        texts: the summaries.
-        build: the request about one, and whether the summary was too long.
-    """
-    return _asked_about(context, texts, build, ask_all)
+    """:func:`answers_about` of one question about each summary."""
+    return answers_about(context, texts, build, ask_all)
 
 
-def _asked_about(
+def answers_about(
     context: StageContext,
     texts: Sequence[str],
     build: Callable[[ChatModel, str], tuple[Asked, bool]],
     ask: Callable[[StageContext, ChatModel, AbstractContextManager[Any], Sequence[Asked]], Sequence[Answer]],
 ) -> tuple[list[Answer | None], int]:
+    """What the model says about each summary, None for an empty one about which it is not asked; and how many were too long.
+
+    Args:
+        texts: the summaries.
+        build: what is asked about one, and whether the summary was too long.
+        ask: gives the answers.
+    """
     asked = [
         number for number, text in enumerate(texts) if text.strip() or context.config.score.without_summary == "ask"
     ]

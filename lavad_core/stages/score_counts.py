@@ -96,7 +96,7 @@ class ScoreCounts:
             # Not "choice" alone: the error of a server without it sends users here.
             "no_number": f"the model has to begin its answer with score.yes or score.no ({settings.yes!r} or {settings.no!r}, "
             f"best single tokens of it), and its server to show log-probabilities (logprobs, top_logprobs); {THINKING_OFF}"
-            if settings.answer == "ordinal"
+            if settings.answer == "ordinal" or settings.method == "definitions"
             else "score.answer=choice makes sure of one, with a server that obeys structured_outputs (vLLM from 0.12) "
             "or in this process (chat.kind=transformers); with another server, ask a model that follows score.format_prompt"
             if settings.answer == "free-text"

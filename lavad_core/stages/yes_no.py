@@ -83,12 +83,22 @@ def ask_thresholds(
     device: AbstractContextManager[Any],
     questions: Sequence[Sequence[ChatRequest]],
 ) -> list[Judged]:
-    """Ask the questions about several texts or clips; a score is the mean of the probabilities of yes.
+    """:func:`ask_questions` of :func:`threshold_requests`; a score is the mean of the probabilities of yes."""
+    return [_judged(context.config, readings) for readings in ask_questions(context, model, device, questions)]
+
+
+def ask_questions(
+    context: StageContext,
+    model: ChatModel,
+    device: AbstractContextManager[Any],
+    questions: Sequence[Sequence[ChatRequest]],
+) -> list[list[ReadAnswer]]:
+    """The answers to the questions about several texts or clips.
 
     The first question of each comes before all others, so that a server has read a clip when the rest are asked about it.
 
     Args:
-        questions: those of :func:`threshold_requests` about each.
+        questions: those about each.
 
     Raises:
         NotAsked: the answers for the first videos of this stage were of no use.
@@ -96,9 +106,7 @@ def ask_thresholds(
     order = sorted(((at, number) for number, own in enumerate(questions) for at in range(len(own))), key=_round_of)
     readings = ask_all(context, model, device, [questions[number][at] for at, number in order])
     found = dict(zip(order, readings, strict=True))
-    return [
-        _judged(context.config, [found[at, number] for at in range(len(own))]) for number, own in enumerate(questions)
-    ]
+    return [[found[at, number] for at in range(len(own))] for number, own in enumerate(questions)]
 
 
 def _round_of(place: tuple[int, int]) -> tuple[bool, int, int]:

@@ -36,6 +36,7 @@ MODELS = ("captioners", "encoder", "chat")
 CHANGED: Mapping[str, tuple[str, str]] = {
     "bank": ("bank.temperature=0.5", "score_bank"),
     "causal": ("smooth.alpha=0.5", "smooth"),
+    "definitions": ("definitions.rubric=Look closely.", "score_definitions"),
     "flashback": ("bank.neighbours=3", "score_bank"),
     "llava": ("direct.image_side=64", "score_direct"),
     "nova": ("bank.alpha=0.5", "score_bank"),

@@ -189,8 +189,9 @@ def test_config_schema_is_json() -> None:
 def test_config_presets_prints_a_preset() -> None:
     assert lavad("config", "presets", "generic").stdout.splitlines()[-1].strip()
     assert [line.split()[0] for line in lavad("config", "presets").stdout.splitlines()] == [
-        "bank", "flashback", "generic", "llava", "nova", "tiny", "ucf-crime", "xd-violence", "zero-shot-clip",
-        "zero-shot-imagebind", "zero-shot-imagebind-video",
+        "bank", "causal", "definitions", "flashback", "generic", "llava", "nova", "ordinal", "probe-vad",
+        "tiny", "ucf-crime", "urf", "vadtree", "xd-violence", "zero-shot-clip", "zero-shot-imagebind",
+        "zero-shot-imagebind-video",
     ]  # fmt: skip
 
 

@@ -47,6 +47,7 @@ BASES: dict[str, dict[str, Any]] = {
     "bank, margin": {"score": {"method": "bank"}, "bank": {"normal_anchor": "first-frames"}},
     "bank, neighbours of windows": {"score": {"method": "bank"}, "bank": {"vector": "window", "rule": "neighbours"}},
     "events": {"score": {"method": "events"}, "chat": {"kind": "openai", "context_tokens": 400}},
+    "definitions": {"score": {"method": "definitions"}},
     "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},
     "ordinal": {"score": {"answer": "ordinal"}, "chat": {"kind": "transformers", "model": "m"}},
     "clips": {"score": {"method": "clips"}, "chat": {"kind": "openai"}},

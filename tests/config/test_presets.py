@@ -26,8 +26,9 @@ SALESFORCE = [
 
 def test_names() -> None:
     assert list(presets()) == [
-        "bank", "causal", "flashback", "generic", "llava", "nova", "ordinal", "probe-vad", "tiny", "ucf-crime", "urf",
-        "vadtree", "xd-violence", "zero-shot-clip", "zero-shot-imagebind", "zero-shot-imagebind-video",
+        "bank", "causal", "definitions", "flashback", "generic", "llava", "nova", "ordinal", "probe-vad",
+        "tiny", "ucf-crime", "urf", "vadtree", "xd-violence", "zero-shot-clip", "zero-shot-imagebind",
+        "zero-shot-imagebind-video",
     ]  # fmt: skip
 
 
@@ -101,6 +102,7 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
             7.5,
             id="the beginning of the video",
         ),
+        pytest.param("definitions", [], math.inf, id="definitions, as the paper's own way"),
         pytest.param("llava", [], 0, id="a frame that is shown"),
         pytest.param("probe-vad", [], 5, id="half a clip"),
         pytest.param("probe-vad", ["clips.most_frames=1"], 0, id="a clip of one frame"),
