@@ -17,6 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from lavad.tasks.channel import Channel
+from lavad.tasks.found_artifacts import Found
 from lavad.tasks.job import UNCACHED
 from lavad_core.escape import escape_markdown, fixed
 from lavad_core.runs.environment import machine_in_words
@@ -26,6 +27,7 @@ from lavad_core.store.maintenance import StoreFinding
 
 VIDEOS_KEY = "lavad-videos"
 SUMMARY_KEY = "lavad-summary"
+FOUND_KEY = "lavad-found"
 PROGRESS_KEY = "lavad-progress"
 FINDINGS_KEY = "lavad-store-findings"
 
@@ -93,14 +95,22 @@ def _number(value: Any) -> str:
 
 @task(name="publish", description="Publish the table of videos and the summary.", **UNCACHED)
 def publish_run(
-    rows: list[dict[str, Any]], run: RunManifest, ended: str, message: str, metrics: Mapping[str, Any] | None
+    rows: list[dict[str, Any]],
+    run: RunManifest,
+    ended: str,
+    message: str,
+    metrics: Mapping[str, Any] | None,
+    found: Found | None = None,
 ) -> bool:
     """Publish the artifacts of a run that has ended in any way, and return whether the server took them. The run's manifest
-    says the same."""
+    says the same, but for what was ``found`` in new videos, which the store has."""
     text = summary_text(run, ended, message, metrics)
     with closing(Channel()) as shown:
         shown.artifact("table of videos", "table", VIDEOS_KEY, rows, escape_markdown(message))
         shown.artifact("summary", "markdown", SUMMARY_KEY, text, f"Run {run.run_id}")
+        if found is not None:
+            told = escape_markdown(found.message)
+            shown.artifact("table of what was found", "table", FOUND_KEY, [dict(row) for row in found.rows], told)
     return shown.all_shown
 
 

@@ -19,6 +19,7 @@ from prefect.utilities.annotations import quote
 from lavad.tasks import artifacts, ending_events, run_evaluation, videos
 from lavad.tasks.ending import LAST_TRIES_AGAIN, begun, decided, hurry
 from lavad.tasks.flow_run import name_flow_run
+from lavad.tasks.found_artifacts import Found, found_in
 from lavad.tasks.job import Job, RunRef, open_job
 from lavad.tasks.stage_task import bind
 from lavad.tasks.stages import STAGE_TASKS
@@ -209,9 +210,18 @@ class Scoring:
             ending_events.tell_failed(manifest, message)
         if self._metrics is not None:
             ending_events.tell_evaluated(manifest.run_id, name, message, self._metrics)
-        if not artifacts.publish_run(rows, manifest, name, message, self._metrics):
+        if not artifacts.publish_run(rows, manifest, name, message, self._metrics, self._found_in_new()):
             hurry(LAST_TRIES_AGAIN)
         return state
+
+    def _found_in_new(self) -> Found | None:
+        """What was found in the videos whose segments this run made; None if it was to make none."""
+        resources = self._job.resources
+        if not resources.graph.has("detect"):
+            return None
+        scored = [video.name for video in self._ledger.to_evaluate()[0] if "detect" in self._keys.get(video.name, {})]
+        new = {name: self._keys[name] for name in scored if "detect" not in self._there.get(name, {})}
+        return found_in(resources.store, resources.config, new, len(scored) - len(new))
 
     def close(self, status: str, message: str) -> RunManifest:
         """Write the manifest, once."""
