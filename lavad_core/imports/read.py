@@ -21,7 +21,7 @@ from lavad_core.imports.per_video import (
     PerVideoFiles,
     read_files,
 )
-from lavad_core.imports.scores import GivenScores, interval_of, on_grid, read_given, read_plain
+from lavad_core.imports.scores import GivenScores, between, interval_of, on_grid, read_given, read_plain
 from lavad_core.imports.segment_list import read_segments, scores_of
 from lavad_core.imports.set_file import RAW
 from lavad_core.imports.texts import Texts
@@ -45,6 +45,7 @@ def read_import(
     interval: int | None = None,
     frame_rate: float | None = None,
     tolerance: int = 0,
+    interpolate: bool = False,
 ) -> ImportedSet:
     """Read what is to be imported. What is wrong with one video does not stop the others.
 
@@ -54,6 +55,7 @@ def read_import(
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second, where it is known; segments in seconds need it.
         tolerance: frames by which the counts may be off.
+        interpolate: scores of one grid frame in some are interpolated to ``interval``.
 
     Raises:
         InputError: there are no scores, a source cannot be read, or no video has usable scores.
@@ -73,6 +75,12 @@ def read_import(
     step = interval or interval_of(
         (scores, known.get(name)) for kind in (final, raw) if kind for name, scores in kind.values.items()
     )
+    if interpolate:
+        report.notes.append(f"scores of fewer frames are interpolated to one for every {step} (--interpolate)")
+        for kind in filter(None, (final, raw)):
+            for name, scores in kind.values.items():
+                if (count := known.get(name)) is not None:
+                    kind.values[name] = between(scores, _check_count(count), step)
     neighbours = NeighbourFiles(sources, names, report) if final else None
     scored: dict[str, ImportedVideo] = {}
     unscored: dict[str, str] = {}

@@ -128,6 +128,23 @@ def interval_of(given: Iterable[tuple[GivenScores, int | None]]) -> int:
     return max(votes, key=lambda interval: (votes[interval], -interval), default=DEFAULT_INTERVAL)
 
 
+def between(scores: GivenScores, frames: int, interval: int) -> GivenScores:
+    """Scores of one grid frame in some, with those of the grid frames between: linear, and the last one to the end. Any other
+    scores are as they were.
+
+    Args:
+        frames: how many frames the video has.
+        interval: frames from one grid frame to the next.
+    """
+    if scores.frames is None or len(scores.frames) < 2 or scores.ranked is not None:
+        return scores
+    step = int(scores.frames[1] - scores.frames[0])
+    if step % interval or not np.array_equal(scores.frames, np.arange(0, frames, step)):
+        return scores
+    grid = np.arange(0, frames, interval, dtype=np.int64)
+    return GivenScores(scores.where, np.interp(grid, scores.frames, scores.values), grid)
+
+
 def on_grid(scores: GivenScores, frames: int, interval: int) -> NDArray[np.float64]:
     """The values, if there is a score for each frame of a video's grid 0, interval, …, and for no other.
 

@@ -66,6 +66,8 @@ def recipe_of_import(run: RunManifest, captioners: tuple[str, ...]) -> Recipe:
         f"imported {role}": f"{source.get('name', '')}, {source.get('files', 0)} files, SHA-256 {source.get('sha256', '')}"
         for role, source in sources.items()
     }
+    if given.get("interpolated"):
+        lines["scores between"] = f"interpolated to every {given['interval']}th frame"
     lines["captioners"] = ", ".join(captioners) or NOT_KNOWN
     lines |= dict.fromkeys(
         ("encoder", "chat model", "prompts", "semantics", "window", "neighbours", "switches"), NOT_KNOWN

@@ -40,6 +40,7 @@ def record_import(
     interval: int | None = None,
     frame_rate: float | None = None,
     name: str | None = None,
+    interpolate: bool = False,
 ) -> RecordedImport:
     """Read somebody else's results, commit them, and record that like a run.
 
@@ -51,6 +52,7 @@ def record_import(
         interval: frames from one score to the next; None finds it in the files.
         frame_rate: per second; that of the data set if None.
         name: a name for the import, see :func:`lavad_core.runs.manifest.checked_name`; None for none.
+        interpolate: scores of fewer frames are interpolated to ``interval``.
 
     Raises:
         InputError: see :func:`lavad_core.imports.read.read_import`; nothing is recorded then.
@@ -60,7 +62,9 @@ def record_import(
     rate = frame_rate if frame_rate is not None or dataset is None else dataset.frame_rate
     tolerance = 0 if dataset is None else dataset.reading.frame_count_tolerance
     frames = frame_counts(dataset, videos, report)
-    found = read_import(sources, frames, report, interval=interval, frame_rate=rate, tolerance=tolerance)
+    found = read_import(
+        sources, frames, report, interval=interval, frame_rate=rate, tolerance=tolerance, interpolate=interpolate
+    )
     config = {
         "import": {
             "sources": report.sources,
@@ -69,6 +73,7 @@ def record_import(
             "dataset": None if dataset is None else dataset.adapter,
             "files": [] if dataset is None else [asdict(file) for file in dataset.files],
             "frame_count_tolerance": tolerance,
+            **({"interpolated": True} if interpolate else {}),
         }
     }
     with RunRecorder(root, new_run_id(), config=config, origin="import", name=name) as recorder:

@@ -115,6 +115,12 @@ def import_(
         int | None,
         typer.Option("--interval", min=1, help="Frames from one score to the next; as in the files if not given."),
     ] = None,
+    interpolate: Annotated[
+        bool,
+        typer.Option(
+            "--interpolate", help="Scores of fewer frames, such as every 32nd, are interpolated to --interval."
+        ),
+    ] = False,
     frame_rate: Annotated[
         float | None,
         typer.Option("--frame-rate", min=0.001, help="Frames a second, where the data set does not say."),
@@ -137,13 +143,24 @@ def import_(
         return
     if until is not None:
         raise typer.BadParameter("it belongs to --settings", param_hint="--until")
+    if interpolate and interval is None:
+        raise typer.BadParameter(
+            "it needs --interval, the frames from one score to the next", param_hint="--interpolate"
+        )
     if name is not None:
         checked_name(name)
     sources = given.files() if given.layout is None else find_layout(given.layout, given.files())
     dataset = labels.opened() if labels.any else None
     root = load_config(overrides=[] if store is None else [f"store={store}"]).store
     recorded = record_import(
-        root, sources, dataset, videos=labels.videos, interval=interval, frame_rate=frame_rate, name=name
+        root,
+        sources,
+        dataset,
+        videos=labels.videos,
+        interval=interval,
+        frame_rate=frame_rate,
+        name=name,
+        interpolate=interpolate,
     )
     _tell(recorded)
     if json_:
