@@ -33,8 +33,7 @@ def _scores_lookahead_s(config: LavadConfig) -> float:
     if config.score.method == "direct":
         return 0.0
     if config.score.method == "clips":
-        # Between two clips that are asked about, the next one counts; grid frames are as far apart as those of 30 a second.
-        between = (config.clips.stride - 1) * config.video.frame_interval / config.window.constant_frame_rate
+        between = (config.clips.stride - 1) * _step_s(config)  # the next clip that is asked about counts too
         return between + (half if config.clips.most_frames > 1 else 0.0)
     if config.score.method == "events":  # among the boundaries of the whole video
         return math.inf
