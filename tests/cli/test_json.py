@@ -14,6 +14,7 @@ WITHOUT = {
     "overlay": "writes a file",
     "plot": "writes a file",
     "config schema": "is JSON",
+    "watch": "its stdout is a line of JSON for each notice",
 }
 """Commands without the option, and why they need none."""
 

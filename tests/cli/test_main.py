@@ -17,7 +17,7 @@ from lavad.deployments.cli.terminal.text import escape
 from lavad_core import errors
 
 COMMANDS = [
-    ["run"], ["status"], ["retry"], ["show"], ["doctor"], ["download"],
+    ["run"], ["watch"], ["status"], ["retry"], ["show"], ["doctor"], ["download"],
     ["report"], ["overlay"], ["plot"], ["import"], ["export"],
     ["demo"], ["plan"], ["evaluate"], ["compare"], ["leaderboard"], ["threshold"],
     ["store", "ls"], ["store", "verify"], ["store", "gc"],
@@ -41,7 +41,7 @@ def test_help_names_the_commands_and_the_exit_codes() -> None:
 
 
 PANELS = {
-    "Run": ["demo", "plan", "run", "retry"],
+    "Run": ["demo", "plan", "run", "watch", "retry"],
     "Look at results": ["status", "show", "report", "overlay", "plot"],
     "Evaluate": ["evaluate", "compare", "leaderboard", "threshold", "dataset", "study"],
     "Exchange with other programs": ["import", "export"],
