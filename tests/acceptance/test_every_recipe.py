@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.rates import packaged_rates
 from lavad_core.planning.survey import cost_of_videos
 from lavad_core.runs.run_log import load_records
+from lavad_core.stage_names import ScoreMethod
 from lavad_core.stages.node import Graph, PreparedVideo
 from lavad_core.video.discover import discover
 
@@ -102,6 +103,8 @@ def downstream(graph: Graph, stage: str) -> set[str]:
 
 def test_each_recipe_is_here() -> None:
     assert sorted(CHANGED) == sorted(RECIPES), "another preset with an origin: give it a line of CHANGED"
+    methods = {load_config(preset=name, environ={}).score.method for name in RECIPES}
+    assert methods == {*get_args(ScoreMethod)}, "a method without a preset that shows it"
 
 
 @pytest.mark.parametrize("preset", CHANGED)
