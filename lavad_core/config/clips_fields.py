@@ -54,10 +54,6 @@ def asking_fault(score: ScoreConfig, chat_kind: str, *, rescores: bool) -> str:
             "score.method 'direct' asks for a number, and score.answer 'ordinal' for yes or no: set score.method=clips, which "
             "shows a frame alone with clips.most_frames=1, or score.answer=choice"
         )
-    if method == "events":
-        return (
-            "score.method 'events' asks for a number, and score.answer 'ordinal' for yes or no: set score.answer=choice"
-        )
     if rescores:
         return "rescore.enabled asks for a number, and score.answer 'ordinal' for yes or no: set score.answer=choice"
     return ""

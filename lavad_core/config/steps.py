@@ -18,7 +18,7 @@ _SCORES: tuple[Affected, ...] = ("score", "rate_events", "score_direct", "score_
 _ANSWERED: tuple[Affected, ...] = (*_SCORES, "score_definitions")
 """Those, and one that asks it whether statements are true."""
 
-_ORDINAL: tuple[Affected, ...] = ("score", "score_clips")
+_ORDINAL: tuple[Affected, ...] = ("score", "rate_events", "score_clips")
 """Those that may ask for it by yes/no questions."""
 
 _YES_NO: tuple[Affected, ...] = (*_ORDINAL, "score_definitions")

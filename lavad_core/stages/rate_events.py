@@ -14,8 +14,9 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.find_events import most_asked
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.score_counts import ScoreCounts
-from lavad_core.stages.units import Work
+from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.video_frames import FrameTimes
+from lavad_core.stages.yes_no import ask_thresholds, is_ordinal
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -39,12 +40,13 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
-    """At most a request for each event that there may be; equal summaries are one."""
-    own = config.score
+    """At most a request for each event that there may be, or one for each threshold; equal summaries are one."""
+    own, most = config.score, most_asked(config, video)
+    if is_ordinal(config):
+        questions = asked(config, node, most * own.thresholds, total=own.total_tokens, kept=1, answer=1)
+        return questions | {ROWS: most}
     answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
-    return asked(
-        config, node, most_asked(config, video), total=own.total_tokens, kept=own.max_answer_tokens, answer=answer
-    )
+    return asked(config, node, most, total=own.total_tokens, kept=own.max_answer_tokens, answer=answer)
 
 
 def run(context: StageContext) -> Commit:
@@ -56,23 +58,28 @@ def run(context: StageContext) -> Commit:
     ).to_pydict()
     told = [at for at, frames in enumerate(events.pop("caption_frames")) if frames]
     summaries = events.pop("summary")
-    found, shortened = score.ask_about(
-        context, [summaries[at] for at in told], partial(score.score_request, context.config)
-    )
-    scores = [None if reading is None else score.read_answer(context.config, reading) for reading in found]
+    texts = [summaries[at] for at in told]
+    beside = score.Beside()
+    found: list[ReadAnswer | None]
+    scores: list[float | None]
+    if is_ordinal(context.config):
+        build = partial(score.threshold_questions, context.config)
+        judged, shortened = score.answers_about(context, texts, build, ask_thresholds)
+        found, scores = ([getattr(one, name, None) for one in judged] for name in ("reading", "score"))
+        beside = score.beside_judged(context, judged)
+    else:
+        found, shortened = score.ask_about(context, texts, partial(score.score_request, context.config))
+        scores = [None if reading is None else score.read_answer(context.config, reading) for reading in found]
     tally = ScoreCounts.of(found, scores)
     score.reject_useless(context, tally, "events")
-    readings: dict[int, ReadAnswer] = {
-        at: reading for at, reading in zip(told, found, strict=True) if reading is not None
-    }
-    said = dict(zip(told, scores, strict=True))
-    rows = range(len(summaries))
-    outside = [readings[at].answer.outside if at in readings else None for at in rows]
+    said = dict(zip(told, zip(found, scores, strict=True), strict=True))
+    rows = [said.get(at, (None, None)) for at in range(len(summaries))]
+    outside = [None if reading is None else reading.answer.outside for reading, _ in rows]
     columns = {
-        "score": [said.get(at) for at in rows],
-        "answer": [readings[at].shown if at in readings else None for at in rows],
+        "score": [own for _, own in rows],
+        "answer": [None if reading is None else reading.shown for reading, _ in rows],
         "outside": outside,
     }
     with context.writer(SCHEMA) as writer:
         writer.write(pa.Table.from_pydict({**events, **columns}, schema=SCHEMA))
-        return score.commit_rows(context, writer, tally, outside, shortened, score.Beside())
+        return score.commit_rows(context, writer, tally, outside, shortened, beside)

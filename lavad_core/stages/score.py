@@ -143,6 +143,12 @@ def commit_judged(
     """:func:`commit_readings` of answers to yes/no questions; facts hold how often thresholds were in the wrong order."""
     readings = [None if one is None else one.reading for one in judged]
     found = [None if one is None else one.score for one in judged]
+    beside = beside_judged(context, judged)
+    return commit_readings(context, frames, readings, schema, shortened, beside, found=found, between=between)
+
+
+def beside_judged(context: StageContext, judged: Sequence[Judged | None]) -> Beside:
+    """The probabilities, and how often thresholds were in the wrong order."""
     probabilities = [None if one is None else one.probabilities for one in judged]
     disorder = [violations(known) for known in probabilities if known is not None]
     mean = math.fsum(disorder) / len(disorder) if disorder else 0.0
@@ -151,10 +157,9 @@ def commit_judged(
         f"in {mean:.1%} of cases (mean of {len(disorder)} scores; {MANY_VIOLATIONS:.0%} are many): it does not tell the "
         "thresholds apart; try another model, or another score.question",
     )
-    beside = Beside(
+    return Beside(
         {"probabilities": probabilities}, facts={VIOLATIONS: mean}, said=said if mean > MANY_VIOLATIONS else ()
     )
-    return commit_readings(context, frames, readings, schema, shortened, beside, found=found, between=between)
 
 
 def commit_readings(

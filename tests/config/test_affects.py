@@ -46,6 +46,7 @@ BASES: dict[str, dict[str, Any]] = {
     },
     "bank, margin": {"score": {"method": "bank"}, "bank": {"normal_anchor": "first-frames"}},
     "bank, neighbours of windows": {"score": {"method": "bank"}, "bank": {"vector": "window", "rule": "neighbours"}},
+    "events, yes/no questions": {"score": {"method": "events", "answer": "ordinal"}},
     "events": {"score": {"method": "events"}, "chat": {"kind": "openai", "context_tokens": 400}},
     "definitions": {"score": {"method": "definitions"}},
     "direct, free text": {"score": {"method": "direct", "answer": "free-text"}, "chat": {"kind": "openai"}},

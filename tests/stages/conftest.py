@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.fake_models import IDENTITIES, FakePool
+from support.rooms import four_rooms
 from support.video_factory import make_video
 
 from lavad_core.config.schema import LavadConfig
@@ -61,3 +62,9 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> VideoSource:
     """200 frames at 10 a second: the grid is 0, 16, … 192."""
     path = make_video(tmp_path_factory.mktemp("videos") / "street.mp4", frames=200, fps=10, draw=grey)
     return VideoSource("street", path)
+
+
+@pytest.fixture(scope="session")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> VideoSource:
+    path = make_video(tmp_path_factory.mktemp("videos") / "rooms.mp4", frames=200, fps=10, draw=four_rooms)
+    return VideoSource("rooms", path)
