@@ -44,8 +44,8 @@ def watchable(config: LavadConfig) -> LavadConfig:
     """
     if config.imports.list is not None:
         raise InputError("imports.list names the videos of a run; what arrives in a folder is in no list: leave it out")
-    targets = ("detect",) if "detect" not in config.run.targets else ()
-    run = config.run.model_copy(update={"targets": (*config.run.targets, *targets)})
+    kept = tuple(target for target in config.run.targets if target not in ("evaluate", "detect"))
+    run = config.run.model_copy(update={"targets": (*kept, "detect")})
     return config.model_copy(update={"run": run, "evaluate": EvaluateConfig()})
 
 

@@ -119,6 +119,7 @@ def test_semantics_are_the_user_s_choice(preset: str, semantics: str) -> None:
         pytest.param("causal", ["window.align=centred"], 5, id="half a window, and a mean of the past"),
         pytest.param("zero-shot-imagebind-video", ["window.align=past"], 0, id="a window of the past"),
         pytest.param("urf", [], math.inf, id="which part is the most suspicious"),
+        pytest.param("probe-vad", ["window.align=past", "smooth.kind=ema"], 0, id="clips and a mean of the past"),
         pytest.param("llava", ["smooth.kind=ema"], 0, id="and a mean of the past"),
         pytest.param("llava", ["smooth.kind=gaussian", "smooth.sigma_s=2"], 8, id="and a Gaussian"),
         pytest.param("llava", ["smooth.kind=kernel", "video.frame_interval=15"], 3.5, id="and half a kernel"),

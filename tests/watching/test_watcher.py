@@ -225,9 +225,8 @@ def test_files_that_are_left_out_stay_left_out(folder: WatchedFolder, tmp_path: 
 
 def test_labels_and_lists_of_videos_have_no_place(folder: WatchedFolder) -> None:
     folder.prepare("a")
-    config = load_config(settings={**folder.settings, "run": {"targets": ["refine"]}}, environ={})
-    labelled = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"labels": Path("l.txt")})})
-    found = watchable(labelled)
+    settings = {**folder.settings, "run": {"targets": ["refine", "evaluate"]}, "evaluate": {"labels": "labels.txt"}}
+    found = watchable(load_config(settings=settings, environ={}))
     assert (found.run.targets, found.evaluate.labels) == (("refine", "detect"), None)
     listed = load_config(overrides=["imports.list=l.txt", "imports.frame_rate=30"], environ={})
     with pytest.raises(InputError, match=r"imports\.list"):
