@@ -176,7 +176,7 @@ def test_nothing_is_smoothed_twice_without_being_told(smooth: ResultSet, plain: 
     assert [row.name for row in found.rows if row.ours] == ["smoothed", "smoothed", "refined", "refined", "raw", "raw"]
     assert found.header.smoothing.endswith("once more")
     evaluate(LABELS, plain, twice)
-    assert ProtocolGroup(["10"], smooth_again=True, resamples=0).options() == told
+    assert ProtocolGroup(["10"], smooth_again=True, resamples=0).options(*told.events) == told
 
 
 def test_a_threshold_is_of_the_smoothed_scores_and_says_so(smooth: ResultSet, plain: ResultSet) -> None:
