@@ -100,11 +100,7 @@ def splits(found: Mapping[int, float], frames: int, min_length: int = 1) -> list
         left_short, right_short = frame - start < min_length, end - frame < min_length
         if left_short and right_short:
             whole.add(start)
-        elif (left_short and start > 0) or (right_short and end < last):
-            continue
-        else:
-            if left_short or right_short:
-                whole.add(start if left_short else frame)
+        elif not (left_short and start > 0) and not (right_short and end < last):
             insort(cuts, frame)
     return cuts[1:-1]
 
