@@ -44,6 +44,7 @@ LEFT_OUT = {
     "zero-shot-clip": "the demonstration's one encoder is an ImageBind: zero-shot-imagebind is its row",
     "llava": "no model of the demonstration takes pictures",
     "probe-vad": "no model of the demonstration takes pictures",
+    "ordinal": "the demonstration's language model was never asked yes or no, and begins with neither word",
     "definitions": "some fifty questions about each summary, in words that the demonstration's language model does not know",
 }
 """Recipe that has no row to why."""
