@@ -142,6 +142,7 @@ def against_results(
         if names
     ]
     notes += [f"{row.title}: now is A, the baseline is B" for row in found.rows if row.unlike]
+    notes += _other_smoothing(now.reference, before.reference)
     return Regression(before.set_id, True, found.videos, tuple(changes), tuple(notes))
 
 
@@ -164,6 +165,7 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
             f"the baseline is over {number_of(before.header.scored, 'video')}, the new results over {now.header.scored}: the "
             "numbers are not of the same frames"
         )
+    notes += _other_smoothing(now.header.results, before.header.results)
     earlier = {(row.name, row.sigma, row.unit): row for row in before.rows if row.ours}
     changes: list[MetricChange] = []
     for row in (row for row in now.rows if row.ours and row.name == now.rows[0].name):
@@ -184,6 +186,14 @@ def against_evaluation(now: Evaluation, before: Evaluation, name: str, tolerance
             for metric, tolerance in tolerances.items()
         ]
     return Regression(name, False, now.header.scored, tuple(changes), tuple(notes))
+
+
+def _other_smoothing(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    """A sentence where the runs behind two references smoothed their scores in different ways."""
+    own, other = now.get("smoothing", "not at all"), before.get("smoothing", "not at all")
+    if own == other:
+        return []
+    return [f"scores are smoothed by the run: now {own}, the baseline's {other}; the numbers are of other curves"]
 
 
 def _files(evaluation: Evaluation) -> str:

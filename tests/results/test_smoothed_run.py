@@ -22,6 +22,7 @@ from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.leaderboard import own_rows
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import against_published
+from lavad_core.evaluation.regression import TOLERANCES, against_evaluation, against_results
 from lavad_core.evaluation.smoothing import Sigma
 from lavad_core.evaluation.threshold import choose_threshold, parse_rule, threshold_warnings
 from lavad_core.exports import tables
@@ -234,3 +235,11 @@ def test_published_figures_are_compared_unsmoothed(smooth: ResultSet, plain: Res
     assert against_published(found).ours.name == "refined"
     assert [(row.method, row.smoothing) for row in own_rows(found)] == [(f"run {smooth.set_id}", WORDS)]
     assert [row.smoothing for row in own_rows(before)] == ["none"]
+
+
+def test_a_baseline_that_is_smoothed_in_another_way_is_named(smooth: ResultSet, plain: ResultSet) -> None:
+    told = f"scores are smoothed by the run: now {WORDS}, the baseline's not at all; the numbers are of other curves"
+    assert told in against_results(LABELS, smooth, plain, NONE, TOLERANCES).notes
+    now, before = (evaluate(LABELS, results, NONE) for results in (smooth, plain))
+    assert told in against_evaluation(now, before, "before", TOLERANCES).notes
+    assert against_evaluation(now, now, "now", TOLERANCES).notes == ()
