@@ -45,10 +45,12 @@ def asking_fault(score: ScoreConfig, chat_kind: str, *, rescores: bool) -> str:
             f"score.method {method!r} shows pictures to the chat model, and chat.kind 'transformers' takes texts alone: set "
             "chat.kind=openai, with a server whose model takes pictures, or chat.kind=python"
         )
-    if score.answer != "ordinal":
+    if score.answer != "ordinal" and method != "definitions":
         return ""
     if score.yes.startswith(score.no) or score.no.startswith(score.yes):
         return f"score.yes {score.yes!r} and score.no {score.no!r} begin alike: give two words that do not"
+    if score.answer != "ordinal":
+        return ""
     if method == "direct":
         return (
             "score.method 'direct' asks for a number, and score.answer 'ordinal' for yes or no: set score.method=clips, which "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lavad_core.config.reading import read_yaml
-from lavad_core.config.sentence_bank import BankCategory, SentenceBank
+from lavad_core.config.sentence_bank import BankCategory, SentenceBank, one_line
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.location import shown
@@ -95,10 +95,14 @@ def _definition(given: Any, here: str) -> AnomalyDefinition:
         raise ConfigError(f"{here} has the key {wrong[0][:80]!r}; keys are {', '.join(fields)}")
     if lacking := [name for name in ("name", "hazard") if name not in given]:
         raise ConfigError(f"{here} has no {lacking[0]}; the file is {FORM}")
-    (name,) = _texts(given["name"], f"{here}, name", most=1)
+    name = next(_texts(given["name"], f"{here}, name", most=1), None)
+    if name is None:
+        raise ConfigError(f"{here} has no name; the file is {FORM}")
     texts = [tuple(_texts(given.get(field, []), f"{here} ({name}), {field}")) for field in fields[1:]]
     if not texts[0]:
         raise ConfigError(f"{here} ({name}), hazard: give at least one text")
+    if both := sorted(set(texts[0]) & set(texts[1])):
+        raise ConfigError(f"{here} ({name}): {both[0][:80]!r} is a hazard and a look-alike; leave it in one list")
     return AnomalyDefinition(name, *texts)
 
 
@@ -106,12 +110,16 @@ def _texts(given: Any, here: str, most: int = 50) -> Iterator[str]:
     texts = given if isinstance(given, list) else [given]
     if len(texts) > most:
         raise ConfigError(f"{here}: {len(texts)} texts are given; at most {most} are taken")
+    seen: set[str] = set()
     for text in texts:
         if not isinstance(text, str):
             raise ConfigError(f"{here}: a value is not a text; put a text with `: ` or a number in quotes")
-        plain = " ".join(text.split())
+        plain = one_line(text, here)
         if not plain or len(plain) > MAX_CHARACTERS:
             raise ConfigError(f"{here}: a text has {len(plain)} characters; it may have 1 to {MAX_CHARACTERS}")
+        if plain in seen:
+            raise ConfigError(f"{here}: {plain[:80]!r} is given twice")
+        seen.add(plain)
         yield plain
 
 

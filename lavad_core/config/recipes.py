@@ -180,7 +180,6 @@ class DefinitionsConfig(Section):
         affects=("score_bank", "score_definitions"),
         description="What is normal anywhere: the first is the statement that every hazard is compared with; all are sentences "
         "of a bank made of definitions.",
-        min_length=1,
     )
     question: str = setting(
         definitions.STATEMENT,
@@ -193,6 +192,14 @@ class DefinitionsConfig(Section):
         affects=("score_definitions",),
         description="The system message in front of each question; empty for none.",
     )
+
+    @field_validator("normal")
+    @classmethod
+    def _says_something(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Raises ValueError where there is nothing to compare a hazard with."""
+        if not value or not all(text.strip() for text in value):
+            raise ValueError("it must hold at least one text, and none without a word: hazards are compared with them")
+        return value
 
     @field_validator("question")
     @classmethod

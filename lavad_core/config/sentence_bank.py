@@ -101,9 +101,23 @@ def parse_bank(text: str, where: str) -> SentenceBank:
     return bank
 
 
+def one_line(text: str, here: str) -> str:
+    """A text of the file with one space for any white space.
+
+    Raises:
+        ConfigError: it has half a surrogate pair, which no result can hold.
+    """
+    plain = " ".join(text.split())
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{here}: {plain[:80]!r} holds half of a character; write the character itself") from None
+    return plain
+
+
 def _category(name: str, sides: Any, where: str) -> BankCategory:
     here = f"{where}, category {name[:80]!r}"
-    if not name.strip() or len(name) > MAX_CHARACTERS:
+    if not one_line(name, here) or len(name) > MAX_CHARACTERS:
         raise ConfigError(f"{here}: a name has 1 to {MAX_CHARACTERS} characters")
     if not isinstance(sides, dict) or set(sides) != set(SIDES):
         found = ", ".join(str(side)[:40] for side in sides) if isinstance(sides, dict) else "no mapping"
@@ -123,7 +137,7 @@ def _sentences(given: Any, here: str) -> Iterator[str]:
     for number, sentence in enumerate(given, 1):
         if not isinstance(sentence, str):
             raise ConfigError(f"{here}, item {number} is not a text; put a sentence with `: ` or a number in quotes")
-        plain = " ".join(sentence.split())
+        plain = one_line(sentence, f"{here}, item {number}")
         if not plain or len(plain) > MAX_CHARACTERS:
             raise ConfigError(
                 f"{here}, item {number} has {len(plain)} characters; a sentence has 1 to {MAX_CHARACTERS}"

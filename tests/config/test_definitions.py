@@ -83,6 +83,12 @@ def test_a_bank_is_one_file(file: Path) -> None:
         pytest.param("- {name: a, hazard: [b, 3]}", "hazard: a value is not a text", id="a number"),
         pytest.param("- {name: a, hazard: b, look_alikes: ' '}", "look_alikes: a text has 0 characters", id="blank"),
         pytest.param(f"- {{name: a, hazard: {'b' * 401}}}", "hazard: a text has 401 characters.*1 to 400", id="long"),
+        pytest.param(
+            r'- {name: a, hazard: "b\ud800"}', "hazard: .* holds half of a character", id="half of a character"
+        ),
+        pytest.param("- {name: a, hazard: [b, 'b ']}", "hazard: 'b' is given twice", id="a hazard twice"),
+        pytest.param("- {name: a, hazard: b, look_alikes: b}", "'b' is a hazard and a look-alike", id="on both sides"),
+        pytest.param("- {name: [], hazard: c}", "item 1 has no name", id="an empty list of names"),
         pytest.param("- {name: [a, b], hazard: c}", "name: 2 texts are given; at most 1", id="two names"),
         pytest.param(
             "- {name: a, hazard: b}\n- {name: a, hazard: c}", "'a' is given twice; put its texts into one", id="twice"
@@ -98,6 +104,19 @@ def test_a_bad_file_is_refused_when_the_configuration_is_read(
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(overrides=[use, f"definitions.file={path}"], environ={})
     assert "mine.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        pytest.param("score.yes=N", r"score\.yes 'N' and score\.no 'NO' begin alike", id="words that begin alike"),
+        pytest.param("definitions.normal=[]", "definitions.normal.*at least one text", id="nothing normal"),
+        pytest.param("definitions.normal=[calm, ' ']", "definitions.normal.*none without a word", id="blank"),
+    ],
+)
+def test_settings_that_do_not_fit(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(overrides=["score.method=definitions", override], environ={})
 
 
 def test_those_of_the_package_are_whole() -> None:

@@ -252,6 +252,9 @@ def test_a_file_that_changes_during_a_run_ends_it(
         pytest.param("a: {anomalous: ['  '], normal: [c]}", "item 1 has 0 characters", id="a blank sentence"),
         pytest.param(f"a: {{anomalous: [{'b' * 401}], normal: [c]}}", "has 401 characters.*1 to 400", id="a long one"),
         pytest.param("a: {anomalous: [b, 'b '], normal: [c]}", "item 2: 'b' is given twice", id="twice"),
+        pytest.param(
+            r'a: {anomalous: ["b\ud800"], normal: [c]}', "item 1: .* holds half of a character", id="half of one"
+        ),
         pytest.param("a: {anomalous: [b], normal: [b]}", "'b' is on both sides", id="on both sides"),
         pytest.param("' ': {anomalous: [b], normal: [c]}", "a name has 1 to 400 characters", id="no name"),
         pytest.param("a: {anomalous: [b], normal: [c]}\na: {}", "given twice", id="a category twice"),
