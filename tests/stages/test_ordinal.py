@@ -29,6 +29,7 @@ from lavad_core.recipes.ordinal import (
     two_way,
     violations,
 )
+from lavad_core.results.run import results_of_keys
 from lavad_core.runs import work
 from lavad_core.video.types import VideoSource
 
@@ -145,6 +146,9 @@ def test_a_score_is_the_mean_of_yes_over_the_thresholds(make_bench: Callable[...
     commit = bench.store.find(bench.graph.keys(video)["score"])
     assert commit.facts == {"outside": 0.25, "order_violations": 0.0}
     assert (commit.status, commit.message) == ("ok", "")
+    read = results_of_keys(bench.store, bench.config, {"street": bench.graph.keys(video)})["street"]
+    assert read.facts["order_violations"] == 0.0
+    assert read.reasons == {row["frame"]: row["answer"] for row in rows}
     different = len({summary["summary"] for summary in summaries})
     assert len(chat.questions) == 4 * different, "equal summaries are asked about once"
     first = [request.messages[-1][1] for request in chat.questions[:different]]

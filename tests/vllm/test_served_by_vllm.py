@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.local_chat import BOTH, answers_of
 from support.vllm_server import VllmServer
 
 from lavad_core.config.models import LocalChatConfig, VllmChatConfig
 from lavad_core.errors import ModelError, RequestRejected, ServiceTimeout
 from lavad_core.method import prompts
+from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.chat.one_server import Server
 from lavad_core.models.chat.openai_server import ServedChat
 from lavad_core.models.kinds import load_model
@@ -45,8 +47,9 @@ def served(vllm_server: VllmServer) -> Iterator[ServedChat]:
 
 
 @pytest.fixture(scope="module")
-def local(one_thread: None, tiny_llama: Path) -> Iterator[ChatModel]:
+def local(one_thread: None, tiny_llama: Path) -> Iterator[LocalChat]:
     model = load_model(LocalChatConfig(model="random:llama", dtype="float32"), random_folder=lambda name: tiny_llama)
+    assert isinstance(model, LocalChat)
     yield model
     model.close()
 
@@ -109,6 +112,34 @@ def test_the_same_distribution_as_the_local_model(served: ServedChat, local: Cha
             assert math.exp(ours.log_probabilities[value]) == pytest.approx(
                 math.exp(theirs.log_probabilities[value]), abs=1e-3
             )
+
+
+def test_the_first_words_of_a_free_answer_are_as_probable_as_to_the_local_model(
+    served: ServedChat, local: LocalChat
+) -> None:
+    """Words of one token, and words that the tokenizer splits; a random model likes no word of its own accord."""
+    messages = (("user", SCENES[0]),)
+    prompt, pieces = local._render(messages), local._pieces
+
+    def likely(tokens: list[int]) -> list[int]:
+        with torch.inference_mode():
+            logits = local._model(torch.tensor([prompt + tokens])).logits[0, -1]
+        order = logits.argsort(descending=True).tolist()
+        return [
+            token for token in order if pieces.get(token, "").strip(" ").isascii() and pieces.get(token, "").strip()
+        ]
+
+    first, second = likely([])[:2]
+    longer = [pieces[token] + pieces[likely([token])[0]] for token in (first, second)]
+    for one, other in ((pieces[first], pieces[second]), longer):
+        choices = tuple(text for word in (one.strip(), other.strip()) for text in (word, f" {word}"))
+        request = ChatRequest(messages, 1, 1.0, 1.0, 0, choices, "free")
+        (theirs,), (ours,) = answers_of(served, [request]), answers_of(local, [request])
+        assert theirs.log_probabilities is not None
+        assert ours.log_probabilities is not None
+        for word, log in ours.log_probabilities.items():
+            assert math.exp(theirs.log_probabilities[word]) == pytest.approx(math.exp(log), abs=5e-3)
+    assert theirs.follow_ups > 0, "a word of two tokens is followed"
 
 
 def test_a_seed_repeats_and_another_does_not(served: ServedChat) -> None:
