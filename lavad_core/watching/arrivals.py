@@ -6,6 +6,7 @@ cameras mostly write, nor through some containers' mounts, and would have to be 
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import time
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from lavad_core.errors import InputError
 from lavad_core.video.discover import discover
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Arrivals:
                 )
         self._settle_s, self._clock = settle_s, clock
         self._seen: dict[Path, tuple[int, int, float]] = {}
+        self._unread: dict[Path, str] = {}
 
     def at_rest(self) -> list[Arrival]:
         """The files that are at rest now, those that ended first before others."""
@@ -97,16 +101,22 @@ class Arrivals:
                 continue
             try:
                 sources = discover([path])
-            except InputError:  # nothing is in it yet, or it cannot be read at the moment
+            except InputError as error:
+                if error.__cause__ is None:  # nothing is in it yet
+                    self._unread.pop(path, None)
+                elif self._unread.get(path) != str(error):  # said once, not at each look
+                    self._unread[path] = str(error)
+                    log.warning("nothing below %r is scored: %s", str(path), error)
                 continue
+            self._unread.pop(path, None)
             found |= {source.path.absolute(): None for source in sources if source.kind == "file"}
         return list(found)
 
 
-def unchanged(arrival: Arrival) -> bool:
-    """Whether a file is still as it was when it was seen at rest."""
+def goes_on(arrival: Arrival) -> bool:
+    """Whether a file is another one than was seen at rest. One that has been moved away was whole."""
     try:
         facts = os.stat(arrival.path)
     except OSError:
         return False
-    return (facts.st_size, facts.st_mtime_ns) == (arrival.size_bytes, arrival.mtime_ns)
+    return (facts.st_size, facts.st_mtime_ns) != (arrival.size_bytes, arrival.mtime_ns)

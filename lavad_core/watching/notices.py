@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from lavad_core.digest import ascii_json
 from lavad_core.errors import InputError, StoreUnavailable
+from lavad_core.store.commits import storable
 from lavad_core.watching.arrivals import Arrival
 
 _CREATE = """
@@ -97,24 +98,19 @@ class NoticeBook:
         with self._errors():
             for one in arrivals:
                 row = self._file.execute(
-                    "SELECT size, mtime_ns, outcome, next_try FROM files WHERE path = ?", [str(one.path)]
+                    "SELECT size, mtime_ns, outcome, next_try FROM files WHERE path = ?", [storable(str(one.path))]
                 ).fetchone()
                 same = row is not None and row[:2] == (one.size_bytes, one.mtime_ns)
                 if not same or (row[2] == AGAIN and row[3] <= time.time()):
                     found.append(one)
         return found
 
-    def open_tries(self) -> bool:
-        """Whether a file is to be tried again, now or later."""
-        with self._errors():
-            return self._file.execute("SELECT 1 FROM files WHERE outcome = ? LIMIT 1", [AGAIN]).fetchone() is not None
-
     def tries(self, arrival: Arrival) -> int:
         """How often a file was tried without success, as it is now."""
         with self._errors():
             row = self._file.execute(
                 "SELECT tries FROM files WHERE path = ? AND size = ? AND mtime_ns = ?",
-                [str(arrival.path), arrival.size_bytes, arrival.mtime_ns],
+                [storable(str(arrival.path)), arrival.size_bytes, arrival.mtime_ns],
             ).fetchone()
         return 0 if row is None else int(row[0])
 
@@ -141,15 +137,21 @@ class NoticeBook:
 
     def due(self, receivers: Sequence[str], *, later: bool = False) -> list[Due]:
         """What is to be told to some receivers by now, in the order in which it was noted; with ``later`` also what is to be
-        tried again later."""
+        tried again later, and what waits behind that."""
         marks = ", ".join("?" * len(receivers))
+        now = float("inf") if later else time.time()
         with self._errors():
             rows = self._file.execute(
-                "SELECT due.event, receiver, tries, body FROM due JOIN notices ON notices.event = due.event "
-                f"WHERE receiver IN ({marks}) AND next_try <= ? ORDER BY number, receiver",
-                [*receivers, float("inf") if later else time.time()],
+                "SELECT due.event, receiver, tries, body, next_try FROM due JOIN notices ON notices.event = due.event "
+                f"WHERE receiver IN ({marks}) ORDER BY number, receiver",
+                list(receivers),
             ).fetchall()
-        return [Due(Notice(event, json.loads(body)), receiver, tries) for event, receiver, tries, body in rows]
+        away = {receiver for _, receiver, _, _, next_try in rows if next_try > now}  # each is tried with its first one
+        return [
+            Due(Notice(event, json.loads(body)), receiver, tries)
+            for event, receiver, tries, body, _ in rows
+            if receiver not in away
+        ]
 
     def told(self, due: Due) -> None:
         """Cross out what a receiver has taken."""
@@ -170,7 +172,7 @@ class NoticeBook:
         with self._errors():
             self._file.execute(
                 "INSERT OR REPLACE INTO files (path, size, mtime_ns, outcome, tries, next_try) VALUES (?, ?, ?, ?, ?, ?)",
-                [str(arrival.path), arrival.size_bytes, arrival.mtime_ns, outcome, tries, next_try],
+                [storable(str(arrival.path)), arrival.size_bytes, arrival.mtime_ns, outcome, tries, next_try],
             )
 
     @contextmanager

@@ -20,7 +20,8 @@ from lavad_core.reports.site import write_report
 from lavad_core.results.types import ResultSet
 from lavad_core.runs.manifest import SCORED, VideoOutcome
 from lavad_core.video.discover import discover
-from lavad_core.watching.arrivals import Arrival, Arrivals, unchanged
+from lavad_core.video.types import VideoSource
+from lavad_core.watching.arrivals import Arrival, Arrivals, goes_on
 from lavad_core.watching.notices import Due, Notice, NoticeBook
 from lavad_core.watching.receivers import Receiver
 
@@ -96,15 +97,21 @@ class Watcher:
     def idle(self) -> bool:
         """Whether all files are at rest, done and told."""
         names = [receiver.name for receiver in self.receivers]
-        left = self.arrivals.moving or self.book.open_tries() or self.book.due(names, later=True)
-        return not left and not self.book.waiting(self.arrivals.at_rest())
+        at_rest = self.arrivals.at_rest()
+        left = self.arrivals.moving or any(map(self.book.tries, at_rest)) or self.book.due(names, later=True)
+        return not left and not self.book.waiting(at_rest)
 
     def _score(self, arrivals: Sequence[Arrival]) -> None:
         paths = [arrival.path for arrival in arrivals]
         try:
+            sources = discover(paths)  # asked before: files may be moved away while they are scored
             results = score_videos(self.config, paths)
-            names = {source.path.absolute(): source.name for source in discover(paths)}
-            pages = self._write_pages(results, paths)
+            pages = self._write_pages(results, sources)
+        except InputError:
+            if all(path.exists() for path in paths):
+                raise
+            log.warning("a file has gone since it was seen at rest; the others are scored at the next look")
+            return
         except (ServiceError, StoreError) as error:
             self._failures += 1
             wait_s = float(min(FIRST_WAIT_S * 2 ** (self._failures - 1), LONGEST_WAIT_S))
@@ -114,8 +121,9 @@ class Watcher:
         self._failures = 0
         assert results.record is not None, "score_videos records its run"
         outcomes = {outcome.name: outcome for outcome in results.record.videos}
+        names = {source.path.absolute(): source.name for source in sources}
         for arrival in arrivals:
-            if not unchanged(arrival):  # it goes on: what was scored is not the whole of it
+            if goes_on(arrival):  # what was scored is not the whole of it
                 continue
             name = names[arrival.path]
             self._note(arrival, results, outcomes[name], pages.get(name, ""))
@@ -145,13 +153,13 @@ class Watcher:
         notice = _notice("unscored", own, {**facts, "reason": why})
         self.book.done(arrival, outcome.status, [notice], receivers)
 
-    def _write_pages(self, results: ResultSet, paths: Sequence[Path]) -> Mapping[str, str]:
+    def _write_pages(self, results: ResultSet, given: Sequence[VideoSource]) -> Mapping[str, str]:
         """Name to the address of its page."""
         if not results.names:
             return {}
         parent = self.config.store / "cache" / "reports" if self.pages is None else self.pages
         folder = parent.absolute() / results.set_id
-        sources = {source.name: source for source in discover(paths)}
+        sources = {source.name: source for source in given}
         try:
             page = write_report(ReportedSet(results, None, sources, self.config.store), None, folder)
         except OSError as error:

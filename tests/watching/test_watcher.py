@@ -135,7 +135,9 @@ def test_a_receiver_that_is_away_is_told_later_and_in_order(
         assert len(there.notices) == 2
         assert len(book.due(["away"], later=True)) == 2
         assert not watching(folder, book, away, there).idle
-    away.refuses = False
+        away.refuses = False
+        watching(folder, book, away, there).step()
+        assert away.notices == [], "later notices wait behind the first"
     monkeypatch.setattr("lavad_core.watching.notices.FIRST_WAIT_S", 0)
     with NoticeBook(tmp_path / "book") as book:  # a new process
         book.not_told(book.due(["away"], later=True)[0])
@@ -175,6 +177,71 @@ def test_a_file_that_goes_on_is_scored_again_as_a_whole(
         monkeypatch.setattr(watcher_module, "score_videos", scored)
         watcher.step()
     assert [notice.body["kind"] for notice in told.notices] == ["anomaly"]
+
+
+def test_files_that_are_moved_away_stop_nothing(
+    folder: WatchedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips, told = folder.prepare("a", "b"), Told()
+    scored = watcher_module.score_videos
+
+    def moving(*given: Any, **named: Any) -> Any:
+        found = scored(*given, **named)
+        (folder.inbox / "a.mp4").rename(tmp_path / "a.mp4")
+        return found
+
+    def gone(*given: Any, **named: Any) -> Any:
+        (folder.inbox / "b.mp4").unlink()
+        return scored(*given, **named)
+
+    with NoticeBook(tmp_path / "book") as book:
+        watcher = watching(folder, book, told)
+        folder.arrive(clips["a"])
+        monkeypatch.setattr(watcher_module, "score_videos", moving)
+        watcher.step()
+        folder.arrive(clips["b"])
+        monkeypatch.setattr(watcher_module, "score_videos", gone)
+        watcher.step()
+        assert watcher.idle
+    assert [notice.body["video"] for notice in told.notices] == ["a"], (
+        "what was whole is told, what was not scored is not"
+    )
+
+
+def test_a_file_that_goes_before_its_next_try_is_not_waited_for(folder: WatchedFolder, tmp_path: Path) -> None:
+    clips = folder.prepare("a")
+    folder.arrive(clips["a"])
+    with NoticeBook(tmp_path / "book") as book:
+        watcher = watching(folder, book)
+        (arrival,) = watcher.arrivals.at_rest()
+        book.again(arrival, 600)
+        assert not watcher.idle
+        arrival.path.unlink()
+        assert watcher.idle
+
+
+def test_names_that_are_not_utf_8_are_scored_and_told(folder: WatchedFolder, tmp_path: Path) -> None:
+    clips, told = folder.prepare("caf\\xe9"), Told()
+    (folder.inbox / os.fsdecode(b"caf\xe9.mp4")).write_bytes(clips["caf\\xe9"].read_bytes())
+    with NoticeBook(tmp_path / "book") as book:
+        watcher = watching(folder, book, told)
+        watcher.step()
+        assert watcher.idle
+    assert [(notice.body["kind"], notice.body["video"]) for notice in told.notices] == [("anomaly", "caf\\xe9")]
+
+
+def test_a_folder_that_cannot_be_read_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(inputs: Any) -> Any:
+        raise InputError("'lost+found' cannot be read") from PermissionError()
+
+    arrivals = Arrivals([tmp_path], 0)
+    assert arrivals.at_rest() == [], "an empty folder is nothing to say"
+    monkeypatch.setattr("lavad_core.watching.arrivals.discover", refused)
+    assert (arrivals.at_rest(), arrivals.at_rest()) == ([], [])
+    (record,) = caplog.records
+    assert "lost+found" in record.getMessage()
 
 
 def test_a_file_that_is_no_video_is_told_once(folder: WatchedFolder, tmp_path: Path) -> None:
