@@ -230,10 +230,8 @@ def _measured(
     table = run_study("ablations", study, planned, sources, options=options, records=kept)
     tell(f"{len(rows)} rows: {table.seconds:.1f} s, {table.results['made']} results made")
     records = records_of_results([demo.store, kept])
-    bench = RunResources(planned[0].configs[0])
-    videos = [bench.prepare(source) for source in sources]
     taken = [one for (group, _), one in zip(rows, planned, strict=True) if group in (FULL, "methods")]
-    costs = {one.row.name: cost_of_row(one.configs[0], videos, records) for one in taken}
+    costs = {one.row.name: cost_of_row(one.configs[0], sources, records) for one in taken}
     found = []
     for (group, _), row in zip(rows, table.rows, strict=True):
         if row.failed:

@@ -18,8 +18,8 @@ from lavad_core.runs import work
 from lavad_core.runs.manifest import list_runs
 from lavad_core.runs.records import StageRecord
 from lavad_core.runs.run_log import load_records
-from lavad_core.stages.node import PreparedVideo
 from lavad_core.studies.study_file import StudyRow
+from lavad_core.video.types import VideoSource
 
 Settings = Mapping[str, Any]
 
@@ -96,16 +96,16 @@ def records_of_results(folders: Sequence[Path]) -> dict[tuple[str, str], StageRe
     return found
 
 
-def cost_of_row(config: LavadConfig, videos: Sequence[PreparedVideo], records: RecordOf) -> RowCost:
+def cost_of_row(config: LavadConfig, sources: Sequence[VideoSource], records: RecordOf) -> RowCost:
     """What a row took.
 
     Args:
         config: what its one run is told.
-        videos: the clips.
+        sources: the clips.
         records: what :func:`records_of_results` found.
     """
-    graph = RunResources(config).graph
-    keys = [key for video in videos for key in graph.keys(video).values()]
+    own = RunResources(config)  # a row may import values, which are a part of its keys
+    keys = [key for source in sources for key in own.graph.keys(own.prepare(source)).values()]
     made = [records.get((key.video_id, key.fingerprint)) for key in keys]
     ahead = lookahead_s(config)
     known = {id(record): record for record in made if record is not None}.values()

@@ -11,10 +11,11 @@ from support.small_demonstration import write_demonstration
 from lavad.demo import ablations as module
 from lavad.demo.ablations import AblationRow, ablations
 from lavad.demo.configuration import write_configuration
-from lavad.demo.recipe_rows import LEFT_OUT, WITH, RowCost, recipe_rows
+from lavad.demo.recipe_rows import LEFT_OUT, WITH, RowCost, cost_of_row, recipe_rows
 from lavad_core.config.load import load_config, presets
 from lavad_core.studies.study_file import Study
 from lavad_core.studies.study_runs import StudyBase, planned_rows
+from lavad_core.video.discover import discover
 
 ORIGINS = [name for name in presets() if load_config(preset=name).about.origin]
 
@@ -75,3 +76,13 @@ def test_found_again_it_costs_the_same_and_without_records_nothing_is_known(
     shutil.rmtree(folder / "ablations")
     (again,) = ablations(folder, [], lambda text: None)
     assert again.cost == RowCost(float("inf"), None, None, None)
+
+
+def test_a_row_that_imports_values_is_looked_up_by_its_own_keys(tmp_path: Path) -> None:
+    folder = write_demonstration(tmp_path)
+    tags = folder / "tags.json"
+    tags.write_text("{}")
+    row = next(row for row in recipe_rows() if row.name == "urf")
+    settings = {**row.settings, **row.runs[0], "store": str(folder / "store"), "imports": {"tags": str(tags)}}
+    config = load_config(preset="tiny", settings=settings)
+    assert cost_of_row(config, discover([folder / "videos"]), {}).seconds is None
