@@ -33,6 +33,7 @@ CORE = (
     "lavad_core.remote_files",
     "lavad_core.stage_names",
     "lavad_core.user_files",
+    "lavad_core.npy_files",
     # What a result is made with.
     "lavad_core.method",
     "lavad_core.recipes",

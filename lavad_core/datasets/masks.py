@@ -14,8 +14,9 @@ from PIL import Image
 
 from lavad_core.datasets.matlab import marked_elements
 from lavad_core.errors import InputError
+from lavad_core.npy_files import read_npy
 from lavad_core.quoting import first_line
-from lavad_core.user_files import read_bytes, read_npy
+from lavad_core.user_files import read_bytes
 from lavad_core.video.images import DAMAGE
 
 MAX_BYTES = 256 * 2**20

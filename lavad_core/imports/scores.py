@@ -17,8 +17,9 @@ from lavad_core.datasets.frame_counts import LIKELY_OFF, deviation
 from lavad_core.errors import InputError
 from lavad_core.imports.found import FoundFile
 from lavad_core.imports.values import Nested, parse_score_file, parse_scores
+from lavad_core.npy_files import read_npy
 from lavad_core.quoting import first_line
-from lavad_core.user_files import decode_utf8, read_npy
+from lavad_core.user_files import decode_utf8
 
 DEFAULT_INTERVAL = 16
 """The paper's grid, which is also taken where a file does not say."""

@@ -7,9 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # settings have defaults from here, and reading them does without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 LEAST_WINDOW = 300
 """Frames of a window at least."""
@@ -61,6 +63,8 @@ def extremes(
         fraction: part of the video that a window takes.
         least: frames of a window at least, above 0.
     """
+    import numpy as np
+
     values, count = np.asarray(scores, np.float64), len(scores)
     last, step = int(frames[-1]), int(frames[1]) - int(frames[0]) if count > 1 else 1
     window = max(math.floor(last * Fraction(str(fraction))), least)  # 0.29 · 100 is 28.99… as floating point

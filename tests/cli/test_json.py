@@ -14,6 +14,8 @@ WITHOUT = {
     "overlay": "writes a file",
     "plot": "writes a file",
     "config schema": "is JSON",
+    "config bank": "is a YAML file",
+    "config definitions": "is a YAML file",
     "watch": "its stdout is a line of JSON for each notice",
 }
 """Commands without the option, and why they need none."""

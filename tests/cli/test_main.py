@@ -127,7 +127,7 @@ def test_usage_errors(case: str, arguments: list[str], code: int, says: str, tmp
 
 
 WITH_STORE = [
-    ["run", "."], ["status"], ["retry"], ["show", "x"], ["doctor"], ["download"],
+    ["run", "."], ["watch", "."], ["status"], ["retry"], ["show", "x"], ["doctor"], ["download"],
     ["report", "--output", "r"], ["overlay", "x", "--output", "o.mp4"], ["plot", "x", "--output", "p.png"],
     ["import", "--scores", "a.mp4"], ["export", "csv", "o.csv"], ["dataset", "check", "ucf-crime"],
     ["plan", "."], ["evaluate"], ["compare", "A", "B"], ["leaderboard", "ucf-crime"], ["threshold"],

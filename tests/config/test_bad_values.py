@@ -73,7 +73,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
                      "did you mean 'clip'?", id="a kind"),
         pytest.param("chat", PYTHON | {"options": "x"},
                      "chat.options = 'x' (AT): allowed: a mapping, {name: any JSON value}", id="in a section of a kind"),
-        pytest.param("window.x", 1, "unknown key 'window.x' (AT); keys of window are duration_s, samples, sampling, "
+        pytest.param("window.x", 1, "unknown key 'window.x' (AT); keys of window are duration_s, align, samples, sampling, "
                      "frame_rate, constant_frame_rate, vector, clips", id="a key like no other"),
         pytest.param("captioners", True, "captioners = true (AT): allowed: a mapping, {name: section}", id="captioners"),
         pytest.param("captioners", {}, "captioners (AT): no captioner is left; give one, such as "

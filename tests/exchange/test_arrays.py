@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lavad_core.imports.per_video import ImportReport, ImportSources
 from lavad_core.imports.read import read_import
-from lavad_core.user_files import read_npy
+from lavad_core.npy_files import read_npy
 
 
 def with_header(text: str, values: bytes = b"\0" * 64, version: int = 1) -> bytes:
