@@ -45,7 +45,7 @@ LEFT_OUT = {
     "llava": "no model of the demonstration takes pictures",
     "probe-vad": "no model of the demonstration takes pictures",
     "ordinal": "the demonstration's language model was never asked yes or no, and begins with neither word",
-    "definitions": "some fifty questions about each summary, in words that the demonstration's language model does not know",
+    "definitions": "32 questions about each summary, in words that the demonstration's language model does not know",
 }
 """Recipe that has no row to why."""
 

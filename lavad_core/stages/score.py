@@ -377,12 +377,14 @@ def commit_rows(
     looked = [value for value in outside if value is not None]
     misfit = math.fsum(looked) / len(looked) if looked else 0.0
     if misfit > context.config.score.max_outside:
+        by_definitions = context.config.score.method == "definitions"
+        yes_no = "definitions.question" if by_definitions else "score.question" * is_ordinal(context.config)
         said.append(
             f"{misfit:.1%} of what chat model {context.config.chat.model!r} would have said lies outside the choices (mean of "
             f"{len(looked)} answers, score.max_outside = {context.config.score.max_outside:g}): "
             + (
-                "its answers would begin with another word; try another model, or another score.question"
-                if is_ordinal(context.config)
+                f"its answers would begin with another word; try another model, or another {yes_no}"
+                if yes_no
                 else "it was made to give a score and would have said something else; try another model, or another "
                 "score.format_prompt"
             )

@@ -106,10 +106,12 @@ def bench_of(make_bench: Callable[..., Any], chat: FakeChat, file: Path, **more:
     pool.chat_model = chat
     return make_bench(
         pool,
-        score={"method": "definitions"},
-        definitions={"file": str(file)},
-        chat={"kind": "python", "model": "chat.py:load"},
-        **more,
+        **{
+            "score": {"method": "definitions"},
+            "definitions": {"file": str(file)},
+            "chat": {"kind": "python", "model": "chat.py:load"},
+            **more,
+        },
     )
 
 
@@ -166,6 +168,16 @@ def test_what_is_not_answered_is_filled_in_and_counted(
     commit = bench.store.find(bench.graph.keys(video)["score_definitions"])
     assert (commit.status, commit.counts["unparsed"]) == ("ok_with_gaps", len(bright))
     assert "has to begin its answer with score.yes or score.no" in commit.message
+
+
+def test_answers_that_would_begin_otherwise_are_told(
+    make_bench: Callable[..., Any], street: VideoSource, file: Path
+) -> None:
+    bench = bench_of(make_bench, Judge(), file, score={"method": "definitions", "max_outside": 0.2})
+    video = bench.prepare(street)
+    assert bench.run(video) == {}
+    message = bench.store.find(bench.graph.keys(video)["score_definitions"]).message
+    assert re.search(r"25\.0% of what .* begin with another word; try another model, or another def.*\.question", message)
 
 
 def test_no_answer_at_all_rejects_the_video(make_bench: Callable[..., Any], street: VideoSource, file: Path) -> None:
