@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -62,7 +62,7 @@ def test_a_model_in_this_process_says_what_its_logits_say(model: LocalChat, word
             assert math.exp(answer.log_probabilities[word]) == pytest.approx(p / sum(found.values()), abs=5e-4)
 
 
-def row(tops: dict[str, float], said: str = "YES") -> dict[str, Any]:
+def row(tops: Mapping[str, float | None], said: str = "YES") -> dict[str, Any]:
     given = [{"token": token, "logprob": log} for token, log in tops.items()]
     return {"token": said, "logprob": tops.get(said, -9.0), "top_logprobs": given}
 
@@ -73,7 +73,7 @@ def ask(script: Callable[[Seen], Reply], count: int = 1) -> tuple[list[ChatAnswe
         return answers_of(model, requests), server.seen
 
 
-def first(tops: dict[str, float] | None, said: str = "YES") -> Callable[[Seen], Reply]:
+def first(tops: Mapping[str, float | None] | None, said: str = "YES") -> Callable[[Seen], Reply]:
     logprobs = None if tops is None else {"content": [row(tops, said)]}
     return lambda seen: Reply(body=chat_body(said, "length", logprobs=logprobs))
 
@@ -96,10 +96,12 @@ def first(tops: dict[str, float] | None, said: str = "YES") -> Callable[[Seen], 
         pytest.param({"The": -0.1, "A": -3.0}, None, id="neither word"),
         pytest.param({"Y": -0.1, "N": -3.0}, None, id="beginnings that cannot be followed here"),
         pytest.param({"YES": -0.2, "NO": -1.9, "N": -9.0}, 0.845534735, id="a beginning that does not matter"),
+        pytest.param({"YES": -0.2, "NO": -1.9, "A": None}, 0.845534735, id="an impossible token"),
+        pytest.param({"YES": -0.0005, "NO": None}, 1.0, id="an impossible word"),
         pytest.param(None, None, id="no log-probabilities"),
     ],
 )
-def test_any_server_that_shows_the_first_token(tops: dict[str, float] | None, expected: float | None) -> None:
+def test_any_server_that_shows_the_first_token(tops: Mapping[str, float | None] | None, expected: float | None) -> None:
     plain = first(tops, next(iter(tops)) if tops else "YES")
 
     def script(seen: Seen) -> Reply:

@@ -177,7 +177,9 @@ def test_answers_that_would_begin_otherwise_are_told(
     video = bench.prepare(street)
     assert bench.run(video) == {}
     message = bench.store.find(bench.graph.keys(video)["score_definitions"]).message
-    assert re.search(r"25\.0% of what .* begin with another word; try another model, or another def.*\.question", message)
+    assert re.search(
+        r"25\.0% of what .* begin with another word; try another model, or another def.*\.question", message
+    )
 
 
 def test_no_answer_at_all_rejects_the_video(make_bench: Callable[..., Any], street: VideoSource, file: Path) -> None:

@@ -127,7 +127,8 @@ def _first_tokens(answer: dict[str, Any]) -> list[tuple[str, float]]:
         row = answer["choices"][0]["logprobs"]["content"][0]
         tops = row.get("top_logprobs") or []
         rows = tops if row["token"] in [top["token"] for top in tops] else [*tops, row]
-        found = [(_piece(str(top["token"])), float(top["logprob"])) for top in rows]
+        given = [top for top in rows if top["logprob"] is not None]  # JSON has no other way to say minus infinity
+        found = [(_piece(str(top["token"])), min(float(top["logprob"]), 0.0)) for top in given]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return []
     return [(text, log) for text, log in found if not math.isnan(log)]
