@@ -36,7 +36,9 @@ def test_the_gain_and_its_interval_are_those_that_the_page_of_recipes_prints(sha
         )
         for row in found.rows
     ]
-    page = " ".join((Path(__file__).parents[2] / "docs/design/recipes/rescoring.md").read_text(encoding="utf-8").split())
+    page = " ".join(
+        (Path(__file__).parents[2] / "docs/design/recipes/rescoring.md").read_text(encoding="utf-8").split()
+    )
     (auc_0, ap_0), (auc_10, ap_10) = rows
     assert (auc_10[:2], ap_10[:2]) == (("81.95", "84.36"), ("34.80", "36.16"))
     for name, (auc, ap) in (("none", (auc_0, ap_0)), ("σ 10", (auc_10, ap_10))):
