@@ -77,6 +77,6 @@ def header_of(config: LavadConfig) -> dict[str, str]:
     return {
         "origin": about.origin,
         LOOKS_AHEAD: looks_ahead(config),
-        FITTED: ", ".join(about.tuned_on_test) or "nothing that is known",
+        FITTED: ", ".join(about.tuned_on_test) or "nothing, as far as is known",
         "expected": about.expected or "no figure is published",
     }

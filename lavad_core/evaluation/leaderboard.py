@@ -231,7 +231,7 @@ def _notes(
     if reference is not None:
         yield (
             f"unlike, or ≠: the columns in which a row differs from {'the first of ours' if own else 'LAVAD as published'}, "
-            "with ? where one of both is not known; an order over such rows is no comparison"
+            "with ? where one of both is not known; the order of such rows says nothing"
         )
     if any(row.figures == "claim" for row in rows):
         yield (

@@ -56,8 +56,8 @@ class EvaluationOptions:
             if results.smoothing and self.sigmas and not self.smooth_again:
                 raise InputError(
                     f"the scores of {results.origin} {results.set_id!r} are smoothed already ({results.smoothing}): σ "
-                    f"{self.sigmas[0]} would smooth them twice; leave it out, or say that it is meant (`lavad evaluate "
-                    "--smooth-again`)"
+                    f"{self.sigmas[0]} would smooth them twice; leave it out, or say that it is meant: `lavad evaluate "
+                    "--smooth-again`, whose --output other commands take"
                 )
 
     @property

@@ -31,7 +31,6 @@ GRID_SCHEMA = pa.schema(
     [
         *FRAME_SCHEMA,
         pa.field("summary", pa.string()),
-        pa.field("reason", pa.string()),
         pa.field("cleaned", pa.string()),
         pa.field("captions", pa.list_(pa.struct([("captioner", pa.string()), ("caption", pa.string())]))),
     ]
@@ -42,12 +41,16 @@ JSON_FORMAT = 1
 
 def schema_of(results: ResultSet, frames: bool) -> pa.Schema:
     """The columns of a table of results, ``frames`` for one row per frame: with ``unsmoothed_score`` beside ``score`` where the
-    run smoothed its scores."""
+    run smoothed its scores, and ``reason`` beside ``summary`` where scores have reasons of their own."""
     schema = FRAME_SCHEMA if frames else GRID_SCHEMA
-    if not results.smoothing:
-        return schema
-    place = schema.get_field_index("score") + 1
-    return schema.insert(place, pa.field("unsmoothed_score", pa.float64(), nullable=False))
+    if results.smoothing:
+        place = schema.get_field_index("score") + 1
+        schema = schema.insert(place, pa.field("unsmoothed_score", pa.float64(), nullable=False))
+    if (
+        not frames and results.names and results.texts(results.names[0]).reasons
+    ):  # one run's videos have them, all or none
+        schema = schema.insert(schema.get_field_index("summary") + 1, pa.field("reason", pa.string()))
+    return schema
 
 
 def write_csv(results: ResultSet, target: Path, *, frames: bool = False) -> None:
@@ -111,10 +114,11 @@ def write_json(results: ResultSet, target: Path, *, frames: bool = False) -> Non
 
 def tables_of(results: ResultSet, frames: bool) -> Iterator[pa.Table]:
     """The rows of one video after the other."""
-    return (_table(results, name, frames) for name in results.names)
+    schema = schema_of(results, frames)
+    return (_table(results, name, frames, schema) for name in results.names)
 
 
-def _table(results: ResultSet, name: str, every_frame: bool) -> pa.Table:
+def _table(results: ResultSet, name: str, every_frame: bool, schema: pa.Schema) -> pa.Table:
     video = results.scores(name)
     frames = np.arange(video.frames) if every_frame else video.grid
     curves = {"score": video.scores, "raw_score": video.raw_scores}
@@ -132,12 +136,12 @@ def _table(results: ResultSet, name: str, every_frame: bool) -> pa.Table:
         "time_s": [None] * len(frames) if times is None else times,
         **{kind: [None] * len(frames) if curve is None else curve for kind, curve in curves.items()},
     }
-    schema = schema_of(results, every_frame)
     if every_frame:
         return pa.Table.from_pydict(columns, schema=schema)
     texts, grid = results.texts(name), frames.tolist()
     columns["summary"] = [texts.summaries.get(frame) for frame in grid]
-    columns["reason"] = [texts.reasons.get(frame) for frame in grid]
+    if "reason" in schema.names:
+        columns["reason"] = [texts.reasons.get(frame) for frame in grid]
     cleaned = {frame: caption.text for frame, caption in texts.cleaned.items()}
     columns["cleaned"] = [cleaned.get(frame) for frame in grid]
     columns["captions"] = [

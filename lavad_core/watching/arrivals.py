@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lavad_core.errors import InputError
-from lavad_core.video.discover import discover
+from lavad_core.video.discover import VIDEO_SUFFIXES, discover
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Arrivals:
         clock: seconds that pass, for tests.
 
     Raises:
-        InputError: an input is not a folder, and the folder in which it could appear as a file does not exist.
+        InputError: an input is not there, and is not a video's file that could appear in an existing folder.
     """
 
     def __init__(
@@ -58,9 +58,10 @@ class Arrivals:
     ) -> None:
         self._inputs = [Path(item).absolute() for item in inputs]
         for path in self._inputs:
-            if not path.parent.is_dir():
+            if not path.exists() and not (path.suffix.lower() in VIDEO_SUFFIXES and path.parent.is_dir()):
                 raise InputError(
-                    f"{str(path)!r} is not a folder, and that in which it could appear, {str(path.parent)!r}, does not exist"
+                    f"{str(path)!r} is not there: watch a folder that exists, or a video's file (.mp4 …) that may appear later "
+                    "in a folder that exists"
                 )
         self._settle_s, self._clock = settle_s, clock
         self._seen: dict[Path, tuple[int, int, float]] = {}
@@ -96,7 +97,11 @@ class Arrivals:
     def _there(self) -> list[Path]:
         found: dict[Path, None] = {}
         for path in self._inputs:
+            if not path.exists():  # not yet, or no more: a folder that was mounted
+                self._say_once(path, "it is not there")
+                continue
             if not path.is_dir():
+                self._unread.pop(path, None)
                 found[path] = None
                 continue
             try:
@@ -104,13 +109,17 @@ class Arrivals:
             except InputError as error:
                 if error.__cause__ is None:  # nothing is in it yet
                     self._unread.pop(path, None)
-                elif self._unread.get(path) != str(error):  # said once, not at each look
-                    self._unread[path] = str(error)
-                    log.warning("nothing below %r is scored: %s", str(path), error)
+                else:
+                    self._say_once(path, str(error))
                 continue
             self._unread.pop(path, None)
             found |= {source.path.absolute(): None for source in sources if source.kind == "file"}
         return list(found)
+
+    def _say_once(self, path: Path, why: str) -> None:
+        if self._unread.get(path) != why:  # not at each look
+            self._unread[path] = why
+            log.warning("nothing of %r is scored: %s", str(path), why)
 
 
 def goes_on(arrival: Arrival) -> bool:

@@ -92,7 +92,7 @@ class Program:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         if not arguments or not all(isinstance(one, str) and one and "\0" not in one for one in arguments):
-            raise InputError("the program to tell is not a list of texts such as [/usr/local/bin/tell, --urgent]")
+            raise InputError(f"--program {list(arguments)!r} is no program: give its path, or [PATH, ARGUMENT, …]")
         self._arguments = list(arguments)
         self.name = f"program {hashlib.sha256(ascii_json(self._arguments).encode()).hexdigest()[:16]}"
         self.shown = f"program {os.path.basename(arguments[0])}"

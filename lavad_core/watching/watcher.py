@@ -69,6 +69,8 @@ class Watcher:
     """Where a web server shows that folder; empty for links to the files themselves."""
     told: Told = lambda due, seconds: None
     """Called after each telling."""
+    scored: Callable[[str, int], None] = lambda name, events: None
+    """Called with each video that has scores, and how many events it has."""
     latencies_s: list[float] = field(default_factory=list)
     """Seconds from the end of a file to each telling, so far."""
     _failures: int = 0
@@ -140,7 +142,9 @@ class Watcher:
             "file_ended_s": arrival.ended_s,
         }
         if outcome.status in SCORED:
-            self.book.done(arrival, outcome.status, _anomalies(results, outcome, facts), receivers)
+            found = _anomalies(results, outcome, facts)
+            self.book.done(arrival, outcome.status, found, receivers)
+            self.scored(outcome.name, len(found))
             return
         tries = self.book.tries(arrival) + 1
         if outcome.status != "rejected" and tries < MOST_TRIES:

@@ -130,7 +130,6 @@ def test_tables_of_the_grid(tmp_path: Path) -> None:
                 "score": score,
                 "raw_score": raw,
                 "summary": texts.summaries[frame],
-                "reason": None,
                 "cleaned": texts.cleaned[frame].text,
             }
             captions = {captioner: said[frame] for captioner, said in texts.captions.items()}

@@ -51,7 +51,7 @@ def test_the_parameters_of_deployments_keep_their_names() -> None:
     assert set(evaluate.parameters.properties) == {
         "labels", "dataset", "list_file", "run_id", "preset", "settings", "videos", "first_frame", "frame_count_tolerance",
         "sigmas", "thresholds", "threshold_file", "low_threshold", "min_length", "max_gap", "resamples", "seed", "baseline",
-        "tolerances", "report", "config",
+        "tolerances", "report", "config", "smooth_again",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -123,7 +124,8 @@ def test_killed_before_it_told_anything_it_tells_it_all(folder: WatchedFolder) -
     ("more", "says"),
     [
         pytest.param(["--webhook", "no address"], "not an address", id="webhook"),
-        pytest.param(["--program", "rm -rf x"], "not a list of texts", id="a shell's line"),
+        pytest.param(["--program", "rm -rf x"], "'rm -rf x' is not an executable file", id="a shell's line"),
+        pytest.param(["--program", "[]"], "--program [] is no program", id="an empty list"),
         pytest.param(["--set", "imports.list=l.txt", "--set", "imports.frame_rate=30"], "imports.list", id="a list"),
     ],
 )
@@ -137,10 +139,13 @@ def test_what_cannot_work_is_said_at_once(more: list[str], says: str, folder: Wa
 def test_it_stops_when_all_is_told(folder: WatchedFolder) -> None:
     clips = folder.prepare("a")
     folder.arrive(clips["a"])
-    ended = lavad(*folder.arguments("--once", "--pages-address", "https://host/lavad/")[3:])
+    more = ["--once", "--pages-address", "https://host/lavad/", "--program", shutil.which("true") or ""]
+    ended = lavad(*folder.arguments(*more)[3:])
     assert ended.exit_code == 0, ended.stderr
     (notice,) = map(json.loads, ended.stdout.splitlines())
     assert notice["page"] == f"https://host/lavad/{notice['run']}/videos/0001-a.html"
-    assert "told 1 times; from the end of a file to that: median" in ended.stderr
+    assert "told 2 times; from the end of a file to that: median" in ended.stderr
+    assert "told program: a, anomaly" in ended.stderr
+    assert "nothing found" not in ended.stderr
     again = lavad(*folder.arguments("--once")[3:])
     assert (again.exit_code, again.stdout) == (0, "")

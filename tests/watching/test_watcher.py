@@ -91,9 +91,22 @@ def test_a_file_is_at_rest_when_it_has_stayed_the_same(tmp_path: Path) -> None:
     assert [one.path.name for one in arrivals.at_rest()] == ["later.mp4"]
 
 
-def test_a_place_that_cannot_come_to_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist"):
-        Arrivals([tmp_path / "no" / "such.mp4"], 5)
+@pytest.mark.parametrize("path", ["no/such.mp4", "nosuch", "no/such"])
+def test_a_place_that_cannot_come_to_be_is_refused(path: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{path}' is not there: watch a folder that exists"):
+        Arrivals([tmp_path / path], 5)
+
+
+def test_a_folder_that_goes_away_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    arrivals = Arrivals([folder], 0)
+    folder.rmdir()
+    assert arrivals.at_rest() == arrivals.at_rest() == []
+    assert [record.message for record in caplog.records] == [f"nothing of {str(folder)!r} is scored: it is not there"]
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"1")
+    assert [one.path.name for one in arrivals.at_rest()] == ["a.mp4"]
 
 
 def test_each_clip_is_scored_once_and_told_once(folder: WatchedFolder, tmp_path: Path) -> None:
@@ -343,7 +356,7 @@ def test_a_program_reads_the_notice_and_no_shell_does(tmp_path: Path, monkeypatc
     with pytest.raises(ServiceUnavailable, match="No such file"):
         Program([str(tmp_path / "missing")]).tell(NOTICE)
     for wrong in ([], [""], ["a", ""]):
-        with pytest.raises(InputError, match="not a list"):
+        with pytest.raises(InputError, match="is no program"):
             Program(wrong)
 
 

@@ -181,7 +181,7 @@ def metrics(resources: RunResources, videos: Sequence[VideoOutcome], *, tables: 
     if clipped := counts["clipped_intervals"]:
         say(f"{number_of(clipped, 'annotated interval')} beyond the end of the video, cut there")
     if others := counts["labels_without_video"]:
-        say(f"the labels name {number_of(others, 'other video')}: a metric over a part of a data set is not its own")
+        say(f"the labels name {number_of(others, 'other video')}: a metric over a part is not that of the data set")
 
 
 def exit_code(videos: Sequence[VideoOutcome]) -> Exit:

@@ -33,7 +33,11 @@ def show_video(
     frames: Annotated[bool, typer.Option("--frames", help="One row per frame instead of one per grid frame.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="The anomalous segments only.")] = False,
     extremes: Annotated[
-        bool, typer.Option("--extremes", help="The most and the least suspicious tenth of the video.")
+        bool,
+        typer.Option(
+            "--extremes",
+            help="The most and the least suspicious part of the video: a tenth, or 300 frames.",
+        ),
     ] = False,
     events: Annotated[
         bool, typer.Option("--events", help="The events that scores are made of, where score.method is events.")

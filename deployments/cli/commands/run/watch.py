@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,9 +41,9 @@ def watch(
         list[str] | None,
         typer.Option(
             "--program",
-            help="Program with its arguments, as a list ([/usr/local/bin/tell, --urgent]), that is started for each notice and "
-            "reads it from its standard input; no shell is involved. May be repeated.",
-            metavar="LIST",
+            help="Program that is started for each notice and reads it from its standard input: its path, or a list with its "
+            "arguments ([/usr/local/bin/tell, --urgent]); no shell is involved. May be repeated.",
+            metavar="PATH|LIST",
         ),
     ] = None,
     settle_s: Annotated[
@@ -93,7 +94,7 @@ def watch(
     check_ahead(RunResources(config), [])  # what does not fit is said now, not when the first file has arrived
     book_file = config.store / "cache" / "watch.sqlite" if state is None else state
     with interruptible(go_on=SAME_AGAIN), NoticeBook(book_file) as book:
-        watcher = Watcher(config, arrivals, book, receivers, pages, pages_address, _say_told)
+        watcher = Watcher(config, arrivals, book, receivers, pages, pages_address, _say_told, _say_scored)
         if skip_existing:
             there = Arrivals(inputs, 0.0).at_rest()
             watcher.skip(new := book.waiting(there))
@@ -115,6 +116,7 @@ def watch(
 
 def _receivers(webhooks: Sequence[str], programs: Sequence[str]) -> list[Receiver]:
     from lavad_core.config.reading import read_yaml
+    from lavad_core.errors import InputError
     from lavad_core.user_files import read_text
     from lavad_core.watching.receivers import Lines, Program, Webhook
 
@@ -127,9 +129,18 @@ def _receivers(webhooks: Sequence[str], programs: Sequence[str]) -> list[Receive
         address = read_text(Path(given[1:]), "address of a webhook", 4096).strip() if given.startswith("@") else given
         found.append(Webhook(address))
     for text in programs:
-        arguments = read_yaml(text, "--program").value
-        found.append(Program([str(one) for one in arguments] if isinstance(arguments, list) else []))
+        arguments = read_yaml(text, "--program").value if text.lstrip().startswith("[") else [text]
+        found.append(Program([str(one) for one in arguments]))
+        if shutil.which(str(arguments[0])) is None:
+            raise InputError(
+                f"--program: {arguments[0]!r} is not an executable file; arguments go into a list, [PATH, ARGUMENT, …]"
+            )
     return found
+
+
+def _say_scored(name: str, events: int) -> None:
+    if not events:  # what was found is told
+        say(f"scored {escape(name)}: nothing found")
 
 
 def _say_told(due: Due, seconds: float) -> None:
