@@ -13,6 +13,7 @@ from lavad.deployments.cli.exits import SAME_AGAIN, flush, guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.text import escape, say, show
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ def watch(
         if skip_existing:
             there = Arrivals(inputs, 0.0).at_rest()
             watcher.skip(new := book.waiting(there))
-            say(f"{len(new)} files that exist already are left out")
+            say(f"left out, since they exist already: {number_of(len(new), 'file')}")
         say(f"watching {', '.join(escape(one) for one in inputs)}; state in {escape(str(book_file))}")
         try:
             while True:
@@ -109,8 +110,8 @@ def watch(
         finally:
             if told := sorted(watcher.latencies_s):
                 say(
-                    f"told {len(told)} times; from the end of a file to that: median {told[len(told) // 2]:.1f} s, "
-                    f"longest {told[-1]:.1f} s"
+                    f"told {number_of(len(told), 'time')}; from the end of a file to that: "
+                    f"median {told[len(told) // 2]:.1f} s, longest {told[-1]:.1f} s"
                 )
 
 
