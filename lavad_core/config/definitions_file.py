@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lavad_core.config.reading import read_yaml
-from lavad_core.config.sentence_bank import BankCategory, SentenceBank, one_line
+from lavad_core.config.sentence_bank import BankCategory, SentenceBank, one_line, text_of_setting
 from lavad_core.digest import digest
-from lavad_core.errors import ConfigError, InputError
-from lavad_core.location import shown
-from lavad_core.user_files import read_text
+from lavad_core.errors import ConfigError
 
 WHAT = "definitions"
 
@@ -60,11 +58,7 @@ def read_definitions(path: Path | None) -> Definitions:
     """
     if path is None:
         return parse_definitions(package_definitions(), "the package's definitions")
-    try:
-        text = read_text(path, WHAT, MAX_BYTES)
-    except InputError as error:
-        raise ConfigError(f"definitions.file: {error}") from error
-    return parse_definitions(text, f"{WHAT} {shown(path)!r}")
+    return parse_definitions(*text_of_setting(path, WHAT, MAX_BYTES, "definitions.file"))
 
 
 def parse_definitions(text: str, where: str) -> Definitions:

@@ -72,12 +72,21 @@ def read_bank(path: Path | None) -> SentenceBank:
         ServiceUnavailable: the object storage of an ``s3://`` address does not answer.
     """
     if path is None:
-        return parse_bank(package_bank(), "the package's bank of sentences")
+        return parse_bank(package_bank(), f"the package's {WHAT}")
+    return parse_bank(*text_of_setting(path, WHAT, MAX_BYTES, "bank.file"))
+
+
+def text_of_setting(path: Path, what: str, max_bytes: int, setting: str) -> tuple[str, str]:
+    """The text of a file that a setting names, and what it is and where, for errors.
+
+    Raises:
+        ConfigError: it cannot be read; names the setting.
+        ServiceUnavailable: the object storage of an ``s3://`` address does not answer.
+    """
     try:
-        text = read_text(path, WHAT, MAX_BYTES)
+        return read_text(path, what, max_bytes), f"{what} {shown(path)!r}"
     except InputError as error:
-        raise ConfigError(f"bank.file: {error}") from error
-    return parse_bank(text, f"{WHAT} {shown(path)!r}")
+        raise ConfigError(f"{setting}: {error}") from error
 
 
 def parse_bank(text: str, where: str) -> SentenceBank:
