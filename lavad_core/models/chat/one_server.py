@@ -77,6 +77,7 @@ class Server:
         self._connect = functools.partial(_client, self.shown_url, key, (name, password), trust_env, certificates)
         self._free = [self._connect()]  # now, so that what is wrong with the environment is said now
         self._clients = list(self._free)
+        self._ending: set[asyncio.Future[None]] = set()
         self._connections, self.slots = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
 
     def url(self, path: str, *, at_root: bool) -> str:
@@ -118,6 +119,7 @@ class Server:
     async def close(self) -> None:
         for client in self._clients:
             await client.aclose()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -133,8 +135,14 @@ class Server:
             client = self._free.pop()
             try:
                 yield client
-            finally:
-                self._free.append(client)
+            except BaseException:
+                # httpx may count the connection of a request that was cut off as taken for ever.
+                self._clients.remove(client)
+                ending = asyncio.ensure_future(client.aclose())
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
+                raise
+            self._free.append(client)
 
     def _refusal(
         self, where: str, response: httpx.Response, parsed: dict[str, Any] | None, content: bytes
