@@ -256,8 +256,8 @@ def test_what_came_before_a_failure_is_yielded() -> None:
         answers: dict[int, dict[str, Any]] = {}
         with pytest.raises(RequestRejected, match="maximum context length"):
             answers.update(posted(pool, (Call("x", {"number": number}) for number in range(1000))))
-        assert len(set(range(50)) - set(answers)) < 4  # any of the others may have been on its way
-        assert len(server.seen) < 500
+        assert set(answers) >= set(range(40))
+        assert len(server.seen) < 70
         assert pool.ask("POST", Call("x", {"number": 1})) == {"number": 1}
         pool.close()
 
