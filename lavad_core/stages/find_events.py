@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.errors import InputError
 from lavad_core.imports.boundaries import read_boundaries
 from lavad_core.recipes.event_tree import changes, levels, peaks, scaled
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.imported_values import check_unchanged
 from lavad_core.stages.node import Condition, Node, Reads, never, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.vectors import from_column
@@ -96,9 +96,8 @@ def _imported(context: StageContext, frames: int) -> tuple[NDArray[np.int64], ND
     Raises:
         InputError: the scores are of a video of another length, or have changed since the run began.
     """
-    place, video = context.config.imports.boundaries, context.video
+    place = context.config.imports.boundaries
     assert place is not None, "the configuration was checked"
-    given = read_boundaries(place, video.name)
-    if given.sha256 != video.imports[context.node.id]:
-        raise InputError(f"{place}: the values of {video.name!r} changed during the run; run again")
+    given = read_boundaries(place, context.video.name)
+    check_unchanged(context, place, given.sha256)
     return given.positions(frames)

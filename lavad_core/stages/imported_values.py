@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lavad_core.errors import InputError
 from lavad_core.imports.for_stage import import_folders, read_for_stage
@@ -23,11 +24,19 @@ def imported_scores(context: StageContext, frames: Sequence[int]) -> list[float]
     return [float(value) for value in _values(context, frames)]
 
 
+def check_unchanged(context: StageContext, place: Path, sha256: str, what: str = "values") -> None:
+    """
+    Raises:
+        InputError: what is imported for the context's video is not what it was when the run began.
+    """
+    if sha256 != context.video.imports[context.node.id]:
+        raise InputError(f"{place}: the {what} of {context.video.name!r} changed during the run; run again")
+
+
 def _values(context: StageContext, frames: Sequence[int]) -> list[str] | list[float]:
     folder = import_folders(context.config)[context.node.id]
     values, sha256 = read_for_stage(context.node.id, folder, context.video.name, context.config.imports.similarities)
-    if sha256 != context.video.imports[context.node.id]:
-        raise InputError(f"{folder}: the values of {context.video.name!r} changed during the run; run again")
+    check_unchanged(context, folder, sha256)
     missing = [frame for frame in frames if frame not in values]
     if missing:
         if context.node.id == "clean" and context.config.window.sampling == "any-frame":

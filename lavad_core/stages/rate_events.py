@@ -9,14 +9,14 @@ import pyarrow as pa
 from lavad_core.config.schema import LavadConfig
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.stages import score
-from lavad_core.stages.asking import asked, chat_read_if
+from lavad_core.stages.asking import chat_read_if
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.find_events import most_asked
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.score_counts import ScoreCounts
-from lavad_core.stages.units import ROWS, Work
+from lavad_core.stages.units import Work
 from lavad_core.stages.video_frames import FrameTimes
-from lavad_core.stages.yes_no import ask_thresholds, is_ordinal
+from lavad_core.stages.yes_no import ask_thresholds, is_ordinal, questions_about
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -41,12 +41,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """At most a request for each event that there may be, or one for each threshold; equal summaries are one."""
-    own, most = config.score, most_asked(config, video)
-    if is_ordinal(config):
-        questions = asked(config, node, most * own.thresholds, total=own.total_tokens, kept=1, answer=1)
-        return questions | {ROWS: most}
-    answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
-    return asked(config, node, most, total=own.total_tokens, kept=own.max_answer_tokens, answer=answer)
+    return questions_about(config, node, most_asked(config, video))
 
 
 def run(context: StageContext) -> Commit:

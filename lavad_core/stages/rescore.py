@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lavad_core.config.schema import LavadConfig
-from lavad_core.errors import InputError, RequestRejected
+from lavad_core.errors import RequestRejected
 from lavad_core.imports.tags import read_tags
 from lavad_core.method.summarising import Messages, shorten
 from lavad_core.models.chat.read_answer import WORDS
@@ -23,6 +23,7 @@ from lavad_core.runs import work
 from lavad_core.stages import score
 from lavad_core.stages.asking import ask_all, asked, chat_read_if, fits, seed_of, seeing
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.imported_values import check_unchanged
 from lavad_core.stages.node import Condition, Node, Reads, never, scores_node, settings_of
 from lavad_core.stages.passes import decode_frames
 from lavad_core.stages.units import FRAMES_DECODED, TOKENS, Work
@@ -181,10 +182,7 @@ def _tags(context: StageContext, part: Extreme) -> Tags:
     if not _shown(config):
         assert config.imports.tags is not None  # the configuration was checked
         tags, digest = read_tags(config.imports.tags, context.video.name)
-        if digest != context.video.imports[context.node.id]:
-            raise InputError(
-                f"{config.imports.tags}: the tags of {context.video.name!r} changed during the run; run again"
-            )
+        check_unchanged(context, config.imports.tags, digest, "tags")
         return tags
     model, device = context.resources.models.chat()
     seeing(config, model, "rescore.tags 'vlm' shows it pictures", "rescore.tags=import, with imports.tags")

@@ -26,14 +26,21 @@ from lavad_core.method.summarising import Messages, shorten
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.recipes.ordinal import MANY_VIOLATIONS, violations
-from lavad_core.stages.asking import ask_all, asked, build_all, chat_read_if, fits, seed_of
+from lavad_core.stages.asking import ask_all, build_all, chat_read_if, fits, seed_of
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.imported_values import imported_scores
 from lavad_core.stages.node import Condition, Node, Reads, grid_settings, settings_of
 from lavad_core.stages.score_counts import ScoreCounts
-from lavad_core.stages.units import ROWS, Work
+from lavad_core.stages.units import Work
 from lavad_core.stages.video_frames import FrameTimes, grid_of, load_probe
-from lavad_core.stages.yes_no import Judged, ask_thresholds, is_ordinal, threshold_messages, threshold_requests
+from lavad_core.stages.yes_no import (
+    Judged,
+    ask_thresholds,
+    is_ordinal,
+    questions_about,
+    threshold_messages,
+    threshold_requests,
+)
 from lavad_core.store.types import Commit, ResultWriter
 
 Asked = TypeVar("Asked")
@@ -104,13 +111,7 @@ def reads(config: LavadConfig) -> list[Reads]:
 
 def costs(config: LavadConfig, node: Node, video: FrameTimes) -> Work:
     """At most a request for each grid frame, or one for each threshold; equal summaries are one."""
-    own = config.score
-    rows = len(grid_of(config, video))
-    if is_ordinal(config):
-        questions = asked(config, node, rows * own.thresholds, total=own.total_tokens, kept=1, answer=1)
-        return questions | {ROWS: rows}
-    answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
-    return asked(config, node, rows, total=own.total_tokens, kept=own.max_answer_tokens, answer=answer)
+    return questions_about(config, node, len(grid_of(config, video)))
 
 
 def run(context: StageContext) -> Commit:

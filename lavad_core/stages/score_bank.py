@@ -21,7 +21,7 @@ from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Condition, Node, Reads, never, settings_of
 from lavad_core.stages.units import ROWS, Work
-from lavad_core.stages.vectors import from_column
+from lavad_core.stages.vectors import VECTORS_OF, from_column
 from lavad_core.stages.video_frames import FrameTimes, grid_of
 from lavad_core.store.types import Commit
 
@@ -200,4 +200,4 @@ def _nearest(
 
 
 def _vectors(config: LavadConfig) -> str:
-    return {"frame": "embed_frames", "window": "embed_windows"}[config.bank.vector]
+    return VECTORS_OF[config.bank.vector]

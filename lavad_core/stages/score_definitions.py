@@ -3,9 +3,8 @@ summary, for each definition its hazard, an ordinary scene and harmless look-ali
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,7 +25,7 @@ from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Condition, Node, Reads, never, settings_of
 from lavad_core.stages.units import ROWS, Work
 from lavad_core.stages.video_frames import FrameTimes, grid_of
-from lavad_core.stages.yes_no import ask_questions, yes_no_request, yes_probability
+from lavad_core.stages.yes_no import ask_questions, told_together, with_words, yes_no_request
 from lavad_core.store.types import Commit
 
 VERSION = 1
@@ -147,13 +146,9 @@ def _requests(
 
 
 def _judged(config: LavadConfig, compared: list[_Compared], readings: Sequence[ReadAnswer]) -> _Judged:
-    found = [yes_probability(config, reading) for reading in readings]
-    looked = [reading.answer.outside for reading in readings if reading.answer.outside is not None]
-    outside = math.fsum(looked) / len(looked) if looked else None
-    known = [one for one in found if one is not None]
-    if len(known) < len(found):
-        unknown = readings[found.index(None)]
-        return _Judged(replace(unknown, answer=replace(unknown.answer, outside=outside)))
+    reading, known = told_together(config, readings)
+    if known is None:
+        return _Judged(reading)
     best, said, kinds = -1.0, "", []
     for one in compared:
         hazard, others = max(known[at] for at in one.hazards), [known[at] for at in one.look_alikes]
@@ -161,8 +156,7 @@ def _judged(config: LavadConfig, compared: list[_Compared], readings: Sequence[R
         kinds.append({"kind": one.name, "score": value})
         if value > best:
             best, said = value, in_words(one.name, hazard, known[0], others)
-    merged = replace(readings[0].answer, text=said, outside=outside)
-    return _Judged(ReadAnswer(said, None, merged), best, kinds)
+    return _Judged(with_words(reading, said), best, kinds)
 
 
 def _kind_of_each(frames: list[int], kinds: list[list[dict[str, Any]] | None]) -> list[str]:

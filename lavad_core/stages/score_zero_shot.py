@@ -15,7 +15,7 @@ from lavad_core.runs import work
 from lavad_core.stages.context import StageContext
 from lavad_core.stages.node import Node, Reads, settings_of
 from lavad_core.stages.units import ROWS, Work
-from lavad_core.stages.vectors import from_column
+from lavad_core.stages.vectors import VECTORS_OF, from_column
 from lavad_core.stages.video_frames import FrameTimes, grid_of
 from lavad_core.store.types import Commit
 
@@ -70,7 +70,7 @@ def run(context: StageContext) -> Commit:
 
 
 def _vectors(config: LavadConfig) -> str:
-    return {"frame": "embed_frames", "window": "embed_windows"}[config.zero_shot.vector]
+    return VECTORS_OF[config.zero_shot.vector]
 
 
 def _own_temperature(config: LavadConfig, encoder: Encoder) -> float:

@@ -19,6 +19,9 @@ VECTOR = pa.list_(pa.float32())
 FRAME_VECTORS = pa.schema([pa.field("frame", pa.int64(), nullable=False), pa.field("vector", VECTOR, nullable=False)])
 """One vector per frame: rows of ``embed_frames`` and ``embed_windows``."""
 
+VECTORS_OF = {"frame": "embed_frames", "window": "embed_windows"}
+"""Whose vectors a method compares (its setting ``vector``) to the node that has them."""
+
 
 def to_column(vectors: Vectors) -> pa.Array:
     """float32 [n, d] as a column of n lists."""

@@ -13,8 +13,10 @@ from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.read_answer import ReadAnswer
 from lavad_core.models.protocols import ChatModel, ChatRequest
 from lavad_core.recipes.ordinal import in_words, ordinal_score, question_messages, spellings, thresholds, two_way
-from lavad_core.stages.asking import ask_all
+from lavad_core.stages.asking import ask_all, asked
 from lavad_core.stages.context import StageContext
+from lavad_core.stages.node import Node
+from lavad_core.stages.units import ROWS, Work
 
 
 def yes_no_request(config: LavadConfig, messages: Messages, pictures: tuple[str, ...] = ()) -> ChatRequest:
@@ -46,9 +48,36 @@ def yes_probability(config: LavadConfig, reading: ReadAnswer) -> float | None:
     return None if logs is None or reading.fault else two_way(logs[config.score.yes], logs[config.score.no])
 
 
+def told_together(config: LavadConfig, readings: Sequence[ReadAnswer]) -> tuple[ReadAnswer, list[float] | None]:
+    """Several answers about one text or clip as one, with the mean of what lay outside the two words; and the probability
+    of yes for each. Where one does not tell, the first such is the answer, and there are no probabilities."""
+    found = [yes_probability(config, reading) for reading in readings]
+    looked = [reading.answer.outside for reading in readings if reading.answer.outside is not None]
+    known = [one for one in found if one is not None]
+    first = readings[0 if len(known) == len(found) else found.index(None)]
+    outside = math.fsum(looked) / len(looked) if looked else None
+    merged = replace(first, answer=replace(first.answer, outside=outside))
+    return merged, known if len(known) == len(found) else None
+
+
+def with_words(reading: ReadAnswer, said: str) -> ReadAnswer:
+    """An answer that tells, in other words."""
+    return ReadAnswer(said, None, replace(reading.answer, text=said))
+
+
 def is_ordinal(config: LavadConfig) -> bool:
     """Whether scores are asked for by yes/no questions at rising thresholds."""
     return config.score.answer == "ordinal"
+
+
+def questions_about(config: LavadConfig, node: Node, texts: int) -> Work:
+    """What rating this many texts costs at most: a request for each, or one for each threshold."""
+    own = config.score
+    if is_ordinal(config):
+        questions = asked(config, node, texts * own.thresholds, total=own.total_tokens, kept=1, answer=1)
+        return questions | {ROWS: texts}
+    answer = own.max_answer_tokens if own.answer == "choice" else own.total_tokens
+    return asked(config, node, texts, total=own.total_tokens, kept=own.max_answer_tokens, answer=answer)
 
 
 def threshold_messages(config: LavadConfig, threshold: float, text: str | None = None) -> Messages:
@@ -115,13 +144,7 @@ def _round_of(place: tuple[int, int]) -> tuple[bool, int, int]:
 
 
 def _judged(config: LavadConfig, readings: Sequence[ReadAnswer]) -> Judged:
-    found = [yes_probability(config, reading) for reading in readings]
-    looked = [reading.answer.outside for reading in readings if reading.answer.outside is not None]
-    outside = math.fsum(looked) / len(looked) if looked else None
-    probabilities = tuple(one for one in found if one is not None)
-    if len(probabilities) < len(found):
-        unknown = readings[found.index(None)]
-        return Judged(replace(unknown, answer=replace(unknown.answer, outside=outside)), None)
-    said = in_words(probabilities)
-    merged = replace(readings[0].answer, text=said, outside=outside)
-    return Judged(ReadAnswer(said, None, merged), ordinal_score(probabilities), probabilities)
+    reading, probabilities = told_together(config, readings)
+    if probabilities is None:
+        return Judged(reading, None)
+    return Judged(with_words(reading, in_words(probabilities)), ordinal_score(probabilities), tuple(probabilities))
