@@ -51,6 +51,8 @@ class LoadedConfig:
     """The validated configuration."""
     origins: Mapping[str, str]
     """Dotted path of every leaf to where its value comes from, for people."""
+    by_user: frozenset[str] = frozenset()
+    """Those of the paths whose values files and settings gave: no preset, not the environment, which all runs share."""
 
 
 def presets() -> dict[str, str]:
@@ -111,8 +113,8 @@ def load(
     last: Sequence[tuple[str, Mapping[str, Any]]] = (),
 ) -> LoadedConfig:
     """The configuration with the origin of every value; arguments and errors as :func:`load_config`."""
-    below = [_preset(preset)] if preset is not None else []
-    below += [layers.from_file(_file(path)) for path in files]
+    files_given = [layers.from_file(_file(path)) for path in files]
+    below = [*([_preset(preset)] if preset is not None else []), *files_given]
     above = layers.from_mapping("the given settings", settings) if settings is not None else []
     above += layers.from_overrides(overrides)
     for name, values in last:
@@ -135,7 +137,9 @@ def load(
     config = _with_absolute_defaults(config)
     _refuse_passwords(config, origins)
     remember_secrets(secret_values(config))
-    return LoadedConfig(config, _leaf_origins(config, origins))
+    found = _leaf_origins(config, origins)
+    own = {origin for layer in (*files_given, *above) for origin in (layer.name, *layer.origins.values())}
+    return LoadedConfig(config, found, frozenset(path for path, origin in found.items() if origin in own))
 
 
 def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> None:

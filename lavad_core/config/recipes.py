@@ -275,9 +275,18 @@ def with_texts(sections: dict[str, Any], method: str) -> dict[str, Any]:
     if method == "definitions" and own.digest is None:
         found["definitions"] = own.model_copy(update={"digest": definitions_digest(read_definitions(own.file))})
     if isinstance(score, dict) and prompt:
-        given = [(one.name, one.hazard, one.look_alikes) for one in read_definitions(own.file)]
-        found["score"] = {**score, "context_prompt": definitions.context_of_definitions(given)}
+        found["score"] = {**score, "context_prompt": context_prompt_of(own)}
     return found
+
+
+def context_prompt_of(own: DefinitionsConfig) -> str:
+    """The text that ``score.context_prompt: definitions`` stands for.
+
+    Raises:
+        ConfigError: the file cannot be read, or has another form.
+    """
+    given = [(one.name, one.hazard, one.look_alikes) for one in read_definitions(own.file)]
+    return definitions.context_of_definitions(given)
 
 
 class AboutConfig(Section):

@@ -115,7 +115,8 @@ class ConfigurationGroup:
     """Folder of the store."""
 
     def load(self, *more: str, labels: Path | None = None) -> LoadedConfig:
-        """The configuration, with origins; ``more`` are further settings, ``KEY=VALUE``.
+        """The configuration, with origins; ``more`` are further settings, ``KEY=VALUE``. A message names those that have no
+        effect.
 
         Raises:
             ConfigError: a key is unknown or a value not allowed.
@@ -124,7 +125,14 @@ class ConfigurationGroup:
 
         paths = {"store": self.store, "evaluate.labels": labels}
         own = [f"{key}={path}" for key, path in paths.items() if path is not None]
-        return load(preset=self.preset, files=self.config or (), overrides=[*(self.set_ or ()), *more, *own])
+        loaded = load(preset=self.preset, files=self.config or (), overrides=[*(self.set_ or ()), *more, *own])
+        if self.config or self.set_:
+            from lavad.deployments.cli.terminal.text import say
+            from lavad_core.pipeline.unread_settings import without_effect
+
+            for line in without_effect(loaded):
+                say(line)
+        return loaded
 
 
 def limited(sources: Sequence[VideoSource], limit: int | None) -> Sequence[VideoSource]:
