@@ -69,6 +69,24 @@ def _step_s(config: LavadConfig) -> float:
     return config.video.frame_interval / (config.imports.frame_rate or USUAL_RATE)
 
 
+def threshold_note(config: LavadConfig) -> str:
+    """What to mind about segments whose threshold was never chosen for their scores, as ratings of a language model are spread
+    over 0 … 1 and similarities to texts are not; empty where it was set, or is not needed."""
+    method = config.score.method
+    given = config.detect.threshold != type(config.detect).model_fields["threshold"].default
+    if (
+        method not in ("bank", "zero-shot")
+        or config.imports.scores is not None
+        or config.imports.refined is not None
+        or given
+    ):
+        return ""
+    return (
+        f"detect.threshold {config.detect.threshold:g} is the default and was not chosen for scores of {method!r}, so that there "
+        "may be far too many segments or none: choose one on labelled videos (lavad threshold), or look at the curves"
+    )
+
+
 def header_of(config: LavadConfig) -> dict[str, str]:
     """Name to text, for plans, evaluations and reports; empty where no preset says anything."""
     about = config.about

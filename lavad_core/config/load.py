@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ class LoadedConfig:
     """The validated configuration."""
     origins: Mapping[str, str]
     """Dotted path of every leaf to where its value comes from, for people."""
-    by_user: frozenset[str] = frozenset()
-    """Those of the paths whose values files and settings gave: no preset, not the environment, which all runs share."""
+    by_user: Mapping[str, str] = field(default_factory=dict)
+    """The paths whose values the user gave, to ``file`` or ``setting``: no preset, not the environment."""
 
 
 def presets() -> dict[str, str]:
@@ -138,8 +138,12 @@ def load(
     _refuse_passwords(config, origins)
     remember_secrets(secret_values(config))
     found = _leaf_origins(config, origins)
-    own = {origin for layer in (*files_given, *above) for origin in (layer.name, *layer.origins.values())}
-    return LoadedConfig(config, found, frozenset(path for path, origin in found.items() if origin in own))
+    own = dict.fromkeys(_origins_in(files_given), "file") | dict.fromkeys(_origins_in(above), "setting")
+    return LoadedConfig(config, found, {path: own[origin] for path, origin in found.items() if origin in own})
+
+
+def _origins_in(given: Sequence[Layer]) -> set[str]:
+    return {origin for layer in given for origin in (layer.name, *layer.origins.values())}
 
 
 def _refuse_passwords(config: LavadConfig, origins: Mapping[PathKey, str]) -> None:

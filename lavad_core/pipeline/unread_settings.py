@@ -19,14 +19,17 @@ from lavad_core.pipeline.graph import build_graph
 from lavad_core.stages.node import Graph
 
 _MODELS = ("captioners", "encoder", "chat")
+_METHOD = ("score", "method")
 _TEXTS = ("bank.file", "definitions.file")
 
 
 def without_effect(loaded: LoadedConfig) -> list[str]:
     """A line for each group of settings that a file or the command line gave, away from their defaults, and that no stage
     reads on the way to the segments: which they are, where they were given, and what would make them count. Fields that no
-    result depends on are left out, and so are those of an evaluation."""
+    result depends on are left out, and so are those of an evaluation; and what a file has for other methods than the one that
+    was chosen over it."""
     config = loaded.config
+    chosen_over = config.score.method != _default(config, _METHOD) and loaded.by_user.get(".".join(_METHOD)) != "file"
     groups: dict[str, list[str]] = defaultdict(list)
     for path, stages, value in leaves(config):
         dotted = ".".join(path)
@@ -35,7 +38,9 @@ def without_effect(loaded: LoadedConfig) -> list[str]:
         counts = stages or dotted in _TEXTS or (path[0] == "captioners" and path[-1] == "model")
         if not counts or path[0] == "evaluate" or _has_effect(config, path, stages):
             continue
-        groups[_what_it_needs(config, path, stages)].append(f"{dotted} ({loaded.origins[dotted]})")
+        field, why = _what_it_needs(config, path, stages)
+        if not (chosen_over and loaded.by_user[dotted] == "file" and field in (_METHOD, None)):
+            groups[why].append(f"{dotted} ({loaded.origins[dotted]})")
     return [f"without effect: {', '.join(found)}: {why}" for why, found in groups.items()]
 
 
@@ -68,9 +73,9 @@ def _says_what_is_anomalous(config: LavadConfig, graph: Graph, section: str) -> 
     )
 
 
-def _what_it_needs(config: LavadConfig, path: PathKey, stages: tuple[str, ...]) -> str:
-    """The one other setting that would make it count, of its own section before others, and the method last; or that there is
-    none."""
+def _what_it_needs(config: LavadConfig, path: PathKey, stages: tuple[str, ...]) -> tuple[PathKey | None, str]:
+    """The one other setting that would make it count, of its own section before others, and the method last, and that in words;
+    None where there is none."""
     found: dict[PathKey, list[str]] = {}
     tried: dict[PathKey, int] = defaultdict(int)
     for other, value in _alternatives(config):
@@ -81,13 +86,13 @@ def _what_it_needs(config: LavadConfig, path: PathKey, stages: tuple[str, ...]) 
         if _has_effect(changed, path, stages) and _is_valid(changed):
             found.setdefault(other, []).append("null" if value is None else str(value).lower())  # as --set takes them
     if not found:
-        return "no stage of this configuration reads it"
-    best = min(found, key=lambda other: (other == ("score", "method"), other[0] != path[0]))
+        return None, "no stage of this configuration reads it"
+    best = min(found, key=lambda other: (other == _METHOD, other[0] != path[0]))
     values = found[best]
     now = getattr(getattr(config, best[0]), best[1])
     if len(values) == tried[best] > 1:
-        return f"needs {'.'.join(best)} other than {now}"
-    return f"needs {'.'.join(best)} {' or '.join(values)}"
+        return best, f"needs {'.'.join(best)} other than {now}"
+    return best, f"needs {'.'.join(best)} {' or '.join(values)}"
 
 
 def _alternatives(config: LavadConfig) -> Iterator[tuple[PathKey, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from lavad_core.config.header import header_of
+from lavad_core.config.header import header_of, threshold_note
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.section import leaves
@@ -153,6 +153,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     words = [f"{name} {'imported' if made[name] else 'on' if on.get(name, True) else 'off'}" for name in made]
     yield "switches", ", ".join(words) if own_way or method in OF_SUMMARIES else ""
     yield SMOOTHING, config.smooth.in_words
+    yield "threshold of segments", threshold_note(config)
     if config.rescore.enabled:
         own = config.rescore
         band = "the variance of its scores" if own.band is None else f"{own.band:g}"

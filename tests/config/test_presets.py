@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from lavad_core.config.header import header_of, lookahead_s
+from lavad_core.config.header import header_of, lookahead_s, threshold_note
 from lavad_core.config.load import load_config, presets
 from lavad_core.config.schema import SEMANTICS
 from lavad_core.config.tree import ROOT, child, known_paths
@@ -181,3 +181,22 @@ def test_p_f_of_xd_violence_has_the_two_spaces_of_the_authors_program() -> None:
     assert theirs.endswith("It should begin with '[' and end with  ']'.")
     assert theirs.replace("  ", " ") == prompts.FORMAT == given("ucf-crime")
     assert given("plain text") == "plain text"
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "told"),
+    [
+        ("bank", [], True),
+        ("nova", [], True),
+        ("flashback", [], True),
+        ("zero-shot-clip", [], True),
+        ("zero-shot-imagebind-video", [], True),
+        ("bank", ["detect.threshold=0.45"], False),
+        ("bank", ["imports.scores=/scores"], False),
+        ("ucf-crime", [], False),
+        ("probe-vad", [], False),
+    ],
+)
+def test_a_threshold_that_was_not_chosen_for_such_scores(preset: str, given: list[str], told: bool) -> None:
+    config = load_config(preset=preset, overrides=given, environ={})
+    assert ("lavad threshold" in threshold_note(config)) == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,8 @@ from lavad_core.config.load import load, presets
 from lavad_core.pipeline.unread_settings import without_effect
 
 
-def lines(*overrides: str, preset: str | None = None, **given: object) -> list[str]:
-    return without_effect(load(preset=preset, overrides=overrides, environ={}, **given))  # type: ignore[arg-type]
+def lines(*overrides: str, preset: str | None = None, **given: Any) -> list[str]:
+    return without_effect(load(preset=preset, overrides=overrides, environ={}, **given))
 
 
 @pytest.mark.parametrize(
@@ -111,3 +112,22 @@ def test_settings_that_lack_the_same_are_one_line(tmp_path: Path) -> None:
     assert lines("rescore.pictures=4", files=[file]) == [
         f"without effect: rescore.band ({file}:1), rescore.pictures (--set rescore.pictures): needs rescore.enabled true"
     ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"overrides": ["score.method=bank"]}, ["smooth"]),
+        ({"preset": "bank"}, ["smooth"]),
+        ({}, ["smooth", "bank"]),
+    ],
+    ids=["by a setting", "by a preset", "not at all"],
+)
+def test_a_file_may_serve_several_methods(chosen: dict[str, Any], told: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "captioners: {vlm: {model: other}}\nrefine: {neighbours: 3}\nbank: {top: 0.4}\nsmooth: {sigma_s: 3}\n"
+        "chat: {kind: openai, model: other}\nsummarise: {temperature: 0}\n"
+    )
+    found = without_effect(load(files=[file], environ={}, **chosen))
+    assert sorted(line.split()[2].partition(".")[0] for line in found) == sorted(told)

@@ -59,6 +59,7 @@ def test_another_way_to_scores_is_said_and_nothing_about_what_it_does_not_do(tmp
     assert (lines["chat model"], lines["captioners"], lines["neighbours"]) == ("none", "none", "none")
     header = [lines[name] for name in ("origin", "looks ahead", "fitted on the test set", "expected")]
     assert header == ["A paper, 2026", "0 s", "nothing, as far as is known", "no figure is published"]
+    assert "lavad threshold" in lines["threshold of segments"]
     assert "method: zero-shot: vector frame" in in_short(open_results(tmp_path).recipe)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lavad.deployments.cli.exits import Exit
 from lavad.deployments.cli.terminal.run_facts import headline, metric_rows
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
+from lavad_core.config.header import threshold_note
 from lavad_core.pipeline.graph import random_models
 from lavad_core.plain_text import number_of
 from lavad_core.runs.manifest import SCORED
@@ -46,6 +47,8 @@ def print_run_end(manifest: RunManifest, resources: RunResources, *, tables: boo
     say(f"{'scores' if with_scores else 'results'}: {escape(str(config.store))}")
     if scored and with_scores:
         say(f"  look: {escape(_show_command(scored[0].name, str(config.store)))}")
+    if scored and resources.graph.has("detect") and (note := threshold_note(config)):
+        say(note)
     if (offer := worth_a_retry(manifest)) is not None:
         say(offer)
     for line in rejected_for_good(manifest):

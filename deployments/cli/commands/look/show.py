@@ -226,12 +226,16 @@ def _print(headers: list[str], rows: list[list[Any]]) -> None:
 
 
 def _footer(video: VideoResults, results: ResultSet) -> str:
+    from lavad_core.config.header import threshold_note
+
     facts = video.facts
     length = f", {facts['duration_s']:.1f} s" if "duration_s" in facts else ""
     parts = [f"{number_of(facts['frames'], 'frame')}{length}"] if "frames" in facts else []
     if "peak_score" in facts and (segments := video.segment_count) is not None:
         parts.append(f"peak {facts['peak_score']:.3f} at frame {facts['peak_frame']}")
         parts.append(f"{number_of(segments, 'segment')} at threshold {facts['threshold']:g}")
+        if results.config is not None and (note := threshold_note(results.config)):
+            parts.append(note)
     if why := video.rescoring.get("why"):
         parts.append(escape(why))
     if "order_violations" in facts:
