@@ -82,8 +82,8 @@ def threshold_note(config: LavadConfig) -> str:
     ):
         return ""
     return (
-        f"detect.threshold {config.detect.threshold:g} is the default and was not chosen for scores of {method!r}, so that there "
-        "may be far too many segments or none: choose one on labelled videos (lavad threshold), or look at the curves"
+        f"detect.threshold {config.detect.threshold:g} is the default and was not chosen for scores of {method!r}, so that "
+        "there may be far too many segments or none: choose one on labelled videos (lavad threshold), or look at the curves"
     )
 
 
