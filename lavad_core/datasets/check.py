@@ -148,6 +148,14 @@ def _classes(dataset: Dataset, reference: Published) -> Iterator[DatasetFinding]
         yield error(f"the data set has no class {listed(unknown, reference.classes)}; is this its label file?")
 
 
+def of_another_data_set(dataset: Dataset) -> bool:
+    """Whether the published data set does not have most classes of these labels: then they are not even a part of it."""
+    reference = _reference(dataset.adapter, figures(dataset))
+    known = {name.casefold() for name in (reference.classes if reference else ())}
+    others = [name for name in dataset.classes if name.casefold() not in known]
+    return bool(known) and 2 * len(others) > len(dataset.classes)
+
+
 def _beyond_the_end(dataset: Dataset) -> Iterator[DatasetFinding]:
     known = {name: (each.frames, each.intervals) for name, each in dataset.videos.items() if each.frames is not None}
     beside = [name for name, (frames, intervals) in known.items() if any(first >= frames for first, _ in intervals)]

@@ -188,3 +188,12 @@ def test_an_evaluation_on_another_data_set(files: dict[str, Any]) -> None:
     done = lavad("leaderboard", "xd-violence", "--evaluation", str(files["file"]))
     assert done.exit_code == 2
     assert "is an evaluation on 'ucf-crime', and not on 'xd-violence'" in done.stderr
+
+
+def test_labels_of_another_data_set(tmp_path: Path) -> None:
+    """As a study's table and an evaluation on them are refused."""
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a.mp4  collision  2  9  -1  -1\nb.mp4  Burglary  2  9  -1  -1\nc.mp4  panic  2  9  -1  -1\n")
+    done = lavad("leaderboard", "ucf-crime", "--labels", str(labels), "--store", str(tmp_path))
+    assert done.exit_code == 2
+    assert "are not of 'ucf-crime': their classes are Burglary, collision, panic" in " ".join(done.stderr.split())

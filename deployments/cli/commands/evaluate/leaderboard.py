@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +22,7 @@ from lavad_core.location import shown
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.leaderboard import Leaderboard, LeaderboardRow
+    from lavad_core.evaluation.types import Evaluation
 
 NUMBERS = (1, 2, 3)
 """Columns of numbers."""
@@ -82,8 +83,11 @@ def leaderboard(
     if run and labels is None:
         raise typer.BadParameter("runs are evaluated on labels: give --labels, and --list where the data set has one")
     runs: Sequence[str | None] = run or ([None] if labels is not None and not (evaluation or study) else [])
-    own = _own(dataset, evaluation or [], runs, labels, list_, sigma, store)
+    evaluated = _evaluated(dataset, evaluation or [], runs, labels, list_, sigma, store)
+    own = [row for one in evaluated for row in boards.own_rows(one)]
     board = boards.leaderboard(dataset, [*own, *_of_studies(dataset, study or [], store)])
+    warnings = dict.fromkeys(f"of yours: {text}" for one in evaluated for text in one.header.warnings)
+    board = replace(board, notes=(*board.notes, *warnings))
     if json_ or format_ == "json":
         show_document("leaderboard", asdict(board))
         return
@@ -98,7 +102,7 @@ def leaderboard(
     _print(board, format_)
 
 
-def _own(
+def _evaluated(
     dataset: str,
     files: list[Path],
     runs: Sequence[str | None],
@@ -106,13 +110,14 @@ def _own(
     list_: Path | None,
     sigma: list[str] | None,
     store: Path | None,
-) -> list[LeaderboardRow]:
+) -> list[Evaluation]:
+    from lavad_core.datasets.check import of_another_data_set
     from lavad_core.datasets.configured import open_labels
     from lavad_core.errors import InputError
     from lavad_core.evaluation.compute import evaluate
-    from lavad_core.evaluation.leaderboard import own_rows
     from lavad_core.evaluation.options import EvaluationOptions
     from lavad_core.evaluation.sealed_json import EVALUATION
+    from lavad_core.plain_text import first_few
     from lavad_core.results.open import open_results
 
     found = []
@@ -120,12 +125,17 @@ def _own(
         read = EVALUATION.read(file)
         if read.header.adapter != dataset:
             raise InputError(f"{str(file)!r} is an evaluation on {read.header.adapter!r}, and not on {dataset!r}")
-        found += own_rows(read)
+        found.append(read)
     if runs:
         opened = open_labels(labels, dataset, list_)
+        if of_another_data_set(opened):
+            raise InputError(
+                f"labels {str(labels)!r} are not of {dataset!r}: their classes are {first_few(opened.classes)}; its figures "
+                "are of other videos"
+            )
         chosen = EvaluationOptions(sigmas(sigma), resamples=0)
         for name in runs:
-            found += own_rows(evaluate(opened, open_results(options.store_root(store), name), chosen))
+            found.append(evaluate(opened, open_results(options.store_root(store), name), chosen))
     return found
 
 
