@@ -7,6 +7,7 @@ import re
 import pytest
 from support.command import REPOSITORY
 
+from lavad.deployments.cli.terminal.text import show_table
 from lavad_core.plain_text import number_of
 
 
@@ -39,3 +40,11 @@ def test_counts_in_messages_agree_with_what_they_count() -> None:
         for match in bare.finditer(path.read_text(encoding="utf-8"))
     ]
     assert not found, found
+
+
+def test_columns_that_hold_nothing_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    headers = ("video", "reason", "seconds")
+    show_table(headers, [("a", "", 1.0), ("bc", None, 20.0)], right=(2,), omit_empty=True)
+    assert capsys.readouterr().out == "video  seconds\na        1.000\nbc      20.000\n"
+    show_table(headers, [], omit_empty=True)
+    assert capsys.readouterr().out == "video  reason  seconds\n"

@@ -170,7 +170,7 @@ def run_cost(
         left=_totals(stages, heads["left"], "left"),
         uncounted=uncounted,
         lengths=dict(lengths),
-        notes=(*notes, *([thin] if thin else []), *_notes(told, table)),
+        notes=(*notes, *([thin] if thin else []), *_notes(stages, told, table)),
     )
 
 
@@ -293,9 +293,15 @@ def _sum_of(values: Sequence[float | None]) -> float | None:
     return sum(known) if known or not values else None
 
 
-def _notes(told: Experience, table: RateTable) -> list[str]:
-    notes = [f"{stage}: expected number by {source}" for stage, source in told.sources.items()]
-    notes += [f"{stage}: expected tokens by {tokens.source}" for stage, tokens in told.tokens.items()]
+def _notes(stages: Sequence[StageCost], told: Experience, table: RateTable) -> list[str]:
+    """What is expected by what, of the stages that have something to do."""
+    units = {stage.node: stage.everything.work.keys() for stage in stages if stage.left.videos}
+    notes = [
+        f"{node}: expected number of {'requests' if work.LLM_REQUESTS in units[node] else 'texts'} by {source}"
+        for node, source in told.sources.items()
+        if node in units
+    ]
+    notes += [f"{node}: expected tokens by {tokens.source}" for node, tokens in told.tokens.items() if node in units]
     if table.stored is not None:
         notes.append(f"bytes of the store: by {table.stored.source}; without the cache of the language model's answers")
     return notes

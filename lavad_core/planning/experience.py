@@ -82,9 +82,10 @@ def experience_of(store: FileStore | None, config: LavadConfig) -> Experience:
             distinct[stage], sources[stage] = asked, source
     if store is None:
         return Experience(distinct, sources=sources)
-    # Equal summaries are one question of the score stage, so its requests are as many as there are distinct summaries.
+    # Equal summaries are one question of the stages that score them, or one for each threshold or statement.
     counted = (("embed_captions", "captions", "embed_captions"), ("embed_summaries", "summaries", "embed_summaries"))
-    for stage, of, told in (*counted, ("summarise", "summaries", "score")):
+    scored = [("summarise", "summaries", stage) for stage in ("score", "score_definitions")]
+    for stage, of, told in (*counted, *scored):
         if (ratio := _distinct(store, stage, of)) is not None:
             distinct[told], videos = ratio
             sources[told] = f"distinct texts of {videos} videos in the store"

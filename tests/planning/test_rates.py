@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.pipeline.graph import build_graph
+from lavad_core.planning.cost import PlannedVideo, run_cost
+from lavad_core.planning.experience import Experience
 from lavad_core.planning.rates import Rate, RateTable, packaged_rates, rates_of_run, read_rates
 from lavad_core.planning.survey import cost_of_dataset
+from lavad_core.planning.video_length import VideoLength
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.runs.records import StageTotals
 
@@ -103,6 +108,26 @@ DATASET = Dataset(
     {"one": LabelledVideo("one", frames=3200), "two": LabelledVideo("two", frames=1), "three": LabelledVideo("three")},
     (),
 )
+
+
+def test_notes_are_about_stages_with_something_to_do() -> None:
+    told = Experience(
+        {"score": 0.5, "score_definitions": 0.5, "embed_captions": 0.5},
+        sources=dict.fromkeys(("score", "score_definitions", "embed_captions"), "it"),
+    )
+
+    def notes(method: str, left: frozenset[str]) -> list[str]:
+        config = LavadConfig(captioners=CAPTIONERS, store="/nowhere", score={"method": method})
+        graph = build_graph(config, dict.fromkeys(config.models, "?"))
+        items = [PlannedVideo(VideoLength("one", 3200, np.arange(3200) / 30, 107.0, "list"), left)]
+        found = run_cost(config, graph, items, RateTable(), told, basis="list", uncounted={}).notes
+        return [note.partition(" by ")[0] for note in found if "expected" in note]
+
+    every = frozenset({"embed_captions", "score", "score_definitions"})
+    captions = "embed_captions: expected number of texts"
+    assert notes("lavad", every) == ["score: expected number of requests", captions]
+    assert notes("definitions", every) == ["score_definitions: expected number of requests", captions]
+    assert notes("lavad", frozenset({"score"})) == ["score: expected number of requests"]
 
 
 def test_hours_are_work_by_rate_and_unknown_stays_unknown() -> None:

@@ -105,11 +105,15 @@ def _videos(manifest: RunManifest, resources: RunResources) -> None:
             video.word,
             *peaks.get(video.name, (None, None)),
             float(video.seconds or 0),
-            ": ".join(part for part in (video.reason, video.message) if part),
+            "" if video.status == "ok" else ": ".join(part for part in (video.reason, video.message) if part),
         )
         for video in wanted[:SHOWN]
     ]
-    show_table(("video", "status", "segments", "peak", "seconds", "reason"), rows, right=(2, 3, 4))
+    headers = ("video", "status", "segments", "peak", "seconds", "reason")
+    show_table(headers, rows, right=(2, 3, 4), omit_empty=True)
+    if noted := sum(video.status == "ok" and bool(video.message) for video in wanted):
+        told = f"lavad status {manifest.run_id}{_store_option(manifest)}"
+        say(f"{number_of(noted, 'video', 'are')} ok with a note: {told}")
     if len(wanted) > SHOWN:
         show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}{_store_option(manifest)}")
 

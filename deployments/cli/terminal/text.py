@@ -67,15 +67,23 @@ def is_terminal(stream: object = None) -> bool:
     return bool(isatty is not None and isatty())
 
 
-def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
+def show_table(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = (), omit_empty: bool = False
+) -> None:
     """A table on stdout: drawn on a terminal, aligned columns with all that is in the cells elsewhere.
 
     Args:
         headers: one word per column.
         rows: their values, see :func:`lavad_core.plain_text.cell`; longer ones are folded on a terminal.
         right: columns to align to the right.
+        omit_empty: leave out the columns that hold nothing in any of the rows.
     """
     numbers = frozenset(right)
+    if omit_empty:
+        rows = [*rows]
+        kept = [at for at in range(len(headers)) if not rows or any(cell(row[at]) for row in rows)]
+        headers, rows = [headers[at] for at in kept], [[row[at] for at in kept] for row in rows]
+        numbers = frozenset(new for new, at in enumerate(kept) if at in numbers)
     if not is_terminal():
         show(aligned(headers, rows, right=numbers))
         return

@@ -80,6 +80,7 @@ def status(
                 for node, totals in manifest.stages.items()
             ],
             right=(1, 2, 3, 4, 5, 6, 7, 8),
+            omit_empty=True,
         )
     else:
         show_table(
@@ -90,6 +91,7 @@ def status(
                 for v in run.videos
             ],
             right=(3,),
+            omit_empty=True,
         )
     if manifest.metrics is not None:
         show("")

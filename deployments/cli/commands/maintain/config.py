@@ -64,8 +64,7 @@ def presets(
     """List the presets, or print one."""
     import yaml
 
-    from lavad_core.config.header import header_of
-    from lavad_core.config.load import load_config, preset_text, presets
+    from lavad_core.config.load import preset_text, presets
 
     known = presets() if name is None else {name: preset_text(name)}
     titles = {preset: text.splitlines()[0].lstrip("# ") for preset, text in known.items()}
@@ -77,9 +76,8 @@ def presets(
     else:
         width = max(map(len, titles))
         for preset, title in titles.items():
-            header = header_of(load_config(preset=preset, environ={}))
-            more = [f"{name}: {header[name]}" for name in ("looks ahead", "expected") if name in header]
-            show(f"{preset:{width}}  {'; '.join([title.rstrip('.'), *more])}")
+            show(f"{preset:{width}}  {title}")
+        say("lavad config presets NAME prints one, with its origin and the figures that are expected of it")
 
 
 @app.command("bank")

@@ -94,6 +94,7 @@ def _show(cost: RunCost, table: RateTable) -> None:
         ("stage", "model", "videos left", "of", "work left", "hours left", "hours in all", "rate"),
         [_stage_row(stage) for stage in cost.stages],
         right=(2, 3, 5, 6),
+        omit_empty=True,
     )
     peaks = _peaks(cost, table)
     if peaks:
@@ -186,9 +187,9 @@ def _peaks(cost: RunCost, table: RateTable) -> list[dict[str, Any]]:
 
 
 def _say_notes(cost: RunCost) -> None:
-    if cost.everything.unknown_hours:
+    if cost.left.unknown_hours:
         say(
-            f"no rate is known for {', '.join(map(escape, cost.everything.unknown_hours))}: their hours are unknown; "
+            f"no rate is known for {', '.join(map(escape, cost.left.unknown_hours))}: their hours are unknown; "
             "give rates with --rates FILE, or those of a run with --rates-from RUN"
         )
     if cost.everything.part.tflop:
@@ -197,9 +198,11 @@ def _say_notes(cost: RunCost) -> None:
             "hours at a device's peak: the operations of the work above, at its bounds or as expected, were the device to "
             f"reach the peak of its data sheet, which no program does: real runs take a multiple{without}"
         )
-    for rate in dict.fromkeys(stage.rate for stage in cost.stages if stage.rate is not None):
+    left = [stage for stage in cost.stages if stage.left.videos]
+    for rate in dict.fromkeys(stage.rate for stage in left if stage.rate is not None):
         on = f" on {escape(rate.machine)}" if rate.machine else ""
-        say(f"rate of {', '.join(map(escape, rate.stages))}: {rate.kind}{on}: {escape(rate.source)}")
+        of = ", ".join(escape(stage.node) for stage in left if stage.rate == rate)
+        say(f"rate of {of}: {rate.kind}{on}: {escape(rate.source)}")
     for note in cost.notes:
         say(escape(note))
     for name, why in list(cost.uncounted.items())[:NAMED]:
