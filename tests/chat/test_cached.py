@@ -274,3 +274,19 @@ def test_what_lies_outside_the_choices_is_kept() -> None:
     cache.put_many({request_key("m", CHOICE): dataclasses.asdict(answer)})
     found = dict(CachedAnswers(Scripted(), [CHOICE], cache, "m"))[0]
     assert (found.outside, found.follow_ups) == (0.965, 2)
+
+
+@pytest.mark.parametrize(
+    ("outside", "asked"), [(0.98, 0), (0.1, 1), (None, 1)], ids=["neither word", "hidden", "nothing shown"]
+)
+def test_a_question_without_an_answer_is_asked_again_where_a_server_may_be_to_blame(
+    outside: float | None, asked: int
+) -> None:
+    """A server that shows no log-probabilities can be mended; a model that says neither word says so again."""
+    free = request_of("a", choices=("x", " x", "y"), distribution="free")
+    answer = ChatAnswer("Perhaps", "stop", 1, 1, None, outside=outside)
+    model, cache = Scripted(), DictCache()
+    cache.put_many({request_key("m", free): dataclasses.asdict(answer)})
+    found = dict(CachedAnswers(model, [free], cache, "m"))[0]
+    assert len(model.asked) == asked
+    assert (found == answer) == (not asked)

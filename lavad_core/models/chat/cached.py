@@ -24,6 +24,10 @@ KEY_VERSION = 1
 """Part of every key; raise it when what a stored answer means changes."""
 
 
+MOSTLY = 0.5
+"""Probability of neither word above which an answer to a yes/no question is one, although it does not tell."""
+
+
 _FIELDS = dataclasses.fields(ChatAnswer)
 NEEDED = {field.name for field in _FIELDS if field.default is dataclasses.MISSING} | {"log_probabilities"}
 OPTIONAL = {field.name for field in _FIELDS} - NEEDED
@@ -166,6 +170,8 @@ def _restore(stored: Mapping[str, Any] | None, request: ChatRequest) -> ChatAnsw
     said = without_thoughts(answer.text)
     if request.choices is None or answer.finish_reason == "refused" or (answer.text and not said):
         return answer
+    if request.free and answer.log_probabilities is None and (answer.outside or 0.0) > MOSTLY:
+        return answer  # the model says neither word, and will not the next time; a server that hides them can be mended
     values = {choice.strip() for choice in request.choices}
     if said not in values:
         return None
