@@ -8,6 +8,9 @@ from collections.abc import Iterable
 _NEAR = 0.6
 """Similarity from which a name, or each part of a path, is offered."""
 
+_MOST = 3
+"""Sections that are offered for a key without one."""
+
 _NEAR_ALONE = 0.75
 """Similarity from which the last part of a path in another section is offered."""
 
@@ -25,11 +28,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def nearest_path(word: str, known: Iterable[str]) -> str | None:
-    """The most similar of ``known``, which are dotted paths; None if none is similar.
+def nearest_paths(word: str, known: Iterable[str]) -> list[str]:
+    """The most similar of ``known``, which are dotted paths; empty if none is similar.
 
     A path with the same last part comes first, so that a key in the wrong section is found; then one of which every part is
-    similar, so that a misspelt section is found; then the most similar last part.
+    similar, so that a misspelt section is found; then the most similar last part. Of a word without a section nobody can say
+    which section was meant: there may be a few.
     """
     wanted = _folded(word)
     parts = wanted.split(".")
@@ -41,7 +45,9 @@ def nearest_path(word: str, known: Iterable[str]) -> str | None:
     if not found:
         ends = difflib.get_close_matches(parts[-1], set(by_last.values()), n=1, cutoff=_NEAR_ALONE)
         found = [path for path, last in by_last.items() if last in ends]
-    return paths[min(found, key=lambda path: (-_like(path, wanted), path))] if found else None
+    found.sort(key=lambda path: (-_like(path, wanted), path))
+    several = len(parts) == 1 and len(found) <= _MOST and all("." in path for path in found)
+    return [paths[path] for path in found[: None if several else 1]]
 
 
 def _folded(word: str) -> str:

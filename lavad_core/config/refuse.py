@@ -26,7 +26,7 @@ from lavad_core.errors import ConfigError
 from lavad_core.location import STORES, address_scheme, why_not_local
 from lavad_core.masking import MASK, masked, masked_text
 from lavad_core.remote_files import READ
-from lavad_core.suggest import did_you_mean, nearest, nearest_path
+from lavad_core.suggest import did_you_mean, nearest, nearest_paths
 
 MAX_REPORTED = 5
 """Faults that one error names."""
@@ -231,12 +231,12 @@ def _unknown_key(path: PathKey, origin: str, section: Shape) -> str:
     named = path[0] == "captioners" and len(path) > 2
     if named and path[2:] == ("name",):
         return f"{dotted} ({origin}): the name of a captioner is its key, {path[1]!r}; leave `name` out"
-    near = nearest_path(".".join(("captioners", "NAME", *path[2:])) if named else dotted, known_paths())
-    if near is not None and named:
-        near = near.replace(".NAME.", f".{path[1]}.")
+    near = nearest_paths(".".join(("captioners", "NAME", *path[2:])) if named else dotted, known_paths())
+    if named:
+        near = [one.replace(".NAME.", f".{path[1]}.") for one in near]
     keys = dict.fromkeys(key for variant in section.variants.values() for key in variant.model_fields)
     better = (
-        f"did you mean {near!r}?"
+        f"did you mean {' or '.join(map(repr, near))}?"
         if near
         else f"keys of {'.'.join(path[:-1]) or 'a configuration'} are {', '.join(keys)}"
     )

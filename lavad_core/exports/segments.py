@@ -10,7 +10,7 @@ from typing import Any
 from lavad_core.escape import escape
 from lavad_core.exports.target import new_file, new_folder
 from lavad_core.method.detection import Segment, SegmentRule
-from lavad_core.results.types import ResultSet, ScoredVideo
+from lavad_core.results.types import ResultSet, ScoredVideo, VideoTexts
 
 CLASS = "Anomaly"
 NORMAL = "Normal"
@@ -56,7 +56,8 @@ def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
     labels: dict[str, list[dict[str, Any]]] = {}
     classes: dict[str, int] = {}
     for video, found in _all(results, rule):
-        summaries = results[video.name].summaries if found else {}
+        texts = results[video.name].texts if found else VideoTexts()
+        said = texts.reasons or texts.summaries
         labels[video.name] = [
             {
                 "label": classes.setdefault(_class(video, segment), len(classes)),
@@ -64,7 +65,7 @@ def write_fiftyone(results: ResultSet, target: Path, rule: SegmentRule) -> None:
                 "confidence": segment.peak_score,
                 "attributes": {
                     "peak_frame": segment.peak_frame + 1,
-                    "summary": summaries.get(segment.peak_frame, ""),
+                    "summary": said.get(segment.peak_frame, ""),
                 },
             }
             for segment in found

@@ -44,6 +44,23 @@ def without_effect(loaded: LoadedConfig) -> list[str]:
     return [f"without effect: {', '.join(found)}: {why}" for why, found in groups.items()]
 
 
+def captioners_of_both(loaded: LoadedConfig) -> str:
+    """A sentence where a run has captioners of a file and others that the file does not name; otherwise empty."""
+    config, own, others = loaded.config, list[str](), list[str]()
+    used = _graph(config).identities
+    for name in (name for name in config.captioners if f"captioner:{name}" in used):
+        given = {path: origin for path, origin in loaded.origins.items() if path.startswith(f"captioners.{name}.")}
+        theirs = [origin for path, origin in given.items() if path not in loaded.by_user and origin != "default"]
+        if theirs:
+            others.append(f"{name} ({theirs[0]})")
+        elif "file" in {loaded.by_user.get(path) for path in given}:
+            own.append(name)
+    if not own or not others:
+        return ""
+    there = f"{', '.join(others)}, beside {', '.join(own)} of your file"
+    return f"captioners of both: {there}; --set captioners.NAME=null takes one out"
+
+
 def _graph(config: LavadConfig) -> Graph:
     """The graph up to the segments: a run of fewer stages may be followed by one of the others."""
     whole = config.run.model_copy(update={"targets": (*config.run.targets, "detect")})

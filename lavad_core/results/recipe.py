@@ -7,7 +7,7 @@ these say.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -17,8 +17,8 @@ from lavad_core.config.schema import SEMANTICS, LavadConfig
 from lavad_core.config.section import leaves
 from lavad_core.errors import ConfigError
 from lavad_core.method import prompts
-from lavad_core.pipeline.graph import needed_roles
-from lavad_core.recipes import ordinal
+from lavad_core.pipeline.graph import build_graph
+from lavad_core.recipes import definitions, ordinal
 from lavad_core.results.types import Recipe
 from lavad_core.runs.manifest import RunManifest
 from lavad_core.stage_names import OF_SUMMARIES
@@ -116,7 +116,8 @@ def in_short(recipe: Recipe) -> str:
 
 
 def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
-    used = needed_roles(config)
+    graph = build_graph(config, dict.fromkeys(config.models, "?"))
+    used, read = graph.identities, {path for node in graph.nodes for path in node.settings}
     given = config.imports
     method = config.score.method
     own_way = scores_node(config) == "score"
@@ -134,7 +135,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     served = chat.kind if chat.served is None else "served"
     revision = f" at {chat.revision}" if chat.revision else ""
     yield "chat model", f"{_model(chat.model)}{revision}, {served}, seed {chat.seed}" if "chat" in used else "none"
-    yield "prompts", _prompts(config) if "chat" in used else "none"
+    yield "prompts", _prompts(config, read) if "chat" in used else "none"
     yield "semantics", _semantics(config)
     window = config.window
     rate = f"{window.constant_frame_rate:g} frames a second" if window.frame_rate == "constant" else "own frame rate"
@@ -161,7 +162,9 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     yield from header_of(config).items()
     score = config.score
     expected = ", expected" if score.expected else ""
-    if (own_way or "chat" in used) and is_ordinal(config):
+    if method == "definitions" and "chat" in used:
+        yield "answers", f"yes/no, first token {score.yes} or {score.no}"
+    elif (own_way or "chat" in used) and is_ordinal(config):
         yield "answers", f"ordinal, {score.thresholds} thresholds, first token {score.yes} or {score.no}"
     elif own_way or "chat" in used:
         yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"
@@ -172,16 +175,23 @@ def _model(name: str) -> str:
     return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
-def _prompts(config: LavadConfig) -> str:
+def _prompts(config: LavadConfig, read: Collection[str]) -> str:
+    """Those that stages read."""
     own = config.score
-    given: list[tuple[str, str, dict[str, str]]] = [("P_S", config.summarise.prompt, {prompts.SUMMARY: "paper"})]
+    given: list[tuple[str, str, str, dict[str, str]]] = [
+        ("summarise.prompt", "P_S", config.summarise.prompt, {prompts.SUMMARY: "paper"})
+    ]
     if is_ordinal(config):
-        given.append(("rubric", own.rubric, {ordinal.RUBRIC: "the program's"}))
-        given.append(("question", own.question, {ordinal.QUESTION: "the program's"}))
+        given.append(("score.rubric", "rubric", own.rubric, {ordinal.RUBRIC: "the program's"}))
+        given.append(("score.question", "question", own.question, {ordinal.QUESTION: "the program's"}))
     else:
-        given.append(("P_C", own.context_prompt, {text: name for name, text in prompts.CONTEXT.items()}))
-        given.append(("P_F", own.format_prompt, {prompts.FORMAT: "paper"}))
-    return ", ".join(f"{name} {known.get(text) or _digest(text)}" for name, text, known in given)
+        known = {text: name for name, text in prompts.CONTEXT.items()}
+        given.append(("score.context_prompt", "P_C", own.context_prompt, known))
+        given.append(("score.format_prompt", "P_F", own.format_prompt, {prompts.FORMAT: "paper"}))
+    rubric, question = config.definitions.rubric, config.definitions.question
+    given.append(("definitions.rubric", "rubric", rubric, {definitions.RUBRIC: "the program's"}))
+    given.append(("definitions.question", "question", question, {definitions.STATEMENT: "the program's"}))
+    return ", ".join(f"{name} {known.get(text) or _digest(text)}" for path, name, text, known in given if path in read)
 
 
 def _digest(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lavad_core.config.tree import known_paths
-from lavad_core.suggest import nearest, nearest_path
+from lavad_core.suggest import nearest, nearest_paths
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,14 @@ from lavad_core.suggest import nearest, nearest_path
         pytest.param("chat.long_txt", "encoder.long_text", id="last part misspelt in a wrong section"),
         pytest.param("captioners.NAME.a", None, id="a long section makes no key near"),
         pytest.param("run.a", None, id="its own section is not near"),
+        pytest.param("neighbours", "bank.neighbours or refine.neighbours", id="of two sections"),
+        pytest.param("neighbors", "bank.neighbours or refine.neighbours", id="misspelt, of two sections"),
         pytest.param("zzzzzz", None, id="nothing like it"),
         pytest.param("", None, id="empty"),
     ],
 )
-def test_nearest_path(word: str, wanted: str | None) -> None:
-    assert nearest_path(word, known_paths()) == wanted
+def test_nearest_paths(word: str, wanted: str | None) -> None:
+    assert nearest_paths(word, known_paths()) == ([] if wanted is None else wanted.split(" or "))
 
 
 @pytest.mark.parametrize(
@@ -43,4 +45,4 @@ def test_nearest_name(word: str, wanted: str | None) -> None:
 
 
 def test_nothing_known() -> None:
-    assert (nearest("a", []), nearest_path("a", [])) == (None, None)
+    assert (nearest("a", []), nearest_paths("a", [])) == (None, [])

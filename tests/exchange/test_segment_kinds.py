@@ -11,7 +11,7 @@ import pytest
 from lavad_core.exports.dataframes import segments_table
 from lavad_core.exports.segments import write_fiftyone, write_intervals
 from lavad_core.method.detection import SegmentRule
-from lavad_core.results.types import ResultSet, ScoredVideo, results_of_values
+from lavad_core.results.types import ResultSet, ScoredVideo, VideoTexts, results_of_values
 
 KINDS = ["fire", "fire", "road accident", "fire", "fire", "fire"]
 
@@ -39,6 +39,21 @@ def test_fiftyone_has_a_class_for_each(
     found = json.loads((tmp_path / "out" / "labels.json").read_text())
     assert found["classes"] == classes
     assert [one["label"] for one in found["labels"]["clip"]] == labels
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (VideoTexts(summaries={32: "A fire."}), "A fire."),
+        (VideoTexts(reasons={32: "fire: 0.9"}), "fire: 0.9"),
+    ],
+    ids=["summary", "reason"],
+)
+def test_fiftyone_says_why(texts: VideoTexts, said: str, tmp_path: Path) -> None:
+    videos = {"clip": results(None).scores("clip")}
+    write_fiftyone(results_of_values(videos, texts={"clip": texts}), tmp_path / "out", SegmentRule())
+    found = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert [one["attributes"]["summary"] for one in found["labels"]["clip"]] == ["", said]
 
 
 def test_a_table_has_a_column_where_there_are_kinds() -> None:

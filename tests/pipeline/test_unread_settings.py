@@ -9,7 +9,7 @@ import pytest
 
 from lavad_core.config.definitions_file import package_definitions
 from lavad_core.config.load import load, presets
-from lavad_core.pipeline.unread_settings import without_effect
+from lavad_core.pipeline.unread_settings import captioners_of_both, without_effect
 
 
 def lines(*overrides: str, preset: str | None = None, **given: Any) -> list[str]:
@@ -131,3 +131,29 @@ def test_a_file_may_serve_several_methods(chosen: dict[str, Any], told: list[str
     )
     found = without_effect(load(files=[file], environ={}, **chosen))
     assert sorted(line.split()[2].partition(".")[0] for line in found) == sorted(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "preset", "told"),
+    [
+        (
+            "captioners: {mine: {model: other}}",
+            "generic",
+            "beside mine of your file; --set captioners.NAME=null",
+        ),
+        ("captioners: {blip2-flan-t5-xl: {device: cpu}}", "generic", ""),
+        ("captioners: {mine: {model: other}}", "bank", ""),
+        ("captioners: {mine: {model: other}}", None, ""),
+        ("captioners: {mine: {model: other}}", "probe-vad", ""),
+    ],
+    ids=["both", "a setting of the preset's", "a preset without", "no preset", "none needed"],
+)
+def test_captioners_of_a_preset_beside_those_of_a_file(
+    text: str, preset: str | None, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    found = captioners_of_both(load(preset=preset, files=[file], environ={}))
+    assert bool(found) == bool(told)
+    assert told in found
+    assert ("blip2-flan-t5-xl (preset generic" in found) == bool(told)

@@ -63,6 +63,14 @@ def test_another_way_to_scores_is_said_and_nothing_about_what_it_does_not_do(tmp
     assert "method: zero-shot: vector frame" in in_short(open_results(tmp_path).recipe)
 
 
+def test_prompts_are_those_that_are_asked(tmp_path: Path) -> None:
+    fill(tmp_path, more=("score.method=definitions", "definitions.rubric=Mind."))
+    lines = open_results(tmp_path).recipe.lines
+    assert lines["prompts"].startswith("P_S paper, rubric own (SHA-256 ")
+    assert lines["prompts"].endswith("…), question the program's")
+    assert lines["answers"] == "yes/no, first token YES or NO"
+
+
 def test_imported_stages_are_no_models(tmp_path: Path) -> None:
     more = ("imports.summaries=/somewhere", "imports.scores=/somewhere", "run.targets=[score]")
     fill(tmp_path, more=more)

@@ -128,9 +128,9 @@ class ConfigurationGroup:
         loaded = load(preset=self.preset, files=self.config or (), overrides=[*(self.set_ or ()), *more, *own])
         if self.config or self.set_:
             from lavad.deployments.cli.terminal.text import say
-            from lavad_core.pipeline.unread_settings import without_effect
+            from lavad_core.pipeline.unread_settings import captioners_of_both, without_effect
 
-            for line in without_effect(loaded):
+            for line in filter(None, (*without_effect(loaded), captioners_of_both(loaded))):
                 say(line)
         return loaded
 

@@ -14,6 +14,7 @@ from lavad.deployments.cli.options.dataset import DatasetName, Labels, ListFile
 from lavad_core.address import user_info
 
 if TYPE_CHECKING:
+    from lavad.demo.configuration import Demonstration
     from lavad_core.studies.study_runs import StudyBase
     from lavad_core.video.types import VideoSource
 
@@ -34,6 +35,21 @@ DemoFolder = Annotated[
     Path, typer.Option("--demo-folder", help="Where the demonstration is.", metavar="DIR", parser=options.folder)
 ]
 DEMO_FOLDER = Path("build/demo")
+
+
+def demonstration_in(folder: Path) -> Demonstration:
+    """The demonstration of a folder.
+
+    Raises:
+        InputError: it is not one; says what is missing, and how another folder is named.
+    """
+    from lavad.demo.configuration import demonstration
+    from lavad_core.errors import InputError
+
+    try:
+        return demonstration(folder)
+    except InputError as error:
+        raise InputError(f"{error}; --demo-folder DIR names another folder") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +91,11 @@ class StudyGroup:
         stand_ins = dict(_stand_in(text) for text in self.captioner or ())
         paths = {"evaluate.dataset": self.adapter, "evaluate.labels": self.labels, "evaluate.list": self.list_}
         if self.demo:
-            from lavad.demo.configuration import STAND_INS, demonstration
+            from lavad.demo.configuration import STAND_INS
 
             if unused := [key for key, value in {**paths, "--preset": self.given.preset}.items() if value is not None]:
                 raise typer.BadParameter(f"{unused[0]} is the demonstration's own with --demo")
-            found = demonstration(self.demo_folder)
+            found = demonstration_in(self.demo_folder)
             own = [f"store={found.store}", f"evaluate.labels={found.labels}"]
             files = [found.file, *(self.given.config or ())]
             overrides = [*(self.given.set_ or ()), *own, *self._store()]
@@ -103,9 +119,7 @@ class StudyGroup:
     def inputs(self, inputs: list[str] | None) -> list[str]:
         """What names the videos."""
         if self.demo:
-            from lavad.demo.configuration import demonstration
-
-            return [str(demonstration(self.demo_folder).videos)]
+            return [str(demonstration_in(self.demo_folder).videos)]
         return inputs or []
 
     def limited(self, limit: int | None) -> int | None:

@@ -15,7 +15,15 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.rate_tables import RatesGroup, three_figures
 from lavad.deployments.cli.options.shown import writing
-from lavad.deployments.cli.options.studies import DEMO_FOLDER, Demo, DemoFolder, Inputs, Name, StudyGroup
+from lavad.deployments.cli.options.studies import (
+    DEMO_FOLDER,
+    Demo,
+    DemoFolder,
+    Inputs,
+    Name,
+    StudyGroup,
+    demonstration_in,
+)
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.text import escape, say, show, show_csv, show_table
 from lavad_core.errors import InternalError
@@ -267,9 +275,7 @@ def show_(
 
     called = find_study(name)[0]
     if demo:
-        from lavad.demo.configuration import demonstration
-
-        store = store or demonstration(demo_folder).store
+        store = store or demonstration_in(demo_folder).store
     table = saved_table(options.store_root(store), called)
     if output is None:
         _print(table, "json" if json_ else format_)
