@@ -23,10 +23,12 @@ from lavad_core.quoting import first_line
 log = logging.getLogger("lavad_core.flow")
 
 UNSTARTED_S = 300.0
-"""Between taking a flow run and saying what was started a worker needs seconds. If it loses the server in between, it forgets
-the flow run, which would stay Pending for ever."""
+"""Between taking a flow run and saying what was started a worker needs seconds, and so does a process until the flow run begins
+in it. If the worker loses the server, or the process dies in between, the flow run would stay Pending for ever: heartbeats
+come from those that have begun alone."""
 
 UNSTARTED = "its worker lost the server before it had started a process"
+NOT_BEGUN = "the process that its worker had started was lost before the run began"
 
 PAGE = 100
 """Flow runs asked for at once; a server gives at most 200."""
@@ -69,8 +71,8 @@ def known(keys: Iterable[str]) -> dict[str, FlowRun]:
 
 def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
     """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer. One that
-    somebody has deleted is over too, and given back as it was; one whose worker will never start it (:data:`UNSTARTED_S`) is
-    ended here."""
+    somebody has deleted is over too, and given back as it was; one that will never begin (:data:`UNSTARTED_S`) is ended
+    here."""
     found: dict[UUID, FlowRun] = {}
     try:
         with get_client(sync_client=True) as client:
@@ -81,7 +83,8 @@ def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
                 found |= {run.id: run for run in some if run.id not in there}
                 found |= {run.id: run for run in now if run.state is not None and run.state.is_final()}
                 for run in filter(_is_unstarted, now):
-                    client.set_flow_run_state(run.id, Crashed(message=UNSTARTED), force=True)
+                    why = UNSTARTED if run.infrastructure_pid is None else NOT_BEGUN
+                    client.set_flow_run_state(run.id, Crashed(message=why), force=True)
                     found[run.id] = client.read_flow_run(run.id)
     except (ClientError, OSError) as error:
         log.warning("the Prefect server does not say how the shards are (%s); asked again", first_line(error))
@@ -89,9 +92,13 @@ def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
 
 
 def _is_unstarted(run: FlowRun) -> bool:
-    """Whether a worker took it, and has not said for long which process or pod it started; one that waits for its node has."""
-    state = run.state
-    if state is None or not state.is_pending() or run.infrastructure_pid is not None:
+    """Whether a worker took it long ago, and has started nothing, or a process in which it did not begin.
+
+    A pod may wait for its node and for its image, and Kubernetes says when it is lost. A process is named by a number; pods
+    and containers have names with colons.
+    """
+    state, started = run.state, run.infrastructure_pid
+    if state is None or not state.is_pending() or (started is not None and not started.isdecimal()):
         return False
     return (datetime.now(UTC) - state.timestamp).total_seconds() > UNSTARTED_S
 

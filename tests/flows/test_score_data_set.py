@@ -262,7 +262,9 @@ def test_a_set_that_cannot_be_evaluated_still_has_its_table(
     [
         pytest.param(None, 400.0, True, id="its worker has forgotten it"),
         pytest.param(None, 0.0, False, id="its worker is about to start it"),
-        pytest.param("pod-1", 400.0, False, id="its pod waits for a node"),
+        pytest.param("4711", 400.0, True, id="its process died before it began"),
+        pytest.param("4711", 0.0, False, id="its process is about to begin"),
+        pytest.param("cluster:lavad:shard-1", 400.0, False, id="its pod waits for a node"),
     ],
 )
 def test_a_shard_that_no_worker_starts(
