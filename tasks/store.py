@@ -9,6 +9,7 @@ from prefect import task
 from lavad.tasks.job import UNCACHED
 from lavad_core.errors import StoreUnavailable
 from lavad_core.location import shown
+from lavad_core.plain_text import number_of
 from lavad_core.runs.verify import check_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import StoreFinding, gc, verify
@@ -38,4 +39,6 @@ def collect_garbage(store: str, lease_s: float, dry_run: bool) -> str:
     """Remove what no reader can use, or count it with ``dry_run``, and return a sentence about it."""
     report = gc(_open(store), lease_s=lease_s, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
-    return f"gc {verb} {report.parts} parts and {report.writers} dead writers' folders, {report.bytes} bytes"
+    return (
+        f"gc {verb} {number_of(report.parts, 'part')} and {report.writers} dead writers' folders, {report.bytes} bytes"
+    )

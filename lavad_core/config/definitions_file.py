@@ -12,6 +12,7 @@ from lavad_core.config.reading import read_yaml
 from lavad_core.config.sentence_bank import BankCategory, SentenceBank, one_line, text_of_setting
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError
+from lavad_core.plain_text import number_of
 
 WHAT = "definitions"
 
@@ -103,7 +104,7 @@ def _definition(given: Any, here: str) -> AnomalyDefinition:
 def _texts(given: Any, here: str, most: int = 50) -> Iterator[str]:
     texts = given if isinstance(given, list) else [given]
     if len(texts) > most:
-        raise ConfigError(f"{here}: {len(texts)} texts are given; at most {most} are taken")
+        raise ConfigError(f"{here}: {number_of(len(texts), 'text', 'are')} given; at most {most} are taken")
     seen: set[str] = set()
     for text in texts:
         if not isinstance(text, str):

@@ -15,7 +15,7 @@ from lavad_core.datasets.names import listed, match, match_key
 from lavad_core.datasets.types import Dataset, Interval, LabelledVideo, SourceFile
 from lavad_core.digest import file_sha256
 from lavad_core.errors import InputError
-from lavad_core.plain_text import first_few
+from lavad_core.plain_text import first_few, number_of
 from lavad_core.remote_files import near
 from lavad_core.video.identity import files_digest
 
@@ -187,7 +187,7 @@ def select(
     if note := _contradicted(result, names):
         notes.append(note)
     if matched.extra:
-        notes.append(f"the list leaves out {len(matched.extra)} labelled videos: {listed(matched.extra)}")
+        notes.append(f"the list leaves out {number_of(len(matched.extra), 'labelled video')}: {listed(matched.extra)}")
     return result, (source_file("list", list_file),), tuple(notes)
 
 

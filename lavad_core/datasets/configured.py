@@ -107,7 +107,7 @@ def _as_written(name: str, found: Annotation, path: Path) -> LabelledVideo:
     if found.intervals and says_normal(found.class_name):
         raise InputError(
             f"{WHAT}: {str(path)!r}, line {found.line}: {name!r} is of class {found.class_name!r} and has "
-            f"{len(found.intervals)} intervals; a normal video has `-1 -1`"
+            f"{number_of(len(found.intervals), 'interval')}; a normal video has `-1 -1`"
         )
     classes = (found.class_name,) if found.class_name and found.intervals else ()
     return LabelledVideo(name, classes, found.intervals, found.frames)

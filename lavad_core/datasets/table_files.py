@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from lavad_core.datasets.names import match_key
 from lavad_core.datasets.types import MAX_FRAMES
 from lavad_core.errors import InputError
+from lavad_core.plain_text import number_of
 from lavad_core.user_files import parse_json, read_text
 
 MAX_BYTES = 64 * 2**20
@@ -113,7 +114,7 @@ def _csv_rows(path: Path, what: str, text: str, needed: Sequence[str]) -> list[T
                 continue
             row = TableRow(_filled(zip(columns, cells, strict=False)), f"line {reader.line_num}", path, what)
             if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-                row.fail(f"there are {len(cells)} cells, and {len(columns)} columns")
+                row.fail(f"there are {number_of(len(cells), 'cell')}, and {number_of(len(columns), 'column')}")
             rows.append(row)
     except csv.Error as error:
         raise InputError(f"{what}: {str(path)!r}, line {reader.line_num}: {error}") from error

@@ -164,7 +164,7 @@ def _video_rows(labelled: LabelledScores, scores: Array, pairs: Array) -> tuple[
     highest, mean = (video_scores(labelled, scores, how) for how in ("max", "mean"))
     rows = []
     for at, (video, auc) in enumerate(zip(labelled.videos, own_auc(labelled, pairs).tolist(), strict=True)):
-        reason = one_label(int(labelled.positive[at]), video.frames, "frames")
+        reason = one_label(int(labelled.positive[at]), video.frames, "frame")
         rows.append(
             VideoRow(
                 name=video.labels.name,

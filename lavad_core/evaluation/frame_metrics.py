@@ -7,6 +7,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from lavad_core.plain_text import number_of
+
 
 class FrameMetrics(TypedDict):
     """Metrics over frames; None where undefined, and then ``reason`` says why."""
@@ -67,18 +69,18 @@ def frame_auc(
         raise ValueError(f"labels {labels.shape} and finite scores of the same shape are needed, got {scores.shape}")
     marked = labels.astype(bool)
     frames, positive = _counts(marked, weights)
-    if reason := one_label(positive, frames, "frames"):
+    if reason := one_label(positive, frames, "frame"):
         return None, reason
     return min(float(roc_auc_score(marked, scores, sample_weight=weights)), 1.0), ""
 
 
 def one_label(positive: int, total: int, what: str) -> str:
-    """Why a metric is undefined: ``positive`` of ``total`` frames or videos (``what``) are anomalous, and that is all of them
-    or none. Empty otherwise."""
+    """Why a metric is undefined: ``positive`` of ``total`` frames or videos are anomalous, and that is all of them or none
+    (``what``: their name, in the singular). Empty otherwise."""
     if not total:
-        return f"there are no {what}"
+        return f"there are no {what}s"
     if positive in (0, total):
-        return f"all {total} {what} are labelled {'anomalous' if positive else 'normal'}"
+        return f"all {number_of(total, what, 'are')} labelled {'anomalous' if positive else 'normal'}"
     return ""
 
 

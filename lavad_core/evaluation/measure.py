@@ -83,7 +83,7 @@ def _macro(labelled: LabelledScores, pairs: Array) -> Measured:
 
 def _video_level(labelled: LabelledScores, scores: Array, how: str) -> Measured:
     levels = video_scores(labelled, scores, how)
-    reason = one_label(int(labelled.anomalous.sum()), len(levels), "videos")
+    reason = one_label(int(labelled.anomalous.sum()), len(levels), "video")
     if reason:
         return Measured(None, reason)
     value, _ = frame_auc(labelled.anomalous, levels)

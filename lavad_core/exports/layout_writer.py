@@ -22,6 +22,7 @@ from lavad_core.imports.layout import (
     SUMMARIES,
 )
 from lavad_core.imports.types import Neighbours
+from lavad_core.plain_text import number_of
 from lavad_core.results.types import ResultSet
 
 ENSEMBLE, LANGUAGE_MODEL, PROMPT = "ensemble", "language-model", "prompt"
@@ -116,7 +117,7 @@ def _check_names(results: ResultSet) -> None:
     bad += sorted(name for name in captioners if name in ("", "..") or Path(name).name != name)
     if bad:
         raise InputError(
-            f"{len(bad)} names cannot be those of files in the authors' layout: {', '.join(map(repr, bad[:5]))}; "
+            f"{number_of(len(bad), 'name')} cannot be those of files in the authors' layout: {', '.join(map(repr, bad[:5]))}; "
             "rename the videos (or captioners), or export to Parquet"
         )
 

@@ -20,6 +20,7 @@ from lavad_core.errors import InputError
 from lavad_core.imports.set_file import is_set_file, videos_of
 from lavad_core.imports.values import parse_scores, read_file_of
 from lavad_core.location import shown
+from lavad_core.plain_text import number_of
 from lavad_core.remote_files import near
 from lavad_core.user_files import decode_utf8, parse_json
 
@@ -132,7 +133,7 @@ def _evenly(given: Mapping[str, Any], where: str, sha256: str) -> Boundaries:
     if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
         raise InputError(f"{where}: frames {frames!r} is not a number of frames; expected is {EXPECTED}")
     if not isinstance(pred, list) or len(pred) > frames:
-        count = f"{len(pred)} scores" if isinstance(pred, list) else "no list of scores"
+        count = number_of(len(pred), "score") if isinstance(pred, list) else "no list of scores"
         raise InputError(f"{where}: pred holds {count} for {frames} frames; expected is {EXPECTED}")
     note = ""
     if "gamma" in given and len(pred) > (most := _positions_of_vadtree(given.get("fps"), frames, where)):

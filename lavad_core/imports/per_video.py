@@ -157,6 +157,7 @@ def _nothing(
     if not seen:
         return f"{role}: {str(place)!r} has no file that ends in {kinds}; expected is one for each video, called by its name"
     return (
-        f"{role}: none of the {seen} files in {str(place)!r} is called by the name of an expected video: there are "
+        f"{role}: none of the {number_of(seen, 'file')} in {str(place)!r} is called by the name of an expected video: "
+        "there are "
         f"{listed(extra)}, expected {listed(names.expected)}; names must agree, without the ending"
     )

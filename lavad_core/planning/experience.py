@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.secrets import public_settings
 from lavad_core.errors import LavadError
+from lavad_core.plain_text import number_of
 from lavad_core.runs import work
 from lavad_core.runs.manifest import list_runs, load_run
 from lavad_core.stages.find_events import MOST_A_GRID_FRAME
@@ -88,7 +89,7 @@ def experience_of(store: FileStore | None, config: LavadConfig) -> Experience:
     for stage, of, told in (*counted, *scored):
         if (ratio := _distinct(store, stage, of)) is not None:
             distinct[told], videos = ratio
-            sources[told] = f"distinct texts of {videos} videos in the store"
+            sources[told] = f"distinct texts of {number_of(videos, 'video')} in the store"
     return Experience(distinct, _tokens_of_texts(store, config) | _tokens_of_runs(store, config), sources)
 
 
@@ -111,7 +112,7 @@ def _events(store: FileStore | None, config: LavadConfig) -> tuple[float, str]:
     if grid:
         return min(
             1.0, events / grid / most
-        ), f"{events / grid:.2f} events a grid frame in {videos} videos of the store"
+        ), f"{events / grid:.2f} events a grid frame in {number_of(videos, 'video')} of the store"
     published = EVENTS_A_GRID_FRAME[config.events.levels]
     return published / most, AS_PUBLISHED.format(published)
 
@@ -135,7 +136,9 @@ def _tokens_of_runs(store: FileStore, config: LavadConfig) -> dict[str, TokensPe
             mine[3] += 1
     return {
         stage: TokensPerRequest(
-            prompt / requests, answer / requests, f"{requests} requests counted in {runs} runs of the store"
+            prompt / requests,
+            answer / requests,
+            f"{number_of(requests, 'request')} counted in {number_of(runs, 'run')} of the store",
         )
         for stage, (requests, prompt, answer, runs) in sums.items()
     }

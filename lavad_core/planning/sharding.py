@@ -26,6 +26,7 @@ from lavad_core.pipeline.execute import run_stage
 from lavad_core.pipeline.look import prepare_all
 from lavad_core.pipeline.pace import workers_of
 from lavad_core.pipeline.resources import RunResources
+from lavad_core.plain_text import number_of
 from lavad_core.planning.shards import Shard, SizedVideo, shards_of
 from lavad_core.runs.recorder import RunRecorder, now_text
 from lavad_core.runs.records import StageRecord
@@ -119,7 +120,9 @@ def take_shard(recorder: RunRecorder, store_root: Path, plan: ShardPlan, shard: 
         InputError: the plan has no such shard.
     """
     if not 1 <= shard.number <= len(plan.shards):
-        raise InputError(f"set {plan.set_id} has {len(plan.shards)} shards, and none of number {shard.number}")
+        raise InputError(
+            f"set {plan.set_id} has {number_of(len(plan.shards), 'shard')}, and none of number {shard.number}"
+        )
     own = plan.shards[shard.number - 1]
     sources = [video.source for video in own.videos]
     recorder.part_of(shard)

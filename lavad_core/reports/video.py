@@ -15,6 +15,7 @@ from lavad_core.datasets.types import LabelledVideo
 from lavad_core.errors import InputError
 from lavad_core.imports.types import Neighbours
 from lavad_core.method.detection import SegmentRule, shown_until_s
+from lavad_core.plain_text import number_of
 from lavad_core.results.types import CleanedCaption, ScoredVideo, VideoResults, VideoTexts
 
 TextKind = Literal["summary", "reason", "cleaned caption", "caption", "text"]
@@ -227,7 +228,8 @@ class VideoReport:
     @property
     def length(self) -> str:
         """How long it is, in words."""
-        return f"{self.clock(self.end_s)}, {self.frames} frames" if self.timed else f"{self.frames} frames"
+        frames = number_of(self.frames, "frame")
+        return f"{self.clock(self.end_s)}, {frames}" if self.timed else frames
 
     def nearest(self, frame: int) -> GridFrame:
         """The grid frame that stands for ``frame``."""

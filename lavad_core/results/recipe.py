@@ -18,6 +18,7 @@ from lavad_core.config.section import leaves
 from lavad_core.errors import ConfigError
 from lavad_core.method import prompts
 from lavad_core.pipeline.graph import build_graph
+from lavad_core.plain_text import number_of
 from lavad_core.recipes import definitions, ordinal
 from lavad_core.results.types import Recipe
 from lavad_core.runs.manifest import RunManifest
@@ -63,7 +64,9 @@ def recipe_of_import(run: RunManifest, captioners: tuple[str, ...]) -> Recipe:
     given: Mapping[str, Any] = run.config.get("import", {})
     sources = given.get("sources", {})
     lines = {
-        f"imported {role}": f"{source.get('name', '')}, {source.get('files', 0)} files, SHA-256 {source.get('sha256', '')}"
+        f"imported {role}": ", ".join(
+            (source.get("name", ""), number_of(source.get("files", 0), "file"), f"SHA-256 {source.get('sha256', '')}")
+        )
         for role, source in sources.items()
     }
     if given.get("interpolated"):
@@ -140,7 +143,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     window = config.window
     rate = f"{window.constant_frame_rate:g} frames a second" if window.frame_rate == "constant" else "own frame rate"
     past = " before the frame" if window.align == "past" else ""
-    vector = f"{window.clips} clips" if window.vector == "spread" else "first and last sample"
+    vector = number_of(window.clips, "clip") if window.vector == "spread" else "first and last sample"
     yield (
         "window",
         (
@@ -165,7 +168,7 @@ def _lines(config: LavadConfig) -> Iterator[tuple[str, str]]:
     if method == "definitions" and "chat" in used:
         yield "answers", f"yes/no, first token {score.yes} or {score.no}"
     elif (own_way or "chat" in used) and is_ordinal(config):
-        yield "answers", f"ordinal, {score.thresholds} thresholds, first token {score.yes} or {score.no}"
+        yield "answers", f"ordinal, {number_of(score.thresholds, 'threshold')}, first token {score.yes} or {score.no}"
     elif own_way or "chat" in used:
         yield "answers", f"{score.answer}{expected}, temperature {score.temperature:g}, top-p {score.top_p:g}"
 

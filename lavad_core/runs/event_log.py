@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lavad_core.plain_text import number_of
 from lavad_core.seal import seal_of, sealed
 from lavad_core.store.faults import store_errors
 
@@ -90,7 +91,7 @@ def read_log(path: Path, end: Mapping[str, Any] | None = None) -> EventLog:
         fields.pop("digest", None)
         found.append(fields)
     if with_digest and bare:
-        altered.append(f"{bare} lines have no digest")
+        altered.append(f"{number_of(bare, 'line', 'have')} no digest")
     # A line that could not be synced may have been written twice under its number.
     altered += [
         f"lines of one writer are missing or out of order: {own[at]} is followed by {own[at + 1]}"

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from lavad_core.config.secrets import settings_of_record
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.location import shown
+from lavad_core.plain_text import number_of
 from lavad_core.runs.event_log import begins_as, log_is_sealed, read_log
 from lavad_core.runs.liveness import is_locked, unlocked_state
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
@@ -239,7 +240,7 @@ def find_run(store_root: Path, given: str, origin: Origin | None = None) -> str:
     found = [run_id for run_id, own in called.items() if own == origin] or list(called)
     if len(called) > 1:
         counts = Counter(called.values())
-        what = " and ".join(f"{count} {own}s" for own, count in sorted(counts.items(), reverse=True))
+        what = " and ".join(number_of(count, own) for own, count in sorted(counts.items(), reverse=True))
         which = f" {called[found[-1]]}" if len(counts) > 1 else ""
         log.warning("%s are named %r; the latest%s is taken: %s", what, given, which, found[-1])
     return found[-1]

@@ -19,7 +19,7 @@ from lavad_core.evaluation.measure import Measured, measure
 from lavad_core.evaluation.options import EvaluationOptions
 from lavad_core.evaluation.published import PublishedRow, published_sizes, published_source
 from lavad_core.evaluation.sealed_json import DocumentKind
-from lavad_core.plain_text import first_few
+from lavad_core.plain_text import first_few, number_of
 from lavad_core.results.types import ResultSet
 from lavad_core.studies.study_file import Study, StudyRow
 
@@ -243,7 +243,7 @@ def notes_of(study: Study, rows: Sequence[MeasuredRow], dataset: Dataset) -> Ite
         return
     expected, scored = published_sizes(adapter).get("videos"), max((row.scored for row in rows), default=0)
     if expected is not None and scored != expected:
-        yield f"not the published test set: {scored} videos instead of {expected}"
+        yield f"not the published test set: {number_of(scored, 'video')} instead of {expected}"
 
 
 def source_of(study: Study) -> str:

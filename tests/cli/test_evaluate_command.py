@@ -92,7 +92,7 @@ def test_compare_two_runs(store: Path, runs: list[str], labels: Path, tmp_path: 
     command = ("compare", *runs, "--dataset", "own", "--labels", str(labels), "--store", str(store))
     result = lavad(*command, "--output", str(tmp_path / "c.json"))
     assert result.exit_code == 0, result.stderr
-    assert f"A: run {runs[0]}\nB: run {runs[1]}\nover 1 videos" in result.stdout
+    assert f"A: run {runs[0]}\nB: run {runs[1]}\nover 1 video" in result.stdout
     assert "A alone has 0, B alone 1" in result.stdout
     (auc,) = [line for line in result.stdout.splitlines() if line.startswith("AUC (micro)")]
     assert auc.split()[2:6] == ["1.0000", "1.0000", "+0.0000", "+0.0000"]

@@ -311,7 +311,7 @@ def test_an_import_with_a_runs_name_hides_it_from_nobody(tmp_path: Path) -> None
     theirs = json.loads(imported.stdout)["run"]
     shown = lavad("show", "c", "--run", "trial", "--json", *store)
     assert json.loads(shown.stdout)["run"] == theirs
-    assert f"1 runs and 1 imports are named 'trial'; the latest import is taken: {theirs}" in shown.stderr
+    assert f"1 run and 1 import are named 'trial'; the latest import is taken: {theirs}" in shown.stderr
     assert lavad("show", "a", "--run", "trial", *store).stderr.endswith("there are 1: 'c'\n")
     assert lavad("show", "a", "--run", ours, *store).exit_code == 0
     assert "did no work of a model" in lavad("plan", __file__, "--rates-from", "trial", *store).stderr

@@ -57,7 +57,7 @@ def test_the_official_list_with_folders_and_endings(tmp_path: Path) -> None:
     )
     found = open_dataset("ucf-crime", annotation, listing)
     assert list(found.videos) == ["Arson002_x264", "Normal_Videos_003_x264"]
-    assert any("leaves out 1 labelled videos: 'Abuse001_x264'" in note for note in found.notes)
+    assert any("leaves out 1 labelled video: 'Abuse001_x264'" in note for note in found.notes)
 
 
 G, B2, B6 = "Explosion (G)", "Shooting (B2)", "Car accident (B6)"

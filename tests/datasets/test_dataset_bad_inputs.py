@@ -47,7 +47,7 @@ UCF = "a_x264 Abuse 1 2\nb_x264 Arson 3 4\nn_x264 Normal -1 -1\n"
         ("empty list", "ucf-crime", UCF, "\r\n", ["names no video", "`name first last label`"]),
         ("list of no frames", "ucf-crime", UCF, "a_x264 5 4 0", ["line 1", "frames 5 to 4"]),
         ("anomalous without interval", "ucf-crime", "a Abuse -1 -1\n", None, ["class 'Abuse'", "0 intervals"]),
-        ("normal with interval", "ucf-crime", "a Normal 1 2\n", None, ["class 'Normal'", "1 intervals"]),
+        ("normal with interval", "ucf-crime", "a Normal 1 2\n", None, ["class 'Normal'", "1 interval"]),
         ("xd: no such code", "xd-violence", "v_label_B3-0-0 1 2\n", None, ["'B3-0-0'", "B1, B2, B4, B5, B6, G"]),
         ("xd: normal with interval", "xd-violence", f"{XD[2]} 1 2\n", None, [XD[2], "has none"]),
         ("xd: violent without", "xd-violence", f"{XD[1]} -1 -1\n", None, [XD[1], "a violent video has some"]),

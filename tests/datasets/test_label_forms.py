@@ -99,7 +99,7 @@ def test_normal_videos_of_ucf_crime(case: str, line: str, frames: int | None, tm
         ("a colon", "ucf-crime", "a_x264: Arson 1 2", "':' is after the name"),
         ("names and classes", "ucf-crime", "path,label\n/x/a_x264__5.npy,Arson", "no frame numbers at its end"),
         ("anomalous without", "ucf-crime", "a_x264 Arson -1 -1", "class 'Arson' and has 0 intervals"),
-        ("normal with", "ucf-crime", "a_x264 Normal 0 0", "class 'Normal' and has 1 intervals"),
+        ("normal with", "ucf-crime", "a_x264 Normal 0 0", "class 'Normal' and has 1 interval"),
         ("xd: odd", "xd-violence", f"{XD} 26 80 90", "3 frame numbers are not pairs"),
         ("xd: odd before a class", "xd-violence", f"{XD} G 26 80 90 B2 1 2", "3 frame numbers are not pairs"),
         ("xd: no such class", "xd-violence", "v_label_B3-0-0 1 2", "has the class 'B3-0-0'"),
@@ -109,7 +109,7 @@ def test_normal_videos_of_ucf_crime(case: str, line: str, frames: int | None, tm
             "Assault_2 Assault -1 -1",
             "'Assault_2' of class 'Assault' has 0 intervals",
         ),
-        ("msad: normal with", "msad", "MSAD_normal_1 MSAD 1 2", "'MSAD_normal_1' of class 'MSAD' has 1 intervals"),
+        ("msad: normal with", "msad", "MSAD_normal_1 MSAD 1 2", "'MSAD_normal_1' of class 'MSAD' has 1 interval"),
         (
             "msad: frame 0",
             "msad",
@@ -137,7 +137,7 @@ def test_annotations_of_another_form(case: str, adapter: str, line: str, says: s
         ("brackets in the name", "clip (1,2).mp4 Fight 10 20", ("clip (1,2)", ((10, 20),), None)),
         ("either", "cam 300 Fight 10 20", "the name may be 'cam' with 300 frames, or 'cam 300'"),
         ("two numbers", "cam 1 2 Fight 10 20", "'1' is neither part of the name nor a frame"),
-        ("normal", "a Normal 1 2", "'a' is of class 'Normal' and has 1 intervals"),
+        ("normal", "a Normal 1 2", "'a' is of class 'Normal' and has 1 interval"),
     ],
 )
 def test_names_in_ones_own_annotation(

@@ -147,7 +147,7 @@ def test_a_thinned_curve_has_the_area_of_the_whole_one() -> None:
                 "auc": "all 32 frames are labelled normal",
                 "auc_anomalous": "there are no frames",
                 "auc_macro": "no video has both anomalous and normal frames",
-                "auc_video_max": "all 1 videos are labelled normal",
+                "auc_video_max": "all 1 video is labelled normal",
             },
         ),
         (
@@ -156,7 +156,7 @@ def test_a_thinned_curve_has_the_area_of_the_whole_one() -> None:
             {
                 "average_precision": "all 32 frames are labelled anomalous",
                 "auc_anomalous": "all 32 frames are labelled anomalous",
-                "auc_video_mean": "all 1 videos are labelled anomalous",
+                "auc_video_mean": "all 1 video is labelled anomalous",
             },
         ),
     ],

@@ -150,7 +150,7 @@ def test_summaries_in_place_of_scores(tmp_path: Path) -> None:
         ("absent", lambda folder: folder / "none", "does not exist; expected is a folder or an archive"),
         ("a file", lambda folder: _written(folder / "scores.rar", b"Rar!"), "is neither a folder nor an archive"),
         ("empty folder", lambda folder: _folder(folder / "empty"), "has no file that ends in .json, .npy, .csv"),
-        ("other names", lambda folder: small_set.write(folder / "o", {"x": {0: 1}}), "none of the 1 files in"),
+        ("other names", lambda folder: small_set.write(folder / "o", {"x": {0: 1}}), "none of the 1 file in"),
         ("no archive", lambda folder: _written(folder / "s.tar.xz", b"not"), "cannot be read"),
         ("cut archive", lambda folder: _written(folder / "s.tar.gz", _gzipped(folder)[:90]), "cannot be read"),
         ("no zip", lambda folder: _written(folder / "s.zip", b"PK\3\4"), "cannot be read"),

@@ -98,7 +98,7 @@ def test_a_run_in_the_authors_layout(tmp_path: Path) -> None:
 def test_names_that_no_file_can_have(tmp_path: Path) -> None:
     fill(tmp_path, "two/videos")
     run = open_results(tmp_path)
-    with pytest.raises(InputError, match=r"1 names cannot be those of files in the authors' layout: 'two/videos'"):
+    with pytest.raises(InputError, match=r"1 name cannot be those of files in the authors' layout: 'two/videos'"):
         write_layout(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -101,7 +101,7 @@ def test_what_an_import_does_not_say(tmp_path: Path) -> None:
     assert lines["encoder"] == lines["chat model"] == NOT_KNOWN
     assert "SHA-256" in lines["imported scores"]
     printed = lavad("evaluate", "--run", imported, *labels, *store, "--resamples", "0").stdout
-    assert "imported scores: scores, 1 files" in printed  # wider than the other names, and apart from its text
+    assert "imported scores: scores, 1 file" in printed  # wider than the other names, and apart from its text
 
     evaluated = lavad("evaluate", "--run", run, *labels, *store, "--resamples", "0", "--json")
     assert evaluated.exit_code == 0, evaluated.stderr

@@ -189,7 +189,7 @@ def test_records_of_an_earlier_version_open_and_are_said_to_be_unprotected(store
     assert "have no digests" in lavad("status", "--store", str(store)).stderr
     checked = lavad("store", "verify", "--store", str(store))
     assert checked.exit_code == 0
-    assert "1 runs have records without digests" in checked.stderr
+    assert "1 run has records without digests" in checked.stderr
 
 
 def test_their_numbers_come_from_results_as_well(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -46,7 +46,7 @@ def test_facts_are_the_first_rows_and_the_table_has_all(
     first = table[0]
     assert (first["metric"], first["value"], first["low"], first["high"]) == ("auc", 1, 1, 1)
     undefined = next(row for row in table if row["metric"] == "auc_video_max")
-    assert (undefined["value"], undefined["reason"]) == (None, "all 1 videos are labelled anomalous")
+    assert (undefined["value"], undefined["reason"]) == (None, "all 1 video is labelled anomalous")
     assert evaluate_run(resources, [video], ["lost"]) == commit, "it is not computed again"
 
 

@@ -12,6 +12,7 @@ from lavad_core.datasets.lists import ListedVideo, read_list
 from lavad_core.datasets.names import listed, says_normal
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.plain_text import number_of
 
 FRAME_RATE = 30.0
 """Sec. 4 of the paper: the authors brought all videos to 30 frames a second."""
@@ -58,7 +59,7 @@ def _video(name: str, found: Annotation, path: Path) -> LabelledVideo:
     if bool(classes) != bool(found.intervals):
         raise InputError(
             f"{WHAT}: {str(path)!r}, line {found.line}: {name!r} is of class {class_name!r} and has "
-            f"{len(found.intervals)} intervals; an anomalous video has some, a {NORMAL} one has `-1 -1`"
+            f"{number_of(len(found.intervals), 'interval')}; an anomalous video has some, a {NORMAL} one has `-1 -1`"
         )
     return LabelledVideo(name, classes, tuple(sorted(found.intervals)), found.frames)
 

@@ -11,6 +11,7 @@ from lavad_core.datasets.lines import LABEL_IN_NAME
 from lavad_core.datasets.names import listed, match
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.plain_text import number_of
 from lavad_core.video.discover import discover
 
 FRAME_RATE = 24.0
@@ -70,7 +71,7 @@ def _video(name: str, found: Annotation, path: Path) -> LabelledVideo:
     codes = [code for code in written.split("-") if code in CLASSES]
     if bool(codes) != bool(found.intervals):
         raise InputError(
-            f"{where}: {name!r} is of class {written} and has {len(found.intervals)} intervals; "
+            f"{where}: {name!r} is of class {written} and has {number_of(len(found.intervals), 'interval')}; "
             "a violent video has some, a normal one (A) has none"
         )
     return LabelledVideo(

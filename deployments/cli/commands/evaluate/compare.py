@@ -17,6 +17,7 @@ from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.options.metrics import AnswerGroup, ProtocolGroup
 from lavad.deployments.cli.terminal.text import escape, show, show_table
 from lavad_core.escape import fixed
+from lavad_core.plain_text import number_of
 
 if TYPE_CHECKING:
     from lavad_core.evaluation.compare import Comparison, Difference
@@ -83,7 +84,8 @@ def _show_comparison(comparison: Comparison) -> None:
     for name, one in (("A", comparison.a), ("B", comparison.b)):
         show(f"{name}: {escape(in_words(one))}")
     show(
-        f"over {comparison.videos} videos of {escape(comparison.dataset)} that both have, {comparison.frames} frames, "
+        f"over {number_of(comparison.videos, 'video')} of {escape(comparison.dataset)} that both have, "
+        f"{number_of(comparison.frames, 'frame')}, "
         f"{comparison.positive} of them anomalous; A alone has {len(comparison.only_a)}, B alone {len(comparison.only_b)}"
     )
     if comparison.reading:

@@ -323,7 +323,8 @@ class _Progress:
         with self._guard:
             self._total, self._ended = results, 0
         if results:
-            say(f"{escape(nodes[0])}: {results} results for {len({at for at, _ in step.nodes})} configurations")
+            configurations = number_of(len({at for at, _ in step.nodes}), "configuration")
+            say(f"{escape(nodes[0])}: {number_of(results, 'result')} for {configurations}")
 
     def __call__(self, record: StageRecord) -> None:
         if record.seconds is None:

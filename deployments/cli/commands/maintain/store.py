@@ -80,7 +80,10 @@ def verify(store: options.StoreFolder = None, json_: options.AsJson = False) -> 
     bare = counts.pop("unprotected", 0)  # of an earlier version, and no fault
     say(f"{number_of(damaged, 'damaged result')}, {number_of(counts.total(), 'other finding')}")
     if bare:
-        say(f"{bare} runs have records without digests: a change of these would not show; their results are protected")
+        say(
+            f"{number_of(bare, 'run', 'have')} records without digests: a change of these would not show; "
+            "their results are protected"
+        )
     if damaged:
         say("damaged results are never used; the next `lavad run` makes them again")
     if altered:
@@ -126,7 +129,8 @@ def gc(
         for path in report.paths:
             show(escape(path))
     say(
-        f"{'would remove' if dry_run else 'removed'}: {report.results} results, {report.parts} parts without a commit, "
+        f"{'would remove' if dry_run else 'removed'}: {number_of(report.results, 'result')}, "
+        f"{number_of(report.parts, 'part')} without a commit, "
         f"{report.writers} folders of dead writers, {size(report.bytes)}; "
         f"left because younger than {older_than_h:g} h: {report.kept_young}"
     )
