@@ -14,6 +14,7 @@ from lavad_core.config.secrets import public_settings
 from lavad_core.datasets.configured import check_labelled
 from lavad_core.errors import InputError
 from lavad_core.imports.listed import listed_sources
+from lavad_core.models.pool import ModelPool
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.ledger import ENDINGS, Ledger, run_ending
 from lavad_core.pipeline.prepare import check_imports
@@ -80,6 +81,7 @@ def score_videos(
     limit: int | None = None,
     refresh: bool = False,
     listener: Listener | None = None,
+    models: ModelPool | None = None,
 ) -> ResultSet:
     """Score videos as ``lavad run`` does: stage by stage over all videos, so that each model is loaded once, in
     ``run.workers`` threads. What is in the store is not computed again. The run is recorded there, where ``lavad status`` and
@@ -95,6 +97,8 @@ def score_videos(
         limit: score only this many of the videos, the first ones, at least 1; None for all.
         refresh: compute what is in the store too, and replace it.
         listener: called with each stage of each video when it starts and when it has ended, from the thread that works.
+        models: a pool that lives longer than the run, whose models in this process stay loaded; None for one of the run's own,
+            which frees each model when its stage is over. After an error it is not used again, but closed.
 
     Returns:
         the results of the run; ``results.record`` is its record.
@@ -113,7 +117,7 @@ def score_videos(
     listeners = () if listener is None else (listener,)
     with (
         RunRecorder(store, new_run_id(), config=settings, listeners=listeners, name=name) as recorder,
-        closing(RunResources(config, record=True, run_id=recorder.run_id)) as resources,
+        closing(RunResources(config, record=True, run_id=recorder.run_id, models=models)) as resources,
     ):
         run = _Run(resources, recorder)
         try:

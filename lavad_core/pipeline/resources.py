@@ -43,6 +43,8 @@ class RunResources:
         identities: role to model identity, where another process has resolved them already; otherwise resolved here.
         record: whether what servers say about their models is kept, as a run does it.
         run_id: the run whose record keeps what a server says that it starts.
+        models: a pool that lives longer than this. Its models in this process are used and stay loaded; its owner
+            closes it, also after an error, which may have interrupted them.
 
     Attributes:
         config: the configuration.
@@ -65,6 +67,7 @@ class RunResources:
         *,
         record: bool = False,
         run_id: str | None = None,
+        models: ModelPool | None = None,
     ) -> None:
         self.config = config
         self._given_identities = identities
@@ -84,7 +87,8 @@ class RunResources:
         self.weights = weights_cache()
         self.served = ServedModels(cache / "servers.json", record=record)
         self._suffixes: dict[str, str] = {}
-        self.models = ModelPool(config, self.ready)
+        self._lasting = models is not None
+        self.models = ModelPool(config, self.ready) if models is None else models.beside(config, self.ready, {})
         if run_id is not None:
             self.keep_server_log(run_id)
 
@@ -146,14 +150,23 @@ class RunResources:
         if [node.id for node in passes_of(self.graph)][-1:] == [node_id]:
             self.frames.clear()
         role = self.graph.node(node_id).role
-        if role and self.graph.last_user(role) == node_id:
+        if role and self.graph.last_user(role) == node_id and not self._stays(role):
             self.models.release(role)
+
+    def _stays(self, role: str) -> bool:
+        """Whether a model is for the next run. What a server serves may be another one then."""
+        return self._lasting and self.config.models[role].in_process
 
     def close(self) -> None:
         """Free the models, the kept frames and the copies of videos. The store holds nothing open."""
         self.frames.clear()
         COPIES.clear()
-        self.models.close()
+        if not self._lasting:
+            self.models.close()
+        else:
+            for role in self.config.models:
+                if not self._stays(role):
+                    self.models.release(role)
         log = getattr(self.models, "server_log", None)  # a pool of the caller's own need not have it
         if log is not None and log.exists():
             mirror.send(self.store.root, log)

@@ -14,6 +14,7 @@ from lavad_core.config.schema import EvaluateConfig, LavadConfig
 from lavad_core.digest import digest
 from lavad_core.errors import InputError, ServiceError, StoreError
 from lavad_core.local_run import score_videos
+from lavad_core.models.pool import ModelPool
 from lavad_core.plain_text import number_of
 from lavad_core.reports.reported_set import ReportedSet
 from lavad_core.reports.site import write_report
@@ -67,6 +68,10 @@ class Watcher:
     """Folder of the pages, one folder in it for each run; None for ``cache/reports`` of the store."""
     pages_address: str = ""
     """Where a web server shows that folder; empty for links to the files themselves."""
+    most_at_once: int = 16
+    """Files that are scored together at most; their notices are told when all of them are scored."""
+    keep_models: bool = False
+    """Whether models in this process stay loaded from one scoring to the next: their memory must hold all of them."""
     told: Told = lambda due, seconds: None
     """Called after each telling."""
     scored: Callable[[str, int], None] = lambda name, events: None
@@ -75,6 +80,7 @@ class Watcher:
     """Seconds from the end of a file to each telling, so far."""
     _failures: int = 0
     _not_before_s: float = 0.0
+    _models: ModelPool | None = None
 
     def step(self) -> bool:
         """Score what has come to rest, and tell what is due; whether there was anything to do.
@@ -86,9 +92,26 @@ class Watcher:
         self._tell()  # what a process before this one could not
         waiting = self.book.waiting(self.arrivals.at_rest()) if time.monotonic() >= self._not_before_s else []
         if waiting:
-            self._score(waiting)
+            self._score(waiting[: self.most_at_once])
             self._tell()
         return bool(waiting)
+
+    def close(self) -> None:
+        """Free the models that were kept."""
+        models, self._models = self._models, None
+        if models is not None:
+            models.close()
+
+    def _scored(self, paths: Sequence[Path]) -> ResultSet:
+        if not self.keep_models:
+            return score_videos(self.config, paths)
+        if self._models is None:
+            self._models = ModelPool(self.config)
+        try:
+            return score_videos(self.config, paths, models=self._models)
+        except BaseException:  # they may have been interrupted in the middle of a call
+            self.close()
+            raise
 
     def skip(self, arrivals: Sequence[Arrival]) -> None:
         """Take files as done that are not to be scored."""
@@ -107,7 +130,7 @@ class Watcher:
         paths = [arrival.path for arrival in arrivals]
         try:
             sources = discover(paths)  # asked before: files may be moved away while they are scored
-            results = score_videos(self.config, paths)
+            results = self._scored(paths)
             pages = self._write_pages(results, sources)
         except InputError:
             if all(path.exists() for path in paths):
@@ -200,10 +223,13 @@ def _anomalies(results: ResultSet, outcome: VideoOutcome, facts: Mapping[str, An
     notices = []
     for segment in found.to_pylist():
         own = {"video_id": outcome.video_id, "segment": [segment["start_frame"], segment["end_frame"]]}
-        numbers = {name: value for name, value in segment.items() if name not in ("segment", "summary", "caption")}
+        numbers = {
+            name: value for name, value in segment.items() if name not in ("segment", "summary", "caption", "kind")
+        }
         told = {
             **facts,
             **numbers,
+            **({"anomaly": segment["kind"]} if segment.get("kind") else {}),
             "threshold": rule.threshold,
             "smoothing": results.smoothing,
             "reason": segment.get("summary") or segment.get("caption") or "",

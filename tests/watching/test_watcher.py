@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
+import pyarrow as pa
 import pytest
 from support.watched_folder import REASON, Hook, WatchedFolder
 
@@ -301,6 +303,16 @@ def test_files_that_are_left_out_stay_left_out(folder: WatchedFolder, tmp_path: 
         folder.arrive(clips["b"])
         watcher.step()
     assert [notice.body["video"] for notice in told.notices] == ["b"]
+
+
+def test_a_notice_says_which_kind_of_anomaly_it_is() -> None:
+    segment = {"start_frame": 0, "end_frame": 31, "summary": "two men fight", "kind": "fight"}
+    results: Any = MagicMock(rule=MagicMock(threshold=0.5), smoothing="")
+    results["a"].segments.return_value = pa.Table.from_pylist([segment])
+    outcome: Any = MagicMock(video_id="0")
+    outcome.name = "a"
+    (notice,) = watcher_module._anomalies(results, outcome, {})
+    assert (notice.body["kind"], notice.body["anomaly"], notice.body["reason"]) == ("anomaly", "fight", "two men fight")
 
 
 def test_labels_and_lists_of_videos_have_no_place(folder: WatchedFolder) -> None:

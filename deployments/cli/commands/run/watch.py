@@ -56,6 +56,22 @@ def watch(
     every_s: Annotated[
         float, typer.Option("--every-s", help="Seconds from one look to the next.", min=0.05, max=3600)
     ] = 2.0,
+    most_at_once: Annotated[
+        int,
+        typer.Option(
+            "--most-at-once",
+            help="Files that are scored together at most; what was found is told when all of them are.",
+            min=1,
+            max=10_000,
+        ),
+    ] = 16,
+    keep_models: Annotated[
+        bool,
+        typer.Option(
+            "--keep-models",
+            help="Keep the models of this process loaded: the encoder, the chat model and one captioner must fit together.",
+        ),
+    ] = False,
     pages: Annotated[
         Path | None,
         typer.Option("--pages", help="Folder of the pages; cache/reports of the store if not given.", metavar="DIR"),
@@ -95,7 +111,18 @@ def watch(
     check_ahead(RunResources(config), [])  # what does not fit is said now, not when the first file has arrived
     book_file = config.store / "cache" / "watch.sqlite" if state is None else state
     with interruptible(go_on=SAME_AGAIN), NoticeBook(book_file) as book:
-        watcher = Watcher(config, arrivals, book, receivers, pages, pages_address, _say_told, _say_scored)
+        watcher = Watcher(
+            config,
+            arrivals,
+            book,
+            receivers,
+            pages=pages,
+            pages_address=pages_address,
+            most_at_once=most_at_once,
+            keep_models=keep_models,
+            told=_say_told,
+            scored=_say_scored,
+        )
         if skip_existing:
             there = Arrivals(inputs, 0.0).at_rest()
             watcher.skip(new := book.waiting(there))
@@ -108,6 +135,7 @@ def watch(
                         return
                     time.sleep(every_s)
         finally:
+            watcher.close()
             if told := sorted(watcher.latencies_s):
                 say(
                     f"told {number_of(len(told), 'time')}; from the end of a file to that: "
