@@ -26,26 +26,34 @@ Settings = Mapping[str, Any]
 MODELS = ("captioners", "encoder", "chat", "about")
 """Sections that a row has from the demonstration, and not from its preset."""
 
-_BANK = {
-    "bank": {"file": str(Path(__file__).absolute().parent / "bank.yaml"), "anomalous_prefix": "", "normal_prefix": ""}
-}
+_HERE = Path(__file__).absolute().parent
+
+_BANK = {"bank": {"file": str(_HERE / "bank.yaml"), "anomalous_prefix": "", "normal_prefix": ""}}
 """Sentences in the words that the demonstration's encoder knows; it does not know those of the prefixes."""
 
-_TAGS = {"rescore": {"tags": "import"}, "imports": {"tags": str(Path(__file__).absolute().parent / "tags.json")}}
-"""No model of the demonstration takes pictures, and what is known to happen there would be no test: the file has no tags, and a
-clip in doubt says so."""
+_TAGS = {"rescore": {"tags": "import"}, "imports": {"tags": str(_HERE / "tags.json")}}
+"""No model of the demonstration names what looks suspicious, and what is known to happen there would be no test: the file
+has no tags, and a clip in doubt says so."""
 
-WITH: Mapping[str, Settings] = {**dict.fromkeys(("bank", "nova", "flashback"), _BANK), "urf": _TAGS}
+_QUESTIONS = {"chat": {"kind": "transformers", "model": str(_HERE / "models/llama-questions"), "batch_size": 64}}
+"""The language model that can say yes and no."""
+
+_EYES = {"chat": {"kind": "python", "model": f"{_HERE / 'eyes.py'}:load"}}
+"""In the place of a model that takes pictures: a captioner, and that language model."""
+
+WITH: Mapping[str, Settings] = {
+    **dict.fromkeys(("bank", "nova", "flashback"), _BANK),
+    "urf": _TAGS,
+    "ordinal": _QUESTIONS,
+    "definitions": {**_QUESTIONS, "definitions": {"file": str(_HERE / "definitions.yaml")}},
+    **dict.fromkeys(("probe-vad", "llava"), _EYES),
+}
 """Preset to settings over its own, where it takes more than the demonstration's models in the place of its own."""
 
 LEFT_OUT = {
     "ucf-crime": "the full method itself",
     "xd-violence": "the full method itself, with one captioner",
     "zero-shot-clip": "the demonstration's one encoder is an ImageBind: zero-shot-imagebind is its row",
-    "llava": "no model of the demonstration takes pictures",
-    "probe-vad": "no model of the demonstration takes pictures",
-    "ordinal": "the demonstration's language model was never asked yes or no, and begins with neither word",
-    "definitions": "32 questions about each summary, in words that the demonstration's language model does not know",
 }
 """Recipe that has no row to why."""
 

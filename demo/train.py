@@ -1,4 +1,5 @@
-"""Makes the demonstration's models from scratch: one vision tower, five captioners, ImageBind, Llama.
+"""Makes the demonstration's models from scratch: one vision tower, five captioners, ImageBind, Llama, and a Llama that has
+learned yes and no beside.
 
 On a processor of two cores it takes well under three hours; each model's card says how long it took. The same seeds give
 models as good, not the same bytes: threads add up in another order.
@@ -35,9 +36,13 @@ from lavad.demo.training.frames import TrainingFrames, make_frames, patch_labels
 from lavad.demo.training.imagebind import Pairs, pairs_of, train_imagebind
 from lavad.demo.training.llama import train_llama
 from lavad.demo.training.loop import TrainingRecord
+from lavad.demo.training.questions import train_to_answer
 from lavad.demo.training.vision import PATCH, SIDE, new_tower, train_vision
 
 MODELS = Path(__file__).parent / "models"
+QUESTIONS = "llama-questions"
+"""The model that is trained on from ``llama``."""
+
 SEED = 0
 SETS = {"vision": (0, 9000, 12), "captioner": (2, 4500, 8), "imagebind": (1, 4500, 6)}
 """Seed of the world, clips and frames of each, by what they train. Each model learns from clips that its vision tower has not
@@ -54,7 +59,7 @@ def log(line: str) -> None:
 
 def main() -> None:
     """Train what is asked for."""
-    names = ["vision", *(captioner.name for captioner in CAPTIONERS), "imagebind", "llama"]
+    names = ["vision", *(captioner.name for captioner in CAPTIONERS), "imagebind", "llama", QUESTIONS]
     parser = argparse.ArgumentParser(description="Train the demonstration's models from scratch.")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder to write to")
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="models to train; the others stay")
@@ -77,6 +82,10 @@ def main() -> None:
     if "llama" in given.only:
         folder = _folder(given.models, "llama")
         write_card(folder, "llama", train_llama(folder, SEED, log=log), _machine())
+    if QUESTIONS in given.only:
+        folder = _folder(given.models, QUESTIONS)
+        record = train_to_answer(given.models / "llama", folder, SEED, log)
+        write_card(folder, QUESTIONS, record, _machine(), start="the weights of `llama`")
     log(f"{', '.join(given.only)}: {(time.monotonic() - began) / 60:.0f} minutes")
 
 

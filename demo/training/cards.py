@@ -14,6 +14,8 @@ _WHAT = {
     "imagebind": "An ImageBind of this project's own towers, small: images, two-frame clips and texts in one space.",
     "llama": "A small LlamaForCausalLM with Llama 2's dialog format. It summarises ten captions and rates a summary with the "
     "method's prompts, and can do nothing else.",
+    "llama-questions": "The demonstration's `llama` after a short second training: it also says yes or no, at thresholds of "
+    "severity and to statements about a summary, in the prompts of the recipes `ordinal` and `definitions`.",
 }
 
 _CARD = jinja2.Template(
@@ -39,7 +41,7 @@ It was never told about some events, and takes something harmless for one, as ca
 {% endif %}
 ## Training
 
-From random weights, on the world's training clips, whose seeds and places no other clip has, by `python -m lavad.demo.train`.
+From {{ start }}, on the world's training clips, whose seeds and places no other clip has, by `python -m lavad.demo.train`.
 
 {% for name, record in records.items() %}
 {{ name }}:
@@ -60,7 +62,12 @@ On {{ machine }}. The same command makes a model as good, not the same bytes.
 
 
 def write_card(
-    folder: Path, name: str, record: Mapping[str, Any], machine: str, vision: Mapping[str, Any] | None = None
+    folder: Path,
+    name: str,
+    record: Mapping[str, Any],
+    machine: str,
+    vision: Mapping[str, Any] | None = None,
+    start: str = "random weights",
 ) -> None:
     """Write ``README.md`` of a model.
 
@@ -70,6 +77,7 @@ def write_card(
         record: what its training was.
         machine: where it was trained, in words.
         vision: record of the vision tower that it contains or started from.
+        start: what it was before its training.
     """
     captioner = next((each for each in CAPTIONERS if each.name == name), None)
     told = dropped = ""
@@ -84,5 +92,5 @@ def write_card(
         "Model": record,
         **({"Vision tower, shared by all captioners and the start of ImageBind's": vision} if vision else {}),
     }
-    text = _CARD.render(name=name, what=what, told=told, dropped=dropped, records=records, machine=machine)
+    text = _CARD.render(name=name, what=what, told=told, dropped=dropped, records=records, machine=machine, start=start)
     (folder / "README.md").write_text(text, encoding="utf-8")
