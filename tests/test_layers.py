@@ -78,6 +78,7 @@ DEMO = (
     "lavad.demo.train",
     "lavad.demo.results",
     "lavad.demo.picture",
+    "lavad.demo.eyes",
     "lavad.demo.recipe_rows",
     "lavad.demo.ablations",
     "lavad.demo",

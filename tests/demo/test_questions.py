@@ -31,8 +31,8 @@ from lavad_core.method.summarising import Messages
 from lavad_core.models.chat.in_process import LocalChat
 from lavad_core.models.picture_parts import data_uri
 from lavad_core.models.protocols import ChatRequest
+from lavad_core.recipes.direct import direct_messages
 from lavad_core.recipes.ordinal import spellings
-from lavad_core.stages.score_direct import direct_messages
 
 PLAN = TrainingPlan(clips=4, windows=64, steps=12, batch=8, rate=3e-3)
 MEASURED = TrainingPlan(clips=60, windows=150)
