@@ -54,6 +54,7 @@ class ModelPool:
         self._interrupted = threading.Event()
         self._servers: dict[str, OwnServer] = {}
         self._deaths: Counter[str] = Counter()
+        self._identities: dict[str, str] = {}
         self._buried: list[Future[Any]] = []
         self.device_lock = threading.RLock()
         self.loads: Counter[str] = Counter()
@@ -123,8 +124,25 @@ class ModelPool:
                     interrupt()
 
     def release(self, role: str) -> None:
-        """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again."""
-        self._release(self._name(role))
+        """Free a model if it is loaded (waits for a call of it that is under way). Asked for again, it is loaded again, and
+        deaths of its server are counted from 0."""
+        name = self._name(role)
+        self._release(name)
+        with self._guard:
+            self._deaths.pop(name, None)
+
+    def keep(self, identities: Mapping[str, str]) -> None:
+        """Free models whose identity is not what it was at the last call: their files have changed since, or the hub's branch
+        has moved. What they compute would be recorded as the new model's.
+
+        Args:
+            identities: role to model identity, as it is now.
+        """
+        for role, identity in identities.items():
+            name = self._name(role)
+            if self._identities.setdefault(name, identity) != identity:
+                self.release(role)
+                self._identities[name] = identity
 
     def _name(self, role: str) -> str:
         return self._names.get(role, role)

@@ -130,6 +130,8 @@ class RunResources:
             plain = model_identities(self.config, self.weights)
             identities = self.served.applied(self.config, plain)
             self._suffixes = {role: identity.removeprefix(plain[role]) for role, identity in identities.items()}
+        if self._lasting:
+            self.models.keep(identities)
         return build_graph(self.config, identities)
 
     def ready(self, role: str, section: Configured) -> Configured:

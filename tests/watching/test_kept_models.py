@@ -64,6 +64,21 @@ def test_a_served_model_is_asked_anew_for_each_run(tmp_path: Path) -> None:
     pool.close()
 
 
+def test_a_model_whose_file_has_changed_is_loaded_again(tmp_path: Path) -> None:
+    file = tmp_path / "chat.py"
+    file.write_text(Path(SERVED.rpartition(":")[0]).read_text(encoding="utf-8"), encoding="utf-8")
+    config = configured(tmp_path, chat={"kind": "python", "model": f"{file}:load"})
+    pool = ModelPool(config)
+    first, second, third = clips(tmp_path / "videos", "a", "b", "c")
+    for path, loads in ((first, 1), (second, 1), (third, 2)):
+        if path == third:
+            with file.open("a", encoding="utf-8") as more:
+                more.write("# Another model, for all that anybody knows.\n")
+        score_videos(config, [path], models=pool)
+        assert (pool.loads["encoder"], pool.loads["chat"]) == (1, loads)
+    pool.close()
+
+
 def test_files_are_scored_a_few_at_a_time_with_one_pool_until_it_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
