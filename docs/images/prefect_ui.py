@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ COLOURS = 128
 
 WORKERS = {"gpu-box-0": "lavad-gpu", "gpu-box-1": "lavad-gpu", "head-node": "lavad-cpu"}
 """Host name of a worker to its work pool."""
+
+AT_WORK_S = 15.0
+"""Seconds from the start of a shard's process until it is at work."""
 
 NAMED_HOST = ("unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname "$1"; shift; exec "$@"', "sh")
 
@@ -91,9 +94,10 @@ def run(deployment: str, folder: Path, to_kill: list[psutil.Popen] | None = None
     with get_client(sync_client=True) as client:
         while True:
             if to_kill and (found := to_kill[0].children()):
-                time.sleep(30)  # it is at work by then
-                found[0].kill()
-                to_kill = None
+                time.sleep(AT_WORK_S)
+                with suppress(psutil.NoSuchProcess):  # it was quicker: the next one is tried
+                    found[0].kill()
+                    to_kill = None
             now = client.read_flow_run(started.id)
             if now.state is not None and now.state.is_final():
                 return str(now.id)
