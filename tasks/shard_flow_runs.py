@@ -28,7 +28,7 @@ in it. If the worker loses the server, or the process dies in between, the flow 
 come from those that have begun alone."""
 
 UNSTARTED = "its worker lost the server before it had started a process"
-NOT_BEGUN = "the process that its worker had started was lost before the run began"
+NOT_BEGUN = "the process that its worker had started has not begun the run for minutes, and is taken for lost"
 
 PAGE = 100
 """Flow runs asked for at once; a server gives at most 200."""

@@ -54,7 +54,7 @@ class ModelPool:
         self._interrupted = threading.Event()
         self._servers: dict[str, OwnServer] = {}
         self._deaths: Counter[str] = Counter()
-        self._identities: dict[str, str] = {}
+        self._kept: dict[str, tuple[str, ModelSection]] = {}
         self._buried: list[Future[Any]] = []
         self.device_lock = threading.RLock()
         self.loads: Counter[str] = Counter()
@@ -132,17 +132,17 @@ class ModelPool:
             self._deaths.pop(name, None)
 
     def keep(self, identities: Mapping[str, str]) -> None:
-        """Free models whose identity is not what it was at the last call: their files have changed since, or the hub's branch
-        has moved. What they compute would be recorded as the new model's.
+        """Free models that are not what they were at the last call: their files have changed since, the hub's branch has moved,
+        or this pool's configuration loads them otherwise. What they compute would be recorded as the new model's.
 
         Args:
             identities: role to model identity, as it is now.
         """
         for role, identity in identities.items():
-            name = self._name(role)
-            if self._identities.setdefault(name, identity) != identity:
+            name, now = self._name(role), (identity, self._config.models[role])
+            if self._kept.setdefault(name, now) != now:
                 self.release(role)
-                self._identities[name] = identity
+                self._kept[name] = now
 
     def _name(self, role: str) -> str:
         return self._names.get(role, role)

@@ -14,7 +14,7 @@ from lavad_core.config.recipes import context_prompt_of
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import PathKey, leaves
 from lavad_core.config.tree import ROOT, child, choices, rows
-from lavad_core.errors import ConfigError
+from lavad_core.errors import ConfigError, ServiceError
 from lavad_core.pipeline.graph import build_graph
 from lavad_core.stages.node import Graph
 
@@ -85,9 +85,12 @@ def _says_what_is_anomalous(config: LavadConfig, graph: Graph, section: str) -> 
     read = {path for node in graph.nodes for path in node.settings}
     if section == "bank":
         return "bank.digest" in read
-    return not read.isdisjoint(("bank.digest", "definitions.digest")) or (
-        "score.context_prompt" in read and config.score.context_prompt == context_prompt_of(config.definitions)
-    )
+    if not read.isdisjoint(("bank.digest", "definitions.digest")):
+        return True
+    try:
+        return "score.context_prompt" in read and config.score.context_prompt == context_prompt_of(config.definitions)
+    except (ConfigError, ServiceError):  # no prompt can be made of a file that cannot be read
+        return False
 
 
 def _what_it_needs(config: LavadConfig, path: PathKey, stages: tuple[str, ...]) -> tuple[PathKey | None, str]:

@@ -157,3 +157,8 @@ def test_captioners_of_a_preset_beside_those_of_a_file(
     assert bool(found) == bool(told)
     assert told in found
     assert ("blip2-flan-t5-xl (preset generic" in found) == bool(told)
+
+
+def test_a_file_that_nothing_reads_need_not_be_there() -> None:
+    (line,) = lines("definitions.file=/nowhere/definitions.yaml")
+    assert "definitions.file" in line

@@ -55,6 +55,17 @@ def test_models_of_a_lasting_pool_are_loaded_once_for_several_runs(tmp_path: Pat
         model.embed_texts(["a man walks"])
 
 
+def test_another_configuration_loads_its_models_its_own_way(tmp_path: Path) -> None:
+    (path,) = clips(tmp_path / "videos", "a")
+    config = configured(tmp_path)
+    shorter = configured(tmp_path, captioners={"random-blip2-opt": None, "random-blip2-t5": {"max_new_tokens": 4}})
+    pool = ModelPool(config)
+    for one in (config, shorter):
+        score_videos(one, [path], models=pool)
+    assert (pool.loads["captioner:random-blip2-t5"], pool.loads["encoder"]) == (2, 1)
+    pool.close()
+
+
 def test_a_served_model_is_asked_anew_for_each_run(tmp_path: Path) -> None:
     config = configured(tmp_path, chat={"kind": "python", "model": SERVED, "exclusive": False})
     pool = ModelPool(config)
