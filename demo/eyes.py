@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
+from lavad.demo.training.llama import SEPARATOR
 from lavad_core.config.models import Blip2Config, LocalChatConfig
 from lavad_core.method import prompts
 from lavad_core.method.summarising import Messages, summary_messages
@@ -36,8 +37,8 @@ class SeeingPair:
 
     sees_pictures = True
 
-    def __init__(self, captioner: Blip2Captioner, chat: LocalChat, separator: str) -> None:
-        self._captioner, self._chat, self._separator = captioner, chat, separator
+    def __init__(self, captioner: Blip2Captioner, chat: LocalChat) -> None:
+        self._captioner, self._chat = captioner, chat
         self.context_tokens = chat.context_tokens
 
     def count_tokens(self, messages: Messages) -> int:
@@ -68,7 +69,7 @@ class SeeingPair:
         windows = [number for number, clip in enumerate(clips) if len(clip) > 1]
         asked = [
             ChatRequest(
-                summary_messages([captions[one] for one in clips[number]], prompts.SUMMARY, self._separator),
+                summary_messages([captions[one] for one in clips[number]], prompts.SUMMARY, SEPARATOR),
                 SUMMARY_TOKENS,
                 temperature=0.0,
                 top_p=1.0,
@@ -107,5 +108,4 @@ def load(captioner: str = "blip2-t5-a", chat: str = "llama-questions") -> Seeing
     return SeeingPair(
         Blip2Captioner.load(Blip2Config(model=eyes, batch_size=64), eyes),
         LocalChat.load(LocalChatConfig(model=mind, batch_size=64), mind),
-        "\n ",
     )

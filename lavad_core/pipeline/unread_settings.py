@@ -28,7 +28,7 @@ def without_effect(loaded: LoadedConfig) -> list[str]:
     reads on the way to the segments: which they are, where they were given, and what would make them count. Fields that no
     result depends on are left out, and so are those of an evaluation; and what a file has for other methods than the one that
     was chosen over it."""
-    config = loaded.config
+    config, graph = loaded.config, _graph(loaded.config)
     chosen_over = config.score.method != _default(config, _METHOD) and loaded.by_user.get(".".join(_METHOD)) != "file"
     groups: dict[str, list[str]] = defaultdict(list)
     for path, stages, value in leaves(config):
@@ -36,7 +36,7 @@ def without_effect(loaded: LoadedConfig) -> list[str]:
         if dotted not in loaded.by_user or value == _default(config, path):
             continue
         counts = stages or dotted in _TEXTS or (path[0] == "captioners" and path[-1] == "model")
-        if not counts or path[0] == "evaluate" or _has_effect(config, path, stages):
+        if not counts or path[0] == "evaluate" or _has_effect(config, graph, path, stages):
             continue
         field, why = _what_it_needs(config, path, stages)
         if not (chosen_over and loaded.by_user[dotted] == "file" and field in (_METHOD, None)):
@@ -67,9 +67,9 @@ def _graph(config: LavadConfig) -> Graph:
     return build_graph(config.model_copy(update={"run": whole}), dict.fromkeys(config.models, "?"))
 
 
-def _has_effect(config: LavadConfig, path: PathKey, stages: tuple[str, ...]) -> bool:
+def _has_effect(config: LavadConfig, graph: Graph, path: PathKey, stages: tuple[str, ...]) -> bool:
+    """Whether a setting counts in a configuration, whose :func:`_graph` is given."""
     dotted = ".".join(path)
-    graph = _graph(config)
     if dotted in _TEXTS:
         return _says_what_is_anomalous(config, graph, path[0])
     if path[0] in _MODELS:
@@ -103,7 +103,7 @@ def _what_it_needs(config: LavadConfig, path: PathKey, stages: tuple[str, ...]) 
             continue
         changed = _with(config, other, value)
         tried[other] += 1
-        if _has_effect(changed, path, stages) and _is_valid(changed):
+        if _has_effect(changed, _graph(changed), path, stages) and _is_valid(changed):
             found.setdefault(other, []).append("null" if value is None else str(value).lower())  # as --set takes them
     if not found:
         return None, "no stage of this configuration reads it"
