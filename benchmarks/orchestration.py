@@ -1,25 +1,30 @@
 """What it costs to run a data set beside the work itself: stages that only commit, under a real Prefect server.
 
-    python benchmarks/orchestration.py [--quick] [--videos 100,800] [--simulated 100000] [--folder DIR]
+    python benchmarks/orchestration.py [--quick] [--videos 100,800] [--simulated 100000] [--rounds 3] [--folder DIR]
 
 For each number of videos two runs of the flow, of all stages with one captioner: one that makes every result, and one that
 finds all of them; then the same stages without Prefect, and tasks of Prefect that do nothing. Prints milliseconds of wall time
 for each stage and video, those of processor time in the flow's process and in the server's, and the growth of the flow
-process's memory. Then a set of very many videos in shards: its plan, one of its shards as a flow run, and what `lavad status`
-and `lavad retry` read of all. At the end a line for each limit. No model, no video is decoded, no download.
+process's memory. Then a set of very many videos in shards, and one of a tenth of them: the plan, shards as flow runs, and what
+`lavad status` and `lavad retry` read of all. Everything is measured several times, the sizes in turn, because a single
+measurement differs from the next by more than sizes may; at the end a line for each limit, of the medians. No model, no video
+is decoded, no download.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +49,9 @@ from lavad_core.video.discover import discover
 from lavad_core.video.types import VideoSource
 
 SCHEMA = pa.schema([pa.field("value", pa.int64(), nullable=False)])
+
+WARM_UP = 10
+"""Videos of the run before all others, which pays for imports and the like and is not shown."""
 
 BUSY_PERCENT = 10.0
 """Of a core; a server without runs needs less."""
@@ -119,6 +127,12 @@ class RunsCost:
         return self
 
 
+def typical(costs: list[RunsCost]) -> RunsCost:
+    """The medians of several measurements; of memory the most, since what has grown once is used again."""
+    times = (median(getattr(cost, name) for cost in costs) for name in ("ms", "own_cpu_ms", "server_cpu_ms"))
+    return RunsCost(*times, max(cost.memory_mb for cost in costs))
+
+
 def settled() -> None:
     """Wait until the server has written down what it was told: it goes on after a run has ended."""
     servers = psutil.Process().children(recursive=True)
@@ -180,73 +194,130 @@ def without_prefect(folder: Path, videos: Path) -> None:
         run_graph(found, prepared, recorder)
 
 
-def runs(folder: Path, counts: list[int]) -> dict[tuple[int, str], RunsCost]:
-    """The flow over sets of several sizes, twice each, and beside it what is not of this program or not of Prefect."""
+def in_turn(sizes: list[int], rounds: int) -> Iterator[tuple[int, int]]:
+    """The number of the round and a size, each size once a round, every other round backwards: what drifts meets all alike."""
+    for number in range(rounds):
+        for size in sizes if number % 2 == 0 else reversed(sizes):
+            yield number, size
+
+
+def runs(folder: Path, counts: list[int], rounds: int) -> dict[tuple[int, str], RunsCost]:
+    """The flow over sets of several sizes, new and found, and beside it what is not of this program or not of Prefect."""
     from lavad.flows.score_videos import score_videos
 
-    cost: dict[tuple[int, str], RunsCost] = {}
-    for count in (10, *counts):  # the first is imports and the like
-        store, videos = folder / f"store-{count}", make_files(folder / f"videos-{count}", numbered(count))
+    costs: dict[tuple[int, str], list[RunsCost]] = defaultdict(list)
+
+    def measure(number: int | None, count: int) -> None:
+        name = f"{count}-{number}"
+        store, videos = folder / f"store-{name}", make_files(folder / f"videos-{name}", numbered(count))
         nodes = len(resources_of(store).graph.nodes)
         works: dict[str, Callable[[], Any]] = {
-            "computed": lambda: score_videos([str(videos)], settings=settings(store)),  # noqa: B023
-            "cached": lambda: score_videos([str(videos)], settings=settings(store)),  # noqa: B023
+            "computed": lambda: score_videos([str(videos)], settings=settings(store)),
+            "cached": lambda: score_videos([str(videos)], settings=settings(store)),
         }
-        if count in (10, counts[0]):
-            works["without Prefect"] = lambda: without_prefect(folder / f"alone-{count}", videos)  # noqa: B023
-            works["bare tasks"] = lambda: bare_tasks(count * nodes)  # noqa: B023
+        if number is None or count == counts[0]:
+            works["without Prefect"] = lambda: without_prefect(folder / f"alone-{name}", videos)
+            works["bare tasks"] = lambda: bare_tasks(count * nodes)
         for what, work in works.items():
             found = cost_of(work, count * nodes)
-            if count != 10:
-                cost[count, what] = found.show(count, what)
-    return cost
+            if number is not None:
+                costs[count, what].append(found.show(count, what))
+
+    measure(None, WARM_UP)
+    for number, count in in_turn(counts, rounds):
+        measure(number, count)
+    return {key: typical(found) for key, found in costs.items()}
 
 
-def large_set(folder: Path, count: int) -> dict[str, float]:
-    """A set in shards: its plan, one shard as a flow run, and records of all the others as `lavad status` reads them.
+class SimulatedSet:
+    """A set of very many videos in shards, all of them recorded as done but those that are measured.
 
-    Returns:
-        What took how many milliseconds for each result, or for each video of the set.
+    Attributes:
+        took: Milliseconds for each result or for each video of the set, all measurements of one thing together.
     """
-    from lavad.flows.score_shard import score_shard
 
-    found = resources_of(folder)
-    shards = shard_count(count, devices=DEVICES)
-    videos = [
-        SizedVideo(VideoSource(name, folder / "videos" / f"{name}.mp4"), f"{n:032x}", n * 7919 % 5000)
-        for n, name in enumerate(numbered(count))
-    ]
-    start = time.perf_counter()
-    made = ShardPlan(f"{count:032x}", shards_of(videos, shards), configuration_digest(found.config), new_run_id())
-    plan = kept_plan(found.store, made)
-    took = {"plan": 1000 * (time.perf_counter() - start) / count}
-    whole = ShardOfRun(plan.set_id, 0, shards)
-    own = [video.source.name for video in plan.shards[0].videos]
-    make_files(folder / "videos", own)
-    config = public_settings(found.config)
-    with RunRecorder(folder, plan.made_by, config=config) as over_all:
-        over_all.part_of(whole)
-        save_sources(folder, plan.made_by, [video.source for video in videos])
-        for shard in plan.shards[1:]:
-            with RunRecorder(folder, new_run_id(), config=config) as recorder:
-                part = ShardOfRun(plan.set_id, shard.number, shards, plan.made_by)
-                names = [source.name for source in take_shard(recorder, folder, plan, part)]
-                recorder.finish("completed", [VideoOutcome(name, "", "ok", "", "", 1.0) for name in names])
-        over_all.finish("completed", [])
-    given = {"set_id": plan.set_id, "number": 1, "of": shards, "of_run": plan.made_by, "settings": settings(folder)}
-    work = lambda: score_shard(**given, run_id=new_run_id())  # noqa: E731
-    cost = cost_of(work, len(own) * len(found.graph.nodes)).show(count, f"1 of {shards} shards")
-    run = load_run(folder, plan.made_by)
-    for what, reading in (
-        ("status of all", lambda: runs_of_set(folder, run)),
-        ("what is left of all", lambda: unfinished_of(folder, plan.made_by)),
-    ):
+    def __init__(self, folder: Path, count: int, rounds: int) -> None:
+        self.folder, self.count = folder, count
+        self.took: dict[str, list[float]] = defaultdict(list)
+        videos = (
+            self._videos()
+        )  # not kept, and neither is the plan: a process that plans or reads a set has no other set
+        plan = self._planned(folder, videos)
+        self.set_id, self.made_by, self.shards = plan.set_id, plan.made_by, len(plan.shards)
+        self.measured = {shard.number: len(shard.videos) for shard in plan.shards[:rounds]}
+        make_files(folder / "videos", [video.source.name for shard in plan.shards[:rounds] for video in shard.videos])
+        config = public_settings(resources_of(folder).config)
+        with RunRecorder(folder, self.made_by, config=config) as over_all:
+            over_all.part_of(ShardOfRun(self.set_id, 0, self.shards))
+            save_sources(folder, self.made_by, [video.source for video in videos])
+            for shard in plan.shards[rounds:]:
+                with RunRecorder(folder, new_run_id(), config=config) as recorder:
+                    part = ShardOfRun(self.set_id, shard.number, self.shards, self.made_by)
+                    names = [source.name for source in take_shard(recorder, folder, shard, part)]
+                    recorder.finish("completed", [VideoOutcome(name, "", "ok", "", "", 1.0) for name in names])
+            over_all.finish("completed", [])
+
+    def _videos(self) -> list[SizedVideo]:
+        return [
+            SizedVideo(VideoSource(name, self.folder / "videos" / f"{name}.mp4"), f"{n:032x}", n * 7919 % 5000)
+            for n, name in enumerate(numbered(self.count))
+        ]
+
+    def _planned(self, store: Path, videos: list[SizedVideo]) -> ShardPlan:
+        found = resources_of(store)
+        shards = shards_of(videos, shard_count(self.count, devices=DEVICES))
+        made = ShardPlan(f"{self.count:032x}", shards, configuration_digest(found.config), new_run_id())
+        return kept_plan(found.store, made)
+
+    def _time(self, what: str, work: Callable[[], Any]) -> None:
+        gc.collect()  # or the garbage of what was measured before is paid for here
         start = time.perf_counter()
-        reading()
-        took[what] = 1000 * (time.perf_counter() - start) / count
-    for what, ms in took.items():
-        print(f"{'':10}{what}: {ms:.3f} ms a video")
-    return {"stage and video": cost.ms, **took}
+        work()
+        self.took[what].append(1000 * (time.perf_counter() - start) / self.count)
+
+    def measure_plan(self, number: int) -> None:
+        """The plan of the set, kept in a store of its own."""
+        videos = self._videos()
+        self._time("plan", lambda: self._planned(self.folder / f"plan-{number}", videos))
+
+    def measure_shard(self, number: int) -> None:
+        """One of the shards that are not done, as a flow run."""
+        from lavad.flows.score_shard import score_shard
+
+        shard, videos = list(self.measured.items())[number]
+        gc.collect()
+        cost = cost_of(
+            lambda: score_shard(
+                self.set_id, shard, self.shards, self.made_by, settings=settings(self.folder), run_id=new_run_id()
+            ),
+            videos * len(resources_of(self.folder).graph.nodes),
+        )
+        self.took["stage and video"].append(cost.show(self.count, f"1 of {self.shards} shards").ms)
+
+    def measure_reading(self) -> None:
+        """What `lavad status` and `lavad retry` read of all shards."""
+        run = load_run(self.folder, self.made_by)
+        self._time("status of all", lambda: runs_of_set(self.folder, run))
+        self._time("what is left of all", lambda: unfinished_of(self.folder, self.made_by))
+
+    def medians(self) -> dict[str, float]:
+        """Print what was measured, and return the median of each."""
+        for what, values in self.took.items():
+            each = ", ".join(f"{value:.3f}" for value in values)
+            print(f"{self.count:8}  {what}: {median(values):.3f} ms (median of {each})", flush=True)
+        return {what: median(values) for what, values in self.took.items()}
+
+
+def large_sets(folder: Path, sizes: list[int], rounds: int) -> list[dict[str, float]]:
+    """Sets of several sizes, each thing measured in turn."""
+    sets = {size: SimulatedSet(folder / f"set-{size}", size, rounds) for size in sizes}
+    for number, size in in_turn(sizes, rounds):
+        sets[size].measure_plan(number)
+    for number, size in in_turn(sizes, rounds):
+        sets[size].measure_shard(number)
+    for _, size in in_turn(sizes, rounds):
+        sets[size].measure_reading()
+    return [sets[size].medians() for size in sizes]
 
 
 def look(folder: Path, count: int) -> None:
@@ -297,19 +368,23 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="50 and 200 videos, and sets of 2,000 and 20,000")
     parser.add_argument("--videos", help="numbers of videos, with commas (100,800)")
     parser.add_argument("--simulated", type=int, help="videos of the set in shards (100000); 0 for none")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (3)")
     parser.add_argument("--looked-at", type=int, default=200, help="files that are planned and looked for; 0 for none")
     parser.add_argument("--folder", type=Path, help="where stores are made; a temporary folder if not given")
     given = parser.parse_args()
     counts = [int(text) for text in (given.videos or ("50,200" if given.quick else "100,800")).split(",")]
     simulated = given.simulated if given.simulated is not None else 20_000 if given.quick else 100_000
+    if simulated and (shards := shard_count(simulated // 10, devices=DEVICES)) < given.rounds:
+        parser.error(
+            f"--simulated {simulated}: a set of a tenth has {shards} shards, and {given.rounds} rounds need as many"
+        )
     without_work()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n{COLUMNS}")
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
         with server(folder / "home"):
-            cost = runs(folder, counts)
-            sizes = [simulated // 10, simulated] if simulated else []
-            sets = [large_set(folder / f"set-{size}", size) for size in sizes]
+            cost = runs(folder, counts, given.rounds)
+            sets = large_sets(folder, [simulated // 10, simulated] if simulated else [], given.rounds)
         if given.looked_at:
             print("without Prefect")
             look(folder, given.looked_at)

@@ -7,6 +7,7 @@ address (:func:`s3_address`). Records hold the address, which is the same on eve
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -101,6 +102,8 @@ def s3_home(address: str | Path) -> Path:
 
 def s3_address(path: str | Path) -> str | None:
     """The address whose home, or a place in whose home, a path is; None for any other path."""
+    if _HOMES[1] not in os.fspath(path):  # at once for nearly every path: those of a large set are many
+        return None
     parts = Path(path).parts
     for at in range(1, len(parts) - 1):
         if parts[at - 1 : at + 1] == _HOMES:

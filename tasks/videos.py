@@ -10,7 +10,7 @@ from lavad.tasks.job import UNCACHED, RunRef, job_of
 from lavad_core.errors import InputError
 from lavad_core.local_run import first_sources, sources_of
 from lavad_core.pipeline.look import FoundResult, prepare_all, results_there
-from lavad_core.planning.sharding import plan_shards, read_plan, take_shard
+from lavad_core.planning.sharding import plan_shards, read_shard, take_shard
 from lavad_core.planning.shards import ShardNumber
 from lavad_core.runs.sets import ShardOfRun
 from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, unfinished_of
@@ -43,7 +43,8 @@ def plan_shard(run: RunRef, inputs: list[str], shard: ShardNumber, limit: int | 
     found = sources_of(config, [decode_input(text) for text in inputs])
     job.recorder.limited(limit if limit is not None and limit < len(found) else None)
     plan = plan_shards(config, found[:limit], shard.of, run.run_id, first=(shard.number - 1) / shard.of)
-    return take_shard(job.recorder, Path(run.store), plan, ShardOfRun(plan.set_id, shard.number, shard.of))
+    own = plan.shards[shard.number - 1]
+    return take_shard(job.recorder, Path(run.store), own, ShardOfRun(plan.set_id, shard.number, shard.of))
 
 
 @task(name="adopt-shard", description="Take the videos of a shard that is planned.", **UNCACHED)
@@ -54,7 +55,8 @@ def adopt_shard(run: RunRef, set_id: str, number: int, of: int, of_run: str) -> 
         InputError: the store has no such plan, or the plan no such shard.
     """
     root = Path(run.store)
-    return take_shard(job_of(run).recorder, root, read_plan(root, set_id), ShardOfRun(set_id, number, of, of_run))
+    own = read_shard(root, set_id, number)
+    return take_shard(job_of(run).recorder, root, own, ShardOfRun(set_id, number, of, of_run))
 
 
 @task(name="adopt", description="Take the videos that an earlier run left unfinished.", **UNCACHED)

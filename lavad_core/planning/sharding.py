@@ -100,34 +100,28 @@ def kept_plan(store: FileStore, plan: ShardPlan) -> ShardPlan:
     return found
 
 
-def read_plan(store_root: Path, set_id: str) -> ShardPlan:
-    """The shards of a set that was planned.
+def read_shard(store_root: Path, set_id: str, number: int) -> Shard:
+    """One shard of a set that was planned; of the others' videos nothing is made, however many there are.
 
     Raises:
-        InputError: there is no such plan.
+        InputError: there is no such plan, or it has no such shard.
         DamagedResult: it is not as it was written.
     """
-    found = _read(FileStore(store_root), set_id)
-    if found is None:
+    document = read_note(FileStore(store_root), _name(set_id))
+    if document is None:
         raise InputError(f"store {str(store_root)!r} has no plan of a set {set_id!r}: `lavad run --shards N` makes one")
-    return found
+    shards = document["shards"]
+    if not 1 <= number <= len(shards):
+        raise InputError(f"set {set_id} has {number_of(len(shards), 'shard')}, and none of number {number}")
+    return _shard(number, shards[number - 1])
 
 
-def take_shard(recorder: RunRecorder, store_root: Path, plan: ShardPlan, shard: ShardOfRun) -> list[VideoSource]:
-    """The videos of a shard, noted with the run that works on it.
-
-    Raises:
-        InputError: the plan has no such shard.
-    """
-    if not 1 <= shard.number <= len(plan.shards):
-        raise InputError(
-            f"set {plan.set_id} has {number_of(len(plan.shards), 'shard')}, and none of number {shard.number}"
-        )
-    own = plan.shards[shard.number - 1]
+def take_shard(recorder: RunRecorder, store_root: Path, own: Shard, part: ShardOfRun) -> list[VideoSource]:
+    """The videos of a shard, noted with the run that works on it."""
     sources = [video.source for video in own.videos]
-    recorder.part_of(shard)
+    recorder.part_of(part)
     save_sources(store_root, recorder.run_id, sources)
-    log.info("%s of set %s: %d videos, %d grid frames", shard, plan.set_id, len(sources), own.grid_frames)
+    log.info("%s of set %s: %d videos, %d grid frames", part, part.set_id, len(sources), own.grid_frames)
     return sources
 
 
@@ -289,19 +283,20 @@ def _read(store: FileStore, set_id: str) -> ShardPlan | None:
     document = read_note(store, _name(set_id))
     if document is None:
         return None
-    shards = tuple(
-        Shard(
-            number,
-            tuple(
-                SizedVideo(
-                    VideoSource(row["name"], local_path(decode_input(row["path"])), row["kind"]),
-                    row["content"],
-                    row["grid_frames"],
-                    row["why"],
-                )
-                for row in rows
-            ),
-        )
-        for number, rows in enumerate(document["shards"], 1)
-    )
+    shards = tuple(_shard(number, rows) for number, rows in enumerate(document["shards"], 1))
     return ShardPlan(document["set_id"], shards, document["configuration"], document["made_by"])
+
+
+def _shard(number: int, rows: list[dict[str, Any]]) -> Shard:
+    return Shard(
+        number,
+        tuple(
+            SizedVideo(
+                VideoSource(row["name"], local_path(decode_input(row["path"])), row["kind"]),
+                row["content"],
+                row["grid_frames"],
+                row["why"],
+            )
+            for row in rows
+        ),
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,41 @@ def _row(source: VideoSource, scored_in: str) -> dict[str, str]:
     return {"name": source.name, "path": path, "kind": source.kind, "scored_in": scored_in}
 
 
-def load_sources(store_root: Path, run_id: str) -> RunVideos:
+def load_sources(store_root: Path, run_id: str, but: Container[str] = ()) -> RunVideos:
     """The videos of a run.
+
+    Args:
+        store_root: The store.
+        run_id: The run.
+        but: Names of own videos that the caller knows from elsewhere: they are left out.
 
     Raises:
         InputError: the run ended before it knew them, or its list does not parse.
         DamagedResult: the list is not as it was written.
     """
+    rows = _rows(store_root, run_id)
+    with _parsing(run_path(store_root, run_id, ".sources")):
+        own = [_source(row) for row in rows if not row.get("scored_in") and row["name"] not in but]
+        return RunVideos(own, {_source(row): row["scored_in"] for row in rows if row.get("scored_in")})
+
+
+def _source(row: Mapping[str, Any]) -> VideoSource:
+    return VideoSource(row["name"], local_path(decode_input(row["path"])), row["kind"])
+
+
+def _scored_before(store_root: Path, run_id: str) -> dict[str, set[str]]:
+    """Names of the videos of a run's set that earlier runs have scored, for each of those runs."""
+    found: dict[str, set[str]] = {}
+    rows = _rows(store_root, run_id)
+    with _parsing(run_path(store_root, run_id, ".sources")):
+        for row in rows:
+            if scored_in := row.get("scored_in"):
+                found.setdefault(scored_in, set()).add(row["name"])
+    return found
+
+
+def _rows(store_root: Path, run_id: str) -> list[dict[str, Any]]:
+    """A run's list of videos as it was written; who asks makes of it no more than is needed, as sets are large."""
     path = run_path(store_root, run_id, ".sources")
     with store_errors("read", path):
         try:
@@ -96,22 +125,24 @@ def load_sources(store_root: Path, run_id: str) -> RunVideos:
             if noted(store_root, run_id, "sources") is not None:
                 raise DamagedResult(_altered(path, "it is gone")) from None
             raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
-    try:
+    with _parsing(path):
         document = json.loads(text)
         rows: list[dict[str, Any]] = document if isinstance(document, list) else document["videos"]
-        found = [
-            (VideoSource(row["name"], local_path(decode_input(row["path"])), row["kind"]), row.get("scored_in", ""))
-            for row in rows
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error
     # A bare list is that of an earlier version.
     state = "none" if isinstance(document, list) else seal_of(document)
     if state == "broken" or (state == "none" and log_is_sealed(run_path(store_root, run_id, ".jsonl"))):
         raise DamagedResult(_altered(path, "its digest is another"))
     if noted(store_root, run_id, "sources") not in (None, sources_digest(path)):
         raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
-    return RunVideos([source for source, run in found if not run], {source: run for source, run in found if run})
+    return rows
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error
 
 
 def sources_digest(path: Path) -> str | None:
@@ -174,17 +205,22 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
         raise InputError(f"{run.run_id} is an import, of which nothing can be tried again; import the mended files")
     left: dict[str, VideoSource] = {}
     done: dict[VideoSource, str] = {}
-    every = runs_of_set(store_root, run)
+    parts = parts_of(store_root, run)
+    every = _runs_of_set(store_root, run, parts)
     bad = {video.name for one in every for video in as_known_now(store_root, one.videos) if video.known_bad}
     settled = bad | {video.name for one in every for video in one.videos if video.status in SCORED}
     ended: set[str] = set()
-    for part in parts_of(store_root, run):
-        listed = load_sources(store_root, part.run_id)
+    told: set[str] = set()
+    for part in parts:
+        # The run over a whole set is the last, and lists what most runs of its shards have told of.
+        listed = load_sources(store_root, part.run_id, but=told)
         # Of the videos of a whole set, the runs of its shards that came before know more.
         ended |= {video.name for video in part.videos if video.status in SCORED or video.name in bad}
         earlier = {source: run_id for source, run_id in listed.earlier.items() if source.name in settled}
+        own = {source: part.run_id for source in listed.own if source.name in ended and source not in earlier}
         done |= earlier
-        done |= {source: part.run_id for source in listed.own if source.name in ended and source not in done}
+        done |= own
+        told |= {source.name for source in (*earlier, *own)}
         left |= {source.name: source for source in listed.own if source.name not in ended}
         # What was known to be bad, and is no longer, is among those of before.
         left |= {source.name: source for source in listed.earlier if source.name not in settled}
@@ -226,13 +262,16 @@ def runs_of_set(store_root: Path, run: RunManifest) -> list[RunManifest]:
     Raises:
         DamagedResult: the list of the run's videos is not as it was written.
     """
+    return _runs_of_set(store_root, run, parts_of(store_root, run))
+
+
+def _runs_of_set(store_root: Path, run: RunManifest, parts: Sequence[RunManifest]) -> list[RunManifest]:
     try:
-        earlier = load_sources(store_root, run.run_id).earlier
+        before = _scored_before(store_root, run.run_id)
     except InputError:  # nobody noted the videos: the run has no others
         return [run]
-    runs = [run, *(part for part in parts_of(store_root, run) if part.run_id != run.run_id)]
-    for run_id in dict.fromkeys(earlier.values()):
-        names = {source.name for source, other in earlier.items() if other == run_id}
+    runs = [run, *(part for part in parts if part.run_id != run.run_id)]
+    for run_id, names in before.items():
         other = load_run(store_root, run_id)
         runs.append(replace(other, videos=tuple(outcome for outcome in other.videos if outcome.name in names)))
     return runs

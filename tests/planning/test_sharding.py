@@ -11,7 +11,7 @@ from support.fake_stages import FakeStages, make_videos, rejecting, settings
 
 from lavad_core.config.load import load_config
 from lavad_core.errors import DamagedResult, InputError
-from lavad_core.planning.sharding import configuration_digest, plan_shards, read_plan, take_shard
+from lavad_core.planning.sharding import configuration_digest, plan_shards, read_shard, take_shard
 from lavad_core.runs.manifest import load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.sets import ShardOfRun
@@ -43,7 +43,7 @@ def test_a_plan_probes_what_is_not_probed_and_stays(stages: FakeStages, tmp_path
     assert stages.calls == {(Path(name).stem, "probe"): 1 for name in VIDEOS}
     again = planned(tmp_path, store, first=0.5)
     assert again == plan
-    assert read_plan(store, plan.set_id) == plan
+    assert tuple(read_shard(store, plan.set_id, number) for number in (1, 2)) == plan.shards
     assert set(stages.calls.values()) == {1}
     assert [len(shard.videos) for shard in plan.shards] == [3, 3]
     assert plan.unprobed == []
@@ -115,9 +115,9 @@ def test_a_plan_that_was_changed_is_refused(stages: FakeStages, tmp_path: Path, 
     note = store / "sets" / plan.set_id / "shards.json"
     note.write_text(note.read_text().replace('"v1"', '"v2"'))
     with pytest.raises(DamagedResult, match="was changed after it was written"):
-        read_plan(store, plan.set_id)
+        read_shard(store, plan.set_id, 1)
     with pytest.raises(InputError, match="no plan of a set"):
-        read_plan(store, "0" * 32)
+        read_shard(store, "0" * 32, 1)
     assert "sets" in OUTSIDE
 
 
@@ -139,7 +139,7 @@ def shards(stages: FakeStages, tmp_path: Path, store: Path) -> Any:
         from lavad_core.runs.manifest import VideoOutcome
 
         with RunRecorder(store, new_run_id(), config={}) as recorder:
-            sources = take_shard(recorder, store, plan, ShardOfRun(plan.set_id, number, 3, run))
+            sources = take_shard(recorder, store, plan.shards[number - 1], ShardOfRun(plan.set_id, number, 3, run))
             for source in sources:
                 recorder.outcome(VideoOutcome(source.name, "ab", status))  # type: ignore[arg-type]
             recorder.finish("completed")
@@ -168,6 +168,9 @@ def test_the_runs_of_shards_are_one_set(shards: Any, store: Path) -> None:
     assert load_run(store, again).shard == load_run(store, second).shard, "from its log"
 
 
-def test_a_shard_that_is_not_in_the_plan(shards: Any) -> None:
-    with pytest.raises(InputError, match="has 3 shards, and none of number 4"):
-        shards(4)
+@pytest.mark.parametrize("number", [0, 4])
+def test_a_shard_that_is_not_in_the_plan(number: int, stages: FakeStages, tmp_path: Path, store: Path) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    plan = planned(tmp_path, store, 3)
+    with pytest.raises(InputError, match=f"has 3 shards, and none of number {number}"):
+        read_shard(store, plan.set_id, number)
