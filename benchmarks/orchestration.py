@@ -14,156 +14,39 @@ is decoded, no download.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import platform
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
-import psutil
-import pyarrow as pa
+from overhead.commit_only import DEVICES, make_files, numbered, resources_of, settings, without_work
+from overhead.in_shards import STAGES, large_sets
+from overhead.run_cost import COLUMNS, RunsCost, cost_of, in_turn, server, typical
 
 from lavad_core.config.load import load_config
-from lavad_core.config.secrets import public_settings
-from lavad_core.pipeline import resources as resources_module
 from lavad_core.pipeline.execute import run_graph
 from lavad_core.pipeline.look import prepare_all, results_there
 from lavad_core.pipeline.resources import RunResources
-from lavad_core.planning.sharding import ShardPlan, configuration_digest, kept_plan, plan_shards, take_shard
-from lavad_core.planning.shards import SizedVideo, shard_count, shards_of
-from lavad_core.runs.manifest import VideoOutcome, load_run, new_run_id
+from lavad_core.planning.sharding import plan_shards
+from lavad_core.planning.shards import shard_count
+from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.sets import ShardOfRun
-from lavad_core.runs.video_list import runs_of_set, save_sources, unfinished_of
 from lavad_core.stages.node import PreparedVideo
-from lavad_core.stages.registry import STAGES
 from lavad_core.video.discover import discover
-from lavad_core.video.types import VideoSource
-
-SCHEMA = pa.schema([pa.field("value", pa.int64(), nullable=False)])
 
 WARM_UP = 10
 """Videos of the run before all others, which pays for imports and the like and is not shown."""
 
-BUSY_PERCENT = 10.0
-"""Of a core; a server without runs needs less."""
-
-ROLES = ("captioner:a", "encoder", "chat")
-
-DEVICES = 1
-"""So few that the shards of a large set have as many videos as they may, however large it is."""
-
 RUN_MS, FOUND_MS, MEMORY_MB, FLAT = 15.0, 2.0, 50.0, 1.25
 """The limits: of a stage and video, of a stored result, of the growth of memory, and of the largest against the smallest."""
 
-COLUMNS = f"{'videos':>8}  {'run':16}{'ms':>9}{'own CPU ms':>12}{'server ms':>12}{'memory MB':>12}"
-
-
-def commit_alone(context: Any) -> Any:
-    """A stage: one row, committed."""
-    with context.writer(SCHEMA) as writer:
-        writer.write(pa.table([pa.array([1])], schema=SCHEMA))
-        return writer.commit(facts={"frames": 1600})
-
-
-def without_work() -> None:
-    """Every stage of this process only commits, and no model is looked for."""
-    for name, stage in STAGES.items():
-        STAGES[name] = SimpleNamespace(  # type: ignore[assignment]
-            VERSION=stage.VERSION, DESCRIPTION=name, SCHEMA=SCHEMA, reads=stage.reads, run=commit_alone
-        )
-    resources_module.model_identities = lambda config, cache: dict.fromkeys(ROLES, "none")  # type: ignore[assignment]
-
-
-def settings(store: Path) -> dict[str, Any]:
-    """Of a run over files that are no videos."""
-    captioners = {"a": {"kind": "blip2", "model": "none"}}
-    return {"store": str(store), "captioners": captioners, "run": {"workers": 2}}
-
-
-def resources_of(store: Path) -> RunResources:
-    """Those of such a run."""
-    return RunResources(load_config(settings=settings(store), environ={}))
-
-
-def make_files(folder: Path, names: list[str]) -> Path:
-    """Files of different content."""
-    folder.mkdir()
-    for name in names:
-        (folder / f"{name}.mp4").write_text(name)
-    return folder
-
-
-def numbered(count: int) -> list[str]:
-    """Names of videos."""
-    return [f"{number:07d}" for number in range(count)]
-
-
-@dataclass(frozen=True)
-class RunsCost:
-    """What something took, for each of its results."""
-
-    ms: float
-    """Wall time, milliseconds."""
-    own_cpu_ms: float
-    """Processor time of this process, milliseconds."""
-    server_cpu_ms: float
-    """That of the Prefect server, milliseconds."""
-    memory_mb: float
-    """By how much this process's resident memory grew in all, MB."""
-
-    def show(self, videos: int, what: str) -> RunsCost:
-        """Print it as a row."""
-        numbers = f"{self.ms:9.2f}{self.own_cpu_ms:12.2f}{self.server_cpu_ms:12.2f}{self.memory_mb:12.0f}"
-        print(f"{videos:8}  {what:16}{numbers}", flush=True)
-        return self
-
-
-def typical(costs: list[RunsCost]) -> RunsCost:
-    """The medians of several measurements; of memory the most, since what has grown once is used again."""
-    times = (median(getattr(cost, name) for cost in costs) for name in ("ms", "own_cpu_ms", "server_cpu_ms"))
-    return RunsCost(*times, max(cost.memory_mb for cost in costs))
-
-
-def settled() -> None:
-    """Wait until the server has written down what it was told: it goes on after a run has ended."""
-    servers = psutil.Process().children(recursive=True)
-    while any(server.cpu_percent(interval=1.0) > BUSY_PERCENT for server in servers):
-        pass
-
-
-def cost_of(work: Callable[[], Any], results: int) -> RunsCost:
-    """Do something, and say what it took for each of so many results."""
-    own = psutil.Process()
-    servers = own.children(recursive=True)
-
-    def server_s() -> float:
-        return sum(sum(server.cpu_times()[:2]) for server in servers if server.is_running())
-
-    memory, start, cpu, of_server = own.memory_info().rss, time.perf_counter(), time.process_time(), server_s()
-    work()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    settled()
-    grown = (own.memory_info().rss - memory) / 1e6
-    return RunsCost(*(1000 * value / results for value in (seconds, cpu, server_s() - of_server)), grown)
-
-
-@contextmanager
-def server(home: Path) -> Iterator[None]:
-    """A Prefect server, as a run of the command line has it."""
-    from lavad.deployments.prefect_server import private_server
-    from lavad.deployments.prefect_settings import using_api
-
-    with private_server(lambda text: None, home=home) as url, using_api(url, private=True):
-        yield
+LINEAR = 2.0
+"""The limit of what is planned or read of a whole set, for each video of one ten times as large. A plan sorts, which makes it
+1.25 times, and Python's collector looks through all that the process holds from some size on, which adds a step; what grows
+with the square of the set makes it 10 times."""
 
 
 def bare_tasks(count: int) -> None:
@@ -194,13 +77,6 @@ def without_prefect(folder: Path, videos: Path) -> None:
         run_graph(found, prepared, recorder)
 
 
-def in_turn(sizes: list[int], rounds: int) -> Iterator[tuple[int, int]]:
-    """The number of the round and a size, each size once a round, every other round backwards: what drifts meets all alike."""
-    for number in range(rounds):
-        for size in sizes if number % 2 == 0 else reversed(sizes):
-            yield number, size
-
-
 def runs(folder: Path, counts: list[int], rounds: int) -> dict[tuple[int, str], RunsCost]:
     """The flow over sets of several sizes, new and found, and beside it what is not of this program or not of Prefect."""
     from lavad.flows.score_videos import score_videos
@@ -227,97 +103,6 @@ def runs(folder: Path, counts: list[int], rounds: int) -> dict[tuple[int, str], 
     for number, count in in_turn(counts, rounds):
         measure(number, count)
     return {key: typical(found) for key, found in costs.items()}
-
-
-class SimulatedSet:
-    """A set of very many videos in shards, all of them recorded as done but those that are measured.
-
-    Attributes:
-        took: Milliseconds for each result or for each video of the set, all measurements of one thing together.
-    """
-
-    def __init__(self, folder: Path, count: int, rounds: int) -> None:
-        self.folder, self.count = folder, count
-        self.took: dict[str, list[float]] = defaultdict(list)
-        videos = (
-            self._videos()
-        )  # not kept, and neither is the plan: a process that plans or reads a set has no other set
-        plan = self._planned(folder, videos)
-        self.set_id, self.made_by, self.shards = plan.set_id, plan.made_by, len(plan.shards)
-        self.measured = {shard.number: len(shard.videos) for shard in plan.shards[:rounds]}
-        make_files(folder / "videos", [video.source.name for shard in plan.shards[:rounds] for video in shard.videos])
-        config = public_settings(resources_of(folder).config)
-        with RunRecorder(folder, self.made_by, config=config) as over_all:
-            over_all.part_of(ShardOfRun(self.set_id, 0, self.shards))
-            save_sources(folder, self.made_by, [video.source for video in videos])
-            for shard in plan.shards[rounds:]:
-                with RunRecorder(folder, new_run_id(), config=config) as recorder:
-                    part = ShardOfRun(self.set_id, shard.number, self.shards, self.made_by)
-                    names = [source.name for source in take_shard(recorder, folder, shard, part)]
-                    recorder.finish("completed", [VideoOutcome(name, "", "ok", "", "", 1.0) for name in names])
-            over_all.finish("completed", [])
-
-    def _videos(self) -> list[SizedVideo]:
-        return [
-            SizedVideo(VideoSource(name, self.folder / "videos" / f"{name}.mp4"), f"{n:032x}", n * 7919 % 5000)
-            for n, name in enumerate(numbered(self.count))
-        ]
-
-    def _planned(self, store: Path, videos: list[SizedVideo]) -> ShardPlan:
-        found = resources_of(store)
-        shards = shards_of(videos, shard_count(self.count, devices=DEVICES))
-        made = ShardPlan(f"{self.count:032x}", shards, configuration_digest(found.config), new_run_id())
-        return kept_plan(found.store, made)
-
-    def _time(self, what: str, work: Callable[[], Any]) -> None:
-        gc.collect()  # or the garbage of what was measured before is paid for here
-        start = time.perf_counter()
-        work()
-        self.took[what].append(1000 * (time.perf_counter() - start) / self.count)
-
-    def measure_plan(self, number: int) -> None:
-        """The plan of the set, kept in a store of its own."""
-        videos = self._videos()
-        self._time("plan", lambda: self._planned(self.folder / f"plan-{number}", videos))
-
-    def measure_shard(self, number: int) -> None:
-        """One of the shards that are not done, as a flow run."""
-        from lavad.flows.score_shard import score_shard
-
-        shard, videos = list(self.measured.items())[number]
-        gc.collect()
-        cost = cost_of(
-            lambda: score_shard(
-                self.set_id, shard, self.shards, self.made_by, settings=settings(self.folder), run_id=new_run_id()
-            ),
-            videos * len(resources_of(self.folder).graph.nodes),
-        )
-        self.took["stage and video"].append(cost.show(self.count, f"1 of {self.shards} shards").ms)
-
-    def measure_reading(self) -> None:
-        """What `lavad status` and `lavad retry` read of all shards."""
-        run = load_run(self.folder, self.made_by)
-        self._time("status of all", lambda: runs_of_set(self.folder, run))
-        self._time("what is left of all", lambda: unfinished_of(self.folder, self.made_by))
-
-    def medians(self) -> dict[str, float]:
-        """Print what was measured, and return the median of each."""
-        for what, values in self.took.items():
-            each = ", ".join(f"{value:.3f}" for value in values)
-            print(f"{self.count:8}  {what}: {median(values):.3f} ms (median of {each})", flush=True)
-        return {what: median(values) for what, values in self.took.items()}
-
-
-def large_sets(folder: Path, sizes: list[int], rounds: int) -> list[dict[str, float]]:
-    """Sets of several sizes, each thing measured in turn."""
-    sets = {size: SimulatedSet(folder / f"set-{size}", size, rounds) for size in sizes}
-    for number, size in in_turn(sizes, rounds):
-        sets[size].measure_plan(number)
-    for number, size in in_turn(sizes, rounds):
-        sets[size].measure_shard(number)
-    for _, size in in_turn(sizes, rounds):
-        sets[size].measure_reading()
-    return [sets[size].medians() for size in sizes]
 
 
 def look(folder: Path, count: int) -> None:
@@ -354,8 +139,12 @@ def verdict(cost: dict[tuple[int, str], RunsCost], counts: list[int], sets: list
     print(
         f"memory at {counts[-1]} against {counts[0]}: {_limited(many.memory_mb - few.memory_mb, MEMORY_MB, 'MB more')}"
     )
-    for what in sets[0] if sets else ():
-        print(f"a set ten times as large, {what}: {_limited(sets[1][what] / sets[0][what], FLAT, 'times')}")
+    if sets:
+        fewer, more = sets
+        whole = sum(more.values()) / sum(fewer.values())
+        print(f"a video of a set ten times as large, in all: {_limited(whole, FLAT, 'times')}")
+        for what, ms in more.items():
+            print(f"  {what}: {_limited(ms / fewer[what], FLAT if what == STAGES else LINEAR, 'times')}")
 
 
 def _limited(value: float, limit: float, unit: str) -> str:
