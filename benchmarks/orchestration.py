@@ -5,10 +5,10 @@
 For each number of videos two runs of the flow, of all stages with one captioner: one that makes every result, and one that
 finds all of them; then the same stages without Prefect, and tasks of Prefect that do nothing. Prints milliseconds of wall time
 for each stage and video, those of processor time in the flow's process and in the server's, and the growth of the flow
-process's memory. Then a set of very many videos in shards, and one of a tenth of them: the plan, shards as flow runs, and what
-`lavad status` and `lavad retry` read of all. Everything is measured several times, the sizes in turn, because a single
-measurement differs from the next by more than sizes may; at the end a line for each limit, of the medians. No model, no video
-is decoded, no download.
+process's memory. Then a set of very many videos in shards, and one of a tenth of them: the plan, shards as flow runs, the
+records of all shards, and what `lavad retry` finds left of them. Everything is measured several times, the sizes in turn,
+because one measurement may differ from the next by more than the limits allow; at the end the medians, and a line for each
+limit. No model, no video is decoded, no download.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from overhead.commit_only import DEVICES, make_files, numbered, resources_of, settings, without_work
-from overhead.in_shards import STAGES, large_sets
+from overhead.in_shards import SHARD, large_sets
 from overhead.run_cost import COLUMNS, RunsCost, cost_of, in_turn, server, typical
 
 from lavad_core.config.load import load_config
@@ -44,9 +44,9 @@ RUN_MS, FOUND_MS, MEMORY_MB, FLAT = 15.0, 2.0, 50.0, 1.25
 """The limits: of a stage and video, of a stored result, of the growth of memory, and of the largest against the smallest."""
 
 LINEAR = 2.0
-"""The limit of what is planned or read of a whole set, for each video of one ten times as large. A plan sorts, which makes it
-1.25 times, and Python's collector looks through all that the process holds from some size on, which adds a step; what grows
-with the square of the set makes it 10 times."""
+"""The limit for a video's share of what is planned or read of a whole set, where the set is ten times as large. Sorting makes
+that of a plan 1.25 times; from some size on Python's collector looks through all that the process holds, which takes time too.
+Something that grows with the square of the set makes it 10 times."""
 
 
 def bare_tasks(count: int) -> None:
@@ -126,7 +126,10 @@ def look(folder: Path, count: int) -> None:
 
 
 def verdict(cost: dict[tuple[int, str], RunsCost], counts: list[int], sets: list[dict[str, float]]) -> None:
-    """A line for each limit."""
+    """The medians, and a line for each limit."""
+    print("medians, and the most that memory grew")
+    for (videos, what), found in cost.items():
+        found.show(videos, what)
     few, many = cost[counts[0], "computed"], cost[counts[-1], "computed"]
     bare, cached = cost[counts[0], "bare tasks"], cost[counts[-1], "cached"]
     busy = (many.own_cpu_ms + many.server_cpu_ms) / 2
@@ -141,10 +144,9 @@ def verdict(cost: dict[tuple[int, str], RunsCost], counts: list[int], sets: list
     )
     if sets:
         fewer, more = sets
-        whole = sum(more.values()) / sum(fewer.values())
-        print(f"a video of a set ten times as large, in all: {_limited(whole, FLAT, 'times')}")
         for what, ms in more.items():
-            print(f"  {what}: {_limited(ms / fewer[what], FLAT if what == STAGES else LINEAR, 'times')}")
+            larger = _limited(ms / fewer[what], FLAT if what == SHARD else LINEAR, "times")
+            print(f"a video's {what} in a set ten times as large: {larger}")
 
 
 def _limited(value: float, limit: float, unit: str) -> str:
@@ -163,6 +165,8 @@ def main() -> None:
     given = parser.parse_args()
     counts = [int(text) for text in (given.videos or ("50,200" if given.quick else "100,800")).split(",")]
     simulated = given.simulated if given.simulated is not None else 20_000 if given.quick else 100_000
+    if given.rounds < 1:
+        parser.error(f"--rounds {given.rounds}: at least 1")
     if simulated and (shards := shard_count(simulated // 10, devices=DEVICES)) < given.rounds:
         parser.error(
             f"--simulated {simulated}: a set of a tenth has {shards} shards, and {given.rounds} rounds need as many"

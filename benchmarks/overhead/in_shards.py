@@ -22,15 +22,15 @@ from lavad_core.runs.sets import ShardOfRun
 from lavad_core.runs.video_list import runs_of_set, save_sources, unfinished_of
 from lavad_core.video.types import VideoSource
 
-STAGES = "stages"
-"""What is measured of a shard, among what else a set costs."""
+SHARD = "share of its shard's flow run"
+"""What is measured of shards, each as a flow run; all else is of the set."""
 
 
 class SimulatedSet:
     """A set of very many videos in shards, all of them recorded as done but those that are measured.
 
     Attributes:
-        took: Milliseconds for each video of the set, all measurements of one thing together.
+        took: Milliseconds for each video, of a shard or of the set; all measurements of one thing together.
     """
 
     def __init__(self, folder: Path, count: int, rounds: int) -> None:
@@ -74,7 +74,7 @@ class SimulatedSet:
     def measure_plan(self, number: int) -> None:
         """The plan of the set, kept in a store of its own."""
         videos = self._videos()
-        self._time("plan", lambda: self._planned(self.folder / f"plan-{number}", videos))
+        self._time("share of the plan", lambda: self._planned(self.folder / f"plan-{number}", videos))
 
     def measure_shard(self, number: int) -> None:
         """One of the shards that are not done, as a flow run."""
@@ -89,13 +89,13 @@ class SimulatedSet:
             ),
             videos * nodes,
         )
-        self.took[STAGES].append(nodes * cost.show(self.count, f"1 of {self.shards} shards").ms)
+        self.took[SHARD].append(nodes * cost.show(self.count, f"1 of {self.shards} shards").ms)
 
     def measure_reading(self) -> None:
-        """What `lavad status` and `lavad retry` read of all shards."""
+        """The records of all shards, and what `lavad retry` finds left of them."""
         run = load_run(self.folder, self.made_by)
-        self._time("status of all", lambda: runs_of_set(self.folder, run))
-        self._time("what is left of all", lambda: unfinished_of(self.folder, self.made_by))
+        self._time("share of all records", lambda: runs_of_set(self.folder, run))
+        self._time("share of what is left", lambda: unfinished_of(self.folder, self.made_by))
 
     def medians(self) -> dict[str, float]:
         """Print what was measured, and return the median of each."""

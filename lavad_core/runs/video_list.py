@@ -120,20 +120,20 @@ def _rows(store_root: Path, run_id: str) -> list[dict[str, Any]]:
     path = run_path(store_root, run_id, ".sources")
     with store_errors("read", path):
         try:
-            text = path.read_text(encoding="ascii")
+            written = path.read_bytes()
         except FileNotFoundError:
             if noted(store_root, run_id, "sources") is not None:
                 raise DamagedResult(_altered(path, "it is gone")) from None
             raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
+    if noted(store_root, run_id, "sources") not in (None, sources_digest(path)):
+        raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
     with _parsing(path):
-        document = json.loads(text)
+        document = json.loads(written)
         rows: list[dict[str, Any]] = document if isinstance(document, list) else document["videos"]
     # A bare list is that of an earlier version.
     state = "none" if isinstance(document, list) else seal_of(document)
     if state == "broken" or (state == "none" and log_is_sealed(run_path(store_root, run_id, ".jsonl"))):
         raise DamagedResult(_altered(path, "its digest is another"))
-    if noted(store_root, run_id, "sources") not in (None, sources_digest(path)):
-        raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
     return rows
 
 

@@ -14,7 +14,7 @@ from support.command import lavad
 from support.filled_store import fill
 from support.json_files import edit
 
-from lavad_core.errors import DamagedResult
+from lavad_core.errors import DamagedResult, InputError
 from lavad_core.results.open import open_results
 from lavad_core.runs.manifest import load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
@@ -153,6 +153,7 @@ SOURCES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a video taken away": lambda rows: rows["videos"].pop(),
     "another file": lambda rows: rows["videos"][0].update(path="/other.mp4"),
     "no digest": lambda rows: rows.pop(FIELD),
+    "a row that is none": lambda rows: rows["videos"].insert(0, 7),
 }
 
 
@@ -165,6 +166,16 @@ def test_a_list_of_videos_that_was_changed(word: str, store: Path) -> None:
             use(store, run_id)
     assert [finding.kind for finding in check_records(store)] == ["altered"]
     assert "list of videos" in lavad("status", "--store", str(store)).stderr
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff\xfe", b"{", b"[7]", b'[{"name": "first"}]'])
+def test_a_list_of_videos_of_an_earlier_version_that_does_not_parse(written: bytes, store: Path) -> None:
+    run_id = load_run(store).run_id
+    as_before(store)
+    only(store, ".sources").write_bytes(written)
+    for use in (load_sources, unfinished_of):
+        with pytest.raises(InputError, match=r"list of videos .* does not parse"):
+            use(store, run_id)
 
 
 def as_before(store: Path) -> None:
@@ -217,7 +228,7 @@ def test_whatever_is_in_a_document_its_digest_holds() -> None:
     assert sealed({k: v for k, v in document.items() if k != FIELD}) == document
 
 
-@pytest.mark.parametrize("word", ["gone", "another run's"])
+@pytest.mark.parametrize("word", ["gone", "cut", "another run's"])
 def test_the_record_knows_its_list_of_videos(word: str, tmp_path: Path) -> None:
     ids = []
     for name in ("a", "b"):
@@ -229,8 +240,11 @@ def test_the_record_knows_its_list_of_videos(word: str, tmp_path: Path) -> None:
     assert [source.name for source in load_sources(tmp_path, ids[0]).own] == ["a"]
     if word == "gone":
         first.unlink()
+    elif word == "cut":
+        first.write_bytes(first.read_bytes()[:-20])
     else:
         shutil.copy(second, first)
-    with pytest.raises(DamagedResult, match="list of videos"):
-        load_sources(tmp_path, ids[0])
+    for use in (load_sources, unfinished_of):
+        with pytest.raises(DamagedResult, match="list of videos"):
+            use(tmp_path, ids[0])
     assert [finding.kind for finding in check_records(tmp_path)] == ["altered"]
