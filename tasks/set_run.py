@@ -33,6 +33,7 @@ from lavad_core.evaluation.types import Evaluation
 from lavad_core.local_run import STOPPED, first_sources, sources_of
 from lavad_core.location import shown
 from lavad_core.pipeline.ledger import ENDINGS, NOT_REACHED, run_ending
+from lavad_core.plain_text import number_of
 from lavad_core.planning.sharding import ShardPlan, plan_shards
 from lavad_core.planning.shards import Shard, shard_count
 from lavad_core.quoting import first_line
@@ -175,14 +176,16 @@ class SetRun:
         if left and ended is not None and ended.state is not None and ended.state.is_crashed():
             add_reason(ended, ended.state)
         if left and len(work.run_ids) - work.earlier < self._most_issues:
-            log.warning("shard %d ended with %d videos left (%s): issued again", work.shard.number, len(left), run_id)
+            of = number_of(len(left), "video")
+            log.warning("shard %d ended with %s left (%s): issued again", work.shard.number, of, run_id)
             self._start(work)
             return
         # One that never began says nothing about what those before it have done.
         earlier = filter(None, (_record(store, one) for one in reversed(work.run_ids)))
         work.record = record or next(earlier, _nothing(run_id))
         self._progress.add(len(work.shard.videos))
-        log.info("shard %d is done: %d of %d videos left", work.shard.number, len(left), len(work.shard.videos))
+        of = number_of(len(work.shard.videos), "video")
+        log.info("shard %d is done: %d of %s left", work.shard.number, len(left), of)
 
     @property
     def records(self) -> list[RunManifest]:
