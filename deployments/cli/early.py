@@ -36,7 +36,7 @@ def install() -> None:
 
 
 def stoppable(line: str, tidy: Callable[[], None]) -> None:
-    """From now on a signal still ends the process at once, but ``line`` is printed and ``tidy`` is called first."""
+    """From now on a signal still ends the process at once, but ``tidy`` is called and ``line`` is printed first."""
     global _stopped, _tidy
     _stopped, _tidy = line, tidy
 
@@ -72,8 +72,10 @@ def _end() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     try:
-        os.write(2, f"{_stopped}\n".encode())
-        _tidy()
+        try:
+            _tidy()
+        finally:
+            os.write(2, f"{_stopped}\n".encode())  # the last line: other threads are still at work until then
     finally:
         os._exit(128 + number)
 

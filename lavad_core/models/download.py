@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lavad_core.config.section import ModelSection
 from lavad_core.digest import file_sha256
 from lavad_core.errors import LavadError, ModelError, ServiceUnavailable
@@ -32,6 +34,8 @@ TOKENIZER_ROLE = " tokenizer"
 _SMALL = re.compile(r"[^/]+\.(json|model|jinja)|merges\.txt|vocab\.txt")
 _SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_PART = ".incomplete"
+"""Ends the name of a file that the hub's library is downloading; nothing else here opens such a file."""
 _TIMEOUT_S = 30.0
 """Timeout of the request for a repository's list of files."""
 
@@ -162,9 +166,18 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def partial_files(model: str) -> set[Path]:
-    """Files of a model that are being downloaded, by whichever process, or were when one was killed."""
-    return set((cache_folder() / f"models--{model.replace('/', '--')}" / "blobs").glob("*.incomplete"))
+def remove_own_parts() -> None:
+    """Remove the parts of files that this process is downloading, for a process that is about to end: the next one begins
+    such a file anew. What is complete stays, and what another process is downloading into the same cache.
+
+    Raises:
+        OSError: a part cannot be removed.
+    """
+    own = psutil.Process()
+    # Its other threads are still at work, and may begin another file between two looks.
+    while parts := [Path(file.path) for file in own.open_files() if file.path.endswith(_PART)]:
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 def fetch(model: HubModel) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from support.command import start
 from support.fake_hub import COMMIT, Hub, Repository, served
 
-from lavad_core.models.download import loaded_files
+from lavad_core.models.download import loaded_files, remove_own_parts
 
 FILES = {
     "README.md": b"a card",
@@ -51,9 +52,14 @@ class Command:
         assert "Traceback" not in err
         return process.returncode, out, err
 
+    def of_cache(self, model: str) -> Path:
+        return self.home / "hub" / f"models--{model.replace('/', '--')}"
+
     def there(self, model: str) -> set[str]:
-        snapshots = self.home / "hub" / f"models--{model.replace('/', '--')}" / "snapshots" / COMMIT
-        return {path.name for path in snapshots.glob("*")}
+        return {path.name for path in (self.of_cache(model) / "snapshots" / COMMIT).glob("*")}
+
+    def parts(self, model: str) -> Path:
+        return self.of_cache(model) / "blobs"
 
 
 @pytest.fixture
@@ -144,11 +150,27 @@ def test_a_signal_leaves_complete_files_and_no_others(download: Command, hub: Hu
     hub.held.add("model.safetensors")
     process = download.start("--yes")
     assert hub.holding.wait(60)
+    complete = {"config.json", "tokenizer.json"}
+    while download.there(GATED) != complete:  # other threads fetch them at the same time
+        assert process.poll() is None
+        time.sleep(0.01)
+    of_another = download.parts(GATED) / "another.incomplete"
+    of_another.write_bytes(b"a process that began after this one is writing it")
+    assert len(list(download.parts(GATED).glob("*.incomplete"))) == 2
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "lavad: stopped; files that are complete are kept" in err.splitlines()[-1]
-    assert not list(download.home.rglob("*.incomplete"))
+    assert err.splitlines()[-1].startswith("lavad: stopped; files that are complete are kept")
+    assert list(download.home.rglob("*.incomplete")) == [of_another]
+    assert download.there(GATED) == complete
+
+
+def test_a_file_that_has_just_come_is_not_removed(tmp_path: Path) -> None:
+    complete, part = tmp_path / "complete.incomplete", tmp_path / "part.incomplete"
+    complete.write_bytes(b"all of it; a thread is about to give it its name")
+    with part.open("wb"):
+        remove_own_parts()
+    assert list(tmp_path.iterdir()) == [complete]
 
 
 @pytest.mark.parametrize(

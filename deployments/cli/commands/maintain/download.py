@@ -45,7 +45,7 @@ def download(
         check_space,
         fetch,
         look_up,
-        partial_files,
+        remove_own_parts,
         wanted,
     )
     from lavad_core.pipeline.graph import needed_roles
@@ -55,14 +55,9 @@ def download(
     needed, elsewhere = wanted(sections)
     for role, what in elsewhere.items():
         say(f"{role}: not of the hub: {escape(what)}")
-    before = {model: partial_files(model) for model, _ in needed}
-
-    def tidy() -> None:
-        for model, own in before.items():
-            for part in partial_files(model) - own:
-                part.unlink(missing_ok=True)
-
-    early.stoppable("lavad: stopped; files that are complete are kept, and the same command fetches the others", tidy)
+    # On a line of its own, below the hub's progress bars.
+    stopped = "\nlavad: stopped; files that are complete are kept, and the same command fetches the others"
+    early.stoppable(stopped, remove_own_parts)
     found: list[HubModel] = []
     failed: dict[str, LavadError] = {}
     for (model, revision), roles in needed.items():
