@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
 
+from lavad.deployments.prefect_settings import HEARTBEAT_S
 from lavad.tasks.ending_events import BELOW, DROPPED
 
 LOST = "LAVAD: runs without a heartbeat are crashed"
@@ -23,8 +24,8 @@ FELL = "LAVAD: notification on a metric that fell"
 FELL_FAR = "LAVAD: notification on a metric below its baseline's interval"
 HANGING = "LAVAD: notification on a run that takes too long"
 
-SILENCE = timedelta(seconds=90)
-"""Three heartbeats of the deployments (prefect.yaml)."""
+SILENCE = timedelta(seconds=3 * HEARTBEAT_S)
+"""Three heartbeats, of the deployments (prefect.yaml) and of runs that the command line begins."""
 
 LONG = timedelta(hours=24)
 """A run that takes longer than this is worth a look: the nightly one has not ended when the next is due."""
@@ -35,6 +36,17 @@ RED_ENDS = ("Failed", "PartiallyFailed", "Regressed", "Crashed")
 ENDS = ("Completed", *RED_ENDS, "Cancelled", "Cancelling", "Cached", "TimedOut", "RolledBack")
 
 FLOW_RUNS: dict[str, str | list[str]] = {"prefect.resource.id": "prefect.flow-run.*"}
+OUR_FLOWS = (
+    "score-videos",
+    "score-data-set",
+    "score-shard",
+    "score-video",
+    "retry-failed",
+    "check-store",
+    "evaluate",
+    "study",
+)
+"""Names of our flows. Those of others on the same server may have a heartbeat from which 90 s of silence say nothing."""
 OURS: dict[str, str | list[str]] = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.lavad"}
 """Flow runs of the deployments, all of which have this tag."""
 
@@ -48,6 +60,7 @@ def lost_runs() -> Automation:
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{name}" for name in ENDS)},
             match=FLOW_RUNS,
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": list(OUR_FLOWS)},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,

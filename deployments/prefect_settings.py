@@ -35,6 +35,10 @@ REQUEST_TIMEOUT_S = 20.0
 """For one answer of the API, unless the user has set PREFECT_API_REQUEST_TIMEOUT. Prefect's default of a minute, with its
 tries, lets a server that hangs hold the end of a run for six."""
 
+HEARTBEAT_S = 30
+"""Seconds between two heartbeats of a flow run on a configured server, where Prefect has 180 and takes no less than this: an
+automation takes a run for lost of which three are missing. prefect.yaml has the same for the deployments."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """No proxy can reach what these names mean here."""
 
@@ -98,6 +102,8 @@ def using_api(url: str, *, private: bool) -> Iterator[None]:
         # The heartbeat thread is joined at the end of each flow, up to a second; it serves automations on a server that
         # outlives the flow's process, and this one does not.
         _put(given, "flows.heartbeat_frequency", None)
+    elif context.settings.flows.heartbeat_frequency is not None:  # one that is switched off stays off
+        _put(given, "flows.heartbeat_frequency", HEARTBEAT_S)
     if "request_timeout" not in context.settings.api.model_fields_set or private:
         _put(given, "api.request_timeout", REQUEST_TIMEOUT_S)
     _put(given, "api.url", url)

@@ -15,11 +15,16 @@ from typing import ClassVar
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 
 from lavad.deployments.prefect_check import busy_server_notice, checked_api
 from lavad.deployments.prefect_server import prefect_api
-from lavad.deployments.prefect_settings import loopback_unproxied, using_api
+from lavad.deployments.prefect_settings import HEARTBEAT_S, loopback_unproxied, using_api
 from lavad_core.errors import ServiceUnavailable
 
 
@@ -220,6 +225,15 @@ def test_settings_for_another_server_stay_away_from_the_private_one(
         "key": True, "auth": True, "cert": None, "headers": {}, "retries": 5, "block": None,
         "logs": True, "persist": False, "home": str(tmp_path), "refresh": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "then"), [(180, HEARTBEAT_S), (None, None)])
+def test_a_run_on_a_configured_server_is_not_taken_for_lost(given: int | None, then: int | None) -> None:
+    with (
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: given}),
+        using_api("http://127.0.0.1:1/api", private=False),
+    ):
+        assert PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() == then
 
 
 @pytest.mark.parametrize(

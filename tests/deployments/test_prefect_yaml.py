@@ -15,7 +15,9 @@ import yaml
 from prefect.client.orchestration import get_client
 
 from lavad.deployments.apply import QUEUE
+from lavad.deployments.automations import OUR_FLOWS
 from lavad.deployments.prefect_advice import server_advice
+from lavad.deployments.prefect_settings import HEARTBEAT_S
 from lavad_core.errors import InputError
 
 NAMES = {
@@ -61,7 +63,9 @@ def test_entrypoints_and_parameters_are_those_of_the_flows(document: dict[str, A
         assert "concurrency_limit" not in deployment, "its lease would not outlive a restart of the server"
         queue = deployment["work_pool"].get("work_queue_name")
         assert queue == (QUEUE if "schedules" in deployment else None), deployment["name"]
+        assert deployment["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT_S)
     assert names == NAMES
+    assert {name.partition("/")[0] for name in names} == set(OUR_FLOWS)
 
 
 def applied(repository: Path, command: list[str]) -> None:
