@@ -50,8 +50,8 @@ def score_data_set(
             shards have runs of their own.
         shards: how many; about four a device if not given.
         devices: how many devices work on the set at once.
-        issues: how often a shard is given to a worker, at most: it is again if its process dies. Each retry of the flow run
-            counts from 0, and also gives again the shards in which videos have failed.
+        issues: how often a shard is given to a worker, at most: it is again if its process dies or a service has
+            failed it. Each retry of the flow run counts from 0, and also gives again the shards in which videos have failed.
         refresh: compute also what is in the store, and replace it.
         name: name of the run, for people; it can be given wherever a run's id can.
         limit: score only this many of the videos that the inputs name, the first ones.

@@ -129,3 +129,8 @@ class Interrupted(LavadError):
 
 class InternalError(LavadError):
     """Something that the program itself promised does not hold."""
+
+
+def bad_again(name: str) -> bool:
+    """Whether what ended with an error of this class, by its name in a record, would end so again."""
+    return isinstance(found := globals().get(name), type) and issubclass(found, InputError)

@@ -125,6 +125,8 @@ def score_videos(
             run.score(sources_of(config, videos), limit, refresh)
         except BaseException as error:  # written down and passed on, whatever it is
             failed = isinstance(error, Exception)
+            if failed:
+                run.ledger.cut_off(error)
             message = f"{type(error).__name__}: {error}" if failed else STOPPED
             recorder.finish("failed" if failed else "interrupted", run.ledger.outcomes(), message=message)
             raise

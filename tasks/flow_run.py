@@ -17,6 +17,9 @@ from lavad_core.runs.manifest import new_run_id
 RENAMED_S = 2.0
 """For the server to take a name; it is shown and nothing else."""
 
+OF_AN_EXCEPTION = "Flow run encountered an exception: "
+"""Begins Prefect's message of a state that an exception made."""
+
 MAX_REASON = 160
 """Characters of a reason in the list; the state's message and the run's artifacts have all of it."""
 
@@ -45,7 +48,7 @@ def name_reason(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> N
 
 def add_reason(flow_run: FlowRun, state: State[Any]) -> None:
     """Put the reason at the end of a flow run's name; also for one whose process is gone, and with it its hooks."""
-    reason = (state.message or str(state.name)).removeprefix("Flow run encountered an exception: ")
+    reason = (state.message or str(state.name)).removeprefix(OF_AN_EXCEPTION)
     first, _, _ = reason.partition("\n")
     told = f" · {escape(masked_text(first), limit=MAX_REASON)}"
     if not flow_run.name.endswith(told):

@@ -223,6 +223,11 @@ class Scoring:
         new = {name: self._keys[name] for name in scored if "detect" not in self._there.get(name, {})}
         return found_in(resources.store, resources.config, new, len(scored) - len(new))
 
+    def cut_off(self, error: Exception) -> None:
+        """Write the manifest of a run that an error of its own has ended."""
+        self._ledger.cut_off(error)
+        self.close("failed", f"{type(error).__name__}: {error}")
+
     def close(self, status: str, message: str) -> RunManifest:
         """Write the manifest, once."""
         self._progress.stop()
@@ -284,7 +289,7 @@ def scoring(
                     raise
         except BaseException as error:  # written down and passed on, whatever it is
             if isinstance(error, Exception) and not stopped:
-                work.close("failed", f"{type(error).__name__}: {error}")
+                work.cut_off(error)
             else:
                 work.close("interrupted", STOPPED)
             raise

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 from prefect import task
 from prefect.client.schemas.objects import FlowRun, State
@@ -66,6 +67,8 @@ class ShardWork:
     """The flow run of the latest, as the server last described it."""
     record: RunManifest | None = None
     """The record of its last run that began, once nothing more comes."""
+    why: str = ""
+    """Why nothing more comes although videos are left, where the shard itself is the reason."""
 
 
 class SetRun:
@@ -81,6 +84,7 @@ class SetRun:
         self._works: list[ShardWork] = []
         self._metrics: dict[str, Any] | None = None
         self._evaluation_failed = ""
+        self._pending: dict[UUID, float] = {}
         self.evaluation: Evaluation | None = None
         self._manifest: RunManifest | None = None
         self._progress = Progress(0)
@@ -152,11 +156,12 @@ class SetRun:
         return any(work.record is None for work in self._works)
 
     def look(self) -> None:
-        """Wait a little, and see which shards are done; issue again those whose process died, as often as it is allowed."""
+        """Wait a little, and see which shards are done; issue again those whose process died, or whose end may pass, as often
+        as it is allowed."""
         time.sleep(LOOK_S)
         self._job.resources.check_stop()
         going = [work for work in self._works if work.record is None]
-        over = shard_flow_runs.over([work.flow_run for work in going])
+        over = shard_flow_runs.over([work.flow_run for work in going], self._pending)
         for work in going:
             try:
                 self._see(work, over.get(work.flow_run.id))
@@ -169,23 +174,24 @@ class SetRun:
         dead = ended is not None and not is_running(store, run_id)
         if not _there(store, run_id, ".json") and not dead:
             return
-        record = _record(store, run_id)
-        left = _left(work.shard, record, again=len(work.run_ids) == work.earlier)
+        record, again = _record(store, run_id), len(work.run_ids) == work.earlier
+        left = _left(work.shard, record, again=again)
         if left and not dead:
             return  # it was stopped, and its process is about to end
         if left and ended is not None and ended.state is not None and ended.state.is_crashed():
             add_reason(ended, ended.state)
-        if left and len(work.run_ids) - work.earlier < self._most_issues:
+        why = "" if again or not left else shard_flow_runs.hopeless(record, ended)
+        if left and not why and len(work.run_ids) - work.earlier < self._most_issues:
             of = number_of(len(left), "video")
             log.warning("shard %d ended with %s left (%s): issued again", work.shard.number, of, run_id)
             self._start(work)
             return
         # One that never began says nothing about what those before it have done.
         earlier = filter(None, (_record(store, one) for one in reversed(work.run_ids)))
-        work.record = record or next(earlier, _nothing(run_id))
+        work.record, work.why = record or next(earlier, _nothing(run_id)), why
         self._progress.add(len(work.shard.videos))
         of = number_of(len(work.shard.videos), "video")
-        log.info("shard %d is done: %d of %s left", work.shard.number, len(left), of)
+        log.info("shard %d is done: %d of %s left%s", work.shard.number, len(left), of, f" ({why})" if why else "")
 
     @property
     def records(self) -> list[RunManifest]:
@@ -197,7 +203,7 @@ class SetRun:
         found = []
         for work in self._works:
             known = {video.name: video for video in (work.record.videos if work.record is not None else ())}
-            why = (work.record.message if work.record is not None else "") or NOT_REACHED
+            why = work.why or (work.record.message if work.record is not None else "") or NOT_REACHED
             for video in work.shard.videos:
                 name = video.source.name
                 found.append(known.get(name) or VideoOutcome(name, "", "not-run", "NotReached", why))
@@ -229,7 +235,7 @@ class SetRun:
         name, message = run_ending(outcomes)
         if self._evaluation_failed and name == "Completed":
             name = "PartiallyFailed"
-        message += self._evaluation_failed
+        message += self._given_up() + self._evaluation_failed
         known = {video.name for record in self.records for video in record.videos}
         manifest = self.close(ENDINGS[name], message, [video for video in outcomes if video.name not in known])
         state: State[Any] = Completed(message=message) if name == "Completed" else Failed(name=name, message=message)
@@ -241,6 +247,14 @@ class SetRun:
         if not set_artifacts.publish_set(rows, outcomes, manifest, name, message, self._metrics):
             hurry(LAST_TRIES_AGAIN)
         return state
+
+    def _given_up(self) -> str:
+        """Of the shards that were not issued again although videos are left, for the end of a message."""
+        shards: dict[str, list[str]] = {}
+        for work in self._works:
+            if work.why:
+                shards.setdefault(work.why, []).append(str(work.shard.number))
+        return "".join(f"; {number_of(len(of), 'shard')} ({', '.join(of)}): {why}" for why, of in shards.items())
 
     def close(self, status: str, message: str, videos: Sequence[VideoOutcome] = ()) -> RunManifest:
         """Write the manifest, once: of the videos only those that no shard's run knows."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, cast
 from uuid import UUID
@@ -17,8 +17,11 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 from lavad.tasks.client import ClientError
-from lavad_core.errors import InputError
+from lavad.tasks.flow_run import OF_AN_EXCEPTION
+from lavad_core.errors import InputError, bad_again
+from lavad_core.masking import masked_text
 from lavad_core.quoting import first_line
+from lavad_core.runs.manifest import RunManifest
 
 log = logging.getLogger("lavad_core.flow")
 
@@ -69,10 +72,16 @@ def known(keys: Iterable[str]) -> dict[str, FlowRun]:
     return found
 
 
-def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
+def over(runs: Sequence[FlowRun], pending: dict[UUID, float]) -> dict[UUID, FlowRun]:
     """Those that the server knows to have ended, as it has them now, by their ids; none where it does not answer. One that
     somebody has deleted is over too, and given back as it was; one that will never begin (:data:`UNSTARTED_S`) is ended
-    here."""
+    here.
+
+    Args:
+        runs: the flow runs.
+        pending: kept from call to call: when each Pending state was first seen, by its id. By the clock of this process,
+            since that of the worker's machine, which the state has, may be another time.
+    """
     found: dict[UUID, FlowRun] = {}
     try:
         with get_client(sync_client=True) as client:
@@ -82,7 +91,9 @@ def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
                 there = {run.id for run in now}
                 found |= {run.id: run for run in some if run.id not in there}
                 found |= {run.id: run for run in now if run.state is not None and run.state.is_final()}
-                for run in filter(_is_unstarted, now):
+                for run in now:
+                    if not _is_unstarted(run, pending):
+                        continue
                     why = UNSTARTED if run.infrastructure_pid is None else NOT_BEGUN
                     client.set_flow_run_state(run.id, Crashed(message=why), force=True)
                     found[run.id] = client.read_flow_run(run.id)
@@ -91,7 +102,28 @@ def over(runs: Sequence[FlowRun]) -> dict[UUID, FlowRun]:
     return found
 
 
-def _is_unstarted(run: FlowRun) -> bool:
+def hopeless(record: RunManifest | None, ended: FlowRun | None) -> str:
+    """Why a shard that has left videos would leave them again; empty if a process died, or if another one may do better.
+
+    Args:
+        record: the record of the shard's run; None if it never began.
+        ended: its flow run as it ended.
+    """
+    if ended is None or ended.state is None:
+        return ""
+    if ended.state.is_cancelled():
+        return "cancelled"
+    if not ended.state.is_failed():
+        return ""
+    if record is not None and record.videos:
+        left = [video for video in record.videos if video.status == "not-run"]
+        return record.message if left and all(bad_again(video.reason) for video in left) else ""
+    # Without videos it ended before it took them, and without a record before it began.
+    said = (ended.state.message or "").removeprefix(OF_AN_EXCEPTION) if record is None else record.message
+    return masked_text(said.partition("\n")[0]) if bad_again(said.partition(":")[0]) else ""
+
+
+def _is_unstarted(run: FlowRun, pending: dict[UUID, float]) -> bool:
     """Whether a worker took it long ago, and has started nothing, or a process in which it did not begin.
 
     A pod may wait for its node and for its image, and Kubernetes says when it is lost. A process is named by a number; pods
@@ -100,7 +132,7 @@ def _is_unstarted(run: FlowRun) -> bool:
     state, started = run.state, run.infrastructure_pid
     if state is None or not state.is_pending() or (started is not None and not started.isdecimal()):
         return False
-    return (datetime.now(UTC) - state.timestamp).total_seconds() > UNSTARTED_S
+    return time.monotonic() - pending.setdefault(state.id, time.monotonic()) > UNSTARTED_S
 
 
 def _pages(items: Iterable[Any]) -> Iterator[list[Any]]:

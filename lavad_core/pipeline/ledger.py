@@ -75,6 +75,12 @@ class Ledger:
         if isinstance(error, VideoRejected):  # what an earlier stage said about its result may be why
             entry.message = BETWEEN.join([entry.message, *entry.notes])
 
+    def cut_off(self, error: BaseException) -> None:
+        """The run ends here with an error of its own: that is why nothing is decided about the rest of its videos."""
+        for entry in self.entries.values():
+            if entry.alive and entry.status == "not-run":
+                entry.reason, entry.message = type(error).__name__, str(error)
+
     def result(self, name: str, stage: str, status: str, message: str = "", frames: int | None = None) -> None:
         """A stage has a result for a video. What each stage says about its own is kept: one must not hide the other.
 

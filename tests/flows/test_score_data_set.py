@@ -10,15 +10,17 @@ from typing import Any
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow
-from prefect.states import AwaitingRetry, Crashed, Pending
+from prefect.states import AwaitingRetry, Cancelled, Crashed, Failed, Pending
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, outcomes
 
 from lavad.flows.score_data_set import score_data_set
 from lavad.flows.score_shard import score_shard
 from lavad.tasks import set_run, shard_flow_runs
-from lavad_core.errors import InputError
+from lavad.tasks.flow_run import OF_AN_EXCEPTION
+from lavad_core.errors import InputError, ModelError
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.video_list import runs_of_set, unfinished_of
 from lavad_core.store.files import FileStore
@@ -35,12 +37,14 @@ class Workers:
     Attributes:
         started: (shard, whether its process dies at once) of each flow run.
         deaths: shard to how many of its processes die.
+        last: how the flow run of one that dies ends.
         answers: what becomes of the first requests to start one: an error, before the server has taken it or after.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started: list[tuple[int, bool]] = []
         self.deaths: dict[int, int] = {}
+        self.last: State[Any] = Crashed(message="its process died")
         self.answers: list[tuple[str, Exception]] = []
         self.known: dict[str, Any] = {}
         monkeypatch.setattr(shard_flow_runs, "start", self._start)
@@ -64,7 +68,7 @@ class Workers:
             self.deaths[number] -= 1
             with get_client(sync_client=True) as client:
                 made = client.create_flow_run(score_shard, parameters=parameters, name=name)
-                client.set_flow_run_state(made.id, Crashed(message="its process died"), force=True)
+                client.set_flow_run_state(made.id, self.last, force=True)
                 flow_run_id = made.id
         else:
             state = score_shard(**parameters, return_state=True)
@@ -143,6 +147,51 @@ def test_a_shard_is_not_issued_for_ever(stages: FakeStages, workers: Workers, tm
     again = run(tmp_path, store)
     assert again.message == "5 of 5 videos scored"
     assert set(stages.calls.values()) == {1}
+
+
+NO_MODEL = f"{OF_AN_EXCEPTION}ModelError: 'no-model' is not a local path"
+
+
+@pytest.mark.parametrize(
+    ("last", "issued", "told"),
+    [
+        pytest.param(Cancelled(), 1, "; 1 shard (2): cancelled", id="cancelled"),
+        pytest.param(
+            Failed(message=NO_MODEL), 1, "; 1 shard (2): ModelError: 'no-model' is not a local path", id="bad settings"
+        ),
+        pytest.param(Failed(message=f"{OF_AN_EXCEPTION}ServiceUnavailable: busy"), 3, "", id="a service was away"),
+    ],
+)
+def test_what_would_end_so_again_is_not_issued_again(
+    last: State[Any], issued: int, told: str, stages: FakeStages, workers: Workers, tmp_path: Path, store: Path
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+    run_id = "20260101T000000000-abcdef"
+    workers.deaths, workers.last = {2: 9}, last
+    state = run(tmp_path, store, run_id=run_id)
+    assert state.message == f"2 of 5 videos have no scores (2 not-run){told}"
+    assert workers.started.count((2, True)) == issued
+    assert load_run(store, run_id).message == state.message
+    workers.deaths = {}
+    again = run(tmp_path, store, run_id=run_id)
+    assert again.message == "5 of 5 videos scored", "whoever tries again means it"
+
+
+def test_a_shard_with_an_error_of_its_own_says_so_for_each_video(
+    stages: FakeStages, workers: Workers, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_videos(tmp_path / "videos", *VIDEOS)
+
+    def refused(*_: Any) -> None:
+        raise ModelError("there is no such model")
+
+    monkeypatch.setattr("lavad.tasks.scoring_run.check_ahead", refused)
+    state = run(tmp_path, store)
+    told = "3 shards (1, 2, 3): ModelError: there is no such model"
+    assert (state.name, state.message) == ("Failed", f"5 of 5 videos have no scores (5 not-run); {told}")
+    assert [number for number, _ in workers.started] == [1, 2, 3]
+    found = [video for one in runs_of_set(store, load_run(store)) for video in one.videos]
+    assert {(video.reason, video.message) for video in found} == {("ModelError", "there is no such model")}
 
 
 REFUSED = httpx.HTTPStatusError("422", request=httpx.Request("POST", "http://server"), response=httpx.Response(422))
@@ -275,7 +324,7 @@ def test_a_shard_that_no_worker_starts(
         made = client.create_flow_run(score_shard, state=Pending())
         if pid is not None:
             client.update_flow_run(made.id, infrastructure_pid=pid)
-        assert set(shard_flow_runs.over([made])) == ({made.id} if ends else set())
+        assert set(shard_flow_runs.over([made], {})) == ({made.id} if ends else set())
         state = client.read_flow_run(made.id).state
     assert state is not None
     assert state.name == ("Crashed" if ends else "Pending")
@@ -284,9 +333,9 @@ def test_a_shard_that_no_worker_starts(
 def test_a_shard_whose_flow_run_was_deleted() -> None:
     with get_client(sync_client=True) as client:
         made, kept = client.create_flow_run(score_shard), client.create_flow_run(score_shard)
-        assert shard_flow_runs.over([made, kept]) == {}
+        assert shard_flow_runs.over([made, kept], {}) == {}
         client.delete_flow_run(made.id)
-    assert shard_flow_runs.over([made, kept]) == {made.id: made}, "nothing would ever be heard of it"
+    assert shard_flow_runs.over([made, kept], {}) == {made.id: made}, "nothing would ever be heard of it"
 
 
 def test_a_server_without_the_deployment(stages: FakeStages, tmp_path: Path, store: Path) -> None:
