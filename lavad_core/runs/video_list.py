@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from lavad_core.digest import file_sha256
-from lavad_core.errors import DamagedResult, InputError
+from lavad_core.errors import DamagedResult, InputError, LavadError
 from lavad_core.location import local_path, shown
 from lavad_core.runs.event_log import log_is_sealed
 from lavad_core.runs.manifest import (
@@ -29,6 +29,7 @@ from lavad_core.seal import seal_of, sealed
 from lavad_core.store import mirror
 from lavad_core.store.faults import store_errors
 from lavad_core.user_files import replacing
+from lavad_core.video.identity import IdentityCache, identify
 from lavad_core.video.types import VideoSource
 
 _BYTES = "bytes:"
@@ -194,7 +195,8 @@ class Unfinished:
 
 
 def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
-    """What is left of a run: of that id or name, or of the latest; imports are passed over.
+    """What is left of a run: of that id or name, or of the latest; imports are passed over. A video that is known to be bad
+    is left if its file has another content now: bad for good is what was acknowledged.
 
     Raises:
         InputError: there is no such run, or it is an import.
@@ -208,7 +210,8 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     done: dict[VideoSource, str] = {}
     parts = parts_of(store_root, run)
     every = _runs_of_set(store_root, run, parts)
-    bad = {video.name for one in every for video in as_known_now(store_root, one.videos) if video.known_bad}
+    known = [video for one in every for video in as_known_now(store_root, one.videos) if video.known_bad]
+    bad = {video.name for video in known}
     settled = bad | {video.name for one in every for video in one.videos if video.status in SCORED}
     ended: set[str] = set()
     told: set[str] = set()
@@ -226,8 +229,21 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
         # What was known to be bad, and is no longer, is among those of before.
         left |= {source.name: source for source in listed.earlier if source.name not in settled}
         ended |= {source.name for source in earlier}
-    known = frozenset(source.name for source in done if source.name in bad)
-    return Unfinished(run.run_id, dict(run.config), list(left.values()), done, known, run.name, run.limit)
+    contents = {(video.name, video.video_id) for video in known}
+    digests = IdentityCache(store_root / "cache" / "digests.sqlite")
+    for source in [source for source in done if source.name in bad and _is_another(source, contents, digests)]:
+        del done[source]
+        left[source.name] = source
+    still = frozenset(source.name for source in done if source.name in bad)
+    return Unfinished(run.run_id, dict(run.config), list(left.values()), done, still, run.name, run.limit)
+
+
+def _is_another(source: VideoSource, contents: Container[tuple[str, str]], digests: IdentityCache) -> bool:
+    """Whether a video has a content that is not among ``contents``, as pairs of name and id; not where it cannot be read."""
+    try:
+        return (source.name, identify(source, digests).video_id) not in contents
+    except LavadError:
+        return False
 
 
 def _latest(store_root: Path) -> RunManifest:

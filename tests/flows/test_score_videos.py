@@ -28,6 +28,7 @@ from lavad_core.pipeline.execute import run_stage
 from lavad_core.runs import work
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.records import StageRecord
+from lavad_core.runs.video_list import unfinished_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -161,6 +162,12 @@ def test_a_video_that_is_known_to_be_bad_is_shown_and_not_red(stages: FakeStages
         "PartiallyFailed",
         "1 of 3 videos have no scores (1 rejected), 1 known to be bad",
     )
+    assert [source.name for source in unfinished_of(store, None).unfinished] == ["other"]
+    kept = (videos / "bad.mp4").read_bytes()
+    (videos / "bad.mp4").write_bytes(b"the camera's owner has sent it again")
+    left = unfinished_of(store, None)
+    assert ([source.name for source in left.unfinished], left.known_bad) == (["other", "bad"], frozenset())
+    (videos / "bad.mp4").write_bytes(kept)
     log = store / "runs" / f"{load_run(store).run_id}.jsonl"
     log.with_suffix(".json").unlink()
     assert {video.name: video.known_bad for video in load_run(store).videos} == {
