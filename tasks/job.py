@@ -153,7 +153,7 @@ def open_job(
 
     Args:
         refresh, retry_rejected: see :class:`Job`.
-        alone: whether a warning names the other runs at work on the store; the shards of a set are meant to be.
+        alone: whether a warning names the other runs at work on the store; those of the other shards of a set are meant to be.
     """
     ref = RunRef(run_id, str(Path(config.store).absolute()))
     settings: Mapping[str, Any] = public_settings(config)

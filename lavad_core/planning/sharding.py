@@ -28,6 +28,7 @@ from lavad_core.pipeline.pace import workers_of
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.plain_text import number_of
 from lavad_core.planning.shards import Shard, SizedVideo, shards_of
+from lavad_core.runs.beside import warn_of_runs_beside
 from lavad_core.runs.recorder import RunRecorder, now_text
 from lavad_core.runs.records import StageRecord
 from lavad_core.runs.sets import FOLDER, ShardOfRun
@@ -117,10 +118,11 @@ def read_shard(store_root: Path, set_id: str, number: int) -> Shard:
 
 
 def take_shard(recorder: RunRecorder, store_root: Path, own: Shard, part: ShardOfRun) -> list[VideoSource]:
-    """The videos of a shard, noted with the run that works on it."""
+    """The videos of a shard, noted with the run that works on it; a warning names another one at work on the same."""
     sources = [video.source for video in own.videos]
     recorder.part_of(part)
     save_sources(store_root, recorder.run_id, sources)
+    warn_of_runs_beside(store_root, recorder.run_id, shard=part)
     log.info("%s of set %s: %d videos, %d grid frames", part, part.set_id, len(sources), own.grid_frames)
     return sources
 

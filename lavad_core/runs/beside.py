@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lavad_core.errors import InputError, StoreError
 from lavad_core.runs.manifest import Origin, RunManifest, is_running, list_runs, load_run, run_path
+from lavad_core.runs.sets import ShardOfRun
 
 log = logging.getLogger("lavad_core.runs")
 
@@ -29,9 +30,20 @@ def runs_beside(store_root: Path, own_id: str) -> list[RunManifest]:
     return found
 
 
-def warn_of_runs_beside(store_root: Path, own_id: str, origin: Origin = "run") -> None:
-    """Say which others of the same origin are at work: what both want is made by both. An import takes no work from a run."""
+def warn_of_runs_beside(store_root: Path, own_id: str, origin: Origin = "run", shard: ShardOfRun | None = None) -> None:
+    """Say which others of the same origin are at work: what both want is made by both. An import takes no work from a run.
+
+    Args:
+        store_root: the store's folder.
+        own_id: id of the run that looks.
+        origin: its origin.
+        shard: what it is of, if that is known: the runs of other shards take nothing from it, nor do runs of which nobody can
+            tell yet.
+    """
     others = [run for run in runs_beside(store_root, own_id) if run.origin == origin]
+    if shard is not None:
+        mine = (shard.set_id, shard.number)
+        others = [run for run in others if run.shard is not None and (run.shard.set_id, run.shard.number) == mine]
     if others:
         which = ", ".join(run_in_words(run) for run in others)
         log.warning(
