@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from lavad_core.errors import InputError
 from lavad_core.masking import masked_text
+from lavad_core.s3_refusals import AWAY, CREDENTIALS, Concern, concern_of, way_out
 
 ATTEMPTS = 10
 """Tries of a request that is refused for a while, where the environment or profile says nothing."""
@@ -40,35 +41,21 @@ CONNECTIONS = 32
 MAX_PUT_BYTES = 5 << 30
 """Most that S3 takes in one request, and only one request can be conditional or have one digest."""
 
-_CREDENTIALS = "credentials of the AWS SDK: AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
-_PERMISSION = "permission to list, read, write and delete there (AccessDenied may also mean a missing ListBucket)"
-_AWAY = "the storage to answer (see the network and AWS_ENDPOINT_URL), then run again: what is committed stays"
-
-_NEEDS = {
-    "NoSuchBucket": "a bucket of that name; it is not made",
-    "InvalidAccessKeyId": _CREDENTIALS,
-    "SignatureDoesNotMatch": _CREDENTIALS,
-    "ExpiredToken": _CREDENTIALS,
-    "InvalidToken": _CREDENTIALS,
-    "AccessDenied": _PERMISSION,
-    "403": _PERMISSION,
-    "NotImplemented": "a storage that knows this request of S3",
-}
-
 
 class S3Error(OSError):
     """What a storage refuses, as an error of the system: code that handles files handles it.
 
     Attributes:
         needs: what would help, for a message.
+        concern: whom it is about.
     """
 
-    def __init__(self, address: str, cause: str, needs: str) -> None:
+    def __init__(self, address: str, cause: str, needs: str, concern: Concern = "all") -> None:
         super().__init__(errno.EIO, cause, address)
-        self.needs = needs
+        self.needs, self.concern = needs, concern
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        return type(self), (str(self.filename), str(self.strerror), self.needs)
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, Concern]]:
+        return type(self), (str(self.filename), str(self.strerror), self.needs, self.concern)
 
 
 @dataclass(frozen=True)
@@ -204,7 +191,7 @@ class Bucket:
             except _errors().ClientError as error:
                 if _is_absent(error):
                     return None
-                raise
+                raise self._in_words(name, error) from None
         whole = found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
         sha256 = base64.b64decode(found.get("ChecksumSHA256", "")).hex() if whole else ""
         modified_s = found["LastModified"].timestamp()
@@ -225,6 +212,29 @@ class Bucket:
         with self._errors(name):
             _client().delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
+    def is_about_one(self, error: S3Error) -> bool:
+        """Whether an error is about the one object that was asked for. Where there was no answer, after all tries, the storage
+        is asked once for something else: if it answers that, it is not away."""
+        if error.concern != "nobody":
+            return error.concern == "one"
+        try:
+            with self._errors(""):
+                _client(tries=1).list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        except S3Error as other:
+            return other.concern == "one"  # it may not list
+        return True
+
+    def _in_words(self, name: str, error: Any) -> Any:
+        """Why an object's HEAD is refused: such an answer has a status and no words, so a GET is asked, which has them."""
+        if not 300 <= _status(error) < 500:
+            return error
+        try:
+            _client().get_object(Bucket=self._bucket, Key=self._prefix + name, Range="bytes=0-0")["Body"].close()
+        except _errors().ClientError as worded:
+            if not _code(worded).isdigit() and _code(worded) != "InvalidRange":  # the range of an empty object
+                return worded
+        return error
+
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
         """What the SDK raises, in our words. Of an answer nothing is repeated but its code and sentence."""
@@ -234,15 +244,14 @@ class Bucket:
         except library.ClientError as error:
             code = _code(error)
             words = str(error.response.get("Error", {}).get("Message", ""))[:200]
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            needs = _NEEDS.get(code) or (
-                _AWAY if status >= 500 or code in ("SlowDown", "RequestTimeout") else _PERMISSION
-            )
-            raise S3Error(self.shown(name), masked_text(f"{code}: {words}"), needs) from None
+            status = _status(error)
+            raise S3Error(
+                self.shown(name), masked_text(f"{code}: {words}"), way_out(code, status), concern_of(code, status)
+            ) from None
         except (library.NoCredentialsError, library.PartialCredentialsError, library.ProfileNotFound) as error:
-            raise S3Error(self.shown(name), type(error).__name__, _CREDENTIALS) from None
+            raise S3Error(self.shown(name), type(error).__name__, CREDENTIALS) from None
         except (library.BotoCoreError, *_transfer_errors()) as error:
-            raise S3Error(self.shown(name), type(error).__name__, _AWAY) from None
+            raise S3Error(self.shown(name), type(error).__name__, AWAY, "nobody") from None
 
 
 def _is_absent(error: Any) -> bool:
@@ -251,6 +260,10 @@ def _is_absent(error: Any) -> bool:
 
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: Any) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _plain(etag: str) -> str:
@@ -284,15 +297,15 @@ def _transfer_errors() -> tuple[type[Exception], ...]:
     return (Boto3Error, RetriesExceededError)
 
 
-def _client() -> Any:
-    """The SDK's client: one for each process and environment."""
+def _client(tries: int | None = None) -> Any:
+    """The SDK's client: one for each process and environment. With ``tries`` it waits for nobody."""
     _errors()
     given = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
-    return _client_of(os.getpid(), given)
+    return _client_of(os.getpid(), given, tries)
 
 
-@functools.lru_cache(maxsize=4)
-def _client_of(process: int, environment: tuple[tuple[str, str], ...]) -> Any:
+@functools.lru_cache(maxsize=8)
+def _client_of(process: int, environment: tuple[tuple[str, str], ...], tries: int | None) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -304,11 +317,11 @@ def _client_of(process: int, environment: tuple[tuple[str, str], ...]) -> Any:
         "max_pool_connections": CONNECTIONS,
         "retries": {
             "mode": "adaptive" if known("retry_mode") == "adaptive" else "standard",
-            "total_max_attempts": known("max_attempts") or ATTEMPTS,
+            "total_max_attempts": tries or known("max_attempts") or ATTEMPTS,
         },
     }
     client = session.client("s3", config=Config(**settings))
-    patient = known("max_attempts") is None
+    patient = tries is None and known("max_attempts") is None
     own = "amazonaws.com" not in client.meta.endpoint_url
     if own and not (known("s3") or {}).get("addressing_style"):
         # Storages of others are seldom reachable by a host of the bucket's name.

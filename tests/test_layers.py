@@ -29,6 +29,7 @@ CORE = (
     "lavad_core.address",
     "lavad_core.suggest",
     "lavad_core.location",
+    "lavad_core.s3_refusals",
     "lavad_core.object_storage",
     "lavad_core.remote_files",
     "lavad_core.stage_names",

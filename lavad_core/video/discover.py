@@ -142,7 +142,7 @@ def _expand_address(address: str, *, listed: bool = False) -> Iterator[tuple[Pat
         return
     bucket = Bucket("s3://" + home.parts[-1 - len(key)])
     try:
-        if key and not address.endswith("/") and bucket.stat("/".join(key)) is not None:
+        if key and not address.endswith("/") and _is_object(bucket, "/".join(key)):
             if home.suffix.lower() == ".txt":
                 yield from _expand_list(home)
             else:
@@ -167,6 +167,16 @@ def _expand_address(address: str, *, listed: bool = False) -> Iterator[tuple[Pat
         ) from None
     except ValueError as error:
         raise InputError(f"the videos: an object below {address!r} {error}") from None
+
+
+def _is_object(bucket: Bucket, key: str) -> bool:
+    """Whether there is an object of this name. One that is refused and looks like a video is told when it is read."""
+    try:
+        return bucket.stat(key) is not None
+    except S3Error as error:
+        if _looks_like_video(Path(key)) and bucket.is_about_one(error):
+            return True
+        raise
 
 
 def _expand_list(path: Path) -> Iterator[tuple[Path, Path, SourceKind]]:

@@ -81,7 +81,8 @@ class VideoCopies:
         """A whole copy of an object, by a path that other processes can open, and as an open file.
 
         Raises:
-            VideoRejected: ``missing``, ``changed``: it is gone or another one by now; ``unreadable``: there is no room for it.
+            VideoRejected: ``missing``, ``changed``: it is gone or another one by now; ``unreadable``: there is no room for it,
+                or the storage does not give it, though it answers.
             ServiceUnavailable: the storage does not answer.
         """
         key = (address, found.etag)
@@ -201,7 +202,7 @@ def find_object(source: VideoSource) -> tuple[str, StoredObject] | None:
     """The address of a video and what is known about the object; None for a video on this machine.
 
     Raises:
-        VideoRejected: ``missing``.
+        VideoRejected: ``missing``; ``unreadable``: the storage does not give it, though it answers.
         ServiceUnavailable: the storage does not answer.
     """
     address = s3_address(source.path)
@@ -258,11 +259,18 @@ def _place(address: str) -> tuple[Bucket, str]:
 
 @contextmanager
 def _away(source: VideoSource) -> Iterator[None]:
+    """What a storage refuses, as what it is: a fault of this one object, or of all."""
     try:
         yield
     except S3Error as error:
-        raise ServiceUnavailable(
-            f"{source.name!r}: cannot read {error.filename!r}: {error.strerror}; it needs {error.needs}"
+        why = f"{source.name!r}: cannot read {error.filename!r}: {error.strerror}"
+        if not _place(str(error.filename))[0].is_about_one(error):
+            raise ServiceUnavailable(f"{why}; it needs {error.needs}") from None
+        if error.concern == "one":
+            raise VideoRejected("unreadable", f"{why}; it needs {error.needs}") from None
+        raise VideoRejected(
+            "unreadable",
+            f"{why}, again and again, while the storage answers otherwise; run again, and look at that object if it stays so",
         ) from None
 
 

@@ -15,7 +15,7 @@ SourceKind = Literal["file", "frames", "listed"]
 
 REJECTIONS = {
     "missing": "the path does not exist or is not a regular file or folder",
-    "unreadable": "the file system refused to read it",
+    "unreadable": "the file system, or the object storage, refused to read it",
     "empty": "zero bytes, or a folder without frames",
     "format": "the content is not one of the allowed container formats",
     "no-video": "a media file without a video stream",

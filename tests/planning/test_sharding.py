@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.fake_stages import FakeStages, make_videos, rejecting, settings
+from support.s3_server import S3Server
 
 from lavad_core.config.load import load_config
 from lavad_core.errors import DamagedResult, InputError
@@ -89,6 +90,22 @@ def test_videos_that_cannot_be_probed_are_somebodys(stages: FakeStages, tmp_path
         [*(Path(name).stem for name in VIDEOS), "empty"]
     )
     assert stages.calls["v3", "probe"] == 1
+
+
+@pytest.mark.parametrize("what", ["403 InvalidObjectState", "cut"])
+def test_an_object_that_is_not_given_is_somebodys(
+    what: str, stages: FakeStages, store: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for number in range(3):
+        s3.client.put_object(Bucket="bucket", Key=f"set/{number}.mp4", Body=f"content {number}".encode() * 100)
+    config = load_config(settings=settings(store), environ={})
+    with s3.failing("set/1.mp4", what, "GET"):
+        plan = plan_shards(config, discover(["s3://bucket/set"]), 3, new_run_id())
+    assert [video.source.name for video in plan.unprobed] == ["1"]
+    assert "cannot read 's3://bucket/set/1.mp4'" in plan.unprobed[0].why
+    assert sorted(video.source.name for shard in plan.shards for video in shard.videos) == ["0", "1", "2"]
+    assert set(stages.calls) == {("0", "probe"), ("2", "probe")}
 
 
 def test_processes_that_plan_at_once_share_the_probes(stages: FakeStages, tmp_path: Path, store: Path) -> None:

@@ -80,6 +80,18 @@ class S3Server:
         lines = (self.requests.with_name("sent")).read_text(encoding="utf-8").splitlines()
         return sum(int(size) for size, _, path in (line.partition(" ") for line in lines) if path.startswith(below))
 
+    @contextmanager
+    def failing(self, key: str, what: str, methods: str = "GET HEAD") -> Iterator[None]:
+        """Requests for one object fail: ``cut`` sends half of it and closes the connection; ``403 InvalidObjectState`` answers
+        so, and a status alone without words."""
+        faults = self.requests.with_name("faults")
+        before = faults.read_text(encoding="utf-8") if faults.exists() else ""
+        faults.write_text(f"{before}/bucket/{key}\t{methods}\t{what}\n", encoding="utf-8")
+        try:
+            yield
+        finally:
+            faults.write_text(before, encoding="utf-8")
+
     @property
     def outage(self) -> Path:
         """While there is this file, requests are answered with status 503, or their connections closed if it says ``drop``."""
@@ -164,9 +176,32 @@ def _serve(port: int, requests: str) -> None:
                         log.write(f"{size} {environ['PATH_INFO']}\n")
                 return start_response(status, headers, *more)
 
+            what = _fault(Path(requests).with_name("faults"), environ)
+            if what == "cut":
+                return _cut(environ, b"".join(served(environ, counted)))
+            if what:
+                status, _, code = what.partition(" ")
+                words = f"<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>".encode()
+                body = words if code and environ["REQUEST_METHOD"] != "HEAD" else b""
+                start_response(f"{status} Refused", [("Content-Length", str(len(body)))])
+                return [body]
             return served(environ, counted)
 
     run_simple("127.0.0.1", port, application, threaded=True)
+
+
+def _fault(faults: Path, environ: dict[str, Any]) -> str:
+    """How a request is to fail; empty if it is not."""
+    for line in faults.read_text(encoding="utf-8").splitlines() if faults.exists() else ():
+        path, methods, what = line.split("\t")
+        if environ["PATH_INFO"] == path and environ["REQUEST_METHOD"] in methods.split():
+            return what
+    return ""
+
+
+def _cut(environ: dict[str, Any], body: bytes) -> Iterator[bytes]:
+    yield body[: len(body) // 2]
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,16 @@ from support.store_work import CONTEXT, start
 from support.video_factory import make_video
 from support.video_limits import default_limits
 
+from lavad_core.config.load import load_config
 from lavad_core.errors import InputError, ServiceUnavailable, VideoRejected
 from lavad_core.location import s3_address
+from lavad_core.pipeline.look import prepare_all
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.rates import packaged_rates
 from lavad_core.planning.survey import cost_of_videos
 from lavad_core.runs.manifest import new_run_id
 from lavad_core.runs.video_list import load_sources, save_sources
+from lavad_core.stages.node import PreparedVideo
 from lavad_core.video import object_copy
 from lavad_core.video.decoder import open_frames, probe, read_header
 from lavad_core.video.discover import discover
@@ -52,11 +56,13 @@ def address(s3: S3Server, video: Path, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "scratch"
     folder.mkdir()
-    monkeypatch.setattr(object_copy, "COPIES", VideoCopies(folder))
-    return folder
+    copies = VideoCopies(folder)
+    monkeypatch.setattr(object_copy, "COPIES", copies)
+    yield folder
+    copies.clear()
 
 
 def copies_made(s3: S3Server, address: str) -> int:
@@ -280,6 +286,60 @@ def test_a_storage_that_is_away_is_a_service_that_is_down(
             use(source, address)
     finally:
         s3.outage.unlink()
+
+
+FAULTS = [
+    pytest.param("403 InvalidObjectState", "GET", "to be restored from the archive", id="archived"),
+    pytest.param(
+        "403 AccessDenied", "GET HEAD", "AccessDenied: as the test wants it; it needs permission", id="denied"
+    ),
+    pytest.param("403", "GET HEAD", "it needs permission", id="denied without words"),
+    pytest.param("400 KMS.DisabledException", "GET", "it needs the key of KMS", id="key"),
+    pytest.param("400 InvalidRequest", "GET HEAD", "it needs what the answer names to be put right", id="unknown"),
+    pytest.param("cut", "GET", "again and again, while the storage answers otherwise", id="cut off"),
+    pytest.param("500 InternalError", "GET HEAD", "again and again, while the storage answers otherwise", id="error"),
+]
+
+
+@pytest.mark.parametrize(("what", "methods", "says"), FAULTS)
+def test_an_object_that_the_storage_does_not_give_is_one_bad_video(
+    what: str, methods: str, says: str, address: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(object_copy, "ENDS_BYTES", 100)  # a look at its header is refused too
+    with s3.failing(f"{address.removeprefix('s3://bucket/')}/a.mp4", what, methods):
+        bad, good = discover([f"{address}/a.mp4", address])
+        for use in (lambda: identify(bad, None), lambda: probe(bad, LIMITS, 30), lambda: read_header(bad, LIMITS, 30)):
+            with pytest.raises(VideoRejected, match=re.escape(says)) as caught:
+                use()
+            assert caught.value.reason == "unreadable"
+            assert f"'a': cannot read '{address}/a.mp4'" in str(caught.value)
+        resources = RunResources(load_config(settings={"store": str(tmp_path / "store")}, environ={}), {})
+        found = prepare_all(resources, [bad, good])
+        _, config = fill(tmp_path / "filled", "one")
+        cost = cost_of_videos(config, [bad, good], packaged_rates())
+    assert [type(one) for one in found.values()] == [VideoRejected, PreparedVideo]
+    assert dict(cost.lengths) == {"header": 1}
+    assert list(cost.uncounted) == ["a"]
+    object_copy.COPIES.clear()
+    assert identify(bad, None) == identify(good, None), "it is read again as soon as it is given"
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        pytest.param("403 RequestTimeTooSkewed", "a clock of this machine that is right", id="clock"),
+        pytest.param("301 PermanentRedirect", "the region or endpoint where the bucket is", id="region"),
+        pytest.param("400 AuthorizationHeaderMalformed", "the region or endpoint where the bucket is", id="signature"),
+        pytest.param("400 ExpiredToken", "credentials of the AWS SDK", id="token"),
+    ],
+)
+def test_what_any_object_would_be_answered_is_no_fault_of_one(what: str, says: str, address: str, s3: S3Server) -> None:
+    source = discover([address])[0]
+    key = f"{address.removeprefix('s3://bucket/')}/a.mp4"
+    with s3.failing(key, what), pytest.raises(ServiceUnavailable, match=re.escape(says)) as caught:
+        identify(source, None)
+    assert "permission" not in str(caught.value)
 
 
 def test_records_hold_addresses(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
