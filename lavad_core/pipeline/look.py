@@ -92,11 +92,13 @@ def _of_video(resources: RunResources, keys: Mapping[str, Key]) -> dict[str, Fou
 
 
 def _each(resources: RunResources, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """``work`` on every item, in the threads of a run."""
+    """``work`` on every item, in the threads of a run. A failure ends what is not begun; only a signal stops the run itself,
+    whose record would call it interrupted otherwise, and not say by what it failed."""
     with ThreadPoolExecutor(workers_of(resources.config)) as threads:
         try:
             return list(threads.map(work, items))
-        except BaseException:
-            resources.stop()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                resources.stop()
             threads.shutdown(cancel_futures=True)
             raise

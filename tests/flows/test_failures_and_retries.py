@@ -12,11 +12,14 @@ from prefect.client.schemas.objects import State
 from support.command import lavad
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, flow_run, outcomes, run, task_runs
+from support.s3_server import S3Server
 
 from lavad.flows.retry_failed import retry_failed
 from lavad.tasks import run_evaluation
-from lavad_core.errors import InputError, ModelError
+from lavad_core.errors import InputError, ModelError, ServiceUnavailable
+from lavad_core.location import s3_home
 from lavad_core.models.pool import ModelPool
+from lavad_core.pipeline.resources import RunResources
 from lavad_core.runs.manifest import load_run
 from lavad_core.runs.video_list import runs_of_set, unfinished_of
 from lavad_core.stages.node import PreparedVideo
@@ -64,6 +67,41 @@ def test_one_bad_video_ends_partially_failed_with_the_others_done(
     }
     assert {one.state_name for one in task_runs(state, NODES + 9)} == {"Completed", "Failed"}
     assert len(list((store / "detect").glob("*/*/commit.json"))) == 1
+
+
+def test_an_object_that_is_not_given_fails_alone_and_is_tried_again(
+    stages: FakeStages, store: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        s3.client.put_object(Bucket="bucket", Key=f"set/{number}.mp4", Body=f"content {number}".encode())
+    with s3.failing("set/1.mp4", "403 InvalidObjectState", "GET"):
+        state = run(s3_home("s3://bucket/set"), store)
+    assert (state.name, state.message) == ("PartiallyFailed", "1 of 3 videos have no scores (1 rejected)")
+    (bad,) = [video for video in load_run(store).videos if video.status == "rejected"]
+    assert (bad.name, bad.reason) == ("1", "unreadable")
+    assert "'s3://bucket/set/1.mp4': InvalidObjectState" in bad.message
+    again: State[Any] = retry_failed(settings={"store": str(store)}, return_state=True)
+    assert (again.name, outcomes(load_run(store))) == ("Completed", {"1": "ok"})
+
+
+@pytest.mark.parametrize("fails", ["prepare", "look"])
+def test_a_storage_that_is_away_is_in_the_record(
+    fails: str, stages: FakeStages, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = make_videos(tmp_path / "videos", "one.mp4", "two.mp4", "three.mp4")
+    error = ServiceUnavailable("'two': cannot read 's3://bucket/two.mp4'")
+
+    def away(*_: Any) -> None:
+        raise error
+
+    if fails == "prepare":
+        monkeypatch.setattr(RunResources, "prepare", away)
+    else:
+        monkeypatch.setattr(FileStore, "find", away)
+    state = run(videos, store)
+    assert state.type.value == "FAILED"
+    record = load_run(store)
+    assert (record.status, record.message) == ("failed", f"ServiceUnavailable: {error}")
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_once(
