@@ -6,6 +6,7 @@ reason, so that a video is red again once something else is wrong with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from lavad_core.store.notes import put_note, read_note
 
 FOLDER = "known-bad"
 """Folder of the store for the notes."""
+
+_NOTE = re.compile(rf"{FOLDER}/[0-9a-f]+/[a-z][a-z-]*\.json")
+"""The name of a note. Other systems leave files of their own in folders (``.DS_Store``, ``._format.json``)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def known_bad(store_root: Path) -> Iterator[KnownBad]:
     """
     store = FileStore(store_root)
     for blob in store.blobs.list(FOLDER):
-        if (note := read_note(store, blob.name)) is not None:
+        if _NOTE.fullmatch(blob.name) and (note := read_note(store, blob.name)) is not None:
             yield KnownBad(**{field.name: note[field.name] for field in fields(KnownBad)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ FOLDER = "sets"
 
 APART = "apart"
 """In the place of a run over the set, for shards that were started one by one."""
+
+_NOTE = re.compile(r"([0-9]{6,})-(.*)\.json")
+"""The name of a note: number of the shard, id of the run. Other systems leave files of their own in folders."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,14 @@ def runs_of_shards(store_root: Path, shard: ShardOfRun, run_id: str) -> dict[int
         shard: which part the run is of.
         run_id: id of the run.
     """
+    from lavad_core.runs.manifest import is_run_id  # which reads shards from records
     from lavad_core.store.files import FileStore
 
     together = (shard.run or APART) if shard.number else run_id
+    folder = f"{FOLDER}/{shard.set_id}/{together}/"
     found: dict[int, list[str]] = {}
-    for blob in FileStore(store_root).blobs.list(f"{FOLDER}/{shard.set_id}/{together}"):
-        number, _, name = blob.name.rpartition("/")[2].partition("-")
-        found.setdefault(int(number), []).append(name.removesuffix(".json"))
+    for blob in FileStore(store_root).blobs.list(folder.rstrip("/")):
+        note = _NOTE.fullmatch(blob.name.removeprefix(folder))
+        if note is not None and is_run_id(note[2]):
+            found.setdefault(int(note[1]), []).append(note[2])
     return found

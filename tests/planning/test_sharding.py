@@ -185,6 +185,19 @@ def test_the_runs_of_shards_are_one_set(shards: Any, store: Path) -> None:
     assert load_run(store, again).shard == load_run(store, second).shard, "from its log"
 
 
+def test_files_that_other_systems_leave_beside_the_notes_are_no_runs(shards: Any, store: Path) -> None:
+    first, second = shards(1), shards(2)
+    run = load_run(store, second)
+    assert run.shard is not None
+    folder = store / "sets" / run.shard.set_id / "apart"
+    for name in (".DS_Store", ".nfs000001", "notes.txt", "copy of 1.json", f"._000003-{first}.json", "000003-x.json"):
+        (folder / name).touch()
+    (folder / "old").mkdir()
+    (folder / "old" / f"000003-{first}.json").touch()
+    assert [one.run_id for one in runs_of_set(store, run)] == [second, first]
+    assert shards_without_run(store, run) == [3]
+
+
 @pytest.mark.parametrize("number", [0, 4])
 def test_a_shard_that_is_not_in_the_plan(number: int, stages: FakeStages, tmp_path: Path, store: Path) -> None:
     make_videos(tmp_path / "videos", *VIDEOS)

@@ -36,6 +36,13 @@ def test_a_note_that_was_changed_is_refused(tmp_path: Path) -> None:
         list(known_bad(tmp_path))
 
 
+def test_files_that_other_systems_leave_there_are_no_notes(tmp_path: Path) -> None:
+    acknowledge(tmp_path, BAD)
+    for name in (".DS_Store", "notes.txt", f"{BAD.video_id}/._format.json", f"{BAD.video_id}/.nfs000001", "list.json"):
+        (tmp_path / "known-bad" / name).write_text("{}")
+    assert list(known_bad(tmp_path)) == [BAD]
+
+
 @pytest.mark.parametrize(
     ("videos", "name", "message"),
     [
