@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -32,12 +33,23 @@ def loaded(repository: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def services(repository: Path, name: str) -> dict[str, Any]:
-    """The services of a file, each over the one that it extends."""
-    found: dict[str, Any] = loaded(repository, name)["services"]
+def filled_in(text: str, given: dict[str, str]) -> str:
+    """A text as ``docker compose`` reads it: a variable that is required and not given is ``/x``."""
+
+    def value(match: re.Match[str]) -> str:
+        name, form, default = match.groups()
+        return given.get(name) or (default if form == "-" else "/x" if form else "")
+
+    return VARIABLE.sub(value, text)
+
+
+def services(repository: Path, name: str, given: dict[str, str] | None = None) -> dict[str, Any]:
+    """The services of a file, each over the one that it extends; with variables as they stand, or as they are given."""
+    text = (repository / name).read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text if given is None else filled_in(text, given))["services"]
     for service, own in found.items():
         if "extends" in own:
-            base = services(repository, f"docker/{own['extends']['file']}")[own["extends"]["service"]]
+            base = services(repository, f"docker/{own['extends']['file']}", given)[own["extends"]["service"]]
             environment = {**base.get("environment", {}), **own.get("environment", {})}
             found[service] = {**base, **own, "environment": environment}
     return found
@@ -47,10 +59,6 @@ def services(repository: Path, name: str) -> dict[str, Any]:
 def compose(repository: Path) -> dict[str, Any]:
     """The compose file with what its services extend."""
     return {"services": services(repository, "docker/compose.yaml")}
-
-
-def substituted(text: str) -> str:
-    return VARIABLE.sub(lambda match: match[3] if match[2] == "-" else "/x", text)
 
 
 def test_the_dockerfile_passes_hadolint(repository: Path) -> None:
@@ -76,9 +84,9 @@ def test_yaml_lint(repository: Path, name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_the_compose_files_keep_the_compose_specification(repository: Path, name: str) -> None:
     text = (repository / name).read_text(encoding="utf-8")
-    assert PyCompose.from_yaml(substituted(text)).service_names()
+    assert PyCompose.from_yaml(filled_in(text, {})).service_names()
     with pytest.raises(ValueError, match="enviroment"):
-        PyCompose.from_yaml(substituted(text).replace("environment:", "enviroment:"))
+        PyCompose.from_yaml(filled_in(text, {}).replace("environment:", "enviroment:"))
 
 
 def test_services_wait_for_healthy_ones_and_images_are_pinned(compose: dict[str, Any]) -> None:
@@ -90,10 +98,19 @@ def test_services_wait_for_healthy_ones_and_images_are_pinned(compose: dict[str,
             assert "healthcheck" in services[other], other
 
 
+def example(repository: Path, **changed: str) -> dict[str, str]:
+    """The variables of the example, as ``docker compose`` reads it; later lines may name earlier ones."""
+    found: dict[str, str] = {}
+    for line in (repository / "docker/.env.example").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, value = line.split("=", 1)
+            found[name] = changed.get(name, filled_in(value, found))
+    return found
+
+
 def test_every_variable_is_in_the_example_and_no_secret_is_in_the_files(repository: Path) -> None:
     text = "".join((repository / name).read_text(encoding="utf-8") for name in FILES)
-    example = (repository / "docker/.env.example").read_text(encoding="utf-8")
-    given = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
+    given = example(repository)
     assert {match[1] for match in VARIABLE.finditer(text)} == set(given)
     assert all(value == "" for name, value in given.items() if re.search("PASSWORD|TOKEN|KEY", name))
 
@@ -173,14 +190,36 @@ def test_every_pool_of_the_deployments_has_a_worker(repository: Path, compose: d
     assert "deploy" not in compose["services"]["coordinator"], "it needs no GPU"
 
 
-def test_a_worker_starts_again_for_each_gpu(repository: Path) -> None:
-    text = (repository / "docker/worker.yaml").read_text(encoding="utf-8")
-    assert services(repository, "docker/worker.yaml")["worker"]["network_mode"] == "host"
-    first, third = (yaml.safe_load(text.replace("${WORKER_GPU:-1}", number))["services"]["worker"] for number in "13")
-    ports = [one["environment"]["PREFECT_WORKER_WEBSERVER_PORT"] for one in (first, third)]
-    devices = [one["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] for one in (first, third)]
-    assert (ports, devices) == ([8081, 8083], [["1"], ["3"]])
-    assert "container_name" not in first
+def test_a_worker_starts_again_for_each_gpu(repository: Path, compose: dict[str, Any]) -> None:
+    taken = [int(compose["services"]["coordinator"]["environment"]["PREFECT_WORKER_WEBSERVER_PORT"]), 4200, 8000, 8333]
+    for number in map(str, range(100)):
+        worker = services(repository, "docker/worker.yaml", {"WORKER_GPU": number})["worker"]
+        assert worker["network_mode"] == "host"
+        assert "container_name" not in worker
+        assert worker["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] == [number]
+        taken.append(int(worker["environment"]["PREFECT_WORKER_WEBSERVER_PORT"]))
+    assert len(set(taken)) == len(taken), "two want the same port"
+    assert all(1023 < port < 32768 for port in taken), "of root, or of connections that are on their way"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.5"])
+def test_everything_that_workers_speak_to_is_where_they_look_for_it(repository: Path, address: str) -> None:
+    found = services(repository, "docker/compose.yaml", example(repository, SERVER_ADDRESS=address))
+    published = {
+        f"{one}:{port}"
+        for service in found.values()
+        for one, port, _ in (at.split(":") for at in service.get("ports", []))
+    }
+    assert published == {f"{address}:{port}" for port in (4200, 8000, 8333)}
+    elsewhere = services(repository, "docker/worker.yaml", example(repository, SERVER_ADDRESS=address))["worker"]
+    for worker in (found["worker"], found["coordinator"], elsewhere):
+        for name in ("PREFECT_API_URL", "LAVAD_CHAT__BASE_URL"):
+            assert urlsplit(worker["environment"][name]).netloc in published, name
+
+
+def test_without_a_word_about_addresses_nothing_leaves_the_machine(repository: Path) -> None:
+    for service in services(repository, "docker/compose.yaml", {}).values():
+        assert all(at.startswith("127.0.0.1:") for at in service.get("ports", []))
 
 
 def test_the_image_has_the_versions_of_the_lock(repository: Path, compose: dict[str, Any]) -> None:
