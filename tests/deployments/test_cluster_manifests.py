@@ -163,11 +163,13 @@ def run_script(repository: Path, tmp_path: Path, variables: dict[str, str], *arg
     """The script of the array with an `srun` that prints what it is to run."""
     fake = tmp_path / "srun"
     fake.write_text(
-        '#!/bin/bash\nprintf "%s\\n" "$@" "home=$PREFECT_HOME" "api=${PREFECT_API_URL-none}"\ntest -d "${PREFECT_HOME%/*}"\n'
+        '#!/bin/bash\nprintf "%s\\n" "$@" "home=$PREFECT_HOME" "api=${PREFECT_API_URL-none}" "caches=$XDG_CACHE_HOME" '
+        '"hub=$HF_HOME" "torch=$TORCH_HOME"\ntest -d "${PREFECT_HOME%/*}"\n'
     )
     fake.chmod(0o755)
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": "/home/somebody",
         "TMPDIR": str(tmp_path),
         "PREFECT_API_URL": "http://x/api",
     }
@@ -178,38 +180,58 @@ def run_script(repository: Path, tmp_path: Path, variables: dict[str, str], *arg
     return done.returncode, done.stdout + done.stderr
 
 
-TASK = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_JOB_ID": "17"}
+TASK = {
+    "SLURM_ARRAY_TASK_ID": "3",
+    "SLURM_ARRAY_TASK_COUNT": "8",
+    "SLURM_JOB_ID": "17",
+    "SLURM_CPUS_PER_TASK": "8",
+}
 
 
 @pytest.mark.parametrize(
-    ("variables", "shard"),
+    "variables",
     [
-        pytest.param(TASK, "4/8", id="one of an array"),
-        pytest.param({**TASK, "SLURM_ARRAY_TASK_COUNT": "1", "LAVAD_SHARDS": "8"}, "4/8", id="submitted again alone"),
+        pytest.param(TASK, id="one of an array"),
+        pytest.param({**TASK, "SLURM_ARRAY_TASK_COUNT": "1", "LAVAD_SHARDS": "8"}, id="submitted again alone"),
     ],
 )
-def test_a_task_of_the_slurm_array_runs_its_shard(
-    repository: Path, tmp_path: Path, variables: dict[str, str], shard: str
-) -> None:
+def test_a_task_of_the_slurm_array_runs_its_shard(repository: Path, tmp_path: Path, variables: dict[str, str]) -> None:
     code, said = run_script(repository, tmp_path, variables, "/data/my videos", "--preset", "tiny")
     assert code == 0, said
-    home = tmp_path / "lavad-17" / "prefect"
-    expected = [
-        "lavad",
-        "run",
-        "/data/my videos",
-        "--preset",
-        "tiny",
-        "--shard",
-        shard,
-        "--plain",
-        f"home={home}",
-        "api=none",
-    ]
-    assert said.splitlines() == expected
-    assert not home.parent.exists(), "nothing stays on the node"
+    node = tmp_path / "lavad-17"
+    expected = ["--cpus-per-task=8", "lavad", "run", "/data/my videos", "--preset", "tiny", "--shard", "4/8", "--plain"]
+    assert said.splitlines()[: len(expected)] == expected
+    assert f"home={node / 'prefect'}" in said.splitlines()
+    assert "api=none" in said.splitlines()
+    assert not node.exists(), "nothing stays on the node"
     known = {name for parameter in typer.main.get_command(app).commands["run"].params for name in parameter.opts}  # type: ignore[attr-defined]
-    assert {word for word in expected if word.startswith("--")} <= known
+    assert {word for word in expected[2:] if word.startswith("--")} <= known
+
+
+def test_a_job_without_cpus_per_task_asks_srun_for_none(repository: Path, tmp_path: Path) -> None:
+    variables = {name: value for name, value in TASK.items() if name != "SLURM_CPUS_PER_TASK"}
+    code, said = run_script(repository, tmp_path, variables, "/data")
+    assert (code, said.splitlines()[:2]) == (0, ["lavad", "run"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "weights"),
+    [
+        pytest.param({}, ["/home/somebody/.cache/huggingface", "/home/somebody/.cache/torch"], id="the user's"),
+        pytest.param(
+            {"XDG_CACHE_HOME": "/net/x"}, ["/net/x/huggingface", "/net/x/torch"], id="a user's cache elsewhere"
+        ),
+        pytest.param({"HF_HOME": "/net/hf", "TORCH_HOME": "/net/t"}, ["/net/hf", "/net/t"], id="named"),
+    ],
+)
+def test_caches_are_on_the_node_and_weights_where_they_were(
+    repository: Path, tmp_path: Path, variables: dict[str, str], weights: list[str]
+) -> None:
+    """What a store at ``s3://`` has on a machine, SQLite among it, is below XDG_CACHE_HOME; so are the hub's weights."""
+    code, said = run_script(repository, tmp_path, {**TASK, **variables}, "/data", "--store", "s3://bucket/store")
+    assert code == 0, said
+    hub, torch = weights
+    assert said.splitlines()[-3:] == [f"caches={tmp_path / 'lavad-17' / 'cache'}", f"hub={hub}", f"torch={torch}"]
 
 
 @pytest.mark.parametrize(
