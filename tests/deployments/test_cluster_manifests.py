@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,9 +46,9 @@ def template(folder: Path) -> dict[str, Any]:
     return found
 
 
-def job(folder: Path, **given: Any) -> dict[str, Any]:
-    """The Kubernetes job of a flow run, as the worker fills it in."""
-    variables = template(folder)["variables"]["properties"]
+def job(made_of: dict[str, Any], **given: Any) -> dict[str, Any]:
+    """The Kubernetes job of a flow run, as the worker fills a template in."""
+    variables = made_of["variables"]["properties"]
     values = {name: one["default"] for name, one in variables.items() if "default" in one}
     values |= {
         "command": ["prefect", "flow-run", "execute"],
@@ -55,7 +56,7 @@ def job(folder: Path, **given: Any) -> dict[str, Any]:
         "name": "run",
         **given,
     }
-    made: dict[str, Any] = apply_values(template(folder)["job_configuration"], values)["job_manifest"]
+    made: dict[str, Any] = apply_values(made_of["job_configuration"], values)["job_manifest"]
     return made
 
 
@@ -84,7 +85,7 @@ def test_a_manifest_with_an_unknown_field_is_found(folder: Path) -> None:
 
 @pytest.mark.parametrize("gpus", [1, 2])
 def test_the_job_of_a_flow_run_has_a_gpu_and_is_not_root(folder: Path, gpus: int) -> None:
-    made = job(folder, gpu_limit=gpus, node_selector={"nvidia.com/gpu.product": "H100"})
+    made = job(template(folder), gpu_limit=gpus, node_selector={"nvidia.com/gpu.product": "H100"})
     kubernetes_validate.validate(made, VERSION, strict=True)
     pod = made["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -98,7 +99,10 @@ def test_what_pods_mount_and_read_is_there(folder: Path, repository: Path) -> No
     stored = documents(folder / "storage.yaml")
     claims = {one["metadata"]["name"] for one in stored if one["kind"] == "PersistentVolumeClaim"}
     (settings,) = (one for one in stored if one["kind"] == "ConfigMap")
-    pods = [job(folder)["spec"]["template"]["spec"], documents(folder / "vllm.yaml")[0]["spec"]["template"]["spec"]]
+    pods = [
+        job(template(folder))["spec"]["template"]["spec"],
+        documents(folder / "vllm.yaml")[0]["spec"]["template"]["spec"],
+    ]
     for pod in pods:
         volumes = {one["name"]: one for one in pod["volumes"]}
         named = {
@@ -113,6 +117,59 @@ def test_what_pods_mount_and_read_is_there(folder: Path, repository: Path) -> No
         assert not path.startswith("/") or any(path == at or path.startswith(f"{at}/") for at in mounted), path
     service = documents(folder / "vllm.yaml")[1]
     assert f"//{service['metadata']['name']}.lavad.svc" in settings["data"]["LAVAD_CHAT__BASE_URL"]
+
+
+def changed(repository: Path, found: dict[str, Any], *made: str) -> dict[str, Any]:
+    """A template, changed by those commands of the guide that make files of these names, one after the other."""
+    jq = shutil.which("jq")
+    if made and jq is None:
+        pytest.skip("no jq (Debian's package jq)")
+    guide = (repository / "docs/operations/kubernetes.md").read_text(encoding="utf-8")
+    programs = {name: program for program, name in re.findall(r"(?ms)^jq '([^']*)' \"\$template\" > (\S+)$", guide)}
+    for name in made:
+        done = subprocess.run(
+            [jq, programs[name]], input=json.dumps(found), capture_output=True, text=True, timeout=60, check=True
+        )
+        found = json.loads(done.stdout)
+    return found
+
+
+CLAIMS = {
+    (): ["lavad-data", "lavad-store", "lavad-models"],
+    ("object-storage-template.json",): ["lavad-models"],
+    ("object-storage-template.json", "own-models-template.json"): [],
+}
+"""Files that the guide's commands make of the template, to the claims that pods then wait for."""
+
+
+@pytest.mark.parametrize("for_sets", [False, True], ids=["scoring", "waiting for shards"])
+@pytest.mark.parametrize("files", CLAIMS, ids=["shared volumes", "object storage", "models of each node"])
+def test_pods_wait_for_no_more_than_they_need(
+    repository: Path, folder: Path, files: tuple[str, ...], for_sets: bool
+) -> None:
+    made = job(changed(repository, template(folder), *files, *(["cpu-job-template.json"] if for_sets else [])))
+    kubernetes_validate.validate(made, VERSION, strict=True)
+    pod = made["spec"]["template"]["spec"]
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    claimed = [one["persistentVolumeClaim"]["claimName"] for one in volumes.values() if "persistentVolumeClaim" in one]
+    assert claimed == CLAIMS[files]
+    (container,) = pod["containers"]
+    mounted = {one["mountPath"]: volumes[one["name"]] for one in container["volumeMounts"]}
+    assert len(mounted) == len(volumes)
+    assert "/models" in mounted
+    expected = ("1", "4Gi", "8Gi", 0) if for_sets else ("4", "48Gi", "64Gi", 1)
+    requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+    assert (requests["cpu"], requests["memory"], limits["memory"], limits["nvidia.com/gpu"]) == expected
+
+
+def test_what_one_machine_alone_may_write_is_not_on_a_shared_volume(folder: Path) -> None:
+    """SQLite, and the home of a store at ``s3://``, which is of one machine. The image, for Docker, says otherwise."""
+    (settings,) = (one["data"] for one in documents(folder / "storage.yaml") if one["kind"] == "ConfigMap")
+    pod = job(template(folder))["spec"]["template"]["spec"]
+    own = {one["name"] for one in pod["volumes"] if "emptyDir" in one}
+    places = [one["mountPath"] for one in pod["containers"][0]["volumeMounts"] if one["name"] in own]
+    for name in ("XDG_CACHE_HOME", "LAVAD_RUN__SCRATCH", "LAVAD_RUN__ANSWERS"):
+        assert any(Path(settings[name]).is_relative_to(place) for place in places), name
 
 
 def test_the_settings_of_pods_are_settings_of_lavad(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,13 +207,16 @@ def test_values_of_charts_have_images_and_settings_that_exist(folder: Path, repo
         assert values["worker"]["config"]["workPool"] == "lavad-gpu"
 
 
-def test_the_work_pool_takes_the_template(prefect_server: str, folder: Path) -> None:
+@pytest.mark.parametrize("files", [(), (*max(CLAIMS, key=len), "cpu-job-template.json")], ids=["as it is", "changed"])
+def test_the_work_pool_takes_the_template(
+    prefect_server: str, repository: Path, folder: Path, files: tuple[str, ...]
+) -> None:
     """Prefect checks that each placeholder is a variable, and each default of its variable's type."""
-    made = WorkPoolCreate(name="kubernetes-test", type="kubernetes", base_job_template=template(folder))
+    given = changed(repository, template(folder), *files)
     with get_client(sync_client=True) as client:
-        pool = client.create_work_pool(made)
-        client.delete_work_pool("kubernetes-test")
-    assert pool.base_job_template["variables"]["properties"]["gpu_limit"]["default"] == 1
+        pool = client.create_work_pool(WorkPoolCreate(name="a-test", type="kubernetes", base_job_template=given))
+        client.delete_work_pool("a-test")
+    assert pool.base_job_template == given
 
 
 def run_script(repository: Path, tmp_path: Path, variables: dict[str, str], *arguments: str) -> tuple[int, str]:

@@ -14,7 +14,12 @@ from support.prefect_commands import check_prefect_command
 
 PAGES = sorted((Path(__file__).resolve().parent.parent.parent / "docs" / "operations").glob("*.md"))
 
-ARGUMENTS = {("deployment", "run"): 1, ("work-pool", "create"): 1, ("work-queue", "set-concurrency-limit"): 2}
+ARGUMENTS = {
+    ("deployment", "run"): 1,
+    ("work-pool", "create"): 1,
+    ("work-pool", "update"): 1,
+    ("work-queue", "set-concurrency-limit"): 2,
+}
 """Commands to how many words without a dash follow them."""
 
 
