@@ -210,5 +210,14 @@ def _copy(address: str, target: Path, one: StoredObject) -> None:
 
 def _put(address: str, place: Path, *, if_absent: bool) -> None:
     bucket, key = _at(address)
-    if bucket.put(key, place, if_absent=if_absent) is None:
+    if bucket.put(key, place, if_absent=if_absent) is None and not _is_put(bucket, key, place):
         raise InputError(f"{address!r} exists already and is not overwritten; name another, or remove it first")
+
+
+def _is_put(bucket: Bucket, key: str, place: Path) -> bool:
+    """Whether what is there is what was to be put: its answer was lost then, and the SDK's next try has found it."""
+    found = bucket.stat(key)
+    if found is None:
+        return False
+    with open(place, "rb") as file:
+        return found.sha256 == hashlib.file_digest(file, "sha256").hexdigest()

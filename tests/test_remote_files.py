@@ -96,6 +96,13 @@ def test_new_things_are_never_put_over_others(s3: S3Server, address: str) -> Non
     assert s3.names(address) == {"x.csv": b"3"}
 
 
+def test_an_answer_that_is_lost_does_not_make_it_anothers(s3: S3Server, address: str) -> None:
+    lost = s3.failing(f"{address.removeprefix('s3://bucket/')}/x.csv", "lost", "PUT")
+    with lost, written(Path(f"{address}/x.csv"), "new") as file:
+        file.write_text("1")
+    assert s3.names(address) == {"x.csv": b"1"}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("run")

@@ -30,6 +30,9 @@ MAX_CACHED_BYTES = 8 << 30
 MAX_KNOWN = 100_000
 """ETags that a process remembers; when full the memory is cleared."""
 
+TRIALS = 5
+"""Objects with which a process tries whether the storage looks at conditions."""
+
 STALE_S = 86_400.0
 """A download that is older was cut off."""
 
@@ -68,17 +71,26 @@ class S3Blobs:
         """Once a process: some storages take the condition and do not look at it, and commits would be put over."""
         if self._is_conditional:
             return
-        name = f"{TEMPORARY}/{secrets.token_hex(8)}"
-        try:
-            taken = [self._bucket.put(name, b"", if_absent=True) is not None for _ in range(2)]
-        finally:
-            self._bucket.delete(name)
-        if taken != [True, False]:
-            raise StoreUnavailable(
-                f"the storage of {self._bucket.address!r} puts one object over another although it is asked not to "
-                "(If-None-Match: *): two writers could not share the store; it needs a storage that knows conditional writes"
-            )
-        self._is_conditional = True
+        for _ in range(TRIALS):
+            name = f"{TEMPORARY}/{secrets.token_hex(8)}"
+            try:
+                first, again = (self._bucket.put(name, b"", if_absent=True) is not None for _ in range(2))
+            finally:
+                self._bucket.delete(name)
+            if again:
+                raise StoreUnavailable(
+                    f"the storage of {self._bucket.address!r} puts one object over another although it is asked not to "
+                    "(If-None-Match: *): two writers could not share the store; it needs a storage that knows conditional "
+                    "writes"
+                )
+            if first:
+                self._is_conditional = True
+                return
+            # Neither was taken: the answer to the first was lost, and the SDK's next try found what it had put.
+        raise StoreUnavailable(
+            f"the storage of {self._bucket.address!r} has refused {TRIALS} new objects as if they existed (If-None-Match: *); "
+            "it needs a storage that knows conditional writes, and a network that does not lose their answers"
+        )
 
     def open(self, name: str, *, again: bool = False) -> BufferedIOBase | None:
         """A commit from the storage; a part from this machine if it is kept here."""

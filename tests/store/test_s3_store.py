@@ -278,6 +278,25 @@ def test_a_storage_that_does_not_look_at_conditions_is_refused(
     assert store.find(KEY) is None
 
 
+def test_a_lost_answer_is_no_reason_to_refuse_a_storage(store: FileStore, s3: S3Server, address: str) -> None:
+    with s3.failing(f"{address.removeprefix('s3://bucket/')}/.tmp/*", "lost", "PUT"):
+        save(store, KEY, rows(KEY, 5))
+    assert is_used(store)
+    tried = {
+        line.partition("/.tmp/")[2] for line in s3.asked("PUT") if f"/{address.removeprefix('s3://')}/.tmp/" in line
+    }
+    assert len(tried) == 2, "the first name said nothing, since its answer was lost"
+
+
+def test_a_storage_that_refuses_every_new_object_is_told_so(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Bucket.put
+    monkeypatch.setattr(
+        Bucket, "put", lambda self, name, content, if_absent=False: None if if_absent else put(self, name, content)
+    )
+    with pytest.raises(StoreUnavailable, match="has refused 5 new objects as if they existed"):
+        save(store, KEY, rows(KEY, 5))
+
+
 @pytest.fixture(autouse=True)
 def no_secret_anywhere(s3: S3Server, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield

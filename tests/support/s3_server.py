@@ -83,7 +83,8 @@ class S3Server:
     @contextmanager
     def failing(self, key: str, what: str, methods: str = "GET HEAD") -> Iterator[None]:
         """Requests for one object fail: ``cut`` sends half of it and closes the connection; ``403 InvalidObjectState`` answers
-        so, and a status alone without words."""
+        so, and a status alone without words; ``lost`` does what is asked, once, and closes the connection without an answer. A
+        key that ends in ``*`` stands for all that begin so."""
         faults = self.requests.with_name("faults")
         before = faults.read_text(encoding="utf-8") if faults.exists() else ""
         faults.write_text(f"{before}/bucket/{key}\t{methods}\t{what}\n", encoding="utf-8")
@@ -177,6 +178,10 @@ def _serve(port: int, requests: str) -> None:
                 return start_response(status, headers, *more)
 
             what = _fault(Path(requests).with_name("faults"), environ)
+            if what == "lost":
+                list(served(environ, lambda *_: None))
+                Path(requests).with_name("faults").write_text("")
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             if what == "cut":
                 return _cut(environ, b"".join(served(environ, counted)))
             if what:
@@ -194,7 +199,8 @@ def _fault(faults: Path, environ: dict[str, Any]) -> str:
     """How a request is to fail; empty if it is not."""
     for line in faults.read_text(encoding="utf-8").splitlines() if faults.exists() else ():
         path, methods, what = line.split("\t")
-        if environ["PATH_INFO"] == path and environ["REQUEST_METHOD"] in methods.split():
+        begins = path.endswith("*") and environ["PATH_INFO"].startswith(path[:-1])
+        if (begins or environ["PATH_INFO"] == path) and environ["REQUEST_METHOD"] in methods.split():
             return what
     return ""
 
