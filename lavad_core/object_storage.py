@@ -127,8 +127,8 @@ class Bucket:
                         raise
         raise AssertionError("the last try ends above")
 
-    def read(self, name: str, most: int) -> bytes | None:
-        """The first ``most`` bytes of an object; None if there is none."""
+    def read(self, name: str, most: int | None) -> bytes | None:
+        """The first ``most`` bytes of an object, or all; None if there is none."""
         for left in reversed(range(ATTEMPTS)):
             with self._errors(name):
                 try:

@@ -110,7 +110,9 @@ def read_shard(store_root: Path, set_id: str, number: int) -> Shard:
     """
     document = read_note(FileStore(store_root), _name(set_id))
     if document is None:
-        raise InputError(f"store {str(store_root)!r} has no plan of a set {set_id!r}: `lavad run --shards N` makes one")
+        raise InputError(
+            f"store {shown(store_root)!r} has no plan of a set {set_id!r}: `lavad run --shards N` makes one"
+        )
     shards = document["shards"]
     if not 1 <= number <= len(shards):
         raise InputError(f"set {set_id} has {number_of(len(shards), 'shard')}, and none of number {number}")

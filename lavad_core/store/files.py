@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lavad_core.errors import DamagedResult, InternalError, StoreUnavailable
-from lavad_core.location import refuse_address, s3_address
+from lavad_core.location import refuse_address, s3_address, shown
 from lavad_core.store.blobs import BlobInfo, Blobs
 from lavad_core.store.commits import (
     COMMIT_NAME,
@@ -97,7 +97,7 @@ class FileStore(Store):
             found = self.blobs.stat(f"{_prefix(key)}/{part.name}")
             if found is None or found.bytes != part.bytes:
                 state = "is missing" if found is None else f"has {found.bytes} bytes, its commit says {part.bytes}"
-                raise DamagedResult(f"{str(self.folder(key) / part.name)!r} {state}")
+                raise DamagedResult(f"{shown(self.folder(key) / part.name)!r} {state}")
         return commit
 
     def _commit_bytes(self, key: Key) -> bytes | None:
@@ -141,7 +141,7 @@ class FileStore(Store):
         info = self.blobs.stat(name)  # before opening: a file put there in between is verified again next time
         file = self.blobs.open(name)
         if file is None or info is None:
-            raise DamagedResult(f"{str(self.root / name)!r} is missing")
+            raise DamagedResult(f"{shown(self.root / name)!r} is missing")
         with file:
             self._verify(file, part, info)
             yield file
@@ -155,7 +155,7 @@ class FileStore(Store):
         found = sha256_of(file, self.root / name)
         if found != part.sha256:
             raise DamagedResult(
-                f"{str(self.root / name)!r} has SHA-256 {found[:16]}…, its commit says {part.sha256[:16]}…"
+                f"{shown(self.root / name)!r} has SHA-256 {found[:16]}…, its commit says {part.sha256[:16]}…"
             )
         with self._guard:
             if len(self._verified) >= MAX_VERIFIED:

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Literal
 
 from lavad_core.errors import DamagedResult
+from lavad_core.location import shown
 from lavad_core.store.blobs import BlobInfo
 from lavad_core.store.commits import COMMIT_NAME, UnknownFormat, is_part, key_of
 from lavad_core.store.files import FileStore
@@ -171,11 +172,11 @@ def _read_whole(store: FileStore, commit: Commit) -> None:
         path = store.folder(commit.key) / part.name
         file = store.blobs.open(path.relative_to(store.root).as_posix(), again=True)
         if file is None:
-            raise DamagedResult(f"{str(path)!r} is missing")
+            raise DamagedResult(f"{shown(path)!r} is missing")
         with file:
             found = sha256_of(file, path)
             if found != part.sha256:
-                raise DamagedResult(f"{str(path)!r} has SHA-256 {found[:16]}…, its commit says {part.sha256[:16]}…")
+                raise DamagedResult(f"{shown(path)!r} has SHA-256 {found[:16]}…, its commit says {part.sha256[:16]}…")
             for _ in read_batches(file, part, path, None, 4096):
                 pass
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lavad_core.digest import ascii_json
 from lavad_core.errors import DamagedResult
+from lavad_core.location import shown
 from lavad_core.seal import FIELD, seal_of, sealed
 from lavad_core.store.faults import store_errors
 from lavad_core.store.files import FileStore
@@ -54,5 +55,5 @@ def read_note(store: FileStore, name: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         whole = False
     if not whole:
-        raise DamagedResult(f"{str(store.root / name)!r} was changed after it was written; remove it, and run again")
+        raise DamagedResult(f"{shown(store.root / name)!r} was changed after it was written; remove it, and run again")
     return {key: value for key, value in document.items() if key != FIELD}

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lavad_core.errors import DamagedResult
+from lavad_core.location import shown
 from lavad_core.store.commits import part_name
 from lavad_core.store.faults import store_errors
 from lavad_core.store.types import PartFile
@@ -153,6 +154,6 @@ def read_batches(
         if isinstance(error, OSError) and error.errno is not None:
             with store_errors("read", name):
                 raise
-        raise DamagedResult(f"{str(name)!r} is not the Parquet file that was committed: {error}") from error
+        raise DamagedResult(f"{shown(name)!r} is not the Parquet file that was committed: {error}") from error
     if seen != part.rows:
-        raise DamagedResult(f"{str(name)!r} has {seen} rows, its commit says {part.rows}")
+        raise DamagedResult(f"{shown(name)!r} has {seen} rows, its commit says {part.rows}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from lavad_core.errors import StoreUnavailable
 from lavad_core.object_storage import Bucket, StoredObject
 from lavad_core.store.blobs import BlobInfo
-from lavad_core.store.commits import MAX_COMMIT_BYTES, is_part
+from lavad_core.store.commits import COMMIT_NAME, MAX_COMMIT_BYTES, is_part
 from lavad_core.store.faults import store_errors
 from lavad_core.store.local import OUTSIDE, TEMPORARY
 
@@ -93,10 +93,12 @@ class S3Blobs:
         )
 
     def open(self, name: str, *, again: bool = False) -> BufferedIOBase | None:
-        """A commit from the storage; a part from this machine if it is kept here."""
-        if not is_part(name.rpartition("/")[2]):
+        """A part from this machine if it is kept here; everything else from the storage, and whole, as from a file. Of a commit
+        no more is read than it may have."""
+        last = name.rpartition("/")[2]
+        if not is_part(last):
             with self._errors("read", name):
-                content = self._bucket.read(name, MAX_COMMIT_BYTES + 1)
+                content = self._bucket.read(name, MAX_COMMIT_BYTES + 1 if last == COMMIT_NAME else None)
             return None if content is None else io.BytesIO(content)
         etag = None if again else self._etags.get(name)
         if etag is None:

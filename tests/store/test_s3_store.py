@@ -13,12 +13,13 @@ import pytest
 from support.s3_server import PAGE, SECRET, S3Server
 from support.store_work import CONTEXT, KEYS, finish, is_used, rows, save, start
 
-from lavad_core.errors import InputError, StoreUnavailable
+from lavad_core.errors import DamagedResult, InputError, StoreUnavailable
 from lavad_core.location import s3_home
 from lavad_core.object_storage import Bucket
 from lavad_core.store import s3 as module
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import gc, iter_commits, list_results, verify
+from lavad_core.store.notes import put_note, read_note
 from lavad_core.store.presence import store_exists
 from lavad_core.store.s3 import S3Blobs
 from lavad_core.store.types import Key
@@ -166,7 +167,9 @@ def test_damage_is_found_and_the_result_made_again(
         s3.client.put_object(Bucket="bucket", Key=key, Body=content(old))
     other = FileStore(store.root)
     assert not is_used(other)
-    assert [finding.kind for finding in verify(other)] == ["damaged"]
+    (finding,) = verify(other)
+    assert finding.kind == "damaged"
+    assert str(store.root) not in finding.message, "it names the address"
     commit = other.find(KEY)
     if commit is not None:
         assert not other.is_whole(commit)
@@ -295,6 +298,17 @@ def test_a_storage_that_refuses_every_new_object_is_told_so(store: FileStore, mo
     )
     with pytest.raises(StoreUnavailable, match="has refused 5 new objects as if they existed"):
         save(store, KEY, rows(KEY, 5))
+
+
+def test_a_note_may_be_longer_than_a_commit(
+    store: FileStore, s3: S3Server, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_COMMIT_BYTES", 100)
+    assert put_note(store, "sets/a/shards.json", {"videos": ["name"] * 1000})
+    assert read_note(store, "sets/a/shards.json") == {"videos": ["name"] * 1000}
+    s3.client.put_object(Bucket="bucket", Key=object_of(s3, address, "shards.json"), Body=b"{}")
+    with pytest.raises(DamagedResult, match=f"'{address}/sets/a/shards.json' was changed after it was written"):
+        read_note(store, "sets/a/shards.json")
 
 
 @pytest.fixture(autouse=True)
