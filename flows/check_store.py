@@ -13,6 +13,7 @@ from lavad.tasks.artifacts import publish_findings
 from lavad.tasks.flow_run import RED, name_flow_run
 from lavad.tasks.store import collect_garbage, verify_store
 from lavad_core.escape import escape
+from lavad_core.location import shown
 from lavad_core.plain_text import number_of
 
 
@@ -38,7 +39,7 @@ def check_store(
         used: the next run computes it again.
     """
     store = str(configuration(preset, settings, config).store)
-    name_flow_run(f"of {escape(store, limit=80)}")
+    name_flow_run(f"of {escape(shown(store), limit=80)}")
     findings = verify_store(store)
     note = collect_garbage(store, lease_s, not collect)
     damaged = sum(finding.kind == "damaged" for finding in findings)

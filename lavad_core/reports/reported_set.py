@@ -9,6 +9,7 @@ from lavad_core.config.steps import VideoConfig
 from lavad_core.datasets.names import match, match_key
 from lavad_core.datasets.types import Dataset, LabelledVideo
 from lavad_core.errors import InputError
+from lavad_core.location import shown
 from lavad_core.method.detection import SegmentRule
 from lavad_core.reports.pictures import DecodableVideo
 from lavad_core.reports.video import VideoReport, video_report
@@ -91,13 +92,13 @@ class ReportedSet:
         if (stored := scored.probe) is not None:
             if scored.outcome is None or identify(source, self._cache).video_id != scored.outcome.video_id:
                 raise InputError(
-                    f"video {name!r}: {str(source.path)!r} is not the one that was scored; its content differs"
+                    f"video {name!r}: {shown(source.path)!r} is not the one that was scored; its content differs"
                 )
             return DecodableVideo(source, stored, limits)
         found = probe(source, limits, self._settings.folder_frame_rate)
         if found.frames != frames:
             raise InputError(
-                f"video {name!r}: {str(source.path)!r} has {found.frames} frames, its scores are of {frames}; "
+                f"video {name!r}: {shown(source.path)!r} has {found.frames} frames, its scores are of {frames}; "
                 "it is not the one that was scored"
             )
         return DecodableVideo(source, found, limits)

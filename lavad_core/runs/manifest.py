@@ -277,10 +277,10 @@ def load_run(store_root: Path, run_id: str | None = None, origin: Origin | None 
                 end = document.get("log")
                 if end is None or begins_as(log_path, end):
                     return manifest
-                return replace(manifest, altered=(f"the log {str(log_path)!r} was changed after it was written",))
-            altered.append(f"the record {str(path)!r} was changed after it was written ({why})")
+                return replace(manifest, altered=(f"the log {shown(log_path)!r} was changed after it was written",))
+            altered.append(f"the record {shown(path)!r} was changed after it was written ({why})")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            altered.append(f"the record {str(path)!r} does not parse ({error})")
+            altered.append(f"the record {shown(path)!r} does not parse ({error})")
         log.warning("%s; it is not believed: the run is read from its log instead", altered[-1])
     if not log_path.exists():
         if altered:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lavad_core.errors import DamagedResult
+from lavad_core.location import shown
 from lavad_core.runs.event_log import EventLog, read_log
 from lavad_core.runs.manifest import run_path
 from lavad_core.runs.records import StageRecord, records_of
@@ -26,7 +27,7 @@ def load_log(store_root: Path, run_id: str) -> EventLog:
     log = read_log(path, noted(store_root, run_id, "log"))
     if log.altered:
         raise DamagedResult(
-            f"the log {str(path)!r} was changed after it was written ({'; '.join(log.altered[:3])}): which results are the "
+            f"the log {shown(path)!r} was changed after it was written ({'; '.join(log.altered[:3])}): which results are the "
             "run's is no longer known from it; put the file back, or run again (finished results are found, not made again)"
         )
     return log

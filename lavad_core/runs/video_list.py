@@ -144,7 +144,7 @@ def _parsing(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the list of videos {str(path)!r} does not parse: {error}") from error
+        raise InputError(f"the list of videos {shown(path)!r} does not parse: {error}") from error
 
 
 def sources_digest(path: Path) -> str | None:
@@ -158,7 +158,7 @@ def sources_digest(path: Path) -> str | None:
 
 def _altered(path: Path, why: str) -> str:
     return (
-        f"the list of videos {str(path)!r} was changed after it was written ({why}): which videos are the run's is no longer "
+        f"the list of videos {shown(path)!r} was changed after it was written ({why}): which videos are the run's is no longer "
         "known; put the file back, or run again (finished results are found, not made again)"
     )
 

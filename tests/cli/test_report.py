@@ -19,11 +19,13 @@ from lavad.deployments.cli.terminal.run_end import (
 )
 from lavad.deployments.cli.terminal.text import show_csv, size
 from lavad_core.errors import ServiceError
+from lavad_core.location import s3_home
 from lavad_core.pipeline.graph import random_models
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.plain_text import duration_text
 from lavad_core.runs.manifest import RunManifest, VideoOutcome, load_run
 from lavad_core.runs.records import StageRecord
+from lavad_core.store.files import FileStore
 
 
 def outcome(status: str, reason: str = "") -> VideoOutcome:
@@ -103,6 +105,18 @@ def test_show_is_named_where_there_is_something_to_show(
     said = capsys.readouterr().err
     assert f"{words}{tmp_path}" in said
     assert ("lavad show" in said) == (targets == "detect")
+
+
+def test_a_store_on_an_object_storage_is_named_by_its_address(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, config = fill(tmp_path, "first")
+    resources = RunResources(config.model_copy(update={"store": s3_home("s3://bucket/st")}))
+    resources.store = FileStore(tmp_path)
+    print_run_end(load_run(tmp_path, run_id), resources)
+    said = capsys.readouterr().err
+    assert "scores: s3://bucket/st\n" in said
+    assert "look: lavad show first --store s3://bucket/st\n" in said
 
 
 @pytest.mark.parametrize("name", ["-dash", "--store", "two words", "-a 'b'"])

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from support import small_set
 from support.command import lavad
+from support.s3_server import S3Server
 from support.small_set import FRAMES
 
 from lavad_core.config.load import load_config
@@ -52,6 +53,15 @@ def test_the_command_that_goes_on_runs_as_it_is_printed(tmp_path: Path) -> None:
     assert command.startswith("evaluate --run ")
     evaluated = lavad(*shlex.split(command), *options)
     assert evaluated.exit_code == 0, evaluated.stderr
+
+
+def test_an_import_into_an_object_storage_is_named_by_its_address(tmp_path: Path, s3: S3Server) -> None:
+    options = small_set.dataset_files(tmp_path / "set")
+    scores = small_set.scores(tmp_path / "a")
+    made = lavad("import", "--scores", str(scores), *options, "--store", "s3://bucket/imported")
+    assert made.exit_code == 0, made.stderr
+    assert "is in s3://bucket/imported: `lavad evaluate --run " in made.stderr
+    assert " --store s3://bucket/imported --dataset" in made.stderr
 
 
 def test_an_import_outlives_the_removal_of_unreachable_results(tmp_path: Path) -> None:

@@ -121,9 +121,17 @@ def test_a_configuration_has_the_address(s3: S3Server, tmp_path: Path, monkeypat
     assert load_recorded(recorded).store == tmp_path / "lavad/s3:/bucket/a/b"
 
 
-def test_errors_name_the_address(home: Path) -> None:
+def test_errors_name_the_address(home: Path, s3: S3Server) -> None:
     with pytest.raises(InputError, match=f"store 's3://bucket/{home.name}' has no runs yet"):
         load_run(home)
+    with begin(home) as recorder:
+        recorder.finish("completed", [VideoOutcome("v", "a" * 32, "ok")])
+    below = f"{home.name}/runs/{recorder.run_id}"
+    for ending in (".json", ".sources"):
+        s3.client.put_object(Bucket="bucket", Key=f"{below}{ending}", Body=b"{}")
+    said = " ".join(finding.message for finding in check_records(home))
+    assert [f"'s3://bucket/{below}{ending}'" in said for ending in (".json", ".sources")] == [True, True]
+    assert str(home) not in said
 
 
 @pytest.mark.parametrize(

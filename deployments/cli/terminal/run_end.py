@@ -11,6 +11,7 @@ from lavad.deployments.cli.exits import Exit
 from lavad.deployments.cli.terminal.run_facts import headline, metric_rows
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.config.header import threshold_note
+from lavad_core.location import shown
 from lavad_core.pipeline.graph import random_models
 from lavad_core.plain_text import number_of
 from lavad_core.runs.manifest import SCORED
@@ -44,9 +45,9 @@ def print_run_end(manifest: RunManifest, resources: RunResources, *, tables: boo
         say(line)
     scored = [video for video in manifest.videos if video.status in SCORED]
     with_scores = resources.graph.has(final_scores_node(config))
-    say(f"{'scores' if with_scores else 'results'}: {escape(str(config.store))}")
+    say(f"{'scores' if with_scores else 'results'}: {escape(shown(config.store))}")
     if scored and with_scores:
-        say(f"  look: {escape(_show_command(scored[0].name, str(config.store)))}")
+        say(f"  look: {escape(_show_command(scored[0].name, shown(config.store)))}")
     if scored and resources.graph.has("detect") and (note := threshold_note(config)):
         say(note)
     if (offer := worth_a_retry(manifest)) is not None:
@@ -92,8 +93,8 @@ def rejected_for_good(manifest: RunManifest) -> list[str]:
 
 
 def _show_command(name: str, store: str) -> str:
-    shown, folder = shlex.quote(name) if name.isprintable() else "…", f"--store {shlex.quote(store)}"
-    return f"lavad show {folder} -- {shown}" if name.startswith("-") else f"lavad show {shown} {folder}"
+    video, folder = shlex.quote(name) if name.isprintable() else "…", f"--store {shlex.quote(store)}"
+    return f"lavad show {folder} -- {video}" if name.startswith("-") else f"lavad show {video} {folder}"
 
 
 def _videos(manifest: RunManifest, resources: RunResources) -> None:

@@ -15,6 +15,7 @@ from lavad.deployments.cli.options.dataset import LabelGroup
 from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
+from lavad_core.location import shown
 from lavad_core.plain_text import first_few
 from lavad_core.stage_names import Until
 
@@ -167,8 +168,8 @@ def import_(
         show_document("import", _as_json(recorded))
     else:
         _table(recorded)
-        where = f"--run {recorded.run.run_id} --store {escape(shlex.quote(str(root)))}"
-        say(f"import {recorded.run.run_id} is in {escape(str(root))}: `lavad evaluate {where} --dataset …`")
+        where = f"--run {recorded.run.run_id} --store {escape(shlex.quote(shown(root)))}"
+        say(f"import {recorded.run.run_id} is in {escape(shown(root))}: `lavad evaluate {where} --dataset …`")
     if recorded.report.problems or any(video.status == "failed" for video in recorded.run.videos):
         raise typer.Exit(Exit.SOME_FAILED)
 
