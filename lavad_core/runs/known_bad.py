@@ -6,15 +6,19 @@ reason, so that a video is red again once something else is wrong with it.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-from lavad_core.errors import VideoRejected
+from lavad_core.errors import DamagedResult, VideoRejected
 from lavad_core.runs.manifest import VideoOutcome
 from lavad_core.store.files import FileStore
 from lavad_core.store.notes import put_note, read_note
+
+log = logging.getLogger(__name__)
 
 FOLDER = "known-bad"
 """Folder of the store for the notes."""
@@ -43,12 +47,23 @@ def acknowledge(store_root: Path, video: KnownBad) -> bool:
     Raises:
         StoreUnavailable: the store cannot be written.
     """
-    return put_note(FileStore(store_root), _name(video.video_id, video.reason), asdict(video))
+    store, name = FileStore(store_root), _name(video.video_id, video.reason)
+    if store.blobs.stat(name) is not None and _note(store, name) is None:
+        store.blobs.delete(name)  # damaged: it counts for nothing, and would be in the way
+    return put_note(store, name, asdict(video))
 
 
 def is_known_bad(store: FileStore, video_id: str, reason: str) -> bool:
-    """Whether a content, rejected for this reason, is known to be bad."""
-    return store.blobs.stat(_name(video_id, reason)) is not None
+    """Whether a content, rejected for this reason, is known to be bad. A damaged note counts for nothing, with a warning."""
+    return _note(store, _name(video_id, reason)) is not None
+
+
+def _note(store: FileStore, name: str) -> dict[str, Any] | None:
+    try:
+        return read_note(store, name)
+    except DamagedResult as damage:
+        log.warning("%s; until then its video is not known to be bad", damage)
+        return None
 
 
 def is_known(store: FileStore, video_id: str, error: BaseException | None) -> bool:
@@ -73,14 +88,10 @@ def forget(store_root: Path, video: KnownBad) -> None:
 
 
 def known_bad(store_root: Path) -> Iterator[KnownBad]:
-    """All of them, in the order of their contents.
-
-    Raises:
-        DamagedResult: a note is not as it was written.
-    """
+    """All of them, in the order of their contents. A damaged note counts for nothing, with a warning."""
     store = FileStore(store_root)
     for blob in store.blobs.list(FOLDER):
-        if _NOTE.fullmatch(blob.name) and (note := read_note(store, blob.name)) is not None:
+        if _NOTE.fullmatch(blob.name) and (note := _note(store, blob.name)) is not None:
             yield KnownBad(**{field.name: note[field.name] for field in fields(KnownBad)})
 
 

@@ -1,4 +1,4 @@
-"""Whether the records of runs are as they were written: the part of ``lavad store verify`` that is not about results."""
+"""Whether records of runs and notes are as they were written: the part of ``lavad store verify`` that is not about results."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lavad_core.errors import DamagedResult, InputError
+from lavad_core.runs import known_bad, sets
 from lavad_core.runs.manifest import FOLDER, list_runs, load_run, run_path
 from lavad_core.runs.run_log import load_log
 from lavad_core.runs.video_list import load_sources
+from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import StoreFinding
+from lavad_core.store.notes import read_note
 
 
 def check_records(store_root: Path) -> Iterator[StoreFinding]:
-    """What of the records was changed (``altered``), and which runs have records without digests (``unprotected``): those of
-    an earlier version of the program.
+    """What of the records, and of the notes about sets and bad videos, was changed (``altered``), and which runs have records
+    without digests (``unprotected``): those of an earlier version of the program.
 
     Raises:
         StoreUnavailable: the system could not read something.
     """
+    yield from _check_notes(FileStore(store_root))
     for run_id in list_runs(store_root):
         found: dict[str, None] = {}
         sealed = True
@@ -43,3 +47,13 @@ def check_records(store_root: Path) -> Iterator[StoreFinding]:
             yield StoreFinding(
                 "unprotected", path, "an earlier version wrote its records, without digests: a change would not show"
             )
+
+
+def _check_notes(store: FileStore) -> Iterator[StoreFinding]:
+    for blob in (blob for folder in (sets.FOLDER, known_bad.FOLDER) for blob in store.blobs.list(folder)):
+        if not blob.name.endswith(".json"):  # of another system: .DS_Store
+            continue
+        try:
+            read_note(store, blob.name)
+        except DamagedResult as damage:
+            yield StoreFinding("altered", blob.name, str(damage))

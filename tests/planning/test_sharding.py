@@ -15,7 +15,8 @@ from lavad_core.errors import DamagedResult, InputError
 from lavad_core.planning.sharding import configuration_digest, plan_shards, read_shard, take_shard
 from lavad_core.runs.manifest import load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.sets import ShardOfRun
+from lavad_core.runs.sets import ShardOfRun, note_run
+from lavad_core.runs.verify import check_records
 from lavad_core.runs.video_list import load_sources, runs_of_set, shards_without_run, unfinished_of
 from lavad_core.store.local import OUTSIDE
 from lavad_core.video.discover import discover
@@ -135,6 +136,11 @@ def test_a_plan_that_was_changed_is_refused(stages: FakeStages, tmp_path: Path, 
         read_shard(store, plan.set_id, 1)
     with pytest.raises(InputError, match="no plan of a set"):
         read_shard(store, "0" * 32, 1)
+    note_run(store, ShardOfRun(plan.set_id, 1, 2), "r")
+    (apart,) = (store / "sets" / plan.set_id / "apart").iterdir()
+    apart.write_text("")
+    findings = [(finding.kind, store / finding.path) for finding in check_records(store)]
+    assert findings == [("altered", apart), ("altered", note)]
     assert "sets" in OUTSIDE
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.command import lavad
 
-from lavad_core.errors import DamagedResult
 from lavad_core.pipeline.ledger import run_ending
 from lavad_core.runs.known_bad import KnownBad, acknowledge, forget, is_known_bad, known_bad
 from lavad_core.runs.manifest import VideoOutcome
+from lavad_core.runs.verify import check_records
 from lavad_core.store.files import FileStore
 from lavad_core.store.maintenance import verify
 
@@ -28,12 +29,33 @@ def test_what_is_acknowledged_is_known_until_it_is_taken_back(tmp_path: Path) ->
     assert list(known_bad(tmp_path)) == []
 
 
-def test_a_note_that_was_changed_is_refused(tmp_path: Path) -> None:
-    acknowledge(tmp_path, BAD)
-    (note,) = (tmp_path / "known-bad").rglob("*.json")
-    note.write_text(note.read_text().replace("a video", "b video"))
-    with pytest.raises(DamagedResult, match="was changed"):
-        list(known_bad(tmp_path))
+OTHER = KnownBad("cd" * 16, "format", "another", "this is not a video")
+
+
+@pytest.mark.parametrize("damage", ["changed", "emptied", "cut off"])
+def test_a_note_that_was_damaged_counts_for_nothing_and_is_named(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for video in (BAD, OTHER):
+        acknowledge(tmp_path, video)
+    note = tmp_path / "known-bad" / BAD.video_id / "format.json"
+    old = note.read_text()
+    note.write_text({"changed": old.replace("a video", "b video"), "emptied": "", "cut off": old[:-9]}[damage])
+    store = FileStore(tmp_path)
+    for reader in (
+        lambda: is_known_bad(store, BAD.video_id, "format") is False,
+        lambda: list(known_bad(tmp_path)) == [OTHER],
+    ):
+        caplog.clear()
+        assert reader()
+        assert f"'{note}' was changed after it was written" in caplog.text
+        assert "its video is not known to be bad" in caplog.text
+    (finding,) = check_records(tmp_path)
+    assert (finding.kind, finding.path) == ("altered", note.relative_to(tmp_path).as_posix())
+    assert lavad("store", "verify", "--store", str(tmp_path)).exit_code == 4
+    assert acknowledge(tmp_path, BAD), "it is not in the way"
+    assert list(known_bad(tmp_path)) == [BAD, OTHER]
+    assert list(check_records(tmp_path)) == []
 
 
 def test_files_that_other_systems_leave_there_are_no_notes(tmp_path: Path) -> None:
