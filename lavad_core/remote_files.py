@@ -215,7 +215,7 @@ def _put(address: str, place: Path, *, if_absent: bool) -> None:
 
 
 def _is_put(bucket: Bucket, key: str, place: Path) -> bool:
-    """Whether what is there is what was to be put: its answer was lost then, and the SDK's next try has found it."""
+    """Whether the object is that of a file already: the answer to a put was lost then, and the SDK's next try has found it."""
     found = bucket.stat(key)
     if found is None:
         return False

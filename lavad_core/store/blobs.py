@@ -68,6 +68,10 @@ class Blobs(Protocol):
         """All blobs below a folder (``""``: the store), by name; temporary files are not blobs."""
         ...
 
+    def leftovers(self) -> Iterator[BlobInfo]:
+        """Temporary blobs of processes that may have died. Those of writers' folders, whose locks tell, are not among them."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove a blob; a missing one is not an error."""
         ...

@@ -130,6 +130,10 @@ class LocalBlobs:
             elif (info := self.stat(name)) is not None:
                 yield info
 
+    def leftovers(self) -> Iterator[BlobInfo]:
+        """None: what is temporary is in the folder of a writer."""
+        return iter(())
+
     def delete(self, name: str) -> None:
         """Unlink, then drop the folders that are left empty."""
         target = self.path(name)

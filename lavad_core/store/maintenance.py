@@ -46,9 +46,9 @@ class StoreFinding:
 
     kind: FindingKind
     """``damaged``: a result whose bytes and commit differ; never used, made again by the next run. ``orphan``: a part
-    that no commit names. ``unfinished``: the folder of a dead writer. Both harmless, removed by ``gc``. ``unknown``:
+    that no commit names. ``unfinished``: what a dead writer left. Both harmless, removed by ``gc``. ``unknown``:
     a file that does not belong to the store. ``later-version``: a commit of a later program. ``altered``,
-    ``unprotected``: a run's record that is not as it was written, or has no digest (``runs.verify``)."""
+    ``unprotected``: a run's record, or a note, that is not as it was written, or has no digest (``runs.verify``)."""
     path: str
     """Path of what was found, relative to the store."""
     message: str
@@ -64,7 +64,7 @@ class GcReport:
     dry_run: bool
     """Whether nothing was changed."""
     writers: int = 0
-    """Folders of dead writers."""
+    """Folders of dead writers, and what they left on an object storage."""
     parts: int = 0
     """Parts without a commit, and commits that cannot be used, older than the lease."""
     results: int = 0
@@ -131,6 +131,9 @@ def verify(store: FileStore) -> Iterator[StoreFinding]:
         yield StoreFinding(
             "unfinished", f"{path.parent.name}/{path.name}", "left by a writer that died; `gc` removes it"
         )
+    for info in store.blobs.leftovers():
+        if info.modified_s < time.time() - store.blobs.grace_s:
+            yield StoreFinding("unfinished", info.name, "left by a process that died; `gc` removes it when it is old")
     for folder, key, infos in _folders(store):
         if key is None:
             yield from (StoreFinding("unknown", info.name, "not a file of a store") for info in infos)
@@ -203,6 +206,7 @@ def gc(
     dead = [f"{path.parent.name}/{path.name}" for path in store.staging.dead()]
     report.writers = len(dead)
     report.paths += dead
+    _collect_leftovers(store, lease_s, report)
     if dry_run:
         for folder, key, _ in _folders(store):
             if key is not None:
@@ -221,6 +225,20 @@ def gc(
                 with store.blobs.exclusive(folder):
                     _collect(store, key, folder, lease_s, keep, report, workfolder)
     return report
+
+
+def _collect_leftovers(store: FileStore, lease_s: float, report: GcReport) -> None:
+    # A young one may be what a living process is just trying the storage with, whatever the lease.
+    expired = time.time() - max(lease_s, store.blobs.grace_s)
+    for info in store.blobs.leftovers():
+        if info.modified_s > expired:
+            report.kept_young += 1
+            continue
+        if not report.dry_run:
+            store.blobs.delete(info.name)
+        report.writers += 1
+        report.bytes += info.bytes
+        report.paths.append(info.name)
 
 
 def _sort(

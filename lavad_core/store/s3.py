@@ -129,6 +129,10 @@ class S3Blobs:
                 if prefix or found.name.split("/")[0] not in OUTSIDE:
                     yield _info(found)
 
+    def leftovers(self) -> Iterator[BlobInfo]:
+        """What a process that was killed in between had put to try the storage."""
+        return self.list(TEMPORARY)
+
     def delete(self, name: str) -> None:
         """One request."""
         with self._errors("remove", name):

@@ -300,6 +300,27 @@ def test_a_storage_that_refuses_every_new_object_is_told_so(store: FileStore, mo
         save(store, KEY, rows(KEY, 5))
 
 
+def killed_in_its_trial(environment: dict[str, str], root: str) -> None:
+    os.environ.update(environment)
+    Bucket.delete = lambda *_: os.kill(os.getpid(), 9)  # type: ignore[assignment, method-assign, return-value]
+    save(FileStore(Path(root)), KEY, rows(KEY, 5))
+
+
+def test_what_a_trial_leaves_is_named_and_removed_when_it_is_old(
+    store: FileStore, s3: S3Server, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert finish(killed_in_its_trial, s3.environment, str(store.root)) == -9
+    (left,) = [name for name in s3.names(address) if name.startswith(".tmp/")]
+    assert left not in [finding.path for finding in verify(store)], "somebody may just be trying"
+    assert left not in gc(store, lease_s=0).paths
+    monkeypatch.setattr(S3Blobs, "grace_s", -1.0)
+    assert ("unfinished", left) in [(finding.kind, finding.path) for finding in verify(store)]
+    assert left in gc(store, lease_s=0, dry_run=True).paths
+    assert left in s3.names(address)
+    assert left in gc(store, lease_s=0).paths
+    assert left not in s3.names(address)
+
+
 def test_a_note_may_be_longer_than_a_commit(
     store: FileStore, s3: S3Server, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
