@@ -33,6 +33,14 @@ def first_few(items: Collection[T], most: int = 5, show: Callable[[T], str] = st
     return ", ".join(map(show, islice(items, most))) + more
 
 
+def numbered(thing: str, numbers: Sequence[int], most: int = 5) -> str:
+    """``shard 2``, ``shards 1 and 2``, ``shards 1, 2, 3 and 97 more``: things by their numbers, at most ``most`` of them."""
+    named = [str(number) for number in numbers[:most]]
+    if len(numbers) > most:
+        return f"{thing}s {', '.join(named)} and {len(numbers) - most} more"
+    return f"{thing} {named[0]}" if len(named) == 1 else f"{thing}s {', '.join(named[:-1])} and {named[-1]}"
+
+
 _OF_ONE = {"have": "has", "are": "is", "were": "was", "belong": "belongs", "hold": "holds"}
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.datasets.configured import configured
-from lavad_core.datasets.names import listed, match, match_key
-from lavad_core.datasets.types import LabelReading
+from lavad_core.datasets.names import NameMatch, listed, match, match_key
+from lavad_core.datasets.types import Dataset, LabelReading
 from lavad_core.digest import digest
 from lavad_core.errors import ConfigError, InputError
 from lavad_core.evaluation.compute import evaluate
 from lavad_core.evaluation.types import Evaluation
 from lavad_core.pipeline.resources import RunResources
-from lavad_core.results.run import Keys, results_of_keys
+from lavad_core.results.run import Keys, keys_of_run, keys_of_video, results_of_keys
+from lavad_core.runs.manifest import SCORED, RunManifest
 from lavad_core.stages.node import PreparedVideo, final_scores_node
+from lavad_core.store.files import FileStore
 from lavad_core.store.types import Commit, Key, Store
 
 STAGE = "evaluate"
@@ -76,32 +80,11 @@ def evaluate_keys(
         unscored: names of videos of the run that have none.
         evaluated: called with the evaluation, where the metrics are not in the store already.
     """
-    labels = config.evaluate.labels
-    if labels is not None and not videos:
-        raise ConfigError(f"no video has scores: nothing to evaluate against {labels}")
-    dataset = configured(config.evaluate)
-    if dataset is None:
+    wanted = _wanted(config, videos, unscored)
+    if wanted is None:
         return None
-    unreadable = set(map(match_key, dataset.unreadable))
-    unscored = [*unscored, *(name for name in videos if match_key(name) in unreadable)]
-    videos = {name: videos[name] for name in sorted(videos) if match_key(name) not in unreadable}
-    names = match(dataset.videos, list(videos))
-    if names.extra:
-        raise InputError(
-            f"{labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
-            f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
-        )
-    keys = {name: own[final_scores_node(config)] for name, own in videos.items()}
-    provenance: dict[str, Any] = {
-        "stage": STAGE,
-        "version": VERSION,
-        "dataset": dataset.adapter,
-        "files": [[file.role, file.sha256] for file in dataset.files],
-        "inputs": [[name, key.fingerprint] for name, key in keys.items()],
-        "unscored": sorted(unscored),
-        **_other_reading(dataset.reading),
-    }
-    key = Key(STAGE, digest([key.video_id for key in keys.values()]), digest(provenance))
+    dataset, videos, unscored, names = wanted.dataset, wanted.videos, wanted.unscored, wanted.names
+    key, provenance = wanted.key, wanted.provenance
     found = store.find(key)
     if found is not None:
         return found
@@ -131,6 +114,71 @@ def evaluate_keys(
                 **({"reading": header.reading} if header.reading else {}),
             },
         )
+
+
+def kept_metrics(root: Path, runs: Sequence[RunManifest], unscored: Sequence[str]) -> dict[str, Any] | None:
+    """The metrics of a set of runs with one configuration, if they were made once and are kept: nothing is computed.
+
+    Args:
+        root: the store.
+        runs: each with its videos.
+        unscored: names of videos of the set that have no scores.
+
+    Raises:
+        InputError: the labels cannot be read, or another version recorded the runs.
+        StoreError: the records cannot be read.
+    """
+    config = load_recorded(runs[0].config)
+    keys: dict[str, Keys] = {}
+    for run in runs:
+        own = keys_of_run(root, run.run_id)
+        scored = [video for video in run.videos if video.status in SCORED]
+        keys |= {video.name: keys_of_video(own, video.video_id, video.name) for video in scored}
+    wanted = _wanted(config, keys, unscored) if keys else None
+    commit = None if wanted is None else FileStore(root).find(wanted.key)
+    return None if commit is None else metrics_of(commit)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An evaluation that is asked for."""
+
+    key: Key
+    provenance: dict[str, Any]
+    dataset: Dataset
+    videos: Mapping[str, Keys]
+    unscored: Sequence[str]
+    names: NameMatch
+
+
+def _wanted(config: LavadConfig, videos: Mapping[str, Keys], unscored: Sequence[str]) -> _Wanted | None:
+    labels = config.evaluate.labels
+    if labels is not None and not videos:
+        raise ConfigError(f"no video has scores: nothing to evaluate against {labels}")
+    dataset = configured(config.evaluate)
+    if dataset is None:
+        return None
+    unreadable = set(map(match_key, dataset.unreadable))
+    unscored = [*unscored, *(name for name in videos if match_key(name) in unreadable)]
+    videos = {name: videos[name] for name in sorted(videos) if match_key(name) not in unreadable}
+    names = match(dataset.videos, list(videos))
+    if names.extra:
+        raise InputError(
+            f"{labels} has no line for {len(names.extra)} of {len(videos)} scored videos, first "
+            f"{listed(names.extra, names.missing)}; names must agree, without the file ending"
+        )
+    keys = {name: own[final_scores_node(config)] for name, own in videos.items()}
+    provenance: dict[str, Any] = {
+        "stage": STAGE,
+        "version": VERSION,
+        "dataset": dataset.adapter,
+        "files": [[file.role, file.sha256] for file in dataset.files],
+        "inputs": [[name, key.fingerprint] for name, key in keys.items()],
+        "unscored": sorted(unscored),
+        **_other_reading(dataset.reading),
+    }
+    key = Key(STAGE, digest([key.video_id for key in keys.values()]), digest(provenance))
+    return _Wanted(key, provenance, dataset, videos, unscored, names)
 
 
 def metrics_of(commit: Commit) -> dict[str, Any]:

@@ -96,9 +96,22 @@ def kept_plan(store: FileStore, plan: ShardPlan) -> ShardPlan:
     """The plan that a store has of a set: this one, if it has none yet."""
     if put_note(store, _name(plan.set_id), _document(plan)):
         return plan
-    found = _read(store, plan.set_id)
+    found = read_plan(store, plan.set_id)
     assert found is not None, "the note that was in the way is there"
     return found
+
+
+def read_plan(store: FileStore, set_id: str) -> ShardPlan | None:
+    """The plan that a store has of a set; None if it has none.
+
+    Raises:
+        DamagedResult: it is not as it was written.
+    """
+    document = read_note(store, _name(set_id))
+    if document is None:
+        return None
+    shards = tuple(_shard(number, rows) for number, rows in enumerate(document["shards"], 1))
+    return ShardPlan(document["set_id"], shards, document["configuration"], document["made_by"])
 
 
 def read_shard(store_root: Path, set_id: str, number: int) -> Shard:
@@ -152,7 +165,7 @@ def _planned(resources: RunResources, sources: list[VideoSource], count: int, ru
             known = [prepared[source.name] for source in sources]
             made_with = configuration_digest(resources.config)
             set_id = _set_id(sources, known, count, made_with)
-            if (found := _read(resources.store, set_id)) is not None:
+            if (found := read_plan(resources.store, set_id)) is not None:
                 return found
             # Of equal videos the first is the one whose name is in the results, as in a run over all of them.
             firsts: dict[str, PreparedVideo] = {}
@@ -281,14 +294,6 @@ def _document(plan: ShardPlan) -> dict[str, Any]:
             for shard in plan.shards
         ],
     }
-
-
-def _read(store: FileStore, set_id: str) -> ShardPlan | None:
-    document = read_note(store, _name(set_id))
-    if document is None:
-        return None
-    shards = tuple(_shard(number, rows) for number, rows in enumerate(document["shards"], 1))
-    return ShardPlan(document["set_id"], shards, document["configuration"], document["made_by"])
 
 
 def _shard(number: int, rows: list[dict[str, Any]]) -> Shard:

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class EventLog:
     altered: tuple[str, ...]
     """A few words for each line that was changed."""
     sealed: bool
-    """Whether lines have digests; those of an earlier version of the program have none."""
+    """Whether lines have digests; those of an earlier version of the program have none. True where there is no line."""
 
 
 def line_of(kind: str, values: Mapping[str, Any], writer: str, number: int) -> bytes:
@@ -57,6 +58,18 @@ def log_is_sealed(path: Path) -> bool:
     first = next(_raw_lines(path), b"")
     fields = _parsed(first)
     return fields is not None and seal_of(fields) != "none"
+
+
+HEAD = 8
+"""Lines of a log in which the part of a set is named that its run is of: before the first record."""
+
+
+def read_head(path: Path) -> dict[str, Any]:
+    """The fields of a log's first line; under ``shard`` those of the line that says which part of a set the run is of, None
+    without one. Empty where the first line cannot be read."""
+    lines = [_parsed(line) or {} for line in islice(_raw_lines(path), HEAD)]
+    shard = next((line for line in lines if line.get("kind") == "shard" and seal_of(line) != "broken"), None)
+    return {**lines[0], "shard": shard} if lines and lines[0] else {}
 
 
 def read_log(path: Path, end: Mapping[str, Any] | None = None) -> EventLog:
@@ -101,7 +114,7 @@ def read_log(path: Path, end: Mapping[str, Any] | None = None) -> EventLog:
     ]
     if end is not None and not altered and not begins_as(path, end):
         altered.append("it has not the lines that it had when the run ended")
-    return EventLog(tuple(found), tuple(altered), with_digest > 0)
+    return EventLog(tuple(found), tuple(altered), with_digest > 0 or not bare)
 
 
 def begins_as(path: Path, end: Mapping[str, Any]) -> bool:

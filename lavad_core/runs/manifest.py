@@ -9,7 +9,6 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from lavad_core.config.secrets import settings_of_record
 from lavad_core.errors import DamagedResult, InputError
 from lavad_core.location import shown
 from lavad_core.plain_text import number_of
-from lavad_core.runs.event_log import begins_as, log_is_sealed, read_log
+from lavad_core.runs.event_log import begins_as, log_is_sealed, read_head, read_log
 from lavad_core.runs.liveness import is_locked, unlocked_state
 from lavad_core.runs.records import StageRecord, StageTotals, records_of, totals_of
 from lavad_core.runs.sets import ShardOfRun, shard_of_record
@@ -198,21 +197,17 @@ def checked_name(text: str) -> str:
 
 def names_of_runs(store_root: Path, origin: Origin | None = None) -> dict[str, str]:
     """Id to name of the runs and imports of a store that have one, or of those of one origin, oldest first."""
-    return {run_id: name for run_id, name, own in _named(store_root) if origin in (None, own)}
+    return {run_id: name for run_id, name, own, _ in _named(store_root) if origin in (None, own)}
 
 
-def _named(store_root: Path) -> Iterator[tuple[str, str, Origin]]:
-    """Id, name and origin. Only the first line of each log is read."""
+def _named(store_root: Path) -> Iterator[tuple[str, str, Origin, str]]:
+    """Id, name, origin, and of what the run is: its id again, or its set's. Only the first lines of each log are read."""
     for run_id in list_runs(store_root):
-        path = run_path(store_root, run_id, ".jsonl")
-        with (
-            store_errors("read", path),
-            suppress(FileNotFoundError, ValueError, AttributeError),
-            open(path, "rb") as log_file,
-        ):
-            header = json.loads(log_file.readline())
-            if name := header.get("name"):
-                yield run_id, str(name), header.get("origin", "run")
+        head = read_head(run_path(store_root, run_id, ".jsonl"))
+        if name := head.get("name"):
+            part = shard_of_record(head["shard"])
+            whole = run_id if part is None else f"{part.set_id} {part.run if part.number else run_id}"
+            yield run_id, str(name), head.get("origin", "run"), whole
 
 
 def find_run(store_root: Path, given: str, origin: Origin | None = None) -> str:
@@ -231,15 +226,16 @@ def find_run(store_root: Path, given: str, origin: Origin | None = None) -> str:
     if is_run_id(given):
         return given
     named = list(_named(store_root))
-    called = {run_id: own for run_id, name, own in named if name == given}
+    called = {run_id: own for run_id, name, own, _ in named if name == given}
     if not called:
         raise InputError(
             f"{given!r} is not an id of a run, and no run in {shown(store_root)!r} has that name; `lavad status --all` lists "
-            "them" + did_you_mean(given, [name for _, name, _ in named])
+            "them" + did_you_mean(given, [name for _, name, _, _ in named])
         )
     found = [run_id for run_id, own in called.items() if own == origin] or list(called)
-    if len(called) > 1:
-        counts = Counter(called.values())
+    wholes = {whole: own for _, name, own, whole in named if name == given}  # the runs of a set's shards are no clash
+    if len(wholes) > 1:
+        counts = Counter(wholes.values())
         what = " and ".join(number_of(count, own) for own, count in sorted(counts.items(), reverse=True))
         which = f" {called[found[-1]]}" if len(counts) > 1 else ""
         log.warning("%s are named %r; the latest%s is taken: %s", what, given, which, found[-1])

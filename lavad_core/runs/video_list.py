@@ -126,7 +126,10 @@ def _rows(store_root: Path, run_id: str) -> list[dict[str, Any]]:
         except FileNotFoundError:
             if noted(store_root, run_id, "sources") is not None:
                 raise DamagedResult(_altered(path, "it is gone")) from None
-            raise InputError(f"run {run_id} has no list of videos: it ended before it found them") from None
+            raise InputError(
+                f"run {run_id} has no list of videos: it ended before it found them, and nothing of it can be tried again; "
+                f"give its `lavad run` again{_or_before(store_root, run_id)}"
+            ) from None
     if noted(store_root, run_id, "sources") not in (None, hashlib.sha256(written).hexdigest()):
         raise DamagedResult(_altered(path, "it is not the one that the run's record names"))
     with _parsing(path):
@@ -137,6 +140,14 @@ def _rows(store_root: Path, run_id: str) -> list[dict[str, Any]]:
     if state == "broken" or (state == "none" and log_is_sealed(run_path(store_root, run_id, ".jsonl"))):
         raise DamagedResult(_altered(path, "its digest is another"))
     return rows
+
+
+def _or_before(store_root: Path, run_id: str) -> str:
+    """Which run before one can be tried again, in words; empty if there is none."""
+    for before in reversed([one for one in list_runs(store_root) if one < run_id]):
+        if run_path(store_root, before, ".sources").exists():
+            return f", or `lavad retry {before}`, which is of the run before it"
+    return ""
 
 
 @contextmanager

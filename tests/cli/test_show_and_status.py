@@ -283,7 +283,7 @@ def test_a_retry_has_the_videos_of_its_whole_set(by_name: bool, tmp_path: Path) 
     save_sources(tmp_path, second, [VideoSource("b", Path("/b.mp4"))], {VideoSource("a", Path("/a.mp4")): first})
     store, given = ("--store", str(tmp_path)), "trial" if by_name else second
     status = lavad("status", given, *store)
-    assert f"1 other videos of the set have scores from before: {first}" in status.stderr
+    assert f"1 other video of the set has scores from before: {first}" in status.stderr
     rows = {line.split()[0]: line for line in status.stdout.splitlines() if line}
     assert second in rows["b"]
     assert first in rows["a"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lavad.deployments.cli.exits import Exit
 from lavad.deployments.cli.terminal.run_facts import headline, metric_rows
+from lavad.deployments.cli.terminal.set_lines import set_line, store_option, ways_on
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
 from lavad_core.config.header import threshold_note
 from lavad_core.location import shown
@@ -19,6 +21,7 @@ from lavad_core.stages.node import final_scores_node
 
 if TYPE_CHECKING:
     from lavad_core.pipeline.resources import RunResources
+    from lavad_core.planning.set_state import SetState
     from lavad_core.runs.manifest import RunManifest, VideoOutcome
 
 SHOWN = 100
@@ -72,14 +75,8 @@ def worth_a_retry(manifest: RunManifest) -> str | None:
     if not again:
         return None
     which = "them" if len(again) == len(missing) else f"{len(again)} of them"
-    retry = f"lavad retry {manifest.run_id}{_store_option(manifest)}"
+    retry = f"lavad retry {manifest.run_id}{store_option(manifest)}"
     return f"{len(missing)} of {len(manifest.videos)} videos have no scores; `{retry}` tries {which} again"
-
-
-def _store_option(manifest: RunManifest) -> str:
-    """What a command needs to find the run from any folder and in any shell."""
-    store = str(manifest.config.get("store", ""))
-    return f" --store {escape(shlex.quote(store))}" if store else ""
 
 
 def rejected_for_good(manifest: RunManifest) -> list[str]:
@@ -113,10 +110,10 @@ def _videos(manifest: RunManifest, resources: RunResources) -> None:
     headers = ("video", "status", "segments", "peak", "seconds", "reason")
     show_table(headers, rows, right=(2, 3, 4), omit_empty=True)
     if noted := sum(video.status == "ok" and bool(video.message) for video in wanted):
-        told = f"lavad status {manifest.run_id}{_store_option(manifest)}"
+        told = f"lavad status {manifest.run_id}{store_option(manifest)}"
         say(f"{number_of(noted, 'video', 'are')} ok with a note: {told}")
     if len(wanted) > SHOWN:
-        show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}{_store_option(manifest)}")
+        show(f"… {len(wanted) - SHOWN} more: lavad status {manifest.run_id}{store_option(manifest)}")
 
 
 def _peaks(manifest: RunManifest, resources: RunResources) -> dict[str, tuple[int, float]]:
@@ -155,6 +152,24 @@ def pace(manifest: RunManifest) -> list[str]:
         told = ", ".join(f"{escape(node)} {share:.0%}" for node, share in shares.items())
         lines.append(f"models at work, and not waiting for frames: {told}")
     return lines
+
+
+def end_of_set(manifest: RunManifest, resources: RunResources, state: SetState, *, tables: bool = True) -> None:
+    """How far the set of a shard's run is: the metrics once it is whole, and before that what is to be done for it."""
+    say(set_line(state))
+    for line in ways_on(state, manifest):
+        say(line)
+    if state.whole:
+        others = [video.outcome for video in state.videos if video.run_id != manifest.run_id]
+        every = replace(manifest, videos=tuple(video.outcome for video in state.videos))
+        if any(not video.settled for video in others) and (offer := worth_a_retry(every)) is not None:
+            say(offer)
+        metrics(resources, every.videos, tables=tables)
+    elif resources.config.evaluate.labels is not None:
+        say(
+            "the metrics are over the whole set: the shard that ends last prints them, and "
+            f"`lavad evaluate --run {manifest.run_id}{store_option(manifest)}` those of the videos that have scores by then"
+        )
 
 
 def metrics(resources: RunResources, videos: Sequence[VideoOutcome], *, tables: bool = True) -> None:

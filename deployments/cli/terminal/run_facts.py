@@ -18,14 +18,17 @@ def counted(manifest: RunManifest) -> str:
     return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
 
 
-def headline(manifest: RunManifest) -> str:
-    """One line about a run."""
+def headline(manifest: RunManifest, part: str = "") -> str:
+    """One line about a run; ``part`` comes after its name."""
     named = f" ({escape(manifest.name)})" if manifest.name else ""
     limited = f"; {manifest.limited}" if manifest.limited else ""
+    memory = f", peak memory {size(manifest.peak_rss_bytes)}" if manifest.peak_rss_bytes else ""
+    none = "no videos" if manifest.ended else "no videos yet"
+    started = f", started {manifest.started}" if manifest.started else ""
     return (
-        f"run {manifest.run_id}{named}: {escape(manifest.status)}, started {manifest.started}, "
-        f"{duration_text(manifest.seconds)}, peak memory {size(manifest.peak_rss_bytes)}; "
-        f"{counted(manifest) or 'no videos yet'}{limited}"
+        f"run {manifest.run_id}{named}{part}: {escape(manifest.status)}{started}, "
+        f"{duration_text(manifest.seconds)}{memory}; "
+        f"{counted(manifest) or none}{limited}"
     )
 
 

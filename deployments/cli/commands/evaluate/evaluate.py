@@ -16,6 +16,7 @@ from lavad.deployments.cli.options.metrics import AnswerGroup, ProtocolGroup, Se
 from lavad.deployments.cli.terminal.text import escape, say, show, show_lines, show_table
 
 if TYPE_CHECKING:
+    from lavad_core.datasets.types import Dataset
     from lavad_core.evaluation.types import Evaluation, EvaluationProtocol, Metric, VideoRow
 
 
@@ -50,7 +51,8 @@ def evaluate(
     answer: AnswerGroup,
     store: options.StoreFolder = None,
 ) -> None:
-    """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most."""
+    """Print the protocol, then every metric: over all frames, of each class, of events; and the videos that cost most. Without
+    labels here, those that the run's configuration names."""
     from lavad_core.evaluation.compute import evaluate as evaluated
     from lavad_core.evaluation.sealed_json import EVALUATION
     from lavad_core.evaluation.threshold import CHOSEN_THRESHOLD, threshold_warnings, with_warnings
@@ -58,8 +60,9 @@ def evaluate(
 
     chosen = None if threshold_from is None else CHOSEN_THRESHOLD.read(threshold_from)
     rules = segments.rules(*(threshold or []), *([] if chosen is None else [chosen.threshold]))
-    dataset = labels.dataset()
-    results = open_results(options.store_root(store), run)
+    root = options.store_root(store) if not labels.any else None
+    dataset = (_labels_of_run(root, run, labels) if root is not None else None) or labels.dataset()
+    results = open_results(root or options.store_root(store), run)
     found = evaluated(dataset, results, protocol.options(*rules))
     if chosen is not None:
         warnings = threshold_warnings(chosen, dataset, results)
@@ -78,6 +81,21 @@ def evaluate(
         _videos("lowest AUC", partly[:worst])
         normal = sorted((one for one in found.videos if not one.positive), key=lambda one: -one.mean_score)
         _videos("normal, highest mean score", normal[:worst])
+
+
+def _labels_of_run(root: Path, given: str | None, labels: LabelGroup) -> Dataset | None:
+    """The data set that the configuration of a run names, read as the options say; None if it names none, or what is evaluated
+    is an import."""
+    from lavad_core.config.load import load_recorded
+    from lavad_core.datasets.configured import configured
+    from lavad_core.runs.manifest import load_run
+
+    run = load_run(root, given)
+    if run.origin == "import":
+        return None
+    reading = {"first_frame": labels.first_frame, "frame_count_tolerance": labels.tolerance or None}
+    said = {name: value for name, value in reading.items() if value is not None}
+    return configured(load_recorded(run.config).evaluate.model_copy(update=said))
 
 
 def show_header(header: EvaluationProtocol) -> None:

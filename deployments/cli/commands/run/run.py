@@ -17,11 +17,10 @@ from lavad.deployments.cli.options.group import grouped
 from lavad.deployments.cli.terminal.json_output import show_document
 from lavad.deployments.cli.terminal.text import escape, say
 from lavad_core.location import shown
-from lavad_core.plain_text import number_of
+from lavad_core.plain_text import number_of, numbered
 
 if TYPE_CHECKING:
     from lavad_core.config.schema import LavadConfig
-    from lavad_core.runs.manifest import RunManifest
     from lavad_core.runs.video_list import Unfinished
     from lavad_core.video.types import VideoSource
 
@@ -124,7 +123,9 @@ def retry(
     """Try the failed, rejected and unreached videos of a run again, with the run's own configuration and its name. Secrets come
     from the environment."""
     from lavad.deployments.cli.terminal.run_end import rejected_for_good
+    from lavad.deployments.cli.terminal.set_lines import again, ways_on
     from lavad_core.config.load import load_config
+    from lavad_core.planning.set_state import set_state
     from lavad_core.runs.known_bad import as_known_now
     from lavad_core.runs.manifest import checked_name, load_run
     from lavad_core.runs.video_list import unfinished_of
@@ -133,15 +134,24 @@ def retry(
     left = unfinished_of(root, run)
     if (name := left.name or None if name is None else name) is not None:
         checked_name(name)
+    before = load_run(root, left.run_id)
+    state = set_state(root, before)
+    missing = [] if state is None or state.whole else list(ways_on(state, before))
     if not left.unfinished:
-        say(f"run {left.run_id} has nothing left to do: {_all_done(left)}")
+        where = " in the shards that have a run" if missing else ""
+        say(f"run {left.run_id} has nothing left to do{where}: {_all_done(left)}")
+        for line in missing:
+            say(line)
         if json_:
-            show_document("run", asdict(load_run(root, left.run_id)))
+            show_document("run", asdict(before))
         return
     resolved = load_config(settings={**left.settings, "store": str(root)})
     warn_ahead(resolved)
     say(f"trying {number_of(len(left.unfinished), 'video')} of run {left.run_id} again{left.ending}")
-    before = load_run(root, left.run_id)
+    if state is not None and state.without_run and state.shard.number and not state.shard.run:
+        say(
+            f"{numbered('shard', state.without_run)} of {state.shard.of} cannot be tried again, without a run: {again(state)}"
+        )
     for line in rejected_for_good(replace(before, videos=as_known_now(root, before.videos))):
         say(line)
 
@@ -156,8 +166,8 @@ def retry(
 
 def _all_done(left: Unfinished) -> str:
     if left.known_bad:
-        return f"{len(left.scored)} of {len(left.done)} videos have scores{left.ending}"
-    return f"all {len(left.done)} videos have scores"
+        return f"{len(left.scored)} of {number_of(len(left.done), 'video', 'have')} scores{left.ending}"
+    return "its video has scores" if len(left.done) == 1 else f"all {len(left.done)} videos have scores"
 
 
 def _of_list(path: Path | None, frame_rate: float | None) -> list[str]:
@@ -215,8 +225,9 @@ def _run_and_report(
 ) -> None:
     """Run a flow for this many videos, and say how it ended. After a retry the metrics are over the whole set."""
     from lavad.deployments.cli.signals import interruptible
-    from lavad.deployments.cli.terminal.run_end import metrics, print_run_end
+    from lavad.deployments.cli.terminal.run_end import end_of_set, metrics, print_run_end
     from lavad_core.pipeline.resources import RunResources
+    from lavad_core.planning.set_state import set_state
     from lavad_core.runs.video_list import runs_of_set
 
     with interruptible() as stop:
@@ -225,27 +236,11 @@ def _run_and_report(
         if as_json:
             show_document("run", asdict(ended.manifest))
         print_run_end(replace(ended.manifest, videos=ended.videos), resources, tables=not as_json)
-        runs = runs_of_set(resources.store.root, ended.manifest)
-        if (waits := _missing_shards(resources.store.root, ended.manifest, runs)) is not None:
-            say(waits)
+        state = set_state(resources.store.root, ended.manifest)
+        if state is not None and state.shard.number:
+            end_of_set(ended.manifest, resources, state, tables=not as_json)
         else:
+            runs = runs_of_set(resources.store.root, ended.manifest)
             metrics(resources, [video for run in runs for video in run.videos], tables=not as_json)
         if code := ended.exit_code:
             raise typer.Exit(code)
-
-
-def _missing_shards(root: Path, run: RunManifest, runs: Sequence[RunManifest]) -> str | None:
-    """What the set of a shard waits for; None where it is whole, or the run is not of a shard."""
-    from lavad_core.plain_text import first_few
-    from lavad_core.runs.video_list import shards_without_run
-
-    if run.shard is None:
-        return None
-    going = [str(other.shard.number) for other in runs if other.shard is not None and not other.ended]
-    waits = [*map(str, shards_without_run(root, run)), *going]
-    if not waits:
-        return None
-    return (
-        f"{run.shard} is done; still missing of the set: {first_few(waits)}; metrics are over the whole set "
-        f"(lavad status {run.run_id}; lavad evaluate --run {run.run_id})"
-    )
