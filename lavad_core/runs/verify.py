@@ -51,7 +51,8 @@ def check_records(store_root: Path) -> Iterator[StoreFinding]:
 
 def _check_notes(store: FileStore) -> Iterator[StoreFinding]:
     for blob in (blob for folder in (sets.FOLDER, known_bad.FOLDER) for blob in store.blobs.list(folder)):
-        if not blob.name.endswith(".json"):  # of another system: .DS_Store
+        own = blob.name.rpartition("/")[2]
+        if own.startswith(".") or not own.endswith(".json"):  # of another system: .DS_Store, ._format.json
             continue
         try:
             read_note(store, blob.name)

@@ -63,6 +63,8 @@ def test_files_that_other_systems_leave_there_are_no_notes(tmp_path: Path) -> No
     for name in (".DS_Store", "notes.txt", f"{BAD.video_id}/._format.json", f"{BAD.video_id}/.nfs000001", "list.json"):
         (tmp_path / "known-bad" / name).write_text("{}")
     assert list(known_bad(tmp_path)) == [BAD]
+    (tmp_path / "known-bad" / "list.json").unlink()  # of which verify cannot know that it is none
+    assert list(check_records(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
