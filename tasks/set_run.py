@@ -249,7 +249,7 @@ class SetRun:
         return state
 
     def _given_up(self) -> str:
-        """Of the shards that were not issued again although videos are left, for the end of a message."""
+        """Which shards were not issued again although videos are left, and why, for the end of a message."""
         shards: dict[str, list[str]] = {}
         for work in self._works:
             if work.why:

@@ -168,7 +168,7 @@ def cache_folder() -> Path:
 
 def remove_own_parts() -> None:
     """Remove the parts of files that this process is downloading, for a process that is about to end: the next one begins
-    such a file anew. What is complete stays, and what another process is downloading into the same cache.
+    such a file from 0. What is complete stays, and what another process is downloading into the same cache.
 
     Raises:
         OSError: a part cannot be removed.
