@@ -7,10 +7,12 @@ process, however that ends. What has a name is a link to it, for the decoding pr
 from __future__ import annotations
 
 import atexit
+import functools
 import hashlib
 import os
 import re
 import secrets
+import stat
 import tempfile
 import threading
 import time
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from lavad_core.digest import digest
 from lavad_core.errors import ServiceUnavailable, VideoRejected
 from lavad_core.location import s3_address
 from lavad_core.object_storage import Bucket, S3Error, StoredObject
@@ -29,7 +32,8 @@ from lavad_core.video.types import VideoSource
 _LINK = "lavad-video-"
 
 LINK_AGE_S = 7 * 86_400.0
-"""Links without a file are removed when they are older: those of a process in another container have none here either."""
+"""Links without a file are removed when they are older. Those of a process in another container, or on another machine, have
+none here either; of those that were made among the processes that are seen from here nobody is left, and they go at once."""
 
 ENDS_BYTES = 8 << 20
 """How much of a video's beginning and end is read for a look at its header: FFmpeg reads 5 MB to know the streams, and the
@@ -162,7 +166,10 @@ class VideoCopies:
                 self._is_swept = True
                 _sweep(self.folder)
             ending = PurePosixPath(address).suffix
-            link = self.folder / f"{_LINK}{secrets.token_hex(8)}{ending if _ENDING.fullmatch(ending) else ''}"
+            link = (
+                self.folder
+                / f"{_LINK}{_processes()}-{secrets.token_hex(8)}{ending if _ENDING.fullmatch(ending) else ''}"
+            )
             file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 (closed with the copy)
             os.symlink(f"/proc/{os.getpid()}/fd/{file.fileno()}", link)
         return _Copy(file, link, size)
@@ -274,9 +281,32 @@ def _away(source: VideoSource) -> Iterator[None]:
         ) from None
 
 
+@functools.cache
+def _processes() -> str:
+    """Which processes are seen from here: those of this boot and this container; empty where the system does not say."""
+    try:
+        boot, container = Path("/proc/sys/kernel/random/boot_id").read_text("ascii"), os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+    return digest([boot, container])[:16]
+
+
 def _sweep(folder: Path) -> None:
-    """Remove links of processes that were killed long ago."""
+    """Remove links of processes that were killed. The processes of other users may be hidden, and their links stay."""
+    near = f"{_LINK}{_processes()}-" if _processes() else None
     for path in folder.glob(f"{_LINK}*"):
         with suppress(OSError):
-            if path.is_symlink() and not path.exists() and path.lstat().st_mtime < time.time() - LINK_AGE_S:
+            facts = path.lstat()
+            if not stat.S_ISLNK(facts.st_mode) or not _dangles(path):
+                continue
+            ours = near is not None and path.name.startswith(near) and facts.st_uid == os.getuid()
+            if ours or facts.st_mtime < time.time() - LINK_AGE_S:
                 path.unlink()
+
+
+def _dangles(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    return False
