@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from prefect import task
@@ -10,6 +11,7 @@ from lavad.tasks.job import UNCACHED, RunRef, job_of
 from lavad_core.errors import InputError
 from lavad_core.local_run import first_sources, sources_of
 from lavad_core.pipeline.look import FoundResult, prepare_all, results_there
+from lavad_core.planning.other_sets import incomplete_like
 from lavad_core.planning.sharding import plan_shards, read_shard, take_shard
 from lavad_core.planning.shards import ShardNumber
 from lavad_core.runs.sets import ShardOfRun
@@ -17,6 +19,8 @@ from lavad_core.runs.video_list import Unfinished, decode_input, save_sources, u
 from lavad_core.stages.node import PreparedVideo
 from lavad_core.store.types import Key
 from lavad_core.video.types import VideoSource
+
+log = logging.getLogger("lavad_core.tasks")
 
 
 @task(name="discover", description="Find the videos that the inputs name.", **UNCACHED)
@@ -43,6 +47,8 @@ def plan_shard(run: RunRef, inputs: list[str], shard: ShardNumber, limit: int | 
     found = sources_of(config, [decode_input(text) for text in inputs])
     job.recorder.limited(limit if limit is not None and limit < len(found) else None)
     plan = plan_shards(config, found[:limit], shard.of, run.run_id, first=(shard.number - 1) / shard.of)
+    if plan.made_by == run.run_id and (sentence := incomplete_like(job.resources.store, plan, config)) is not None:
+        log.warning("%s", sentence)  # later parts of the same new set need not say it again
     own = plan.shards[shard.number - 1]
     return take_shard(job.recorder, Path(run.store), own, ShardOfRun(plan.set_id, shard.number, shard.of))
 

@@ -104,6 +104,9 @@ def run(
         show_plan(resolved, sources, refresh=refresh, as_json=json_)
         return
     warn_ahead(resolved)
+    if shard is not None and (without := parse_shard(shard).of - len(sources)) > 0:
+        there = f"there {'is' if len(sources) == 1 else 'are'} only {number_of(len(sources), 'video')}"
+        say(f"--shard {shard}: {there}, so at least {without} of the shards have none")
     if shards is not None:
         shard_count(len(sources), 1, shards)
         start = data_set_flow(inputs or [], resolved, shards, refresh=refresh, name=name, limit=limit)
