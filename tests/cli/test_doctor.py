@@ -13,6 +13,7 @@ import pytest
 from support import templates
 from support.command import lavad
 from support.counting_server import LLAMA, CountingServer, models_of
+from support.s3_server import S3Server
 from support.scripted_server import Reply, chat_body, scripted
 
 from lavad_core.models.random_models import random_folder
@@ -137,6 +138,22 @@ def test_a_prefect_server_that_is_down(tmp_path: Path, monkeypatch: pytest.Monke
     assert checks(result.stdout)["Prefect"] == "fault"
     assert result.exit_code == 1
     assert "hush" not in result.output
+
+
+def test_a_store_on_an_object_storage_is_asked(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = lavad("doctor", *TINY, "--store", "s3://bucket/store")
+    assert checks(result.stdout)["store"] in ("ok", "note")
+    assert "s3://bucket/store: made by the first run, " in result.stdout
+    s3.client.put_object(Bucket="bucket", Key="store/runs/a.json", Body=b"{}")
+    assert "s3://bucket/store: there, " in lavad("doctor", *TINY, "--store", "s3://bucket/store").stdout
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3.outage.touch()
+    try:
+        result = lavad("doctor", *TINY, "--store", "s3://bucket/store")
+    finally:
+        s3.outage.unlink()
+    assert checks(result.stdout)["store"] == "fault"
+    assert "it needs the storage to answer" in result.stdout
 
 
 def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:

@@ -171,7 +171,9 @@ def _prefect() -> Check:
 
 def _store(config: LavadConfig) -> Iterator[Check]:
     from lavad_core.datasets.configured import configured
-    from lavad_core.errors import InputError
+    from lavad_core.errors import InputError, StoreUnavailable
+    from lavad_core.location import s3_address
+    from lavad_core.store.presence import store_exists
 
     root = config.store
     place = root
@@ -182,8 +184,15 @@ def _store(config: LavadConfig) -> Iterator[Check]:
         return
     free = shutil.disk_usage(place).free
     verdict: Verdict = "ok" if free >= MIN_FREE_BYTES else "note"
-    state = "there" if root.exists() else "made by the first run"
-    yield Check("store", verdict, f"{root.absolute()}: {state}, {size(free)} free")
+    address = s3_address(root)
+    try:
+        state = "there" if store_exists(root) else "made by the first run"
+    except (InputError, StoreUnavailable) as error:
+        yield Check("store", "fault", str(error))
+    else:
+        where = str(root.absolute()) if address is None else address
+        copies = f" in {str(root)!r}, for copies of its files" if address is not None else ""
+        yield Check("store", verdict, f"{where}: {state}, {size(free)} free{copies}")
     try:
         dataset = configured(config.evaluate)
     except InputError as error:
