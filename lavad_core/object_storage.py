@@ -251,7 +251,8 @@ class Bucket:
         except (library.NoCredentialsError, library.PartialCredentialsError, library.ProfileNotFound) as error:
             raise S3Error(self.shown(name), type(error).__name__, CREDENTIALS) from None
         except (library.BotoCoreError, *_transfer_errors()) as error:
-            raise S3Error(self.shown(name), type(error).__name__, AWAY, "nobody") from None
+            last = getattr(error, "last_exception", error)  # of all tries of a content that breaks off
+            raise S3Error(self.shown(name), type(last).__name__, AWAY, "nobody") from None
 
 
 def _is_absent(error: Any) -> bool:

@@ -321,6 +321,7 @@ def test_an_object_that_the_storage_does_not_give_is_one_bad_video(
                 use()
             assert caught.value.reason == "unreadable"
             assert f"'a': cannot read '{address}/a.mp4'" in str(caught.value)
+            assert "RetriesExceeded" not in str(caught.value), "why the last try failed"
         resources = RunResources(load_config(settings={"store": str(tmp_path / "store")}, environ={}), {})
         found = prepare_all(resources, [bad, good])
         _, config = fill(tmp_path / "filled", "one")
