@@ -57,6 +57,13 @@ GO_ON = (
 SAME_AGAIN = "lavad: to go on, give the same command again; what is finished is not computed again"
 """Said when something has been stopped that `lavad retry` does not know."""
 
+SHARDS_GO_ON = (
+    "lavad: the shards that workers have been given go on there, those in the queue too: flow runs named `shard I/N of RUN` "
+    "(`prefect flow-run ls --flow-name score-shard --output json`; `prefect flow-run cancel ID` ends one). The same command "
+    "again gives out every shard again, so cancel them first, or let them end: what is finished is not computed again"
+)
+"""Said when a run over a set has been stopped that waited for its shards."""
+
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANING.items()) + "."
 
 

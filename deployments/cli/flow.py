@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
@@ -145,10 +145,12 @@ def run_flow(
         Interrupted: a signal came.
         LavadError: what ended the flow itself, not what a video suffered.
     """
-    from lavad.deployments.cli.terminal.progress import progress
-    from lavad_core.runs.manifest import load_run, new_run_id
+    from lavad.deployments.cli.terminal.progress import flow_lines, progress
+    from lavad_core.runs.manifest import FOLDER, load_run, new_run_id
 
     run_id = new_run_id()
+    # Looked for on this disk alone: nothing may hold up a process that is stopped.
+    stop.can_retry = (config.store / FOLDER / f"{run_id}.sources").exists
 
     @contextmanager
     def shown() -> Iterator[Callable[[str], None]]:
@@ -156,7 +158,9 @@ def run_flow(
 
         with progress(videos, plain) as (listener, announce), watching(listener):
             announce(f"run {run_id}")
-            yield announce
+            # The stages are at work in other processes: what this one knows is which shards are done.
+            with flow_lines(announce) if workers and not Debug.on else nullcontext():
+                yield announce
 
     end: Ending[RunManifest] = Ending(
         "run",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from lavad.deployments.cli.exits import GO_ON, AlreadyReported, SignalReceived
+from lavad.deployments.cli.exits import GO_ON, SAME_AGAIN, AlreadyReported, SignalReceived
 from lavad.deployments.cli.terminal.text import say
 
 GRACE_S = 20.0
@@ -40,17 +40,23 @@ class Stop:
         at_signal: called with the first signal, from a thread of its own.
         at_force: called before the end by force, from that thread; each must be bounded.
         exit_code: given the signal's number, the exit code of an end by force.
-        go_on: how what is stopped can go on.
+        can_retry: whether ``lavad retry`` would find what is stopped; asked when the way on is printed.
     """
 
     def __init__(self, go_on: str = GO_ON) -> None:
-        self.go_on = go_on
+        self._go_on = go_on
+        self.can_retry: Callable[[], bool] = lambda: True
         self.signal = 0
         self.announced = threading.Event()
         self.at_signal: list[Callable[[], None]] = []
         self.at_force: list[Callable[[], None]] = []
         self.exit_code: Callable[[int], int] = lambda number: 128 + number
         self._held = False
+
+    @property
+    def go_on(self) -> str:
+        """How what is stopped can go on: a run that has not begun is not there to be retried."""
+        return SAME_AGAIN if self._go_on == GO_ON and not self.can_retry() else self._go_on
 
     @contextmanager
     def held(self) -> Iterator[None]:

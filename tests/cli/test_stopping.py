@@ -14,18 +14,24 @@ from support.command import REPOSITORY, environment
 from support.filled_store import fill
 
 from lavad.deployments.cli import signals
-from lavad.deployments.cli.exits import GO_ON, SAME_AGAIN, guarded
-from lavad.deployments.cli.signals import interruptible
+from lavad.deployments.cli.exits import GO_ON, SAME_AGAIN, SHARDS_GO_ON, guarded
+from lavad.deployments.cli.signals import Stop, interruptible
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    ("hint", "retried"), [pytest.param(GO_ON, True, id="run"), pytest.param(SAME_AGAIN, False, id="study")]
+    ("hint", "begun", "retried"),
+    [
+        pytest.param(GO_ON, True, True, id="run"),
+        pytest.param(GO_ON, False, False, id="run-without-videos-yet"),
+        pytest.param(SAME_AGAIN, True, False, id="study"),
+    ],
 )
 def test_what_is_stopped_says_how_to_go_on(
     number: signal.Signals,
     code: int,
     hint: str,
+    begun: bool,
     retried: bool,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -34,7 +40,8 @@ def test_what_is_stopped_says_how_to_go_on(
     monkeypatch.setattr(signals, "end_by_force", lambda number, stop: None)
 
     def command() -> None:
-        with interruptible(go_on=hint):
+        with interruptible(go_on=hint) as stop:
+            stop.can_retry = lambda: begun
             signal.raise_signal(number)
 
     with pytest.raises(typer.Exit) as caught:
@@ -43,6 +50,13 @@ def test_what_is_stopped_says_how_to_go_on(
     line = capsys.readouterr().err.splitlines()[-1]
     assert "the same command again" in line
     assert ("`lavad retry`" in line) == retried
+
+
+def test_a_run_over_a_set_says_that_its_shards_go_on() -> None:
+    said = Stop(SHARDS_GO_ON).go_on
+    assert "go on there" in said
+    assert "prefect flow-run cancel" in said
+    assert "gives out every shard again" in said
 
 
 def in_a_terminal(*arguments: str, **variables: str) -> str:
@@ -86,7 +100,7 @@ def test_colours_on_a_terminal_unless_unwanted(tmp_path: Path) -> None:
 STUBBORN = """
 import sys, threading, time
 from lavad.deployments.cli.exits import SignalReceived
-from lavad.deployments.cli.signals import interruptible
+from lavad.deployments.cli.signals import Stop, interruptible
 try:
     with interruptible(grace_s=float(sys.argv[2])) as stop:
         print("ready", flush=True)

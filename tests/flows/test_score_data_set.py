@@ -16,6 +16,7 @@ from prefect.states import AwaitingRetry, Cancelled, Crashed, Failed, Pending
 from support.fake_stages import FakeStages, make_videos, raising, rejecting, settings
 from support.flow_runs import artifacts, outcomes
 
+from lavad.deployments.cli.terminal.progress import flow_lines
 from lavad.flows.score_data_set import score_data_set
 from lavad.flows.score_shard import score_shard
 from lavad.tasks import set_run, shard_flow_runs
@@ -120,9 +121,13 @@ def test_what_a_dead_shard_left_is_issued_again(
 ) -> None:
     make_videos(tmp_path / "videos", *VIDEOS)
     workers.deaths = {2: 2}
-    state = run(tmp_path, store)
+    lines: list[str] = []
+    with flow_lines(lines.append):  # as in a terminal
+        state = run(tmp_path, store)
     assert (state.name, state.message) == ("Completed", "5 of 5 videos scored")
     assert workers.started == [(1, False), (2, True), (3, False), (2, True), (2, False)]
+    told = [line.partition(" with ")[0].partition(":")[0] for line in lines if line.startswith("shard ")]
+    assert sorted(told) == ["shard 1 is done", "shard 2 ended", "shard 2 ended", "shard 2 is done", "shard 3 is done"]
     assert set(stages.calls.values()) == {1}
     rows = json.loads(artifacts(state)["lavad-shards"])
     assert [row["issued"] for row in rows] == [1, 3, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections import Counter
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 NAME_WIDTH = 40
 """Characters of a video's name beside a bar."""
+
+SET_MODULES = ("set_run", "shard_flow_runs")
+"""Modules whose log tells how far a run over a set is."""
 
 SERVICE_ERRORS = ("ServiceError", "ServiceUnavailable", "ServiceTimeout")
 """Reasons of records after which Prefect tries the stage again."""
@@ -47,6 +51,29 @@ def progress(videos: int, plain: bool) -> Iterator[tuple[Listener, Announce]]:
     )
     with Progress(*columns, console=console, redirect_stdout=False) as bars:
         yield _Bars(bars, videos), lambda text: console.print(escape(text))
+
+
+@contextmanager
+def flow_lines(announce: Announce) -> Iterator[None]:
+    """Within it each shard of a run over a set that is done or issued again is printed, as the flow in this process logs it."""
+    handler = _Announced(announce)
+    log = logging.getLogger("lavad_core.flow")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class _Announced(logging.Handler):
+    def __init__(self, announce: Announce) -> None:
+        super().__init__(logging.INFO)
+        self._announce = announce
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.module not in SET_MODULES:  # of the machine, and of the run's id, which was said
+            return
+        self._announce(escape(record.getMessage()))
 
 
 def _tries() -> tuple[int, int]:

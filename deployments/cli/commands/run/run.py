@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavad.deployments.cli.exits import guarded
+from lavad.deployments.cli.exits import GO_ON, SHARDS_GO_ON, guarded
 from lavad.deployments.cli.flow import Plain, Start, data_set_flow, run_flow, scoring_flow, warn_ahead
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.options.group import grouped
@@ -85,9 +85,13 @@ def run(
         checked_name(name)
     if shard is not None:
         parse_shard(shard)
-        if dry_run or shards is not None:
+        if shards is not None:
             raise typer.BadParameter(
-                "--shard I/N is one part of a set, --dry-run and --shards N are about the whole of it"
+                "--shard I/N scores one part here, --shards N has workers score all of them: give one of the two"
+            )
+        if dry_run:
+            raise typer.BadParameter(
+                "--dry-run is about all videos, and --shard I/N is one part of them: give one of the two"
             )
     resolved = given.load(*_of_list(list_, frame_rate), labels=labels).config
     dataset = configured(resolved.evaluate)  # labels that cannot be read are reported before hours of work, not after
@@ -233,7 +237,8 @@ def _run_and_report(
     from lavad_core.planning.set_state import set_state
     from lavad_core.runs.video_list import runs_of_set
 
-    with interruptible() as stop:
+    with interruptible(go_on=SHARDS_GO_ON if workers else GO_ON) as stop:
+        stop.can_retry = lambda: False  # until the run has a list of videos
         ended = run_flow(config, videos, plain, start, stop, workers=workers)
         resources = RunResources(config)
         if as_json:
