@@ -72,8 +72,9 @@ def check_environment() -> None:
         ) from error
 
 
-def busy_server_notice(url: str) -> str:
-    """A sentence for a server that has many runs at the moment; empty for another, and where it does not say.
+def busy_server_notice(url: str, *, workers: bool = False) -> str:
+    """A sentence for a server that has many runs at the moment; empty for another, and where it does not say. A run that needs
+    ``workers`` cannot do with a private server. A server does not tell which database it has.
 
     SQLite has one writer: from about four flow processes on, a server on it answers 503 for longer than its clients wait.
     """
@@ -90,8 +91,9 @@ def busy_server_notice(url: str) -> str:
     if not isinstance(going, int) or going < CROWD:
         return ""
     return (
-        f"Prefect: {going} other flow runs are Running, says this server. If its records are in SQLite (its default), it will "
-        "refuse some of them (503): use PostgreSQL, or let this run have a private server (unset PREFECT_API_URL)"
+        f"Prefect: {going} other flow runs are Running, says this server. On PostgreSQL that is all right; if its records "
+        "are in SQLite (its default), it will refuse some of them (503): give it PostgreSQL"
+        + ("" if workers else ", or let this run have a private server (unset PREFECT_API_URL)")
     )
 
 

@@ -76,7 +76,7 @@ def prefect_api(announce: Callable[[str], None], *, console_logs: bool = True, w
         url = checked_api(configured)
         corrected = "" if url == configured else f" (PREFECT_API_URL is {shown(configured)}, and the API is below it)"
         announce(f"Prefect: {shown(url)}{corrected}")
-        if busy := busy_server_notice(url):
+        if busy := busy_server_notice(url, workers=workers):
             announce(busy)
         with using_api(url, private=False), _console(console_logs):
             yield url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from support.command import lavad
 from support.filled_store import fill
 from support.shard_runs import SET, ShardRuns
 
-from lavad.deployments.cli.terminal.run_end import end_of_set
+from lavad.deployments.cli.terminal.missing_files import missing_files
+from lavad.deployments.cli.terminal.run_end import end_of_set, worth_a_retry
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.set_state import set_state
 from lavad_core.runs.known_bad import KnownBad, acknowledge
-from lavad_core.runs.manifest import load_run, new_run_id
+from lavad_core.runs.manifest import VideoOutcome, load_run, new_run_id
+from lavad_core.runs.video_list import save_sources
+from lavad_core.video.types import VideoSource
 
 
 @pytest.fixture
@@ -163,6 +167,28 @@ def test_a_run_that_never_began_is_named_with_the_way_out(store: Path) -> None:
     assert retried.exit_code == 2
     assert f"run {empty} has no list of videos" in retried.stderr
     assert f"give its `lavad run` again, or `lavad retry {before}`" in in_one_line(retried.stderr)
+
+
+def test_a_video_that_was_moved_has_its_old_path_and_the_way_out(store: Path) -> None:
+    run_id, _ = fill(store, "a")
+    save_sources(store, run_id, [VideoSource("a", Path("/old/a.mp4"))])
+    run = load_run(store, run_id)
+    assert missing_files(run) == ""
+    gone = replace(run, videos=(VideoOutcome("a", "", "rejected", "missing", "'a': it does not exist"),))
+    said = missing_files(gone)
+    assert "1 video is missing at the place where this run looks ('/old/a.mp4')" in said
+    assert "give `lavad run` the folder where they are now" in said
+    assert worth_a_retry(gone) is None, "a retry looks at the same place"
+
+
+def test_one_part_and_all_parts_at_once_are_refused() -> None:
+    def refused(*more: str) -> str:
+        result = lavad("run", "videos", "--shard", "1/3", *more)
+        assert result.exit_code == 2
+        return " ".join(result.stderr.replace("│", " ").split())
+
+    assert "--dry-run" not in refused("--shards", "3")
+    assert "--shards" not in refused("--dry-run")
 
 
 def test_what_was_acknowledged_later_is_known_bad_in_every_table(store: Path) -> None:

@@ -109,7 +109,11 @@ def test_what_is_wrong_with_a_configured_api_is_said(
 @pytest.mark.parametrize(("answer", "said"), [("2", False), ("3", True), ("7", True), ('"no"', False), ("{", False)])
 def test_a_server_with_many_runs_is_named_before_anything_starts(answer: str, said: bool) -> None:
     with answering({**API, "/api/flow_runs/count": (200, answer), "/api/csrf-token": (404, "{}")}) as (place, _):
-        assert bool(busy_server_notice(f"http://{place}/api")) is said
+        assert ("unset PREFECT_API_URL" in busy_server_notice(f"http://{place}/api")) is said
+        notice = busy_server_notice(f"http://{place}/api", workers=True)
+        assert (bool(notice), "unset PREFECT_API_URL" in notice) == (said, False), (
+            "a run with workers needs this server"
+        )
     assert busy_server_notice("http://127.0.0.1:9/api") == ""
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lavad.deployments.cli.exits import Exit
+from lavad.deployments.cli.terminal.missing_files import GONE, missing_files
 from lavad.deployments.cli.terminal.run_facts import headline, metric_rows
 from lavad.deployments.cli.terminal.set_lines import set_line, store_option, ways_on
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table
@@ -55,6 +56,8 @@ def print_run_end(manifest: RunManifest, resources: RunResources, *, tables: boo
         say(note)
     if (offer := worth_a_retry(manifest)) is not None:
         say(offer)
+    if absent := missing_files(manifest):
+        say(absent)
     for line in rejected_for_good(manifest):
         say(line)
     if random := random_models(config):
@@ -71,7 +74,7 @@ def _repeats(video: VideoOutcome) -> bool:
 def worth_a_retry(manifest: RunManifest) -> str | None:
     """The offer of ``lavad retry``; None where it would change nothing."""
     missing = [video for video in manifest.videos if not video.settled]
-    again = [video for video in missing if not _repeats(video)]
+    again = [video for video in missing if not _repeats(video) and video.reason != GONE]
     if not again:
         return None
     which = "them" if len(again) == len(missing) else f"{len(again)} of them"

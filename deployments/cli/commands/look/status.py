@@ -12,6 +12,7 @@ import typer
 from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
+from lavad.deployments.cli.terminal.missing_files import missing_files
 from lavad.deployments.cli.terminal.run_end import worth_a_retry
 from lavad.deployments.cli.terminal.run_facts import counted, headline, metric_rows
 from lavad.deployments.cli.terminal.set_lines import set_line, store_option, ways_on
@@ -76,6 +77,8 @@ def status(
         say("nothing of this run was written down, so it never began (a full disk, for one): give `lavad run` again")
     if manifest.message:
         say(escape(manifest.message))
+    if absent := missing_files(manifest):
+        say(absent)
     if stages:
         show_table(
             ("stage", "done", "cached", "failed", "seconds", "model_s", "waited_s", "cpu_s", "peak memory", "work"),
