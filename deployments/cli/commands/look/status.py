@@ -13,12 +13,10 @@ from lavad.deployments.cli.exits import guarded
 from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.missing_files import missing_files
-from lavad.deployments.cli.terminal.run_end import worth_a_retry
 from lavad.deployments.cli.terminal.run_facts import counted, headline, metric_rows
 from lavad.deployments.cli.terminal.set_lines import set_line, store_option, ways_on
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 from lavad_core.plain_text import first_few, number_of
-from lavad_core.runs.manifest import SCORED
 
 if TYPE_CHECKING:
     from lavad_core.planning.set_state import SetState
@@ -42,7 +40,8 @@ def status(
     store: options.StoreFolder = None,
 ) -> None:
     """Print how a run ended for each of its videos; of a retry, for each video of the set that it is of."""
-    from lavad_core.runs.manifest import list_runs, load_run
+    from lavad.deployments.cli.terminal.run_end import worth_a_retry
+    from lavad_core.runs.manifest import SCORED, list_runs, load_run
 
     root = options.store_root(store)
     if all_:
@@ -164,6 +163,7 @@ def _metrics_of_set(root: Path, run: RunManifest, state: SetState) -> Mapping[st
     """The metrics of a whole set, where they were made: by the shard that ended last, or by the run over the set."""
     from lavad_core.errors import InputError, StoreError
     from lavad_core.run_metrics import kept_metrics
+    from lavad_core.runs.manifest import SCORED
 
     if run.metrics is not None or not state.whole or not run.config.get("evaluate", {}).get("labels"):
         return run.metrics
