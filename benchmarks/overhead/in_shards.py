@@ -14,12 +14,13 @@ from overhead.commit_only import DEVICES, make_files, numbered, resources_of, se
 from overhead.run_cost import cost_of, in_turn
 
 from lavad_core.config.secrets import public_settings
+from lavad_core.planning.set_state import set_state
 from lavad_core.planning.sharding import ShardPlan, configuration_digest, kept_plan, take_shard
 from lavad_core.planning.shards import SizedVideo, shard_count, shards_of
 from lavad_core.runs.manifest import VideoOutcome, load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
 from lavad_core.runs.sets import ShardOfRun
-from lavad_core.runs.video_list import runs_of_set, save_sources, unfinished_of
+from lavad_core.runs.video_list import save_sources, unfinished_of
 from lavad_core.video.types import VideoSource
 
 SHARD = "share of its shard's flow run"
@@ -92,9 +93,9 @@ class SimulatedSet:
         self.took[SHARD].append(nodes * cost.show(self.count, f"1 of {self.shards} shards").ms)
 
     def measure_reading(self) -> None:
-        """The records of all shards, and what `lavad retry` finds left of them."""
+        """How far the set is by the records of all shards, as `lavad status` asks, and what `lavad retry` finds left."""
         run = load_run(self.folder, self.made_by)
-        self._time("share of all records", lambda: runs_of_set(self.folder, run))
+        self._time("share of all records", lambda: set_state(self.folder, run))
         self._time("share of what is left", lambda: unfinished_of(self.folder, self.made_by))
 
     def medians(self) -> dict[str, float]:

@@ -20,6 +20,9 @@ from lavad_core.store.files import FileStore
 
 _NOTE = re.compile(rf"{FOLDER}/([0-9a-f]+)/(?:shards|{APART}/([0-9]+)-(.*))\.json")
 
+LOOKED_AT = 20
+"""How many sets are looked at, those with the latest runs: the plan of a large one is megabytes."""
+
 SAME = 0.5
 """Share of the videos of the larger set that both have, from which on one is taken for a part of the other."""
 
@@ -56,7 +59,7 @@ def incomplete_like(store: FileStore, plan: ShardPlan, config: LavadConfig) -> s
     started = sorted(
         (max(one.run_ids.values()), set_id) for set_id, one in known.items() if one.planned and one.run_ids
     )
-    for run_id, set_id in reversed(started):
+    for run_id, set_id in reversed(started[-LOOKED_AT:]):
         try:
             other = read_plan(store, set_id)
         except StoreError:  # a plan that was changed says nothing
