@@ -9,7 +9,8 @@ from typing import Literal
 
 Concern = Literal["one", "all", "nobody"]
 """``one``: another object, or another request, may well be answered; an object has permissions, a key and a storage class of
-its own. ``all``: any other request would be answered so. ``nobody``: no answer, or that it cannot for now."""
+its own. ``all``: any other request would be answered so, or may be while the storage has too much to do. ``nobody``: no answer,
+or that something went wrong."""
 
 AWAY = "the storage to answer (see the network and AWS_ENDPOINT_URL), then run again: what is committed stays"
 """What helps where nobody answers, or the answer is that it cannot for now."""
@@ -67,7 +68,7 @@ _OF_ONE = {
 }
 
 
-_NOBODY = ("SlowDown", "RequestTimeout", "TooManyRequests")
+_BUSY = ("SlowDown", "ServiceUnavailable", "RequestTimeout", "TooManyRequests", "RequestLimitExceeded")
 
 
 def way_out(code: str, status: int) -> str:
@@ -81,11 +82,11 @@ def way_out(code: str, status: int) -> str:
         return _OF_ALL.get(code) or _OF_ONE[code]
     if code.startswith("KMS."):
         return _KEY
-    return AWAY if concern_of(code, status) == "nobody" else _NEUTRAL
+    return _NEUTRAL if concern_of(code, status) == "one" else AWAY
 
 
 def concern_of(code: str, status: int) -> Concern:
     """Whom an answer is about; arguments as those of :func:`way_out`."""
-    if code in _OF_ALL:
+    if code in _OF_ALL or code in _BUSY or status in (429, 503):
         return "all"
-    return "nobody" if code in _NOBODY or status >= 500 or status in (0, 429) else "one"
+    return "nobody" if status >= 500 or status == 0 else "one"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lavad_core.config.load import load_recorded
 from lavad_core.config.schema import LavadConfig
 from lavad_core.config.section import leaves
-from lavad_core.errors import InputError, StoreError
+from lavad_core.errors import DamagedResult, InputError
 from lavad_core.location import shown
 from lavad_core.plain_text import first_few, number_of, numbered
 from lavad_core.planning.sharding import ShardPlan, read_plan
@@ -62,7 +62,7 @@ def incomplete_like(store: FileStore, plan: ShardPlan, config: LavadConfig) -> s
     for run_id, set_id in reversed(started[-LOOKED_AT:]):
         try:
             other = read_plan(store, set_id)
-        except StoreError:  # a plan that was changed says nothing
+        except DamagedResult:  # it says nothing
             continue
         if other is None or not _alike(plan, other):
             continue
@@ -125,7 +125,7 @@ def _differences(
 def _settings(store: FileStore, config: LavadConfig, run_id: str) -> str:
     try:
         recorded = load_recorded(load_run(store.root, run_id).config)
-    except (InputError, StoreError):
+    except (InputError, DamagedResult):
         return "settings differ"
     own, other = _read(config), _read(recorded)
     differing = [name for name in {**other, **own} if own.get(name) != other.get(name)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from lavad_core.planning.sharding import read_plan
-from lavad_core.runs.known_bad import as_known_now
+from lavad_core.runs.known_bad import as_known_now, known_contents
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.sets import ShardOfRun
 from lavad_core.runs.video_list import parts_of
@@ -65,8 +66,15 @@ class SetState:
         return dict(sorted(Counter(words).items()))
 
 
-def set_state(store_root: Path, run: RunManifest) -> SetState | None:
+def set_state(
+    store_root: Path, run: RunManifest, known_bad: Container[tuple[str, str]] | None = None
+) -> SetState | None:
     """The set that a run of a shard, or a run over a set, belongs to; None for other runs.
+
+    Args:
+        store_root: the store's folder.
+        run: the run.
+        known_bad: content and reason of the videos that are known to be bad; read here if they are not given.
 
     Raises:
         DamagedResult: the plan of the set is not as it was written.
@@ -78,9 +86,10 @@ def set_state(store_root: Path, run: RunManifest) -> SetState | None:
     by_shard = {part.shard.number: part for part in parts if part.shard is not None}
     plan = read_plan(FileStore(store_root), run.shard.set_id)
     wanted = [shard for shard in plan.shards if shard.videos] if plan is not None else []
+    noted = known_contents(store_root) if known_bad is None else known_bad
     found: dict[str, SetVideo] = {}
     for part in parts:  # the run over the set comes last, and knows only what no shard's run does
-        for outcome in as_known_now(store_root, part.videos):
+        for outcome in as_known_now(part.videos, noted):
             found.setdefault(outcome.name, SetVideo(outcome, part.run_id))
     videos = [_told(found, video.source.name, by_shard.get(shard.number)) for shard in wanted for video in shard.videos]
     shards = {number: part for number, part in by_shard.items() if number}

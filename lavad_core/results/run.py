@@ -29,7 +29,7 @@ from lavad_core.results.types import (
     VideoResults,
     nearest_texts,
 )
-from lavad_core.runs.known_bad import as_known_now
+from lavad_core.runs.known_bad import as_known_now, known_contents
 from lavad_core.runs.manifest import SCORED, RunManifest, VideoOutcome
 from lavad_core.runs.run_log import load_records
 from lavad_core.runs.video_list import runs_of_set
@@ -59,9 +59,10 @@ def results_of_run(root: Path, run: RunManifest) -> ResultSet:
     """
     store = FileStore(root)
     videos: dict[str, tuple[VideoOutcome, Keys]] = {}
+    known_bad = known_contents(root)
     for one in runs_of_set(root, run):
         keys = keys_of_run(root, one.run_id)
-        for outcome in as_known_now(root, one.videos):
+        for outcome in as_known_now(one.videos, known_bad):
             videos.setdefault(outcome.name, (outcome, keys_of_video(keys, outcome.video_id, outcome.name)))
     refined = sorted(name for name, (own, keys) in videos.items() if own.status in SCORED and "refine" in keys)
     commits = commits_of(store, videos[refined[0]][1] if refined else {})  # all videos are made with the same settings

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,20 @@ def is_known(store: FileStore, video_id: str, error: BaseException | None) -> bo
     return isinstance(error, VideoRejected) and bool(video_id) and is_known_bad(store, video_id, error.reason)
 
 
-def as_known_now(store_root: Path, outcomes: Iterable[VideoOutcome]) -> tuple[VideoOutcome, ...]:
-    """How a run ended for videos, with what is known by now: it may have been acknowledged or taken back since."""
-    store = FileStore(store_root)
+def known_contents(store_root: Path) -> frozenset[tuple[str, str]]:
+    """The content and the reason of all of them."""
+    return frozenset((one.video_id, one.reason) for one in known_bad(store_root))
+
+
+def as_known_now(outcomes: Iterable[VideoOutcome], known: Container[tuple[str, str]]) -> tuple[VideoOutcome, ...]:
+    """How a run ended for videos, with what is known by now: it may have been acknowledged or taken back since.
+
+    Args:
+        outcomes: as the run noted them.
+        known: from :func:`known_contents`, which reads each note once, however many runs and videos there are.
+    """
     return tuple(
-        replace(one, known_bad=bool(one.video_id) and is_known_bad(store, one.video_id, one.reason))
-        if one.status == "rejected"
-        else one
+        replace(one, known_bad=(one.video_id, one.reason) in known) if one.status == "rejected" else one
         for one in outcomes
     )
 

@@ -212,7 +212,7 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     Raises:
         InputError: there is no such run, or it is an import.
     """
-    from lavad_core.runs.known_bad import as_known_now  # PyArrow, which writing a record does without
+    from lavad_core.runs.known_bad import as_known_now, known_contents  # PyArrow, which writing a record does without
 
     run = _latest(store_root) if run_id is None else load_run(store_root, run_id, "run")
     if run.origin == "import":
@@ -221,7 +221,8 @@ def unfinished_of(store_root: Path, run_id: str | None) -> Unfinished:
     done: dict[VideoSource, str] = {}
     parts = parts_of(store_root, run)
     every = _runs_of_set(store_root, run, parts)
-    known = [video for one in every for video in as_known_now(store_root, one.videos) if video.known_bad]
+    noted = known_contents(store_root)
+    known = [video for one in every for video in as_known_now(one.videos, noted) if video.known_bad]
     bad = {video.name for video in known}
     settled = bad | {video.name for one in every for video in one.videos if video.status in SCORED}
     ended: set[str] = set()
@@ -267,20 +268,14 @@ def _latest(store_root: Path) -> RunManifest:
 
 def parts_of(store_root: Path, run: RunManifest) -> list[RunManifest]:
     """A run; where it is of a shard, or over a set, also the latest run of each other shard of the set that has one, in the
-    order of the shards. The run over a set is the last."""
+    order of the shards. The run over a set, if there is one, is the last."""
     if run.shard is None:
         return [run]
     latest = {number: ids[-1] for number, ids in runs_of_shards(store_root, run.shard, run.run_id).items()}
+    if run.shard.run:
+        latest[run.shard.of + 1] = run.shard.run
     latest[run.shard.number or run.shard.of + 1] = run.run_id
     return [run if run_id == run.run_id else load_run(store_root, run_id) for _, run_id in sorted(latest.items())]
-
-
-def shards_without_run(store_root: Path, run: RunManifest) -> list[int]:
-    """Numbers of the shards of a run's set that have no run yet."""
-    if run.shard is None:
-        return []
-    known = runs_of_shards(store_root, run.shard, run.run_id)
-    return [number for number in range(1, run.shard.of + 1) if number not in known]
 
 
 def runs_of_set(store_root: Path, run: RunManifest) -> list[RunManifest]:

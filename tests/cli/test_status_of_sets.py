@@ -1,4 +1,4 @@
-"""``lavad status`` and ``lavad retry`` of a set whose shards were started one by one."""
+"""``lavad status`` and ``lavad retry`` of a set in shards."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from support.shard_runs import SET, ShardRuns
 
 from lavad.deployments.cli.terminal.missing_files import missing_files
 from lavad.deployments.cli.terminal.run_end import end_of_set, worth_a_retry
+from lavad_core.config.secrets import public_settings
 from lavad_core.pipeline.resources import RunResources
 from lavad_core.planning.set_state import set_state
 from lavad_core.runs.known_bad import KnownBad, acknowledge
 from lavad_core.runs.manifest import VideoOutcome, load_run, new_run_id
-from lavad_core.runs.video_list import save_sources
+from lavad_core.runs.recorder import RunRecorder
+from lavad_core.runs.sets import ShardOfRun
+from lavad_core.runs.video_list import save_sources, unfinished_of
 from lavad_core.video.types import VideoSource
 
 
@@ -61,7 +64,9 @@ def test_status_of_a_shard_is_about_the_whole_set(store: Path) -> None:
     said = in_one_line(status.stderr)
     assert f"set {SET} in 4 shards: 2 of 6 videos have scores, 4 not-run" in said
     assert "shard 2 of 4 has no run here yet: give the same `lavad run` again with --shard 2/4" in said
-    assert f"shard 3 of 4 was cut off: `lavad retry {first} --store {store}` makes the rest" in said
+    assert (
+        "shard 3 of 4 was cut off: give the same `lavad run` again with --shard 3/4; what is finished is found" in said
+    )
     assert f"run {first}, shard 1/4: completed" in said
     rows = {line.split()[0]: line for line in status.stdout.splitlines()}
     assert {"v1", "v2", "v3", "v4", "v5", "v6"} < rows.keys()
@@ -90,6 +95,37 @@ def test_status_of_a_shard_is_about_the_whole_set(store: Path) -> None:
     assert f"1 of 6 videos have no scores; `lavad retry {first} --store {store}` tries them again" in said
     assert "other video" not in said
     assert "named" not in said
+
+
+def test_what_becomes_of_shards_at_workers_depends_on_the_run_over_the_set(store: Path) -> None:
+    runs, folder = ShardRuns(store), ["--store", str(store)]
+    over = RunRecorder(store, new_run_id(), config=public_settings(runs.config))
+    with over:
+        over.part_of(ShardOfRun(SET, 0, len(runs.shards)))
+        save_sources(store, over.run_id, [video.source for shard in runs.shards for video in shard.videos])
+        first, _ = runs.run(1, over=over.run_id), runs.run(3, "", ends="killed", over=over.run_id)
+        said = in_one_line(lavad("status", first, *folder).stderr)
+        assert f"shard 3 of 4 was cut off: run {over.run_id}, which is over the set, issues it again" in said
+        assert "lavad retry" not in said, "it would do what workers are about to do"
+        over.finish("interrupted", [])
+    retry = f"`lavad retry {over.run_id} --store {store}`"
+    for run in (first, over.run_id):
+        said = in_one_line(lavad("status", run, *folder).stderr)
+        assert f"shard 2 of 4 has no run: {retry} takes up their videos" in said
+        assert f"shard 3 of 4 was cut off: {retry} makes the rest" in said
+        assert {source.name for source in unfinished_of(store, run).unfinished} == {"v3", "v4", "v5", "v6"}
+
+
+def test_a_retry_needs_no_plan_of_the_set(store: Path) -> None:
+    runs = ShardRuns(store)
+    for number in (1, 2, 3):
+        runs.run(number)
+    plan = store / "sets" / SET / "shards.json"
+    plan.write_text(plan.read_text().replace("v1", "w1"))
+    done = lavad("retry", "--store", str(store))
+    assert done.exit_code == 0, done.stderr
+    assert "was changed after it was written" in done.stderr
+    assert "has nothing left to do" in done.stderr
 
 
 @pytest.mark.parametrize("labelled", [True, False], ids=["labels", "no-labels"])

@@ -15,9 +15,9 @@ from lavad_core.errors import DamagedResult, InputError
 from lavad_core.planning.sharding import configuration_digest, plan_shards, read_shard, take_shard
 from lavad_core.runs.manifest import load_run, new_run_id
 from lavad_core.runs.recorder import RunRecorder
-from lavad_core.runs.sets import ShardOfRun, note_run
+from lavad_core.runs.sets import ShardOfRun, note_run, runs_of_shards
 from lavad_core.runs.verify import check_records
-from lavad_core.runs.video_list import load_sources, runs_of_set, shards_without_run, unfinished_of
+from lavad_core.runs.video_list import load_sources, runs_of_set, unfinished_of
 from lavad_core.store.local import OUTSIDE
 from lavad_core.video.discover import discover
 
@@ -178,7 +178,8 @@ def test_the_runs_of_shards_are_one_set(shards: Any, store: Path) -> None:
     assert run.shard is not None
     assert (run.shard.number, run.shard.of) == (2, 3)
     assert [one.run_id for one in runs_of_set(store, run)] == [second, first]
-    assert shards_without_run(store, run) == [3]
+    assert run.shard is not None
+    assert sorted(runs_of_shards(store, run.shard, run.run_id)) == [1, 2]
     left = unfinished_of(store, second)
     assert [source.name for source in left.unfinished] == [s.name for s in load_sources(store, second).own]
     assert {source.name: by for source, by in left.done.items()} == {
@@ -201,7 +202,8 @@ def test_files_that_other_systems_leave_beside_the_notes_are_no_runs(shards: Any
     (folder / "old").mkdir()
     (folder / "old" / f"000003-{first}.json").touch()
     assert [one.run_id for one in runs_of_set(store, run)] == [second, first]
-    assert shards_without_run(store, run) == [3]
+    assert run.shard is not None
+    assert sorted(runs_of_shards(store, run.shard, run.run_id)) == [1, 2]
 
 
 @pytest.mark.parametrize("number", [0, 4])

@@ -13,6 +13,7 @@ READERS = ("lavad_core/reports", "lavad_core/exports", "lavad_core/evaluation", 
 """Folders that show, export or evaluate results."""
 
 EXCEPTIONS = {
+    "deployments/cli/commands/maintain/doctor.py": "asks whether there is a store, in a folder or on object storage",
     "deployments/cli/commands/maintain/store.py": "is the maintenance of the store: it lists, checks and removes what is in it",
     "deployments/cli/options/common.py": "asks whether there is a store, in a folder or on object storage",
     "lavad_core/exports/tables.py": "writes a Parquet file for somebody else with the one writer of such files",

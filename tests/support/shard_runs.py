@@ -33,12 +33,14 @@ class ShardRuns:
         )
         kept_plan(FileStore(root), ShardPlan(SET, self.shards, "cd", new_run_id()))
 
-    def run(self, number: int, statuses: str = "ok ok", *, name: str = "", ends: str = "completed") -> str:
-        """Record a run of a shard; without ``ends`` as one that was killed. Its id."""
+    def run(
+        self, number: int, statuses: str = "ok ok", *, name: str = "", ends: str = "completed", over: str = ""
+    ) -> str:
+        """Record a run of a shard, which the run ``over`` a set has started; ``ends`` may be ``killed``. Its id."""
         shard, run_id = self.shards[number - 1], new_run_id()
         recorder = RunRecorder(self.root, run_id, config=public_settings(self.config), name=name or None)
         with recorder:
-            take_shard(recorder, self.root, shard, ShardOfRun(SET, number, len(self.shards)))
+            take_shard(recorder, self.root, shard, ShardOfRun(SET, number, len(self.shards), over))
             reasons: Mapping[str, str] = {"rejected": "format", "failed": "ServiceUnavailable"}
             outcomes = [
                 VideoOutcome(video.source.name, f"{int(video.source.name[1:]):032x}", status, reasons.get(status, ""))  # type: ignore[arg-type]

@@ -333,6 +333,17 @@ def test_an_object_that_the_storage_does_not_give_is_one_bad_video(
     assert identify(bad, None) == identify(good, None), "it is read again as soon as it is given"
 
 
+@pytest.mark.parametrize("what", ["503 SlowDown", "429 TooManyRequests", "503 ServiceUnavailable"])
+def test_a_storage_with_too_much_to_do_is_no_fault_of_the_video(
+    what: str, address: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with s3.failing(f"{address.removeprefix('s3://bucket/')}/a.mp4", what, "GET HEAD"):
+        found = discover([address])
+        with pytest.raises(ServiceUnavailable, match="it needs the storage to answer"):
+            identify(found[0], None)
+
+
 @pytest.mark.parametrize(
     ("what", "says"),
     [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lavad.deployments.cli.terminal.text import escape
+from lavad.deployments.cli.terminal.text import escape, say
 from lavad_core.plain_text import number_of, numbered
 
 if TYPE_CHECKING:
@@ -36,25 +37,50 @@ def ways_on(state: SetState, run: RunManifest) -> Iterator[str]:
         state: how far the set is.
         run: one of its runs, by which commands find it.
     """
-    of, retry = state.shard.of, f"`lavad retry {run.run_id}{store_option(run)}`"
+    of = state.shard.of
     if state.going:
         yield f"{numbered('shard', state.going)} of {of}: at work"
-    if state.shard.run or not state.shard.number:
-        over = next((one for one in state.runs if one.shard is not None and not one.shard.number), None)
-        if state.without_run and (over is None or over.status != "running"):
-            yield f"{_have(state.without_run, of)} no run: {retry} takes up their videos"
-    elif state.without_run:
-        yield f"{_have(state.without_run, of)} no run here yet: {again(state)}"
+    if state.shard.number and not state.shard.run:
+        if state.without_run:
+            yield f"{_have(state.without_run, of)} no run here yet: {again(state.without_run, of)}"
+        if state.cut_off:
+            yield f"{_cut_off(state)}: {again(state.cut_off, of)}; what is finished is found"
+        return
+    over = next((one for one in state.runs if one.shard is not None and not one.shard.number), None)
+    retry = f"`lavad retry {state.shard.run or run.run_id}{store_option(run)}`"
+    if over is not None and over.status == "running":
+        if state.cut_off:
+            yield f"{_cut_off(state)}: run {over.run_id}, which is over the set, issues it again"
+        return
+    if state.without_run:
+        yield f"{_have(state.without_run, of)} no run: {retry} takes up their videos"
     if state.cut_off:
-        were = "was" if len(state.cut_off) == 1 else "were"
-        yield f"{numbered('shard', state.cut_off)} of {of} {were} cut off: {retry} makes the rest"
+        yield f"{_cut_off(state)}: {retry} makes the rest"
 
 
-def again(state: SetState) -> str:
-    """Which command makes the shards that have no run."""
-    named = [f"--shard {number}/{state.shard.of}" for number in state.without_run[:2]]
-    more = ", and so on" if len(state.without_run) > len(named) else ""
+def again(numbers: tuple[int, ...], of: int) -> str:
+    """Which command makes shards that were started one by one."""
+    named = [f"--shard {number}/{of}" for number in numbers[:2]]
+    more = ", and so on" if len(numbers) > len(named) else ""
     return f"give the same `lavad run` again with {' and with '.join(named)}{more}"
+
+
+def state_of_set(root: Path, run: RunManifest, known_bad: Container[tuple[str, str]] | None = None) -> SetState | None:
+    """The set of a shard's run, and of a run over a set. None for other runs, and with a warning where it cannot be read: the
+    run's own record tells the rest."""
+    from lavad_core.errors import InputError, StoreError
+    from lavad_core.planning.set_state import set_state
+
+    try:
+        return set_state(root, run, known_bad)
+    except (InputError, StoreError) as error:
+        say(f"WARNING: {escape(error)}")
+        return None
+
+
+def _cut_off(state: SetState) -> str:
+    numbers, of = state.cut_off, state.shard.of
+    return f"{numbered('shard', numbers)} of {of} {'was' if len(numbers) == 1 else 'were'} cut off"
 
 
 def _have(numbers: tuple[int, ...], of: int) -> str:

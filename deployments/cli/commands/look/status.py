@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ from lavad.deployments.cli.options import common as options
 from lavad.deployments.cli.terminal.json_output import show_document, show_json
 from lavad.deployments.cli.terminal.missing_files import missing_files
 from lavad.deployments.cli.terminal.run_facts import counted, headline, metric_rows
-from lavad.deployments.cli.terminal.set_lines import set_line, store_option, ways_on
+from lavad.deployments.cli.terminal.set_lines import set_line, state_of_set, store_option, ways_on
 from lavad.deployments.cli.terminal.text import escape, say, show, show_table, size
 from lavad_core.plain_text import first_few, number_of
 
@@ -41,15 +41,17 @@ def status(
 ) -> None:
     """Print how a run ended for each of its videos; of a retry, for each video of the set that it is of."""
     from lavad.deployments.cli.terminal.run_end import worth_a_retry
+    from lavad_core.runs.known_bad import known_contents
     from lavad_core.runs.manifest import SCORED, list_runs, load_run
 
     root = options.store_root(store)
     if all_:
         _list(root, run, json_)
         return
-    manifest = _as_known(root, load_run(root, run))
-    state = _set_of(root, manifest)
-    earlier = [] if state is not None else [_as_known(root, one) for one in _earlier(root, manifest)]
+    known_bad = known_contents(root)
+    manifest = _as_known(load_run(root, run), known_bad)
+    state = state_of_set(root, manifest, known_bad)
+    earlier = [] if state is not None else [_as_known(one, known_bad) for one in _earlier(root, manifest)]
     rows = [(video, one.run_id) for one in (manifest, *earlier) for video in one.videos]
     if state is not None:
         rows = [(video.outcome, video.run_id) for video in state.videos]
@@ -126,23 +128,11 @@ def status(
         say(f"other runs: {first_few(others, LISTED)} (lavad status RUN)")
 
 
-def _as_known(root: Path, run: RunManifest) -> RunManifest:
+def _as_known(run: RunManifest, known_bad: Container[tuple[str, str]]) -> RunManifest:
     """A run, with what is known by now to be bad."""
     from lavad_core.runs.known_bad import as_known_now
 
-    return replace(run, videos=as_known_now(root, run.videos))
-
-
-def _set_of(root: Path, run: RunManifest) -> SetState | None:
-    """The set of a shard's run, and of a run over a set."""
-    from lavad_core.errors import InputError, StoreError
-    from lavad_core.planning.set_state import set_state
-
-    try:
-        return set_state(root, run)
-    except (InputError, StoreError) as error:  # this run's own videos are known all the same
-        say(f"WARNING: {escape(error)}")
-        return None
+    return replace(run, videos=as_known_now(run.videos, known_bad))
 
 
 def _set_facts(state: SetState) -> dict[str, Any]:
@@ -213,6 +203,7 @@ def _list(root: Path, given: str | None, as_json: bool) -> None:
     """The runs and imports of the store; of a name, if one is given."""
     from lavad_core.errors import StoreError
     from lavad_core.results.recipe import in_short, recorded_recipe
+    from lavad_core.runs.known_bad import known_contents
     from lavad_core.runs.manifest import find_run, list_runs, load_run, names_of_runs
 
     wanted = list_runs(root)
@@ -229,7 +220,8 @@ def _list(root: Path, given: str | None, as_json: bool) -> None:
         for why in run.altered:
             say(f"WARNING: {run.run_id}: {escape(why)}")
     recipes = [recorded_recipe(run) for run in runs]
-    runs = [_with_videos_of_set(root, run) for run in runs]
+    known_bad = known_contents(root)
+    runs = [_with_videos_of_set(root, run, known_bad) for run in runs]
     lines = [(r.run_id, r.name, _part(r), r.status, r.started, r.seconds, len(r.videos), counted(r)) for r in runs]
     headers = ("run", "name", "part", "status", "started", "seconds", "videos", "outcomes")
     rows = list(zip(lines, recipes, strict=True))
@@ -251,9 +243,9 @@ def _part(run: RunManifest) -> str:
     return "" if run.shard is None else f"{run.shard} of set {run.shard.set_id[:SET_DIGITS]}"
 
 
-def _with_videos_of_set(root: Path, run: RunManifest) -> RunManifest:
+def _with_videos_of_set(root: Path, run: RunManifest, known_bad: Container[tuple[str, str]]) -> RunManifest:
     """A run with what is known by now of its videos; the run over a set with those that its shards have."""
-    state = _set_of(root, run) if run.shard is not None and not run.shard.number else None
+    state = state_of_set(root, run, known_bad) if run.shard is not None and not run.shard.number else None
     if state is None:
-        return _as_known(root, run)
+        return _as_known(run, known_bad)
     return replace(run, videos=tuple(video.outcome for video in state.videos))

@@ -130,10 +130,9 @@ def retry(
     """Try the failed, rejected and unreached videos of a run again, with the run's own configuration and its name. Secrets come
     from the environment."""
     from lavad.deployments.cli.terminal.run_end import rejected_for_good
-    from lavad.deployments.cli.terminal.set_lines import again, ways_on
+    from lavad.deployments.cli.terminal.set_lines import again, state_of_set, ways_on
     from lavad_core.config.load import load_config
-    from lavad_core.planning.set_state import set_state
-    from lavad_core.runs.known_bad import as_known_now
+    from lavad_core.runs.known_bad import as_known_now, known_contents
     from lavad_core.runs.manifest import checked_name, load_run
     from lavad_core.runs.video_list import unfinished_of
 
@@ -142,7 +141,7 @@ def retry(
     if (name := left.name or None if name is None else name) is not None:
         checked_name(name)
     before = load_run(root, left.run_id)
-    state = set_state(root, before)
+    state = state_of_set(root, before)
     missing = [] if state is None or state.whole else list(ways_on(state, before))
     if not left.unfinished:
         where = " in the shards that have a run" if missing else ""
@@ -156,10 +155,9 @@ def retry(
     warn_ahead(resolved)
     say(f"trying {number_of(len(left.unfinished), 'video')} of run {left.run_id} again{left.ending}")
     if state is not None and state.without_run and state.shard.number and not state.shard.run:
-        say(
-            f"{numbered('shard', state.without_run)} of {state.shard.of} cannot be tried again, without a run: {again(state)}"
-        )
-    for line in rejected_for_good(replace(before, videos=as_known_now(root, before.videos))):
+        shards, how = numbered("shard", state.without_run), again(state.without_run, state.shard.of)
+        say(f"{shards} of {state.shard.of} cannot be tried again, without a run: {how}")
+    for line in rejected_for_good(replace(before, videos=as_known_now(before.videos, known_contents(root)))):
         say(line)
 
     def start(run_id: str) -> Any:
@@ -233,8 +231,8 @@ def _run_and_report(
     """Run a flow for this many videos, and say how it ended. After a retry the metrics are over the whole set."""
     from lavad.deployments.cli.signals import interruptible
     from lavad.deployments.cli.terminal.run_end import end_of_set, metrics, print_run_end
+    from lavad.deployments.cli.terminal.set_lines import state_of_set
     from lavad_core.pipeline.resources import RunResources
-    from lavad_core.planning.set_state import set_state
     from lavad_core.runs.video_list import runs_of_set
 
     with interruptible(go_on=SHARDS_GO_ON if workers else GO_ON) as stop:
@@ -244,7 +242,7 @@ def _run_and_report(
         if as_json:
             show_document("run", asdict(ended.manifest))
         print_run_end(replace(ended.manifest, videos=ended.videos), resources, tables=not as_json)
-        state = set_state(resources.store.root, ended.manifest)
+        state = state_of_set(resources.store.root, ended.manifest)
         if state is not None and state.shard.number:
             end_of_set(ended.manifest, resources, state, tables=not as_json)
         else:
