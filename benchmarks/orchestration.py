@@ -6,9 +6,9 @@ For each number of videos two runs of the flow, of all stages with one captioner
 finds all of them; then the same stages without Prefect, and tasks of Prefect that do nothing. Prints milliseconds of wall time
 for each stage and video, those of processor time in the flow's process and in the server's, and the growth of the flow
 process's memory. Then a set of very many videos in shards, and one of a tenth of them: the plan, shards as flow runs, the
-records of all shards, and what `lavad retry` finds left of them. Everything is measured several times, the sizes in turn,
-because one measurement may differ from the next by more than the limits allow; at the end the medians, and a line for each
-limit. No model, no video is decoded, no download.
+records of all shards as `lavad status` reads them, and what `lavad retry` finds left. Everything is measured several times,
+the sizes in turn, because one measurement may differ from the next by more than the limits allow; at the end the medians, and
+a line for each limit. No model, no video is decoded, no download.
 """
 
 from __future__ import annotations
