@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,12 +20,25 @@ from lavad_core.runs.run_log import load_records
 LENGTHS = (96, 40, 72, 48, 64, 56)
 
 
+def clips(folder: Path) -> Path:
+    """A folder with a video of each length."""
+    folder.mkdir()
+    for number, frames in enumerate(LENGTHS):
+        make_video(folder / f"{number}.mp4", frames=frames, fps=10)
+    return folder
+
+
+def run_at_once(arguments: Mapping[Path, list[str]], environment: dict[str, str]) -> list[int | None]:
+    """Start a command for each log, wait for all, and return their exit codes."""
+    going = [start(own, environment, log) for log, own in arguments.items()]
+    for process in going:
+        process.join(300)
+    return [process.exitcode for process in going]
+
+
 @pytest.mark.slow
 def test_shards_at_once_make_what_one_run_makes(prefect_server: str, tmp_path: Path) -> None:
-    videos = tmp_path / "videos"
-    videos.mkdir()
-    for number, frames in enumerate(LENGTHS):
-        make_video(videos / f"{number}.mp4", frames=frames, fps=10)
+    videos = clips(tmp_path / "videos")
     (videos / "same.mp4").write_bytes((videos / "0.mp4").read_bytes())
     make_audio(videos / "bad.mp4")
     (videos / "empty.mp4").touch()
@@ -50,15 +64,10 @@ def test_shards_at_once_make_what_one_run_makes(prefect_server: str, tmp_path: P
 
     assert finish(arguments("plain"), environment, tmp_path / "plain.log") == 1
     logs = [tmp_path / f"{number}.log" for number in (1, 2, 3)]
-    going = [
-        start(arguments("shards", "--shard", f"{number}/3"), environment, log) for number, log in enumerate(logs, 1)
-    ]
-    for process in going:
-        process.join(300)
+    shards = {log: arguments("shards", "--shard", f"{number}/3") for number, log in enumerate(logs, 1)}
+    codes = run_at_once(shards, environment)
     said = "".join(log.read_text() for log in logs)
-    assert sorted(process.exitcode or 0 for process in going) in ([0, 1, 1], [0, 0, 1]), (
-        said
-    )  # two have a bad video, or one
+    assert sorted(code or 0 for code in codes) in ([0, 1, 1], [0, 0, 1]), said  # two have a bad video, or one
     store = tmp_path / "shards"
     assert tree(store) == tree(tmp_path / "plain")
 
@@ -94,23 +103,15 @@ def test_shards_at_once_make_what_one_run_makes(prefect_server: str, tmp_path: P
 @pytest.mark.slow
 def test_full_batches_change_last_digits_of_one_column_and_nothing_else(prefect_server: str, tmp_path: Path) -> None:
     """The videos have summaries in common, and one answers for all: in the batch of whichever shard comes first."""
-    videos = tmp_path / "videos"
-    videos.mkdir()
-    for number, frames in enumerate(LENGTHS):
-        make_video(videos / f"{number}.mp4", frames=frames, fps=10)
+    videos = clips(tmp_path / "videos")
     plain, store, environment = tmp_path / "plain", tmp_path / "shards", {"PREFECT_API_URL": prefect_server}
 
     def arguments(root: Path, *more: str) -> list[str]:
         return ["run", str(videos), "--preset", "tiny", "--store", str(root), "--plain", *more]
 
     assert finish(arguments(plain), environment, tmp_path / "plain.log") == 0
-    going = [
-        start(arguments(store, "--shard", f"{number}/3"), environment, tmp_path / f"{number}.log")
-        for number in (3, 2, 1)
-    ]
-    for process in going:
-        process.join(300)
-    assert [process.exitcode for process in going] == [0, 0, 0]
+    shards = {tmp_path / f"{number}.log": arguments(store, "--shard", f"{number}/3") for number in (3, 2, 1)}
+    assert run_at_once(shards, environment) == [0, 0, 0]
 
     def rest(root: Path) -> dict[str, str]:
         return {name: digest for name, digest in tree(root).items() if not name.startswith("score/")}

@@ -60,9 +60,11 @@ def evaluate(
 
     chosen = None if threshold_from is None else CHOSEN_THRESHOLD.read(threshold_from)
     rules = segments.rules(*(threshold or []), *([] if chosen is None else [chosen.threshold]))
-    root = options.store_root(store) if not labels.any else None
-    dataset = (_labels_of_run(root, run, labels) if root is not None else None) or labels.dataset()
-    results = open_results(root or options.store_root(store), run)
+    dataset = labels.dataset() if labels.any else None
+    root = options.store_root(store)
+    if dataset is None:
+        dataset = _labels_of_run(root, run, labels) or labels.dataset()
+    results = open_results(root, run)
     found = evaluated(dataset, results, protocol.options(*rules))
     if chosen is not None:
         warnings = threshold_warnings(chosen, dataset, results)

@@ -140,8 +140,8 @@ def retry(
     left = unfinished_of(root, run)
     if (name := left.name or None if name is None else name) is not None:
         checked_name(name)
-    before = load_run(root, left.run_id)
-    state = state_of_set(root, before)
+    before, known = load_run(root, left.run_id), known_contents(root)
+    state = state_of_set(root, before, known)
     missing = [] if state is None or state.whole else list(ways_on(state, before))
     if not left.unfinished:
         where = " in the shards that have a run" if missing else ""
@@ -157,7 +157,7 @@ def retry(
     if state is not None and state.without_run and state.shard.number and not state.shard.run:
         shards, how = numbered("shard", state.without_run), again(state.without_run, state.shard.of)
         say(f"{shards} of {state.shard.of} cannot be tried again, without a run: {how}")
-    for line in rejected_for_good(replace(before, videos=as_known_now(before.videos, known_contents(root)))):
+    for line in rejected_for_good(replace(before, videos=as_known_now(before.videos, known))):
         say(line)
 
     def start(run_id: str) -> Any:
